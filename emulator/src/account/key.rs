@@ -1,0 +1,125 @@
+//! A key on its way in, a key on its way out, and why there may be none.
+
+use std::fmt;
+
+/// What a new API key shall be.
+#[derive(Clone)]
+pub struct NewKey {
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) scopes: String,
+    pub(crate) client_id: Option<String>,
+    pub(crate) client_secret: Option<String>,
+}
+
+impl NewKey {
+    /// A key with this name, which may ask for these scopes (blanks between them).
+    #[must_use]
+    pub fn new(name: impl Into<String>, scopes: impl Into<String>) -> NewKey {
+        NewKey {
+            name: name.into(),
+            description: String::new(),
+            scopes: scopes.into(),
+            client_id: None,
+            client_secret: None,
+        }
+    }
+
+    /// Says what the key is used for.
+    #[must_use]
+    pub fn description(mut self, description: impl Into<String>) -> NewKey {
+        self.description = description.into();
+        self
+    }
+
+    /// Takes this id instead of a random one. For tests.
+    #[must_use]
+    pub fn client_id(mut self, client_id: impl Into<String>) -> NewKey {
+        self.client_id = Some(client_id.into());
+        self
+    }
+
+    /// Takes this secret instead of a random one. For tests: a random secret cannot be guessed, this one may be.
+    #[must_use]
+    pub fn client_secret(mut self, client_secret: impl Into<String>) -> NewKey {
+        self.client_secret = Some(client_secret.into());
+        self
+    }
+}
+
+/// A key as it is handed out once, secret included.
+#[derive(Clone, PartialEq, Eq)]
+pub struct IssuedKey {
+    /// The key's name, unique among the active keys.
+    pub name: String,
+    /// What the key is used for.
+    pub description: String,
+    /// The public half of the credentials.
+    pub client_id: String,
+    /// The secret half. The emulator itself keeps only a hash of it.
+    pub client_secret: String,
+    /// The scopes the key may ask for, in the order they were given, each once.
+    pub scopes: Vec<String>,
+}
+
+/// Everything but the secret.
+impl fmt::Debug for IssuedKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("IssuedKey")
+            .field("name", &self.name)
+            .field("client_id", &self.client_id)
+            .field("scopes", &self.scopes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a key could not be made, rotated or revoked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// A key needs a name.
+    NoName,
+    /// An active key has this name already.
+    NameTaken(String),
+    /// A key needs at least one scope.
+    NoScopes,
+    /// The list of scopes contains a character that no scope may have.
+    BadScopes(String),
+    /// The account has this many active keys, and no more are allowed.
+    TooMany(usize),
+    /// A given id is empty, has a control character, or belongs to a key already.
+    BadClientId,
+    /// A given secret is empty or has a control character.
+    BadClientSecret,
+    /// No active key has this id.
+    Unknown(String),
+}
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            KeyError::NoName => out.write_str("an API key needs a name"),
+            KeyError::NameTaken(name) => write!(out, "an active API key is named {name:?} already"),
+            KeyError::NoScopes => out.write_str("an API key needs at least one allowed scope"),
+            KeyError::BadScopes(scopes) => write!(
+                out,
+                "{scopes:?} is not a list of scopes: words of printable ASCII without quotes or backslashes, with blanks between them"
+            ),
+            KeyError::TooMany(limit) => {
+                write!(
+                    out,
+                    "the account has {limit} active API keys, its limit: revoke one first"
+                )
+            }
+            KeyError::BadClientId => {
+                out.write_str("the client id is empty, has a control character, or is taken")
+            }
+            KeyError::BadClientSecret => {
+                out.write_str("the client secret is empty or has a control character")
+            }
+            KeyError::Unknown(id) => write!(out, "no active API key has the client id {id:?}"),
+        }
+    }
+}
+
+impl std::error::Error for KeyError {}

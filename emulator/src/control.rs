@@ -1,0 +1,136 @@
+//! The routes that steer the emulator: clock, faults, journal. What they do is in [`World`]; they read and write JSON.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{StatusCode, Uri};
+use axum::response::Response;
+use hyper::body::Bytes;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::faults::Fault;
+use crate::faults::queue::QueuedFault;
+use crate::world::World;
+use crate::{clock, form, reply};
+
+/// The body of `POST /_emulator/clock`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Turn {
+    #[serde(with = "clock::json")]
+    advance: Option<Duration>,
+}
+
+/// What every answer about faults says: those that still wait.
+#[derive(Serialize)]
+struct Waiting {
+    faults: Vec<QueuedFault>,
+}
+
+/// `GET /_emulator/clock`
+pub(crate) async fn clock(State(world): State<Arc<World>>) -> Response {
+    clock_answer(&world)
+}
+
+/// `POST /_emulator/clock`
+pub(crate) async fn turn_clock(State(world): State<Arc<World>>, body: Bytes) -> Response {
+    let turned = read::<Turn>(&body, "{\"advance\": \"20m\"}").and_then(|turn| {
+        let far = "the clock can be turned by a hundred years in all, no further";
+        world
+            .clock
+            .advance(turn.advance.unwrap_or_default())
+            .ok_or(far.to_owned())
+    });
+    match turned {
+        Ok(_) => clock_answer(&world),
+        Err(message) => bad_request(&message),
+    }
+}
+
+fn clock_answer(world: &World) -> Response {
+    let time = humantime::format_rfc3339_millis(world.clock.wall()).to_string();
+    let offset = world.clock.offset();
+    let text = humantime::format_duration(offset).to_string();
+    reply::json(
+        StatusCode::OK,
+        &json!({ "offset": text, "offset_ms": offset.as_millis() as u64, "time": time }),
+    )
+}
+
+/// `GET /_emulator/faults`
+pub(crate) async fn faults(State(world): State<Arc<World>>) -> Response {
+    faults_answer(StatusCode::OK, &world)
+}
+
+/// `POST /_emulator/faults`, one or a list
+pub(crate) async fn add_faults(State(world): State<Arc<World>>, body: Bytes) -> Response {
+    let example = "{\"status\": 503, \"count\": 2}";
+    let is_list = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
+    let faults = if is_list {
+        read(&body, example)
+    } else {
+        read::<Fault>(&body, example).map(|fault| vec![fault])
+    };
+    match faults.and_then(|faults| world.add_faults(faults).map_err(|error| error.to_string())) {
+        Ok(_) => faults_answer(StatusCode::CREATED, &world),
+        Err(message) => bad_request(&message),
+    }
+}
+
+/// `DELETE /_emulator/faults`
+pub(crate) async fn clear_faults(State(world): State<Arc<World>>) -> Response {
+    world.clear_faults();
+    faults_answer(StatusCode::OK, &world)
+}
+
+fn faults_answer(status: StatusCode, world: &World) -> Response {
+    let faults = world.faults();
+    reply::json(status, &Waiting { faults })
+}
+
+/// `GET /_emulator/journal?route=...`
+pub(crate) async fn journal(State(world): State<Arc<World>>, uri: Uri) -> Response {
+    match pattern(&uri) {
+        Ok(pattern) => reply::json(StatusCode::OK, &world.journal(pattern.as_deref())),
+        Err(message) => bad_request(&message),
+    }
+}
+
+/// `DELETE /_emulator/journal`
+pub(crate) async fn clear_journal(State(world): State<Arc<World>>) -> Response {
+    world.clear_journal();
+    reply::json(StatusCode::OK, &json!([]))
+}
+
+/// `GET /_emulator/count?route=...`: a number and a newline, for programs without a JSON reader
+pub(crate) async fn count(State(world): State<Arc<World>>, uri: Uri) -> Response {
+    match pattern(&uri) {
+        Ok(pattern) => {
+            let body = format!("{}\n", world.count(pattern.as_deref()));
+            reply::text(StatusCode::OK, "text/plain; charset=utf-8", body)
+        }
+        Err(message) => bad_request(&message),
+    }
+}
+
+/// The parameter `route`, if there is one.
+fn pattern(uri: &Uri) -> Result<Option<String>, String> {
+    let query = form::parse(uri.query().unwrap_or_default().as_bytes())
+        .map_err(|_| "the query is not well encoded".to_owned())?;
+    match query.iter().find(|(name, _)| name != "route") {
+        Some((name, _)) => Err(format!("there is no parameter {name:?}, only route")),
+        None => Ok(query.into_iter().next().map(|(_, value)| value)),
+    }
+}
+
+fn read<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T, String> {
+    serde_json::from_slice(body)
+        .map_err(|error| format!("{error}; an example of what is understood: {example}"))
+}
+
+fn bad_request(message: &str) -> Response {
+    reply::json(StatusCode::BAD_REQUEST, &json!({ "error": message }))
+}

@@ -1,0 +1,165 @@
+//! A running emulator as a Rust value: one thread, one runtime, one port, all gone when it is dropped.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::account::{IssuedKey, KeyError, NewKey};
+use crate::builder::{Builder, StartError};
+use crate::clock::MAX_OFFSET;
+use crate::faults::queue::QueuedFault;
+use crate::faults::{Fault, FaultError};
+use crate::journal::Entry;
+use crate::route::{TOKEN, TOKEN_PATH};
+use crate::thread::Running;
+use crate::world::World;
+
+/// A running emulator. All methods can be called from any thread, and take effect before they return.
+///
+/// Dropping it closes the port and all connections, and ends its thread.
+///
+/// ```
+/// use std::time::Duration;
+/// use tu_token_emulator::{Emulator, Fault};
+///
+/// let emulator = Emulator::start()?;
+/// emulator.faults([Fault::status(503).retry_after(1).once()])?;
+/// emulator.advance(Duration::from_secs(1200));
+/// assert_eq!(emulator.token_requests(), 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Emulator {
+    pub(crate) running: Running,
+    pub(crate) world: Arc<World>,
+    pub(crate) demo: IssuedKey,
+    pub(crate) keys: Vec<IssuedKey>,
+}
+
+impl Emulator {
+    /// Starts an emulator with everything at its default, on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// See [`Builder::start`].
+    pub fn start() -> Result<Emulator, StartError> {
+        Builder::default().start()
+    }
+
+    /// Starts with settings of one's own.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.running.address
+    }
+
+    /// The base of all routes, without a slash at its end: `http://127.0.0.1:8477`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address())
+    }
+
+    /// The token endpoint: `http://127.0.0.1:8477/token/v2`.
+    #[must_use]
+    pub fn token_url(&self) -> String {
+        format!("{}{TOKEN_PATH}", self.url())
+    }
+
+    /// The demo key as it was at the start; a later rotation does not show here.
+    #[must_use]
+    pub fn demo_key(&self) -> &IssuedKey {
+        &self.demo
+    }
+
+    /// A key of [`Builder::key`] by its name, as it was at the start.
+    #[must_use]
+    pub fn key(&self, name: &str) -> Option<&IssuedKey> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+
+    /// Makes a key.
+    ///
+    /// # Errors
+    /// The account is full, the name is taken, or the key makes no sense.
+    pub fn create_key(&self, key: NewKey) -> Result<IssuedKey, KeyError> {
+        self.world.create_key(key)
+    }
+
+    /// Gives a key a new secret.
+    ///
+    /// # Errors
+    /// No active key has this id.
+    pub fn rotate(&self, client_id: &str) -> Result<IssuedKey, KeyError> {
+        self.world.rotate(client_id)
+    }
+
+    /// Revokes a key. Its tokens stay good to their end, unless [`Readings::revoke_ends_tokens`] says otherwise.
+    ///
+    /// # Errors
+    /// No active key has this id.
+    pub fn revoke(&self, client_id: &str) -> Result<(), KeyError> {
+        self.world.revoke(client_id)
+    }
+
+    /// Turns the emulator's clock forward, so that tokens expire, and answers with all it was turned by so far.
+    /// Beyond a hundred years in all it stays where it is.
+    pub fn advance(&self, by: Duration) -> Duration {
+        let room = MAX_OFFSET.saturating_sub(self.world.clock.offset());
+        self.world.clock.advance(by.min(room)).unwrap_or(MAX_OFFSET)
+    }
+
+    /// Puts faults behind those that wait already, and answers with their numbers. All are taken, or none.
+    ///
+    /// # Errors
+    /// A fault makes no sense; the text says why.
+    pub fn faults(&self, faults: impl IntoIterator<Item = Fault>) -> Result<Vec<u64>, FaultError> {
+        self.world.add_faults(faults.into_iter().collect())
+    }
+
+    /// The faults that still wait for requests.
+    #[must_use]
+    pub fn waiting_faults(&self) -> Vec<QueuedFault> {
+        self.world.faults()
+    }
+
+    /// Forgets all faults. Requests that a `delay` holds go on at once.
+    pub fn clear_faults(&self) {
+        self.world.clear_faults();
+    }
+
+    /// What was asked of the emulator so far, its last 100,000 requests.
+    #[must_use]
+    pub fn journal(&self) -> Vec<Entry> {
+        self.world.journal(None)
+    }
+
+    /// Empties the journal and sets the counts to 0.
+    pub fn clear_journal(&self) {
+        self.world.clear_journal();
+    }
+
+    /// How many requests came to the token endpoint since the start or the last [`Emulator::clear_journal`], whatever
+    /// became of them.
+    #[must_use]
+    pub fn token_requests(&self) -> u64 {
+        self.requests(TOKEN)
+    }
+
+    /// The same for any route: `"token"`, or the beginning of a path.
+    #[must_use]
+    pub fn requests(&self, route: &str) -> u64 {
+        self.world.count(Some(route))
+    }
+}
+
+impl fmt::Debug for Emulator {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Emulator")
+            .field("url", &self.url())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,260 @@
+//! The way of one request: is it from here, the journal, its body, a fault, its route, the journal again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::State;
+use axum::http::request::Parts;
+use axum::http::{Method, StatusCode, Uri};
+use axum::response::Response;
+use axum::routing::{get, post};
+use hyper::Request;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{HeaderMap, USER_AGENT};
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
+use serde_json::json;
+use tokio::sync::Notify;
+
+use crate::faults::Fault;
+use crate::oauth::TokenRequest;
+use crate::reply::{self, Members, Note};
+use crate::route::{self, TOKEN_PATH};
+use crate::world::World;
+use crate::{control, iris, loopback};
+
+/// The longest body that is read. The longest sensible token request has a few kilobytes.
+const MOST_BODY: usize = 64 * 1024;
+/// How long a client may take to send its body.
+const BODY_TIME: Duration = Duration::from_secs(10);
+
+/// The routes.
+pub(crate) fn router(world: Arc<World>) -> Router {
+    Router::new()
+        .route(TOKEN_PATH, post(token))
+        .route("/api/asset/v2/assets", get(iris::assets))
+        .route(
+            "/public/api/aemp/v2/15143/-3/Fleet/{page}",
+            get(iris::fleet),
+        )
+        .route("/api/graphql", post(iris::graphql))
+        .route("/api/graphql/", post(iris::graphql))
+        .route(
+            "/_emulator/clock",
+            get(control::clock).post(control::turn_clock),
+        )
+        .route(
+            "/_emulator/faults",
+            get(control::faults)
+                .post(control::add_faults)
+                .delete(control::clear_faults),
+        )
+        .route(
+            "/_emulator/journal",
+            get(control::journal).delete(control::clear_journal),
+        )
+        .route("/_emulator/count", get(control::count))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .with_state(world)
+}
+
+/// Answers one request. A fault may end the whole connection instead, by way of `reset`.
+pub(crate) async fn pass(
+    world: &World,
+    router: &Router,
+    reset: &Notify,
+    request: Request<Incoming>,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path().to_owned();
+    if route::is_control(&path) && loopback::is_local(&parts.uri, &parts.headers) {
+        return match body_of(body).await {
+            Ok(body) => ask(router, parts, body).await,
+            Err(refusal) => refusal,
+        };
+    }
+    let user_agent = parts
+        .headers
+        .get(USER_AGENT)
+        .map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let sequence = world.arrive(parts.method.as_str(), &path, user_agent.as_deref());
+    let mut response = match checked(&parts, body).await {
+        Ok(body) => {
+            world.note_body(sequence, &body);
+            answer(world, router, reset, sequence, parts, body).await
+        }
+        Err(refusal) => refusal,
+    };
+    let note = response
+        .extensions_mut()
+        .remove::<Note>()
+        .unwrap_or_default();
+    world.note_answer(sequence, Some(response.status().as_u16()), note);
+    response
+}
+
+async fn checked(parts: &Parts, body: Incoming) -> Result<Bytes, Response> {
+    if !loopback::is_local(&parts.uri, &parts.headers) {
+        let text =
+            "Only requests whose Host, and Origin if there is one, name this machine are answered.";
+        let response = iris::error(StatusCode::FORBIDDEN, "NOT_LOOPBACK", text);
+        return Err(reply::noted(response, Note::outcome("not_loopback")));
+    }
+    body_of(body).await
+}
+
+async fn body_of(body: Incoming) -> Result<Bytes, Response> {
+    match tokio::time::timeout(BODY_TIME, to_bytes(Body::new(body), MOST_BODY)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        // Too long, or the connection broke; then nobody will read this.
+        Ok(Err(_)) => {
+            let text = format!("The body is longer than {MOST_BODY} bytes.");
+            let response = iris::error(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", &text);
+            Err(reply::noted(response, Note::outcome("body_too_large")))
+        }
+        Err(_) => {
+            let text = "The body took too long to arrive.";
+            let response = iris::error(StatusCode::REQUEST_TIMEOUT, "REQUEST_TIMEOUT", text);
+            Err(reply::noted(response, Note::outcome("body_too_slow")))
+        }
+    }
+}
+
+/// The route's answer, or what a fault makes of it.
+async fn answer(
+    world: &World,
+    router: &Router,
+    reset: &Notify,
+    sequence: u64,
+    mut parts: Parts,
+    body: Bytes,
+) -> Response {
+    let path = parts.uri.path().to_owned();
+    let Some(mut met) = world.meet(&path) else {
+        return ask(router, parts, body).await;
+    };
+    world.note_fault(sequence, met.id);
+    met.hold().await;
+    let fault = met.fault;
+    if fault.reset {
+        world.note_answer(
+            sequence,
+            None,
+            Note {
+                outcome: "reset",
+                ..about(world, &parts, &body)
+            },
+        );
+        reset.notify_one();
+        // The connection ends this wait, and with it the request.
+        return std::future::pending().await;
+    }
+    let mut response = match fault.answer(path == TOKEN_PATH) {
+        Some(response) => reply::noted(
+            response,
+            Note {
+                outcome: "fault",
+                ..about(world, &parts, &body)
+            },
+        ),
+        None => {
+            parts.extensions.insert(Arc::clone(&fault));
+            ask(router, parts, body).await
+        }
+    };
+    if fault.cut
+        && let Some(note) = response.extensions_mut().get_mut::<Note>()
+    {
+        note.outcome = "cut";
+    }
+    fault.finish(response).await
+}
+
+/// What the journal can say of a request that its route never saw.
+fn about(world: &World, parts: &Parts, body: &[u8]) -> Note {
+    if parts.uri.path() != TOKEN_PATH {
+        return Note::default();
+    }
+    let decision = world.decide(&TokenRequest {
+        query: parts.uri.query(),
+        headers: &parts.headers,
+        body,
+    });
+    Note {
+        client_id: decision.client_id,
+        scope: decision.scope,
+        outcome: "",
+    }
+}
+
+async fn ask(router: &Router, parts: Parts, body: Bytes) -> Response {
+    let request = Request::from_parts(parts, Body::from(body));
+    match TowerToHyperService::new(router.clone()).call(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+/// `POST /token/v2`
+async fn token(
+    State(world): State<Arc<World>>,
+    fault: Option<Extension<Arc<Fault>>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let decision = world.decide(&TokenRequest {
+        query: uri.query(),
+        headers: &headers,
+        body: &body,
+    });
+    let (response, outcome) = match decision.outcome {
+        Ok(grant) => {
+            let members = match fault {
+                Some(Extension(fault)) => world.mint(grant, &fault),
+                None => world.mint(grant, &Fault::default()),
+            };
+            (reply::secret_json(StatusCode::OK, &members), "token")
+        }
+        Err(refusal) => (refusal.response(&world.settings.readings), refusal.error()),
+    };
+    reply::noted(
+        response,
+        Note {
+            client_id: decision.client_id,
+            scope: decision.scope,
+            outcome,
+        },
+    )
+}
+
+async fn not_found(uri: Uri) -> Response {
+    let text = format!("There is nothing at {}.", uri.path());
+    reply::noted(
+        iris::error(StatusCode::NOT_FOUND, "NOT_FOUND", &text),
+        Note::outcome("not_found"),
+    )
+}
+
+/// The router adds `Allow`.
+async fn method_not_allowed(method: Method, uri: Uri) -> Response {
+    let text = format!("The method {method} is not possible here.");
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    let response = if uri.path() == TOKEN_PATH {
+        let members = [
+            ("error", json!("invalid_request")),
+            ("error_description", json!(text)),
+        ];
+        reply::secret_json(
+            status,
+            &Members(members.map(|(name, value)| (name.to_owned(), value)).into()),
+        )
+    } else {
+        iris::error(status, "METHOD_NOT_ALLOWED", &text)
+    };
+    reply::noted(response, Note::outcome("method_not_allowed"))
+}

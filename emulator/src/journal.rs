@@ -1,0 +1,237 @@
+//! The journal: which requests came, and what became of them. Never a secret, never a token.
+//!
+//! An entry is written when a request arrives and completed when it is answered, so a request that is held
+//! by a fault counts already.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ring::hmac;
+use serde::Serialize;
+
+use crate::{random, route};
+
+/// The oldest entries go when there are more than this.
+const MOST: usize = 100_000;
+/// Paths that are counted one by one; further ones are counted together, so that no stream of invented
+/// paths fills the memory.
+const MOST_ROUTES: usize = 1_000;
+/// What a client can make us keep of a text it sent.
+const MOST_TEXT: usize = 256;
+
+/// One request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Entry {
+    /// 1, 2, 3 ... in the order of arrival; never used twice.
+    pub sequence: u64,
+    /// The emulator's time of arrival in RFC 3339.
+    pub time: String,
+    /// The same in milliseconds since 1970.
+    pub unix_ms: u64,
+    /// The method.
+    pub method: String,
+    /// The path, without its query.
+    pub route: String,
+    /// The client id: of the request at the token endpoint, of the token elsewhere. Only if it belongs to a key: what
+    /// else stands in that place may be a secret that took the wrong turn.
+    pub client_id: Option<String>,
+    /// The scopes that were asked for at the token endpoint, those of the token elsewhere.
+    pub scope: Option<String>,
+    /// The status of the answer; `None` while there is none, and when there never was one.
+    pub status: Option<u16>,
+    /// In a word: `token`, an OAuth error, `ok`, `no_token`, `invalid_token`, `insufficient_scope`, `not_found`,
+    /// `method_not_allowed`, `not_loopback`, `body_too_large`, `body_too_slow`, `bad_request`, `fault`, `cut`, `reset`,
+    /// and `unanswered` before there is an answer.
+    pub outcome: &'static str,
+    /// The number of the fault that was met.
+    pub fault: Option<u64>,
+    /// 16 hexadecimal digits, equal for equal bodies as long as this emulator runs; `None` without a body.
+    pub body_fingerprint: Option<String>,
+    /// What the client calls itself.
+    pub user_agent: Option<String>,
+}
+
+/// What is known of a request when it arrives.
+pub(crate) struct Arrival<'a> {
+    pub(crate) time: SystemTime,
+    pub(crate) method: &'a str,
+    pub(crate) route: &'a str,
+    pub(crate) user_agent: Option<&'a str>,
+}
+
+/// All entries there is room for.
+pub(crate) struct Journal {
+    entries: VecDeque<Entry>,
+    last: u64,
+    counts: HashMap<String, u64>,
+    fingerprint_key: hmac::Key,
+}
+
+impl Journal {
+    pub(crate) fn new() -> Journal {
+        Journal {
+            entries: VecDeque::new(),
+            last: 0,
+            counts: HashMap::new(),
+            fingerprint_key: hmac::Key::new(hmac::HMAC_SHA256, &random::bytes(32)),
+        }
+    }
+
+    /// Writes down that a request came, and answers with its number.
+    pub(crate) fn open(&mut self, arrival: &Arrival<'_>) -> u64 {
+        self.last += 1;
+        let since_1970 = arrival.time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let route = shortened(arrival.route);
+        let counted = if self.counts.len() < MOST_ROUTES || self.counts.contains_key(&route) {
+            &route
+        } else {
+            "(other)"
+        };
+        *self.counts.entry(counted.to_owned()).or_default() += 1;
+        if self.entries.len() >= MOST {
+            self.entries.pop_front();
+        }
+        self.entries.push_back(Entry {
+            sequence: self.last,
+            time: humantime::format_rfc3339_millis(arrival.time).to_string(),
+            unix_ms: u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX),
+            method: shortened(arrival.method),
+            route,
+            client_id: None,
+            scope: None,
+            status: None,
+            outcome: "unanswered",
+            fault: None,
+            body_fingerprint: None,
+            user_agent: arrival.user_agent.map(shortened),
+        });
+        self.last
+    }
+
+    /// The entry with this number, if it is still here.
+    pub(crate) fn entry(&mut self, sequence: u64) -> Option<&mut Entry> {
+        let first = self.entries.front()?.sequence;
+        let at = usize::try_from(sequence.checked_sub(first)?).ok()?;
+        self.entries.get_mut(at)
+    }
+
+    /// A name for a body that does not tell what is in it.
+    pub(crate) fn fingerprint(&self, body: &[u8]) -> Option<String> {
+        let tag = hmac::sign(&self.fingerprint_key, body);
+        let digits = tag
+            .as_ref()
+            .iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"));
+        (!body.is_empty()).then(|| digits.collect())
+    }
+
+    /// The entries on a route, or all.
+    pub(crate) fn list(&self, pattern: Option<&str>) -> Vec<Entry> {
+        self.entries
+            .iter()
+            .filter(|entry| picks(pattern, &entry.route))
+            .cloned()
+            .collect()
+    }
+
+    /// How many requests came on a route, or at all, since the start or the last clearing; also those that the
+    /// journal has no room for any more.
+    pub(crate) fn count(&self, pattern: Option<&str>) -> u64 {
+        self.counts
+            .iter()
+            .filter(|(route, _)| picks(pattern, route))
+            .map(|(_, count)| count)
+            .sum()
+    }
+
+    /// Forgets all entries and counts. Numbers go on.
+    pub(crate) fn clear(&mut self) {
+        self.entries.clear();
+        self.counts.clear();
+    }
+}
+
+fn picks(pattern: Option<&str>, path: &str) -> bool {
+    pattern.is_none_or(|pattern| route::matches(pattern, path))
+}
+
+/// What is kept of a client's text: one line, not too long.
+pub(crate) fn shortened(text: &str) -> String {
+    text.chars()
+        .take(MOST_TEXT)
+        .map(|letter| {
+            if letter.is_control() {
+                '\u{fffd}'
+            } else {
+                letter
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arrive(journal: &mut Journal, route: &str) -> u64 {
+        let arrival = Arrival {
+            time: UNIX_EPOCH,
+            method: "GET",
+            route,
+            user_agent: Some("a\nb"),
+        };
+        journal.open(&arrival)
+    }
+
+    #[test]
+    fn entries_are_opened_completed_and_cleared() {
+        let mut journal = Journal::new();
+        let first = arrive(&mut journal, "/token/v2");
+        let second = arrive(&mut journal, "/api/x");
+        journal.entry(second).expect("there").status = Some(200);
+        assert_eq!(journal.list(Some("token"))[0].outcome, "unanswered");
+        assert_eq!(journal.list(Some("/api"))[0].status, Some(200));
+        assert_eq!(
+            journal.list(None)[0].user_agent.as_deref(),
+            Some("a\u{fffd}b")
+        );
+        assert_eq!(journal.list(None)[0].time, "1970-01-01T00:00:00.000Z");
+        journal.clear();
+        assert!(journal.entry(first).is_none() && journal.list(None).is_empty());
+        assert_eq!(arrive(&mut journal, "/api/x"), 3);
+        assert!(journal.entry(first).is_none() && journal.entry(3).is_some());
+    }
+
+    #[test]
+    fn the_count_outlives_the_entries() {
+        let mut journal = Journal::new();
+        for _ in 0..MOST + 5 {
+            arrive(&mut journal, "/token/v2");
+        }
+        assert_eq!(journal.list(None).len(), MOST);
+        assert_eq!(journal.count(Some("token")), 100_005);
+        assert!(journal.entry(5).is_none() && journal.entry(6).is_some());
+    }
+
+    #[test]
+    fn invented_paths_do_not_fill_the_memory() {
+        let mut journal = Journal::new();
+        for n in 0..MOST_ROUTES * 3 {
+            arrive(&mut journal, &format!("/{n}"));
+        }
+        assert!(journal.counts.len() <= MOST_ROUTES + 1);
+        assert_eq!(journal.count(None), 3_000);
+    }
+
+    #[test]
+    fn fingerprints_tell_bodies_apart_and_differ_between_runs() {
+        let (one, other) = (Journal::new(), Journal::new());
+        assert_eq!(one.fingerprint(b"a"), one.fingerprint(b"a"));
+        assert_ne!(one.fingerprint(b"a"), one.fingerprint(b"b"));
+        assert_ne!(one.fingerprint(b"a"), other.fingerprint(b"a"));
+        assert_eq!(one.fingerprint(b"a").map(|text| text.len()), Some(16));
+        assert_eq!(one.fingerprint(b""), None);
+    }
+}

@@ -1,0 +1,55 @@
+//! The token service and a few IRIS routes on your desk, for examples, demonstrations and tests.
+//!
+//! It issues opaque access tokens to API keys of one account at `POST /token/v2`, checks them on sample routes, and
+//! does what a real service rarely does on request: turn its clock, fail in many ways, and tell what it was asked.
+//! It is not affiliated with Trackunit, and it is no place for real secrets.
+//!
+//! ```
+//! use tu_token_emulator::Emulator;
+//!
+//! let emulator = Emulator::start()?;
+//! let key = emulator.demo_key();
+//! println!("{} takes {} from {}", emulator.token_url(), key.scopes.join(" "), key.client_id);
+//! # Ok::<(), tu_token_emulator::StartError>(())
+//! ```
+//!
+//! What is where: `account` (keys), `tokens`, `clock`, `faults` and `journal` are the state, without a connection in
+//! sight, and `world` holds them together. `oauth` decides on a token request. `gate` leads a request through all of
+//! that to its route: the token endpoint, `iris` or `control`. `server` has the sockets, `thread` the thread of an [`Emulator`],
+//! [`run`] the command.
+
+#![forbid(unsafe_code)]
+
+mod account;
+mod builder;
+mod clock;
+mod control;
+mod emulator;
+mod faults;
+mod form;
+mod gate;
+mod iris;
+mod journal;
+mod loopback;
+mod oauth;
+mod random;
+mod reply;
+mod route;
+mod run;
+mod samples;
+mod scope;
+mod server;
+mod thread;
+mod tokens;
+mod world;
+
+pub use account::{IssuedKey, KeyError, NewKey};
+pub use builder::{Builder, DEMO_SCOPES, StartError};
+pub use emulator::Emulator;
+pub use faults::queue::QueuedFault;
+pub use faults::{Fault, FaultError, Narrow};
+pub use journal::Entry;
+pub use oauth::Readings;
+pub use run::{Options, RunError, run};
+/// For the JSON members of [`Fault`].
+pub use serde_json;

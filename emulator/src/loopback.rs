@@ -1,0 +1,118 @@
+//! Refuses requests that a web page could have made.
+//!
+//! The emulator listens on loopback alone, but a browser on the same machine can reach it, and a hostile page may
+//! let its own name point to 127.0.0.1 (DNS rebinding). Such a request names the page's host in `Host` or `Origin`.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use axum::http::Uri;
+use axum::http::uri::Authority;
+use hyper::header::{HOST, HeaderMap, ORIGIN};
+
+/// Whether everything that names a host in this request names this machine.
+pub(crate) fn is_local(uri: &Uri, headers: &HeaderMap) -> bool {
+    let mut hosts = headers.get_all(HOST).iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else {
+        return false;
+    };
+    let origins = headers
+        .get_all(ORIGIN)
+        .iter()
+        .all(|origin| origin.to_str().is_ok_and(origin_is_local));
+    host.to_str().is_ok_and(authority_is_local) && uri.host().is_none_or(host_is_local) && origins
+}
+
+/// `http://localhost:3000`, but not `null`, which stands for pages that hide where they come from.
+fn origin_is_local(origin: &str) -> bool {
+    origin
+        .split_once("://")
+        .is_some_and(|(_, authority)| authority_is_local(authority))
+}
+
+fn authority_is_local(authority: &str) -> bool {
+    let parsed = authority.parse::<Authority>();
+    parsed.is_ok_and(|parsed| !authority.contains('@') && host_is_local(parsed.host()))
+}
+
+fn host_is_local(host: &str) -> bool {
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|inner| inner.strip_suffix(']'))
+        .unwrap_or(host);
+    host.eq_ignore_ascii_case("localhost")
+        || host
+            .parse::<Ipv4Addr>()
+            .is_ok_and(|address| address.is_loopback())
+        || bare
+            .parse::<Ipv6Addr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn local(host: &[&str], origin: Option<&str>) -> bool {
+        let mut headers = HeaderMap::new();
+        for host in host {
+            headers.append(HOST, host.parse().expect("a header"));
+        }
+        if let Some(origin) = origin {
+            headers.insert(ORIGIN, origin.parse().expect("a header"));
+        }
+        is_local(&Uri::from_static("/token/v2"), &headers)
+    }
+
+    #[test]
+    fn names_of_this_machine_are_let_in() {
+        for host in [
+            "127.0.0.1:8477",
+            "127.0.0.1",
+            "127.9.9.9:1",
+            "localhost:8477",
+            "LOCALHOST",
+            "[::1]:8477",
+            "[::1]",
+        ] {
+            assert!(local(&[host], None), "{host}");
+        }
+        assert!(local(&["localhost"], Some("http://localhost:3000")));
+        assert!(local(&["localhost"], Some("http://[::1]:3000")));
+    }
+
+    #[test]
+    fn every_other_name_is_not() {
+        for host in [
+            "",
+            "example.com",
+            "localhost.example.com",
+            "127.0.0.1.example.com",
+            "0.0.0.0",
+            "10.0.0.1",
+            "a@localhost",
+            "localhost@example.com",
+            "[::2]",
+            "127.1",
+            "localhost.",
+        ] {
+            assert!(!local(&[host], None), "{host}");
+        }
+        assert!(!local(&[], None));
+        assert!(!local(&["localhost", "localhost"], None));
+        for origin in [
+            "https://example.com",
+            "null",
+            "",
+            "localhost",
+            "http://localhost@example.com",
+        ] {
+            assert!(!local(&["localhost"], Some(origin)), "{origin}");
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, "localhost".parse().expect("a header"));
+        assert!(!is_local(
+            &Uri::from_static("http://example.com/token/v2"),
+            &headers
+        ));
+    }
+}

@@ -1,0 +1,45 @@
+//! The command `tu-token-emulator`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tu_token_emulator::{Options, run};
+
+const EXAMPLES: &str = r#"Examples:
+  Start it, and paste the four lines it prints into another shell:
+    tu-token-emulator
+
+  In a script: any free port, lines from a file that appears when it listens:
+    tu-token-emulator --port 0 --env-file emulator.env &
+    until [ -f emulator.env ]; do sleep 0.1; done; . ./emulator.env
+
+  Tokens that live three seconds:
+    tu-token-emulator --expires-in 3
+
+  While it runs:
+    curl http://127.0.0.1:8477/_emulator/clock   -d '{"advance":"20m"}'
+    curl http://127.0.0.1:8477/_emulator/faults  -d '{"status":503,"retry_after":2,"count":3}'
+    curl http://127.0.0.1:8477/_emulator/journal
+
+Exit codes: 0 after Ctrl-C or SIGTERM; 2 wrong options, port in use, file not writable; 70 anything else."#;
+
+/// The token service and a few IRIS routes on your desk, for examples and tests.
+///
+/// Makes one account with one demo key, prints the lines that point a program at it, and serves on loopback alone.
+#[derive(Parser)]
+#[command(name = "tu-token-emulator", version, after_help = EXAMPLES)]
+struct Command {
+    #[command(flatten)]
+    options: Options,
+}
+
+fn main() -> ExitCode {
+    let command = Command::parse();
+    match run(&command.options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tu-token-emulator: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

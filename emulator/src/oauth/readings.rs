@@ -1,0 +1,39 @@
+//! What the service's documentation leaves open, and how this emulator reads it.
+
+/// How to read what the service's documentation leaves open. The default is the reading that fits the standards best.
+///
+/// ```
+/// use tu_token_emulator::{Emulator, Readings};
+///
+/// let readings = Readings { revoke_ends_tokens: true, ..Readings::default() };
+/// let emulator = Emulator::builder().readings(readings).start()?;
+/// # Ok::<(), tu_token_emulator::StartError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Readings {
+    /// The status of `invalid_client` when the credentials came in the body: 401, or 400.
+    pub invalid_client_status: u16,
+    /// Whether credentials may come by HTTP Basic.
+    pub basic: bool,
+    /// Whether a request without a scope gets all scopes of its key instead of `invalid_scope`.
+    pub scope_optional: bool,
+    /// Whether revoking a key also ends the tokens it got.
+    pub revoke_ends_tokens: bool,
+    /// Whether the secret before a rotation works until the next one.
+    pub rotate_overlap: bool,
+    /// Whether a new token ends the earlier ones of its key.
+    pub single_token: bool,
+}
+
+impl Default for Readings {
+    fn default() -> Readings {
+        Readings {
+            invalid_client_status: 401,
+            basic: true,
+            scope_optional: false,
+            revoke_ends_tokens: false,
+            rotate_overlap: false,
+            single_token: false,
+        }
+    }
+}

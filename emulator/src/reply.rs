@@ -1,0 +1,69 @@
+//! Answers: a status, a type, a body.
+
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+/// What the journal shall say about an answer. A route puts it into the answer's extensions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Note {
+    pub(crate) client_id: Option<String>,
+    pub(crate) scope: Option<String>,
+    pub(crate) outcome: &'static str,
+}
+
+impl Note {
+    pub(crate) fn outcome(outcome: &'static str) -> Note {
+        Note {
+            outcome,
+            ..Note::default()
+        }
+    }
+}
+
+/// An object whose members stay in their order.
+pub(crate) struct Members(pub(crate) Vec<(String, Value)>);
+
+impl Serialize for Members {
+    fn serialize<S: Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
+        output.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+/// A body of any type. An empty or unusable type is left out.
+pub(crate) fn text(status: StatusCode, content_type: &str, body: String) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    if let Ok(value) = HeaderValue::from_str(content_type) {
+        response.headers_mut().insert(CONTENT_TYPE, value);
+    }
+    response
+}
+
+/// Compact JSON.
+pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response {
+    text(
+        status,
+        "application/json",
+        serde_json::to_string(value).unwrap_or_default(),
+    )
+}
+
+/// JSON in the layout of the service's documentation, one member a line, that nobody may keep.
+pub(crate) fn secret_json(status: StatusCode, members: &Members) -> Response {
+    let body = serde_json::to_string_pretty(members).unwrap_or_default();
+    let mut response = text(status, "application/json", body);
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    response
+}
+
+/// The answer with a note for the journal.
+pub(crate) fn noted(mut response: Response, note: Note) -> Response {
+    response.extensions_mut().insert(note);
+    response
+}

@@ -1,0 +1,82 @@
+//! The thread an emulator lives in, with a runtime of its own.
+//!
+//! The runtime is made, used and dropped inside the thread: dropping one elsewhere panics when the program around it
+//! is asynchronous itself.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+
+use crate::builder::StartError;
+use crate::server;
+use crate::world::World;
+
+/// A server that runs until this is dropped.
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Starts the thread and waits until it listens, or has said why it cannot.
+pub(crate) fn start(address: SocketAddr, world: Arc<World>) -> Result<Running, StartError> {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let (told, listening) = mpsc::channel();
+    let life = move || match open(address) {
+        Ok((runtime, listener, address)) => {
+            // Nobody to tell means nobody who could stop it either, and then `stopped` is ready already.
+            let _ = told.send(Ok(address));
+            runtime.block_on(async {
+                tokio::select! {
+                    () = server::serve(listener, world) => {}
+                    _ = stopped => {}
+                }
+            });
+            // Dropping the runtime here closes every connection.
+        }
+        Err(error) => {
+            let _ = told.send(Err(error));
+        }
+    };
+    let thread = std::thread::Builder::new()
+        .name("tu-emulator".to_owned())
+        .spawn(life)
+        .map_err(StartError::Thread)?;
+    let gone = |_| StartError::Thread(io::Error::other("the thread ended at once"));
+    let address = listening.recv().map_err(gone)??;
+    Ok(Running {
+        address,
+        stop: Some(stop),
+        thread: Some(thread),
+    })
+}
+
+fn open(address: SocketAddr) -> Result<(Runtime, tokio::net::TcpListener, SocketAddr), StartError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(StartError::Thread)?;
+    let opened = {
+        let _inside = runtime.enter();
+        server::listen(address).and_then(|listener| {
+            let address = listener.local_addr()?;
+            Ok((listener, address))
+        })
+    };
+    let (listener, address) = opened.map_err(|error| StartError::Listen(address, error))?;
+    Ok((runtime, listener, address))
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // It only fails if the thread panicked; then it has ended too.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! The current token as its readers see it: copied without a lock.
+//!
+//! A sequence lock over atomic words. The one writer (it holds the client's lock) makes the
+//! sequence odd, stores the words, makes it even again. A reader copies the words between two
+//! looks at the sequence and trusts them only if both looks agree. Readers write nothing at all,
+//! so threads share no cache line that changes; there is no reader count that a forked child
+//! could find stuck, no thread-local state, nothing to reclaim later, and an old token is
+//! overwritten in place at once. Every access to the words is atomic: no data race, no `unsafe`.
+//! (The scheme and its orderings: Boehm, "Can seqlocks get along with programming language
+//! memory models?", 2012.)
+//!
+//! Words stay where they are for the life of the entry. A token that needs more room gets a
+//! larger block beside the old one; sizes double, so all blocks together are less than twice the
+//! largest.
+
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+
+use once_cell::race::OnceBox;
+
+use crate::clock::BootTime;
+use crate::token::{MAX_WORDS, Token};
+
+/// Words of the smallest block: a token of about 900 bytes fits.
+const SMALLEST: usize = 128;
+const SIZES: usize = 6;
+const _: () = assert!(SMALLEST << (SIZES - 1) >= MAX_WORDS);
+
+type Block = Box<[AtomicU64]>;
+
+#[derive(Default)]
+pub(crate) struct Current {
+    /// Even: the words are whole. Odd: they are being written.
+    sequence: AtomicU64,
+    /// Readers may hand the token out without asking anybody until then. Zero: they must ask.
+    serve_until: AtomicU64,
+    expires_at: AtomicU64,
+    /// Which block, and how many words of it.
+    block: AtomicU64,
+    words: AtomicU64,
+    blocks: [OnceBox<Block>; SIZES],
+}
+
+/// What a reader found out before it copies anything.
+pub(crate) struct View<'a> {
+    current: &'a Current,
+    sequence: u64,
+    words: &'a [AtomicU64],
+}
+
+impl Current {
+    /// Looks at the token, if it may be handed out at `now` to a caller that needs it to live
+    /// until `needed_until`. `None`: ask the entry.
+    #[inline]
+    pub(crate) fn look(&self, now: BootTime, needed_until: BootTime) -> Option<View<'_>> {
+        let sequence = self.sequence.load(Ordering::Acquire);
+        if sequence % 2 != 0 || now.nanos() >= self.serve_until.load(Ordering::Relaxed) {
+            return None;
+        }
+        if needed_until.nanos() > self.expires_at.load(Ordering::Relaxed) {
+            return None;
+        }
+        // Both numbers may belong to another token if a writer came by; then they are at worst
+        // out of range, and the copy is thrown away when the sequence is looked at again.
+        let block = self.blocks.get(self.block.load(Ordering::Relaxed) as usize)?.get()?;
+        let words = block.get(..self.words.load(Ordering::Relaxed) as usize)?;
+        Some(View { current: self, sequence, words })
+    }
+
+    /// A number that changes whenever the token does, while it may be served at `now`.
+    pub(crate) fn generation(&self, now: BootTime) -> Option<u64> {
+        self.look(now, now).filter(View::holds).map(|view| view.sequence)
+    }
+
+    /// The token, whatever its time. For the holder of the client's lock only.
+    pub(crate) fn read(&self) -> Option<Token> {
+        let block = self.blocks.get(self.block.load(Ordering::Relaxed) as usize)?.get()?;
+        let words = block.get(..self.words.load(Ordering::Relaxed) as usize)?;
+        let copy: Box<[u64]> = words.iter().map(|word| word.load(Ordering::Relaxed)).collect();
+        (!copy.is_empty()).then(|| Token::from_words(copy))
+    }
+
+    /// Puts a token in the place of the current one. For the holder of the client's lock only.
+    pub(crate) fn publish(&self, token: &Token, serve_until: BootTime) {
+        let words = token.words();
+        let size = (0..SIZES).find(|size| SMALLEST << size >= words.len()).unwrap_or(SIZES - 1);
+        let block = self.blocks[size]
+            .get_or_init(|| Box::new((0..SMALLEST << size).map(|_| AtomicU64::new(0)).collect()));
+        self.write(|| {
+            self.wipe_other_than(size);
+            for (place, word) in block.iter().zip(words) {
+                place.store(*word, Ordering::Relaxed);
+            }
+            for place in block.iter().skip(words.len()) {
+                place.store(0, Ordering::Relaxed);
+            }
+            self.block.store(size as u64, Ordering::Relaxed);
+            self.words.store(words.len().min(block.len()) as u64, Ordering::Relaxed);
+            self.expires_at.store(token.expires_at().nanos(), Ordering::Relaxed);
+            self.serve_until.store(serve_until.nanos(), Ordering::Relaxed);
+        });
+    }
+
+    /// Changes until when readers may serve the token, and nothing else.
+    pub(crate) fn set_serve_until(&self, until: BootTime) {
+        self.serve_until.store(until.nanos(), Ordering::Relaxed);
+    }
+
+    /// Wipes the token. For the holder of the client's lock only.
+    pub(crate) fn clear(&self) {
+        self.write(|| {
+            self.wipe_other_than(SIZES);
+            self.words.store(0, Ordering::Relaxed);
+            self.expires_at.store(0, Ordering::Relaxed);
+            self.serve_until.store(0, Ordering::Relaxed);
+        });
+    }
+
+    fn wipe_other_than(&self, kept: usize) {
+        for (size, block) in self.blocks.iter().enumerate() {
+            if let Some(block) = block.get().filter(|_| size != kept) {
+                block.iter().for_each(|word| word.store(0, Ordering::Relaxed));
+            }
+        }
+    }
+
+    fn write(&self, store: impl FnOnce()) {
+        // A child forked in the middle of a write finds it odd: the next write starts from there.
+        let odd = self.sequence.load(Ordering::Relaxed) | 1;
+        self.sequence.store(odd, Ordering::Relaxed);
+        fence(Ordering::Release);
+        store();
+        self.sequence.store(odd.wrapping_add(1), Ordering::Release);
+    }
+}
+
+impl Drop for Current {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+impl View<'_> {
+    /// How many words the token has.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.words.len()
+    }
+
+    /// One word; zero if there are fewer. Not to be trusted before [`View::holds`].
+    #[inline]
+    pub(crate) fn word(&self, index: usize) -> u64 {
+        self.words.get(index).map_or(0, |word| word.load(Ordering::Relaxed))
+    }
+
+    /// Copies words from `first` on. Not to be trusted before [`View::holds`].
+    #[inline]
+    pub(crate) fn copy_words(&self, first: usize, into: &mut [u64]) {
+        for (place, word) in into.iter_mut().zip(self.words.iter().skip(first)) {
+            *place = word.load(Ordering::Relaxed);
+        }
+    }
+
+    /// Copies bytes, the first of which is the first of the word `first`, as they lie in memory.
+    /// Not to be trusted before [`View::holds`].
+    #[inline]
+    pub(crate) fn copy_bytes(&self, first: usize, into: &mut [u8]) {
+        let Some(words) = self.words.get(first..) else { return };
+        let (whole, rest) = into.split_at_mut(into.len() / 8 * 8);
+        let whole_words = whole.len() / 8;
+        for (place, word) in whole.chunks_exact_mut(8).zip(words) {
+            place.copy_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
+        }
+        if let Some(word) = words.get(whole_words) {
+            let bytes = word.load(Ordering::Relaxed).to_ne_bytes();
+            for (place, byte) in rest.iter_mut().zip(bytes) {
+                *place = byte;
+            }
+        }
+    }
+
+    /// Whether everything read through this view belongs to one token.
+    #[inline]
+    pub(crate) fn holds(&self) -> bool {
+        fence(Ordering::Acquire);
+        self.current.sequence.load(Ordering::Relaxed) == self.sequence
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::token::{BEARER_AT, Life, TEXT};
+
+    const NOW: BootTime = BootTime::from_nanos(1_000_000_000);
+    const LATER: BootTime = BootTime::from_nanos(2_000_000_000);
+
+    fn token(value: &str, serial: u64) -> Token {
+        let life =
+            Life { requested_at: NOW, lifetime: Duration::from_secs(100), fresh_until: LATER };
+        Token::new(value, "a", serial, &life, 0)
+    }
+
+    fn read(current: &Current, now: BootTime) -> Option<Token> {
+        let view = current.look(now, now)?;
+        let mut words = vec![0; view.len()].into_boxed_slice();
+        view.copy_words(0, &mut words);
+        view.holds().then(|| Token::from_words(words))
+    }
+
+    #[test]
+    fn a_reader_sees_what_was_published_until_its_time() {
+        let current = Current::default();
+        assert!(read(&current, NOW).is_none());
+        current.publish(&token("first", 1), LATER);
+        assert_eq!(read(&current, NOW).unwrap().value(), "first");
+        assert!(read(&current, LATER).is_none());
+        current.set_serve_until(LATER.after(Duration::from_secs(1)));
+        assert!(read(&current, LATER).is_some());
+        current.clear();
+        assert!(read(&current, NOW).is_none());
+    }
+
+    #[test]
+    fn a_need_beyond_the_expiry_is_not_met() {
+        let current = Current::default();
+        current.publish(&token("x", 1), LATER);
+        assert!(current.look(NOW, NOW.after(Duration::from_secs(100))).is_some());
+        assert!(current.look(NOW, NOW.after(Duration::from_secs(101))).is_none());
+    }
+
+    #[test]
+    fn tokens_of_every_size_replace_each_other_and_leave_nothing() {
+        let current = Current::default();
+        for length in [1, 5000, 30, 16 * 1024, 900] {
+            let value = "v".repeat(length);
+            current.publish(&token(&value, 1), LATER);
+            assert_eq!(read(&current, NOW).unwrap().value(), value);
+        }
+        let size_of_900 = current.block.load(Ordering::Relaxed) as usize;
+        for (size, block) in current.blocks.iter().enumerate() {
+            let left = block.get().is_some_and(|words| {
+                words.iter().any(|word| word.load(Ordering::Relaxed) != 0)
+            });
+            assert_eq!(left, size == size_of_900);
+        }
+    }
+
+    #[test]
+    fn bytes_are_copied_to_any_length() {
+        let current = Current::default();
+        current.publish(&token("abcdefghijk", 1), LATER);
+        let view = current.look(NOW, NOW).unwrap();
+        for length in 0..="Bearer abcdefghijk".len() {
+            let mut buffer = vec![0; length];
+            view.copy_bytes(TEXT + BEARER_AT / 8, &mut buffer);
+            assert_eq!(buffer, &b"Bearer abcdefghijk"[..length]);
+        }
+        assert!(view.holds());
+    }
+
+    #[test]
+    fn a_reader_never_sees_a_mixture() {
+        let current = Current::default();
+        let tokens = ["a".repeat(700), "b".repeat(3000), "c".repeat(40)]
+            .map(|value| (token(&value, 1), value));
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !done.load(Ordering::Relaxed) {
+                        if let Some(seen) = read(&current, NOW) {
+                            assert!(tokens.iter().any(|(_, value)| value == seen.value()));
+                        }
+                    }
+                });
+            }
+            for round in 0..20_000 {
+                current.publish(&tokens[round % tokens.len()].0, LATER);
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+    }
+}

@@ -1,0 +1,482 @@
+//! The life of one cached token: what it is worth now, who waits, when a fetch may start.
+
+use std::time::Duration;
+
+use super::Random;
+use super::flight::{Attempts, Class, Failure};
+use super::limits::{Blocked, Limits};
+use super::policy::{self, Policy};
+use crate::clock::BootTime;
+use crate::error::{Error, ErrorKind};
+use crate::token::Life;
+
+/// Names one fetch of one client.
+pub(crate) type FlightId = u64;
+
+/// What a token is worth at a moment. The numbers are those of the C API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// No token has been had, or the last one was refused by an API.
+    Empty = 0,
+    /// Handed out without a thought.
+    Fresh = 1,
+    /// Handed out at once while one background fetch renews it.
+    Soft = 2,
+    /// About to end: callers wait a little for its successor.
+    Hard = 3,
+    /// Dead.
+    Expired = 4,
+}
+
+/// What a caller asks for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Want {
+    pub(crate) min_ttl: Duration,
+    /// Whether it cannot wait.
+    pub(crate) at_once: bool,
+}
+
+/// What a caller gets.
+#[derive(Clone, Debug)]
+pub(crate) enum Answer {
+    /// The token that is there.
+    Serve,
+    /// What the fetch brings; at `serve_at`, if that comes first, the token that is there.
+    Wait { flight: FlightId, serve_at: Option<BootTime> },
+    /// Nothing before then; ask again.
+    Later(BootTime),
+    Fail(Error),
+}
+
+/// What a caller gets, and a fetch that is to be started now.
+#[derive(Clone, Debug)]
+pub(crate) struct Decision {
+    pub(crate) answer: Answer,
+    pub(crate) start: Option<FlightId>,
+}
+
+/// A token that a fetch brought.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Grant {
+    pub(crate) serial: u64,
+    pub(crate) requested_at: BootTime,
+    pub(crate) lifetime: Duration,
+    /// The very token that is cached already.
+    pub(crate) same_value: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    life: Life,
+    serial: u64,
+    /// The endpoint hands out the same token again: not asked before this.
+    hold_until: BootTime,
+}
+
+#[derive(Clone, Debug)]
+struct Fetch {
+    id: FlightId,
+    awaited: bool,
+    /// When the entry stops believing in it. `None`: it waits for a thread.
+    give_up_at: Option<BootTime>,
+}
+
+#[derive(Clone, Debug)]
+struct Remembered {
+    until: BootTime,
+    error: Error,
+    terminal: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Entry {
+    held: Option<Held>,
+    fetch: Option<Fetch>,
+    last_start: Option<BootTime>,
+    remembered: Option<Remembered>,
+    /// Failed fetches, and refusals, in a row.
+    failed: u32,
+    refused: u32,
+}
+
+impl Entry {
+    pub(crate) fn state(&self, policy: &Policy, now: BootTime) -> State {
+        match &self.held {
+            None => State::Empty,
+            Some(held) if now >= held.life.expires_at() => State::Expired,
+            Some(held) if now >= hard_at(policy, &held.life) => State::Hard,
+            Some(held) if now >= held.life.fresh_until => State::Soft,
+            Some(_) => State::Fresh,
+        }
+    }
+
+    /// A caller asks. `next_id` names a fetch if one is to start.
+    pub(crate) fn ask(
+        &mut self,
+        policy: &Policy,
+        limits: &mut Limits,
+        want: &Want,
+        now: BootTime,
+        next_id: FlightId,
+    ) -> Decision {
+        match self.state(policy, now) {
+            State::Empty | State::Expired => self.ask_without_token(limits, want, now, next_id),
+            State::Fresh if !self.is_short_for(want, now) => serve(None),
+            State::Soft if !self.is_short_for(want, now) => {
+                serve(self.try_start(limits, now, next_id, false))
+            }
+            _ => self.ask_hard(limits, want, now, next_id),
+        }
+    }
+
+    fn ask_without_token(
+        &mut self,
+        limits: &mut Limits,
+        want: &Want,
+        now: BootTime,
+        next_id: FlightId,
+    ) -> Decision {
+        let mut start = None;
+        if self.fetch.is_none() {
+            if let Some(blocked) = self.blocked(limits, now) {
+                let answer = match blocked.error_at(now) {
+                    Some(error) => Answer::Fail(error),
+                    None => Answer::Later(blocked.until),
+                };
+                return Decision { answer, start };
+            }
+            start = Some(self.start(next_id, !want.at_once));
+        }
+        Decision { answer: self.join(want, None), start }
+    }
+
+    fn ask_hard(
+        &mut self,
+        limits: &mut Limits,
+        want: &Want,
+        now: BootTime,
+        next_id: FlightId,
+    ) -> Decision {
+        let start = self.try_start(limits, now, next_id, !want.at_once);
+        if self.fetch.is_none() || want.at_once {
+            return serve(start);
+        }
+        let half_of_the_rest = now.after(self.remaining(now) / 2);
+        Decision { answer: self.join(want, Some(half_of_the_rest)), start }
+    }
+
+    /// Waits for the fetch that runs.
+    fn join(&mut self, want: &Want, serve_at: Option<BootTime>) -> Answer {
+        let fetch = self.fetch.as_mut();
+        if let Some(fetch) = fetch.filter(|fetch| !fetch.awaited) {
+            fetch.awaited = !want.at_once;
+        }
+        Answer::Wait { flight: self.flight().unwrap_or_default(), serve_at }
+    }
+
+    fn try_start(
+        &mut self,
+        limits: &mut Limits,
+        now: BootTime,
+        next_id: FlightId,
+        awaited: bool,
+    ) -> Option<FlightId> {
+        let free = self.fetch.is_none() && self.blocked(limits, now).is_none();
+        free.then(|| self.start(next_id, awaited))
+    }
+
+    fn start(&mut self, id: FlightId, awaited: bool) -> FlightId {
+        self.fetch = Some(Fetch { id, awaited, give_up_at: None });
+        id
+    }
+
+    /// Whether the token is too short for a caller's `min_ttl` and old enough to be renewed for it.
+    fn is_short_for(&self, want: &Want, now: BootTime) -> bool {
+        self.held.as_ref().is_some_and(|held| {
+            let age = now.since(held.life.requested_at);
+            self.remaining(now) < want.min_ttl
+                && age >= held.life.lifetime / policy::MIN_TTL_SHARE
+        })
+    }
+
+    fn remaining(&self, now: BootTime) -> Duration {
+        self.held.as_ref().map_or(Duration::ZERO, |held| held.life.expires_at().until(now))
+    }
+
+    /// What keeps a fetch from starting, the most telling reason first.
+    pub(crate) fn blocked(&self, limits: &mut Limits, now: BootTime) -> Option<Blocked> {
+        let remembered = self.remembered.as_ref().filter(|remembered| now < remembered.until);
+        let as_blocked = |remembered: &Remembered| Blocked::new(remembered.until, &remembered.error);
+        let own_terminal = remembered.filter(|remembered| remembered.terminal).map(as_blocked);
+        own_terminal
+            .or_else(|| limits.blocked(now))
+            .or_else(|| remembered.map(as_blocked))
+            .or_else(|| {
+                let spacing = self.last_start.map(|start| start.after(policy::MIN_SPACING));
+                let hold = self.held.as_ref().map(|held| held.hold_until);
+                let until = spacing.max(hold)?;
+                (now < until).then_some(Blocked { until, error: None })
+            })
+    }
+
+    /// The fetch that is under way, if any.
+    pub(crate) fn flight(&self) -> Option<FlightId> {
+        self.fetch.as_ref().map(|fetch| fetch.id)
+    }
+
+    /// Whether somebody waits, or waited, for the fetch that is under way.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.fetch.as_ref().is_some_and(|fetch| fetch.awaited)
+    }
+
+    /// When the fetch that is under way will be given up.
+    pub(crate) fn give_up_at(&self) -> Option<BootTime> {
+        self.fetch.as_ref().and_then(|fetch| fetch.give_up_at)
+    }
+
+    /// A thread is ready for the fetch. `None`: it is not wanted any more.
+    pub(crate) fn begin(
+        &mut self,
+        policy: &Policy,
+        id: FlightId,
+        has_waiters: bool,
+        now: BootTime,
+    ) -> Option<Attempts> {
+        let valid = !self.remaining(now).is_zero();
+        let fetch = self.fetch.as_mut().filter(|fetch| fetch.id == id)?;
+        if fetch.awaited && !has_waiters {
+            self.fetch = None;
+            return None;
+        }
+        fetch.give_up_at = Some(now.after(policy.fetch_timeout).after(policy::OVERRUN));
+        self.last_start = Some(now);
+        let most = if valid || self.failed > 0 { 1 } else { policy::ATTEMPTS };
+        Some(Attempts::begin(policy, most, now))
+    }
+
+    /// Gives up a fetch that has overrun its time. Its waiters are to be told the error.
+    pub(crate) fn give_up(
+        &mut self,
+        limits: &mut Limits,
+        now: BootTime,
+        random: &mut dyn Random,
+    ) -> Option<(FlightId, Error)> {
+        let fetch = self.fetch.as_ref()?;
+        if fetch.give_up_at.is_none_or(|at| now < at) {
+            return None;
+        }
+        let id = fetch.id;
+        let error = Error::new(
+            ErrorKind::Network,
+            "the token request did not end within fetch_timeout: name resolution or the proxy \
+             may hang",
+        );
+        self.failed_with(limits, Failure::transient(error.clone()), now, random);
+        Some((id, error))
+    }
+
+    /// The fetch brought a token. Whether it is now the current one.
+    pub(crate) fn granted(
+        &mut self,
+        policy: &Policy,
+        limits: &mut Limits,
+        id: FlightId,
+        grant: &Grant,
+        now: BootTime,
+        random: &mut dyn Random,
+    ) -> bool {
+        let expires_at = grant.requested_at.after(grant.lifetime);
+        let known_until = self.held.map_or(BootTime::ZERO, |held| held.life.expires_at());
+        let current = self.fetch.as_ref().is_some_and(|fetch| fetch.id == id);
+        if current {
+            self.fetch = None;
+        } else if expires_at <= known_until {
+            // A fetch that was given up comes home late: welcome only if it is of use.
+            return false;
+        }
+        self.start_afresh();
+        limits.fetch_succeeded();
+        if let Some(held) = self.held.as_mut().filter(|_| grant.same_value) {
+            if expires_at <= known_until {
+                held.hold_until = now.after(known_until.until(now) / 2);
+                return false;
+            }
+        }
+        self.held = Some(Held {
+            life: Life {
+                requested_at: grant.requested_at,
+                lifetime: grant.lifetime,
+                fresh_until: fresh_until(policy, grant.requested_at, grant.lifetime, random),
+            },
+            serial: grant.serial,
+            hold_until: BootTime::ZERO,
+        });
+        true
+    }
+
+    /// The fetch failed. Whether it was the one the entry believes in.
+    pub(crate) fn failed(
+        &mut self,
+        limits: &mut Limits,
+        id: FlightId,
+        failure: Failure,
+        now: BootTime,
+        random: &mut dyn Random,
+    ) -> bool {
+        let current = self.flight() == Some(id);
+        if current {
+            self.failed_with(limits, failure, now, random);
+        }
+        current
+    }
+
+    fn failed_with(
+        &mut self,
+        limits: &mut Limits,
+        failure: Failure,
+        now: BootTime,
+        random: &mut dyn Random,
+    ) {
+        self.fetch = None;
+        let mut pause = Duration::ZERO;
+        match failure.class {
+            Class::Refused => {}
+            Class::Terminal => {
+                self.refused = self.refused.saturating_add(1);
+                pause = policy::refusal_pause(self.refused);
+            }
+            _ => {
+                self.failed = self.failed.saturating_add(1);
+                let remaining = self.remaining(now);
+                pause = if remaining.is_zero() {
+                    policy::pause_without_token(self.failed, random)
+                } else {
+                    policy::pause_with_token(self.failed, remaining, random)
+                };
+            }
+        }
+        limits.fetch_failed(&failure, pause, now);
+        self.remembered = (!pause.is_zero()).then(|| Remembered {
+            until: now.after(pause),
+            terminal: failure.class == Class::Terminal,
+            error: failure.error,
+        });
+    }
+
+    /// The fetch could not be made: no thread, no budget left, a `Retry-After`. Nothing is
+    /// remembered here; what blocked it still does.
+    pub(crate) fn withdraw(&mut self, id: FlightId) {
+        if self.flight() == Some(id) {
+            self.fetch = None;
+        }
+    }
+
+    fn start_afresh(&mut self) {
+        self.failed = 0;
+        self.refused = 0;
+        self.remembered = None;
+    }
+
+    /// The client has other credentials: refusals and back-offs of the old ones end.
+    pub(crate) fn credentials_changed(&mut self) {
+        self.start_afresh();
+    }
+
+    /// The network is back. Whoever has no token may ask at once; renewals spread out.
+    pub(crate) fn wake(&mut self, now: BootTime, random: &mut dyn Random) {
+        self.failed = 0;
+        let spread = if self.remaining(now).is_zero() {
+            Duration::ZERO
+        } else {
+            policy::WAKE_SPREAD.mul_f64(random.unit())
+        };
+        if let Some(remembered) = &mut self.remembered {
+            remembered.until = remembered.until.min(now.after(spread));
+        }
+    }
+
+    /// An API refused this very token. Whether it was the cached one.
+    pub(crate) fn invalidate(&mut self, serial: u64) -> bool {
+        let hit = self.held.as_ref().is_some_and(|held| held.serial == serial);
+        if hit {
+            self.held = None;
+        }
+        hit
+    }
+
+    /// This process was forked: the parent's fetch is not ours, and neither is its jitter.
+    pub(crate) fn forked(&mut self, policy: &Policy, random: &mut dyn Random) {
+        self.fetch = None;
+        if let Some(held) = &mut self.held {
+            let life = &mut held.life;
+            life.fresh_until = fresh_until(policy, life.requested_at, life.lifetime, random);
+        }
+    }
+
+    /// Whether this entry's request stands refused.
+    pub(crate) fn is_refused(&self, now: BootTime) -> bool {
+        self.remembered.as_ref().is_some_and(|error| error.terminal && now < error.until)
+    }
+
+    /// The cached token's numbers.
+    pub(crate) fn life(&self) -> Option<&Life> {
+        self.held.as_ref().map(|held| &held.life)
+    }
+
+    /// Until when every caller without a `min_ttl` would be served at once, with nothing started:
+    /// so long readers need not ask.
+    pub(crate) fn serve_until(
+        &self,
+        policy: &Policy,
+        limits: &mut Limits,
+        now: BootTime,
+    ) -> BootTime {
+        let Some(life) = self.life() else { return BootTime::ZERO };
+        let hard_at = hard_at(policy, life);
+        let mut quiet = |most: BootTime| match (&self.fetch, self.blocked(limits, now)) {
+            (None, Some(blocked)) => blocked.until.min(most),
+            _ => BootTime::ZERO,
+        };
+        match self.state(policy, now) {
+            State::Empty | State::Expired => BootTime::ZERO,
+            State::Fresh => life.fresh_until,
+            State::Soft => match &self.fetch {
+                Some(fetch) => fetch.give_up_at.unwrap_or(hard_at).min(hard_at),
+                None => quiet(hard_at),
+            },
+            State::Hard => quiet(life.expires_at()),
+        }
+    }
+
+    /// When the entry would next renew by itself, if it is kept warm. `None`: not before
+    /// somebody asks, or a fetch is under way.
+    pub(crate) fn renew_at(&self, limits: &mut Limits, now: BootTime) -> Option<BootTime> {
+        if self.fetch.is_some() || self.remembered.as_ref().is_some_and(|error| error.terminal) {
+            return None;
+        }
+        let due = self.life().map_or(now, |life| life.fresh_until).max(now);
+        Some(self.blocked(limits, due).map_or(due, |blocked| blocked.until))
+    }
+
+    /// The state, and when the next request may be made.
+    pub(crate) fn next_request_in(&self, limits: &mut Limits, now: BootTime) -> Duration {
+        self.blocked(limits, now).map_or(Duration::ZERO, |blocked| blocked.until.until(now))
+    }
+}
+
+fn serve(start: Option<FlightId>) -> Decision {
+    Decision { answer: Answer::Serve, start }
+}
+
+fn hard_at(policy: &Policy, life: &Life) -> BootTime {
+    life.expires_at().before(policy.hard_window(life.lifetime))
+}
+
+fn fresh_until(
+    policy: &Policy,
+    requested_at: BootTime,
+    lifetime: Duration,
+    random: &mut dyn Random,
+) -> BootTime {
+    requested_at.after(policy.fresh_for(lifetime, random))
+}

@@ -1,0 +1,249 @@
+//! What binds all entries of one client: a running `Retry-After`, refused credentials, a pause
+//! after a 429, and the budget of requests a minute.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::flight::{Class, Failure};
+use super::policy::{self, BUDGET_WINDOW, Policy};
+use crate::clock::BootTime;
+use crate::error::{Error, ErrorKind};
+
+/// Why a fetch may not start, and until when at least.
+#[derive(Clone, Debug)]
+pub(crate) struct Blocked {
+    pub(crate) until: BootTime,
+    /// What a caller without a token is told. `None`: it simply waits that long.
+    pub(crate) error: Option<Error>,
+}
+
+impl Blocked {
+    pub(crate) fn new(until: BootTime, error: &Error) -> Self {
+        Self { until, error: Some(error.clone()) }
+    }
+
+    /// The error for a caller at `now`, with the wait that is left.
+    pub(crate) fn error_at(&self, now: BootTime) -> Option<Error> {
+        let wait = self.until.until(now);
+        self.error.as_ref().map(|error| error.clone().with_retry_after(Some(wait)))
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Hold {
+    until: BootTime,
+    error: Error,
+}
+
+impl Hold {
+    fn blocks(hold: &Option<Self>, now: BootTime) -> Option<Blocked> {
+        hold.as_ref()
+            .filter(|hold| now < hold.until)
+            .map(|hold| Blocked::new(hold.until, &hold.error))
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    most: usize,
+    /// When the requests of the last minute were made, oldest first.
+    requests: VecDeque<BootTime>,
+    retry_after: Option<Hold>,
+    pause: Option<Hold>,
+    refused: Option<Hold>,
+    refused_times: u32,
+    last_failure: Option<Error>,
+}
+
+impl Limits {
+    pub(crate) fn new(policy: &Policy) -> Self {
+        Self {
+            most: policy.max_requests_per_minute as usize,
+            requests: VecDeque::new(),
+            retry_after: None,
+            pause: None,
+            refused: None,
+            refused_times: 0,
+            last_failure: None,
+        }
+    }
+
+    /// What keeps a fetch from starting, if anything.
+    pub(crate) fn blocked(&mut self, now: BootTime) -> Option<Blocked> {
+        Hold::blocks(&self.refused, now)
+            .or_else(|| self.may_request(now).err())
+            .or_else(|| Hold::blocks(&self.pause, now))
+    }
+
+    /// Whether one more request may be sent, by a fetch that runs already.
+    pub(crate) fn may_request(&mut self, now: BootTime) -> Result<(), Blocked> {
+        if let Some(blocked) = Hold::blocks(&self.retry_after, now) {
+            return Err(blocked);
+        }
+        let start = now.before(BUDGET_WINDOW);
+        while self.requests.front().is_some_and(|sent| *sent <= start) {
+            self.requests.pop_front();
+        }
+        match self.requests.front() {
+            Some(oldest) if self.requests.len() >= self.most => {
+                let until = oldest.after(BUDGET_WINDOW);
+                Err(Blocked::new(until, &self.over_budget(until.until(now))))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts a request that is about to be sent.
+    pub(crate) fn count_request(&mut self, now: BootTime) {
+        self.requests.push_back(now);
+    }
+
+    fn over_budget(&self, wait: Duration) -> Error {
+        let last = match &self.last_failure {
+            Some(error) => format!("; the last failure was: {error}"),
+            None => String::new(),
+        };
+        Error::new(
+            ErrorKind::Budget,
+            format!(
+                "this client has made {} token requests within a minute, its limit \
+                 (max_requests_per_minute); the next may be made in {:.1} s{last}",
+                self.most,
+                wait.as_secs_f64()
+            ),
+        )
+    }
+
+    /// Takes note of a failed attempt while its fetch still runs: a `Retry-After` binds every
+    /// other fetch of the client from that moment on.
+    pub(crate) fn attempt_failed(&mut self, failure: &Failure, now: BootTime) {
+        self.last_failure = Some(failure.error.clone());
+        if let Some(wait) = failure.retry_after {
+            let until = now.after(wait);
+            if self.retry_after.as_ref().is_none_or(|hold| hold.until < until) {
+                self.retry_after = Some(Hold { until, error: failure.error.clone() });
+            }
+        }
+    }
+
+    /// Takes note of a failed fetch. `pause` is what its entry waits by its own back-off.
+    pub(crate) fn fetch_failed(&mut self, failure: &Failure, pause: Duration, now: BootTime) {
+        match failure.class {
+            Class::RateLimited if failure.retry_after.is_none() => {
+                self.pause = Some(Hold { until: now.after(pause), error: failure.error.clone() });
+            }
+            Class::Refused => {
+                self.refused_times = self.refused_times.saturating_add(1);
+                self.refused = Some(Hold {
+                    until: now.after(policy::refusal_pause(self.refused_times)),
+                    error: failure.error.clone(),
+                });
+            }
+            _ => {}
+        }
+    }
+
+    /// A token came: the credentials are good and the endpoint answers.
+    pub(crate) fn fetch_succeeded(&mut self) {
+        self.credentials_changed();
+        self.last_failure = None;
+    }
+
+    /// Other credentials: what the old ones earned is forgotten.
+    pub(crate) fn credentials_changed(&mut self) {
+        self.refused = None;
+        self.refused_times = 0;
+        self.pause = None;
+    }
+
+    /// The network is back: pauses end, a refusal may be probed once. A `Retry-After` stands.
+    pub(crate) fn wake(&mut self, now: BootTime) {
+        self.pause = None;
+        if let Some(refused) = &mut self.refused {
+            refused.until = now;
+        }
+    }
+
+    /// Whether the credentials stand refused.
+    pub(crate) fn is_refused(&self, now: BootTime) -> bool {
+        Hold::blocks(&self.refused, now).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: BootTime = BootTime::from_nanos(1_000_000_000_000);
+
+    fn limits(most: u32) -> Limits {
+        Limits::new(&Policy {
+            refresh_before: Duration::from_secs(300),
+            expiry_margin: Duration::from_secs(30),
+            fetch_timeout: Duration::from_secs(15),
+            request_timeout: Duration::from_secs(10),
+            max_requests_per_minute: most,
+        })
+    }
+
+    fn at(seconds: u64) -> BootTime {
+        START.after(Duration::from_secs(seconds))
+    }
+
+    fn failure(class: Class, retry_after: Option<u64>) -> Failure {
+        Failure {
+            error: Error::new(ErrorKind::RateLimited, "slow down"),
+            class,
+            retry_after: retry_after.map(Duration::from_secs),
+        }
+    }
+
+    #[test]
+    fn no_minute_sees_more_requests_than_the_budget() {
+        let mut limits = limits(3);
+        let mut sent = Vec::new();
+        for second in 0..600 {
+            if limits.may_request(at(second)).is_ok() {
+                limits.count_request(at(second));
+                sent.push(second);
+            }
+        }
+        assert!(sent.len() >= 28);
+        assert!(sent.windows(4).all(|four| four[3] - four[0] >= 60), "{sent:?}");
+    }
+
+    #[test]
+    fn the_budget_error_tells_the_wait_and_the_last_failure() {
+        let mut limits = limits(1);
+        limits.count_request(START);
+        limits.attempt_failed(&failure(Class::Transient, None), START);
+        let error = limits.may_request(at(20)).unwrap_err().error_at(at(20)).unwrap();
+        assert_eq!(error.kind(), ErrorKind::Budget);
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(40)));
+        assert!(error.message().contains("slow down"));
+    }
+
+    #[test]
+    fn a_retry_after_is_not_shortened_by_anything() {
+        let mut limits = limits(600);
+        limits.attempt_failed(&failure(Class::RateLimited, Some(100)), START);
+        limits.attempt_failed(&failure(Class::RateLimited, Some(10)), at(1));
+        limits.wake(at(2));
+        limits.credentials_changed();
+        assert_eq!(limits.blocked(at(99)).unwrap().until, at(100));
+        assert!(limits.blocked(at(100)).is_none());
+    }
+
+    #[test]
+    fn a_refusal_ends_with_new_credentials_and_may_be_probed_after_wake() {
+        let mut limits = limits(600);
+        limits.fetch_failed(&failure(Class::Refused, None), Duration::ZERO, START);
+        assert!(limits.is_refused(at(59)) && !limits.is_refused(at(60)));
+        limits.wake(at(1));
+        assert!(!limits.is_refused(at(1)));
+        limits.fetch_failed(&failure(Class::Refused, None), Duration::ZERO, at(2));
+        assert!(limits.is_refused(at(121)));
+        limits.credentials_changed();
+        assert!(limits.blocked(at(3)).is_none());
+    }
+}

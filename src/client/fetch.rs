@@ -1,0 +1,346 @@
+//! A fetch's way, on a thread of ours: credentials, request, answer, and who is told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use once_cell::race::OnceBox;
+
+use super::state::Slot;
+use super::wait::Waiter;
+use super::{Shared, SystemRandom};
+use crate::cache::entry::{FlightId, Grant};
+use crate::cache::flight::{Attempts, Class, Failure};
+use crate::cache::limits::Blocked;
+use crate::clock::BootTime;
+use crate::credentials::Pair;
+use crate::endpoint::Granted;
+use crate::error::{Error, ErrorKind};
+use crate::events::{Event, EventKind};
+use crate::fork::Mailbox;
+use crate::runtime;
+use crate::token::{Life, Token};
+
+/// A fetch under way.
+struct Flight {
+    id: FlightId,
+    slot: Arc<Slot>,
+    attempts: Attempts,
+    /// Rung to end a pause.
+    bell: Arc<Mailbox<()>>,
+    started: BootTime,
+    /// A refused pair was read again from its source; once a fetch.
+    reread: bool,
+}
+
+/// What one attempt led to.
+enum Step {
+    Granted(Granted, BootTime),
+    /// Try again at this time.
+    Again(BootTime),
+    Failed(Failure),
+    /// Not allowed to ask; nothing was learned about the endpoint.
+    Blocked(Error),
+}
+
+impl Shared {
+    pub(super) fn run_flight(self: &Arc<Self>, index: usize, id: FlightId) {
+        let Some(mut flight) = self.begin(index, id) else { return };
+        self.tell(&flight.slot, || Event::new(EventKind::FetchStarted, "asking for a token"));
+        loop {
+            match self.attempt(&mut flight) {
+                Step::Granted(granted, requested_at) => {
+                    return self.succeed(&flight, &granted, requested_at);
+                }
+                Step::Failed(failure) => return self.fail(&flight, failure),
+                Step::Blocked(error) => return self.withdraw_flight(index, id, &error),
+                Step::Again(at) => {
+                    flight.bell.take(&self.clock, at);
+                    if !self.is_wanted(&flight) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn begin(self: &Arc<Self>, index: usize, id: FlightId) -> Option<Flight> {
+        let now = self.clock.now();
+        let mut state = self.state();
+        if state.closed {
+            return None;
+        }
+        let (cell, _) = state.cell(index);
+        let has_waiters = cell.has_waiters();
+        let attempts = cell.entry.begin(&self.options.policy, id, has_waiters, now)?;
+        let bell = Arc::<Mailbox<()>>::default();
+        cell.bell = Some(bell.clone());
+        let slot = cell.slot.clone();
+        state.publish_serve_until(&self.options.policy, index, now);
+        Some(Flight { id, slot, attempts, bell, started: now, reread: false })
+    }
+
+    fn is_wanted(self: &Arc<Self>, flight: &Flight) -> bool {
+        let state = self.state();
+        !state.closed && state.cells[flight.slot.index].entry.flight() == Some(flight.id)
+    }
+
+    fn attempt(self: &Arc<Self>, flight: &mut Flight) -> Step {
+        let pair = match self.read_credentials(false) {
+            Ok(pair) => pair,
+            Err(error) => {
+                flight.attempts.next(self.clock.now());
+                return self.attempt_failed(flight, Failure::transient(error));
+            }
+        };
+        let timeout = match self.may_request(flight) {
+            Ok(timeout) => timeout,
+            Err(blocked) => return self.wait_out(flight, &blocked),
+        };
+        let requested_at = self.clock.now();
+        let asked = self.endpoint.fetch(
+            &self.options,
+            &pair.credentials,
+            &flight.slot.scope,
+            timeout,
+        );
+        match asked {
+            Ok(granted) if requested_at.after(granted.lifetime) <= self.clock.now() => {
+                let error = Error::new(
+                    ErrorKind::BadResponse,
+                    format!(
+                        "the token had ended before it arrived: it lives {:?}",
+                        granted.lifetime
+                    ),
+                );
+                self.attempt_failed(flight, Failure::transient(error))
+            }
+            Ok(granted) => Step::Granted(granted, requested_at),
+            Err(failure) if failure.class == Class::Refused && self.has_newer(flight, &pair) => {
+                Step::Again(BootTime::ZERO)
+            }
+            Err(failure) => self.attempt_failed(flight, failure),
+        }
+    }
+
+    /// Reads the credentials; if they have changed, what the old ones earned is forgotten.
+    fn read_credentials(self: &Arc<Self>, refused: bool) -> Result<Pair, Error> {
+        let pair = self.asking_credentials(|| self.source.read(refused))?;
+        let now = self.clock.now();
+        self.state().credentials_changed(&self.options.policy, pair.version, now);
+        Ok(pair)
+    }
+
+    /// Counts the request if it may be sent.
+    fn may_request(self: &Arc<Self>, flight: &mut Flight) -> Result<Duration, Blocked> {
+        let now = self.clock.now();
+        let mut state = self.state();
+        state.limits.may_request(now)?;
+        state.limits.count_request(now);
+        state.cells[flight.slot.index].counters.requests += 1;
+        Ok(flight.attempts.next(now))
+    }
+
+    /// A wait that ends inside the fetch is waited for, any other ends the fetch.
+    fn wait_out(self: &Arc<Self>, flight: &Flight, blocked: &Blocked) -> Step {
+        if let Some(at) = flight.attempts.within(blocked.until) {
+            return Step::Again(at);
+        }
+        let now = self.clock.now();
+        let error = blocked.error_at(now).unwrap_or_else(|| {
+            Error::new(ErrorKind::Internal, "a fetch was blocked for no known reason")
+        });
+        if error.kind() == ErrorKind::Budget {
+            self.tell(&flight.slot, || {
+                let mut event = Event::new(EventKind::Budget, error.message());
+                event.error = Some(ErrorKind::Budget);
+                event.wait = error.retry_after();
+                event
+            });
+        }
+        Step::Blocked(error)
+    }
+
+    /// Whether there are other credentials than the refused ones: rotated in the meantime, or had
+    /// by asking the source again, once.
+    fn has_newer(self: &Arc<Self>, flight: &mut Flight, refused: &Pair) -> bool {
+        if self.source.version() != refused.version {
+            return true;
+        }
+        if flight.reread || !self.source.can_change() {
+            return false;
+        }
+        flight.reread = true;
+        self.read_credentials(true).is_ok_and(|pair| pair.version != refused.version)
+    }
+
+    fn attempt_failed(self: &Arc<Self>, flight: &Flight, failure: Failure) -> Step {
+        let now = self.clock.now();
+        let again = flight.attempts.after(&failure, now, &mut SystemRandom);
+        self.state().limits.attempt_failed(&failure, now);
+        self.tell(&flight.slot, || {
+            let mut event = Event::new(EventKind::FetchFailed, failure.error.message());
+            event.error = Some(failure.error.kind());
+            event.http_status = failure.error.http_status();
+            event.attempt = flight.attempts.made();
+            event.duration = now.since(flight.started);
+            event.wait = again.map(|at| at.until(now)).or(failure.retry_after);
+            event
+        });
+        match again {
+            Some(at) => Step::Again(at),
+            None => Step::Failed(failure),
+        }
+    }
+
+    fn succeed(self: &Arc<Self>, flight: &Flight, granted: &Granted, requested_at: BootTime) {
+        let policy = &self.options.policy;
+        let index = flight.slot.index;
+        let now = self.clock.now();
+        let (token, waiters) = {
+            let mut state = self.state();
+            if state.closed {
+                return;
+            }
+            let serial = state.next_serial();
+            let (cell, limits) = state.cell(index);
+            let held = cell.slot.current.read();
+            let same_value =
+                held.as_ref().is_some_and(|held| held.value() == granted.value.reveal());
+            let was_valid = held.is_some_and(|held| held.expires_at() > now);
+            let grant = Grant { serial, requested_at, lifetime: granted.lifetime, same_value };
+            let is_new =
+                cell.entry.granted(policy, limits, flight.id, &grant, now, &mut SystemRandom);
+            let serve_until = cell.entry.serve_until(policy, limits, now);
+            if let (true, Some(life)) = (is_new, cell.entry.life()) {
+                let token = self.make_token(granted, serial, life, now);
+                cell.slot.current.publish(&token, serve_until);
+                cell.counters.renewals += u64::from(was_valid);
+            }
+            cell.counters.last_fetch = now.since(flight.started);
+            cell.counters.last_error = None;
+            cell.bell = None;
+            cell.job = None;
+            let waiters = std::mem::take(&mut cell.waiters);
+            // A success ends what bound the other entries too.
+            state.publish_all(policy, now);
+            (state.valid_token(policy, index, now), waiters)
+        };
+        self.tell_success(flight, granted, now);
+        self.finish(waiters, token.ok_or_else(|| Error::new(
+            ErrorKind::BadResponse,
+            "the token had ended before it could be handed out",
+        )));
+        self.keep_warm([index]);
+    }
+
+    fn make_token(&self, granted: &Granted, serial: u64, life: &Life, now: BootTime) -> Token {
+        let left = i64::try_from(life.expires_at().until(now).as_millis()).unwrap_or(i64::MAX);
+        let unix_ms = self.clock.wall_ms().saturating_add(left);
+        Token::new(granted.value.reveal(), &granted.scope, serial, life, unix_ms)
+    }
+
+    fn tell_success(self: &Arc<Self>, flight: &Flight, granted: &Granted, now: BootTime) {
+        self.tell(&flight.slot, || {
+            let mut event = Event::new(
+                EventKind::FetchSucceeded,
+                format!("got a token that lives {} s", granted.lifetime.as_secs()),
+            );
+            event.http_status = Some(200);
+            event.attempt = flight.attempts.made();
+            event.duration = now.since(flight.started);
+            event.fingerprint = fingerprint(granted.value.reveal());
+            event
+        });
+        for warning in &granted.warnings {
+            self.tell(&flight.slot, || Event::new(EventKind::Warning, warning.as_str()));
+        }
+    }
+
+    fn fail(self: &Arc<Self>, flight: &Flight, failure: Failure) {
+        let policy = &self.options.policy;
+        let index = flight.slot.index;
+        let now = self.clock.now();
+        let error = failure.error.clone();
+        let (error, waiters, serving) = {
+            let mut state = self.state();
+            if state.closed {
+                return;
+            }
+            let (cell, limits) = state.cell(index);
+            if !cell.entry.failed(limits, flight.id, failure, now, &mut SystemRandom) {
+                return;
+            }
+            cell.counters.failures += 1;
+            cell.counters.last_error = Some(error.kind());
+            cell.counters.last_fetch = now.since(flight.started);
+            cell.bell = None;
+            cell.job = None;
+            let wait = cell.entry.blocked(limits, now).map(|blocked| blocked.until.until(now));
+            let waiters = std::mem::take(&mut cell.waiters);
+            let serving = cell.entry.life().is_some_and(|life| life.expires_at() > now);
+            state.publish_all(policy, now);
+            (error.with_retry_after(wait), waiters, serving)
+        };
+        if serving {
+            self.tell(&flight.slot, || {
+                let mut event = Event::new(
+                    EventKind::ServedWhileFailing,
+                    "the renewal failed; the token that is there is still handed out",
+                );
+                event.error = Some(error.kind());
+                event.wait = error.retry_after();
+                event
+            });
+        }
+        self.finish(waiters, Err(error));
+        self.keep_warm([index]);
+    }
+
+    /// Ends a fetch that could not be made, and the waits for it. Nothing is remembered.
+    pub(super) fn withdraw_flight(self: &Arc<Self>, index: usize, id: FlightId, error: &Error) {
+        let now = self.clock.now();
+        let waiters = {
+            let mut state = self.state();
+            let (cell, _) = state.cell(index);
+            if cell.entry.flight() != Some(id) {
+                return;
+            }
+            cell.entry.withdraw(id);
+            cell.bell = None;
+            cell.job = None;
+            let waiters = std::mem::take(&mut cell.waiters);
+            state.publish_serve_until(&self.options.policy, index, now);
+            waiters
+        };
+        self.finish(waiters, Err(error.clone()));
+        self.keep_warm([index]);
+    }
+
+    fn finish(&self, waiters: Vec<Arc<Waiter>>, outcome: Result<Token, Error>) {
+        let outcome = outcome.map(Arc::new);
+        for waiter in waiters {
+            waiter.complete(outcome.clone());
+        }
+        // A place in the pool is about to become free; somebody may wait for one.
+        let _ = runtime::start_waiting_jobs();
+    }
+
+    fn tell(&self, slot: &Slot, event: impl FnOnce() -> Event) {
+        self.events.tell(|| {
+            let mut event = event();
+            event.scope = slot.scope.canonical().to_owned();
+            event
+        });
+    }
+}
+
+/// Eight hex digits that tell tokens apart and nothing about them: a hash keyed with chance.
+pub(super) fn fingerprint(token: &str) -> Option<String> {
+    static KEY: OnceBox<ring::hmac::Key> = OnceBox::new();
+    let key = KEY.get_or_try_init(|| {
+        let random = ring::rand::SystemRandom::new();
+        ring::hmac::Key::generate(ring::hmac::HMAC_SHA256, &random).map(Box::new)
+    });
+    let tag = ring::hmac::sign(key.ok()?, token.as_bytes());
+    Some(tag.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect())
+}

@@ -1,0 +1,363 @@
+//! A caller's way to a token.
+
+use std::cell::Cell as ThreadCell;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::state::Slot;
+use super::wait::{self, Outcome, Waiter};
+use super::{GetOptions, Shared, SystemRandom};
+use crate::cache::entry::{Answer, Decision, FlightId, Want};
+use crate::cache::policy;
+use crate::clock::BootTime;
+use crate::error::{Error, ErrorKind};
+use crate::runtime::{self, Job};
+use crate::token::{BEARER_AT, BEARER_PREFIX_LEN, LENGTHS, TEXT, Token};
+
+thread_local! {
+    /// The client whose credentials callback runs on this thread.
+    static ASKING_CREDENTIALS: ThreadCell<usize> = const { ThreadCell::new(0) };
+}
+
+/// What a caller asks for, with its time limit as a point in time.
+pub(super) struct Request {
+    pub(super) slot: Arc<Slot>,
+    want: Want,
+    pub(super) deadline: BootTime,
+}
+
+/// Where a decision leaves a caller.
+pub(super) enum Next {
+    Done(Result<Token, Error>),
+    AskAgainAt(BootTime),
+    Wait { waiter: Arc<Waiter>, serve_at: Option<BootTime>, check_at: BootTime },
+}
+
+impl Shared {
+    pub(crate) fn get(self: &Arc<Self>, options: &GetOptions<'_>) -> Result<Token, Error> {
+        if options.cancel.is_some_and(super::Cancel::is_triggered) {
+            return Err(wait::cancelled());
+        }
+        if let Some(slot) = self.slot_ref(options.scope) {
+            if let Some(token) = self.hit(slot, options.min_ttl) {
+                return Ok(token);
+            }
+        }
+        self.wait_for_token(options)
+    }
+
+    /// The token, if it is at hand: nothing is locked, counted or allocated but the copy.
+    #[inline]
+    fn hit(&self, slot: &Slot, min_ttl: Duration) -> Option<Token> {
+        if !self.is_own_generation() {
+            return None;
+        }
+        let now = self.clock.now();
+        let view = slot.current.look(now, now.after(min_ttl))?;
+        let mut words = vec![0; view.len()].into_boxed_slice();
+        view.copy_words(0, &mut words);
+        if !view.holds() {
+            return None;
+        }
+        self.note_asked(slot);
+        Some(Token::from_words(words))
+    }
+
+    /// Written once a renewal, read by all: the cache line stays shared.
+    #[inline]
+    fn note_asked(&self, slot: &Slot) {
+        if !slot.asked.load(Ordering::Relaxed) {
+            slot.asked.store(true, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn copy_bearer(
+        self: &Arc<Self>,
+        scope: Option<&str>,
+        buffer: &mut [u8],
+    ) -> Result<Result<usize, usize>, Error> {
+        if let Some(slot) = self.slot_ref(scope) {
+            if let Some(copied) = self.copy_hit(slot, buffer) {
+                return Ok(copied);
+            }
+        }
+        let token = self.wait_for_token(&GetOptions { scope, ..GetOptions::default() })?;
+        let bearer = token.bearer().as_bytes();
+        Ok(match buffer.get_mut(..bearer.len()) {
+            Some(place) => {
+                place.copy_from_slice(bearer);
+                Ok(bearer.len())
+            }
+            None => Err(bearer.len()),
+        })
+    }
+
+    #[inline]
+    fn copy_hit(&self, slot: &Slot, buffer: &mut [u8]) -> Option<Result<usize, usize>> {
+        if !self.is_own_generation() {
+            return None;
+        }
+        let now = self.clock.now();
+        let view = slot.current.look(now, now)?;
+        let length = BEARER_PREFIX_LEN + Token::value_len(view.word(LENGTHS));
+        let Some(place) = buffer.get_mut(..length) else {
+            return view.holds().then_some(Err(length));
+        };
+        view.copy_bytes(TEXT + BEARER_AT / 8, place);
+        if !view.holds() {
+            return None;
+        }
+        self.note_asked(slot);
+        Some(Ok(length))
+    }
+
+    pub(super) fn request(self: &Arc<Self>, options: &GetOptions<'_>) -> Result<Request, Error> {
+        let slot = self.slot(options.scope)?;
+        self.note_asked(&slot);
+        let timeout = options.timeout.unwrap_or(self.options.timeout);
+        Ok(Request {
+            slot,
+            want: Want { min_ttl: options.min_ttl, at_once: timeout.is_zero() },
+            deadline: self.clock.now().after(timeout),
+        })
+    }
+
+    /// The way of a caller that may have to wait.
+    #[cold]
+    fn wait_for_token(self: &Arc<Self>, options: &GetOptions<'_>) -> Result<Token, Error> {
+        let request = self.request(options)?;
+        self.refuse_self_wait(&request)?;
+        loop {
+            let waiter = Waiter::thread();
+            if let Some(cancel) = options.cancel {
+                cancel.watch(&waiter);
+            }
+            match self.ask(&request, waiter.clone()) {
+                Next::Done(outcome) => return outcome,
+                Next::AskAgainAt(at) => {
+                    let until = at.min(request.deadline);
+                    if let Some(Err(error)) = waiter.sleep(&self.clock, until) {
+                        return Err(error);
+                    }
+                    if self.clock.now() >= request.deadline {
+                        return self.timed_out(&request);
+                    }
+                }
+                Next::Wait { waiter, serve_at, check_at } => {
+                    let until = serve_at.unwrap_or(request.deadline).min(request.deadline);
+                    let outcome = waiter
+                        .sleep(&self.clock, until.min(check_at))
+                        .or_else(|| waiter.leave());
+                    if let Some(outcome) = outcome {
+                        return self.settle(&request, outcome);
+                    }
+                    let now = self.clock.now();
+                    if now >= until {
+                        return match self.valid_token(&request) {
+                            Some(token) => Ok(token),
+                            None => self.timed_out(&request),
+                        };
+                    }
+                    self.give_up_overrun(&request.slot);
+                }
+            }
+        }
+    }
+
+    /// A credentials callback that waits for the very fetch it serves would wait for ever.
+    pub(super) fn refuse_self_wait(self: &Arc<Self>, request: &Request) -> Result<(), Error> {
+        if request.want.at_once || ASKING_CREDENTIALS.get() != Arc::as_ptr(self) as usize {
+            return Ok(());
+        }
+        match self.valid_token(request) {
+            Some(_) => Ok(()),
+            None => Err(Error::argument(
+                "a credentials callback cannot wait for a token of the client it serves",
+            )),
+        }
+    }
+
+    /// Runs the credentials callback; the thread is marked meanwhile.
+    pub(super) fn asking_credentials<R>(self: &Arc<Self>, ask: impl FnOnce() -> R) -> R {
+        struct Unmark(usize);
+        impl Drop for Unmark {
+            fn drop(&mut self) {
+                ASKING_CREDENTIALS.set(self.0);
+            }
+        }
+        let _unmark = Unmark(ASKING_CREDENTIALS.replace(Arc::as_ptr(self) as usize));
+        ask()
+    }
+
+    /// Asks the entry, starts what is to be started, and joins the wait if there is one.
+    pub(super) fn ask(self: &Arc<Self>, request: &Request, waiter: Arc<Waiter>) -> Next {
+        self.look_at_files(&request.slot);
+        let policy = &self.options.policy;
+        let index = request.slot.index;
+        let now = self.clock.now();
+        let (answer, start, hasten, check_at);
+        {
+            let mut state = self.state();
+            if state.closed {
+                return Next::Done(Err(Self::closed_error()));
+            }
+            let flight = state.next_flight();
+            let (cell, limits) = state.cell(index);
+            let was_awaited = cell.entry.is_awaited();
+            let Decision { answer: said, start: begun } =
+                cell.entry.ask(policy, limits, &request.want, now, flight);
+            if let Answer::Wait { .. } = said {
+                if !request.want.at_once {
+                    cell.counters.waits += 1;
+                    cell.add_waiter(waiter.clone());
+                }
+            }
+            let now_awaited = !was_awaited && cell.entry.is_awaited() && begun.is_none();
+            hasten = cell.job.clone().filter(|_| now_awaited);
+            check_at = cell
+                .entry
+                .give_up_at()
+                .unwrap_or(now.after(policy.fetch_timeout).after(policy::OVERRUN));
+            state.publish_serve_until(policy, index, now);
+            if let Answer::Serve = said {
+                if let Some(token) = state.valid_token(policy, index, now) {
+                    drop(state);
+                    if let Some(flight) = begun {
+                        // The caller has its token; that no thread can renew it is for later.
+                        let _ = self.start_flight(index, flight, true);
+                    }
+                    return Next::Done(Ok(token));
+                }
+            }
+            (answer, start) = (said, begun);
+        }
+        if let Some(flight) = start {
+            if let Err(error) = self.start_flight(index, flight, request.want.at_once) {
+                return Next::Done(self.valid_token(request).ok_or(error));
+            }
+        }
+        if let Some(job) = hasten {
+            runtime::hasten(&job);
+        }
+        self.next(request, answer, waiter, check_at)
+    }
+
+    fn next(
+        self: &Arc<Self>,
+        request: &Request,
+        answer: Answer,
+        waiter: Arc<Waiter>,
+        check_at: BootTime,
+    ) -> Next {
+        match answer {
+            // It was there a moment ago; ask again.
+            Answer::Serve => Next::AskAgainAt(BootTime::ZERO),
+            Answer::Fail(error) => Next::Done(Err(error)),
+            Answer::Wait { .. } | Answer::Later(_) if request.want.at_once => {
+                Next::Done(Err(Error::new(
+                    ErrorKind::Pending,
+                    "there is no token yet; it is being fetched, and this call does not wait",
+                )))
+            }
+            Answer::Later(at) => Next::AskAgainAt(at),
+            Answer::Wait { serve_at, .. } => Next::Wait { waiter, serve_at, check_at },
+        }
+    }
+
+    /// What a caller gets when the fetch it waited for has ended.
+    pub(super) fn settle(self: &Arc<Self>, request: &Request, outcome: Outcome) -> Result<Token, Error> {
+        match outcome {
+            Ok(token) => Ok((*token).clone()),
+            Err(error) if matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::Closed) => {
+                Err(error)
+            }
+            Err(error) => self.valid_token(request).ok_or(error),
+        }
+    }
+
+    pub(super) fn timed_out(self: &Arc<Self>, request: &Request) -> Result<Token, Error> {
+        self.valid_token(request).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Timeout,
+                format!(
+                    "no token for \"{}\" within the caller's time limit; the fetch goes on",
+                    request.slot.scope.wire()
+                ),
+            )
+        })
+    }
+
+    pub(super) fn valid_token(self: &Arc<Self>, request: &Request) -> Option<Token> {
+        let now = self.clock.now();
+        self.state().valid_token(&self.options.policy, request.slot.index, now)
+    }
+
+    /// Gives a fetch to the pool.
+    pub(super) fn start_flight(
+        self: &Arc<Self>,
+        index: usize,
+        flight: FlightId,
+        background: bool,
+    ) -> Result<(), Error> {
+        let shared = self.clone();
+        let longest = self.options.policy.fetch_timeout + policy::OVERRUN;
+        let job = Job::new(longest, move || shared.run_flight(index, flight));
+        {
+            let mut state = self.state();
+            let (cell, _) = state.cell(index);
+            cell.job = Some(job.clone());
+        }
+        runtime::submit(&job, background).map_err(|error| {
+            let error = Error::new(
+                ErrorKind::Internal,
+                format!("no thread can be started for the token request: {error}"),
+            );
+            self.withdraw_flight(index, flight, &error);
+            error
+        })
+    }
+
+    /// If the entry's fetch has overrun its time, ends it for everybody who waits.
+    pub(super) fn give_up_overrun(self: &Arc<Self>, slot: &Slot) {
+        let now = self.clock.now();
+        let given_up = {
+            let mut state = self.state();
+            let (cell, limits) = state.cell(slot.index);
+            let given_up = cell.entry.give_up(limits, now, &mut SystemRandom);
+            if given_up.is_some() {
+                cell.counters.failures += 1;
+                cell.counters.last_error = Some(ErrorKind::Network);
+            }
+            let waiters = if given_up.is_some() { std::mem::take(&mut cell.waiters) } else { vec![] };
+            given_up.map(|(_, error)| (error, waiters))
+        };
+        if let Some((error, waiters)) = given_up {
+            wait::end_elsewhere(waiters, &error);
+            let _ = runtime::start_waiting_jobs();
+        }
+    }
+
+    /// While a refusal is remembered, a caller looks at credential files once a second: the
+    /// person who mends them should not have to wait, or to restart anything.
+    fn look_at_files(self: &Arc<Self>, slot: &Slot) {
+        let now = self.clock.now();
+        let is_due = {
+            let mut state = self.state();
+            let looked = now.since(state.looked_at_files) < policy::FILE_LOOK_SPACING;
+            let (cell, limits) = state.cell(slot.index);
+            let stuck = limits.is_refused(now) || cell.entry.is_refused(now);
+            let is_due = stuck && !looked && !state.closed;
+            if is_due {
+                state.looked_at_files = now;
+            }
+            is_due
+        };
+        if is_due && self.source.is_files() {
+            // A file that cannot be read changes nothing: what is remembered stands.
+            if let Ok(pair) = self.source.read(false) {
+                self.state().credentials_changed(&self.options.policy, pair.version, now);
+            }
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! A caller's way to a token without a thread that waits: a function is called.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::get::{Next, Request};
+use super::wait::{self, Outcome, Waiter};
+use super::{Cancel, GetOptions, Shared};
+use crate::clock::BootTime;
+use crate::error::{Error, ErrorKind};
+use crate::runtime;
+use crate::token::Token;
+
+type Function = Box<dyn FnOnce(Result<Token, Error>) + Send>;
+
+/// A function on its way to being called, once.
+struct Call {
+    request: Request,
+    cancel: Option<Cancel>,
+    function: Mutex<Option<Function>>,
+    /// When the wait is over whatever the fetch does.
+    until: Mutex<BootTime>,
+}
+
+impl Call {
+    fn answer(&self, outcome: Result<Token, Error>) {
+        let function = self.function.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(function) = function {
+            function(outcome);
+        }
+    }
+
+    fn until(&self) -> BootTime {
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_until(&self, at: BootTime) {
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = at;
+    }
+}
+
+impl Shared {
+    pub(crate) fn get_async(
+        self: &Arc<Self>,
+        options: &GetOptions<'_>,
+        function: Function,
+    ) -> Result<(), Error> {
+        let request = self.request(options)?;
+        self.refuse_self_wait(&request)?;
+        let call = Arc::new(Call {
+            until: Mutex::new(request.deadline),
+            request,
+            cancel: options.cancel.cloned(),
+            function: Mutex::new(Some(function)),
+        });
+        if options.cancel.is_some_and(Cancel::is_triggered) {
+            call.answer(Err(wait::cancelled()));
+        } else {
+            self.ask_async(&call);
+        }
+        Ok(())
+    }
+
+    fn ask_async(self: &Arc<Self>, call: &Arc<Call>) {
+        let (shared, called) = (self.clone(), call.clone());
+        let waiter = Waiter::call(move |outcome| shared.woken_async(&called, outcome));
+        if let Some(cancel) = &call.cancel {
+            cancel.watch(&waiter);
+        }
+        // A wait for a fetch is held by the entry; a mere pause by its timer alone.
+        let (wake_at, held) = match self.ask(&call.request, waiter.clone()) {
+            Next::Done(outcome) => {
+                waiter.leave();
+                return call.answer(outcome);
+            }
+            Next::AskAgainAt(at) => {
+                call.set_until(call.request.deadline);
+                (at.min(call.request.deadline), Some(waiter.clone()))
+            }
+            Next::Wait { serve_at, check_at, .. } => {
+                let until = serve_at.unwrap_or(call.request.deadline).min(call.request.deadline);
+                call.set_until(until);
+                (until.min(check_at), None)
+            }
+        };
+        let weak = Arc::downgrade(&waiter);
+        runtime::at(wake_at, move || {
+            if let Some(waiter) = held.or_else(|| weak.upgrade()) {
+                wait::end_elsewhere([waiter], &look_again());
+            }
+        });
+    }
+
+    fn woken_async(self: &Arc<Self>, call: &Arc<Call>, outcome: Outcome) {
+        match outcome {
+            Err(error) if error.kind() == ErrorKind::Pending => {
+                if self.clock.now() >= call.until() {
+                    return call.answer(self.timed_out(&call.request));
+                }
+                self.give_up_overrun(&call.request.slot);
+                self.ask_async(call);
+            }
+            outcome => call.answer(self.settle(&call.request, outcome)),
+        }
+    }
+}
+
+/// A timer's signal to a waiter of this file; no caller ever sees it.
+fn look_again() -> Error {
+    Error::new(ErrorKind::Pending, "time to look again")
+}

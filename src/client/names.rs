@@ -1,0 +1,95 @@
+//! From a scope, as a caller spells it, to its cache entry: without a lock and without parsing.
+//!
+//! A trie over the bits of the name's hash whose nodes are only ever added. Readers follow
+//! pointers that change once, from nothing to something; a fork in the middle of an insertion
+//! leaves a whole trie.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+
+use once_cell::race::OnceBox;
+
+/// Three bits of the hash choose one of eight children.
+const BITS: u32 = 3;
+const CHILDREN: usize = 1 << BITS;
+
+struct Node<T> {
+    name: Box<str>,
+    value: T,
+    children: [OnceBox<Node<T>>; CHILDREN],
+}
+
+/// Names that are added and never taken away.
+pub(crate) struct Names<T> {
+    hasher: RandomState,
+    root: OnceBox<Node<T>>,
+}
+
+impl<T> Names<T> {
+    pub(crate) fn new() -> Self {
+        Self { hasher: RandomState::new(), root: OnceBox::new() }
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, name: &str) -> Option<&T> {
+        let mut hash = self.hasher.hash_one(name);
+        let mut node = self.root.get()?;
+        while *node.name != *name {
+            node = node.children[hash as usize % CHILDREN].get()?;
+            hash = hash.rotate_right(BITS);
+        }
+        Some(&node.value)
+    }
+
+    /// Adds a name. If it is there already, by another thread perhaps, that one stays.
+    pub(crate) fn insert(&self, name: &str, value: T) {
+        let mut hash = self.hasher.hash_one(name);
+        let mut new = Box::new(Node {
+            name: name.into(),
+            value,
+            children: std::array::from_fn(|_| OnceBox::new()),
+        });
+        let mut place = &self.root;
+        loop {
+            match place.set(new) {
+                Ok(()) => return,
+                Err(back) => new = back,
+            }
+            let Some(node) = place.get().filter(|node| *node.name != *new.name) else { return };
+            place = &node.children[hash as usize % CHILDREN];
+            hash = hash.rotate_right(BITS);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_found_again_and_no_other() {
+        let names = Names::new();
+        assert!(names.get("a").is_none());
+        for number in 0..10_000 {
+            names.insert(&format!("scope.{number}"), number);
+        }
+        for number in 0..10_000 {
+            assert_eq!(names.get(&format!("scope.{number}")), Some(&number));
+        }
+        assert!(names.get("scope.10000").is_none());
+    }
+
+    #[test]
+    fn the_first_value_of_a_name_stays() {
+        let names = Names::new();
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let names = &names;
+                scope.spawn(move || (0..500).for_each(|n| names.insert(&n.to_string(), (n, thread))));
+            }
+        });
+        for number in 0..500 {
+            assert_eq!(names.get(&number.to_string()).unwrap().0, number);
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! A client's mutable state, under its one lock: the pure entries and who waits for them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use super::wait::Waiter;
+use crate::cache::Random;
+use crate::cache::current::Current;
+use crate::cache::entry::{Entry, FlightId, State};
+use crate::cache::limits::Limits;
+use crate::cache::policy::Policy;
+use crate::clock::BootTime;
+use crate::error::{Error, ErrorKind};
+use crate::fork::Mailbox;
+use crate::runtime::Job;
+use crate::scope::ScopeSet;
+use crate::token::Token;
+
+/// Most different scopes of one client: beyond it, a program is most likely making them up.
+const MOST_SCOPES: usize = 10_000;
+
+/// One entry as readers see it.
+pub(crate) struct Slot {
+    pub(crate) index: usize,
+    pub(crate) scope: ScopeSet,
+    pub(crate) current: Current,
+    /// Somebody asked since this was last looked at; for `keep_warm`.
+    pub(crate) asked: AtomicBool,
+}
+
+/// Counters of an entry, since the client was made.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) waits: u64,
+    pub(crate) requests: u64,
+    pub(crate) renewals: u64,
+    pub(crate) failures: u64,
+    pub(crate) last_fetch: Duration,
+    pub(crate) last_error: Option<ErrorKind>,
+}
+
+/// One entry and its surroundings.
+pub(crate) struct Cell {
+    pub(crate) slot: Arc<Slot>,
+    pub(crate) entry: Entry,
+    pub(crate) waiters: Vec<Arc<Waiter>>,
+    /// The fetch under way, on its way to a thread.
+    pub(crate) job: Option<Arc<Job>>,
+    /// Rung to end a fetch's pause between two attempts.
+    pub(crate) bell: Option<Arc<Mailbox<()>>>,
+    pub(crate) counters: Counters,
+    /// For `keep_warm`: when somebody last asked, as far as it was noticed, and when the clock
+    /// watcher will look again.
+    pub(crate) asked_at: BootTime,
+    pub(crate) alarm: Option<BootTime>,
+}
+
+impl Cell {
+    pub(crate) fn has_waiters(&self) -> bool {
+        self.waiters.iter().any(|waiter| waiter.is_open())
+    }
+
+    /// Adds a waiter; those that are over make room.
+    pub(crate) fn add_waiter(&mut self, waiter: Arc<Waiter>) {
+        if self.waiters.len() == self.waiters.capacity() {
+            self.waiters.retain(|waiter| waiter.is_open());
+        }
+        self.waiters.push(waiter);
+    }
+}
+
+/// Everything of a client that changes.
+pub(crate) struct ClientState {
+    pub(crate) generation: u32,
+    pub(crate) closed: bool,
+    pub(crate) limits: Limits,
+    pub(crate) cells: Vec<Cell>,
+    pub(crate) credentials_version: u64,
+    pub(crate) looked_at_files: BootTime,
+    by_scope: HashMap<String, usize>,
+    last_flight: FlightId,
+    last_serial: u64,
+}
+
+impl ClientState {
+    pub(crate) fn new(policy: &Policy, generation: u32) -> Self {
+        Self {
+            generation,
+            closed: false,
+            limits: Limits::new(policy),
+            cells: Vec::new(),
+            credentials_version: 0,
+            looked_at_files: BootTime::ZERO,
+            by_scope: HashMap::new(),
+            last_flight: 0,
+            last_serial: 0,
+        }
+    }
+
+    /// The entry of a scope set, made if it is new.
+    pub(crate) fn slot_for(&mut self, scope: ScopeSet, now: BootTime) -> Result<Arc<Slot>, Error> {
+        if let Some(index) = self.by_scope.get(scope.canonical()) {
+            return Ok(self.cells[*index].slot.clone());
+        }
+        let index = self.cells.len();
+        if index >= MOST_SCOPES {
+            return Err(Error::argument(format!(
+                "this client has been asked for {MOST_SCOPES} different scopes already, the most \
+                 that are kept; use one client per set of purposes"
+            )));
+        }
+        self.by_scope.insert(scope.canonical().to_owned(), index);
+        let slot = Arc::new(Slot {
+            index,
+            scope,
+            current: Current::default(),
+            asked: AtomicBool::new(false),
+        });
+        self.cells.push(Cell {
+            slot: slot.clone(),
+            entry: Entry::default(),
+            waiters: Vec::new(),
+            job: None,
+            bell: None,
+            counters: Counters::default(),
+            asked_at: now,
+            alarm: None,
+        });
+        Ok(slot)
+    }
+
+    pub(crate) fn next_flight(&mut self) -> FlightId {
+        self.last_flight += 1;
+        self.last_flight
+    }
+
+    pub(crate) fn next_serial(&mut self) -> u64 {
+        self.last_serial += 1;
+        self.last_serial
+    }
+
+    /// One cell together with what binds all of them.
+    pub(crate) fn cell(&mut self, index: usize) -> (&mut Cell, &mut Limits) {
+        (&mut self.cells[index], &mut self.limits)
+    }
+
+    /// Tells an entry's readers until when they need not ask.
+    pub(crate) fn publish_serve_until(&mut self, policy: &Policy, index: usize, now: BootTime) {
+        let (cell, limits) = self.cell(index);
+        let until = cell.entry.serve_until(policy, limits, now);
+        cell.slot.current.set_serve_until(until);
+    }
+
+    /// The same for all entries, after something that binds all of them has changed.
+    pub(crate) fn publish_all(&mut self, policy: &Policy, now: BootTime) {
+        for index in 0..self.cells.len() {
+            self.publish_serve_until(policy, index, now);
+        }
+    }
+
+    /// The cached token, if it lives.
+    pub(crate) fn valid_token(&mut self, policy: &Policy, index: usize, now: BootTime) -> Option<Token> {
+        let cell = &self.cells[index];
+        match cell.entry.state(policy, now) {
+            State::Empty | State::Expired => None,
+            _ => cell.slot.current.read(),
+        }
+    }
+
+    /// Other credentials are in use from now on.
+    pub(crate) fn credentials_changed(&mut self, policy: &Policy, version: u64, now: BootTime) {
+        if version <= self.credentials_version {
+            return;
+        }
+        self.credentials_version = version;
+        self.limits.credentials_changed();
+        for cell in &mut self.cells {
+            cell.entry.credentials_changed();
+        }
+        self.publish_all(policy, now);
+    }
+
+    /// The process is a fork of the one that filled this in. What waits and what fetches is the
+    /// parent's; the tokens, the budget and the waits that a server asked for are ours too.
+    pub(crate) fn forked(
+        &mut self,
+        policy: &Policy,
+        generation: u32,
+        now: BootTime,
+        random: &mut dyn Random,
+    ) -> Vec<Arc<Waiter>> {
+        self.generation = generation;
+        let mut forgotten = Vec::new();
+        for index in 0..self.cells.len() {
+            let (cell, limits) = self.cell(index);
+            forgotten.append(&mut cell.waiters);
+            cell.job = None;
+            cell.bell = None;
+            cell.alarm = None;
+            cell.entry.forked(policy, random);
+            let serve_until = cell.entry.serve_until(policy, limits, now);
+            if let (Some(mut token), Some(life)) = (cell.slot.current.read(), cell.entry.life()) {
+                token.set_fresh_until(life.fresh_until);
+                cell.slot.current.publish(&token, serve_until);
+            }
+        }
+        forgotten
+    }
+}

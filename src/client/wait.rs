@@ -1,0 +1,201 @@
+//! Those who wait for a fetch, and how a wait is cancelled.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use crate::clock::{BootTime, Clock};
+use crate::error::{Error, ErrorKind};
+use crate::fork::Mailbox;
+use crate::token::Token;
+
+/// What a wait ends with.
+pub(crate) type Outcome = Result<Arc<Token>, Error>;
+
+type Call = Box<dyn FnOnce(Outcome) + Send>;
+
+enum Way {
+    /// A thread sleeps on it.
+    Thread(Mailbox<Outcome>),
+    /// A function is called.
+    Call(Mutex<Option<Call>>),
+}
+
+/// One caller's wait. It ends once, by whatever comes first.
+pub(crate) struct Waiter {
+    way: Way,
+    open: AtomicBool,
+}
+
+impl Waiter {
+    pub(crate) fn thread() -> Arc<Self> {
+        Arc::new(Self { way: Way::Thread(Mailbox::default()), open: AtomicBool::new(true) })
+    }
+
+    pub(crate) fn call(function: impl FnOnce(Outcome) + Send + 'static) -> Arc<Self> {
+        let way = Way::Call(Mutex::new(Some(Box::new(function))));
+        Arc::new(Self { way, open: AtomicBool::new(true) })
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// Whether ending the wait would run foreign code.
+    pub(crate) fn is_call(&self) -> bool {
+        matches!(self.way, Way::Call(_))
+    }
+
+    /// Ends the wait, unless it has ended.
+    pub(crate) fn complete(&self, outcome: Outcome) {
+        if !self.open.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        match &self.way {
+            Way::Thread(mailbox) => {
+                mailbox.put(outcome);
+            }
+            Way::Call(call) => {
+                let call = call.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some(call) = call {
+                    call(outcome);
+                }
+            }
+        }
+    }
+
+    /// Sleeps until the wait has ended, or until a point in time. For [`Waiter::thread`].
+    pub(crate) fn sleep(&self, clock: &Clock, until: BootTime) -> Option<Outcome> {
+        match &self.way {
+            Way::Thread(mailbox) => mailbox.take(clock, until),
+            Way::Call(_) => None,
+        }
+    }
+
+    /// The caller has gone; whatever comes later is for nobody. What came just now is returned.
+    pub(crate) fn leave(&self) -> Option<Outcome> {
+        if self.open.swap(false, Ordering::AcqRel) {
+            return None;
+        }
+        // Whoever closed it is about to put the outcome in, or has done so.
+        let Way::Thread(mailbox) = &self.way else { return None };
+        mailbox.take(&Clock::System, BootTime::from_nanos(u64::MAX))
+    }
+}
+
+/// Ends waits early, once and for all: every call that was given it returns
+/// [`ErrorKind::Cancelled`]. The fetch that was waited for goes on. May be shared by any number of
+/// calls and threads; is not carried over a fork.
+#[derive(Clone, Default)]
+pub struct Cancel {
+    state: Arc<CancelState>,
+}
+
+#[derive(Default)]
+struct CancelState {
+    triggered: AtomicBool,
+    waiters: Mutex<Vec<Weak<Waiter>>>,
+}
+
+impl std::fmt::Debug for Cancel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cancel").field("triggered", &self.is_triggered()).finish()
+    }
+}
+
+impl Cancel {
+    /// Not triggered yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Ends the waits that run with it, and every later one at once.
+    pub fn trigger(&self) {
+        self.state.triggered.store(true, Ordering::SeqCst);
+        let waiters = {
+            let mut waiters = self.state.waiters.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *waiters)
+        };
+        end_elsewhere(waiters.into_iter().filter_map(|waiter| waiter.upgrade()), &cancelled());
+    }
+
+    /// Whether it has been triggered.
+    pub fn is_triggered(&self) -> bool {
+        self.state.triggered.load(Ordering::SeqCst)
+    }
+
+    /// Has the waiter end when this is triggered, or now if it has been.
+    pub(crate) fn watch(&self, waiter: &Arc<Waiter>) {
+        {
+            let mut waiters = self.state.waiters.lock().unwrap_or_else(PoisonError::into_inner);
+            if waiters.len() == waiters.capacity() {
+                // About to grow: forget those that are over instead, if there are any.
+                waiters.retain(|waiter| waiter.upgrade().is_some_and(|waiter| waiter.is_open()));
+            }
+            waiters.push(Arc::downgrade(waiter));
+        }
+        if self.is_triggered() {
+            end_elsewhere([waiter.clone()], &cancelled());
+        }
+    }
+}
+
+pub(crate) fn cancelled() -> Error {
+    Error::new(ErrorKind::Cancelled, "the wait for a token was cancelled by the program")
+}
+
+/// Ends waits with an error; functions are called on a thread of ours, never on this one.
+pub(crate) fn end_elsewhere(waiters: impl IntoIterator<Item = Arc<Waiter>>, error: &Error) {
+    let (calls, threads): (Vec<_>, Vec<_>) =
+        waiters.into_iter().partition(|waiter| waiter.is_call());
+    for waiter in threads {
+        waiter.complete(Err(error.clone()));
+    }
+    if calls.is_empty() {
+        return;
+    }
+    let error = error.clone();
+    let job = crate::runtime::Job::new(std::time::Duration::from_secs(1), move || {
+        for waiter in calls {
+            waiter.complete(Err(error.clone()));
+        }
+    });
+    // Without any thread the functions are never called; their time limits could not end them
+    // either. There is nothing better to do in a process that can start no thread.
+    let _ = crate::runtime::submit(&job, false);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_ends_once() {
+        let waiter = Waiter::thread();
+        waiter.complete(Err(cancelled()));
+        waiter.complete(Err(Error::new(ErrorKind::Closed, "late")));
+        let outcome = waiter.sleep(&Clock::System, BootTime::ZERO).unwrap();
+        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Cancelled);
+        assert!(waiter.sleep(&Clock::System, BootTime::ZERO).is_none());
+    }
+
+    #[test]
+    fn a_cancel_ends_present_and_future_waits() {
+        let cancel = Cancel::new();
+        let (now, later) = (Waiter::thread(), Waiter::thread());
+        cancel.watch(&now);
+        assert!(now.is_open());
+        cancel.trigger();
+        assert!(!now.is_open());
+        cancel.watch(&later);
+        assert!(!later.is_open());
+    }
+
+    #[test]
+    fn waits_that_are_over_do_not_pile_up() {
+        let cancel = Cancel::new();
+        for _ in 0..10_000 {
+            cancel.watch(&Waiter::thread());
+        }
+        assert!(cancel.state.waiters.lock().unwrap().capacity() < 100);
+    }
+}

@@ -1,0 +1,189 @@
+//! Two clocks: one that counts while the machine sleeps, and the wall clock.
+//!
+//! Everything the cache decides is decided on boot time. The wall clock is only reported, because
+//! anybody may set it. `std::time::Instant` is not used for lifetimes: on Linux it stops in
+//! suspend, and a token would outlive itself by a night's sleep.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A point in boot time, in nanoseconds. Differences count suspend.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BootTime(u64);
+
+impl BootTime {
+    /// Before anything that happened on this machine.
+    pub const ZERO: BootTime = BootTime(0);
+
+    pub(crate) const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    pub(crate) const fn nanos(self) -> u64 {
+        self.0
+    }
+
+    /// This point and `later`, at most the end of time.
+    pub const fn after(self, later: Duration) -> Self {
+        Self(self.0.saturating_add(saturating_nanos(later)))
+    }
+
+    /// This point less `earlier`, at least zero.
+    pub const fn before(self, earlier: Duration) -> Self {
+        Self(self.0.saturating_sub(saturating_nanos(earlier)))
+    }
+
+    /// How long after `earlier` this is; zero if it is not.
+    pub const fn since(self, earlier: BootTime) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    /// How long until this point, seen from `now`; zero if it has passed.
+    pub const fn until(self, now: BootTime) -> Duration {
+        self.since(now)
+    }
+}
+
+const fn saturating_nanos(duration: Duration) -> u64 {
+    let nanos = duration.as_nanos();
+    if nanos > u64::MAX as u128 { u64::MAX } else { nanos as u64 }
+}
+
+/// Where a client takes its time from.
+#[derive(Clone, Debug, Default)]
+pub enum Clock {
+    /// The machine's own clocks.
+    #[default]
+    System,
+    /// A clock that stands still until a test turns it.
+    Manual(Arc<ManualClock>),
+}
+
+impl Clock {
+    /// Boot time now.
+    #[inline]
+    pub fn now(&self) -> BootTime {
+        match self {
+            Self::System => BootTime(boot_nanos().wrapping_add(turned())),
+            Self::Manual(clock) => BootTime(clock.nanos.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// Milliseconds since 1970 by the wall clock, to report only.
+    pub fn wall_ms(&self) -> i64 {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)
+    }
+}
+
+/// A clock for tests: it moves only by [`ManualClock::advance`].
+#[derive(Debug)]
+pub struct ManualClock {
+    nanos: AtomicU64,
+}
+
+impl Default for ManualClock {
+    fn default() -> Self {
+        // Not zero, so that "a while ago" can be expressed.
+        Self { nanos: AtomicU64::new(1_000_000_000_000) }
+    }
+}
+
+impl ManualClock {
+    /// Moves the clock forward.
+    pub fn advance(&self, by: Duration) {
+        self.nanos.fetch_add(saturating_nanos(by), Ordering::SeqCst);
+    }
+}
+
+#[cfg(feature = "test-clock")]
+static TURNED: AtomicU64 = AtomicU64::new(0);
+
+/// Turns the system clock, as this library sees it, forward. Only for tests of programs.
+#[cfg(feature = "test-clock")]
+pub fn advance(by: Duration) {
+    TURNED.fetch_add(saturating_nanos(by), Ordering::SeqCst);
+}
+
+#[cfg(feature = "test-clock")]
+fn turned() -> u64 {
+    TURNED.load(Ordering::Relaxed)
+}
+
+#[cfg(not(feature = "test-clock"))]
+#[inline(always)]
+fn turned() -> u64 {
+    0
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[inline]
+fn boot_nanos() -> u64 {
+    clock_nanos(libc::CLOCK_BOOTTIME)
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[inline]
+fn clock_nanos(id: libc::clockid_t) -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a valid timespec to write to. The call cannot fail for a clock that the
+    // kernel has had since 2.6.39; if it did, the time would stay zero and tokens look fresh for
+    // no longer than they live, because every time is then zero.
+    unsafe { libc::clock_gettime(id, &mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+#[cfg(any(target_os = "macos", target_os = "ios"))]
+fn boot_nanos() -> u64 {
+    unsafe extern "C" {
+        fn mach_continuous_time() -> u64;
+    }
+    let mut base = libc::mach_timebase_info { numer: 0, denom: 0 };
+    // SAFETY: `base` is valid to write to; the call fills it in and cannot fail.
+    unsafe { libc::mach_timebase_info(&mut base) };
+    // SAFETY: takes nothing and only reads a counter.
+    let ticks = unsafe { mach_continuous_time() };
+    (u128::from(ticks) * u128::from(base.numer) / u128::from(base.denom.max(1))) as u64
+}
+
+#[cfg(windows)]
+fn boot_nanos() -> u64 {
+    unsafe extern "system" {
+        fn QueryInterruptTime(time: *mut u64);
+    }
+    let mut hundred_nanos = 0;
+    // SAFETY: the pointer is valid to write a u64 to.
+    unsafe { QueryInterruptTime(&mut hundred_nanos) };
+    hundred_nanos * 100
+}
+
+#[cfg(not(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "macos",
+    target_os = "ios",
+    windows
+)))]
+compile_error!("tu-token needs a clock that counts suspend: add one for this system in clock.rs");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_boot_clock_runs_forward() {
+        let clock = Clock::System;
+        let earlier = clock.now();
+        assert!(earlier > BootTime::ZERO);
+        assert!(clock.now() >= earlier);
+    }
+
+    #[test]
+    fn arithmetic_stays_inside_its_ends() {
+        let end = BootTime::from_nanos(u64::MAX);
+        assert_eq!(end.after(Duration::MAX), end);
+        assert_eq!(BootTime::ZERO.before(Duration::from_secs(1)), BootTime::ZERO);
+        assert_eq!(BootTime::ZERO.since(end), Duration::ZERO);
+    }
+}

@@ -1,0 +1,316 @@
+//! The token URL and the way to it: which hosts are this machine, and which proxy is used.
+
+use std::net::IpAddr;
+
+use ureq::http::Uri;
+
+use crate::token::Secret;
+
+/// The documented token endpoint.
+const DEFAULT_URL: &str = "https://auth.trackunit.com/token/v2";
+
+/// A URL that a secret may be sent to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TokenUrl(Uri);
+
+impl Default for TokenUrl {
+    fn default() -> Self {
+        Self(Uri::from_static(DEFAULT_URL))
+    }
+}
+
+impl TokenUrl {
+    /// Refuses whatever would send a secret in clear or elsewhere than it seems.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        if let Some(byte) = text.bytes().find(|byte| !(b'!'..=b'~').contains(byte)) {
+            return Err(format!("has the byte 0x{byte:02x}; a URL is printable ASCII without blanks"));
+        }
+        if text.contains('#') {
+            return Err("has a fragment (#...), which is never sent".to_owned());
+        }
+        let uri: Uri = text
+            .parse()
+            .map_err(|_| "is not a URL such as https://auth.trackunit.com/token/v2".to_owned())?;
+        let host = uri.host().unwrap_or_default();
+        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            return Err(
+                "has user info (user:password@...), which is not allowed: use client_id and \
+                 client_secret"
+                    .to_owned(),
+            );
+        }
+        if host.is_empty() {
+            return Err("names no host; it is written https://host/path".to_owned());
+        }
+        match uri.scheme_str() {
+            Some("https") => Ok(Self(uri)),
+            Some("http") if is_loopback(host) => Ok(Self(uri)),
+            Some("http") => Err(format!(
+                "is plain http to \"{host}\": the secret would travel in clear; use https \
+                 (http is for 127.0.0.0/8, [::1] and localhost alone)"
+            )),
+            scheme => {
+                Err(format!("has the scheme \"{}\"; use https", scheme.unwrap_or_default()))
+            }
+        }
+    }
+
+    pub(crate) fn uri(&self) -> &Uri {
+        &self.0
+    }
+
+    pub(crate) fn host(&self) -> &str {
+        self.0.host().unwrap_or_default()
+    }
+
+    fn port(&self) -> u16 {
+        self.0.port_u16().unwrap_or(443)
+    }
+}
+
+/// Whether a host is this machine: by address, or by the one name that is never asked of DNS.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    match bare.parse::<IpAddr>() {
+        Ok(IpAddr::V4(address)) => address.is_loopback(),
+        Ok(IpAddr::V6(address)) => address.is_loopback(),
+        Err(_) => bare.eq_ignore_ascii_case("localhost"),
+    }
+}
+
+/// Whether a token may be sent to a URL: to this machine in any case, else by https to a host in
+/// the list (in lower case, each with an optional port).
+pub(crate) fn may_send_to(url: &str, hosts: &[String]) -> bool {
+    let Ok(uri) = url.parse::<Uri>() else { return false };
+    let (Some(scheme), Some(host)) = (uri.scheme_str(), uri.host()) else { return false };
+    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return false;
+    }
+    if is_loopback(host) {
+        return matches!(scheme, "http" | "https");
+    }
+    let host = host.to_ascii_lowercase();
+    let port = uri.port_u16().unwrap_or(443);
+    let listed = |entry: &String| match entry.rsplit_once(':').filter(|(_, p)| p.parse::<u16>().is_ok()) {
+        Some((name, own_port)) if !name.is_empty() => name == host && own_port.parse() == Ok(port),
+        _ => *entry == host && port == 443,
+    };
+    scheme == "https" && hosts.iter().any(listed)
+}
+
+/// What the `proxy` option says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ProxyChoice {
+    FromEnvironment,
+    None,
+    Url(Secret),
+}
+
+impl ProxyChoice {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        if text == "none" {
+            return Ok(Self::None);
+        }
+        let known = ["http://", "https://", "socks5://", "socks5h://"];
+        if !known.iter().any(|scheme| text.starts_with(scheme)) {
+            return Err("is http://host:port, https://host:port, socks5://host:port or none".to_owned());
+        }
+        ureq::Proxy::new(text).map_err(|_| "is not a proxy URL".to_owned())?;
+        Ok(Self::Url(Secret::new(text)))
+    }
+
+    /// The proxy for a URL, decided once: a client does not change its way.
+    pub(crate) fn for_url(
+        &self,
+        url: &TokenUrl,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Option<ureq::Proxy>, String> {
+        if is_loopback(url.host()) {
+            return Ok(None);
+        }
+        let (text, source) = match self {
+            Self::None => return Ok(None),
+            Self::Url(text) => (text.clone(), "proxy"),
+            Self::FromEnvironment => match proxy_of_environment(url, environment) {
+                Some(text) => (Secret::new(text), "HTTPS_PROXY"),
+                None => return Ok(None),
+            },
+        };
+        ureq::Proxy::new(text.reveal())
+            .map(Some)
+            .map_err(|_| format!("{source} is not a proxy URL such as http://host:port"))
+    }
+}
+
+fn proxy_of_environment(
+    url: &TokenUrl,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Option<String> {
+    // Lower case first, as curl reads them.
+    let either = |lower: &str, upper: &str| {
+        environment(lower).or_else(|| environment(upper)).filter(|value| !value.is_empty())
+    };
+    let proxy = either("https_proxy", "HTTPS_PROXY")?;
+    let exceptions = either("no_proxy", "NO_PROXY").unwrap_or_default();
+    let excepted = exceptions
+        .split([',', ' '])
+        .filter(|rule| !rule.is_empty())
+        .any(|rule| rule_matches(rule, url.host(), url.port()));
+    (!excepted).then_some(proxy)
+}
+
+/// One rule of NO_PROXY: `*`, an address, a network `10.0.0.0/8`, or a domain with all below it;
+/// each but `*` with an optional port.
+fn rule_matches(rule: &str, host: &str, port: u16) -> bool {
+    if rule == "*" {
+        return true;
+    }
+    let bare_host = host.trim_start_matches('[').trim_end_matches(']');
+    if let Some((network, length)) = rule.split_once('/') {
+        return network_contains(network, length, bare_host);
+    }
+    let (rule_host, rule_port) = match rule.rsplit_once(':') {
+        Some((name, digits)) if !name.contains(':') || name.ends_with(']') => {
+            (name, digits.parse::<u16>().ok())
+        }
+        _ => (rule, None),
+    };
+    if rule_port.is_some_and(|rule_port| rule_port != port) {
+        return false;
+    }
+    let rule_host = rule_host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+    let domain = rule_host.trim_start_matches("*.").trim_start_matches('.');
+    let host = bare_host.to_ascii_lowercase();
+    !domain.is_empty()
+        && (host == domain || host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.')))
+}
+
+fn network_contains(network: &str, length: &str, host: &str) -> bool {
+    let bits = |address: IpAddr| match address {
+        IpAddr::V4(v4) => (u128::from(u32::from(v4)) << 96, 32),
+        IpAddr::V6(v6) => (u128::from(v6), 128),
+    };
+    let (Ok(network), Ok(host), Ok(length)) =
+        (network.parse::<IpAddr>(), host.parse::<IpAddr>(), length.parse::<u32>())
+    else {
+        return false;
+    };
+    let ((network, most), (host, host_most)) = (bits(network), bits(host));
+    let shift = 128u32.saturating_sub(length);
+    let prefix = |address: u128| address.checked_shr(shift).unwrap_or(0);
+    most == host_most && length <= most && prefix(network) == prefix(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_the_documented_url() {
+        assert_eq!(TokenUrl::default().uri().to_string(), "https://auth.trackunit.com/token/v2");
+    }
+
+    #[test]
+    fn https_anywhere_and_http_to_this_machine() {
+        for url in [
+            "https://auth.example/token",
+            "HTTPS://auth.example/token/",
+            "https://host:8443/a?b=c",
+            "http://127.0.0.1:80/t",
+            "http://127.9.9.9/t",
+            "http://[::1]:1/t",
+            "http://localhost/t",
+            "http://LocalHost:9/t",
+        ] {
+            assert!(TokenUrl::parse(url).is_ok(), "{url}");
+        }
+    }
+
+    #[test]
+    fn what_would_leak_is_refused_by_its_reason() {
+        for (url, reason) in [
+            ("http://auth.example/token", "plain http"),
+            ("http://localhost.example/t", "plain http"),
+            ("http://127.0.0.1.example/t", "plain http"),
+            ("http://0.0.0.0/t", "plain http"),
+            ("http://[::ffff:127.0.0.1]/t", "plain http"),
+            ("https://user:hush@host/t", "user info"),
+            ("https://user@host/t", "user info"),
+            ("https://host/t#part", "fragment"),
+            ("https://host/\n", "0x0a"),
+            ("https://ho st/", "0x20"),
+            ("https://h\u{f6}st/", "0xc3"),
+            ("ftp://host/", "scheme"),
+            ("/token", "host"),
+            ("", "URL"),
+            ("https://", "URL"),
+        ] {
+            let problem = TokenUrl::parse(url).unwrap_err();
+            assert!(problem.contains(reason), "{url}: {problem}");
+            assert!(!problem.contains("hush"));
+        }
+    }
+
+    fn proxy(no_proxy: &str, url: &str) -> Option<String> {
+        let environment = |name: &str| match name {
+            "HTTPS_PROXY" => Some("http://proxy:3128".to_owned()),
+            "NO_PROXY" => Some(no_proxy.to_owned()),
+            "HTTP_PROXY" | "http_proxy" => panic!("not for https"),
+            _ => None,
+        };
+        ProxyChoice::FromEnvironment
+            .for_url(&TokenUrl::parse(url).unwrap(), &environment)
+            .unwrap()
+            .map(|proxy| proxy.uri().to_string())
+    }
+
+    #[test]
+    fn exceptions_from_the_proxy() {
+        let url = "https://auth.trackunit.com/t";
+        for rule in ["*", "trackunit.com", ".trackunit.com", "*.trackunit.com", "a,AUTH.trackunit.com", "trackunit.com:443"] {
+            assert_eq!(proxy(rule, url), None, "{rule}");
+        }
+        for rule in ["", "unit.com", "trackunit.com:8443", "auth.trackunit.com.evil", "10.0.0.0/8"] {
+            assert!(proxy(rule, url).is_some(), "{rule}");
+        }
+        assert_eq!(proxy("10.0.0.0/8", "https://10.1.2.3/t"), None);
+        assert!(proxy("10.0.0.0/8", "https://11.1.2.3/t").is_some());
+        assert_eq!(proxy("fd00::/8", "https://[fd12::1]/t"), None);
+        assert_eq!(proxy("0.0.0.0/0", "https://11.1.2.3/t"), None);
+    }
+
+    #[test]
+    fn tokens_go_to_listed_hosts_and_to_this_machine() {
+        let hosts = ["iris.trackunit.com".to_owned(), "b.example:8443".to_owned()];
+        for url in [
+            "https://iris.trackunit.com/api",
+            "https://IRIS.trackunit.com:443/",
+            "https://b.example:8443/x",
+            "http://127.0.0.1:8477/api",
+            "https://localhost/",
+        ] {
+            assert!(may_send_to(url, &hosts), "{url}");
+        }
+        for url in [
+            "http://iris.trackunit.com/api",
+            "https://iris.trackunit.com:8443/",
+            "https://b.example/x",
+            "https://iris.trackunit.com.evil.example/",
+            "https://evil.example/iris.trackunit.com",
+            "https://iris.trackunit.com@evil.example/",
+            "ftp://localhost/",
+            "/relative",
+            "",
+        ] {
+            assert!(!may_send_to(url, &hosts), "{url}");
+        }
+    }
+
+    #[test]
+    fn this_machine_is_never_reached_through_a_proxy() {
+        assert_eq!(proxy("", "http://localhost:1/t"), None);
+        let choice = ProxyChoice::parse("socks5://proxy:1080").unwrap();
+        let url = TokenUrl::parse("https://127.0.0.1/t").unwrap();
+        assert_eq!(choice.for_url(&url, &|_| None), Ok(None));
+    }
+}

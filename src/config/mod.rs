@@ -1,0 +1,228 @@
+//! What a client is told: options by name, from the program and from the environment.
+//!
+//! - [`options`] the option table, one declaration for every surface
+//! - [`parse`] how the text of a value is read
+//! - [`endpoint`] the token URL and the way to it
+
+pub(crate) mod endpoint;
+pub(crate) mod options;
+pub(crate) mod parse;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::credentials::CredentialsFn;
+use crate::error::Error;
+use crate::events::EventFn;
+use crate::token::Secret;
+use options::{OPTIONS, OptionSpec, Options};
+
+/// The prefix of the environment variables.
+pub(crate) const ENV_PREFIX: &str = "TRACKUNIT_";
+
+/// The options of a client to be.
+///
+/// Setting never fails: the first mistake is remembered and reported when the client is built.
+/// What the program sets wins over the environment, in any order.
+#[derive(Clone, Default)]
+pub struct Config {
+    program: BTreeMap<&'static str, Secret>,
+    environment: BTreeMap<&'static str, Secret>,
+    mistake: Option<Error>,
+    pub(crate) credentials: Option<Arc<CredentialsFn>>,
+    pub(crate) events: Option<Arc<EventFn>>,
+}
+
+impl Config {
+    /// The defaults of the option table.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets an option by its key in the table. A second value replaces the first.
+    pub fn set(&mut self, key: &str, value: &str) -> &mut Self {
+        match options::find(key) {
+            Some(option) => {
+                // Read now, so that the first mistake is the first one made.
+                if let Err(error) = option.read_into(&mut Options::default(), value) {
+                    self.remember(error);
+                }
+                self.program.insert(option.key, Secret::new(value));
+            }
+            None => self.remember(unknown_key(key)),
+        }
+        self
+    }
+
+    /// Takes every `TRACKUNIT_<KEY>` that is set in the environment now and not empty.
+    pub fn load_env(&mut self) -> &mut Self {
+        for option in OPTIONS {
+            let variable = option.env_name();
+            match std::env::var(&variable) {
+                Ok(value) if value.is_empty() => {}
+                Ok(value) => {
+                    self.environment.insert(option.key, Secret::new(value));
+                }
+                Err(std::env::VarError::NotPresent) => {}
+                Err(std::env::VarError::NotUnicode(_)) => {
+                    self.remember(Error::config(format!("{variable} is not valid UTF-8")));
+                }
+            }
+        }
+        self
+    }
+
+    /// Sets the function that is asked for the client id and secret before each token request. It
+    /// takes the place of `client_id` and `client_secret`.
+    pub fn on_credentials(&mut self, function: impl Into<CredentialsFn>) -> &mut Self {
+        self.credentials = Some(Arc::new(function.into()));
+        self
+    }
+
+    /// Sets the function that is told what happens.
+    pub fn on_event(&mut self, function: impl Into<EventFn>) -> &mut Self {
+        self.events = Some(Arc::new(function.into()));
+        self
+    }
+
+    /// Remembers a mistake if it is the first.
+    pub(crate) fn remember(&mut self, mistake: Error) {
+        self.mistake.get_or_insert(mistake);
+    }
+
+    /// All options with their final values, or the first mistake.
+    pub(crate) fn resolve(&self) -> Result<Options, Error> {
+        if let Some(mistake) = &self.mistake {
+            return Err(mistake.clone());
+        }
+        let mut options = Options::default();
+        for option in OPTIONS {
+            let overruled = option.twin().is_some_and(|twin| self.program.contains_key(twin));
+            if let Some(value) = self.program.get(option.key) {
+                option.read_into(&mut options, value.reveal())?;
+            } else if let Some(value) = self.environment.get(option.key).filter(|_| !overruled) {
+                option.read_into(&mut options, value.reveal()).map_err(|error| {
+                    Error::config(format!("{} (from {})", error.message(), option.env_name()))
+                })?;
+            }
+        }
+        options.finish(self.credentials.is_some())?;
+        Ok(options)
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let set: Vec<&str> = self.program.keys().chain(self.environment.keys()).copied().collect();
+        f.debug_struct("Config").field("set", &set).finish_non_exhaustive()
+    }
+}
+
+fn unknown_key(key: &str) -> Error {
+    let shown: String = key.chars().filter(|c| !c.is_control()).take(64).collect();
+    let closest = OPTIONS
+        .iter()
+        .map(|option| (strsim::damerau_levenshtein(&shown.to_lowercase(), option.key), option.key))
+        .min();
+    match closest {
+        Some((distance, close)) if distance <= 1 + close.len() / 4 => {
+            Error::config(format!("unknown option \"{shown}\": did you mean {close}?"))
+        }
+        _ => Error::config(format!(
+            "unknown option \"{shown}\"; the options are: {}",
+            OPTIONS.iter().map(|option| option.key).collect::<Vec<_>>().join(", ")
+        )),
+    }
+}
+
+impl OptionSpec {
+    /// The name of the environment variable.
+    pub fn env_name(&self) -> String {
+        format!("{ENV_PREFIX}{}", self.key.to_uppercase())
+    }
+
+    /// The option that says the same in another way: a value and the file that holds it.
+    fn twin(&self) -> Option<&'static str> {
+        match self.key {
+            "client_id" => Some("client_id_file"),
+            "client_id_file" => Some("client_id"),
+            "client_secret" => Some("client_secret_file"),
+            "client_secret_file" => Some("client_secret"),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_basics() -> Config {
+        let mut config = Config::new();
+        config.set("client_id", "id").set("client_secret", "hush").set("scope", "a");
+        config
+    }
+
+    fn message(config: &Config) -> String {
+        config.resolve().unwrap_err().message().to_owned()
+    }
+
+    #[test]
+    fn a_slip_of_the_pen_gets_a_suggestion() {
+        let mut config = with_basics();
+        config.set("scopee", "x");
+        assert!(message(&config).contains("did you mean scope?"));
+        let mut config = with_basics();
+        config.set("client-id", "x");
+        assert!(message(&config).contains("did you mean client_id?"));
+        let mut config = with_basics();
+        config.set("colour", "x");
+        assert!(message(&config).contains("the options are"));
+    }
+
+    #[test]
+    fn the_first_mistake_is_reported() {
+        let mut config = with_basics();
+        config.set("timeout", "soon").set("nonsense_key", "x");
+        assert!(message(&config).contains("timeout"));
+    }
+
+    #[test]
+    fn what_is_required_is_asked_for() {
+        let mut config = Config::new();
+        config.set("client_secret", "hush");
+        assert!(message(&config).contains("client_id"));
+        let mut config = Config::new();
+        config.set("client_id", "x");
+        assert!(message(&config).contains("client_secret"));
+    }
+
+    #[test]
+    fn a_value_and_its_file_contradict_each_other() {
+        let mut config = with_basics();
+        config.set("client_secret_file", "/run/secret");
+        assert!(message(&config).contains("client_secret_file"));
+    }
+
+    #[test]
+    fn the_program_switches_off_the_twin_of_the_environment() {
+        let mut config = with_basics();
+        config.environment.insert("client_secret_file", Secret::new("/nowhere"));
+        config.environment.insert("scope", Secret::new("from-environment"));
+        let options = config.resolve().unwrap();
+        assert!(options.client_secret_file.is_none());
+        assert_eq!(options.scope.unwrap().wire(), "a");
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        let mut config = with_basics();
+        assert!(!format!("{config:?}").contains("hush"));
+        config.set("client_secret", "hu\nsh");
+        assert!(!message(&config).contains("sh\""));
+        let mut config = with_basics();
+        config.set("proxy", "ftp://user:hush@host");
+        assert!(!message(&config).contains("hush"));
+    }
+}

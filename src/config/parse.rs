@@ -1,0 +1,174 @@
+//! How the text of an option's value is read.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+const SHORTEST: Duration = Duration::from_millis(1);
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+/// `30`, `30s`, `250ms`, `20m`, `2h`; without a unit, seconds.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let malformed = || "is a whole number with ms, s, m or h behind it, such as 30s".to_owned();
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(malformed());
+    }
+    let milliseconds = match &text[digits.len()..] {
+        "ms" => 1,
+        "" | "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(malformed()),
+    };
+    let number: u64 = digits.parse().unwrap_or(u64::MAX);
+    let duration = Duration::from_millis(number.saturating_mul(milliseconds));
+    if (SHORTEST..=LONGEST).contains(&duration) {
+        Ok(duration)
+    } else {
+        Err("is out of range: 1 ms to 24 h".to_owned())
+    }
+}
+
+/// `true` or `false`, also `1` or `0`.
+pub(crate) fn boolean(text: &str) -> Result<bool, String> {
+    match text {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err("is true or false".to_owned()),
+    }
+}
+
+/// A whole number in a range.
+pub(crate) fn count(text: &str, least: u32, most: u32) -> Result<u32, String> {
+    text.parse()
+        .ok()
+        .filter(|number| text.starts_with(|c: char| c.is_ascii_digit()) && (least..=most).contains(number))
+        .ok_or_else(|| format!("is a whole number from {least} to {most}"))
+}
+
+/// A client id or secret: anything a person could have been given, so no control characters.
+pub(crate) fn credential(text: &str) -> Result<&str, String> {
+    if text.is_empty() {
+        return Err("is empty".to_owned());
+    }
+    if text.chars().any(char::is_control) {
+        return Err("has a control character, such as a line break: was it copied whole, or a \
+                    line too much?"
+            .to_owned());
+    }
+    Ok(text)
+}
+
+/// The name of a file.
+pub(crate) fn path(text: &str) -> Result<PathBuf, String> {
+    match text {
+        "" => Err("is empty".to_owned()),
+        _ => Ok(PathBuf::from(text)),
+    }
+}
+
+/// Text that goes into an HTTP header: printable ASCII.
+pub(crate) fn header_text(text: &str) -> Result<String, String> {
+    let allowed = !text.is_empty() && text.len() <= 256 && text.bytes().all(|b| (b' '..=b'~').contains(&b));
+    allowed
+        .then(|| text.to_owned())
+        .ok_or_else(|| "is 1 to 256 printable ASCII characters".to_owned())
+}
+
+/// Names of form fields that this library sets itself.
+const RESERVED: [&str; 6] = [
+    "grant_type",
+    "client_id",
+    "client_secret",
+    "scope",
+    "client_assertion",
+    "client_assertion_type",
+];
+
+/// `key=value&key=value`, form-encoded.
+pub(crate) fn params(text: &str) -> Result<Vec<(String, String)>, String> {
+    let mut params: Vec<(String, String)> = Vec::new();
+    for (key, value) in form_urlencoded::parse(text.as_bytes()).into_owned() {
+        if key.is_empty() {
+            return Err("has a field without a name".to_owned());
+        }
+        if RESERVED.contains(&key.as_str()) {
+            return Err(format!("may not set {key}: the library does"));
+        }
+        if params.iter().any(|(known, _)| *known == key) {
+            return Err(format!("names {key} twice; each parameter goes out once"));
+        }
+        params.push((key, value));
+    }
+    if params.is_empty() {
+        return Err("is written key=value&key=value".to_owned());
+    }
+    Ok(params)
+}
+
+/// Host names, each with an optional port, in lower case.
+pub(crate) fn hosts(text: &str) -> Result<Vec<String>, String> {
+    let hosts: Vec<String> = text
+        .split([' ', ','])
+        .filter(|host| !host.is_empty())
+        .map(str::to_ascii_lowercase)
+        .collect();
+    let is_host = |host: &String| {
+        let authority: Option<ureq::http::uri::Authority> = host.parse().ok();
+        authority.is_some_and(|authority| {
+            !host.contains('@') && !host.contains('*') && !authority.host().is_empty()
+        })
+    };
+    if hosts.is_empty() || !hosts.iter().all(is_host) {
+        return Err("is a list of exact host names, each with an optional :port".to_owned());
+    }
+    Ok(hosts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_in_every_unit() {
+        for (text, milliseconds) in
+            [("30", 30_000), ("30s", 30_000), ("250ms", 250), ("20m", 1_200_000), ("24h", 86_400_000)]
+        {
+            assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_duration_is_refused() {
+        for text in ["", "s", "-1", "1.5s", "1e3", "+5", " 5", "5 s", "5d", "5S", "\u{663}s"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+        for text in ["0", "0ms", "25h", "1441m", "99999999999999999999999"] {
+            assert!(duration(text).unwrap_err().contains("range"), "{text}");
+        }
+    }
+
+    #[test]
+    fn counts_are_whole_and_in_range() {
+        assert_eq!(count("600", 1, 1_000_000), Ok(600));
+        for text in ["0", "1000001", "-1", "+1", "1.0", "", "x"] {
+            assert!(count(text, 1, 1_000_000).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn params_may_not_shadow_the_librarys_own() {
+        assert_eq!(params("audience=a%20b&x=1").unwrap()[0], ("audience".into(), "a b".into()));
+        for text in ["scope=x", "client_secret=x", "grant_type=x", "a=1&a=2", "", "=1"] {
+            assert!(params(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_exact() {
+        assert_eq!(hosts("Iris.Trackunit.com, b:8443").unwrap(), ["iris.trackunit.com", "b:8443"]);
+        for text in ["", "*.trackunit.com", "user@host", "https://host", "host/path"] {
+            assert!(hosts(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Where the client id and secret come from: given values, files, a function of the program.
+
+use std::fmt;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::config::options::Options;
+use crate::config::parse;
+use crate::error::{Error, ErrorKind};
+use crate::fork::Locked;
+use crate::token::Secret;
+
+/// Largest credential file that is read.
+const MAX_FILE_BYTES: u64 = 64 * 1024;
+
+/// A client id and its secret.
+#[derive(Clone)]
+pub struct Credentials {
+    pub(crate) client_id: Secret,
+    pub(crate) client_secret: Secret,
+}
+
+impl Credentials {
+    /// Takes both; they are wiped when dropped.
+    pub fn new(client_id: impl Into<String>, client_secret: impl Into<String>) -> Self {
+        Self { client_id: Secret::new(client_id), client_secret: Secret::new(client_secret) }
+    }
+
+    /// Whether both can be sent.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let checked = |name: &str, secret: &Secret| {
+            parse::credential(secret.reveal())
+                .map(drop)
+                .map_err(|problem| format!("{name} {problem}"))
+        };
+        checked("client_id", &self.client_id)?;
+        checked("client_secret", &self.client_secret)
+    }
+
+    fn same_as(&self, other: &Credentials) -> bool {
+        self.client_id == other.client_id && self.client_secret == other.client_secret
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials(..)")
+    }
+}
+
+/// A function of the program that gives the credentials. It is told whether the pair it gave last
+/// was refused, runs on a thread of the library's, never under a lock, and must not wait for a
+/// token of the client it serves.
+pub struct CredentialsFn(Box<Ask>);
+
+type Ask = dyn Fn(bool) -> Option<Credentials> + Send + Sync;
+
+impl<F: Fn(bool) -> Option<Credentials> + Send + Sync + 'static> From<F> for CredentialsFn {
+    fn from(function: F) -> Self {
+        Self(Box::new(function))
+    }
+}
+
+impl fmt::Debug for CredentialsFn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CredentialsFn(..)")
+    }
+}
+
+/// Credentials as one request used them.
+#[derive(Clone)]
+pub(crate) struct Pair {
+    pub(crate) credentials: Arc<Credentials>,
+    /// Counts up whenever they change.
+    pub(crate) version: u64,
+}
+
+#[derive(Clone)]
+enum Place {
+    Value(Secret),
+    File(PathBuf),
+}
+
+#[derive(Clone)]
+enum Origin {
+    Given,
+    Places { client_id: Place, client_secret: Place },
+    Function(Arc<CredentialsFn>),
+}
+
+/// The credentials of one client, wherever they come from.
+pub(crate) struct Source {
+    state: Locked<SourceState>,
+}
+
+struct SourceState {
+    origin: Origin,
+    latest: Option<Pair>,
+    versions: u64,
+}
+
+impl Source {
+    pub(crate) fn new(options: &Options, function: Option<Arc<CredentialsFn>>) -> Self {
+        let place = |value: &Option<Secret>, file: &Option<PathBuf>| match (value, file) {
+            (Some(value), _) => Some(Place::Value(value.clone())),
+            (None, file) => file.clone().map(Place::File),
+        };
+        let client_id = place(&options.client_id, &options.client_id_file);
+        let client_secret = place(&options.client_secret, &options.client_secret_file);
+        let origin = match (function, client_id, client_secret) {
+            (Some(function), ..) => Origin::Function(function),
+            (None, Some(client_id), Some(client_secret)) => {
+                Origin::Places { client_id, client_secret }
+            }
+            // `Options::finish` has made sure that this does not happen.
+            _ => Origin::Given,
+        };
+        Self { state: Locked::new(SourceState { origin, latest: None, versions: 0 }) }
+    }
+
+    /// Reads the credentials anew. `refused`: the last pair was. For a thread that may block.
+    pub(crate) fn read(&self, refused: bool) -> Result<Pair, Error> {
+        let (origin, latest) = {
+            let state = self.state.lock();
+            (state.origin.clone(), state.latest.clone())
+        };
+        let credentials = match &origin {
+            Origin::Given => return latest.ok_or_else(|| unavailable("none were given")),
+            Origin::Places { client_id, client_secret } => Credentials {
+                client_id: client_id.read("client_id")?,
+                client_secret: client_secret.read("client_secret")?,
+            },
+            Origin::Function(function) => (function.0)(refused)
+                .ok_or_else(|| unavailable("the credentials callback gave none"))?,
+        };
+        credentials.check().map_err(|problem| unavailable(&problem))?;
+        Ok(self.adopt(credentials))
+    }
+
+    /// Makes credentials the latest, unless a rotation came in between.
+    fn adopt(&self, credentials: Credentials) -> Pair {
+        let mut state = self.state.lock();
+        if let Some(latest) = &state.latest {
+            if matches!(state.origin, Origin::Given) || latest.credentials.same_as(&credentials) {
+                return latest.clone();
+            }
+        }
+        state.replace(credentials)
+    }
+
+    /// Puts other credentials in the place of whatever the source was.
+    pub(crate) fn rotate(&self, credentials: Credentials) -> u64 {
+        let (version, _former) = {
+            let mut state = self.state.lock();
+            let former = std::mem::replace(&mut state.origin, Origin::Given);
+            // The former origin may be a callback whose drop is foreign code: outside the lock.
+            (state.replace(credentials).version, former)
+        };
+        version
+    }
+
+    /// The version of the credentials known last.
+    pub(crate) fn version(&self) -> u64 {
+        self.state.lock().versions
+    }
+
+    /// Whether asking again could bring something else.
+    pub(crate) fn can_change(&self) -> bool {
+        match &self.state.lock().origin {
+            Origin::Given => false,
+            Origin::Function(_) => true,
+            Origin::Places { client_id, client_secret } => {
+                matches!(client_id, Place::File(_)) || matches!(client_secret, Place::File(_))
+            }
+        }
+    }
+
+    /// Whether they are read from files.
+    pub(crate) fn is_files(&self) -> bool {
+        let is_places = matches!(&self.state.lock().origin, Origin::Places { .. });
+        is_places && self.can_change()
+    }
+
+    /// The credential files that other users of the machine can read.
+    #[cfg(unix)]
+    pub(crate) fn exposed_files(&self) -> Vec<PathBuf> {
+        use std::os::unix::fs::PermissionsExt;
+        let origin = self.state.lock().origin.clone();
+        let Origin::Places { client_id: _, client_secret: Place::File(path) } = origin else {
+            return Vec::new();
+        };
+        let readable_by_others = std::fs::metadata(&path)
+            .is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0);
+        if readable_by_others { vec![path] } else { Vec::new() }
+    }
+
+    #[cfg(not(unix))]
+    pub(crate) fn exposed_files(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+}
+
+impl SourceState {
+    fn replace(&mut self, credentials: Credentials) -> Pair {
+        self.versions += 1;
+        let pair = Pair { credentials: Arc::new(credentials), version: self.versions };
+        self.latest = Some(pair.clone());
+        pair
+    }
+}
+
+impl Place {
+    fn read(&self, name: &str) -> Result<Secret, Error> {
+        match self {
+            Place::Value(secret) => Ok(secret.clone()),
+            Place::File(path) => read_file(path).map_err(|problem| {
+                unavailable(&format!("{name}_file {}: {problem}", path.display()))
+            }),
+        }
+    }
+}
+
+fn unavailable(problem: &str) -> Error {
+    Error::new(ErrorKind::Credentials, format!("no credentials for the token request: {problem}"))
+}
+
+/// Reads a credential file. One trailing line break is dropped: editors and `echo` leave it.
+pub(crate) fn read_file(path: &Path) -> Result<Secret, String> {
+    let mut text = zeroize::Zeroizing::new(String::new());
+    std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text))
+        .map_err(|error| format!("cannot be read ({error})"))?;
+    if text.len() as u64 > MAX_FILE_BYTES {
+        return Err("is too long to be a credential".to_owned());
+    }
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    parse::credential(line)?;
+    Ok(Secret::new(line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(function: impl Fn(bool) -> Option<Credentials> + Send + Sync + 'static) -> Source {
+        Source::new(&Options::default(), Some(Arc::new(function.into())))
+    }
+
+    #[test]
+    fn the_same_pair_keeps_its_version_and_another_gets_the_next() {
+        let source = source(|refused| {
+            Some(Credentials::new("id", if refused { "second" } else { "first" }))
+        });
+        assert_eq!(source.read(false).unwrap().version, 1);
+        assert_eq!(source.read(false).unwrap().version, 1);
+        assert_eq!(source.read(true).unwrap().version, 2);
+    }
+
+    #[test]
+    fn a_rotation_ends_the_former_source() {
+        let source = source(|_| Some(Credentials::new("id", "old")));
+        source.read(false).unwrap();
+        source.rotate(Credentials::new("id", "new"));
+        assert_eq!(source.read(false).unwrap().credentials.client_secret.reveal(), "new");
+        assert!(!source.can_change());
+    }
+
+    #[test]
+    fn nothing_given_is_an_error_that_says_so() {
+        let error = source(|_| None).read(false).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Credentials);
+        let empty = source(|_| Some(Credentials::new("id", ""))).read(false).err().unwrap();
+        assert!(empty.message().contains("client_secret is empty"));
+    }
+}

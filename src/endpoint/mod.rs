@@ -1,0 +1,62 @@
+//! The token endpoint: what is sent, how it is sent, what the answer means.
+//!
+//! - [`request`] the form, byte for byte
+//! - [`http`] the one place that opens a connection
+//! - [`resolve`] names to addresses, once per host for all fetches
+//! - [`response`] the reader of answers: tolerant, but safe
+//! - [`redact`] what may be quoted from an answer
+
+pub(crate) mod http;
+pub(crate) mod redact;
+pub(crate) mod request;
+pub(crate) mod resolve;
+pub(crate) mod response;
+
+use std::time::Duration;
+
+use crate::cache::flight::Failure;
+use crate::config::options::Options;
+use crate::credentials::Credentials;
+use crate::error::Error;
+use crate::scope::ScopeSet;
+use crate::token::Secret;
+
+/// A token as the endpoint granted it.
+#[derive(Debug)]
+pub(crate) struct Granted {
+    pub(crate) value: Secret,
+    /// As granted: what the answer says, or else what was asked for.
+    pub(crate) scope: String,
+    pub(crate) lifetime: Duration,
+    /// Odd things about the answer that a person should know.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// The token endpoint of one client.
+pub(crate) struct Endpoint {
+    http: http::Http,
+    allow_narrowed_scope: bool,
+}
+
+impl Endpoint {
+    /// Prepares everything that can be checked without a network.
+    pub(crate) fn new(options: &Options) -> Result<Self, Error> {
+        Ok(Self {
+            http: http::Http::new(options)?,
+            allow_narrowed_scope: options.allow_narrowed_scope,
+        })
+    }
+
+    /// Makes one token request and reads its answer, within `timeout`.
+    pub(crate) fn fetch(
+        &self,
+        options: &Options,
+        credentials: &Credentials,
+        scope: &ScopeSet,
+        timeout: Duration,
+    ) -> Result<Granted, Failure> {
+        let request = request::TokenRequest::new(options, credentials, scope);
+        let answer = self.http.post(&request, timeout)?;
+        response::read(&answer, scope, credentials, &request, self.allow_narrowed_scope)
+    }
+}

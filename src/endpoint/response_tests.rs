@@ -1,0 +1,227 @@
+use super::*;
+use crate::config::options::Options;
+
+fn answer(status: u16, body: &str) -> HttpAnswer {
+    HttpAnswer {
+        status,
+        body: zeroize::Zeroizing::new(body.as_bytes().to_vec()),
+        too_long: false,
+        retry_after: None,
+        location: None,
+        is_html: false,
+        origin: "https://auth.example".to_owned(),
+    }
+}
+
+fn read_with(answer: &HttpAnswer, allow_narrowed: bool) -> Result<Granted, Failure> {
+    let credentials = Credentials::new("id", "hush-hush");
+    let asked = ScopeSet::parse("a b").unwrap();
+    let request = TokenRequest::new(&Options::default(), &credentials, &asked);
+    read(answer, &asked, &credentials, &request, allow_narrowed)
+}
+
+fn token_answer(body: &str) -> Result<Granted, Failure> {
+    read_with(&answer(200, body), false)
+}
+
+fn with_expiry(expires_in: &str) -> Result<Granted, Failure> {
+    token_answer(&format!(r#"{{"access_token":"t","expires_in":{expires_in}}}"#))
+}
+
+fn refused(status: u16, body: &str) -> (ErrorKind, Class) {
+    let failure = read_with(&answer(status, body), false).unwrap_err();
+    assert!(!failure.error.message().contains("hush"));
+    (failure.error.kind(), failure.class)
+}
+
+#[test]
+fn the_documented_answer_is_a_token() {
+    let granted = token_answer(
+        r#"{"token_type":"Bearer","expires_in":1200,"access_token":"abc","scope":"a b"}"#,
+    )
+    .unwrap();
+    assert_eq!(granted.value.reveal(), "abc");
+    assert_eq!(granted.lifetime, Duration::from_secs(1200));
+    assert_eq!(granted.scope, "a b");
+    assert!(granted.warnings.is_empty());
+}
+
+#[test]
+fn expires_in_in_every_form() {
+    for (written, seconds) in [
+        ("1200", 1200),
+        ("\"1200\"", 1200),
+        ("1200.0", 1200),
+        ("1200.9", 1200),
+        ("1.2e3", 1200),
+        ("86401", 86400),
+        ("18446744073709551616", 86400),
+        ("\"99999999999999999999999\"", 86400),
+    ] {
+        let lifetime = with_expiry(written).unwrap().lifetime;
+        assert_eq!(lifetime, Duration::from_secs(seconds), "{written}");
+    }
+    for written in [
+        "0", "-1", "0.5", "true", "false", "\"\"", "\"1e3\"", "\"0x10\"", "\"+5\"", "\" 5\"",
+        "\"5 \"", "\"-5\"", "\"\u{663}\"", "[]", "{}", "\"0\"", "-0.0", "\"1200.0\"",
+    ] {
+        let failure = with_expiry(written).unwrap_err();
+        assert_eq!(failure.error.kind(), ErrorKind::BadResponse, "{written}");
+    }
+}
+
+#[test]
+fn a_missing_lifetime_is_short_and_warned_of() {
+    for body in [r#"{"access_token":"t"}"#, r#"{"access_token":"t","expires_in":null}"#] {
+        let granted = token_answer(body).unwrap();
+        assert_eq!(granted.lifetime, Duration::from_secs(60));
+        assert_eq!(granted.warnings.len(), 1);
+    }
+}
+
+#[test]
+fn access_tokens_that_no_header_may_carry_are_refused() {
+    for value in ["\"\"", "5", "null", "\"a b\"", "\"a\\r\\nX: y\"", "\"a\\u0000\"", "\"\u{e9}\"", "[]"]
+    {
+        let body = format!(r#"{{"access_token":{value},"expires_in":9}}"#);
+        assert_eq!(refused(200, &body).0, ErrorKind::BadResponse, "{value}");
+    }
+    let long = format!(r#"{{"access_token":"{}","expires_in":9}}"#, "x".repeat(16 * 1024 + 1));
+    assert_eq!(refused(200, &long).0, ErrorKind::BadResponse);
+}
+
+#[test]
+fn an_unusual_but_safe_token_is_taken_with_a_warning() {
+    let granted = token_answer(r#"{"access_token":"a|b!","expires_in":9}"#).unwrap();
+    assert_eq!(granted.warnings.len(), 1);
+}
+
+#[test]
+fn the_token_type_is_bearer_in_any_case_or_missing() {
+    for kind in ["\"Bearer\"", "\"bearer\"", "\"BEARER\"", "null"] {
+        let body = format!(r#"{{"access_token":"t","expires_in":9,"token_type":{kind}}}"#);
+        assert!(token_answer(&body).is_ok(), "{kind}");
+    }
+    for kind in ["\"DPoP\"", "\"mac\"", "\"\"", "7"] {
+        let body = format!(r#"{{"access_token":"t","expires_in":9,"token_type":{kind}}}"#);
+        assert_eq!(refused(200, &body).0, ErrorKind::BadResponse, "{kind}");
+    }
+}
+
+#[test]
+fn scopes_are_compared_as_sets() {
+    let scope = |scope: &str, allow: bool| {
+        let body = format!(r#"{{"access_token":"t","expires_in":9,"scope":{scope}}}"#);
+        read_with(&answer(200, &body), allow)
+    };
+    assert!(scope("null", false).unwrap().warnings.is_empty());
+    assert!(scope("\"b a\"", false).unwrap().warnings.is_empty());
+    assert_eq!(scope("\"b c a\"", false).unwrap().warnings.len(), 1);
+    assert_eq!(scope("[\"a\",\"b\"]", false).unwrap().warnings.len(), 1);
+    for narrow in ["\"a\"", "\"\"", "[]"] {
+        let failure = scope(narrow, false).unwrap_err();
+        assert_eq!((failure.error.kind(), failure.class), (ErrorKind::InvalidScope, Class::Terminal));
+        assert!(failure.error.message().contains('b'));
+    }
+    assert_eq!(scope("\"a\"", true).unwrap().scope, "a");
+    for odd in ["5", "{}", "[1]", "\"a\\\"b\""] {
+        assert_eq!(scope(odd, false).unwrap_err().error.kind(), ErrorKind::BadResponse, "{odd}");
+    }
+}
+
+#[test]
+fn what_is_not_one_json_object_is_refused() {
+    for body in [
+        "",
+        "  ",
+        "[]",
+        "\"x\"",
+        "null",
+        r#"["t","Bearer",9,"a b",null,null]"#,
+        r#"{"access_token":"t","expires_in":9}x"#,
+        r#"{"access_token":"t","expires_in":9"#,
+        r#"{"access_token":"t","access_token":"u","expires_in":9}"#,
+        r#"{"access_token":"t","expires_in":9,"expires_in":9}"#,
+        "<html><body>Please log in</body></html>",
+    ] {
+        assert_eq!(refused(200, body), (ErrorKind::BadResponse, Class::Transient), "{body}");
+    }
+    let mut bad_utf8 = answer(200, r#"{"access_token":"t","expires_in":9,"x":"?"}"#);
+    let mark = bad_utf8.body.iter().position(|byte| *byte == b'?').unwrap();
+    bad_utf8.body[mark] = 0xff;
+    assert!(read_with(&bad_utf8, false).is_err());
+}
+
+#[test]
+fn unknown_members_and_a_refresh_token_are_ignored() {
+    let body = r#"{"refresh_token":"r","x":{"deep":[1,2,{}]},"expires_in":9,"access_token":"t","x":1}"#;
+    assert!(token_answer(body).is_ok());
+}
+
+#[test]
+fn the_table_of_failures_row_by_row() {
+    use Class::*;
+    use ErrorKind::*;
+    let error = |code: &str| format!(r#"{{"error":"{code}"}}"#);
+    for (status, body, kind, class) in [
+        (429, String::new(), ErrorKind::RateLimited, Class::RateLimited),
+        (429, error("invalid_client"), ErrorKind::RateLimited, Class::RateLimited),
+        (400, error("invalid_client"), InvalidClient, Refused),
+        (401, error("unauthorized_client"), InvalidClient, Refused),
+        (401, String::new(), InvalidClient, Refused),
+        (401, "<html>".to_owned(), InvalidClient, Refused),
+        (401, error("invalid_scope"), InvalidScope, Terminal),
+        (500, error("invalid_scope"), InvalidScope, Terminal),
+        (400, error("unsupported_grant_type"), OAuth, Terminal),
+        (400, error("invalid_request"), OAuth, Terminal),
+        (400, error("invalid_grant"), OAuth, Terminal),
+        (400, error("server_error"), Server, Transient),
+        (400, error("temporarily_unavailable"), Server, Transient),
+        (408, String::new(), Server, Transient),
+        (425, String::new(), Server, Transient),
+        (500, String::new(), Server, Transient),
+        (503, String::new(), Server, Transient),
+        (502, error("whatever"), Server, Transient),
+        (400, error("scope_invalid"), OAuth, Transient),
+        (200, error("whatever"), OAuth, Transient),
+        (302, String::new(), BadResponse, Terminal),
+        (403, String::new(), BadResponse, Transient),
+        (404, "<html>".to_owned(), BadResponse, Transient),
+        (201, r#"{"access_token":"t","expires_in":9}"#.to_owned(), BadResponse, Transient),
+        (400, r#"{"error":{"code":5}}"#.to_owned(), BadResponse, Transient),
+        (400, r#"{"title":"problem"}"#.to_owned(), BadResponse, Transient),
+    ] {
+        assert_eq!(refused(status, &body), (kind, class), "{status} {body}");
+    }
+}
+
+#[test]
+fn a_503_with_a_wait_is_a_rate_limit_and_a_long_wait_is_cut() {
+    let mut limited = answer(503, "");
+    limited.retry_after = Some(Duration::from_secs(5000));
+    let failure = read_with(&limited, false).unwrap_err();
+    assert_eq!(failure.class, Class::RateLimited);
+    assert_eq!(failure.retry_after, Some(Duration::from_secs(900)));
+    assert_eq!(failure.error.retry_after(), Some(Duration::from_secs(900)));
+}
+
+#[test]
+fn a_reflected_secret_is_not_repeated() {
+    let body = r#"{"error":"invalid_client","error_description":"hush-hush is wrong\u001b[0m"}"#;
+    let failure = read_with(&answer(400, body), false).unwrap_err();
+    assert!(!failure.error.message().contains("hush"));
+    assert!(!failure.error.message().contains('\u{1b}'));
+    assert_eq!(failure.error.oauth_code(), Some("invalid_client"));
+    let body = r#"{"error":"hush-hush"}"#;
+    let failure = read_with(&answer(400, body), false).unwrap_err();
+    assert_eq!(failure.error.oauth_code(), Some("[removed]"));
+}
+
+#[test]
+fn a_redirect_names_its_target_and_is_not_retryable() {
+    let mut redirect = answer(307, "");
+    redirect.location = Some("https://trap.example".to_owned());
+    let error = read_with(&redirect, false).unwrap_err().error;
+    assert!(error.message().contains("https://trap.example"));
+    assert!(!error.is_retryable());
+}

@@ -1,0 +1,270 @@
+//! What can go wrong, as one small cloneable value that reads like a sentence.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What kind of failure an [`Error`] is. Each kind has a fixed number and name in the C API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// An argument cannot be used: a NULL, bad UTF-8, a scope with forbidden characters.
+    InvalidArgument,
+    /// An option is unknown, has a bad value, is missing or contradicts another one.
+    Config,
+    /// The client was closed.
+    Closed,
+    /// This caller's wait ended; the fetch it waited for goes on.
+    Timeout,
+    /// This caller's wait was cancelled; the fetch it waited for goes on.
+    Cancelled,
+    /// The caller does not wait and there is no token yet; a fetch has been started.
+    Pending,
+    /// Name resolution, connection, reset, or the endpoint was too slow.
+    Network,
+    /// The certificate, the host name or the trust store.
+    Tls,
+    /// The client id or secret cannot be had from where it is kept.
+    Credentials,
+    /// The token endpoint refused the client id and secret.
+    InvalidClient,
+    /// The token endpoint refused the scope, or granted less than was asked for.
+    InvalidScope,
+    /// Another OAuth 2.0 error code (RFC 6749 section 5.2).
+    OAuth,
+    /// Status 429, or a `Retry-After` that is still running.
+    RateLimited,
+    /// A 5xx answer, or an OAuth code that says the server is in trouble.
+    Server,
+    /// An answer that is not a token, or a redirect.
+    BadResponse,
+    /// This client's own limit of token requests a minute.
+    Budget,
+    /// A bug of this library, contained.
+    Internal,
+}
+
+impl ErrorKind {
+    /// Every kind, in the order of the numbers.
+    pub const ALL: [ErrorKind; 17] = [
+        Self::InvalidArgument,
+        Self::Config,
+        Self::Closed,
+        Self::Timeout,
+        Self::Cancelled,
+        Self::Pending,
+        Self::Network,
+        Self::Tls,
+        Self::Credentials,
+        Self::InvalidClient,
+        Self::InvalidScope,
+        Self::OAuth,
+        Self::RateLimited,
+        Self::Server,
+        Self::BadResponse,
+        Self::Budget,
+        Self::Internal,
+    ];
+
+    /// The `tu_status` number of the C API. Never reused for another meaning.
+    pub const fn status(self) -> i32 {
+        match self {
+            Self::InvalidArgument => 1,
+            Self::Config => 2,
+            Self::Closed => 3,
+            Self::Timeout => 100,
+            Self::Cancelled => 101,
+            Self::Pending => 102,
+            Self::Network => 200,
+            Self::Tls => 201,
+            Self::Credentials => 202,
+            Self::InvalidClient => 300,
+            Self::InvalidScope => 301,
+            Self::OAuth => 302,
+            Self::RateLimited => 303,
+            Self::Server => 304,
+            Self::BadResponse => 305,
+            Self::Budget => 400,
+            Self::Internal => 900,
+        }
+    }
+
+    /// The name of the status in the C API, such as `TU_INVALID_CLIENT`.
+    pub const fn name(self) -> &'static str {
+        // The C strings are the one list; this is the same text without its NUL.
+        match self.c_name().to_str() {
+            Ok(name) => name,
+            Err(_) => "",
+        }
+    }
+
+    pub(crate) const fn c_name(self) -> &'static std::ffi::CStr {
+        match self {
+            Self::InvalidArgument => c"TU_INVALID_ARGUMENT",
+            Self::Config => c"TU_CONFIG",
+            Self::Closed => c"TU_CLOSED",
+            Self::Timeout => c"TU_TIMEOUT",
+            Self::Cancelled => c"TU_CANCELLED",
+            Self::Pending => c"TU_PENDING",
+            Self::Network => c"TU_NETWORK",
+            Self::Tls => c"TU_TLS",
+            Self::Credentials => c"TU_CREDENTIALS",
+            Self::InvalidClient => c"TU_INVALID_CLIENT",
+            Self::InvalidScope => c"TU_INVALID_SCOPE",
+            Self::OAuth => c"TU_OAUTH",
+            Self::RateLimited => c"TU_RATE_LIMITED",
+            Self::Server => c"TU_SERVER",
+            Self::BadResponse => c"TU_BAD_RESPONSE",
+            Self::Budget => c"TU_BUDGET",
+            Self::Internal => c"TU_INTERNAL",
+        }
+    }
+
+    /// Whether trying again later can help when nothing else is known.
+    const fn usually_retryable(self) -> bool {
+        matches!(
+            self,
+            Self::Timeout
+                | Self::Cancelled
+                | Self::Pending
+                | Self::Network
+                | Self::Credentials
+                | Self::RateLimited
+                | Self::Server
+                | Self::BadResponse
+                | Self::Budget
+        )
+    }
+}
+
+/// A failure: its kind, one line for a person, and what the token endpoint said.
+///
+/// Cloning is cheap; all callers that waited for one fetch share one error. The message holds
+/// neither a secret nor a token.
+#[derive(Clone)]
+pub struct Error {
+    detail: Arc<Detail>,
+    /// Not shared: the wait that is left differs from caller to caller.
+    retry_after: Option<Duration>,
+}
+
+#[derive(Clone)]
+struct Detail {
+    kind: ErrorKind,
+    message: String,
+    oauth_code: Option<String>,
+    http_status: u16,
+    retryable: bool,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            detail: Arc::new(Detail {
+                kind,
+                message: message.into(),
+                oauth_code: None,
+                http_status: 0,
+                retryable: kind.usually_retryable(),
+            }),
+            retry_after: None,
+        }
+    }
+
+    pub(crate) fn argument(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidArgument, message)
+    }
+
+    pub(crate) fn config(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Config, message)
+    }
+
+    pub(crate) fn with_oauth_code(mut self, code: Option<&str>) -> Self {
+        Arc::make_mut(&mut self.detail).oauth_code = code.map(str::to_owned);
+        self
+    }
+
+    pub(crate) fn with_http_status(mut self, status: u16) -> Self {
+        Arc::make_mut(&mut self.detail).http_status = status;
+        self
+    }
+
+    pub(crate) fn with_retryable(mut self, retryable: bool) -> Self {
+        Arc::make_mut(&mut self.detail).retryable = retryable;
+        self
+    }
+
+    pub(crate) fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
+        self.retry_after = wait;
+        self
+    }
+
+    /// What kind of failure this is.
+    pub fn kind(&self) -> ErrorKind {
+        self.detail.kind
+    }
+
+    /// One line that says what was being done, what was found and what to do.
+    pub fn message(&self) -> &str {
+        &self.detail.message
+    }
+
+    /// The `error` member of the endpoint's answer (RFC 6749 section 5.2), cleaned of secrets.
+    pub fn oauth_code(&self) -> Option<&str> {
+        self.detail.oauth_code.as_deref()
+    }
+
+    /// The HTTP status of the endpoint's answer, if there was one.
+    pub fn http_status(&self) -> Option<u16> {
+        (self.detail.http_status != 0).then_some(self.detail.http_status)
+    }
+
+    /// Whether the same call may succeed later without anybody changing anything.
+    pub fn is_retryable(&self) -> bool {
+        self.detail.retryable
+    }
+
+    /// How long until this client would ask the endpoint again, if that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.kind())
+            .field("message", &self.message())
+            .field("oauth_code", &self.oauth_code())
+            .field("http_status", &self.http_status())
+            .field("retry_after", &self.retry_after)
+            .finish()
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_unique_and_rising() {
+        let numbers: Vec<i32> = ErrorKind::ALL.iter().map(|kind| kind.status()).collect();
+        assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+
+    #[test]
+    fn a_clone_with_another_wait_leaves_the_first_alone() {
+        let error = Error::new(ErrorKind::Server, "x");
+        let other = error.clone().with_retry_after(Some(Duration::from_secs(2)));
+        assert_eq!(error.retry_after(), None);
+        assert_eq!(other.retry_after(), Some(Duration::from_secs(2)));
+    }
+}

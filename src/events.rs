@@ -1,0 +1,236 @@
+//! What happened, told to whoever asked: a callback, the `log` crate, stderr.
+//!
+//! Events are put into a queue of bounded length by whoever fetches, and handed out by one thread
+//! of ours, in order. A callback that is slow, or forgets to return, delays events and nothing
+//! else; what does not fit into the queue is counted and told with the next event.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::options::LogLevel;
+use crate::error::ErrorKind;
+use crate::fork::{self, Locked};
+use crate::runtime;
+
+/// Most events that wait to be told, per client.
+const QUEUE_LENGTH: usize = 1024;
+
+/// What kind of thing happened. The numbers are those of the C API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// A fetch begins.
+    FetchStarted = 1,
+    /// A fetch brought a token.
+    FetchSucceeded = 2,
+    /// An attempt of a fetch failed.
+    FetchFailed = 3,
+    /// A valid token is handed out although its renewal failed.
+    ServedWhileFailing = 4,
+    /// A token that an API refused was dropped.
+    Invalidated = 5,
+    /// The client has other credentials.
+    Rotated = 6,
+    /// A token store was hit, missed or failed.
+    Store = 7,
+    /// The machine slept, or the wall clock jumped.
+    Clock = 8,
+    /// The process was forked and the client is used in the child.
+    Fork = 9,
+    /// The limit of token requests a minute was reached.
+    Budget = 10,
+    /// Something odd that a person should look at.
+    Warning = 11,
+}
+
+/// One thing that happened. Never holds a secret or a token.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Event {
+    /// What happened.
+    pub kind: EventKind,
+    /// The failure, if it is one.
+    pub error: Option<ErrorKind>,
+    /// The client's `name` option.
+    pub client: Arc<str>,
+    /// The canonical scope it is about; empty if it is about the client.
+    pub scope: String,
+    /// One line for a person.
+    pub message: String,
+    /// Which token: a keyed hash of it, 8 hex digits. Comparable within one process only.
+    pub fingerprint: Option<String>,
+    /// The endpoint's HTTP status, if there was one.
+    pub http_status: Option<u16>,
+    /// Which attempt of the fetch, from 1; 0 if it is not about an attempt.
+    pub attempt: u32,
+    /// How long it took.
+    pub duration: Duration,
+    /// How long until the next try, if that is known.
+    pub wait: Option<Duration>,
+}
+
+impl Event {
+    pub(crate) fn new(kind: EventKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            error: None,
+            client: Arc::from(""),
+            scope: String::new(),
+            message: message.into(),
+            fingerprint: None,
+            http_status: None,
+            attempt: 0,
+            duration: Duration::ZERO,
+            wait: None,
+        }
+    }
+
+    fn level(&self) -> log::Level {
+        match self.kind {
+            EventKind::FetchFailed
+            | EventKind::ServedWhileFailing
+            | EventKind::Budget
+            | EventKind::Warning => log::Level::Warn,
+            _ => log::Level::Info,
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.client.is_empty() {
+            write!(f, "{}: ", self.client)?;
+        }
+        f.write_str(&self.message)?;
+        if !self.scope.is_empty() {
+            write!(f, " [scope {}]", self.scope)?;
+        }
+        if let Some(fingerprint) = &self.fingerprint {
+            write!(f, " [token {fingerprint}]")?;
+        }
+        Ok(())
+    }
+}
+
+/// A function that is told what happens. It runs on one thread of the library's, one event at a
+/// time, never under a lock, and may call the client.
+pub struct EventFn(Box<dyn Fn(&Event) + Send + Sync>);
+
+impl<F: Fn(&Event) + Send + Sync + 'static> From<F> for EventFn {
+    fn from(function: F) -> Self {
+        Self(Box::new(function))
+    }
+}
+
+impl fmt::Debug for EventFn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EventFn(..)")
+    }
+}
+
+/// The events of one client, on their way to its listeners.
+pub(crate) struct EventQueue {
+    client: Arc<str>,
+    callback: Option<Arc<EventFn>>,
+    stderr: LogLevel,
+    waiting: Locked<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    events: VecDeque<Event>,
+    lost: u64,
+    generation: u32,
+    /// Whether the queue stands in line to be told.
+    queued: bool,
+}
+
+impl EventQueue {
+    pub(crate) fn new(name: &str, callback: Option<Arc<EventFn>>, stderr: LogLevel) -> Arc<Self> {
+        Arc::new(Self {
+            client: Arc::from(name),
+            callback,
+            stderr,
+            waiting: Locked::new(Waiting { generation: fork::generation(), ..Waiting::default() }),
+        })
+    }
+
+    /// Whether anybody listens. Otherwise events need not even be made.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.callback.is_some()
+            || self.stderr != LogLevel::Off
+            || log::max_level() != log::LevelFilter::Off
+    }
+
+    /// Queues an event. Never blocks and never calls foreign code.
+    pub(crate) fn tell(self: &Arc<Self>, event: impl FnOnce() -> Event) {
+        if !self.is_heard() {
+            return;
+        }
+        let mut event = event();
+        event.client = self.client.clone();
+        let mut waiting = self.waiting.lock();
+        let forgotten = waiting.renew();
+        if waiting.events.len() >= QUEUE_LENGTH {
+            waiting.lost += 1;
+        } else {
+            waiting.events.push_back(event);
+        }
+        let must_queue = !std::mem::replace(&mut waiting.queued, true);
+        drop(waiting);
+        drop(forgotten);
+        if must_queue {
+            runtime::dispatch(self.clone());
+        }
+    }
+
+    /// Hands out everything that waits. On the events thread.
+    pub(crate) fn hand_out(&self) {
+        loop {
+            let (event, lost) = {
+                let mut waiting = self.waiting.lock();
+                let Some(event) = waiting.events.pop_front() else {
+                    waiting.queued = false;
+                    return;
+                };
+                (event, std::mem::take(&mut waiting.lost))
+            };
+            // A callback that panics loses its event, and nothing else.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.hand_out_one(event, lost)));
+        }
+    }
+
+    fn hand_out_one(&self, mut event: Event, lost: u64) {
+        if lost > 0 {
+            event.message.push_str(&format!(" ({lost} events before this one were lost)"));
+        }
+        log::log!(target: "tu_token", event.level(), "{event}");
+        let wanted = match self.stderr {
+            LogLevel::Off => false,
+            LogLevel::Warn => event.level() == log::Level::Warn,
+            LogLevel::Info => true,
+        };
+        if wanted {
+            eprintln!("tu-token: {event}");
+        }
+        if let Some(callback) = &self.callback {
+            (callback.0)(&event);
+        }
+    }
+}
+
+impl Waiting {
+    /// A forked child starts with an empty queue: the parent tells its own events.
+    fn renew(&mut self) -> VecDeque<Event> {
+        if self.generation == fork::generation() {
+            return VecDeque::new();
+        }
+        self.generation = fork::generation();
+        self.queued = false;
+        self.lost = 0;
+        std::mem::take(&mut self.events)
+    }
+}

@@ -1,0 +1,55 @@
+//! Gets, keeps and hands out OAuth 2.0 access tokens for Trackunit's IRIS APIs ("API Tokens v2":
+//! client credentials, tokens of 20 minutes, no refresh token). Not affiliated with Trackunit.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), tu_token::Error> {
+//! let client = tu_token::Client::builder()
+//!     .client_id("...")
+//!     .client_secret("...")
+//!     .scope("asset.view")
+//!     .build()?;
+//! let token = client.token()?; // at hand, or fetched once for all callers
+//! println!("{} s left", token.expires_in().as_secs());
+//! # Ok(()) }
+//! ```
+//!
+//! What is where:
+//! - [`Client`] the cached tokens of one API key; [`Config`] its options
+//! - `cache` the core: what a token is worth and when to ask for a new one, as a pure state machine
+//! - `endpoint` the token request and the reading of its answer
+//! - `runtime`, `fork` the library's threads, and locks that survive a fork
+//! - `ffi` the C ABI, behind the feature `capi`
+
+mod cache;
+mod client;
+mod clock;
+mod config;
+mod credentials;
+mod endpoint;
+mod error;
+mod events;
+#[cfg(feature = "capi")]
+#[allow(missing_docs)]
+pub mod ffi;
+mod fork;
+mod runtime;
+mod scope;
+mod token;
+
+pub use cache::entry::State;
+pub use client::{Builder, Cancel, Client, GetOptions, Stats, TokenFuture};
+#[doc(hidden)]
+pub use clock::{BootTime, Clock, ManualClock};
+pub use config::Config;
+pub use config::options::{OPTIONS, OptionSpec};
+pub use credentials::{Credentials, CredentialsFn};
+pub use error::{Error, ErrorKind};
+pub use events::{Event, EventFn, EventKind};
+pub use token::Token;
+
+#[cfg(feature = "test-clock")]
+#[doc(hidden)]
+pub use clock::advance as advance_test_clock;
+
+#[cfg(not(panic = "unwind"))]
+compile_error!("tu-token must be built with panic = \"unwind\": panics may not cross the C ABI");

@@ -1,0 +1,467 @@
+//! The library's own threads: few, named, short-lived, with all signals blocked, and shared by
+//! every client of the process.
+//!
+//! Fetches run on a pool: those that somebody waits for go first, background renewals use a few
+//! threads only. One more thread tells events while there are any, one watches the clock while
+//! something is scheduled. A forked child has none of them and starts its own when needed.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::clock::{BootTime, Clock};
+use crate::events::EventQueue;
+use crate::fork::{self, Locked, Mailbox};
+
+/// Most fetches at a time, and how many of them may be background renewals.
+const MOST_RUNNING: usize = 64;
+const MOST_BACKGROUND: usize = 8;
+/// How long a thread stays when there is nothing to do.
+const IDLE: Duration = Duration::from_secs(10);
+/// Deep enough for a TLS handshake, small enough for 64 of them.
+const STACK_BYTES: usize = 256 * 1024;
+
+/// Starts a thread that takes no signals: a host program's handlers must not run on it.
+pub(crate) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let builder = std::thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES);
+    #[cfg(unix)]
+    let _blocked = SignalsBlocked::new();
+    builder.spawn(body).map(drop)
+}
+
+/// Blocks all signals of the calling thread; a thread started meanwhile inherits that.
+#[cfg(unix)]
+struct SignalsBlocked(libc::sigset_t);
+
+#[cfg(unix)]
+impl SignalsBlocked {
+    fn new() -> Self {
+        // SAFETY: both sets are plain data that the calls fill in before they are read.
+        unsafe {
+            let mut all = std::mem::zeroed();
+            let mut before = std::mem::zeroed();
+            libc::sigfillset(&mut all);
+            libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before);
+            Self(before)
+        }
+    }
+}
+
+#[cfg(unix)]
+impl Drop for SignalsBlocked {
+    fn drop(&mut self) {
+        // SAFETY: the set was filled in by `new`; the old one is not asked for.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.0, std::ptr::null_mut()) };
+    }
+}
+
+// --- the pool ------------------------------------------------------------------------------
+
+/// Something to be done by a thread of the pool, once.
+pub(crate) struct Job {
+    body: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    /// After this long it no longer counts as running: it may hang where no limit reaches.
+    longest: Duration,
+}
+
+impl Job {
+    pub(crate) fn new(longest: Duration, body: impl FnOnce() + Send + 'static) -> Arc<Self> {
+        Arc::new(Self { body: Mutex::new(Some(Box::new(body))), longest })
+    }
+
+    fn take(&self) -> Option<Box<dyn FnOnce() + Send>> {
+        self.body.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn is_open(&self) -> bool {
+        self.body.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+}
+
+struct Assignment {
+    job: Arc<Job>,
+    id: u64,
+}
+
+struct Running {
+    id: u64,
+    background: bool,
+    counts_until: BootTime,
+}
+
+type Desk = Arc<Mailbox<Assignment>>;
+
+#[derive(Default)]
+struct Pool {
+    generation: u32,
+    awaited: VecDeque<Arc<Job>>,
+    background: VecDeque<Arc<Job>>,
+    running: Vec<Running>,
+    idle: Vec<Desk>,
+    next_id: u64,
+}
+
+static POOL: Locked<Pool> = Locked::new(Pool {
+    generation: 0,
+    awaited: VecDeque::new(),
+    background: VecDeque::new(),
+    running: Vec::new(),
+    idle: Vec::new(),
+    next_id: 0,
+});
+
+/// Hands a job to the pool. Fails only if no thread can be started and none is there.
+pub(crate) fn submit(job: &Arc<Job>, background: bool) -> io::Result<()> {
+    let forgotten = {
+        let mut pool = POOL.lock();
+        let forgotten = pool.renew();
+        let queue = if background { &mut pool.background } else { &mut pool.awaited };
+        queue.push_back(job.clone());
+        forgotten
+    };
+    drop(forgotten);
+    start_waiting_jobs()
+}
+
+/// Somebody now waits for a background job: if it has not begun, it goes to the front rank.
+pub(crate) fn hasten(job: &Arc<Job>) {
+    if job.is_open() {
+        // It stands in both queues then; whoever comes second finds it taken. If no thread can
+        // be started, it still stands where it stood.
+        let _ = submit(job, false);
+    }
+}
+
+/// Starts what may start now. Also to be called when a running job is given up.
+pub(crate) fn start_waiting_jobs() -> io::Result<()> {
+    loop {
+        let next = {
+            let mut pool = POOL.lock();
+            pool.assign().map(|assignment| (assignment, pool.idle.pop()))
+        };
+        match next {
+            None => return Ok(()),
+            Some((assignment, Some(desk))) => {
+                desk.put(assignment);
+            }
+            Some((assignment, None)) => start_worker(assignment)?,
+        }
+    }
+}
+
+fn start_worker(assignment: Assignment) -> io::Result<()> {
+    let (id, job) = (assignment.id, assignment.job.clone());
+    let Err(error) = spawn("tu-token", move || work(assignment)) else { return Ok(()) };
+    let mut pool = POOL.lock();
+    pool.running.retain(|running| running.id != id);
+    if pool.running.is_empty() && pool.idle.is_empty() {
+        return Err(error);
+    }
+    // Another thread will come to it.
+    pool.awaited.push_front(job);
+    Ok(())
+}
+
+fn work(first: Assignment) {
+    let desk = Desk::default();
+    let mut assignment = first;
+    loop {
+        if let Some(body) = assignment.job.take() {
+            // A panic is a bug of ours; it must not take the thread's place in the pool with it.
+            let _ = catch_unwind(AssertUnwindSafe(body));
+        }
+        let done = assignment.id;
+        drop(assignment);
+        assignment = match next_assignment(done, &desk) {
+            Some(next) => next,
+            None => return,
+        };
+    }
+}
+
+/// What a worker does next: the job it is given, or `None` after a while without any.
+fn next_assignment(done: u64, desk: &Desk) -> Option<Assignment> {
+    {
+        let mut pool = POOL.lock();
+        pool.running.retain(|running| running.id != done);
+        if let Some(next) = pool.assign() {
+            return Some(next);
+        }
+        pool.idle.push(desk.clone());
+    }
+    let clock = Clock::System;
+    if let Some(next) = desk.take(&clock, clock.now().after(IDLE)) {
+        return Some(next);
+    }
+    {
+        let mut pool = POOL.lock();
+        let before = pool.idle.len();
+        pool.idle.retain(|other| !Arc::ptr_eq(other, desk));
+        if pool.idle.len() < before {
+            return None;
+        }
+    }
+    // Somebody took the desk in the meantime and is about to put a job on it.
+    desk.take(&clock, clock.now().after(IDLE))
+}
+
+impl Pool {
+    /// Chooses the next job that may run and counts it as running.
+    fn assign(&mut self) -> Option<Assignment> {
+        let now = Clock::System.now();
+        let counted = |running: &&Running| now < running.counts_until;
+        if self.running.iter().filter(counted).count() >= MOST_RUNNING {
+            return None;
+        }
+        let in_background = self.running.iter().filter(counted).filter(|one| one.background);
+        let background_full = in_background.count() >= MOST_BACKGROUND;
+        let mut background = false;
+        let mut job = next_open(&mut self.awaited);
+        if job.is_none() && !background_full {
+            background = true;
+            job = next_open(&mut self.background);
+        }
+        let job = job?;
+        self.next_id += 1;
+        let id = self.next_id;
+        self.running.push(Running { id, background, counts_until: now.after(job.longest) });
+        Some(Assignment { job, id })
+    }
+
+    /// In a forked child: lets go of the parent's threads and jobs.
+    fn renew(&mut self) -> Option<Pool> {
+        let generation = fork::generation();
+        (self.generation != generation)
+            .then(|| std::mem::replace(self, Pool { generation, ..Pool::default() }))
+    }
+}
+
+fn next_open(queue: &mut VecDeque<Arc<Job>>) -> Option<Arc<Job>> {
+    while let Some(job) = queue.pop_front() {
+        if job.is_open() {
+            return Some(job);
+        }
+    }
+    None
+}
+
+// --- the clock watcher ---------------------------------------------------------------------
+
+struct Timer {
+    at: BootTime,
+    sequence: u64,
+    body: Box<dyn FnOnce() + Send>,
+}
+
+impl PartialEq for Timer {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at, self.sequence) == (other.at, other.sequence)
+    }
+}
+
+impl Eq for Timer {}
+
+impl PartialOrd for Timer {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Timer {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.sequence).cmp(&(other.at, other.sequence))
+    }
+}
+
+struct Timers {
+    generation: u32,
+    sequence: u64,
+    waiting: BinaryHeap<Reverse<Timer>>,
+    /// The watcher's bell, while there is a watcher.
+    bell: Option<Arc<Mailbox<()>>>,
+}
+
+static TIMERS: Locked<Timers> = Locked::new(Timers {
+    generation: 0,
+    sequence: 0,
+    waiting: BinaryHeap::new(),
+    bell: None,
+});
+
+/// Runs something short at a point in boot time, on the clock watcher's thread.
+pub(crate) fn at(at: BootTime, body: impl FnOnce() + Send + 'static) {
+    let mut forgotten = BinaryHeap::new();
+    let (bell, is_new) = {
+        let mut timers = TIMERS.lock();
+        if timers.generation != fork::generation() {
+            timers.generation = fork::generation();
+            timers.bell = None;
+            forgotten = std::mem::take(&mut timers.waiting);
+        }
+        timers.sequence += 1;
+        let sequence = timers.sequence;
+        timers.waiting.push(Reverse(Timer { at, sequence, body: Box::new(body) }));
+        let is_new = timers.bell.is_none();
+        (timers.bell.get_or_insert_with(Arc::default).clone(), is_new)
+    };
+    drop(forgotten);
+    if !is_new {
+        bell.put(());
+    } else if spawn("tu-clock", move || watch(&bell)).is_err() {
+        // The next timer tries again; until then, whoever waits has a time limit of its own.
+        TIMERS.lock().bell = None;
+    }
+}
+
+fn watch(bell: &Mailbox<()>) {
+    let clock = Clock::System;
+    loop {
+        let now = clock.now();
+        let (due, next) = {
+            let mut timers = TIMERS.lock();
+            match timers.waiting.peek() {
+                None => {
+                    timers.bell = None;
+                    return;
+                }
+                Some(Reverse(first)) if first.at <= now => {
+                    (timers.waiting.pop().map(|Reverse(timer)| timer.body), now)
+                }
+                Some(Reverse(first)) => (None, first.at),
+            }
+        };
+        match due {
+            Some(body) => drop(catch_unwind(AssertUnwindSafe(body))),
+            None => drop(bell.take(&clock, next)),
+        }
+    }
+}
+
+// --- the teller of events ------------------------------------------------------------------
+
+struct Teller {
+    generation: u32,
+    ready: VecDeque<Arc<EventQueue>>,
+    bell: Option<Arc<Mailbox<()>>>,
+}
+
+static TELLER: Locked<Teller> =
+    Locked::new(Teller { generation: 0, ready: VecDeque::new(), bell: None });
+
+/// Has a queue's events told, by the one thread that does.
+pub(crate) fn dispatch(queue: Arc<EventQueue>) {
+    let mut forgotten = VecDeque::new();
+    let (bell, is_new) = {
+        let mut teller = TELLER.lock();
+        if teller.generation != fork::generation() {
+            teller.generation = fork::generation();
+            teller.bell = None;
+            forgotten = std::mem::take(&mut teller.ready);
+        }
+        teller.ready.push_back(queue);
+        let is_new = teller.bell.is_none();
+        (teller.bell.get_or_insert_with(Arc::default).clone(), is_new)
+    };
+    drop(forgotten);
+    if !is_new {
+        bell.put(());
+    } else if spawn("tu-events", move || tell(&bell)).is_err() {
+        // Events are a courtesy: without a thread they wait for the next try.
+        TELLER.lock().bell = None;
+    }
+}
+
+fn tell(bell: &Mailbox<()>) {
+    let clock = Clock::System;
+    loop {
+        let next = TELLER.lock().ready.pop_front();
+        if let Some(queue) = next {
+            queue.hand_out();
+            continue;
+        }
+        if bell.take(&clock, clock.now().after(IDLE)).is_none() {
+            let mut teller = TELLER.lock();
+            if teller.ready.is_empty() {
+                teller.bell = None;
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    fn end() -> BootTime {
+        Clock::System.now().after(Duration::from_secs(30))
+    }
+
+    #[test]
+    fn jobs_run_once_even_when_hastened() {
+        let runs = Arc::new(AtomicUsize::new(0));
+        let done = Arc::new(Mailbox::default());
+        for round in 0..50 {
+            let (runs, done) = (runs.clone(), done.clone());
+            let job = Job::new(Duration::from_secs(60), move || {
+                if runs.fetch_add(1, Ordering::SeqCst) == 49 {
+                    done.put(());
+                }
+            });
+            submit(&job, round % 2 == 0).unwrap();
+            hasten(&job);
+        }
+        assert!(done.take(&Clock::System, end()).is_some());
+        assert_eq!(runs.load(Ordering::SeqCst), 50);
+    }
+
+    #[test]
+    fn a_panic_in_a_job_does_no_harm() {
+        let done = Arc::new(Mailbox::default());
+        let panics = Job::new(Duration::from_secs(60), || panic!("on purpose"));
+        submit(&panics, false).unwrap();
+        let told = done.clone();
+        submit(&Job::new(Duration::from_secs(60), move || drop(told.put(()))), false).unwrap();
+        assert!(done.take(&Clock::System, end()).is_some());
+    }
+
+    #[test]
+    fn timers_ring_in_order() {
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let done = Arc::new(Mailbox::default());
+        let now = Clock::System.now();
+        for ms in [30, 10, 20] {
+            let (order, done) = (order.clone(), done.clone());
+            at(now.after(Duration::from_millis(ms)), move || {
+                order.lock().unwrap().push(ms);
+                if ms == 30 {
+                    done.put(());
+                }
+            });
+        }
+        assert!(done.take(&Clock::System, end()).is_some());
+        assert_eq!(*order.lock().unwrap(), [10, 20, 30]);
+    }
+
+    #[test]
+    fn threads_of_ours_take_no_signals() {
+        let mask = Arc::new(Mailbox::default());
+        let told = mask.clone();
+        spawn("tu-test", move || {
+            // SAFETY: the set is plain data that the call fills in; nothing is changed.
+            let blocked = unsafe {
+                let mut set = std::mem::zeroed();
+                libc::pthread_sigmask(libc::SIG_BLOCK, std::ptr::null(), &mut set);
+                libc::sigismember(&set, libc::SIGINT) == 1
+            };
+            told.put(blocked);
+        })
+        .unwrap();
+        assert_eq!(mask.take(&Clock::System, end()), Some(true));
+    }
+}

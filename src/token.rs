@@ -1,0 +1,277 @@
+//! The access token a program holds, and the secret it was bought with.
+//!
+//! A [`Token`] is one block of 64-bit words: a few numbers, then the text
+//! `Authorization: Bearer <token>` and the granted scope. Words, because the block is what the
+//! cache publishes to its readers (see `cache/current.rs`): a reader copies words and has a whole
+//! token. The same block, as it is, is the C API's `tu_token`.
+
+use std::fmt;
+use std::time::Duration;
+
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::clock::{BootTime, Clock};
+
+/// Longest access token that is accepted, in bytes.
+pub(crate) const MAX_TOKEN_BYTES: usize = 16 * 1024;
+
+// The words before the text.
+pub(crate) const KIND: usize = 0;
+pub(crate) const LENGTHS: usize = 1;
+const EXPIRES_AT: usize = 2;
+const FRESH_UNTIL: usize = 3;
+const EXPIRES_AT_UNIX_MS: usize = 4;
+const SERIAL: usize = 5;
+pub(crate) const TEXT: usize = 6;
+
+/// One byte of padding puts "Bearer " on a word boundary, so that copying it needs no shifting.
+const PREFIX: &[u8] = b"\0Authorization: Bearer ";
+const HEADER_AT: usize = 1;
+pub(crate) const BEARER_AT: usize = 16;
+const VALUE_AT: usize = PREFIX.len();
+pub(crate) const BEARER_PREFIX_LEN: usize = VALUE_AT - BEARER_AT;
+
+/// Marks a block as a token; `tu_free` looks at it.
+pub(crate) const TOKEN_KIND: u64 = u64::from_le_bytes(*b"tu token");
+
+/// Most words a block can have.
+pub(crate) const MAX_WORDS: usize =
+    TEXT + (PREFIX.len() + MAX_TOKEN_BYTES + 1 + crate::scope::MAX_SCOPE_BYTES + 1).div_ceil(8);
+
+/// The numbers of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Life {
+    /// Just before the request that brought it was sent.
+    pub(crate) requested_at: BootTime,
+    pub(crate) lifetime: Duration,
+    /// When a caller first causes a renewal.
+    pub(crate) fresh_until: BootTime,
+}
+
+impl Life {
+    pub(crate) fn expires_at(&self) -> BootTime {
+        self.requested_at.after(self.lifetime)
+    }
+}
+
+/// An OAuth 2.0 access token, as a value of the caller's own.
+///
+/// It is wiped from memory when dropped and never shown by `Debug`. It can be sent to and shared
+/// between threads; it does not change and does not keep its client alive.
+pub struct Token {
+    words: Box<[u64]>,
+}
+
+impl Token {
+    pub(crate) fn new(value: &str, scope: &str, serial: u64, life: &Life, unix_ms: i64) -> Self {
+        let text_len = PREFIX.len() + value.len() + 1 + scope.len() + 1;
+        let mut words = vec![0u64; TEXT + text_len.div_ceil(8)].into_boxed_slice();
+        words[KIND] = TOKEN_KIND;
+        words[LENGTHS] = (value.len() as u64) << 32 | scope.len() as u64;
+        words[EXPIRES_AT] = life.expires_at().nanos();
+        words[FRESH_UNTIL] = life.fresh_until.nanos();
+        words[EXPIRES_AT_UNIX_MS] = unix_ms as u64;
+        words[SERIAL] = serial;
+        let text: &mut [u8] = bytemuck::cast_slice_mut(&mut words[TEXT..]);
+        let scope_at = VALUE_AT + value.len() + 1;
+        text[..VALUE_AT].copy_from_slice(PREFIX);
+        text[VALUE_AT..VALUE_AT + value.len()].copy_from_slice(value.as_bytes());
+        text[scope_at..scope_at + scope.len()].copy_from_slice(scope.as_bytes());
+        Self { words }
+    }
+
+    pub(crate) fn from_words(words: Box<[u64]>) -> Self {
+        Self { words }
+    }
+
+    pub(crate) fn words(&self) -> &[u64] {
+        &self.words
+    }
+
+    pub(crate) fn words_mut(&mut self) -> &mut [u64] {
+        &mut self.words
+    }
+
+    /// The length of the bare token that a lengths word tells.
+    #[inline]
+    pub(crate) fn value_len(lengths: u64) -> usize {
+        (lengths >> 32) as usize
+    }
+
+    /// How many words a block with this lengths word has.
+    pub(crate) fn word_count(words: &[u64]) -> usize {
+        let (value, scope) = lengths(words);
+        TEXT + (PREFIX.len() + value + 1 + scope + 1).div_ceil(8)
+    }
+
+    fn text(&self) -> &[u8] {
+        bytemuck::cast_slice(&self.words[TEXT..])
+    }
+
+    fn slice(&self, from: usize, to: usize) -> &str {
+        // Tokens and scopes were checked to be ASCII before they came here.
+        std::str::from_utf8(&self.text()[from..to]).unwrap_or_default()
+    }
+
+    fn value_end(&self) -> usize {
+        VALUE_AT + lengths(&self.words).0
+    }
+
+    /// The bare access token.
+    pub fn value(&self) -> &str {
+        self.slice(VALUE_AT, self.value_end())
+    }
+
+    /// `Bearer <token>`: the value of an `Authorization` header (RFC 6750 section 2.1).
+    pub fn bearer(&self) -> &str {
+        self.slice(BEARER_AT, self.value_end())
+    }
+
+    /// `Authorization: Bearer <token>`: a whole header line, without its line end.
+    pub fn header(&self) -> &str {
+        self.slice(HEADER_AT, self.value_end())
+    }
+
+    /// The scopes that were granted, separated by blanks.
+    pub fn scope(&self) -> &str {
+        let at = self.value_end() + 1;
+        self.slice(at, at + lengths(&self.words).1)
+    }
+
+    /// Life left now; zero when the token is dead. Time in suspend counts.
+    pub fn expires_in(&self) -> Duration {
+        self.expires_at().until(Clock::System.now())
+    }
+
+    /// How long until the library would renew it: as long as a copy may be cached elsewhere.
+    pub fn fresh_for(&self) -> Duration {
+        self.fresh_until().until(Clock::System.now())
+    }
+
+    /// When it ends by the wall clock, in milliseconds since 1970. To report only.
+    pub fn expires_at_unix_ms(&self) -> i64 {
+        self.words[EXPIRES_AT_UNIX_MS] as i64
+    }
+
+    pub(crate) fn expires_at(&self) -> BootTime {
+        BootTime::from_nanos(self.words[EXPIRES_AT])
+    }
+
+    pub(crate) fn fresh_until(&self) -> BootTime {
+        BootTime::from_nanos(self.words[FRESH_UNTIL])
+    }
+
+    pub(crate) fn set_fresh_until(&mut self, at: BootTime) {
+        self.words[FRESH_UNTIL] = at.nanos();
+    }
+
+    /// Which token of its client this is.
+    pub(crate) fn serial(&self) -> u64 {
+        self.words[SERIAL]
+    }
+}
+
+fn lengths(words: &[u64]) -> (usize, usize) {
+    ((words[LENGTHS] >> 32) as usize, (words[LENGTHS] & 0xffff_ffff) as usize)
+}
+
+impl Clone for Token {
+    fn clone(&self) -> Self {
+        Self { words: self.words.clone() }
+    }
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        // With the C ABI the allocator wipes whatever it frees, and wiping twice costs a caller
+        // that frees a token for every request. (`into_words` leaves an empty slice here.)
+        if cfg!(not(feature = "capi")) {
+            self.words.zeroize();
+        }
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token")
+            .field("scope", &self.scope())
+            .field("expires_in", &self.expires_in())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Text that is wiped when dropped and never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret(Zeroizing<String>);
+
+impl Secret {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
+    }
+
+    /// The text itself: for the request alone.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn life() -> Life {
+        let now = Clock::System.now();
+        Life {
+            requested_at: now,
+            lifetime: Duration::from_secs(1200),
+            fresh_until: now.after(Duration::from_secs(700)),
+        }
+    }
+
+    #[test]
+    fn the_three_views_are_one_text() {
+        for value in ["t", "abcdefgh", "abc.def-ghi_jkl"] {
+            let token = Token::new(value, "a b", 7, &life(), 5);
+            assert_eq!(token.value(), value);
+            assert_eq!(token.bearer(), format!("Bearer {value}"));
+            assert_eq!(token.header(), format!("Authorization: Bearer {value}"));
+            assert_eq!(token.scope(), "a b");
+            assert_eq!(token.serial(), 7);
+            assert_eq!(token.expires_at_unix_ms(), 5);
+            assert_eq!(Token::word_count(token.words()), token.words().len());
+        }
+    }
+
+    #[test]
+    fn every_text_ends_with_a_nul() {
+        let token = Token::new("abc", "scope", 1, &life(), 0);
+        assert_eq!(token.text()[token.value_end()], 0);
+        assert_eq!(token.text()[token.value_end() + 1 + "scope".len()], 0);
+        assert_eq!(BEARER_AT % 8, 0);
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let token = Token::new("hush-hush", "a", 1, &life(), 0);
+        assert!(!format!("{token:?}").contains("hush"));
+        assert!(!format!("{:?}", Secret::new("hush")).contains("hush"));
+    }
+
+    #[test]
+    fn the_largest_token_and_scope_fit() {
+        let token = Token::new(
+            &"x".repeat(MAX_TOKEN_BYTES),
+            &"s".repeat(crate::scope::MAX_SCOPE_BYTES),
+            1,
+            &life(),
+            0,
+        );
+        assert_eq!(token.words().len(), MAX_WORDS);
+    }
+}
