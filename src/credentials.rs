@@ -141,11 +141,10 @@ impl Source {
     /// Makes credentials the latest, unless a rotation came in between.
     fn adopt(&self, credentials: Credentials) -> Pair {
         let mut state = self.state.lock();
-        if let Some(latest) = &state.latest {
-            if matches!(state.origin, Origin::Given) || latest.credentials.same_as(&credentials) {
+        if let Some(latest) = &state.latest
+            && (matches!(state.origin, Origin::Given) || latest.credentials.same_as(&credentials)) {
                 return latest.clone();
             }
-        }
         state.replace(credentials)
     }
 

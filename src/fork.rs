@@ -125,7 +125,11 @@ pub(crate) fn install_handlers() {
     // SAFETY: the three functions only touch atomics (and sleep), which is allowed around fork,
     // and they stay mapped: the shared library is linked with `nodelete`.
     unsafe {
-        libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child));
+        libc::pthread_atfork(
+            Some(before_fork),
+            Some(after_fork_in_parent),
+            Some(after_fork_in_child),
+        );
     }
 }
 
@@ -177,6 +181,7 @@ impl<T> Mailbox<T> {
         true
     }
 
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.content.lock().unwrap_or_else(PoisonError::into_inner).is_none()
     }

@@ -284,12 +284,8 @@ struct Timers {
     bell: Option<Arc<Mailbox<()>>>,
 }
 
-static TIMERS: Locked<Timers> = Locked::new(Timers {
-    generation: 0,
-    sequence: 0,
-    waiting: BinaryHeap::new(),
-    bell: None,
-});
+static TIMERS: Locked<Timers> =
+    Locked::new(Timers { generation: 0, sequence: 0, waiting: BinaryHeap::new(), bell: None });
 
 /// Runs something short at a point in boot time, on the clock watcher's thread.
 pub(crate) fn at(at: BootTime, body: impl FnOnce() + Send + 'static) {

@@ -88,8 +88,10 @@ impl Token {
         &self.words
     }
 
-    pub(crate) fn words_mut(&mut self) -> &mut [u64] {
-        &mut self.words
+    /// Gives the block away; whoever has it then wipes it.
+    #[cfg(feature = "capi")]
+    pub(crate) fn into_words(mut self) -> Box<[u64]> {
+        std::mem::take(&mut self.words)
     }
 
     /// The length of the bare token that a lengths word tells.
@@ -99,66 +101,91 @@ impl Token {
     }
 
     /// How many words a block with this lengths word has.
-    pub(crate) fn word_count(words: &[u64]) -> usize {
-        let (value, scope) = lengths(words);
+    #[cfg(any(test, feature = "capi"))]
+    #[inline]
+    pub(crate) fn word_count(lengths: u64) -> usize {
+        let (value, scope) = (Self::value_len(lengths), (lengths & 0xffff_ffff) as usize);
         TEXT + (PREFIX.len() + value + 1 + scope + 1).div_ceil(8)
     }
 
-    fn text(&self) -> &[u8] {
-        bytemuck::cast_slice(&self.words[TEXT..])
+    /// Where a block's parts lie in its text.
+    #[inline]
+    pub(crate) fn layout(words: &[u64]) -> Layout {
+        let length = Self::value_len(words[LENGTHS]);
+        Layout {
+            header: HEADER_AT,
+            bearer: BEARER_AT,
+            value: VALUE_AT,
+            length,
+            scope: VALUE_AT + length + 1,
+            scope_length: (words[LENGTHS] & 0xffff_ffff) as usize,
+        }
     }
 
-    fn slice(&self, from: usize, to: usize) -> &str {
+    /// A block's text.
+    #[inline]
+    pub(crate) fn text_of(words: &[u64]) -> &[u8] {
+        bytemuck::cast_slice(&words[TEXT..])
+    }
+
+    pub(crate) fn life_left(words: &[u64]) -> Duration {
+        BootTime::from_nanos(words[EXPIRES_AT]).until(Clock::System.now())
+    }
+
+    pub(crate) fn fresh_left(words: &[u64]) -> Duration {
+        BootTime::from_nanos(words[FRESH_UNTIL]).until(Clock::System.now())
+    }
+
+    pub(crate) fn expires_at_unix_ms_of(words: &[u64]) -> i64 {
+        words[EXPIRES_AT_UNIX_MS] as i64
+    }
+
+    fn slice(&self, from: usize, length: usize) -> &str {
         // Tokens and scopes were checked to be ASCII before they came here.
-        std::str::from_utf8(&self.text()[from..to]).unwrap_or_default()
+        std::str::from_utf8(&Self::text_of(&self.words)[from..from + length]).unwrap_or_default()
     }
 
-    fn value_end(&self) -> usize {
-        VALUE_AT + lengths(&self.words).0
+    fn parts(&self) -> Layout {
+        Self::layout(&self.words)
     }
 
     /// The bare access token.
     pub fn value(&self) -> &str {
-        self.slice(VALUE_AT, self.value_end())
+        self.slice(VALUE_AT, self.parts().length)
     }
 
     /// `Bearer <token>`: the value of an `Authorization` header (RFC 6750 section 2.1).
     pub fn bearer(&self) -> &str {
-        self.slice(BEARER_AT, self.value_end())
+        self.slice(BEARER_AT, VALUE_AT - BEARER_AT + self.parts().length)
     }
 
     /// `Authorization: Bearer <token>`: a whole header line, without its line end.
     pub fn header(&self) -> &str {
-        self.slice(HEADER_AT, self.value_end())
+        self.slice(HEADER_AT, VALUE_AT - HEADER_AT + self.parts().length)
     }
 
     /// The scopes that were granted, separated by blanks.
     pub fn scope(&self) -> &str {
-        let at = self.value_end() + 1;
-        self.slice(at, at + lengths(&self.words).1)
+        self.slice(self.parts().scope, self.parts().scope_length)
     }
 
     /// Life left now; zero when the token is dead. Time in suspend counts.
     pub fn expires_in(&self) -> Duration {
-        self.expires_at().until(Clock::System.now())
+        Self::life_left(&self.words)
     }
 
     /// How long until the library would renew it: as long as a copy may be cached elsewhere.
     pub fn fresh_for(&self) -> Duration {
-        self.fresh_until().until(Clock::System.now())
+        Self::fresh_left(&self.words)
     }
 
     /// When it ends by the wall clock, in milliseconds since 1970. To report only.
     pub fn expires_at_unix_ms(&self) -> i64 {
-        self.words[EXPIRES_AT_UNIX_MS] as i64
+        Self::expires_at_unix_ms_of(&self.words)
     }
 
     pub(crate) fn expires_at(&self) -> BootTime {
         BootTime::from_nanos(self.words[EXPIRES_AT])
-    }
-
-    pub(crate) fn fresh_until(&self) -> BootTime {
-        BootTime::from_nanos(self.words[FRESH_UNTIL])
     }
 
     pub(crate) fn set_fresh_until(&mut self, at: BootTime) {
@@ -171,8 +198,16 @@ impl Token {
     }
 }
 
-fn lengths(words: &[u64]) -> (usize, usize) {
-    ((words[LENGTHS] >> 32) as usize, (words[LENGTHS] & 0xffff_ffff) as usize)
+/// Where the parts of a token lie in its text, in bytes.
+#[cfg_attr(not(feature = "capi"), allow(dead_code))]
+pub(crate) struct Layout {
+    pub(crate) header: usize,
+    pub(crate) bearer: usize,
+    pub(crate) value: usize,
+    /// Of the bare token.
+    pub(crate) length: usize,
+    pub(crate) scope: usize,
+    pub(crate) scope_length: usize,
 }
 
 impl Clone for Token {
@@ -244,15 +279,16 @@ mod tests {
             assert_eq!(token.scope(), "a b");
             assert_eq!(token.serial(), 7);
             assert_eq!(token.expires_at_unix_ms(), 5);
-            assert_eq!(Token::word_count(token.words()), token.words().len());
+            assert_eq!(Token::word_count(token.words()[LENGTHS]), token.words().len());
         }
     }
 
     #[test]
     fn every_text_ends_with_a_nul() {
         let token = Token::new("abc", "scope", 1, &life(), 0);
-        assert_eq!(token.text()[token.value_end()], 0);
-        assert_eq!(token.text()[token.value_end() + 1 + "scope".len()], 0);
+        let (text, parts) = (Token::text_of(token.words()), token.parts());
+        assert_eq!(text[parts.value + parts.length], 0);
+        assert_eq!(text[parts.scope + parts.scope_length], 0);
         assert_eq!(BEARER_AT % 8, 0);
     }
 

@@ -77,21 +77,14 @@ pub(crate) struct Account {
 impl Account {
     pub(crate) fn new(max_keys: usize, overlap: bool) -> Account {
         let decoy = SecretHash::new(&random::name("", 32));
-        Account {
-            keys: Vec::new(),
-            max_keys,
-            overlap,
-            decoy,
-        }
+        Account { keys: Vec::new(), max_keys, overlap, decoy }
     }
 
     /// Makes a key.
     pub(crate) fn create(&mut self, new: NewKey) -> Result<IssuedKey, KeyError> {
         let key = self.check(&new)?;
         let secret = match new.client_secret {
-            Some(secret) => readable(&secret)
-                .then_some(secret)
-                .ok_or(KeyError::BadClientSecret)?,
+            Some(secret) => readable(&secret).then_some(secret).ok_or(KeyError::BadClientSecret)?,
             None => random::name("tusec_", 32),
         };
         let issued = key.issued(secret);
@@ -192,20 +185,11 @@ mod tests {
     fn ten_active_keys_and_no_more() {
         let mut account = Account::new(10, false);
         let keys: Vec<IssuedKey> = (0..10)
-            .map(|n| {
-                account
-                    .create(NewKey::new(format!("key {n}"), "a"))
-                    .expect("a key")
-            })
+            .map(|n| account.create(NewKey::new(format!("key {n}"), "a")).expect("a key"))
             .collect();
-        assert_eq!(
-            account.create(NewKey::new("eleventh", "a")),
-            Err(KeyError::TooMany(10))
-        );
+        assert_eq!(account.create(NewKey::new("eleventh", "a")), Err(KeyError::TooMany(10)));
         account.revoke(&keys[3].client_id).expect("revoked");
-        account
-            .create(NewKey::new("key 3", "a"))
-            .expect("place and name are free again");
+        account.create(NewKey::new("key 3", "a")).expect("place and name are free again");
     }
 
     #[test]
@@ -213,9 +197,7 @@ mod tests {
         let mut account = Account::new(300, false);
         let mut seen = BTreeSet::new();
         for n in 0..300 {
-            let key = account
-                .create(NewKey::new(n.to_string(), "a"))
-                .expect("a key");
+            let key = account.create(NewKey::new(n.to_string(), "a")).expect("a key");
             assert!(seen.insert(key.client_id) && seen.insert(key.client_secret));
         }
     }
@@ -224,29 +206,15 @@ mod tests {
     fn what_a_key_needs_is_asked_for() {
         let mut account = Account::new(10, false);
         assert_eq!(account.create(NewKey::new(" ", "a")), Err(KeyError::NoName));
-        assert_eq!(
-            account.create(NewKey::new("n", "  ")),
-            Err(KeyError::NoScopes)
-        );
-        assert!(matches!(
-            account.create(NewKey::new("n", "a\"b")),
-            Err(KeyError::BadScopes(_))
-        ));
-        assert_eq!(
-            account.create(NewKey::new("n", "a").client_id("")),
-            Err(KeyError::BadClientId)
-        );
+        assert_eq!(account.create(NewKey::new("n", "  ")), Err(KeyError::NoScopes));
+        assert!(matches!(account.create(NewKey::new("n", "a\"b")), Err(KeyError::BadScopes(_))));
+        assert_eq!(account.create(NewKey::new("n", "a").client_id("")), Err(KeyError::BadClientId));
         let secret = NewKey::new("n", "a").client_secret("a\nb");
         assert_eq!(account.create(secret), Err(KeyError::BadClientSecret));
 
-        let first = account
-            .create(NewKey::new("n", "b a b").client_id("id"))
-            .expect("a key");
+        let first = account.create(NewKey::new("n", "b a b").client_id("id")).expect("a key");
         assert_eq!(first.scopes, ["b", "a"]);
-        assert_eq!(
-            account.create(NewKey::new("n", "a")),
-            Err(KeyError::NameTaken("n".into()))
-        );
+        assert_eq!(account.create(NewKey::new("n", "a")), Err(KeyError::NameTaken("n".into())));
         assert_eq!(
             account.create(NewKey::new("m", "a").client_id("id")),
             Err(KeyError::BadClientId)
@@ -257,26 +225,13 @@ mod tests {
     fn only_an_active_key_with_its_secret_is_let_in() {
         let mut account = Account::new(10, false);
         let key = account.create(NewKey::new("n", "a b")).expect("a key");
-        let found = account
-            .authenticate(&key.client_id, &key.client_secret)
-            .expect("let in");
+        let found = account.authenticate(&key.client_id, &key.client_secret).expect("let in");
         assert!(found.allows(&set("b")) && found.allows(&set("b a")) && !found.allows(&set("a A")));
         assert!(account.authenticate(&key.client_id, "wrong").is_none());
-        assert!(
-            account
-                .authenticate("unknown", &key.client_secret)
-                .is_none()
-        );
+        assert!(account.authenticate("unknown", &key.client_secret).is_none());
         account.revoke(&key.client_id).expect("revoked");
-        assert!(
-            account
-                .authenticate(&key.client_id, &key.client_secret)
-                .is_none()
-        );
-        assert_eq!(
-            account.rotate(&key.client_id),
-            Err(KeyError::Unknown(key.client_id.clone()))
-        );
+        assert!(account.authenticate(&key.client_id, &key.client_secret).is_none());
+        assert_eq!(account.rotate(&key.client_id), Err(KeyError::Unknown(key.client_id.clone())));
     }
 
     #[test]
@@ -286,22 +241,12 @@ mod tests {
             let first = account.create(NewKey::new("n", "a")).expect("a key");
             let second = account.rotate(&first.client_id).expect("rotated");
             assert_eq!(
-                account
-                    .authenticate(&first.client_id, &first.client_secret)
-                    .is_some(),
+                account.authenticate(&first.client_id, &first.client_secret).is_some(),
                 overlap
             );
-            assert!(
-                account
-                    .authenticate(&first.client_id, &second.client_secret)
-                    .is_some()
-            );
+            assert!(account.authenticate(&first.client_id, &second.client_secret).is_some());
             account.rotate(&first.client_id).expect("rotated");
-            assert!(
-                account
-                    .authenticate(&first.client_id, &first.client_secret)
-                    .is_none()
-            );
+            assert!(account.authenticate(&first.client_id, &first.client_secret).is_none());
         }
     }
 

@@ -71,11 +71,8 @@ impl Builder {
     /// Listens on `::1` instead of 127.0.0.1.
     #[must_use]
     pub fn ipv6(mut self, ipv6: bool) -> Builder {
-        let ip = if ipv6 {
-            IpAddr::V6(Ipv6Addr::LOCALHOST)
-        } else {
-            IpAddr::V4(Ipv4Addr::LOCALHOST)
-        };
+        let ip =
+            if ipv6 { IpAddr::V6(Ipv6Addr::LOCALHOST) } else { IpAddr::V4(Ipv4Addr::LOCALHOST) };
         self.address.set_ip(ip);
         self
     }
@@ -131,34 +128,19 @@ impl Builder {
         self.check()?;
         let world = Arc::new(World::new(self.settings));
         let demo = world.create_key(self.demo).map_err(StartError::Key)?;
-        let keys: Result<Vec<_>, _> = self
-            .keys
-            .into_iter()
-            .map(|key| world.create_key(key))
-            .collect();
+        let keys: Result<Vec<_>, _> =
+            self.keys.into_iter().map(|key| world.create_key(key)).collect();
         let keys = keys.map_err(StartError::Key)?;
 
         let running = thread::start(self.address, Arc::clone(&world))?;
-        Ok(Emulator {
-            running,
-            world,
-            demo,
-            keys,
-        })
+        Ok(Emulator { running, world, demo, keys })
     }
 
     fn check(&self) -> Result<(), StartError> {
-        let Settings {
-            expires_in,
-            max_keys,
-            token_length,
-            readings,
-        } = &self.settings;
+        let Settings { expires_in, max_keys, token_length, readings } = &self.settings;
         let wrong = |text: String| Err(StartError::Setting(text));
         if !(1..=MOST_SECONDS).contains(expires_in) {
-            return wrong(format!(
-                "expires_in must be between 1 and {MOST_SECONDS} seconds"
-            ));
+            return wrong(format!("expires_in must be between 1 and {MOST_SECONDS} seconds"));
         }
         if *max_keys == 0 {
             return wrong("max_keys must be at least 1, for the demo key".to_owned());

@@ -18,11 +18,7 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn new() -> Clock {
-        Clock {
-            start: Instant::now(),
-            start_wall: SystemTime::now(),
-            offset_ms: AtomicU64::new(0),
-        }
+        Clock { start: Instant::now(), start_wall: SystemTime::now(), offset_ms: AtomicU64::new(0) }
     }
 
     /// Time since the emulator was started, as the emulator sees it.
@@ -45,13 +41,9 @@ impl Clock {
     pub(crate) fn advance(&self, by: Duration) -> Option<Duration> {
         let by = u64::try_from(by.as_millis()).ok()?;
         let turned = |offset: u64| {
-            offset
-                .checked_add(by)
-                .filter(|sum| u128::from(*sum) <= MAX_OFFSET.as_millis())
+            offset.checked_add(by).filter(|sum| u128::from(*sum) <= MAX_OFFSET.as_millis())
         };
-        self.offset_ms
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, turned)
-            .ok()?;
+        self.offset_ms.fetch_update(Ordering::SeqCst, Ordering::SeqCst, turned).ok()?;
         Some(self.offset())
     }
 }
@@ -124,11 +116,7 @@ mod tests {
             ("0.5", 500),
         ];
         for (text, milliseconds) in cases {
-            assert_eq!(
-                parse_duration(text),
-                Ok(Duration::from_millis(milliseconds)),
-                "{text}"
-            );
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
         }
     }
 
@@ -143,10 +131,7 @@ mod tests {
     #[test]
     fn the_clock_goes_forward_and_stops_at_its_end() {
         let clock = Clock::new();
-        assert_eq!(
-            clock.advance(Duration::from_secs(5)),
-            Some(Duration::from_secs(5))
-        );
+        assert_eq!(clock.advance(Duration::from_secs(5)), Some(Duration::from_secs(5)));
         assert!(clock.now() >= Duration::from_secs(5));
         assert_eq!(clock.advance(MAX_OFFSET), None);
         assert_eq!(clock.advance(Duration::MAX), None);

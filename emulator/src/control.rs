@@ -39,10 +39,7 @@ pub(crate) async fn clock(State(world): State<Arc<World>>) -> Response {
 pub(crate) async fn turn_clock(State(world): State<Arc<World>>, body: Bytes) -> Response {
     let turned = read::<Turn>(&body, "{\"advance\": \"20m\"}").and_then(|turn| {
         let far = "the clock can be turned by a hundred years in all, no further";
-        world
-            .clock
-            .advance(turn.advance.unwrap_or_default())
-            .ok_or(far.to_owned())
+        world.clock.advance(turn.advance.unwrap_or_default()).ok_or(far.to_owned())
     });
     match turned {
         Ok(_) => clock_answer(&world),

@@ -97,7 +97,7 @@ impl Emulator {
         self.world.rotate(client_id)
     }
 
-    /// Revokes a key. Its tokens stay good to their end, unless [`Readings::revoke_ends_tokens`] says otherwise.
+    /// Revokes a key. Its tokens stay good to their end, unless [`revoke_ends_tokens`](crate::Readings) says otherwise.
     ///
     /// # Errors
     /// No active key has this id.
@@ -158,8 +158,6 @@ impl Emulator {
 
 impl fmt::Debug for Emulator {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Emulator")
-            .field("url", &self.url())
-            .finish_non_exhaustive()
+        out.debug_struct("Emulator").field("url", &self.url()).finish_non_exhaustive()
     }
 }

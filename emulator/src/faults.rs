@@ -47,10 +47,7 @@ pub struct Fault {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
     /// `Retry-After`, seconds or a date. Without a `status` the answer is 429.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "number_or_text"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "number_or_text")]
     pub retry_after: Option<String>,
     /// An OAuth error, invented or not. Without a `status` 400, and 401 for `invalid_client`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -129,65 +126,43 @@ impl Fault {
     /// The answer has this status.
     #[must_use]
     pub fn status(status: u16) -> Fault {
-        Fault {
-            status: Some(status),
-            ..Fault::default()
-        }
+        Fault { status: Some(status), ..Fault::default() }
     }
 
     /// The answer is this OAuth error.
     #[must_use]
     pub fn error(error: impl Into<String>) -> Fault {
-        Fault {
-            error: Some(error.into()),
-            ..Fault::default()
-        }
+        Fault { error: Some(error.into()), ..Fault::default() }
     }
 
     /// The answer is held for this long.
     #[must_use]
     pub fn delay(delay: Duration) -> Fault {
-        Fault {
-            delay: Some(delay),
-            ..Fault::default()
-        }
+        Fault { delay: Some(delay), ..Fault::default() }
     }
 
     /// The answer has this body, as JSON unless `content_type` is set.
     #[must_use]
     pub fn body(body: impl Into<String>) -> Fault {
-        Fault {
-            body: Some(body.into()),
-            ..Fault::default()
-        }
+        Fault { body: Some(body.into()), ..Fault::default() }
     }
 
     /// The connection is reset.
     #[must_use]
     pub fn reset() -> Fault {
-        Fault {
-            reset: true,
-            ..Fault::default()
-        }
+        Fault { reset: true, ..Fault::default() }
     }
 
     /// The answer is cut off in its middle.
     #[must_use]
     pub fn cut() -> Fault {
-        Fault {
-            cut: true,
-            ..Fault::default()
-        }
+        Fault { cut: true, ..Fault::default() }
     }
 
     /// Routes below this path refuse every token.
     #[must_use]
     pub fn reject_v2(route: impl Into<String>) -> Fault {
-        Fault {
-            reject_v2: true,
-            ..Fault::default()
-        }
-        .on(route)
+        Fault { reject_v2: true, ..Fault::default() }.on(route)
     }
 
     /// On this route instead of the token endpoint.
@@ -244,9 +219,9 @@ impl<'de> Deserialize<'de> for Narrow {
         }
         match Spelling::deserialize(input)? {
             Spelling::Flag(true) => Ok(Narrow::Last),
-            Spelling::Flag(false) => Err(serde::de::Error::custom(
-                "narrow must be true or a list of scopes",
-            )),
+            Spelling::Flag(false) => {
+                Err(serde::de::Error::custom("narrow must be true or a list of scopes"))
+            }
             Spelling::List(scopes) => Ok(Narrow::To(scopes)),
         }
     }
@@ -259,10 +234,7 @@ fn any_json<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Value>, D::Err
 
 fn number_or_text<'de, D: Deserializer<'de>>(input: D) -> Result<Option<String>, D::Error> {
     #[derive(Deserialize)]
-    #[serde(
-        untagged,
-        expecting = "retry_after must be a number of seconds or a string"
-    )]
+    #[serde(untagged, expecting = "retry_after must be a number of seconds or a string")]
     enum Spelling {
         Number(serde_json::Number),
         Text(String),
@@ -303,13 +275,7 @@ mod tests {
             let fault = read(text).expect(text);
             assert_eq!(serde_json::to_string(&fault).expect("JSON"), text);
         }
-        assert_eq!(
-            read(r#"{"retry_after":7}"#),
-            Ok(Fault::default().retry_after(7))
-        );
-        assert_eq!(
-            read(r#"{"delay":2}"#),
-            Ok(Fault::delay(Duration::from_secs(2)))
-        );
+        assert_eq!(read(r#"{"retry_after":7}"#), Ok(Fault::default().retry_after(7)));
+        assert_eq!(read(r#"{"delay":2}"#), Ok(Fault::delay(Duration::from_secs(2))));
     }
 }

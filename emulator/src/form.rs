@@ -34,10 +34,8 @@ pub(crate) fn decode(text: &[u8]) -> Result<String, Fault> {
         }
     }
     // A `+` that is meant comes as %2B, so this replacement cannot hit it.
-    let blanks: Vec<u8> = text
-        .iter()
-        .map(|byte| if *byte == b'+' { b' ' } else { *byte })
-        .collect();
+    let blanks: Vec<u8> =
+        text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
     String::from_utf8(percent_decode(&blanks).collect()).map_err(|_| Fault::Utf8)
 }
 
@@ -48,12 +46,7 @@ mod tests {
     #[test]
     fn both_blanks_and_every_hard_character_are_read() {
         let form = parse(b"a=1+2%203&b=s%2Be%2Fc+r%3Dt%26%25%C3%A9&&c&d==").expect("a form");
-        let expected = [
-            ("a", "1 2 3"),
-            ("b", "s+e/c r=t&%\u{e9}"),
-            ("c", ""),
-            ("d", "="),
-        ];
+        let expected = [("a", "1 2 3"), ("b", "s+e/c r=t&%\u{e9}"), ("c", ""), ("d", "=")];
         let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(form, expected);
     }

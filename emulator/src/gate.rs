@@ -36,26 +36,15 @@ pub(crate) fn router(world: Arc<World>) -> Router {
     Router::new()
         .route(TOKEN_PATH, post(token))
         .route("/api/asset/v2/assets", get(iris::assets))
-        .route(
-            "/public/api/aemp/v2/15143/-3/Fleet/{page}",
-            get(iris::fleet),
-        )
+        .route("/public/api/aemp/v2/15143/-3/Fleet/{page}", get(iris::fleet))
         .route("/api/graphql", post(iris::graphql))
         .route("/api/graphql/", post(iris::graphql))
-        .route(
-            "/_emulator/clock",
-            get(control::clock).post(control::turn_clock),
-        )
+        .route("/_emulator/clock", get(control::clock).post(control::turn_clock))
         .route(
             "/_emulator/faults",
-            get(control::faults)
-                .post(control::add_faults)
-                .delete(control::clear_faults),
+            get(control::faults).post(control::add_faults).delete(control::clear_faults),
         )
-        .route(
-            "/_emulator/journal",
-            get(control::journal).delete(control::clear_journal),
-        )
+        .route("/_emulator/journal", get(control::journal).delete(control::clear_journal))
         .route("/_emulator/count", get(control::count))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
@@ -77,10 +66,8 @@ pub(crate) async fn pass(
             Err(refusal) => refusal,
         };
     }
-    let user_agent = parts
-        .headers
-        .get(USER_AGENT)
-        .map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let user_agent =
+        parts.headers.get(USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
     let sequence = world.arrive(parts.method.as_str(), &path, user_agent.as_deref());
     let mut response = match checked(&parts, body).await {
         Ok(body) => {
@@ -89,10 +76,7 @@ pub(crate) async fn pass(
         }
         Err(refusal) => refusal,
     };
-    let note = response
-        .extensions_mut()
-        .remove::<Note>()
-        .unwrap_or_default();
+    let note = response.extensions_mut().remove::<Note>().unwrap_or_default();
     world.note_answer(sequence, Some(response.status().as_u16()), note);
     response
 }
@@ -141,26 +125,15 @@ async fn answer(
     met.hold().await;
     let fault = met.fault;
     if fault.reset {
-        world.note_answer(
-            sequence,
-            None,
-            Note {
-                outcome: "reset",
-                ..about(world, &parts, &body)
-            },
-        );
+        world.note_answer(sequence, None, Note { outcome: "reset", ..about(world, &parts, &body) });
         reset.notify_one();
         // The connection ends this wait, and with it the request.
         return std::future::pending().await;
     }
     let mut response = match fault.answer(path == TOKEN_PATH) {
-        Some(response) => reply::noted(
-            response,
-            Note {
-                outcome: "fault",
-                ..about(world, &parts, &body)
-            },
-        ),
+        Some(response) => {
+            reply::noted(response, Note { outcome: "fault", ..about(world, &parts, &body) })
+        }
         None => {
             parts.extensions.insert(Arc::clone(&fault));
             ask(router, parts, body).await
@@ -179,16 +152,9 @@ fn about(world: &World, parts: &Parts, body: &[u8]) -> Note {
     if parts.uri.path() != TOKEN_PATH {
         return Note::default();
     }
-    let decision = world.decide(&TokenRequest {
-        query: parts.uri.query(),
-        headers: &parts.headers,
-        body,
-    });
-    Note {
-        client_id: decision.client_id,
-        scope: decision.scope,
-        outcome: "",
-    }
+    let decision =
+        world.decide(&TokenRequest { query: parts.uri.query(), headers: &parts.headers, body });
+    Note { client_id: decision.client_id, scope: decision.scope, outcome: "" }
 }
 
 async fn ask(router: &Router, parts: Parts, body: Bytes) -> Response {
@@ -207,11 +173,8 @@ async fn token(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let decision = world.decide(&TokenRequest {
-        query: uri.query(),
-        headers: &headers,
-        body: &body,
-    });
+    let decision =
+        world.decide(&TokenRequest { query: uri.query(), headers: &headers, body: &body });
     let (response, outcome) = match decision.outcome {
         Ok(grant) => {
             let members = match fault {
@@ -222,22 +185,12 @@ async fn token(
         }
         Err(refusal) => (refusal.response(&world.settings.readings), refusal.error()),
     };
-    reply::noted(
-        response,
-        Note {
-            client_id: decision.client_id,
-            scope: decision.scope,
-            outcome,
-        },
-    )
+    reply::noted(response, Note { client_id: decision.client_id, scope: decision.scope, outcome })
 }
 
 async fn not_found(uri: Uri) -> Response {
     let text = format!("There is nothing at {}.", uri.path());
-    reply::noted(
-        iris::error(StatusCode::NOT_FOUND, "NOT_FOUND", &text),
-        Note::outcome("not_found"),
-    )
+    reply::noted(iris::error(StatusCode::NOT_FOUND, "NOT_FOUND", &text), Note::outcome("not_found"))
 }
 
 /// The router adds `Allow`.
@@ -245,10 +198,7 @@ async fn method_not_allowed(method: Method, uri: Uri) -> Response {
     let text = format!("The method {method} is not possible here.");
     let status = StatusCode::METHOD_NOT_ALLOWED;
     let response = if uri.path() == TOKEN_PATH {
-        let members = [
-            ("error", json!("invalid_request")),
-            ("error_description", json!(text)),
-        ];
+        let members = [("error", json!("invalid_request")), ("error_description", json!(text))];
         reply::secret_json(
             status,
             &Members(members.map(|(name, value)| (name.to_owned(), value)).into()),

@@ -72,11 +72,8 @@ impl Refusal {
 
 /// IRIS's way to say what went wrong: status, code and message, in this order.
 pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> Response {
-    let members = [
-        ("status", json!(status.as_u16())),
-        ("code", json!(code)),
-        ("message", json!(message)),
-    ];
+    let members =
+        [("status", json!(status.as_u16())), ("code", json!(code)), ("message", json!(message))];
     let members = members.map(|(name, value)| (name.to_owned(), value));
     reply::json(status, &Members(members.into()))
 }
@@ -110,11 +107,7 @@ fn with_token(
             .filter(|scope| !token.scopes.contains(*scope))
             .map_or(Ok(()), |scope| Err(Refusal::Scope(scope)))
     };
-    let refusal = token
-        .as_ref()
-        .map_err(|refusal| *refusal)
-        .and_then(allowed)
-        .err();
+    let refusal = token.as_ref().map_err(|refusal| *refusal).and_then(allowed).err();
     let mut note = Note::outcome(refusal.map_or("ok", Refusal::outcome));
     if let Ok(token) = token {
         note.client_id = Some(token.client_id);
@@ -125,11 +118,8 @@ fn with_token(
         None => answer(),
     };
     if refusal.is_none() && !response.status().is_success() {
-        note.outcome = if response.status() == StatusCode::NOT_FOUND {
-            "not_found"
-        } else {
-            "bad_request"
-        };
+        note.outcome =
+            if response.status() == StatusCode::NOT_FOUND { "not_found" } else { "bad_request" };
     }
     reply::noted(response, note)
 }
@@ -154,16 +144,14 @@ fn asset_page(query: &str) -> Result<Value, String> {
         form::parse(query.as_bytes()).map_err(|_| "The query is not well encoded.".to_owned())?;
     let number = |wanted: &str, default: usize| match query.iter().find(|(name, _)| name == wanted)
     {
-        Some((_, value)) => value
-            .parse()
-            .map_err(|_| format!("The parameter {wanted} must be a whole number.")),
+        Some((_, value)) => {
+            value.parse().map_err(|_| format!("The parameter {wanted} must be a whole number."))
+        }
         None => Ok(default),
     };
     let (page, size) = (number("page", 0)?, number("size", 50)?);
     if !(1..=MOST_ASSETS).contains(&size) {
-        return Err(format!(
-            "The parameter size must be between 1 and {MOST_ASSETS}."
-        ));
+        return Err(format!("The parameter size must be between 1 and {MOST_ASSETS}."));
     }
     let content: Vec<Value> = samples::machines()
         .skip(page.saturating_mul(size))
@@ -188,11 +176,9 @@ pub(crate) async fn fleet(
     headers: HeaderMap,
 ) -> Response {
     let time = humantime::format_rfc3339_seconds(world.clock.wall()).to_string();
-    with_token(&world, &headers, Some(FLEET), || {
-        match fleet_page(&page, &time) {
-            Some(body) => reply::json(StatusCode::OK, &body),
-            None => error(StatusCode::NOT_FOUND, "NOT_FOUND", "There is no such page."),
-        }
+    with_token(&world, &headers, Some(FLEET), || match fleet_page(&page, &time) {
+        Some(body) => reply::json(StatusCode::OK, &body),
+        None => error(StatusCode::NOT_FOUND, "NOT_FOUND", "There is no such page."),
     })
 }
 
@@ -229,10 +215,7 @@ pub(crate) async fn graphql(
 /// No GraphQL engine: whoever asks for `assets` gets the same fields of the same machines.
 fn graphql_answer(body: &[u8]) -> Result<Value, &'static str> {
     let request: Value = serde_json::from_slice(body).map_err(|_| "The body is not JSON.")?;
-    let query = request
-        .get("query")
-        .and_then(Value::as_str)
-        .ok_or("The body has no query.")?;
+    let query = request.get("query").and_then(Value::as_str).ok_or("The body has no query.")?;
     let mut words = query.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
     if !words.any(|word| word == "assets") {
         return Err("The emulator answers queries for assets alone.");
@@ -262,10 +245,7 @@ mod tests {
         assert_eq!(bearer(&headers(&[])), Err(Refusal::Missing));
         assert_eq!(bearer(&headers(&["Basic t"])), Err(Refusal::Missing));
         assert_eq!(bearer(&headers(&["Bearer"])), Err(Refusal::Missing));
-        assert_eq!(
-            bearer(&headers(&["Bearer t", "Bearer t"])),
-            Err(Refusal::Invalid)
-        );
+        assert_eq!(bearer(&headers(&["Bearer t", "Bearer t"])), Err(Refusal::Invalid));
     }
 
     #[test]
@@ -276,21 +256,13 @@ mod tests {
             page["page"],
             json!({ "number": 1, "size": 40, "totalElements": 42, "totalPages": 2 })
         );
-        assert_eq!(
-            asset_page("size=1").expect("a page")["content"][0]["name"],
-            "Wheel loader 01"
-        );
-        assert_eq!(
-            asset_page("page=18446744073709551615").expect("a page")["content"],
-            json!([])
-        );
+        assert_eq!(asset_page("size=1").expect("a page")["content"][0]["name"], "Wheel loader 01");
+        assert_eq!(asset_page("page=18446744073709551615").expect("a page")["content"], json!([]));
         for wrong in ["size=0", "size=1001", "size=x", "page=-1", "page=%"] {
             assert!(asset_page(wrong).is_err(), "{wrong}");
         }
         assert_eq!(
-            fleet_page("3", "t").expect("a page")["Equipment"]
-                .as_array()
-                .map(Vec::len),
+            fleet_page("3", "t").expect("a page")["Equipment"].as_array().map(Vec::len),
             Some(2)
         );
         for wrong in ["0", "4", "x", "-1"] {
@@ -305,9 +277,6 @@ mod tests {
         assert!(graphql_answer(br#"{"query":"{ sites { id } }"}"#).is_err());
         let answer =
             graphql_answer(br#"{"query":"{ assets { edges { node { id } } } }"}"#).expect("data");
-        assert_eq!(
-            answer["data"]["assets"]["edges"].as_array().map(Vec::len),
-            Some(42)
-        );
+        assert_eq!(answer["data"]["assets"]["edges"].as_array().map(Vec::len), Some(42));
     }
 }

@@ -119,31 +119,19 @@ impl Journal {
     /// A name for a body that does not tell what is in it.
     pub(crate) fn fingerprint(&self, body: &[u8]) -> Option<String> {
         let tag = hmac::sign(&self.fingerprint_key, body);
-        let digits = tag
-            .as_ref()
-            .iter()
-            .take(8)
-            .map(|byte| format!("{byte:02x}"));
+        let digits = tag.as_ref().iter().take(8).map(|byte| format!("{byte:02x}"));
         (!body.is_empty()).then(|| digits.collect())
     }
 
     /// The entries on a route, or all.
     pub(crate) fn list(&self, pattern: Option<&str>) -> Vec<Entry> {
-        self.entries
-            .iter()
-            .filter(|entry| picks(pattern, &entry.route))
-            .cloned()
-            .collect()
+        self.entries.iter().filter(|entry| picks(pattern, &entry.route)).cloned().collect()
     }
 
     /// How many requests came on a route, or at all, since the start or the last clearing; also those that the
     /// journal has no room for any more.
     pub(crate) fn count(&self, pattern: Option<&str>) -> u64 {
-        self.counts
-            .iter()
-            .filter(|(route, _)| picks(pattern, route))
-            .map(|(_, count)| count)
-            .sum()
+        self.counts.iter().filter(|(route, _)| picks(pattern, route)).map(|(_, count)| count).sum()
     }
 
     /// Forgets all entries and counts. Numbers go on.
@@ -161,13 +149,7 @@ fn picks(pattern: Option<&str>, path: &str) -> bool {
 pub(crate) fn shortened(text: &str) -> String {
     text.chars()
         .take(MOST_TEXT)
-        .map(|letter| {
-            if letter.is_control() {
-                '\u{fffd}'
-            } else {
-                letter
-            }
-        })
+        .map(|letter| if letter.is_control() { '\u{fffd}' } else { letter })
         .collect()
 }
 
@@ -176,12 +158,7 @@ mod tests {
     use super::*;
 
     fn arrive(journal: &mut Journal, route: &str) -> u64 {
-        let arrival = Arrival {
-            time: UNIX_EPOCH,
-            method: "GET",
-            route,
-            user_agent: Some("a\nb"),
-        };
+        let arrival = Arrival { time: UNIX_EPOCH, method: "GET", route, user_agent: Some("a\nb") };
         journal.open(&arrival)
     }
 
@@ -193,10 +170,7 @@ mod tests {
         journal.entry(second).expect("there").status = Some(200);
         assert_eq!(journal.list(Some("token"))[0].outcome, "unanswered");
         assert_eq!(journal.list(Some("/api"))[0].status, Some(200));
-        assert_eq!(
-            journal.list(None)[0].user_agent.as_deref(),
-            Some("a\u{fffd}b")
-        );
+        assert_eq!(journal.list(None)[0].user_agent.as_deref(), Some("a\u{fffd}b"));
         assert_eq!(journal.list(None)[0].time, "1970-01-01T00:00:00.000Z");
         journal.clear();
         assert!(journal.entry(first).is_none() && journal.list(None).is_empty());

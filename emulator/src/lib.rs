@@ -15,8 +15,8 @@
 //!
 //! What is where: `account` (keys), `tokens`, `clock`, `faults` and `journal` are the state, without a connection in
 //! sight, and `world` holds them together. `oauth` decides on a token request. `gate` leads a request through all of
-//! that to its route: the token endpoint, `iris` or `control`. `server` has the sockets, `thread` the thread of an [`Emulator`],
-//! [`run`] the command.
+//! that to its route: the token endpoint, `iris` or `control`. `server` has the sockets, `thread` the thread of
+//! an [`Emulator`], [`run()`] the command.
 
 #![forbid(unsafe_code)]
 

@@ -15,18 +15,14 @@ pub(crate) fn is_local(uri: &Uri, headers: &HeaderMap) -> bool {
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
         return false;
     };
-    let origins = headers
-        .get_all(ORIGIN)
-        .iter()
-        .all(|origin| origin.to_str().is_ok_and(origin_is_local));
+    let origins =
+        headers.get_all(ORIGIN).iter().all(|origin| origin.to_str().is_ok_and(origin_is_local));
     host.to_str().is_ok_and(authority_is_local) && uri.host().is_none_or(host_is_local) && origins
 }
 
 /// `http://localhost:3000`, but not `null`, which stands for pages that hide where they come from.
 fn origin_is_local(origin: &str) -> bool {
-    origin
-        .split_once("://")
-        .is_some_and(|(_, authority)| authority_is_local(authority))
+    origin.split_once("://").is_some_and(|(_, authority)| authority_is_local(authority))
 }
 
 fn authority_is_local(authority: &str) -> bool {
@@ -35,17 +31,10 @@ fn authority_is_local(authority: &str) -> bool {
 }
 
 fn host_is_local(host: &str) -> bool {
-    let bare = host
-        .strip_prefix('[')
-        .and_then(|inner| inner.strip_suffix(']'))
-        .unwrap_or(host);
+    let bare = host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(host);
     host.eq_ignore_ascii_case("localhost")
-        || host
-            .parse::<Ipv4Addr>()
-            .is_ok_and(|address| address.is_loopback())
-        || bare
-            .parse::<Ipv6Addr>()
-            .is_ok_and(|address| address.is_loopback())
+        || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+        || bare.parse::<Ipv6Addr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -99,20 +88,13 @@ mod tests {
         }
         assert!(!local(&[], None));
         assert!(!local(&["localhost", "localhost"], None));
-        for origin in [
-            "https://example.com",
-            "null",
-            "",
-            "localhost",
-            "http://localhost@example.com",
-        ] {
+        for origin in
+            ["https://example.com", "null", "", "localhost", "http://localhost@example.com"]
+        {
             assert!(!local(&["localhost"], Some(origin)), "{origin}");
         }
         let mut headers = HeaderMap::new();
         headers.insert(HOST, "localhost".parse().expect("a header"));
-        assert!(!is_local(
-            &Uri::from_static("http://example.com/token/v2"),
-            &headers
-        ));
+        assert!(!is_local(&Uri::from_static("http://example.com/token/v2"), &headers));
     }
 }

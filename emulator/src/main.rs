@@ -11,7 +11,7 @@ const EXAMPLES: &str = r#"Examples:
 
   In a script: any free port, lines from a file that appears when it listens:
     tu-token-emulator --port 0 --env-file emulator.env &
-    until [ -f emulator.env ]; do sleep 0.1; done; . ./emulator.env
+    while kill -0 $! && [ ! -f emulator.env ]; do sleep 0.1; done; . ./emulator.env
 
   Tokens that live three seconds:
     tu-token-emulator --expires-in 3

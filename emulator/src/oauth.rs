@@ -47,22 +47,13 @@ pub(crate) fn decide(
     let asked = match read(request, readings) {
         Ok(asked) => asked,
         Err(refusal) => {
-            return Decision {
-                client_id: None,
-                scope: None,
-                outcome: Err(refusal),
-            };
+            return Decision { client_id: None, scope: None, outcome: Err(refusal) };
         }
     };
     let credentials = asked.credentials.as_ref().ok();
     Decision {
-        client_id: credentials
-            .map(|given| given.id.clone())
-            .filter(|id| account.knows(id)),
-        scope: asked
-            .scope
-            .as_deref()
-            .map(|scope| presentable(scope, credentials)),
+        client_id: credentials.map(|given| given.id.clone()).filter(|id| account.knows(id)),
+        scope: asked.scope.as_deref().map(|scope| presentable(scope, credentials)),
         outcome: grant(asked, account, readings),
     }
 }
@@ -70,37 +61,23 @@ pub(crate) fn decide(
 fn grant(asked: Asked, account: &Account, readings: &Readings) -> Result<Grant, Refusal> {
     match asked.grant_type.as_deref() {
         None => {
-            return Err(Refusal::InvalidRequest(
-                "The parameter grant_type is missing.",
-            ));
+            return Err(Refusal::InvalidRequest("The parameter grant_type is missing."));
         }
         Some("client_credentials") => {}
         Some(_) => return Err(Refusal::UnsupportedGrantType),
     }
-    let Credentials {
-        id,
-        secret,
-        by_header,
-    } = asked.credentials?;
-    let key = account
-        .authenticate(&id, &secret)
-        .ok_or(Refusal::InvalidClient { by_header })?;
+    let Credentials { id, secret, by_header } = asked.credentials?;
+    let key = account.authenticate(&id, &secret).ok_or(Refusal::InvalidClient { by_header })?;
     let asked = match asked.scope {
         None if readings.scope_optional => key.scopes().join(" "),
         scope => scope.unwrap_or_default(),
     };
-    let scopes: BTreeSet<String> = scope::words(&asked)
-        .ok_or(Refusal::InvalidScope)?
-        .into_iter()
-        .collect();
+    let scopes: BTreeSet<String> =
+        scope::words(&asked).ok_or(Refusal::InvalidScope)?.into_iter().collect();
     if scopes.is_empty() || !key.allows(&scopes) {
         return Err(Refusal::InvalidScope);
     }
-    Ok(Grant {
-        client_id: key.client_id.clone(),
-        asked,
-        scopes,
-    })
+    Ok(Grant { client_id: key.client_id.clone(), asked, scopes })
 }
 
 /// Reads header, query and form; everything that makes a request malformed ends it here.
@@ -124,9 +101,7 @@ fn read(request: &TokenRequest<'_>, readings: &Readings) -> Result<Asked, Refusa
     }
     // A parameter without a value counts as omitted (RFC 6749, section 3.2).
     let value = |wanted: &str| {
-        let found = form
-            .iter()
-            .find(|(name, value)| name == wanted && !value.is_empty());
+        let found = form.iter().find(|(name, value)| name == wanted && !value.is_empty());
         found.map(|(_, value)| value.clone())
     };
     let in_body = (value("client_id"), value("client_secret"));
@@ -138,10 +113,7 @@ fn read(request: &TokenRequest<'_>, readings: &Readings) -> Result<Asked, Refusa
 }
 
 fn is_form(headers: &HeaderMap) -> bool {
-    let value = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let kind = value.split(';').next().unwrap_or_default().trim();
     kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
@@ -199,15 +171,7 @@ mod tests {
         for (name, value) in headers {
             map.append(*name, value.parse().expect("a header"));
         }
-        decide(
-            &TokenRequest {
-                query,
-                headers: &map,
-                body: body.as_bytes(),
-            },
-            &account(),
-            readings,
-        )
+        decide(&TokenRequest { query, headers: &map, body: body.as_bytes() }, &account(), readings)
     }
 
     fn form(scope: &str) -> String {
@@ -222,19 +186,12 @@ mod tests {
 
     #[test]
     fn a_subset_is_granted_and_echoed_as_asked() {
-        for (sent, asked) in [
-            ("b+a", "b a"),
-            ("b%20a", "b a"),
-            ("b", "b"),
-            ("a+a", "a a"),
-            ("+a++b+", " a  b "),
-        ] {
+        for (sent, asked) in
+            [("b+a", "b a"), ("b%20a", "b a"), ("b", "b"), ("a+a", "a a"), ("+a++b+", " a  b ")]
+        {
             let grant = body(&form(sent)).expect(sent);
             assert_eq!(grant.asked, asked);
-            assert_eq!(
-                grant.scopes,
-                scope::words(asked).expect("words").into_iter().collect()
-            );
+            assert_eq!(grant.scopes, scope::words(asked).expect("words").into_iter().collect());
         }
     }
 
@@ -245,15 +202,9 @@ mod tests {
         }
         let without = form("").replace("&scope=", "");
         assert_eq!(body(&without), Err(Refusal::InvalidScope));
-        let readings = Readings {
-            scope_optional: true,
-            ..Readings::default()
-        };
+        let readings = Readings { scope_optional: true, ..Readings::default() };
         let decision = ask_with(&readings, &[("content-type", FORM)], None, &without);
-        assert_eq!(
-            decision.outcome.map(|grant| grant.asked),
-            Ok("a b".to_owned())
-        );
+        assert_eq!(decision.outcome.map(|grant| grant.asked), Ok("a b".to_owned()));
     }
 
     #[test]
@@ -291,38 +242,20 @@ mod tests {
         let good = form("a");
         for spoilt in ["&scope=a", "&x=1&x=2", "&x=%", "&x=%zz", "&x=%FF"] {
             assert!(
-                malformed(ask(
-                    &[("content-type", FORM)],
-                    None,
-                    &format!("{good}{spoilt}")
-                )),
+                malformed(ask(&[("content-type", FORM)], None, &format!("{good}{spoilt}"))),
                 "{spoilt}"
             );
         }
-        for kind in [
-            "application/json",
-            "multipart/form-data",
-            "",
-            "application/x-www-form-urlencodedx",
-        ] {
-            assert!(
-                malformed(ask(&[("content-type", kind)], None, &good)),
-                "{kind}"
-            );
+        for kind in
+            ["application/json", "multipart/form-data", "", "application/x-www-form-urlencodedx"]
+        {
+            assert!(malformed(ask(&[("content-type", kind)], None, &good)), "{kind}");
         }
         assert!(malformed(ask(&[], None, &good)));
         for query in ["client_secret=x", "a=b&client%5Fid=x"] {
-            assert!(malformed(ask(
-                &[("content-type", FORM)],
-                Some(query),
-                &good
-            )));
+            assert!(malformed(ask(&[("content-type", FORM)], Some(query), &good)));
         }
-        assert!(
-            ask(&[("content-type", FORM)], Some("a=b"), &good)
-                .outcome
-                .is_ok()
-        );
+        assert!(ask(&[("content-type", FORM)], Some("a=b"), &good).outcome.is_ok());
         for kind in [
             "APPLICATION/X-WWW-FORM-URLENCODED",
             "application/x-www-form-urlencoded; charset=utf-8",
@@ -335,12 +268,7 @@ mod tests {
     fn basic_is_read_form_encoded_and_never_beside_the_body() {
         let by_header = |pair: &str, body: &str| {
             let header = format!("bAsIc {}", STANDARD.encode(pair));
-            ask(
-                &[("content-type", FORM), ("authorization", &header)],
-                None,
-                body,
-            )
-            .outcome
+            ask(&[("content-type", FORM), ("authorization", &header)], None, body).outcome
         };
         let rest = "grant_type=client_credentials&scope=a";
         let good = format!("id:{ENCODED}");
@@ -360,37 +288,16 @@ mod tests {
             );
         }
         for header in ["Basic", "Basic !", "Bearer x"] {
-            let asked = ask(
-                &[("content-type", FORM), ("authorization", header)],
-                None,
-                rest,
-            );
-            assert_eq!(
-                asked.outcome,
-                Err(Refusal::InvalidClient { by_header: true }),
-                "{header}"
-            );
+            let asked = ask(&[("content-type", FORM), ("authorization", header)], None, rest);
+            assert_eq!(asked.outcome, Err(Refusal::InvalidClient { by_header: true }), "{header}");
         }
-        let twice = [
-            ("content-type", FORM),
-            ("authorization", "Basic x"),
-            ("authorization", "Basic y"),
-        ];
-        assert!(matches!(
-            ask(&twice, None, rest).outcome,
-            Err(Refusal::InvalidRequest(_))
-        ));
-        let readings = Readings {
-            basic: false,
-            ..Readings::default()
-        };
+        let twice =
+            [("content-type", FORM), ("authorization", "Basic x"), ("authorization", "Basic y")];
+        assert!(matches!(ask(&twice, None, rest).outcome, Err(Refusal::InvalidRequest(_))));
+        let readings = Readings { basic: false, ..Readings::default() };
         let header = format!("Basic {}", STANDARD.encode(&good));
-        let refused = ask_with(
-            &readings,
-            &[("content-type", FORM), ("authorization", &header)],
-            None,
-            rest,
-        );
+        let refused =
+            ask_with(&readings, &[("content-type", FORM), ("authorization", &header)], None, rest);
         assert_eq!(refused.outcome, Err(NO_CLIENT));
     }
 
@@ -405,9 +312,7 @@ mod tests {
         let swapped =
             format!("grant_type=client_credentials&client_id={ENCODED}&client_secret=id&scope=a");
         assert_eq!(ask(&headers, None, &swapped).client_id, None);
-        let lost = ask(&headers, None, &form(&format!("a+{ENCODED}")))
-            .scope
-            .expect("something");
+        let lost = ask(&headers, None, &form(&format!("a+{ENCODED}"))).scope.expect("something");
         assert!(!lost.contains(SECRET), "{lost}");
     }
 }

@@ -10,9 +10,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 /// When the operating system has no randomness to give; nothing sensible could be handed out then.
 pub(crate) fn bytes(length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
-    SystemRandom::new()
-        .fill(&mut bytes)
-        .expect("the operating system's random generator failed");
+    SystemRandom::new().fill(&mut bytes).expect("the operating system's random generator failed");
     bytes
 }
 

@@ -17,10 +17,7 @@ pub(crate) struct Note {
 
 impl Note {
     pub(crate) fn outcome(outcome: &'static str) -> Note {
-        Note {
-            outcome,
-            ..Note::default()
-        }
+        Note { outcome, ..Note::default() }
     }
 }
 
@@ -45,11 +42,7 @@ pub(crate) fn text(status: StatusCode, content_type: &str, body: String) -> Resp
 
 /// Compact JSON.
 pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response {
-    text(
-        status,
-        "application/json",
-        serde_json::to_string(value).unwrap_or_default(),
-    )
+    text(status, "application/json", serde_json::to_string(value).unwrap_or_default())
 }
 
 /// JSON in the layout of the service's documentation, one member a line, that nobody may keep.

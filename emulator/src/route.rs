@@ -10,11 +10,7 @@ pub(crate) const CONTROL: &str = "/_emulator";
 /// Whether a pattern, `"token"` or the beginning of a path, picks this path. Whole segments count:
 /// `/api/asset` picks `/api/asset/v2`, not `/api/assets`.
 pub(crate) fn matches(pattern: &str, path: &str) -> bool {
-    let pattern = if pattern == TOKEN {
-        TOKEN_PATH
-    } else {
-        pattern
-    };
+    let pattern = if pattern == TOKEN { TOKEN_PATH } else { pattern };
     match path.strip_prefix(pattern) {
         Some(rest) => rest.is_empty() || rest.starts_with('/') || pattern.ends_with('/'),
         None => false,
@@ -29,10 +25,8 @@ pub(crate) fn is_control(path: &str) -> bool {
 /// Says why this cannot be a pattern, if it cannot.
 pub(crate) fn check_pattern(pattern: &str) -> Result<(), String> {
     if is_control(pattern) {
-        return Err(
-            "faults cannot hit the control routes, or they could not be cleared any more"
-                .to_owned(),
-        );
+        return Err("faults cannot hit the control routes, or they could not be cleared any more"
+            .to_owned());
     }
     if pattern == TOKEN || pattern.starts_with('/') {
         return Ok(());

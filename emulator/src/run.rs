@@ -203,7 +203,7 @@ fn signals() -> io::Result<impl Future<Output = ()>> {
 fn announce(emulator: &Emulator, lines: &str) {
     let text = format!(
         "# The emulator listens on {} until Ctrl-C. For a program's shell:\n{lines}\
-         # The key also allows: {}\n",
+         # The key allows: {}\n",
         emulator.url(),
         emulator.demo_key().scopes.join(" ")
     );
@@ -222,9 +222,7 @@ fn shell_lines(emulator: &Emulator) -> String {
         ("TRACKUNIT_SCOPE", scope),
         ("TRACKUNIT_TOKEN_URL", &emulator.token_url()),
     ];
-    lines
-        .map(|(name, value)| format!("export {name}={}\n", quoted(value)))
-        .concat()
+    lines.map(|(name, value)| format!("export {name}={}\n", quoted(value))).concat()
 }
 
 /// The value as one word of a POSIX shell.

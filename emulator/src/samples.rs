@@ -26,12 +26,7 @@ pub(crate) const COUNT: usize = 42;
 pub(crate) fn machines() -> impl Iterator<Item = Machine> {
     (1..=COUNT).map(|number| {
         let (kind, brand, model) = KINDS[number % KINDS.len()];
-        Machine {
-            number,
-            kind,
-            brand,
-            model,
-        }
+        Machine { number, kind, brand, model }
     })
 }
 

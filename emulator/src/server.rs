@@ -25,11 +25,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
 /// Opens the port. Needs to be called inside a runtime.
 pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv6() {
-        TcpSocket::new_v6()?
-    } else {
-        TcpSocket::new_v4()?
-    };
+    let socket = if address.is_ipv6() { TcpSocket::new_v6()? } else { TcpSocket::new_v4()? };
     // On Unix this skips the wait for old connections; on Windows it would let two programs share a port.
     #[cfg(not(windows))]
     socket.set_reuseaddr(true)?;

@@ -48,11 +48,7 @@ pub(crate) fn start(address: SocketAddr, world: Arc<World>) -> Result<Running, S
         .map_err(StartError::Thread)?;
     let gone = |_| StartError::Thread(io::Error::other("the thread ended at once"));
     let address = listening.recv().map_err(gone)??;
-    Ok(Running {
-        address,
-        stop: Some(stop),
-        thread: Some(thread),
-    })
+    Ok(Running { address, stop: Some(stop), thread: Some(thread) })
 }
 
 fn open(address: SocketAddr) -> Result<(Runtime, tokio::net::TcpListener, SocketAddr), StartError> {

@@ -36,11 +36,7 @@ const FIRST_SWEEP: usize = 1024;
 impl Tokens {
     /// Each token will carry `length` random bytes.
     pub(crate) fn new(length: usize) -> Tokens {
-        Tokens {
-            length,
-            live: HashMap::new(),
-            sweep_at: FIRST_SWEEP,
-        }
+        Tokens { length, live: HashMap::new(), sweep_at: FIRST_SWEEP }
     }
 
     /// A text no token had before.
@@ -106,11 +102,7 @@ mod tests {
             let text = tokens.text();
             tokens.keep(&text, minted("k", "a", n + 10), Duration::from_secs(n));
         }
-        assert!(
-            tokens.live.len() <= FIRST_SWEEP + 1,
-            "{}",
-            tokens.live.len()
-        );
+        assert!(tokens.live.len() <= FIRST_SWEEP + 1, "{}", tokens.live.len());
     }
 
     #[test]
@@ -126,10 +118,7 @@ mod tests {
             scopes: BTreeSet::from(["a".to_owned()]),
         };
         let now = Duration::from_secs(5);
-        assert_eq!(
-            tokens.newest(&grant, now),
-            Some(("long".into(), Duration::from_secs(15)))
-        );
+        assert_eq!(tokens.newest(&grant, now), Some(("long".into(), Duration::from_secs(15))));
         tokens.end_all_of("k");
         assert_eq!(tokens.newest(&grant, now), None);
         assert!(tokens.find("key", now).is_some());

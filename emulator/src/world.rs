@@ -62,10 +62,7 @@ impl World {
     pub(crate) fn new(settings: Settings) -> World {
         World {
             clock: Clock::new(),
-            account: Mutex::new(Account::new(
-                settings.max_keys,
-                settings.readings.rotate_overlap,
-            )),
+            account: Mutex::new(Account::new(settings.max_keys, settings.readings.rotate_overlap)),
             tokens: Mutex::new(Tokens::new(settings.token_length)),
             faults: Mutex::new(Queue::default()),
             journal: Mutex::new(Journal::new()),
@@ -114,21 +111,12 @@ impl World {
         // Subscribed under the lock, so that no clearing is missed.
         let mut queue = locked(&self.faults);
         let (id, fault) = queue.take(path)?;
-        Some(Met {
-            id,
-            fault,
-            clearings: self.clearings.subscribe(),
-        })
+        Some(Met { id, fault, clearings: self.clearings.subscribe() })
     }
 
     pub(crate) fn arrive(&self, method: &str, route: &str, user_agent: Option<&str>) -> u64 {
         let time = self.clock.wall();
-        locked(&self.journal).open(&Arrival {
-            time,
-            method,
-            route,
-            user_agent,
-        })
+        locked(&self.journal).open(&Arrival { time, method, route, user_agent })
     }
 
     pub(crate) fn note_fault(&self, sequence: u64, fault: u64) {
@@ -182,10 +170,7 @@ impl World {
         narrow(&mut grant, fault.narrow.as_ref());
         let now = self.clock.now();
         let mut tokens = locked(&self.tokens);
-        let again = fault
-            .same_token
-            .then(|| tokens.newest(&grant, now))
-            .flatten();
+        let again = fault.same_token.then(|| tokens.newest(&grant, now)).flatten();
         let (text, seconds) = match again {
             Some((text, left)) => (text, left.as_secs()),
             None => {
@@ -203,11 +188,7 @@ impl World {
                 if self.settings.readings.single_token {
                     tokens.end_all_of(&grant.client_id);
                 }
-                let minted = Minted {
-                    client_id: grant.client_id,
-                    scopes: grant.scopes,
-                    expires,
-                };
+                let minted = Minted { client_id: grant.client_id, scopes: grant.scopes, expires };
                 tokens.keep(&text, minted, now);
                 (text, seconds)
             }
@@ -233,18 +214,13 @@ fn success(token: &str, seconds: u64, scope: &str, fault: &Fault) -> Members {
 }
 
 fn narrow(grant: &mut Grant, narrow: Option<&Narrow>) {
-    let words: Vec<&str> = grant
-        .asked
-        .split(' ')
-        .filter(|word| !word.is_empty())
-        .collect();
+    let words: Vec<&str> = grant.asked.split(' ').filter(|word| !word.is_empty()).collect();
     let kept: Vec<&str> = match narrow {
         None => return,
         Some(Narrow::Last) => words[..words.len().saturating_sub(1)].to_vec(),
-        Some(Narrow::To(list)) => words
-            .into_iter()
-            .filter(|word| list.iter().any(|kept| kept == word))
-            .collect(),
+        Some(Narrow::To(list)) => {
+            words.into_iter().filter(|word| list.iter().any(|kept| kept == word)).collect()
+        }
     };
     grant.scopes = kept.iter().map(|word| (*word).to_owned()).collect();
     grant.asked = kept.join(" ");
@@ -272,11 +248,7 @@ mod tests {
 
     fn grant(asked: &str) -> Grant {
         let scopes: BTreeSet<String> = asked.split(' ').map(str::to_owned).collect();
-        Grant {
-            client_id: "id".into(),
-            asked: asked.into(),
-            scopes,
-        }
+        Grant { client_id: "id".into(), asked: asked.into(), scopes }
     }
 
     fn text(members: &Members) -> String {
@@ -284,11 +256,7 @@ mod tests {
     }
 
     fn token(members: &Members) -> String {
-        let found = members
-            .0
-            .iter()
-            .find(|(name, _)| name == "access_token")
-            .expect("a token");
+        let found = members.0.iter().find(|(name, _)| name == "access_token").expect("a token");
         found.1.as_str().expect("text").to_owned()
     }
 
@@ -355,24 +323,12 @@ mod tests {
     #[test]
     fn the_same_token_comes_again_with_what_is_left() {
         let world = world();
-        let again = Fault {
-            same_token: true,
-            ..Fault::default()
-        };
+        let again = Fault { same_token: true, ..Fault::default() };
         let first = token(&world.mint(grant("a"), &again));
-        world
-            .clock
-            .advance(Duration::from_secs(200))
-            .expect("turned");
+        world.clock.advance(Duration::from_secs(200)).expect("turned");
         let answer = text(&world.mint(grant("a"), &again));
-        assert!(
-            answer.contains(&first) && answer.contains("\"expires_in\":999,"),
-            "{answer}"
-        );
-        world
-            .clock
-            .advance(Duration::from_secs(1000))
-            .expect("turned");
+        assert!(answer.contains(&first) && answer.contains("\"expires_in\":999,"), "{answer}");
+        world.clock.advance(Duration::from_secs(1000)).expect("turned");
         assert_ne!(token(&world.mint(grant("a"), &again)), first);
     }
 

@@ -35,11 +35,7 @@ fn the_clock_is_turned_by_request() {
     assert_eq!(get(&emulator, "/api/asset/v2/assets", &good).status, 200);
     control(&emulator, "POST", "clock", r#"{"advance":60}"#);
     assert_eq!(get(&emulator, "/api/asset/v2/assets", &good).status, 401);
-    assert!(
-        control(&emulator, "GET", "clock", "")
-            .body
-            .contains("\"offset_ms\":1200000")
-    );
+    assert!(control(&emulator, "GET", "clock", "").body.contains("\"offset_ms\":1200000"));
     for (wrong, reason) in [
         ("{}", "missing field `advance`"),
         (r#"{"advance":"soon"}"#, "not a duration"),
@@ -49,11 +45,7 @@ fn the_clock_is_turned_by_request() {
         ("soon", "expected value"),
     ] {
         let answer = control(&emulator, "POST", "clock", wrong);
-        assert!(
-            answer.status == 400 && answer.body.contains(reason),
-            "{wrong}: {}",
-            answer.body
-        );
+        assert!(answer.status == 400 && answer.body.contains(reason), "{wrong}: {}", answer.body);
     }
 }
 
@@ -77,40 +69,20 @@ fn answers_can_be_replaced() {
     switch_on(&emulator, faults);
     let answers: Vec<_> = (0..13).map(|_| ask(&emulator)).collect();
     let seen: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
-    assert_eq!(
-        seen,
-        [
-            503, 429, 503, 500, 400, 401, 200, 404, 200, 200, 307, 200, 200
-        ]
-    );
-    assert_eq!(
-        (answers[0].body.as_str(), answers[0].header("content-type")),
-        ("", None)
-    );
+    assert_eq!(seen, [503, 429, 503, 500, 400, 401, 200, 404, 200, 200, 307, 200, 200]);
+    assert_eq!((answers[0].body.as_str(), answers[0].header("content-type")), ("", None));
     assert_eq!(answers[1].header("retry-after"), Some("7"));
-    assert_eq!(
-        answers[2].header("retry-after"),
-        Some("Fri, 31 Dec 1999 23:59:59 GMT")
-    );
+    assert_eq!(answers[2].header("retry-after"), Some("Fri, 31 Dec 1999 23:59:59 GMT"));
     assert_eq!(
         answers[3].body,
         "{\n  \"error\": \"server_error\",\n  \"error_description\": \"why\"\n}"
     );
     assert_eq!(answers[4].body, "{\n  \"error\": \"invented\"\n}");
     assert!(answers[6].body.starts_with("<!DOCTYPE html>"));
-    assert_eq!(
-        answers[6].header("content-type"),
-        Some("text/html; charset=utf-8")
-    );
+    assert_eq!(answers[6].header("content-type"), Some("text/html; charset=utf-8"));
     assert_eq!(answers[8].body, "{\"access_token\":");
-    assert_eq!(
-        (answers[9].body.as_str(), answers[9].header("content-type")),
-        ("x", None)
-    );
-    assert_eq!(
-        answers[10].header("location"),
-        Some("http://127.0.0.1:9/trap")
-    );
+    assert_eq!((answers[9].body.as_str(), answers[9].header("content-type")), ("x", None));
+    assert_eq!(answers[10].header("location"), Some("http://127.0.0.1:9/trap"));
     assert_eq!(answers[11].header("x-odd"), Some("yes"));
     assert!(answers[12].header("x-odd").is_none() && answers[12].body.contains("access_token"));
     assert!(emulator.waiting_faults().is_empty());
@@ -121,22 +93,14 @@ fn token_answers_can_be_bent() {
     let emulator = emulator();
     emulator
         .faults([
-            Fault {
-                narrow: Some(Narrow::Last),
-                ..Fault::default()
-            }
-            .once(),
+            Fault { narrow: Some(Narrow::Last), ..Fault::default() }.once(),
             Fault {
                 expires_in: Some(json!("1200")),
                 omit: vec!["scope".into()],
                 ..Fault::default()
             }
             .once(),
-            Fault {
-                same_token: true,
-                ..Fault::default()
-            }
-            .times(2),
+            Fault { same_token: true, ..Fault::default() }.times(2),
         ])
         .expect("taken");
     let narrowed = ask(&emulator);
@@ -150,33 +114,16 @@ fn token_answers_can_be_bent() {
     emulator.advance(Duration::from_secs(100));
     let again = ask(&emulator);
     assert_eq!(again.member("access_token"), odd.member("access_token"));
-    assert!(
-        again.body.contains("\"expires_in\": 1099,"),
-        "{}",
-        again.body
-    );
-    assert_eq!(
-        ask(&emulator).member("access_token"),
-        odd.member("access_token")
-    );
-    assert_ne!(
-        ask(&emulator).member("access_token"),
-        odd.member("access_token")
-    );
+    assert!(again.body.contains("\"expires_in\": 1099,"), "{}", again.body);
+    assert_eq!(ask(&emulator).member("access_token"), odd.member("access_token"));
+    assert_ne!(ask(&emulator).member("access_token"), odd.member("access_token"));
 }
 
 #[test]
 fn connections_can_be_cut_and_reset() {
     let emulator = emulator();
     emulator
-        .faults([
-            Fault::cut().once(),
-            Fault {
-                status: Some(500),
-                ..Fault::cut()
-            }
-            .once(),
-        ])
+        .faults([Fault::cut().once(), Fault { status: Some(500), ..Fault::cut() }.once()])
         .expect("taken");
     let request = raw_token_request(&emulator, "localhost", "");
     let answer = raw(&emulator, request.as_bytes()).expect("an orderly end");
@@ -184,51 +131,28 @@ fn connections_can_be_cut_and_reset() {
     let announced: usize = head
         .lines()
         .find_map(|line| {
-            line.to_ascii_lowercase()
-                .strip_prefix("content-length: ")
-                .map(str::to_owned)
+            line.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned)
         })
         .and_then(|value| value.parse().ok())
         .expect("a length");
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-    assert!(
-        !body.is_empty() && body.len() < announced,
-        "{} of {announced}",
-        body.len()
-    );
+    assert!(!body.is_empty() && body.len() < announced, "{} of {announced}", body.len());
     let answer = raw(&emulator, request.as_bytes()).expect("an orderly end");
     assert!(answer.starts_with("HTTP/1.1 500"), "{answer}");
-    assert!(
-        answer.contains("content-length: 1\r\n") && answer.ends_with("\r\n\r\n"),
-        "{answer}"
-    );
+    assert!(answer.contains("content-length: 1\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
 
     emulator.faults([Fault::reset().once()]).expect("taken");
     let error = raw(&emulator, request.as_bytes()).expect_err("no answer");
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
     emulator.faults([Fault::reset().once()]).expect("taken");
     assert!(
-        try_send(
-            "POST",
-            &emulator.token_url(),
-            &[("content-type", common::FORM)],
-            "x=y"
-        )
-        .is_err()
+        try_send("POST", &emulator.token_url(), &[("content-type", common::FORM)], "x=y").is_err()
     );
-    let outcomes: Vec<_> = emulator
-        .journal()
-        .into_iter()
-        .map(|entry| (entry.outcome, entry.status))
-        .collect();
+    let outcomes: Vec<_> =
+        emulator.journal().into_iter().map(|entry| (entry.outcome, entry.status)).collect();
     assert_eq!(
         outcomes,
-        [
-            ("cut", Some(200)),
-            ("cut", Some(500)),
-            ("reset", None),
-            ("reset", None)
-        ]
+        [("cut", Some(200)), ("cut", Some(500)), ("reset", None), ("reset", None)]
     );
     assert_eq!(ask(&emulator).status, 200);
 }
@@ -242,12 +166,7 @@ fn odd_combinations_of_faults_leave_it_running() {
             {"reset":true,"status":500,"cut":true,"count":1},{"route":"/api","cut":true}]"#,
     );
     for _ in 0..4 {
-        let _ = try_send(
-            "POST",
-            &emulator.token_url(),
-            &[("content-type", common::FORM)],
-            "x=y",
-        );
+        let _ = try_send("POST", &emulator.token_url(), &[("content-type", common::FORM)], "x=y");
     }
     let url = format!("{}/api/asset/v2/assets", emulator.url());
     assert_eq!(send("HEAD", &url, &[], "").status, 401);
@@ -258,9 +177,7 @@ fn odd_combinations_of_faults_leave_it_running() {
 #[test]
 fn a_held_request_counts_and_goes_on_when_the_faults_are_cleared() {
     let emulator = emulator();
-    emulator
-        .faults([Fault::delay(Duration::from_secs(3600))])
-        .expect("taken");
+    emulator.faults([Fault::delay(Duration::from_secs(3600))]).expect("taken");
     let begun = Instant::now();
     std::thread::scope(|scope| {
         let answer = scope.spawn(|| ask(&emulator));
@@ -271,10 +188,7 @@ fn a_held_request_counts_and_goes_on_when_the_faults_are_cleared() {
             (emulator.journal()[0].outcome, emulator.journal()[0].status),
             ("unanswered", None)
         );
-        assert_eq!(
-            control(&emulator, "DELETE", "faults", "").body,
-            "{\"faults\":[]}"
-        );
+        assert_eq!(control(&emulator, "DELETE", "faults", "").body, "{\"faults\":[]}");
         assert_eq!(answer.join().expect("an answer").status, 200);
     });
     assert!(begun.elapsed() < Duration::from_secs(60));
@@ -291,31 +205,20 @@ fn faults_have_a_route_and_a_list() {
     switch_on(&emulator, r#"{"route":"/api","status":502}"#);
     switch_on(&emulator, r#"{"status":500,"count":2}"#);
     let good = get(&emulator, "/api/asset/v2/assets", "x");
-    assert!(
-        good.status == 502 && good.body.starts_with("{\"status\":502,"),
-        "{}",
-        good.body
-    );
+    assert!(good.status == 502 && good.body.starts_with("{\"status\":502,"), "{}", good.body);
     assert_eq!(ask(&emulator).status, 500);
     assert_eq!(
         control(&emulator, "GET", "faults", "").body,
         r#"{"faults":[{"id":1,"left":null,"route":"/api","status":502},{"id":2,"left":1,"count":2,"status":500}]}"#
     );
     for (wrong, reason) in [
-        (
-            r#"{"stauts":500}"#,
-            "unknown field `stauts`, expected one of `route`",
-        ),
+        (r#"{"stauts":500}"#, "unknown field `stauts`, expected one of `route`"),
         (r#"[{"status":500},{}]"#, "does nothing"),
         (r#"{"route":"/_emulator","status":500}"#, "control routes"),
         ("", "EOF"),
     ] {
         let answer = control(&emulator, "POST", "faults", wrong);
-        assert!(
-            answer.status == 400 && answer.body.contains(reason),
-            "{wrong}: {}",
-            answer.body
-        );
+        assert!(answer.status == 400 && answer.body.contains(reason), "{wrong}: {}", answer.body);
     }
     assert_eq!(emulator.waiting_faults().len(), 2);
 }
@@ -327,30 +230,17 @@ fn the_journal_tells_everything_but_secrets() {
     let minted = token(&emulator, "asset.view");
     token(&emulator, "asset.view");
     post(&emulator, &form(key, "site.update"));
-    let swapped = form(key, "asset.view")
-        .replace("client_id", "x")
-        .replace("client_secret", "client_id");
+    let swapped =
+        form(key, "asset.view").replace("client_id", "x").replace("client_secret", "client_id");
     post(&emulator, &swapped);
     get(&emulator, "/api/asset/v2/assets", &minted);
-    get(
-        &emulator,
-        &format!("/nowhere?secret={}", key.client_secret),
-        "x",
-    );
-    send(
-        "GET",
-        &format!("{}/api/graphql/", emulator.url()),
-        &[("user-agent", "me/1")],
-        "",
-    );
+    get(&emulator, &format!("/nowhere?secret={}", key.client_secret), "x");
+    send("GET", &format!("{}/api/graphql/", emulator.url()), &[("user-agent", "me/1")], "");
     emulator.faults([Fault::status(503).once()]).expect("taken");
     post(&emulator, &form(key, "site.view"));
 
     let text = control(&emulator, "GET", "journal", "").body;
-    assert!(
-        !text.contains(&key.client_secret) && !text.contains(&minted),
-        "{text}"
-    );
+    assert!(!text.contains(&key.client_secret) && !text.contains(&minted), "{text}");
     let entries: Vec<Value> = from_str(&text).expect("JSON");
     let brief: Vec<_> = entries
         .iter()
@@ -386,12 +276,7 @@ fn the_journal_tells_everything_but_secrets() {
         assert_eq!(entries[at]["client_id"], id, "{at}");
     }
     assert_eq!(entries[6]["user_agent"], "me/1");
-    let print = |at: usize| {
-        entries[at]["body_fingerprint"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned()
-    };
+    let print = |at: usize| entries[at]["body_fingerprint"].as_str().unwrap_or_default().to_owned();
     assert!(
         print(0).len() == 16 && print(0) == print(1) && print(0) != print(2) && print(4).is_empty()
     );
@@ -399,23 +284,11 @@ fn the_journal_tells_everything_but_secrets() {
     let tokens: Vec<Value> =
         from_str(&control(&emulator, "GET", "journal?route=/token/v2", "").body).expect("JSON");
     assert_eq!(tokens.len(), 5);
-    assert_eq!(
-        control(&emulator, "GET", "count?route=/token/v2", "").body,
-        "5\n"
-    );
-    assert_eq!(
-        control(&emulator, "GET", "count?route=token", "").body,
-        "5\n"
-    );
+    assert_eq!(control(&emulator, "GET", "count?route=/token/v2", "").body, "5\n");
+    assert_eq!(control(&emulator, "GET", "count?route=token", "").body, "5\n");
     assert_eq!(control(&emulator, "GET", "count", "").body, "8\n");
-    assert_eq!(
-        (emulator.token_requests(), emulator.requests("/api")),
-        (5, 2)
-    );
+    assert_eq!((emulator.token_requests(), emulator.requests("/api")), (5, 2));
     assert_eq!(control(&emulator, "GET", "count?rout=x", "").status, 400);
     assert_eq!(control(&emulator, "DELETE", "journal", "").status, 200);
-    assert_eq!(
-        (emulator.token_requests(), emulator.journal().len()),
-        (0, 0)
-    );
+    assert_eq!((emulator.token_requests(), emulator.journal().len()), (0, 0));
 }

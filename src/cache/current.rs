@@ -53,7 +53,7 @@ impl Current {
     #[inline]
     pub(crate) fn look(&self, now: BootTime, needed_until: BootTime) -> Option<View<'_>> {
         let sequence = self.sequence.load(Ordering::Acquire);
-        if sequence % 2 != 0 || now.nanos() >= self.serve_until.load(Ordering::Relaxed) {
+        if !sequence.is_multiple_of(2) || now.nanos() >= self.serve_until.load(Ordering::Relaxed) {
             return None;
         }
         if needed_until.nanos() > self.expires_at.load(Ordering::Relaxed) {
@@ -64,11 +64,6 @@ impl Current {
         let block = self.blocks.get(self.block.load(Ordering::Relaxed) as usize)?.get()?;
         let words = block.get(..self.words.load(Ordering::Relaxed) as usize)?;
         Some(View { current: self, sequence, words })
-    }
-
-    /// A number that changes whenever the token does, while it may be served at `now`.
-    pub(crate) fn generation(&self, now: BootTime) -> Option<u64> {
-        self.look(now, now).filter(View::holds).map(|view| view.sequence)
     }
 
     /// The token, whatever its time. For the holder of the client's lock only.
@@ -241,9 +236,9 @@ mod tests {
         }
         let size_of_900 = current.block.load(Ordering::Relaxed) as usize;
         for (size, block) in current.blocks.iter().enumerate() {
-            let left = block.get().is_some_and(|words| {
-                words.iter().any(|word| word.load(Ordering::Relaxed) != 0)
-            });
+            let left = block
+                .get()
+                .is_some_and(|words| words.iter().any(|word| word.load(Ordering::Relaxed) != 0));
             assert_eq!(left, size == size_of_900);
         }
     }

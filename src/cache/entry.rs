@@ -42,7 +42,12 @@ pub(crate) enum Answer {
     /// The token that is there.
     Serve,
     /// What the fetch brings; at `serve_at`, if that comes first, the token that is there.
-    Wait { flight: FlightId, serve_at: Option<BootTime> },
+    Wait {
+        /// Which fetch; whoever drives the entry under virtual time wants to know.
+        #[cfg_attr(not(test), allow(dead_code))]
+        flight: FlightId,
+        serve_at: Option<BootTime>,
+    },
     /// Nothing before then; ask again.
     Later(BootTime),
     Fail(Error),
@@ -194,8 +199,7 @@ impl Entry {
     fn is_short_for(&self, want: &Want, now: BootTime) -> bool {
         self.held.as_ref().is_some_and(|held| {
             let age = now.since(held.life.requested_at);
-            self.remaining(now) < want.min_ttl
-                && age >= held.life.lifetime / policy::MIN_TTL_SHARE
+            self.remaining(now) < want.min_ttl && age >= held.life.lifetime / policy::MIN_TTL_SHARE
         })
     }
 
@@ -206,17 +210,17 @@ impl Entry {
     /// What keeps a fetch from starting, the most telling reason first.
     pub(crate) fn blocked(&self, limits: &mut Limits, now: BootTime) -> Option<Blocked> {
         let remembered = self.remembered.as_ref().filter(|remembered| now < remembered.until);
-        let as_blocked = |remembered: &Remembered| Blocked::new(remembered.until, &remembered.error);
+        let as_blocked =
+            |remembered: &Remembered| Blocked::new(remembered.until, &remembered.error);
         let own_terminal = remembered.filter(|remembered| remembered.terminal).map(as_blocked);
-        own_terminal
-            .or_else(|| limits.blocked(now))
-            .or_else(|| remembered.map(as_blocked))
-            .or_else(|| {
+        own_terminal.or_else(|| limits.blocked(now)).or_else(|| remembered.map(as_blocked)).or_else(
+            || {
                 let spacing = self.last_start.map(|start| start.after(policy::MIN_SPACING));
                 let hold = self.held.as_ref().map(|held| held.hold_until);
                 let until = spacing.max(hold)?;
                 (now < until).then_some(Blocked { until, error: None })
-            })
+            },
+        )
     }
 
     /// The fetch that is under way, if any.
@@ -296,12 +300,11 @@ impl Entry {
         }
         self.start_afresh();
         limits.fetch_succeeded();
-        if let Some(held) = self.held.as_mut().filter(|_| grant.same_value) {
-            if expires_at <= known_until {
+        if let Some(held) = self.held.as_mut().filter(|_| grant.same_value)
+            && expires_at <= known_until {
                 held.hold_until = now.after(known_until.until(now) / 2);
                 return false;
             }
-        }
         self.held = Some(Held {
             life: Life {
                 requested_at: grant.requested_at,
@@ -455,7 +458,8 @@ impl Entry {
             return None;
         }
         let due = self.life().map_or(now, |life| life.fresh_until).max(now);
-        Some(self.blocked(limits, due).map_or(due, |blocked| blocked.until))
+        // Asked for now, not for the time it is due: the budget forgets what is a minute old.
+        Some(self.blocked(limits, now).map_or(due, |blocked| blocked.until.max(due)))
     }
 
     /// The state, and when the next request may be made.
@@ -480,3 +484,7 @@ fn fresh_until(
 ) -> BootTime {
     requested_at.after(policy.fresh_for(lifetime, random))
 }
+
+#[cfg(test)]
+#[path = "entry_tests.rs"]
+mod tests;

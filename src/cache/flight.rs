@@ -78,13 +78,11 @@ impl Attempts {
         now: BootTime,
         random: &mut dyn Random,
     ) -> Option<BootTime> {
-        if self.made >= self.most
-            || !matches!(failure.class, Class::Transient | Class::RateLimited)
+        if self.made >= self.most || !matches!(failure.class, Class::Transient | Class::RateLimited)
         {
             return None;
         }
-        let pause =
-            failure.retry_after.unwrap_or_else(|| policy::attempt_pause(self.made, random));
+        let pause = failure.retry_after.unwrap_or_else(|| policy::attempt_pause(self.made, random));
         self.within(now.after(pause))
     }
 

@@ -97,12 +97,8 @@ impl Shared {
             Err(blocked) => return self.wait_out(flight, &blocked),
         };
         let requested_at = self.clock.now();
-        let asked = self.endpoint.fetch(
-            &self.options,
-            &pair.credentials,
-            &flight.slot.scope,
-            timeout,
-        );
+        let asked =
+            self.endpoint.fetch(&self.options, &pair.credentials, &flight.slot.scope, timeout);
         match asked {
             Ok(granted) if requested_at.after(granted.lifetime) <= self.clock.now() => {
                 let error = Error::new(
@@ -226,10 +222,15 @@ impl Shared {
             (state.valid_token(policy, index, now), waiters)
         };
         self.tell_success(flight, granted, now);
-        self.finish(waiters, token.ok_or_else(|| Error::new(
-            ErrorKind::BadResponse,
-            "the token had ended before it could be handed out",
-        )));
+        self.finish(
+            waiters,
+            token.ok_or_else(|| {
+                Error::new(
+                    ErrorKind::BadResponse,
+                    "the token had ended before it could be handed out",
+                )
+            }),
+        );
         self.keep_warm([index]);
     }
 

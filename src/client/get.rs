@@ -39,11 +39,10 @@ impl Shared {
         if options.cancel.is_some_and(super::Cancel::is_triggered) {
             return Err(wait::cancelled());
         }
-        if let Some(slot) = self.slot_ref(options.scope) {
-            if let Some(token) = self.hit(slot, options.min_ttl) {
+        if let Some(slot) = self.slot_ref(options.scope)
+            && let Some(token) = self.hit(slot, options.min_ttl) {
                 return Ok(token);
             }
-        }
         self.wait_for_token(options)
     }
 
@@ -77,11 +76,10 @@ impl Shared {
         scope: Option<&str>,
         buffer: &mut [u8],
     ) -> Result<Result<usize, usize>, Error> {
-        if let Some(slot) = self.slot_ref(scope) {
-            if let Some(copied) = self.copy_hit(slot, buffer) {
+        if let Some(slot) = self.slot_ref(scope)
+            && let Some(copied) = self.copy_hit(slot, buffer) {
                 return Ok(copied);
             }
-        }
         let token = self.wait_for_token(&GetOptions { scope, ..GetOptions::default() })?;
         let bearer = token.bearer().as_bytes();
         Ok(match buffer.get_mut(..bearer.len()) {
@@ -146,9 +144,8 @@ impl Shared {
                 }
                 Next::Wait { waiter, serve_at, check_at } => {
                     let until = serve_at.unwrap_or(request.deadline).min(request.deadline);
-                    let outcome = waiter
-                        .sleep(&self.clock, until.min(check_at))
-                        .or_else(|| waiter.leave());
+                    let outcome =
+                        waiter.sleep(&self.clock, until.min(check_at)).or_else(|| waiter.leave());
                     if let Some(outcome) = outcome {
                         return self.settle(&request, outcome);
                     }
@@ -207,12 +204,11 @@ impl Shared {
             let was_awaited = cell.entry.is_awaited();
             let Decision { answer: said, start: begun } =
                 cell.entry.ask(policy, limits, &request.want, now, flight);
-            if let Answer::Wait { .. } = said {
-                if !request.want.at_once {
+            if let Answer::Wait { .. } = said
+                && !request.want.at_once {
                     cell.counters.waits += 1;
                     cell.add_waiter(waiter.clone());
                 }
-            }
             let now_awaited = !was_awaited && cell.entry.is_awaited() && begun.is_none();
             hasten = cell.job.clone().filter(|_| now_awaited);
             check_at = cell
@@ -220,8 +216,8 @@ impl Shared {
                 .give_up_at()
                 .unwrap_or(now.after(policy.fetch_timeout).after(policy::OVERRUN));
             state.publish_serve_until(policy, index, now);
-            if let Answer::Serve = said {
-                if let Some(token) = state.valid_token(policy, index, now) {
+            if let Answer::Serve = said
+                && let Some(token) = state.valid_token(policy, index, now) {
                     drop(state);
                     if let Some(flight) = begun {
                         // The caller has its token; that no thread can renew it is for later.
@@ -229,14 +225,12 @@ impl Shared {
                     }
                     return Next::Done(Ok(token));
                 }
-            }
             (answer, start) = (said, begun);
         }
-        if let Some(flight) = start {
-            if let Err(error) = self.start_flight(index, flight, request.want.at_once) {
+        if let Some(flight) = start
+            && let Err(error) = self.start_flight(index, flight, request.want.at_once) {
                 return Next::Done(self.valid_token(request).ok_or(error));
             }
-        }
         if let Some(job) = hasten {
             runtime::hasten(&job);
         }
@@ -266,7 +260,11 @@ impl Shared {
     }
 
     /// What a caller gets when the fetch it waited for has ended.
-    pub(super) fn settle(self: &Arc<Self>, request: &Request, outcome: Outcome) -> Result<Token, Error> {
+    pub(super) fn settle(
+        self: &Arc<Self>,
+        request: &Request,
+        outcome: Outcome,
+    ) -> Result<Token, Error> {
         match outcome {
             Ok(token) => Ok((*token).clone()),
             Err(error) if matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::Closed) => {
@@ -329,7 +327,8 @@ impl Shared {
                 cell.counters.failures += 1;
                 cell.counters.last_error = Some(ErrorKind::Network);
             }
-            let waiters = if given_up.is_some() { std::mem::take(&mut cell.waiters) } else { vec![] };
+            let waiters =
+                if given_up.is_some() { std::mem::take(&mut cell.waiters) } else { vec![] };
             given_up.map(|(_, error)| (error, waiters))
         };
         if let Some((error, waiters)) = given_up {

@@ -424,14 +424,14 @@ impl Shared {
             return state;
         }
         let now = self.clock.now();
-        let forgotten =
-            state.forked(&self.options.policy, generation, now, &mut SystemRandom);
+        let forgotten = state.forked(&self.options.policy, generation, now, &mut SystemRandom);
         let entries = 0..state.cells.len();
         self.generation.store(generation, Ordering::Release);
         drop(state);
         // Functions of the parent's callers are dropped, not called: the parent calls its own.
         drop(forgotten);
-        self.events.tell(|| Event::new(EventKind::Fork, "this process is a fork; the client goes on"));
+        self.events
+            .tell(|| Event::new(EventKind::Fork, "this process is a fork; the client goes on"));
         self.keep_warm(entries);
         self.state.lock()
     }
@@ -567,7 +567,10 @@ impl Shared {
         Ok(Stats {
             state: cell.entry.state(&self.options.policy, now),
             last_error: cell.counters.last_error,
-            expires_in: cell.entry.life().map_or(Duration::ZERO, |life| life.expires_at().until(now)),
+            expires_in: cell
+                .entry
+                .life()
+                .map_or(Duration::ZERO, |life| life.expires_at().until(now)),
             next_request_in: cell.entry.next_request_in(limits, now),
             last_fetch: cell.counters.last_fetch,
             waits: cell.counters.waits,

@@ -85,7 +85,9 @@ mod tests {
         std::thread::scope(|scope| {
             for thread in 0..4 {
                 let names = &names;
-                scope.spawn(move || (0..500).for_each(|n| names.insert(&n.to_string(), (n, thread))));
+                scope.spawn(move || {
+                    (0..500).for_each(|n| names.insert(&n.to_string(), (n, thread)))
+                });
             }
         });
         for number in 0..500 {

@@ -161,7 +161,12 @@ impl ClientState {
     }
 
     /// The cached token, if it lives.
-    pub(crate) fn valid_token(&mut self, policy: &Policy, index: usize, now: BootTime) -> Option<Token> {
+    pub(crate) fn valid_token(
+        &mut self,
+        policy: &Policy,
+        index: usize,
+        now: BootTime,
+    ) -> Option<Token> {
         let cell = &self.cells[index];
         match cell.entry.state(policy, now) {
             State::Empty | State::Expired => None,

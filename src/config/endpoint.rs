@@ -23,7 +23,9 @@ impl TokenUrl {
     /// Refuses whatever would send a secret in clear or elsewhere than it seems.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         if let Some(byte) = text.bytes().find(|byte| !(b'!'..=b'~').contains(byte)) {
-            return Err(format!("has the byte 0x{byte:02x}; a URL is printable ASCII without blanks"));
+            return Err(format!(
+                "has the byte 0x{byte:02x}; a URL is printable ASCII without blanks"
+            ));
         }
         if text.contains('#') {
             return Err("has a fragment (#...), which is never sent".to_owned());
@@ -49,9 +51,7 @@ impl TokenUrl {
                 "is plain http to \"{host}\": the secret would travel in clear; use https \
                  (http is for 127.0.0.0/8, [::1] and localhost alone)"
             )),
-            scheme => {
-                Err(format!("has the scheme \"{}\"; use https", scheme.unwrap_or_default()))
-            }
+            scheme => Err(format!("has the scheme \"{}\"; use https", scheme.unwrap_or_default())),
         }
     }
 
@@ -91,7 +91,10 @@ pub(crate) fn may_send_to(url: &str, hosts: &[String]) -> bool {
     }
     let host = host.to_ascii_lowercase();
     let port = uri.port_u16().unwrap_or(443);
-    let listed = |entry: &String| match entry.rsplit_once(':').filter(|(_, p)| p.parse::<u16>().is_ok()) {
+    let listed = |entry: &String| match entry
+        .rsplit_once(':')
+        .filter(|(_, p)| p.parse::<u16>().is_ok())
+    {
         Some((name, own_port)) if !name.is_empty() => name == host && own_port.parse() == Ok(port),
         _ => *entry == host && port == 443,
     };
@@ -113,7 +116,9 @@ impl ProxyChoice {
         }
         let known = ["http://", "https://", "socks5://", "socks5h://"];
         if !known.iter().any(|scheme| text.starts_with(scheme)) {
-            return Err("is http://host:port, https://host:port, socks5://host:port or none".to_owned());
+            return Err(
+                "is http://host:port, https://host:port, socks5://host:port or none".to_owned()
+            );
         }
         ureq::Proxy::new(text).map_err(|_| "is not a proxy URL".to_owned())?;
         Ok(Self::Url(Secret::new(text)))
@@ -267,10 +272,18 @@ mod tests {
     #[test]
     fn exceptions_from_the_proxy() {
         let url = "https://auth.trackunit.com/t";
-        for rule in ["*", "trackunit.com", ".trackunit.com", "*.trackunit.com", "a,AUTH.trackunit.com", "trackunit.com:443"] {
+        for rule in [
+            "*",
+            "trackunit.com",
+            ".trackunit.com",
+            "*.trackunit.com",
+            "a,AUTH.trackunit.com",
+            "trackunit.com:443",
+        ] {
             assert_eq!(proxy(rule, url), None, "{rule}");
         }
-        for rule in ["", "unit.com", "trackunit.com:8443", "auth.trackunit.com.evil", "10.0.0.0/8"] {
+        for rule in ["", "unit.com", "trackunit.com:8443", "auth.trackunit.com.evil", "10.0.0.0/8"]
+        {
             assert!(proxy(rule, url).is_some(), "{rule}");
         }
         assert_eq!(proxy("10.0.0.0/8", "https://10.1.2.3/t"), None);

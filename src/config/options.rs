@@ -133,7 +133,11 @@ impl Options {
         policy.request_timeout = policy.request_timeout.min(policy.fetch_timeout);
         self.connect_timeout = self.connect_timeout.min(policy.fetch_timeout);
         exclusive("client_id", self.client_id.is_some(), self.client_id_file.is_some())?;
-        exclusive("client_secret", self.client_secret.is_some(), self.client_secret_file.is_some())?;
+        exclusive(
+            "client_secret",
+            self.client_secret.is_some(),
+            self.client_secret_file.is_some(),
+        )?;
         if !has_callback {
             required("client_id", self.client_id.is_some() || self.client_id_file.is_some())?;
             required(
@@ -222,7 +226,8 @@ pub static OPTIONS: &[OptionSpec] = &[
         meaning: "The scopes to ask for, separated by blanks. Required, unless each call names its own.",
         secret: false,
         read: |options, value| {
-            options.scope = Some(ScopeSet::parse(value).map_err(|error| error.message().to_owned())?);
+            options.scope =
+                Some(ScopeSet::parse(value).map_err(|error| error.message().to_owned())?);
             Ok(())
         },
     },

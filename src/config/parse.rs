@@ -42,7 +42,9 @@ pub(crate) fn boolean(text: &str) -> Result<bool, String> {
 pub(crate) fn count(text: &str, least: u32, most: u32) -> Result<u32, String> {
     text.parse()
         .ok()
-        .filter(|number| text.starts_with(|c: char| c.is_ascii_digit()) && (least..=most).contains(number))
+        .filter(|number| {
+            text.starts_with(|c: char| c.is_ascii_digit()) && (least..=most).contains(number)
+        })
         .ok_or_else(|| format!("is a whole number from {least} to {most}"))
 }
 
@@ -69,7 +71,8 @@ pub(crate) fn path(text: &str) -> Result<PathBuf, String> {
 
 /// Text that goes into an HTTP header: printable ASCII.
 pub(crate) fn header_text(text: &str) -> Result<String, String> {
-    let allowed = !text.is_empty() && text.len() <= 256 && text.bytes().all(|b| (b' '..=b'~').contains(&b));
+    let allowed =
+        !text.is_empty() && text.len() <= 256 && text.bytes().all(|b| (b' '..=b'~').contains(&b));
     allowed
         .then(|| text.to_owned())
         .ok_or_else(|| "is 1 to 256 printable ASCII characters".to_owned())
@@ -131,9 +134,13 @@ mod tests {
 
     #[test]
     fn durations_in_every_unit() {
-        for (text, milliseconds) in
-            [("30", 30_000), ("30s", 30_000), ("250ms", 250), ("20m", 1_200_000), ("24h", 86_400_000)]
-        {
+        for (text, milliseconds) in [
+            ("30", 30_000),
+            ("30s", 30_000),
+            ("250ms", 250),
+            ("20m", 1_200_000),
+            ("24h", 86_400_000),
+        ] {
             assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
         }
     }

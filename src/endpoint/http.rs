@@ -292,7 +292,8 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::from(u32::MAX))));
     }
     let at = httpdate::parse_http_date(value).ok()?;
-    let now = text(headers, "date").and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or(now);
+    let now =
+        text(headers, "date").and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or(now);
     Some(at.duration_since(now).unwrap_or_default())
 }
 

@@ -19,14 +19,13 @@ pub(crate) fn clean(
     let encoded = form_encoded(secret);
     let with_blanks = encoded.replace('+', "%20");
     let basic = basic(id, secret);
-    let raw_basic = zeroize::Zeroizing::new(
-        base64::Engine::encode(
-            &base64::engine::general_purpose::STANDARD,
-            format!("{id}:{secret}").as_bytes(),
-        ),
-    );
+    let raw_basic = zeroize::Zeroizing::new(base64::Engine::encode(
+        &base64::engine::general_purpose::STANDARD,
+        format!("{id}:{secret}").as_bytes(),
+    ));
     // The longest first: a secret inside the body must not leave the rest of the body behind.
-    let mut hidden: Vec<&str> = vec![&request.body, &basic, &raw_basic, &with_blanks, &encoded, secret];
+    let mut hidden: Vec<&str> =
+        vec![&request.body, &basic, &raw_basic, &with_blanks, &encoded, secret];
     hidden.extend(tokens.iter().filter(|token| !token.is_empty()));
     hidden.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
     let mut shown = text.to_owned();
@@ -76,9 +75,15 @@ mod tests {
 
     #[test]
     fn a_secret_is_removed_in_every_spelling() {
-        for spelling in
-            ["s/e c+ret", "s%2Fe+c%2Bret", "s%2fe+c%2bret", "s%2Fe%20c%2Bret", "aWQ6cyUyRmUrYyUyQnJldA==", "aWQ6cy9lIGMrcmV0", "eyJtoken"]
-        {
+        for spelling in [
+            "s/e c+ret",
+            "s%2Fe+c%2Bret",
+            "s%2fe+c%2bret",
+            "s%2Fe%20c%2Bret",
+            "aWQ6cyUyRmUrYyUyQnJldA==",
+            "aWQ6cy9lIGMrcmV0",
+            "eyJtoken",
+        ] {
             let shown = cleaned(&format!("bad: <{spelling}>!"));
             assert_eq!(shown, "bad: <[removed]>!", "{spelling}");
         }

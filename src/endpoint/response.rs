@@ -72,8 +72,8 @@ impl Reader<'_> {
         if self.answer.too_long {
             return Err("is over 64 KiB".to_owned());
         }
-        let text = std::str::from_utf8(&self.answer.body)
-            .map_err(|_| "is not valid UTF-8".to_owned())?;
+        let text =
+            std::str::from_utf8(&self.answer.body).map_err(|_| "is not valid UTF-8".to_owned())?;
         if text.trim_ascii().is_empty() {
             return Err("is empty".to_owned());
         }
@@ -137,11 +137,7 @@ impl Reader<'_> {
         }
     }
 
-    fn lifetime(
-        &self,
-        members: &Members,
-        warnings: &mut Vec<String>,
-    ) -> Result<Duration, Failure> {
+    fn lifetime(&self, members: &Members, warnings: &mut Vec<String>) -> Result<Duration, Failure> {
         let Some(value) = &members.expires_in else {
             warnings.push(format!(
                 "the answer names no expires_in; the token is used for {} s",
@@ -355,7 +351,9 @@ fn whole_seconds(value: &Value) -> Option<u64> {
             // Floats are floored; casting saturates, and negative numbers become zero.
             None => number.as_f64()? as u64,
         },
-        Value::String(digits) if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) => {
+        Value::String(digits)
+            if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) =>
+        {
             // More digits than fit mean "very long", which is cut to a day anyway.
             digits.parse().unwrap_or(u64::MAX)
         }

@@ -62,8 +62,24 @@ fn expires_in_in_every_form() {
         assert_eq!(lifetime, Duration::from_secs(seconds), "{written}");
     }
     for written in [
-        "0", "-1", "0.5", "true", "false", "\"\"", "\"1e3\"", "\"0x10\"", "\"+5\"", "\" 5\"",
-        "\"5 \"", "\"-5\"", "\"\u{663}\"", "[]", "{}", "\"0\"", "-0.0", "\"1200.0\"",
+        "0",
+        "-1",
+        "0.5",
+        "true",
+        "false",
+        "\"\"",
+        "\"1e3\"",
+        "\"0x10\"",
+        "\"+5\"",
+        "\" 5\"",
+        "\"5 \"",
+        "\"-5\"",
+        "\"\u{663}\"",
+        "[]",
+        "{}",
+        "\"0\"",
+        "-0.0",
+        "\"1200.0\"",
     ] {
         let failure = with_expiry(written).unwrap_err();
         assert_eq!(failure.error.kind(), ErrorKind::BadResponse, "{written}");
@@ -81,7 +97,8 @@ fn a_missing_lifetime_is_short_and_warned_of() {
 
 #[test]
 fn access_tokens_that_no_header_may_carry_are_refused() {
-    for value in ["\"\"", "5", "null", "\"a b\"", "\"a\\r\\nX: y\"", "\"a\\u0000\"", "\"\u{e9}\"", "[]"]
+    for value in
+        ["\"\"", "5", "null", "\"a b\"", "\"a\\r\\nX: y\"", "\"a\\u0000\"", "\"\u{e9}\"", "[]"]
     {
         let body = format!(r#"{{"access_token":{value},"expires_in":9}}"#);
         assert_eq!(refused(200, &body).0, ErrorKind::BadResponse, "{value}");
@@ -120,7 +137,10 @@ fn scopes_are_compared_as_sets() {
     assert_eq!(scope("[\"a\",\"b\"]", false).unwrap().warnings.len(), 1);
     for narrow in ["\"a\"", "\"\"", "[]"] {
         let failure = scope(narrow, false).unwrap_err();
-        assert_eq!((failure.error.kind(), failure.class), (ErrorKind::InvalidScope, Class::Terminal));
+        assert_eq!(
+            (failure.error.kind(), failure.class),
+            (ErrorKind::InvalidScope, Class::Terminal)
+        );
         assert!(failure.error.message().contains('b'));
     }
     assert_eq!(scope("\"a\"", true).unwrap().scope, "a");
@@ -154,7 +174,8 @@ fn what_is_not_one_json_object_is_refused() {
 
 #[test]
 fn unknown_members_and_a_refresh_token_are_ignored() {
-    let body = r#"{"refresh_token":"r","x":{"deep":[1,2,{}]},"expires_in":9,"access_token":"t","x":1}"#;
+    let body =
+        r#"{"refresh_token":"r","x":{"deep":[1,2,{}]},"expires_in":9,"access_token":"t","x":1}"#;
     assert!(token_answer(body).is_ok());
 }
 

@@ -106,10 +106,7 @@ impl fmt::Display for KeyError {
                 "{scopes:?} is not a list of scopes: words of printable ASCII without quotes or backslashes, with blanks between them"
             ),
             KeyError::TooMany(limit) => {
-                write!(
-                    out,
-                    "the account has {limit} active API keys, its limit: revoke one first"
-                )
+                write!(out, "the account has {limit} active API keys, its limit: revoke one first")
             }
             KeyError::BadClientId => {
                 out.write_str("the client id is empty, has a control character, or is taken")

@@ -19,10 +19,7 @@ impl Fault {
                 "a count of 0 would never do anything: leave it out for \"until cleared\"",
             );
         }
-        if self
-            .status
-            .is_some_and(|status| !(200..=599).contains(&status))
-        {
+        if self.status.is_some_and(|status| !(200..=599).contains(&status)) {
             return wrong("status must be between 200 and 599");
         }
         self.check_headers()?;
@@ -32,12 +29,7 @@ impl Fault {
         if self.content_type.is_some() && self.body.is_none() {
             return wrong("content_type needs a body");
         }
-        let bodies = [
-            self.error.is_some(),
-            self.body.is_some(),
-            self.html,
-            self.reject_v2,
-        ];
+        let bodies = [self.error.is_some(), self.body.is_some(), self.html, self.reject_v2];
         if bodies.iter().filter(|given| **given).count() > 1 {
             return wrong("only one of error, body, html and reject_v2 can be the answer");
         }
@@ -74,29 +66,18 @@ impl Fault {
                 ));
             }
         }
-        for (member, value) in [
-            ("retry_after", &self.retry_after),
-            ("content_type", &self.content_type),
-        ] {
-            if value
-                .as_deref()
-                .is_some_and(|value| HeaderValue::from_str(value).is_err())
-            {
-                return wrong(format!(
-                    "{member} has a character that headers cannot carry"
-                ));
+        for (member, value) in
+            [("retry_after", &self.retry_after), ("content_type", &self.content_type)]
+        {
+            if value.as_deref().is_some_and(|value| HeaderValue::from_str(value).is_err()) {
+                return wrong(format!("{member} has a character that headers cannot carry"));
             }
         }
         Ok(())
     }
 
     fn changes_token_answer(&self) -> bool {
-        let members = [
-            &self.expires_in,
-            &self.token_type,
-            &self.access_token,
-            &self.scope,
-        ];
+        let members = [&self.expires_in, &self.token_type, &self.access_token, &self.scope];
         members.iter().any(|member| member.is_some())
             || self.narrow.is_some()
             || self.same_token
@@ -146,20 +127,11 @@ mod tests {
             (r#"{"delay":"soon"}"#, "not a duration"),
             (r#"{"delay":true}"#, "duration must be"),
             (r#"{"route":"api","status":500}"#, "must be \"token\" or"),
-            (
-                r#"{"route":"/_emulator/faults","status":500}"#,
-                "control routes",
-            ),
-            (
-                r#"{"error_description":"x","status":400}"#,
-                "needs an error",
-            ),
+            (r#"{"route":"/_emulator/faults","status":500}"#, "control routes"),
+            (r#"{"error_description":"x","status":400}"#, "needs an error"),
             (r#"{"html":true,"body":""}"#, "only one of"),
             (r#"{"reject_v2":true}"#, "needs a route"),
-            (
-                r#"{"route":"/api","expires_in":1}"#,
-                "belong to the token route",
-            ),
+            (r#"{"route":"/api","expires_in":1}"#, "belong to the token route"),
             (r#"{"narrow":false}"#, "narrow must be true"),
             (r#"{"headers":{"a b":"c"}}"#, "not the name of a header"),
             (r#"{"headers":{"a":"b\nc"}}"#, "cannot carry"),
@@ -169,6 +141,22 @@ mod tests {
         for (text, reason) in cases {
             let message = read(text).expect_err(text);
             assert!(message.contains(reason), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn the_examples_of_the_manual_are_taken() {
+        let manual = include_str!("../../README.md");
+        let table =
+            manual.split("## Faults").nth(1).and_then(|rest| rest.split("## Journal").next());
+        let examples: Vec<&str> = table
+            .expect("a section about faults")
+            .split('`')
+            .filter(|text| text.starts_with('{'))
+            .collect();
+        assert!(examples.len() >= 16, "{examples:?}");
+        for example in examples {
+            read(example).expect(example);
         }
     }
 }

@@ -30,10 +30,9 @@ impl Fault {
             refusal
         } else if let Some(error) = &self.error {
             let members = match &self.error_description {
-                Some(text) => vec![
-                    ("error".into(), json!(error)),
-                    ("error_description".into(), json!(text)),
-                ],
+                Some(text) => {
+                    vec![("error".into(), json!(error)), ("error_description".into(), json!(text))]
+                }
                 None => vec![("error".into(), json!(error))],
             };
             let usual = if error == "invalid_client" { 401 } else { 400 };
@@ -42,21 +41,13 @@ impl Fault {
             let kind = self.content_type.as_deref().unwrap_or("application/json");
             reply::text(code(status(200)), kind, body.clone())
         } else if self.html {
-            reply::text(
-                code(status(200)),
-                "text/html; charset=utf-8",
-                PAGE.to_owned(),
-            )
+            reply::text(code(status(200)), "text/html; charset=utf-8", PAGE.to_owned())
         } else if at_token {
             let mut empty = Response::new(Body::empty());
             *empty.status_mut() = code(status(429));
             empty
         } else {
-            iris::error(
-                code(status(429)),
-                "FAULT",
-                "A fault was switched on for this route.",
-            )
+            iris::error(code(status(429)), "FAULT", "A fault was switched on for this route.")
         };
         Some(response)
     }
@@ -66,25 +57,16 @@ impl Fault {
         if self.content_type.as_deref() == Some("") {
             response.headers_mut().remove(CONTENT_TYPE);
         }
-        let headers = self
-            .headers
-            .iter()
-            .map(|(name, value)| (HeaderName::try_from(name.as_str()), value));
-        let wait = self
-            .retry_after
-            .iter()
-            .map(|value| (Ok(RETRY_AFTER), value));
+        let headers =
+            self.headers.iter().map(|(name, value)| (HeaderName::try_from(name.as_str()), value));
+        let wait = self.retry_after.iter().map(|value| (Ok(RETRY_AFTER), value));
         for (name, value) in headers.chain(wait) {
             // Both were checked when the fault was taken.
             if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(value)) {
                 response.headers_mut().insert(name, value);
             }
         }
-        if self.cut {
-            cut(response).await
-        } else {
-            response
-        }
+        if self.cut { cut(response).await } else { response }
     }
 }
 
@@ -96,21 +78,11 @@ fn code(status: u16) -> StatusCode {
 async fn cut(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
     // The bodies here are all in memory already and short.
-    let whole = axum::body::to_bytes(body, usize::MAX)
-        .await
-        .unwrap_or_default();
-    parts
-        .headers
-        .insert(CONTENT_LENGTH, HeaderValue::from(whole.len().max(1)));
+    let whole = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+    parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(whole.len().max(1)));
     parts.headers.remove(header::TRANSFER_ENCODING);
     let half = whole.slice(..whole.len() / 2);
-    Response::from_parts(
-        parts,
-        Body::new(CutBody {
-            half: Some(half),
-            flushed: false,
-        }),
-    )
+    Response::from_parts(parts, Body::new(CutBody { half: Some(half), flushed: false }))
 }
 
 /// Sends what it has, lets that reach the wire, and fails, whereupon the connection is closed.

@@ -35,17 +35,11 @@ impl Queue {
     pub(crate) fn push(&mut self, fault: Fault) -> Result<u64, FaultError> {
         fault.check()?;
         if self.faults.len() >= MOST {
-            return Err(FaultError(format!(
-                "{MOST} faults are waiting already: clear them first"
-            )));
+            return Err(FaultError(format!("{MOST} faults are waiting already: clear them first")));
         }
         self.last_id += 1;
         let (id, left) = (self.last_id, fault.count);
-        self.faults.push(QueuedFault {
-            id,
-            left,
-            fault: Arc::new(fault),
-        });
+        self.faults.push(QueuedFault { id, left, fault: Arc::new(fault) });
         Ok(id)
     }
 
@@ -78,10 +72,7 @@ mod tests {
     use super::*;
 
     fn statuses(queue: &mut Queue, paths: &[&str]) -> Vec<Option<u16>> {
-        paths
-            .iter()
-            .map(|path| queue.take(path).and_then(|(_, fault)| fault.status))
-            .collect()
+        paths.iter().map(|path| queue.take(path).and_then(|(_, fault)| fault.status)).collect()
     }
 
     #[test]
@@ -97,18 +88,7 @@ mod tests {
         }
         let t = "/token/v2";
         let met = statuses(&mut queue, &[t, "/api/x", "/api/x", t, t, t, "/other"]);
-        assert_eq!(
-            met,
-            [
-                Some(500),
-                Some(404),
-                None,
-                Some(500),
-                Some(503),
-                Some(503),
-                None
-            ]
-        );
+        assert_eq!(met, [Some(500), Some(404), None, Some(500), Some(503), Some(503), None]);
         assert_eq!(queue.list().len(), 2);
         queue.clear();
         assert_eq!(queue.take(t), None);

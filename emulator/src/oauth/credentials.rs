@@ -24,24 +24,14 @@ pub(super) fn read(
     let mut given = headers.get_all(AUTHORIZATION).iter();
     let (Some(header), repeated) = (given.next(), given.next().is_some()) else {
         return Ok(match in_body {
-            (Some(id), Some(secret)) => Ok(Credentials {
-                id,
-                secret,
-                by_header: false,
-            }),
+            (Some(id), Some(secret)) => Ok(Credentials { id, secret, by_header: false }),
             _ => Err(Refusal::InvalidClient { by_header: false }),
         });
     };
     if repeated {
-        return Err(Refusal::InvalidRequest(
-            "There is more than one Authorization header.",
-        ));
+        return Err(Refusal::InvalidRequest("There is more than one Authorization header."));
     }
-    let found = header
-        .to_str()
-        .ok()
-        .filter(|_| readings.basic)
-        .and_then(basic);
+    let found = header.to_str().ok().filter(|_| readings.basic).and_then(basic);
     let same_id = |id: &String| found.as_ref().is_none_or(|(named, _)| named == id);
     if in_body.1.is_some() || !in_body.0.iter().all(same_id) {
         return Err(Refusal::InvalidRequest(
@@ -49,14 +39,8 @@ pub(super) fn read(
         ));
     }
     Ok(match found {
-        Some((id, secret)) => Ok(Credentials {
-            id,
-            secret,
-            by_header: true,
-        }),
-        None => Err(Refusal::InvalidClient {
-            by_header: readings.basic,
-        }),
+        Some((id, secret)) => Ok(Credentials { id, secret, by_header: true }),
+        None => Err(Refusal::InvalidClient { by_header: readings.basic }),
     })
 }
 
@@ -68,8 +52,5 @@ fn basic(header: &str) -> Option<(String, String)> {
     }
     let pair = STANDARD.decode(encoded.trim_matches(' ')).ok()?;
     let colon = pair.iter().position(|byte| *byte == b':')?;
-    Some((
-        form::decode(&pair[..colon]).ok()?,
-        form::decode(&pair[colon + 1..]).ok()?,
-    ))
+    Some((form::decode(&pair[..colon]).ok()?, form::decode(&pair[colon + 1..]).ok()?))
 }

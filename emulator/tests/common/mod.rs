@@ -23,18 +23,13 @@ pub struct Answer {
 
 impl Answer {
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .get(name)
-            .map(|value| value.to_str().expect("a readable header"))
+        self.headers.get(name).map(|value| value.to_str().expect("a readable header"))
     }
 
     /// The string that a member of the body holds, without a JSON reader.
     pub fn member(&self, name: &str) -> String {
         let value: serde_json::Value = serde_json::from_str(&self.body).expect("JSON");
-        value[name]
-            .as_str()
-            .unwrap_or_else(|| panic!("no {name} in {}", self.body))
-            .to_owned()
+        value[name].as_str().unwrap_or_else(|| panic!("no {name} in {}", self.body)).to_owned()
     }
 }
 
@@ -83,22 +78,12 @@ pub fn get(emulator: &Emulator, path: &str, token: &str) -> Answer {
 }
 
 pub fn control(emulator: &Emulator, method: &str, path: &str, body: &str) -> Answer {
-    send(
-        method,
-        &format!("{}/_emulator/{path}", emulator.url()),
-        &[],
-        body,
-    )
+    send(method, &format!("{}/_emulator/{path}", emulator.url()), &[], body)
 }
 
 /// Asks the token endpoint with this body.
 pub fn post(emulator: &Emulator, body: &str) -> Answer {
-    send(
-        "POST",
-        &emulator.token_url(),
-        &[("content-type", FORM)],
-        body,
-    )
+    send("POST", &emulator.token_url(), &[("content-type", FORM)], body)
 }
 
 /// The body of a token request. The keys of these tests need no encoding.

@@ -1,0 +1,47 @@
+# The commands a person types. `make demo` and `make test` set up what they need by themselves.
+
+CARGO ?= cargo
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+.PHONY: help demo test library emulator header install bench setup clean
+
+help:
+	@echo "make demo      see what the library does, without an account (the emulator runs by itself)"
+	@echo "make test      run every check and test"
+	@echo "make install   install the C library: PREFIX=$(PREFIX), DESTDIR"
+	@echo "make header    write include/tu_token.h anew from src/ffi"
+	@echo "make bench     measure the hot path beside a cache made by hand"
+
+setup:
+	@scripts/setup.sh test
+
+library:
+	@$(CARGO) build --quiet --release --features capi -p tu-token
+
+emulator:
+	@$(CARGO) build --quiet -p tu-token-emulator
+
+demo:
+	@scripts/setup.sh demo
+	@echo "Building the library and the emulator (a few minutes the first time) ..."
+	@$(MAKE) --no-print-directory library emulator
+	@scripts/demo.sh
+
+test:
+	@scripts/setup.sh test
+	@tests/run.sh
+
+header:
+	@TU_TOKEN_HEADER=$(CURDIR)/include/tu_token.h $(CARGO) check --quiet --features capi,header -p tu-token
+
+install: library
+	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" TARGET_DIR=target/release packaging/install.sh
+
+bench:
+	@scripts/setup.sh demo
+	@$(MAKE) --no-print-directory library emulator
+	@benches/run.sh
+
+clean:
+	$(CARGO) clean

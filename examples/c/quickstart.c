@@ -1,0 +1,70 @@
+/*
+ * The three calls, in a program to start from: get a token, ask an IRIS API, and once more if the
+ * API refuses the token.
+ *
+ *   export TRACKUNIT_CLIENT_ID=... TRACKUNIT_CLIENT_SECRET=... TRACKUNIT_SCOPE=asset.view
+ *   cc quickstart.c $(pkg-config --cflags --libs tu_token libcurl) -o quickstart && ./quickstart
+ */
+#include <curl/curl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <tu_token.h>
+
+static const char *assets_url(void) {
+  const char *url = getenv("IRIS_URL");
+  return url ? url : "https://iris.trackunit.com/api/asset/v2/assets?size=1";
+}
+
+static int failed(const char *what, tu_error *error) {
+  fprintf(stderr, "%s: %s: %s\n", what, tu_status_name(tu_error_status(error)),
+          tu_error_message(error));
+  tu_free(error);
+  return 1;
+}
+
+/* Asks the API; the answer goes to stdout. Returns the HTTP status, 0 if there was no answer. */
+static long ask(CURL *curl, const tu_token *token) {
+  long status = 0;
+  struct curl_slist *headers = curl_slist_append(NULL, tu_token_header(token));
+  curl_easy_setopt(curl, CURLOPT_URL, assets_url());
+  curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+  curl_easy_setopt(curl, CURLOPT_TIMEOUT, 30L);
+  CURLcode result = curl_easy_perform(curl);
+  if (result == CURLE_OK) {
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+  } else {
+    fprintf(stderr, "IRIS: %s\n", curl_easy_strerror(result));
+  }
+  curl_slist_free_all(headers);
+  return status;
+}
+
+int main(void) {
+  tu_error *error = NULL;
+  long status = 0;
+
+  tu_client *client = tu_client_new(NULL, &error); /* NULL: options from TRACKUNIT_* variables */
+  if (!client) return failed("client", error);
+
+  curl_global_init(CURL_GLOBAL_DEFAULT);
+  CURL *curl = curl_easy_init();
+
+  /* Ask for a token before every request: it is fetched once and cached. */
+  for (int attempt = 0; attempt < 2; attempt++) {
+    tu_token *token = tu_token_get(client, NULL, &error);
+    if (!token) {
+      failed("token", error);
+      break;
+    }
+    status = ask(curl, token);
+    if (status == 401) tu_client_invalidate(client, token); /* the next get brings a new one */
+    tu_free(token);
+    if (status != 401) break;
+  }
+  printf("\nIRIS answered %ld\n", status);
+
+  curl_easy_cleanup(curl);
+  curl_global_cleanup();
+  tu_free(client);
+  return status == 200 ? 0 : 1;
+}

@@ -1,0 +1,697 @@
+/*
+ * tu_token.h - access tokens for Trackunit's IRIS APIs: got once, kept, handed out.
+ * Not affiliated with Trackunit. SPDX-License-Identifier: MIT OR Apache-2.0
+ *
+ * THREE CALLS MAKE A PROGRAM
+ *   tu_client *client = tu_client_new(NULL, &error);        options from TRACKUNIT_* variables
+ *   tu_token  *token  = tu_token_get(client, NULL, &error);  for each request: it is cached
+ *   tu_free(token); tu_free(client);
+ *
+ * RULES THAT HOLD EVERYWHERE
+ * - Release: whatever a function returned for you to own is released with tu_free, whatever its
+ *   kind. tu_free(NULL) does nothing.
+ * - Errors: a function that can fail returns NULL or a status other than TU_OK and, if `error` is
+ *   not NULL, sets *error to an error that you own. On success *error becomes NULL. There is no
+ *   "last error" anywhere.
+ * - Configuration: tu_config_set cannot fail; the first mistake is reported by tu_client_new.
+ * - Strings in are NUL-terminated UTF-8 and copied before the call returns. Strings out are
+ *   NUL-terminated and belong to the object they came from.
+ * - NULL handles give TU_INVALID_ARGUMENT or a neutral value, never a crash.
+ * - Threads: every function may be called from any thread on the same client, token, cancel or
+ *   error at once. A tu_config belongs to one thread at a time. Close, join, free: no call on a
+ *   client may be running or start when it is freed; tu_client_close wakes all waiters first.
+ * - fork: a child may use an inherited client at once; it keeps the valid token. Waits and cancels
+ *   are not carried over.
+ * - Callbacks come as (function, user_data, drop). `drop` runs exactly once, after the last call
+ *   of the function has ended, also if setting it failed, on any thread, also after tu_free. No
+ *   callback runs under a lock of the library; it may call the library. No exception and no
+ *   longjmp may leave it.
+ * - Time: the clock counts suspend; setting the wall clock changes nothing that is cached.
+ * - Secrets: secrets and tokens are wiped when dropped and stand in no error, event or log. The
+ *   strings you pass in and copies you make are yours to wipe.
+ * - Panics are contained and become TU_INTERNAL. Out of memory ends the process.
+ * - Growth: new options are new keys; structs begin with struct_size and are only appended to;
+ *   status numbers are never reused.
+ */
+
+
+#ifndef TU_TOKEN_H
+#define TU_TOKEN_H
+
+/* Generated from src/ffi by `make header`; changes belong there. */
+
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** What a call came to. Any int32_t may be passed where a status is taken. */
+typedef int32_t tu_status;
+
+enum {
+  TU_OK = 0,
+  /** NULL, bad UTF-8, bad scope characters, bad struct. */
+  TU_INVALID_ARGUMENT = 1,
+  /** Unknown key, bad value, missing or contradictory options, unreadable file. */
+  TU_CONFIG = 2,
+  /** The client was closed. */
+  TU_CLOSED = 3,
+  /** This caller's wait ended; the fetch goes on. */
+  TU_TIMEOUT = 100,
+  /** This caller's wait was cancelled; the fetch goes on. */
+  TU_CANCELLED = 101,
+  /** TU_NO_WAIT and no token yet; the fetch has been started. */
+  TU_PENDING = 102,
+  /** Name resolution, connection, reset, the endpoint's own time limit. */
+  TU_NETWORK = 200,
+  /** Certificate, host name, no trust store. */
+  TU_TLS = 201,
+  /** Id or secret cannot be had: file, callback. */
+  TU_CREDENTIALS = 202,
+  /** The endpoint refused the client id and secret. */
+  TU_INVALID_CLIENT = 300,
+  /** The endpoint refused the scope, or granted less than was asked for. */
+  TU_INVALID_SCOPE = 301,
+  /** Another OAuth error: tu_error_oauth_code. */
+  TU_OAUTH = 302,
+  /** 429, or a Retry-After that is still running. */
+  TU_RATE_LIMITED = 303,
+  /** 5xx. */
+  TU_SERVER = 304,
+  /** An answer that is not a token; a redirect. */
+  TU_BAD_RESPONSE = 305,
+  /** The client's own limit of token requests a minute. */
+  TU_BUDGET = 400,
+  /** A bug of the library, contained. */
+  TU_INTERNAL = 900
+};
+
+/** tu_stats.state: what the cached token is worth. */
+enum {
+  TU_STATE_EMPTY = 0,
+  TU_STATE_FRESH = 1,
+  TU_STATE_SOFT = 2,
+  TU_STATE_HARD = 3,
+  TU_STATE_EXPIRED = 4
+};
+
+/** tu_event.kind. */
+enum {
+  TU_EVENT_FETCH_STARTED = 1,
+  TU_EVENT_FETCH_SUCCEEDED = 2,
+  TU_EVENT_FETCH_FAILED = 3,
+  TU_EVENT_SERVED_WHILE_FAILING = 4,
+  TU_EVENT_INVALIDATED = 5,
+  TU_EVENT_ROTATED = 6,
+  TU_EVENT_STORE = 7,
+  TU_EVENT_CLOCK = 8,
+  TU_EVENT_FORK = 9,
+  TU_EVENT_BUDGET = 10,
+  TU_EVENT_WARNING = 11
+};
+
+/** The version of this header as 0xXXYYZZ; compare it with tu_version_number(). */
+#define TU_VERSION_NUMBER \
+  ((uint32_t)(TU_VERSION_MAJOR << 16 | TU_VERSION_MINOR << 8 | TU_VERSION_PATCH))
+#define TU_VERSION_AT_LEAST(x, y, z) (TU_VERSION_NUMBER >= ((uint32_t)((x) << 16 | (y) << 8 | (z))))
+
+/** The first value of a tu_get_options. */
+#define TU_GET_OPTIONS_INIT { sizeof(tu_get_options), NULL, 0, 0, NULL }
+
+
+/**
+ * For tu_get_options.timeout_ms: do not wait.
+ */
+#define TU_NO_WAIT -1
+
+/**
+ * The version of this header.
+ */
+#define TU_VERSION_MAJOR 0
+
+/**
+ * See TU_VERSION_MAJOR.
+ */
+#define TU_VERSION_MINOR 1
+
+/**
+ * See TU_VERSION_MAJOR.
+ */
+#define TU_VERSION_PATCH 0
+
+/**
+ * Ends waits early. One-shot; may be shared by any number of calls and threads; may be freed once
+ * the calls that used it have returned. Does not cross a fork.
+ */
+typedef struct tu_cancel tu_cancel;
+
+/**
+ * Gets, keeps and hands out the tokens of one API key. Every function may be called on it from
+ * any thread at once, and in a forked child. Release it with tu_free.
+ */
+typedef struct tu_client tu_client;
+
+/**
+ * The options of a client to be. Belongs to one thread at a time; tu_client_new copies it, so it
+ * may be changed or released at once afterwards. Release it with tu_free.
+ */
+typedef struct tu_config tu_config;
+
+/**
+ * Takes a client id and secret from a credentials function. Valid during that call only.
+ */
+typedef struct tu_credentials tu_credentials;
+
+/**
+ * What went wrong. Does not change, may be read from any thread, outlives its client; release it
+ * with tu_free. Its strings live as long as it does.
+ */
+typedef struct tu_error tu_error;
+
+/**
+ * An access token. The caller's own object: it does not change, may be read from any thread,
+ * outlives its client, and is wiped when it is released with tu_free. Its strings live as long as
+ * it does.
+ */
+typedef struct tu_token tu_token;
+
+/**
+ * Gives the client id and secret, by tu_credentials_set, before each token request. `refused`:
+ * the endpoint refused the last pair. Returns false, or sets nothing, if there is none to be had:
+ * TU_CREDENTIALS. Called on a thread of the library's. It must not wait for a token of the client
+ * it serves (such a call gets TU_INVALID_ARGUMENT), and no exception or longjmp may leave it.
+ */
+typedef bool (*tu_credentials_fn)(void *user_data, bool refused, struct tu_credentials *out);
+
+/**
+ * Lets go of `user_data`. Called exactly once, after the last call of the function it belongs to
+ * has ended; also when setting that function failed. On any thread.
+ */
+typedef void (*tu_drop_fn)(void *user_data);
+
+/**
+ * Something that happened. Valid during the call; strings are never NULL, "" is "none". Holds
+ * neither a secret nor a token.
+ */
+typedef struct tu_event {
+  /**
+   * Of this struct, as the library knows it.
+   */
+  size_t struct_size;
+  /**
+   * TU_EVENT_*; numbers may be added.
+   */
+  int32_t kind;
+  /**
+   * The failure, or TU_OK.
+   */
+  tu_status status;
+  /**
+   * The client's `name` option.
+   */
+  const char *client;
+  /**
+   * The canonical scope it is about; "" if it is about the client.
+   */
+  const char *scope;
+  /**
+   * One line for a person.
+   */
+  const char *message;
+  /**
+   * Eight hex digits that tell tokens apart within one process.
+   */
+  const char *fingerprint;
+  /**
+   * The token endpoint's answer; 0: none.
+   */
+  int32_t http_status;
+  /**
+   * Which attempt of a fetch, from 1; 0: not about an attempt.
+   */
+  int32_t attempt;
+  /**
+   * How long it took.
+   */
+  int64_t duration_ms;
+  /**
+   * How long until the next try; -1: unknown.
+   */
+  int64_t wait_ms;
+} tu_event;
+
+/**
+ * Is told what happens; see tu_config_on_event. No exception or longjmp may leave it.
+ */
+typedef void (*tu_event_fn)(void *user_data, const struct tu_event *event);
+
+/**
+ * How a token is asked for. Begin with TU_GET_OPTIONS_INIT; all zero behind struct_size is the
+ * default.
+ */
+typedef struct tu_get_options {
+  /**
+   * sizeof(tu_get_options).
+   */
+  size_t struct_size;
+  /**
+   * Scopes, separated by blanks; NULL: the client's own.
+   */
+  const char *scope;
+  /**
+   * The longest wait; 0: the client's `timeout`; TU_NO_WAIT: do not wait.
+   */
+  int64_t timeout_ms;
+  /**
+   * The token should live at least this much longer; best effort.
+   */
+  int64_t min_ttl_ms;
+  /**
+   * Ends the wait early; NULL: nothing does.
+   */
+  struct tu_cancel *cancel;
+} tu_get_options;
+
+/**
+ * Is given a token or an error, exactly one of them not NULL, and owns it: tu_free. No exception
+ * or longjmp may leave it.
+ */
+typedef void (*tu_token_fn)(void *user_data, struct tu_token *token, struct tu_error *error);
+
+/**
+ * What the cache entry of a scope has been through. Hits are not counted.
+ */
+typedef struct tu_stats {
+  /**
+   * Set by the caller to sizeof(tu_stats); no more than that is written.
+   */
+  size_t struct_size;
+  /**
+   * TU_STATE_*: what the cached token is worth now.
+   */
+  int32_t state;
+  /**
+   * How the last fetch ended.
+   */
+  tu_status last_status;
+  /**
+   * Life left of the cached token.
+   */
+  int64_t expires_in_ms;
+  /**
+   * How long until a token request may be made; 0: now.
+   */
+  int64_t next_request_in_ms;
+  /**
+   * How long the last fetch took.
+   */
+  int64_t last_fetch_ms;
+  /**
+   * Calls that had to wait for a fetch.
+   */
+  uint64_t waits;
+  /**
+   * Token requests sent.
+   */
+  uint64_t requests;
+  /**
+   * Tokens received in the place of a valid one.
+   */
+  uint64_t renewals;
+  /**
+   * Failed fetches.
+   */
+  uint64_t failures;
+} tu_stats;
+
+
+
+
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * A cancel that has not been triggered. Release it with tu_free.
+ */
+struct tu_cancel *tu_cancel_new(void);
+
+/**
+ * Makes every call that was given this cancel return TU_CANCELLED, now and from now on. The
+ * fetches they waited for go on. NULL does nothing.
+ *
+ * # Safety
+ * `cancel` is NULL or a live handle.
+ */
+void tu_cancel_trigger(struct tu_cancel *cancel);
+
+/**
+ * A client with a copy of `config`; NULL: everything from the environment. Makes no request and
+ * reads no file but those the options name. NULL on the first mistake in the options: TU_CONFIG
+ * or TU_INVALID_ARGUMENT. Release it with tu_free.
+ *
+ * # Safety
+ * `config` is NULL or a live handle, `error` NULL or valid to write to.
+ */
+struct tu_client *tu_client_new(const struct tu_config *config, struct tu_error **error);
+
+/**
+ * Uses another client id and secret from the next request on, in the place of whatever gave them
+ * before. Both are copied. Cached tokens stay in use; a remembered refusal is forgotten.
+ *
+ * # Safety
+ * `client` is NULL or a live handle, the strings NULL or NUL-terminated, `error` NULL or valid to
+ * write to.
+ */
+tu_status tu_client_rotate(struct tu_client *client,
+                           const char *client_id,
+                           const char *client_secret,
+                           struct tu_error **error);
+
+/**
+ * An API answered 401 to this token: it is not handed out again. If a newer one is cached
+ * already, nothing happens. Neither 403 nor 429 is a reason to call this. NULL does nothing.
+ *
+ * # Safety
+ * `client` and `token` are NULL or live handles.
+ */
+void tu_client_invalidate(struct tu_client *client, const struct tu_token *token);
+
+/**
+ * The same for a token known by its text, bare or as "Bearer <token>".
+ *
+ * # Safety
+ * `client` is NULL or a live handle, `token` NULL or NUL-terminated.
+ */
+void tu_client_invalidate_value(struct tu_client *client, const char *token);
+
+/**
+ * The network is back: pauses after failures end now for whoever waits, and within five seconds
+ * for renewals. A wait that the server asked for by Retry-After still holds.
+ *
+ * # Safety
+ * `client` is NULL or a live handle.
+ */
+void tu_client_wake(struct tu_client *client);
+
+/**
+ * Ends the client: waiting calls return TU_CLOSED, and so does every later one. Never blocks; may
+ * be called while other threads use the client. tu_free is still needed.
+ *
+ * # Safety
+ * `client` is NULL or a live handle.
+ */
+void tu_client_close(struct tu_client *client);
+
+#if defined(TU_TEST_CLOCK)
+/**
+ * Turns the clock of this library forward. Only in builds for tests.
+ */
+void tu_test_advance_ms(int64_t by);
+#endif
+
+/**
+ * A new configuration with the defaults of the option table. Release it with tu_free.
+ */
+struct tu_config *tu_config_new(void);
+
+/**
+ * Sets an option. Never fails: the first mistake (an unknown key, a bad value, NULL) is
+ * remembered and reported by tu_client_new. Both strings are copied. A second value replaces the
+ * first. What the program sets wins over the environment, in any order.
+ *
+ * # Safety
+ * `config` is NULL or a live handle; the strings are NULL or NUL-terminated.
+ */
+void tu_config_set(struct tu_config *config, const char *key, const char *value);
+
+/**
+ * Takes every environment variable TRACKUNIT_<KEY> that is set now and not empty, such as
+ * TRACKUNIT_CLIENT_ID. Others with that prefix are ignored.
+ *
+ * # Safety
+ * `config` is NULL or a live handle. As with getenv, no other thread may change the environment
+ * meanwhile.
+ */
+void tu_config_load_env(struct tu_config *config);
+
+/**
+ * Sets the function that gives the credentials, in the place of client_id and client_secret. Set
+ * twice, the first is dropped. `drop` may be NULL.
+ *
+ * # Safety
+ * `config` is NULL or a live handle; the functions may be called from any thread.
+ */
+void tu_config_on_credentials(struct tu_config *config,
+                              tu_credentials_fn function,
+                              void *user_data,
+                              tu_drop_fn drop);
+
+/**
+ * Sets the function that is told what happens. Called on one thread of the library's, one event
+ * after the other, never under a lock; it may call the client. Set twice, the first is dropped.
+ * `drop` may be NULL.
+ *
+ * # Safety
+ * `config` is NULL or a live handle; the functions may be called from any thread.
+ */
+void tu_config_on_event(struct tu_config *config,
+                        tu_event_fn function,
+                        void *user_data,
+                        tu_drop_fn drop);
+
+/**
+ * Hands over a client id and secret, from within a credentials function. Both are copied. NULL or
+ * bad UTF-8 counts as nothing set.
+ *
+ * # Safety
+ * `out` is NULL or what the credentials function was given; the strings are NULL or
+ * NUL-terminated.
+ */
+void tu_credentials_set(struct tu_credentials *out,
+                        const char *client_id,
+                        const char *client_secret);
+
+/**
+ * The status; TU_OK for NULL, which is "no error".
+ *
+ * # Safety
+ * `error` is NULL or a live handle.
+ */
+tu_status tu_error_status(const struct tu_error *error);
+
+/**
+ * One line for a person: what was being done, what was found, what to do. Holds neither a secret
+ * nor a token. "" for NULL.
+ *
+ * # Safety
+ * `error` is NULL or a live handle.
+ */
+const char *tu_error_message(const struct tu_error *error);
+
+/**
+ * The token endpoint's error code, such as "invalid_scope" (RFC 6749 section 5.2); NULL if it
+ * gave none.
+ *
+ * # Safety
+ * `error` is NULL or a live handle.
+ */
+const char *tu_error_oauth_code(const struct tu_error *error);
+
+/**
+ * The HTTP status of the token endpoint's answer; 0: there was no answer.
+ *
+ * # Safety
+ * `error` is NULL or a live handle.
+ */
+int32_t tu_error_http_status(const struct tu_error *error);
+
+/**
+ * Whether the same call may succeed later without anybody changing anything.
+ *
+ * # Safety
+ * `error` is NULL or a live handle.
+ */
+bool tu_error_is_retryable(const struct tu_error *error);
+
+/**
+ * In how many milliseconds the library would ask the endpoint again; -1: unknown. Until then a
+ * call gets the same error without a request.
+ *
+ * # Safety
+ * `error` is NULL or a live handle.
+ */
+int64_t tu_error_retry_after_ms(const struct tu_error *error);
+
+/**
+ * The name of a status, such as "TU_INVALID_CLIENT"; "TU_UNKNOWN" for any other number. Static.
+ */
+const char *tu_status_name(tu_status status);
+
+/**
+ * A token for `scope` (NULL: the client's own) that is valid now: at hand, or fetched once for
+ * all callers. Waits at most the client's `timeout`. NULL on failure, which happens only if there
+ * is no valid token. Release it with tu_free.
+ *
+ * # Safety
+ * `client` is NULL or a live handle, `scope` NULL or NUL-terminated, `error` NULL or valid to
+ * write to.
+ */
+struct tu_token *tu_token_get(struct tu_client *client, const char *scope, struct tu_error **error);
+
+/**
+ * The same with options; NULL options: all defaults.
+ *
+ * # Safety
+ * `client` is NULL or a live handle, `options` NULL or valid, `error` NULL or valid to write to.
+ */
+struct tu_token *tu_token_get_with(struct tu_client *client,
+                                   const struct tu_get_options *options,
+                                   struct tu_error **error);
+
+/**
+ * Copies "Bearer <token>" into `buffer`: no allocation when the token is at hand. `*length` (may
+ * be NULL) becomes its length. If `capacity` is larger than that, a NUL follows; so give a byte
+ * more than a token needs. If `capacity` is too small, nothing is written to `buffer`, `*length`
+ * is the length needed, and the status is TU_INVALID_ARGUMENT. Wiping the buffer is up to you.
+ *
+ * # Safety
+ * `client` is NULL or a live handle, `scope` NULL or NUL-terminated, `buffer` NULL or valid to
+ * write `capacity` bytes to, `length` and `error` NULL or valid to write to.
+ */
+tu_status tu_token_copy(struct tu_client *client,
+                        const char *scope,
+                        char *buffer,
+                        size_t capacity,
+                        size_t *length,
+                        struct tu_error **error);
+
+/**
+ * Asks for a token without waiting. TU_OK: `function` is called exactly once, before this returns
+ * if the answer is at hand, else on a thread of the library's, never on one that closes, cancels
+ * or frees; then `drop` (may be NULL) is. It should be short. Another status: `function` is not
+ * called, `drop` is. In a child forked meanwhile only `drop` is called.
+ *
+ * # Safety
+ * `client` is NULL or a live handle, `options` NULL or valid, `error` NULL or valid to write to;
+ * the functions may be called from any thread.
+ */
+tu_status tu_token_get_async(struct tu_client *client,
+                             const struct tu_get_options *options,
+                             tu_token_fn function,
+                             void *user_data,
+                             tu_drop_fn drop,
+                             struct tu_error **error);
+
+/**
+ * Releases anything a function of this library returned for you to own: configuration, client,
+ * token, cancel, error. NULL is allowed and does nothing.
+ *
+ * Freeing a client makes waiting calls return TU_CLOSED and never blocks, but no other call on
+ * that client may be running or start: close, join, free. Tokens and errors outlive their client.
+ *
+ * Freeing something else, or twice, is undefined as with free(); most such mistakes are noticed
+ * and end the process with a message.
+ *
+ * # Safety
+ * `owned` is NULL or came from this library and has not been freed.
+ */
+void tu_free(void *owned);
+
+/**
+ * Fills in `stats` for a scope; NULL: the client's own.
+ *
+ * # Safety
+ * `client` is NULL or a live handle, `scope` NULL or NUL-terminated, `stats` NULL or valid to
+ * write `stats->struct_size` bytes to, `error` NULL or valid to write to.
+ */
+tu_status tu_client_stats(struct tu_client *client,
+                          const char *scope,
+                          struct tu_stats *stats,
+                          struct tu_error **error);
+
+/**
+ * The bare access token. "" for NULL.
+ *
+ * # Safety
+ * `token` is NULL or a live handle.
+ */
+const char *tu_token_value(const struct tu_token *token);
+
+/**
+ * "Bearer <token>": the value of an Authorization header (RFC 6750 section 2.1). "" for NULL.
+ *
+ * # Safety
+ * `token` is NULL or a live handle.
+ */
+const char *tu_token_bearer(const struct tu_token *token);
+
+/**
+ * "Authorization: Bearer <token>": a whole header line without its line end, as libcurl takes it.
+ * "" for NULL.
+ *
+ * # Safety
+ * `token` is NULL or a live handle.
+ */
+const char *tu_token_header(const struct tu_token *token);
+
+/**
+ * The length of the bare token in bytes. 0 for NULL.
+ *
+ * # Safety
+ * `token` is NULL or a live handle.
+ */
+size_t tu_token_length(const struct tu_token *token);
+
+/**
+ * The scopes that were granted, separated by blanks. "" for NULL.
+ *
+ * # Safety
+ * `token` is NULL or a live handle.
+ */
+const char *tu_token_scope(const struct tu_token *token);
+
+/**
+ * Life left now, in milliseconds; 0 when the token is dead, and for NULL. Time that the machine
+ * spends in suspend counts.
+ *
+ * # Safety
+ * `token` is NULL or a live handle.
+ */
+int64_t tu_token_expires_in_ms(const struct tu_token *token);
+
+/**
+ * How long, in milliseconds from now, until the library would renew the token: as long as a
+ * program may keep using its own copy without asking again. 0 for NULL.
+ *
+ * # Safety
+ * `token` is NULL or a live handle.
+ */
+int64_t tu_token_fresh_for_ms(const struct tu_token *token);
+
+/**
+ * When the token ends, in milliseconds since 1970 by the wall clock at the time it was had. To
+ * report only: the wall clock may be set. 0 for NULL.
+ *
+ * # Safety
+ * `token` is NULL or a live handle.
+ */
+int64_t tu_token_expires_at_ms(const struct tu_token *token);
+
+/**
+ * The version of the library that is loaded, such as "0.1.0". Static.
+ */
+const char *tu_version(void);
+
+/**
+ * The version of the library that is loaded as 0xXXYYZZ; compare it with TU_VERSION_NUMBER, the
+ * version of the header.
+ */
+uint32_t tu_version_number(void);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* TU_TOKEN_H */

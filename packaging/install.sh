@@ -1,0 +1,170 @@
+#!/usr/bin/env bash
+# Installs what `cargo build --release --features capi -p tu-token` built, and what other
+# programs need to find it. By environment variables:
+#
+#   PREFIX      where it will live                      /usr/local
+#   LIBDIR      library directory, below PREFIX         lib
+#   DESTDIR     put in front of every path (packages)
+#   TARGET_DIR  where the library was built             ${CARGO_TARGET_DIR:-target}/release
+#   STRIP, NM   for libraries of another machine        strip, nm
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+prefix=${PREFIX:-/usr/local}
+destdir=${DESTDIR:-}
+strip=${STRIP:-strip}
+nm=${NM:-nm}
+
+fail() {
+    echo "install: $*" >&2
+    exit 1
+}
+
+# The library's directory as a path below the prefix.
+library_directory() {
+    local directory=${LIBDIR:-lib}
+    directory=${directory#"$prefix/"}
+    directory=${directory%/}
+    if [[ $directory == /* || /$directory/ == */../* ]]; then
+        fail "LIBDIR ($directory) is not below PREFIX ($prefix)"
+    fi
+    printf '%s\n' "$directory"
+}
+
+# ".." for each part of a relative path.
+way_up() {
+    sed -e 's:[^/][^/]*:..:g' <<<"$1"
+}
+
+package_field() {
+    sed -n "s/^$1 *= *\"\(.*\)\"\$/\1/p" "$root/Cargo.toml" | head -n 1
+}
+
+abi_number() {
+    sed -n 's/^const ABI: &str = "\([0-9]*\)";$/\1/p' "$root/build.rs"
+}
+
+# The list is committed for the system it is tested on; elsewhere the toolchain is asked.
+native_static_libs() {
+    if getconf GNU_LIBC_VERSION >/dev/null 2>&1; then
+        cat "$root/packaging/native-static-libs.txt"
+    else
+        "$root/packaging/native-static-libs.sh"
+    fi
+}
+
+# Sets the names of the shared library: as built, as installed, as programs record it, as
+# linkers look for it.
+name_shared_library() {
+    local version=$1 abi=$2
+    case $(uname -s) in
+        Darwin)
+            built=libtu_token.dylib
+            installed=libtu_token.$version.dylib
+            soname=libtu_token.$abi.dylib
+            linkname=libtu_token.dylib
+            strip_shared=(-x)
+            strip_archive=(-S)
+            exported=(-g)
+            ;;
+        *)
+            built=libtu_token.so
+            installed=libtu_token.so.$version
+            soname=libtu_token.so.$abi
+            linkname=libtu_token.so
+            strip_shared=()
+            strip_archive=(--strip-debug)
+            exported=(-D)
+            ;;
+    esac
+}
+
+find_target_directory() {
+    local directory=${TARGET_DIR:-${CARGO_TARGET_DIR:-target}/release}
+    [[ $directory == /* ]] || directory=$root/$directory
+    printf '%s\n' "$directory"
+}
+
+# What was built may be there but be the wrong thing: the Rust API alone, or a build for tests.
+require_built_library() {
+    local file
+    for file in "$built" libtu_token.a; do
+        [[ -f $target_dir/$file ]] || fail "there is no $target_dir/$file; build it first:
+    cargo build --release --features capi -p tu-token"
+    done
+    local symbols
+    symbols=$("$nm" "${exported[@]}" "$target_dir/$built")
+    grep -q ' T _\{0,1\}tu_version$' <<<"$symbols" ||
+        fail "$target_dir/$built was built without the C API; build it again:
+    cargo build --release --features capi -p tu-token"
+    if grep -q ' T _\{0,1\}tu_test_' <<<"$symbols"; then
+        fail "$target_dir/$built is a build for tests (feature test-clock); build it again:
+    cargo build --release --features capi -p tu-token"
+    fi
+}
+
+put() { # mode, source, path below the prefix
+    local place=$destdir$prefix/$3
+    mkdir -p "$(dirname "$place")"
+    # To a new file, then renamed: programs that run go on with the library they have loaded.
+    install -m "$1" "$2" "$place.new"
+    mv -f "$place.new" "$place"
+    echo "  $place"
+}
+
+put_link() { # what it points to, path below the prefix
+    local place=$destdir$prefix/$2
+    ln -sf "$1" "$place"
+    echo "  $place -> $1"
+}
+
+put_filled_in() { # template, path below the prefix
+    sed -e "s|@VERSION@|$version|g" \
+        -e "s|@DESCRIPTION@|$(package_field description)|g" \
+        -e "s|@LIBDIR@|$libdir|g" \
+        -e "s|@UP_FROM_PKGCONFIG@|$(way_up "$libdir/pkgconfig")|g" \
+        -e "s|@UP_FROM_CMAKE@|$(way_up "$libdir/cmake/TuToken")|g" \
+        -e "s|@SHARED_FILE@|$installed|g" \
+        -e "s|@SHARED_SONAME@|$soname|g" \
+        -e "s|@NATIVE_STATIC_LIBS@|$native|g" \
+        -e "s|@NATIVE_STATIC_LIBS_LIST@|${native// -/;-}|g" \
+        "$root/packaging/$1" >"$scratch/filled-in"
+    if grep -n '@[A-Z_]*@' "$scratch/filled-in" >&2; then
+        fail "packaging/$1 has a place that nothing fills"
+    fi
+    put 644 "$scratch/filled-in" "$2"
+}
+
+[[ $prefix == /* ]] || fail "PREFIX ($prefix) has to begin with /"
+prefix=${prefix%/}
+libdir=$(library_directory)
+version=$(package_field version)
+abi=$(abi_number)
+[[ -n $version ]] || fail "Cargo.toml names no version"
+[[ -n $abi ]] || fail "build.rs names no ABI number"
+name_shared_library "$version" "$abi"
+target_dir=$(find_target_directory)
+require_built_library
+native=$(native_static_libs)
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+echo "tu_token $version:"
+"$strip" ${strip_shared[@]+"${strip_shared[@]}"} -o "$scratch/shared" "$target_dir/$built"
+put 755 "$scratch/shared" "$libdir/$installed"
+put_link "$installed" "$libdir/$soname"
+put_link "$soname" "$libdir/$linkname"
+"$strip" "${strip_archive[@]}" -o "$scratch/archive" "$target_dir/libtu_token.a"
+put 644 "$scratch/archive" "$libdir/libtu_token.a"
+put 644 "$root/include/tu_token.h" include/tu_token.h
+if [[ -f $root/include/tu_token.hpp ]]; then
+    put 644 "$root/include/tu_token.hpp" include/tu_token.hpp
+fi
+put_filled_in tu_token.pc.in "$libdir/pkgconfig/tu_token.pc"
+put_filled_in TuTokenConfig.cmake.in "$libdir/cmake/TuToken/TuTokenConfig.cmake"
+put_filled_in TuTokenConfigVersion.cmake.in "$libdir/cmake/TuToken/TuTokenConfigVersion.cmake"
+
+if [[ -z $destdir && $(uname -s) == Linux ]]; then
+    echo "If programs do not find $soname: run ldconfig, or set LD_LIBRARY_PATH=$prefix/$libdir"
+fi

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# The system libraries that a program has to link beside libtu_token.a.
+#
+#   packaging/native-static-libs.sh           asks the Rust toolchain
+#   packaging/native-static-libs.sh --check   compares that with native-static-libs.txt, which
+#                                             `install` uses so as not to compile anything
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+committed=$root/packaging/native-static-libs.txt
+
+# A target directory of its own: the extra argument would make cargo throw away the library that
+# is about to be installed. Debug: the list does not depend on the profile.
+ask_toolchain() {
+    local target_dir=${CARGO_TARGET_DIR:-$root/target}/native-static-libs
+    local log
+    if ! log=$(CARGO_PROFILE_DEV_DEBUG=0 cargo rustc --locked \
+        --manifest-path "$root/Cargo.toml" --target-dir "$target_dir" \
+        --features capi -p tu-token --lib --crate-type staticlib --color never \
+        -- --print native-static-libs 2>&1); then
+        printf '%s\n' "$log" >&2
+        echo "native-static-libs.sh: the library does not build" >&2
+        return 1
+    fi
+    local line
+    line=$(sed -n 's/^.*native-static-libs: *//p' <<<"$log" | tail -n 1)
+    if [[ -z $line ]]; then
+        printf '%s\n' "$log" >&2
+        echo "native-static-libs.sh: the toolchain printed no list" >&2
+        return 1
+    fi
+    printf '%s\n' "$line"
+}
+
+check() {
+    local have want
+    have=$(<"$committed")
+    want=$(ask_toolchain)
+    if [[ $have != "$want" ]]; then
+        echo "$committed has:      $have" >&2
+        echo "the toolchain says: $want" >&2
+        return 1
+    fi
+}
+
+case ${1:-} in
+    '') ask_toolchain ;;
+    --check) check ;;
+    *)
+        echo "usage: $0 [--check]" >&2
+        exit 2
+        ;;
+esac

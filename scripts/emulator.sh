@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Runs a command with an emulator beside it: TRACKUNIT_* point at the emulator, EMULATOR_URL is its
+# base. The emulator ends with the command, whatever happens.
+# Usage: scripts/emulator.sh COMMAND [ARGUMENT...]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+emulator=${EMULATOR_BINARY:-target/debug/tu-token-emulator}
+directory=$(mktemp -d)
+# shellcheck disable=SC2317  # called by the trap
+end() {
+  [ -z "${pid:-}" ] || { kill "$pid" && wait "$pid"; } 2>/dev/null || true
+  rm -rf "$directory"
+}
+trap end EXIT
+
+"$emulator" --port 0 --env-file "$directory/env" ${EMULATOR_OPTIONS:-} >"$directory/log" 2>&1 &
+pid=$!
+for _ in $(seq 200); do
+  [ -f "$directory/env" ] && break
+  kill -0 "$pid" 2>/dev/null || break
+  sleep 0.05
+done
+if [ ! -f "$directory/env" ]; then
+  echo "the emulator did not start:" >&2
+  cat "$directory/log" >&2
+  exit 1
+fi
+# shellcheck disable=SC1091
+. "$directory/env"
+EMULATOR_URL=${TRACKUNIT_TOKEN_URL%/token/v2}
+export EMULATOR_URL
+"$@"

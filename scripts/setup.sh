@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Finds out what is missing to build, test or demonstrate, and installs it where that is possible:
+# Debian packages by apt when root. Otherwise it says what to install.
+# Usage: scripts/setup.sh demo|test
+set -euo pipefail
+
+missing=()
+
+# need COMMAND PACKAGE
+need() {
+  command -v "$1" >/dev/null 2>&1 || missing+=("$2")
+}
+
+# need_pkg PKG-CONFIG-NAME PACKAGE
+need_pkg() {
+  command -v pkg-config >/dev/null 2>&1 && pkg-config --exists "$1" || missing+=("$2")
+}
+
+if ! command -v cargo >/dev/null 2>&1; then
+  echo "Rust is missing: install rustup from https://rustup.rs (1.89 or later), then try again." >&2
+  exit 1
+fi
+
+need cc gcc
+need make make
+need curl curl
+need pkg-config pkg-config
+need_pkg libcurl libcurl4-openssl-dev
+if [ "${1:-test}" = test ]; then
+  need c++ g++
+  need cmake cmake
+  need valgrind valgrind
+  need nm binutils
+fi
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+  echo "Installing: ${missing[*]}"
+  log=$(mktemp)
+  if (apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+      "${missing[@]}") >"$log" 2>&1; then
+    rm -f "$log"
+    exit 0
+  fi
+  tail -n 5 "$log" >&2
+  rm -f "$log"
+fi
+echo "Missing: ${missing[*]} (names of Debian packages). Install them, then try again." >&2
+# What can be done without some of them is for the caller to find out.
+[ "${1:-test}" = test ] && ! printf '%s\n' "${missing[@]}" | grep -qx gcc

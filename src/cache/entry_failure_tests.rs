@@ -1,0 +1,383 @@
+//! What goes wrong, in scenes: pauses, refusals, limits, and how each of them ends.
+
+use super::*;
+
+fn failure(class: Class) -> Failure {
+    let kind = match class {
+        Class::Transient | Class::TransientOnce => ErrorKind::Network,
+        Class::RateLimited => ErrorKind::RateLimited,
+        Class::Terminal => ErrorKind::InvalidScope,
+        Class::Refused => ErrorKind::InvalidClient,
+    };
+    Failure::new(class, Error::new(kind, "the reason"))
+}
+
+fn rate_limited_for(seconds: u64) -> Failure {
+    Failure { retry_after: Some(Duration::from_secs(seconds)), ..failure(Class::RateLimited) }
+}
+
+impl Scene {
+    /// A caller asks, and the fetch that starts fails in no time.
+    fn suffers(&mut self, failure: Failure) {
+        let heard = self.asks();
+        assert!(self.entry().flight().is_some(), "nothing was started: {heard:?}");
+        self.begins();
+        assert!(self.fails(failure));
+    }
+
+    /// Fails again and again, each time as soon as a fetch may start, and tells the pauses.
+    fn pauses_between(&mut self, failures: usize, class: Class) -> Vec<f64> {
+        let pause = |scene: &mut Self| {
+            scene.suffers(failure(class));
+            let end = scene.entries[scene.on].blocked(&mut scene.limits, scene.now);
+            let wait = end.expect("a failure makes a pause").until.until(scene.now);
+            scene.now = scene.now.after(wait);
+            wait.as_secs_f64()
+        };
+        (0..failures).map(|_| pause(self)).collect()
+    }
+}
+
+fn count(mut attempts: Attempts) -> u32 {
+    let transient = failure(Class::Transient);
+    loop {
+        attempts.next(START);
+        if attempts.after(&transient, START, &mut || 0.0).is_none() {
+            return attempts.made();
+        }
+    }
+}
+
+#[test]
+fn a_valid_token_is_served_while_fetches_fail_with_growing_pauses() {
+    let mut scene = Scene::with_token(1.0, 1200);
+    assert_eq!(scene.at(600.0).asks(), ServedAndStarted);
+    scene.begins();
+    scene.fails(failure(Class::Transient));
+    assert_eq!(scene.at(604.999).asks(), Served);
+    scene.at(605.0);
+    assert_eq!(scene.pauses_between(6, Class::Transient), [10.0, 20.0, 40.0, 60.0, 60.0, 60.0]);
+    assert_eq!(scene.asks(), ServedAndStarted);
+}
+
+#[test]
+fn the_shortest_pause_with_a_valid_token_is_half_of_the_longest() {
+    let mut scene = Scene::with_token(0.0, 1200);
+    scene.at(900.0);
+    assert_eq!(scene.pauses_between(5, Class::Transient), [2.5, 5.0, 10.0, 20.0, 30.0]);
+}
+
+#[test]
+fn a_pause_is_never_longer_than_half_of_the_remaining_life() {
+    let mut scene = Scene::with_token(1.0, 8);
+    scene.at(4.0);
+    assert_eq!(scene.pauses_between(2, Class::Transient), [2.0, 1.0]);
+    assert_eq!(scene.state(), State::Soft);
+}
+
+#[test]
+fn in_the_hard_window_a_failed_fetch_leaves_the_token_to_callers() {
+    let mut scene = Scene::with_token(1.0, 1200);
+    assert_eq!(scene.at(1180.0).asks(), Heard::WaitsTillAndStarted(1190.0));
+    scene.begins();
+    scene.fails(failure(Class::Transient));
+    assert_eq!(scene.at(1184.999).asks(), Served);
+    assert_eq!(scene.at(1185.0).asks(), Heard::WaitsTillAndStarted(1192.5));
+}
+
+#[test]
+fn cold_failures_are_remembered_for_a_second_doubling_to_a_minute() {
+    let mut scene = Scene::new(1.0);
+    scene.suffers(failure(Class::Transient));
+    assert_eq!(scene.asks(), Fails(ErrorKind::Network));
+    assert_eq!(scene.at(0.999).asks_for(&AT_ONCE), Fails(ErrorKind::Network));
+    scene.at(1.0);
+    let pauses = scene.pauses_between(7, Class::TransientOnce);
+    assert_eq!(pauses, [2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]);
+    scene.gets(1200);
+    scene.at(2000.0);
+    assert_eq!(scene.pauses_between(2, Class::Transient), [1.0, 2.0], "a success starts afresh");
+}
+
+#[test]
+fn the_error_of_a_pause_tells_the_wait_that_is_left() {
+    let mut scene = Scene::new(1.0);
+    scene.suffers(failure(Class::Terminal));
+    let Answer::Fail(error) = scene.at(20.0).decides(&Want::default()).answer else {
+        panic!("a refusal is remembered")
+    };
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(40)));
+}
+
+#[test]
+fn a_fetch_makes_three_attempts_unless_a_token_is_valid_or_the_one_before_failed() {
+    let mut scene = Scene::new(1.0);
+    scene.asks();
+    assert_eq!(count(scene.begins()), 3);
+    scene.fails(failure(Class::Transient));
+    scene.at(1.0).asks();
+    assert_eq!(count(scene.begins()), 1);
+    scene.brings(1200);
+    scene.at(700.0).asks();
+    assert_eq!(count(scene.begins()), 1);
+    scene.brings(1200);
+    scene.at(2000.0).asks();
+    assert_eq!(count(scene.begins()), 3);
+}
+
+#[test]
+fn a_refused_scope_is_remembered_for_a_minute_doubling_to_ten_then_probed_once() {
+    let mut scene = Scene::new(1.0);
+    scene.suffers(failure(Class::Terminal));
+    assert_eq!(scene.at(59.999).asks(), Fails(ErrorKind::InvalidScope));
+    let now = scene.now;
+    assert!(scene.entry().is_refused(now));
+    assert_eq!(scene.on(1).asks(), WaitsAndStarted, "another scope may be allowed");
+    scene.on(0).at(60.0);
+    let pauses = scene.pauses_between(5, Class::Terminal);
+    assert_eq!(pauses, [120.0, 240.0, 480.0, 600.0, 600.0]);
+    assert_eq!(scene.asks(), WaitsAndStarted);
+    assert_eq!(scene.asks(), Waits, "one probe");
+}
+
+#[test]
+fn a_refused_scope_leaves_a_valid_token_to_callers() {
+    let mut scene = Scene::with_token(0.0, 1200);
+    scene.at(900.0).suffers(failure(Class::Terminal));
+    assert_eq!(scene.at(959.999).asks(), Served);
+    assert_eq!(scene.at(960.0).asks(), ServedAndStarted);
+}
+
+#[test]
+fn refused_credentials_block_all_entries_until_they_change() {
+    let mut scene = Scene::new(1.0);
+    scene.on(1).gets(8);
+    scene.on(0).suffers(failure(Class::Refused));
+    for entry in [0, 2] {
+        assert_eq!(scene.on(entry).at(4.0).asks(), Fails(ErrorKind::InvalidClient));
+    }
+    assert_eq!(scene.on(1).asks(), Served, "its token is valid");
+    assert_eq!(scene.at(8.0).asks(), Fails(ErrorKind::InvalidClient));
+    scene.rotates();
+    for entry in 0..3 {
+        assert_eq!(scene.on(entry).asks(), WaitsAndStarted);
+    }
+}
+
+#[test]
+fn refused_credentials_are_probed_after_a_minute_doubling_to_ten() {
+    let mut scene = Scene::new(1.0);
+    let pauses = scene.pauses_between(6, Class::Refused);
+    assert_eq!(pauses, [60.0, 120.0, 240.0, 480.0, 600.0, 600.0]);
+    scene.gets(1200);
+    assert_eq!(scene.on(1).asks(), WaitsAndStarted);
+}
+
+#[test]
+fn a_token_for_one_entry_ends_the_refusal_of_the_credentials_for_all() {
+    let mut scene = Scene::new(1.0);
+    scene.on(1).asks();
+    scene.begins();
+    scene.on(0).suffers(failure(Class::Refused));
+    assert_eq!(scene.on(2).asks(), Fails(ErrorKind::InvalidClient));
+    scene.on(1).brings(1200);
+    assert_eq!(scene.on(2).asks(), WaitsAndStarted);
+}
+
+#[test]
+fn the_longest_of_two_retry_afters_binds() {
+    let mut scene = Scene::new(1.0);
+    scene.on(1).asks();
+    scene.begins();
+    scene.on(0).suffers(rate_limited_for(100));
+    scene.on(1).fails(rate_limited_for(10));
+    assert_eq!(scene.on(2).at(99.999).asks(), Fails(ErrorKind::RateLimited));
+    assert_eq!(scene.at(100.0).asks(), WaitsAndStarted);
+}
+
+#[test]
+fn a_retry_after_binds_every_entry_and_nothing_shortens_it() {
+    let mut scene = Scene::new(1.0);
+    scene.on(1).gets(8);
+    scene.on(0).suffers(rate_limited_for(100));
+    scene.at(4.0).wakes();
+    scene.rotates();
+    scene.forks();
+    assert_eq!(scene.asks(), Fails(ErrorKind::RateLimited));
+    assert_eq!(scene.on(2).asks(), Fails(ErrorKind::RateLimited));
+    assert_eq!(scene.on(1).asks(), Served);
+    assert_eq!(scene.at(99.999).asks(), Fails(ErrorKind::RateLimited));
+    assert_eq!(scene.at(100.0).asks(), WaitsAndStarted);
+}
+
+#[test]
+fn a_retry_after_binds_from_the_attempt_on_that_was_told_it() {
+    let mut scene = Scene::new(1.0);
+    scene.asks();
+    scene.begins();
+    scene.limits.attempt_failed(&rate_limited_for(5), scene.now);
+    assert_eq!(scene.on(1).asks(), Fails(ErrorKind::RateLimited));
+    assert_eq!(scene.on(0).asks(), Waits, "its fetch is still under way");
+}
+
+#[test]
+fn a_rate_limit_without_a_wait_pauses_the_whole_client() {
+    let mut scene = Scene::new(1.0);
+    scene.suffers(failure(Class::RateLimited));
+    assert_eq!(scene.on(1).at(0.999).asks(), Fails(ErrorKind::RateLimited));
+    assert_eq!(scene.at(1.0).asks(), WaitsAndStarted);
+}
+
+#[test]
+fn beyond_the_budget_there_is_the_valid_token_or_an_error() {
+    let mut scene = Scene::with_budget(0.0, 2);
+    scene.gets(1200);
+    scene.at(870.0).on(1).gets(8);
+    scene.at(876.0).gets(8);
+    assert_eq!(scene.on(0).at(900.0).asks(), Served);
+    assert_eq!(scene.on(2).asks(), Fails(ErrorKind::Budget));
+    assert_eq!(scene.at(930.0).asks(), WaitsAndStarted);
+}
+
+#[test]
+fn looking_ahead_to_a_renewal_does_not_forget_the_budget() {
+    let mut scene = Scene::with_budget(0.0, 1);
+    scene.gets(1200);
+    let now = scene.now;
+    let due = scene.entries[0].renew_at(&mut scene.limits, now);
+    assert_eq!(due.map(seconds), Some(900.0));
+    assert_eq!(scene.on(1).asks(), Fails(ErrorKind::Budget));
+}
+
+#[test]
+fn a_renewal_is_due_when_the_token_turns_soft_or_what_forbids_it_ends() {
+    let mut scene = Scene::with_token(1.0, 1200);
+    let due =
+        |scene: &mut Scene| scene.entries[0].renew_at(&mut scene.limits, scene.now).map(seconds);
+    assert_eq!(due(&mut scene), Some(600.0));
+    assert_eq!(due(scene.at(700.0)), Some(700.0));
+    scene.asks();
+    assert_eq!(due(&mut scene), None, "it is under way");
+    scene.begins();
+    scene.fails(failure(Class::Transient));
+    assert_eq!(due(&mut scene), Some(705.0));
+    scene.on(1).suffers(rate_limited_for(100));
+    assert_eq!(due(&mut scene), Some(800.0));
+    scene.on(0).at(800.0).suffers(failure(Class::Terminal));
+    assert_eq!(due(&mut scene), None, "a refusal is not tried again by itself");
+}
+
+#[test]
+fn a_fetch_that_could_not_be_made_leaves_no_memory() {
+    let mut scene = Scene::new(1.0);
+    scene.asks();
+    scene.begins();
+    let id = scene.flight();
+    scene.entry().withdraw(id);
+    assert_eq!(scene.asks(), Later(1.0));
+    assert_eq!(scene.at(1.0).asks(), WaitsAndStarted);
+    scene.entry().withdraw(id);
+    assert!(scene.entry().flight().is_some(), "another one is not meant");
+}
+
+#[test]
+fn an_overrun_fetch_is_given_up_and_its_late_token_is_welcome() {
+    let mut scene = Scene::new(1.0);
+    scene.asks();
+    assert!(!scene.at(100.0).is_given_up(), "it has not begun: it waits for a thread");
+    scene.begins();
+    let lost = scene.flight();
+    assert!(!scene.at(115.499).is_given_up());
+    assert!(scene.at(115.5).is_given_up());
+    assert!(!scene.is_given_up(), "it is given up once");
+    assert_eq!(scene.asks(), Fails(ErrorKind::Network));
+    assert_eq!(scene.at(116.5).asks(), WaitsAndStarted);
+    assert!(scene.at(120.0).comes_home(lost, Duration::from_secs(1200), false));
+    assert_eq!(scene.asks(), Served);
+    assert_ne!(scene.flight(), lost, "the fetch that followed goes on");
+}
+
+#[test]
+fn a_late_token_never_takes_the_place_of_a_better_one() {
+    let mut scene = Scene::new(1.0);
+    scene.asks();
+    scene.begins();
+    let lost = scene.flight();
+    assert!(scene.at(15.5).is_given_up());
+    scene.at(16.5).gets(1200);
+    let better = scene.last_serial;
+    assert!(!scene.at(20.0).comes_home(lost, Duration::from_secs(1200), false));
+    assert!(scene.entry().invalidate(better));
+}
+
+#[test]
+fn a_late_failure_of_a_fetch_that_was_given_up_says_nothing() {
+    let mut scene = Scene::new(1.0);
+    scene.asks();
+    scene.begins();
+    let lost = scene.flight();
+    assert!(scene.at(15.5).is_given_up());
+    let now = scene.at(16.5).now;
+    let late = failure(Class::Terminal);
+    assert_eq!(scene.asks(), WaitsAndStarted);
+    assert!(!scene.entries[0].failed(&mut scene.limits, lost, late, now, &mut || 1.0));
+    assert_eq!(scene.asks(), Waits, "the fetch that followed goes on");
+}
+
+#[test]
+fn waking_ends_pauses_at_once_without_a_token_and_within_five_seconds_with_one() {
+    let mut scene = Scene::with_token(1.0, 1200);
+    scene.at(600.0).pauses_between(4, Class::Transient);
+    scene.suffers(failure(Class::Transient));
+    scene.on(1).suffers(failure(Class::Transient));
+    let woken = seconds(scene.now);
+    scene.wakes();
+    assert_eq!(scene.asks(), Later(woken + 1.0), "the spacing alone is left");
+    assert_eq!(scene.at(woken + 1.0).asks(), WaitsAndStarted);
+    assert_eq!(count(scene.begins()), 3, "as if nothing had failed");
+    assert_eq!(scene.on(0).at(woken + 4.999).asks(), Served);
+    assert_eq!(scene.at(woken + 5.0).asks(), ServedAndStarted);
+}
+
+#[test]
+fn waking_never_makes_a_pause_longer() {
+    let mut scene = Scene::with_token(1.0, 1200);
+    scene.at(600.0).suffers(failure(Class::Transient));
+    scene.at(604.0).wakes();
+    assert_eq!(scene.at(605.0).asks(), ServedAndStarted);
+}
+
+#[test]
+fn waking_allows_one_probe_of_a_refusal() {
+    let mut scene = Scene::new(1.0);
+    scene.suffers(failure(Class::Terminal));
+    scene.on(1).suffers(failure(Class::Refused));
+    scene.at(10.0).wakes();
+    assert_eq!(scene.asks(), WaitsAndStarted);
+    scene.begins();
+    scene.fails(failure(Class::Refused));
+    assert_eq!(scene.on(0).at(129.999).asks(), Fails(ErrorKind::InvalidClient));
+    scene.at(130.0).suffers(failure(Class::Terminal));
+    assert_eq!(scene.at(249.999).asks(), Fails(ErrorKind::InvalidScope));
+}
+
+#[test]
+fn new_credentials_end_refusals_and_pauses_but_not_the_spacing() {
+    let mut scene = Scene::new(1.0);
+    scene.suffers(failure(Class::Terminal));
+    scene.rotates();
+    assert_eq!(scene.at(0.5).asks(), Later(1.0));
+    scene.at(1.0).suffers(failure(Class::Terminal));
+    assert_eq!(scene.at(60.999).asks(), Fails(ErrorKind::InvalidScope), "a minute, not two");
+    assert_eq!(scene.at(61.0).asks(), WaitsAndStarted);
+}
+
+#[test]
+fn an_invalidation_does_not_end_a_pause() {
+    let mut scene = Scene::with_token(1.0, 1200);
+    scene.at(600.0).suffers(failure(Class::Transient));
+    let serial = scene.last_serial;
+    assert!(scene.entry().invalidate(serial));
+    assert_eq!(scene.at(604.999).asks(), Fails(ErrorKind::Network));
+    assert_eq!(scene.at(605.0).asks(), WaitsAndStarted);
+}

@@ -1,0 +1,59 @@
+//! `tu_event`: what happened.
+
+use std::ffi::{c_char, c_void};
+
+use super::text::to_c;
+use super::token::millis;
+use super::{OK, tu_status};
+use crate::events::Event;
+
+/// Something that happened. Valid during the call; strings are never NULL, "" is "none". Holds
+/// neither a secret nor a token.
+#[repr(C)]
+pub struct tu_event {
+    /// Of this struct, as the library knows it.
+    pub struct_size: usize,
+    /// TU_EVENT_*; numbers may be added.
+    pub kind: i32,
+    /// The failure, or TU_OK.
+    pub status: tu_status,
+    /// The client's `name` option.
+    pub client: *const c_char,
+    /// The canonical scope it is about; "" if it is about the client.
+    pub scope: *const c_char,
+    /// One line for a person.
+    pub message: *const c_char,
+    /// Eight hex digits that tell tokens apart within one process.
+    pub fingerprint: *const c_char,
+    /// The token endpoint's answer; 0: none.
+    pub http_status: i32,
+    /// Which attempt of a fetch, from 1; 0: not about an attempt.
+    pub attempt: i32,
+    /// How long it took.
+    pub duration_ms: i64,
+    /// How long until the next try; -1: unknown.
+    pub wait_ms: i64,
+}
+
+/// Is told what happens; see tu_config_on_event. No exception or longjmp may leave it.
+pub type tu_event_fn = Option<unsafe extern "C" fn(user_data: *mut c_void, event: *const tu_event)>;
+
+pub(super) fn with_c_event(event: &Event, tell: impl FnOnce(&tu_event)) {
+    let client = to_c(&event.client);
+    let scope = to_c(&event.scope);
+    let message = to_c(&event.message);
+    let fingerprint = to_c(event.fingerprint.as_deref().unwrap_or_default());
+    tell(&tu_event {
+        struct_size: size_of::<tu_event>(),
+        kind: event.kind as i32,
+        status: event.error.map_or(OK, |kind| kind.status()),
+        client: client.as_ptr(),
+        scope: scope.as_ptr(),
+        message: message.as_ptr(),
+        fingerprint: fingerprint.as_ptr(),
+        http_status: event.http_status.map_or(0, i32::from),
+        attempt: i32::try_from(event.attempt).unwrap_or(i32::MAX),
+        duration_ms: millis(event.duration),
+        wait_ms: event.wait.map_or(-1, millis),
+    });
+}

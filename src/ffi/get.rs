@@ -1,0 +1,212 @@
+//! Getting a token: waiting, copying, asynchronously.
+
+use std::ffi::{c_char, c_void};
+use std::time::Duration;
+
+use super::guard::{caught, report, status};
+use super::user_data::UserData;
+use super::{client, owned, text, tu_cancel, tu_client, tu_drop_fn, tu_error, tu_status, tu_token};
+use crate::client::GetOptions;
+use crate::error::Error;
+use crate::token::Token;
+
+/// For tu_get_options.timeout_ms: do not wait.
+pub const TU_NO_WAIT: i64 = -1;
+
+/// How a token is asked for. Begin with TU_GET_OPTIONS_INIT; all zero behind struct_size is the
+/// default.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct tu_get_options {
+    /// sizeof(tu_get_options).
+    pub struct_size: usize,
+    /// Scopes, separated by blanks; NULL: the client's own.
+    pub scope: *const c_char,
+    /// The longest wait; 0: the client's `timeout`; TU_NO_WAIT: do not wait.
+    pub timeout_ms: i64,
+    /// The token should live at least this much longer; best effort.
+    pub min_ttl_ms: i64,
+    /// Ends the wait early; NULL: nothing does.
+    pub cancel: *mut tu_cancel,
+}
+
+/// A larger struct than this is not from any later version of the header.
+const LARGEST_STRUCT: usize = 4096;
+
+/// Is given a token or an error, exactly one of them not NULL, and owns it: tu_free. No exception
+/// or longjmp may leave it.
+pub type tu_token_fn = Option<
+    unsafe extern "C" fn(user_data: *mut c_void, token: *mut tu_token, error: *mut tu_error),
+>;
+
+/// # Safety
+/// `options` is NULL or points to `struct_size` bytes whose pointers are NULL or live.
+unsafe fn read_options<'a>(options: *const tu_get_options) -> Result<GetOptions<'a>, Error> {
+    if options.is_null() {
+        return Ok(GetOptions::default());
+    }
+    // SAFETY: every version of the struct begins with its size.
+    let size = unsafe { options.cast::<usize>().read() };
+    if !(size_of::<tu_get_options>()..=LARGEST_STRUCT).contains(&size) {
+        return Err(Error::argument(format!(
+            "tu_get_options.struct_size is {size}: begin with TU_GET_OPTIONS_INIT"
+        )));
+    }
+    // SAFETY: the caller vouches for `size` bytes.
+    let bytes = unsafe { std::slice::from_raw_parts(options.cast::<u8>(), size) };
+    if bytes[size_of::<tu_get_options>()..].iter().any(|byte| *byte != 0) {
+        return Err(Error::argument(
+            "tu_get_options sets a member that this version of the library does not know",
+        ));
+    }
+    // SAFETY: the struct is at least as large as ours.
+    let options = unsafe { options.read() };
+    Ok(GetOptions {
+        // SAFETY: the caller vouches for the string.
+        scope: unsafe { text::read_optional(options.scope, "scope") }?,
+        timeout: match options.timeout_ms {
+            0 => None,
+            TU_NO_WAIT => Some(Duration::ZERO),
+            other => Some(non_negative(other, "timeout_ms")?),
+        },
+        min_ttl: non_negative(options.min_ttl_ms, "min_ttl_ms")?,
+        // SAFETY: the caller vouches for the handle.
+        cancel: unsafe { owned::as_cancel(options.cancel) },
+    })
+}
+
+fn non_negative(value: i64, name: &str) -> Result<Duration, Error> {
+    u64::try_from(value)
+        .map(Duration::from_millis)
+        .map_err(|_| Error::argument(format!("tu_get_options.{name} is {value}")))
+}
+
+/// # Safety
+/// `error` is NULL or valid to write to.
+unsafe fn hand_out(outcome: Result<Token, Error>, error: *mut *mut tu_error) -> *mut tu_token {
+    // SAFETY: the caller vouches for `error`.
+    unsafe { report(outcome, error) }.map_or(std::ptr::null_mut(), owned::token)
+}
+
+/// A token for `scope` (NULL: the client's own) that is valid now: at hand, or fetched once for
+/// all callers. Waits at most the client's `timeout`. NULL on failure, which happens only if there
+/// is no valid token. Release it with tu_free.
+///
+/// # Safety
+/// `client` is NULL or a live handle, `scope` NULL or NUL-terminated, `error` NULL or valid to
+/// write to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tu_token_get(
+    client: *mut tu_client,
+    scope: *const c_char,
+    error: *mut *mut tu_error,
+) -> *mut tu_token {
+    // SAFETY: the caller vouches for all three.
+    unsafe {
+        let outcome = caught(|| {
+            let scope = text::read_optional(scope, "scope")?;
+            client::live(client)?.get(&GetOptions { scope, ..GetOptions::default() })
+        });
+        hand_out(outcome, error)
+    }
+}
+
+/// The same with options; NULL options: all defaults.
+///
+/// # Safety
+/// `client` is NULL or a live handle, `options` NULL or valid, `error` NULL or valid to write to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tu_token_get_with(
+    client: *mut tu_client,
+    options: *const tu_get_options,
+    error: *mut *mut tu_error,
+) -> *mut tu_token {
+    // SAFETY: the caller vouches for all three.
+    unsafe {
+        let outcome = caught(|| client::live(client)?.get(&read_options(options)?));
+        hand_out(outcome, error)
+    }
+}
+
+/// Copies "Bearer <token>" into `buffer`: no allocation when the token is at hand. `*length` (may
+/// be NULL) becomes its length. If `capacity` is larger than that, a NUL follows; so give a byte
+/// more than a token needs. If `capacity` is too small, nothing is written to `buffer`, `*length`
+/// is the length needed, and the status is TU_INVALID_ARGUMENT. Wiping the buffer is up to you.
+///
+/// # Safety
+/// `client` is NULL or a live handle, `scope` NULL or NUL-terminated, `buffer` NULL or valid to
+/// write `capacity` bytes to, `length` and `error` NULL or valid to write to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tu_token_copy(
+    client: *mut tu_client,
+    scope: *const c_char,
+    buffer: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+    error: *mut *mut tu_error,
+) -> tu_status {
+    // SAFETY: the caller vouches for all six.
+    unsafe {
+        status(error, || {
+            let scope = text::read_optional(scope, "scope")?;
+            let client = client::live(client)?;
+            let room = if buffer.is_null() { 0 } else { capacity };
+            let place = match room {
+                0 => &mut [],
+                room => std::slice::from_raw_parts_mut(buffer.cast::<u8>(), room),
+            };
+            let (copied, needed) = match client.copy_bearer(scope, place)? {
+                Ok(copied) => (true, copied),
+                Err(needed) => (false, needed),
+            };
+            if !length.is_null() {
+                length.write(needed);
+            }
+            if !copied {
+                return Err(Error::argument(format!(
+                    "tu_token_copy needs a buffer of {} bytes; it got {room}",
+                    needed + 1
+                )));
+            }
+            if needed < room {
+                buffer.add(needed).write(0);
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Asks for a token without waiting. TU_OK: `function` is called exactly once, before this returns
+/// if the answer is at hand, else on a thread of the library's, never on one that closes, cancels
+/// or frees; then `drop` (may be NULL) is. It should be short. Another status: `function` is not
+/// called, `drop` is. In a child forked meanwhile only `drop` is called.
+///
+/// # Safety
+/// `client` is NULL or a live handle, `options` NULL or valid, `error` NULL or valid to write to;
+/// the functions may be called from any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tu_token_get_async(
+    client: *mut tu_client,
+    options: *const tu_get_options,
+    function: tu_token_fn,
+    user_data: *mut c_void,
+    drop: tu_drop_fn,
+    error: *mut *mut tu_error,
+) -> tu_status {
+    let user_data = UserData::new(user_data, drop);
+    // SAFETY: the caller vouches for the rest.
+    unsafe {
+        status(error, || {
+            let function =
+                function.ok_or_else(|| Error::argument("tu_token_get_async got no function"))?;
+            let options = read_options(options)?;
+            client::live(client)?.get_async(&options, move |outcome| {
+                let (token, error) = match outcome {
+                    Ok(token) => (owned::token(token), std::ptr::null_mut()),
+                    Err(error) => (std::ptr::null_mut(), owned::error(error)),
+                };
+                function(user_data.pointer(), token, error);
+            })
+        })
+    }
+}

@@ -1,0 +1,43 @@
+//! The C ABI: converts, calls, converts back. No policy lives here.
+//!
+//! One file for each C object, and:
+//! - [`guard`] panics and errors on their way out
+//! - [`owned`] what `tu_free` releases
+//! - [`text`] strings on their way in and out
+//! - [`allocator`] wipes whatever the library frees
+//!
+//! The doc comments of what is exported become `include/tu_token.h`: they speak C.
+
+#![allow(non_camel_case_types)]
+
+mod allocator;
+mod cancel;
+mod client;
+mod config;
+mod error;
+mod event;
+mod get;
+mod guard;
+mod owned;
+mod stats;
+mod text;
+mod token;
+mod user_data;
+mod version;
+
+pub use cancel::*;
+pub use client::*;
+pub use config::*;
+pub use error::*;
+pub use event::*;
+pub use get::*;
+pub use owned::tu_free;
+pub use stats::*;
+pub use token::*;
+pub use version::*;
+
+/// `typedef int32_t tu_status;` with its enumerators stands in the header's opening.
+pub type tu_status = i32;
+
+/// Nothing went wrong.
+pub(crate) const OK: tu_status = 0;

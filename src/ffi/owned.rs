@@ -1,0 +1,164 @@
+//! What C owns: every allocation begins with a tag that tells what it is.
+
+use crate::client::{Cancel, Client};
+use crate::config::Config;
+use crate::error::Error;
+use crate::token::{LENGTHS, TOKEN_KIND, Token};
+
+use super::cancel::tu_cancel;
+use super::client::tu_client;
+use super::config::tu_config;
+use super::error::{ErrorObject, tu_error};
+use super::token::tu_token;
+
+const CONFIG: u64 = u64::from_le_bytes(*b"tuconfig");
+const CLIENT: u64 = u64::from_le_bytes(*b"tuclient");
+const CANCEL: u64 = u64::from_le_bytes(*b"tucancel");
+const ERROR: u64 = u64::from_le_bytes(*b"tu error");
+const FREED: u64 = u64::from_le_bytes(*b"tu freed");
+
+/// An object with its tag in front.
+#[repr(C)]
+struct Tagged<T> {
+    kind: u64,
+    value: T,
+}
+
+fn give<T, H>(kind: u64, value: T) -> *mut H {
+    Box::into_raw(Box::new(Tagged { kind, value })).cast()
+}
+
+/// # Safety
+/// `handle` is NULL or came from [`give`] with the same `T` and has not been freed.
+unsafe fn peek<'a, T, H>(handle: *const H) -> Option<&'a T> {
+    // SAFETY: the caller vouches for it.
+    unsafe { handle.cast::<Tagged<T>>().as_ref() }.map(|tagged| &tagged.value)
+}
+
+pub(super) fn config() -> *mut tu_config {
+    give(CONFIG, Config::new())
+}
+
+/// # Safety
+/// NULL, or a live handle that no other thread uses.
+pub(super) unsafe fn as_config_mut<'a>(handle: *mut tu_config) -> Option<&'a mut Config> {
+    // SAFETY: the caller vouches for it.
+    unsafe { handle.cast::<Tagged<Config>>().as_mut() }.map(|tagged| &mut tagged.value)
+}
+
+/// # Safety
+/// NULL, or a live handle.
+pub(super) unsafe fn as_config<'a>(handle: *const tu_config) -> Option<&'a Config> {
+    // SAFETY: the caller vouches for it.
+    unsafe { peek(handle) }
+}
+
+pub(super) fn client(client: Client) -> *mut tu_client {
+    give(CLIENT, client)
+}
+
+/// # Safety
+/// NULL, or a live handle.
+#[inline]
+pub(super) unsafe fn as_client<'a>(handle: *const tu_client) -> Option<&'a Client> {
+    // SAFETY: the caller vouches for it.
+    unsafe { peek(handle) }
+}
+
+pub(super) fn cancel() -> *mut tu_cancel {
+    give(CANCEL, Cancel::new())
+}
+
+/// # Safety
+/// NULL, or a live handle.
+pub(super) unsafe fn as_cancel<'a>(handle: *const tu_cancel) -> Option<&'a Cancel> {
+    // SAFETY: the caller vouches for it.
+    unsafe { peek(handle) }
+}
+
+pub(super) fn error(error: Error) -> *mut tu_error {
+    give(ERROR, ErrorObject::new(error))
+}
+
+/// # Safety
+/// NULL, or a live handle.
+pub(super) unsafe fn as_error<'a>(handle: *const tu_error) -> Option<&'a ErrorObject> {
+    // SAFETY: the caller vouches for it.
+    unsafe { peek(handle) }
+}
+
+/// A token goes out as it is: its first word is its tag.
+pub(super) fn token(token: Token) -> *mut tu_token {
+    Box::into_raw(token.into_words()).cast()
+}
+
+/// # Safety
+/// NULL, or a live handle.
+#[inline]
+pub(super) unsafe fn as_token_words<'a>(handle: *const tu_token) -> Option<&'a [u64]> {
+    let first = handle.cast::<u64>();
+    if first.is_null() {
+        return None;
+    }
+    // SAFETY: a live token has at least the words before its text, and as many in all as its
+    // lengths tell.
+    unsafe {
+        let count = Token::word_count(first.add(LENGTHS).read());
+        Some(std::slice::from_raw_parts(first, count))
+    }
+}
+
+/// Releases anything a function of this library returned for you to own: configuration, client,
+/// token, cancel, error. NULL is allowed and does nothing.
+///
+/// Freeing a client makes waiting calls return TU_CLOSED and never blocks, but no other call on
+/// that client may be running or start: close, join, free. Tokens and errors outlive their client.
+///
+/// Freeing something else, or twice, is undefined as with free(); most such mistakes are noticed
+/// and end the process with a message.
+///
+/// # Safety
+/// `owned` is NULL or came from this library and has not been freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tu_free(owned: *mut std::ffi::c_void) {
+    let first = owned.cast::<u64>();
+    if first.is_null() {
+        return;
+    }
+    if !first.is_aligned() {
+        not_ours();
+    }
+    // SAFETY: the caller vouches that `owned` is one of ours; all of them begin with a u64, and
+    // the tag tells which type it was made as. The tag is changed before the memory goes.
+    super::guard::contained((), || unsafe {
+        let kind = first.read();
+        match kind {
+            TOKEN_KIND => {
+                let count = Token::word_count(first.add(LENGTHS).read());
+                first.write(FREED);
+                let words = std::ptr::slice_from_raw_parts_mut(first, count);
+                drop(Token::from_words(Box::from_raw(words)));
+            }
+            ERROR => release::<ErrorObject>(first),
+            CONFIG => release::<Config>(first),
+            CLIENT => release::<Client>(first),
+            CANCEL => release::<Cancel>(first),
+            _ => not_ours(),
+        }
+    });
+}
+
+/// # Safety
+/// `first` came from [`give`] with the same `T`.
+unsafe fn release<T>(first: *mut u64) {
+    // SAFETY: the caller vouches for it.
+    unsafe {
+        first.write(FREED);
+        drop(Box::from_raw(first.cast::<Tagged<T>>()));
+    }
+}
+
+fn not_ours() -> ! {
+    eprintln!("tu_free: this pointer is not from tu_token, or it was freed before");
+    std::process::abort();
+}

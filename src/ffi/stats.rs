@@ -1,0 +1,83 @@
+//! `tu_stats`.
+
+use std::ffi::c_char;
+
+use super::token::millis;
+use super::{OK, guard, text, tu_client, tu_error, tu_status};
+use crate::client::Stats;
+use crate::error::Error;
+
+/// What the cache entry of a scope has been through. Hits are not counted.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct tu_stats {
+    /// Set by the caller to sizeof(tu_stats); no more than that is written.
+    pub struct_size: usize,
+    /// TU_STATE_*: what the cached token is worth now.
+    pub state: i32,
+    /// How the last fetch ended.
+    pub last_status: tu_status,
+    /// Life left of the cached token.
+    pub expires_in_ms: i64,
+    /// How long until a token request may be made; 0: now.
+    pub next_request_in_ms: i64,
+    /// How long the last fetch took.
+    pub last_fetch_ms: i64,
+    /// Calls that had to wait for a fetch.
+    pub waits: u64,
+    /// Token requests sent.
+    pub requests: u64,
+    /// Tokens received in the place of a valid one.
+    pub renewals: u64,
+    /// Failed fetches.
+    pub failures: u64,
+}
+
+/// Fills in `stats` for a scope; NULL: the client's own.
+///
+/// # Safety
+/// `client` is NULL or a live handle, `scope` NULL or NUL-terminated, `stats` NULL or valid to
+/// write `stats->struct_size` bytes to, `error` NULL or valid to write to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tu_client_stats(
+    client: *mut tu_client,
+    scope: *const c_char,
+    stats: *mut tu_stats,
+    error: *mut *mut tu_error,
+) -> tu_status {
+    // SAFETY: the caller vouches for all four.
+    unsafe {
+        guard::status(error, || {
+            let client = super::client::live(client)?;
+            if stats.is_null() {
+                return Err(Error::argument("tu_client_stats: stats is NULL"));
+            }
+            let room = stats.cast::<usize>().read();
+            if room < size_of::<usize>() {
+                return Err(Error::argument(
+                    "tu_client_stats: set struct_size to sizeof(tu_stats) first",
+                ));
+            }
+            let found = client.stats(text::read_optional(scope, "scope")?)?;
+            let known = room.min(size_of::<tu_stats>());
+            let full = of(&found, room);
+            std::ptr::copy_nonoverlapping((&raw const full).cast::<u8>(), stats.cast(), known);
+            Ok(())
+        })
+    }
+}
+
+fn of(stats: &Stats, struct_size: usize) -> tu_stats {
+    tu_stats {
+        struct_size,
+        state: stats.state as i32,
+        last_status: stats.last_error.map_or(OK, |kind| kind.status()),
+        expires_in_ms: millis(stats.expires_in),
+        next_request_in_ms: millis(stats.next_request_in),
+        last_fetch_ms: millis(stats.last_fetch),
+        waits: stats.waits,
+        requests: stats.requests,
+        renewals: stats.renewals,
+        failures: stats.failures,
+    }
+}

@@ -1,0 +1,120 @@
+//! `tu_token`: the caller's own copy of an access token.
+
+use std::ffi::c_char;
+use std::time::Duration;
+
+use super::guard::contained;
+use super::owned;
+use crate::token::{Layout, Token};
+
+/// An access token. The caller's own object: it does not change, may be read from any thread,
+/// outlives its client, and is wiped when it is released with tu_free. Its strings live as long as
+/// it does.
+pub struct tu_token(());
+
+pub(super) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// # Safety
+/// As [`owned::as_token_words`].
+#[inline]
+unsafe fn part(token: *const tu_token, offset: impl FnOnce(&Layout) -> usize) -> *const c_char {
+    // SAFETY: the caller vouches for the handle; the offset lies inside the token's text, which
+    // ends with a NUL.
+    match unsafe { owned::as_token_words(token) } {
+        Some(words) => {
+            let text = Token::text_of(words);
+            text[offset(&Token::layout(words))..].as_ptr().cast()
+        }
+        None => c"".as_ptr(),
+    }
+}
+
+/// The bare access token. "" for NULL.
+///
+/// # Safety
+/// `token` is NULL or a live handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tu_token_value(token: *const tu_token) -> *const c_char {
+    // SAFETY: the caller vouches for the handle.
+    unsafe { part(token, |layout| layout.value) }
+}
+
+/// "Bearer <token>": the value of an Authorization header (RFC 6750 section 2.1). "" for NULL.
+///
+/// # Safety
+/// `token` is NULL or a live handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tu_token_bearer(token: *const tu_token) -> *const c_char {
+    // SAFETY: the caller vouches for the handle.
+    unsafe { part(token, |layout| layout.bearer) }
+}
+
+/// "Authorization: Bearer <token>": a whole header line without its line end, as libcurl takes it.
+/// "" for NULL.
+///
+/// # Safety
+/// `token` is NULL or a live handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tu_token_header(token: *const tu_token) -> *const c_char {
+    // SAFETY: the caller vouches for the handle.
+    unsafe { part(token, |layout| layout.header) }
+}
+
+/// The length of the bare token in bytes. 0 for NULL.
+///
+/// # Safety
+/// `token` is NULL or a live handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tu_token_length(token: *const tu_token) -> usize {
+    // SAFETY: the caller vouches for the handle.
+    unsafe { owned::as_token_words(token) }.map_or(0, |words| Token::layout(words).length)
+}
+
+/// The scopes that were granted, separated by blanks. "" for NULL.
+///
+/// # Safety
+/// `token` is NULL or a live handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tu_token_scope(token: *const tu_token) -> *const c_char {
+    // SAFETY: the caller vouches for the handle.
+    unsafe { part(token, |layout| layout.scope) }
+}
+
+/// Life left now, in milliseconds; 0 when the token is dead, and for NULL. Time that the machine
+/// spends in suspend counts.
+///
+/// # Safety
+/// `token` is NULL or a live handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tu_token_expires_in_ms(token: *const tu_token) -> i64 {
+    contained(0, || {
+        // SAFETY: the caller vouches for the handle.
+        unsafe { owned::as_token_words(token) }.map_or(0, |words| millis(Token::life_left(words)))
+    })
+}
+
+/// How long, in milliseconds from now, until the library would renew the token: as long as a
+/// program may keep using its own copy without asking again. 0 for NULL.
+///
+/// # Safety
+/// `token` is NULL or a live handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tu_token_fresh_for_ms(token: *const tu_token) -> i64 {
+    contained(0, || {
+        // SAFETY: the caller vouches for the handle.
+        unsafe { owned::as_token_words(token) }.map_or(0, |words| millis(Token::fresh_left(words)))
+    })
+}
+
+/// When the token ends, in milliseconds since 1970 by the wall clock at the time it was had. To
+/// report only: the wall clock may be set. 0 for NULL.
+///
+/// # Safety
+/// `token` is NULL or a live handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tu_token_expires_at_ms(token: *const tu_token) -> i64 {
+    // SAFETY: the caller vouches for the handle.
+    unsafe { owned::as_token_words(token) }.map_or(0, Token::expires_at_unix_ms_of)
+}

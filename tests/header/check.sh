@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Compiles a program that includes only tu_token.h as every C and C++ it is written for, with
+# every compiler that is here and all warnings as errors. tu_token.hpp too, if there is one.
+#
+#   tests/header/check.sh [INCLUDE_DIRECTORY]     default: include
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+include=${1:-$here/../../include}
+passed=0
+failed=0
+
+both=(-Wall -Wextra -Wpedantic -Werror -Wconversion -Wsign-conversion -Wshadow -Wundef -Wcast-qual
+    -Wwrite-strings)
+only_c=(-Wstrict-prototypes -Wmissing-prototypes -Wc++-compat)
+only_cpp=(-Wold-style-cast -Wextra-semi -Wnon-virtual-dtor)
+
+compile() { # what it is, command...
+    local what=$1
+    shift
+    local log
+    if log=$("$@" -c -o /dev/null "-I$include" 2>&1); then
+        echo "ok      $what"
+        passed=$((passed + 1))
+    else
+        printf '%s\n' "$log"
+        echo "FAILED  $what"
+        failed=$((failed + 1))
+    fi
+}
+
+is_here() {
+    command -v "$1" >/dev/null && return
+    echo "SKIPPED: there is no $1"
+    return 1
+}
+
+check_c() { # compiler
+    is_here "$1" || return 0
+    local standard
+    for standard in c99 c11 c17; do
+        compile "tu_token.h, $1 -std=$standard" \
+            "$1" "-std=$standard" "${both[@]}" "${only_c[@]}" "$here/only_header.c"
+    done
+}
+
+check_cpp() { # compiler
+    is_here "$1" || return 0
+    local standard
+    for standard in c++17 c++20; do
+        compile "tu_token.h, $1 -std=$standard" \
+            "$1" "-std=$standard" "${both[@]}" "${only_cpp[@]}" -x c++ "$here/only_header.c"
+        if [[ -f $include/tu_token.hpp ]]; then
+            compile "tu_token.hpp, $1 -std=$standard" \
+                "$1" "-std=$standard" "${both[@]}" "${only_cpp[@]}" "$here/only_header.cpp"
+        fi
+    done
+}
+
+check_c gcc
+check_c clang
+check_cpp g++
+check_cpp clang++
+echo "$passed passed, $failed failed"
+((failed == 0 && passed > 0))

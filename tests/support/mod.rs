@@ -1,0 +1,375 @@
+//! A small scripted server: raw bytes over loopback sockets, and a client set up to meet it.
+//!
+//! A [`Server`] counts connections, records what it received and answers each request with the
+//! [`Step`]s that its script gives. All of its threads have ended when its drop returns.
+
+// Each test binary uses another part of it.
+#![allow(dead_code)]
+
+pub mod tls;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tu_token::{Builder, Client, Clock, Config, Error, ManualClock, Token};
+
+pub const ID: &str = "test-id";
+pub const SECRET: &str = "test-secret-0123456789";
+
+/// How often a blocked thread of the server looks whether it is to end.
+const TICK: Duration = Duration::from_millis(10);
+
+/// One thing a server does with a connection. After the last one it closes the connection.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Sends all bytes at once.
+    Send(Vec<u8>),
+    /// Sends one byte every 200 ms.
+    Trickle(Vec<u8>),
+    /// Sends the same bytes again and again until the client has gone.
+    Repeat(Vec<u8>),
+    /// Does nothing for a while.
+    Wait(Duration),
+    /// Does nothing until the client has gone.
+    Hang,
+    /// Ends the connection by a reset.
+    Reset,
+}
+
+/// What a server does with one request.
+pub type Reply = Vec<Step>;
+
+/// What a server was sent.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub head: String,
+    pub body: String,
+    pub at: Instant,
+}
+
+type Script = dyn Fn(usize, &Request) -> Reply + Send + Sync;
+
+struct Shared {
+    script: Box<Script>,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    stop: AtomicBool,
+    connections: AtomicUsize,
+    requests: Mutex<Vec<Request>>,
+    sent: AtomicU64,
+}
+
+/// A server on a port of its own.
+pub struct Server {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    acceptor: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// A server whose script is told how many requests came before, and the request.
+    pub fn new(script: impl Fn(usize, &Request) -> Reply + Send + Sync + 'static) -> Self {
+        Self::start(Box::new(script), None)
+    }
+
+    /// A server that does the same with every request.
+    pub fn always(reply: Reply) -> Self {
+        Self::new(move |_, _| reply.clone())
+    }
+
+    /// A server that hands out `token-1`, `token-2`, ... each good for so many seconds.
+    pub fn tokens(expires_in: u64) -> Self {
+        Self::new(move |before, _| token(&format!("token-{}", before + 1), expires_in))
+    }
+
+    /// A server that speaks TLS and hands out tokens.
+    pub fn tls(config: Arc<rustls::ServerConfig>) -> Self {
+        let script = |before, _: &Request| token(&format!("token-{}", before + 1), 1200);
+        Self::start(Box::new(script), Some(config))
+    }
+
+    fn start(script: Box<Script>, tls: Option<Arc<rustls::ServerConfig>>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared {
+            script,
+            tls,
+            stop: AtomicBool::new(false),
+            connections: AtomicUsize::new(0),
+            requests: Mutex::new(Vec::new()),
+            sent: AtomicU64::new(0),
+        });
+        let seen = shared.clone();
+        let acceptor = std::thread::spawn(move || seen.accept(&listener));
+        Self { address, shared, acceptor: Some(acceptor) }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}/token/v2", self.address)
+    }
+
+    /// Connections accepted so far.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::SeqCst)
+    }
+
+    /// Requests received so far.
+    pub fn requests(&self) -> usize {
+        self.shared.requests.lock().unwrap().len()
+    }
+
+    /// What was received so far.
+    pub fn received(&self) -> Vec<Request> {
+        self.shared.requests.lock().unwrap().clone()
+    }
+
+    /// Bytes given to the system to be sent.
+    pub fn bytes_sent(&self) -> u64 {
+        self.shared.sent.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        // Wakes the acceptor; it takes no more connections.
+        let _ = TcpStream::connect(self.address);
+        let ended = self.acceptor.take().unwrap().join();
+        if !std::thread::panicking() {
+            ended.expect("a thread of the server panicked");
+        }
+    }
+}
+
+impl Shared {
+    fn accept(self: &Arc<Self>, listener: &TcpListener) {
+        let mut threads = Vec::new();
+        for stream in listener.incoming() {
+            if self.is_stopped() {
+                break;
+            }
+            let Ok(stream) = stream else { continue };
+            self.connections.fetch_add(1, Ordering::SeqCst);
+            let shared = self.clone();
+            threads.push(std::thread::spawn(move || shared.serve(stream)));
+        }
+        for thread in threads {
+            thread.join().expect("a script panicked");
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    /// Serves one connection. Whatever the client does to it, that is the client's business.
+    fn serve(&self, socket: TcpStream) {
+        let prepared = socket
+            .set_read_timeout(Some(TICK))
+            .and_then(|()| socket.set_write_timeout(Some(TICK)))
+            .and_then(|()| socket.set_nodelay(true));
+        if prepared.is_err() {
+            return;
+        }
+        let _ = match &self.tls {
+            None => self.converse(&mut &socket, &socket),
+            Some(config) => {
+                let session = rustls::ServerConnection::new(config.clone()).unwrap();
+                let mut stream = rustls::StreamOwned::new(session, &socket);
+                let ended = self.converse(&mut stream, &socket);
+                stream.conn.send_close_notify();
+                let _ = stream.conn.complete_io(&mut stream.sock);
+                ended
+            }
+        };
+    }
+
+    fn converse(&self, stream: &mut (impl Read + Write), socket: &TcpStream) -> std::io::Result<()> {
+        let request = self.read_request(stream)?;
+        let before = {
+            let mut requests = self.requests.lock().unwrap();
+            requests.push(request.clone());
+            requests.len() - 1
+        };
+        for step in (self.script)(before, &request) {
+            match step {
+                Step::Send(bytes) => self.send(stream, &bytes)?,
+                Step::Trickle(bytes) => {
+                    for byte in bytes {
+                        self.send(stream, &[byte])?;
+                        self.wait(Duration::from_millis(200));
+                    }
+                }
+                Step::Repeat(bytes) => loop {
+                    self.send(stream, &bytes)?;
+                },
+                Step::Wait(time) => self.wait(time),
+                Step::Hang => while self.read(stream, &mut [0; 256])? > 0 {},
+                Step::Reset => {
+                    socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads up to the end of the body that Content-Length tells. What does not begin like a POST
+    /// is taken as it comes.
+    fn read_request(&self, stream: &mut impl Read) -> std::io::Result<Request> {
+        let (mut bytes, mut buffer) = (Vec::new(), [0; 4096]);
+        loop {
+            let length = self.read(stream, &mut buffer)?;
+            bytes.extend_from_slice(&buffer[..length]);
+            let text = String::from_utf8_lossy(&bytes);
+            let (head, body) = match text.split_once("\r\n\r\n") {
+                Some(parts) => parts,
+                None if bytes.first().is_some_and(|byte| *byte != b'P') => (&*text, ""),
+                None if length == 0 => return Err(ErrorKind::UnexpectedEof.into()),
+                None => continue,
+            };
+            let expected = header(head, "content-length").map_or(0, |value| value.parse().unwrap());
+            if body.len() >= expected {
+                let (head, body) = (head.to_owned(), body.to_owned());
+                return Ok(Request { head, body, at: Instant::now() });
+            }
+            if length == 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+
+    fn read(&self, stream: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.patiently(|| stream.read(buffer))
+    }
+
+    fn send(&self, stream: &mut impl Write, bytes: &[u8]) -> std::io::Result<()> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let length = self.patiently(|| stream.write(rest))?;
+            self.sent.fetch_add(length as u64, Ordering::SeqCst);
+            rest = &rest[length..];
+        }
+        self.patiently(|| stream.flush())
+    }
+
+    /// Repeats what has only run into the socket's time limit, until the server stops.
+    fn patiently<T>(&self, mut act: impl FnMut() -> std::io::Result<T>) -> std::io::Result<T> {
+        loop {
+            match act() {
+                _ if self.is_stopped() => return Err(ErrorKind::Interrupted.into()),
+                Err(error) if is_time_limit(&error) => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn wait(&self, time: Duration) {
+        let end = Instant::now() + time;
+        while !self.is_stopped() && Instant::now() < end {
+            std::thread::sleep(TICK.min(end.saturating_duration_since(Instant::now())));
+        }
+    }
+}
+
+fn is_time_limit(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
+}
+
+/// The value of a header, by its name in lower case.
+pub fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(found, _)| found.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.trim())
+}
+
+/// A whole answer. `headers` are lines, each with its line end.
+pub fn answer(status: u16, headers: &str, body: &str) -> Reply {
+    let length = body.len();
+    let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\n{headers}\r\n");
+    vec![Step::Send((head + body).into_bytes())]
+}
+
+/// A token as the service documents it.
+pub fn token(value: &str, expires_in: u64) -> Reply {
+    let body = format!(
+        r#"{{"token_type":"Bearer","expires_in":{expires_in},"access_token":"{value}"}}"#
+    );
+    answer(200, "Content-Type: application/json\r\n", &body)
+}
+
+/// A refusal in the form of RFC 6749 section 5.2.
+pub fn oauth_error(status: u16, code: &str) -> Reply {
+    answer(status, "Content-Type: application/json\r\n", &format!(r#"{{"error":"{code}"}}"#))
+}
+
+/// First waits, then does what follows.
+pub fn after(time: Duration, mut reply: Reply) -> Reply {
+    reply.insert(0, Step::Wait(time));
+    reply
+}
+
+/// The options of every client here: no fetch takes longer than a second.
+fn options(url: &str) -> [(&str, &str); 7] {
+    [
+        ("client_id", ID),
+        ("client_secret", SECRET),
+        ("scope", "a b"),
+        ("token_url", url),
+        ("fetch_timeout", "1s"),
+        ("request_timeout", "1s"),
+        ("connect_timeout", "1s"),
+    ]
+}
+
+pub fn builder(url: &str) -> Builder {
+    options(url).into_iter().fold(Client::builder(), |builder, (key, value)| builder.set(key, value))
+}
+
+/// A client with time for all attempts of a fetch and the pauses between them.
+pub fn patient_builder(url: &str) -> Builder {
+    builder(url).set("fetch_timeout", "10s").set("request_timeout", "5s")
+}
+
+pub fn client(server: &Server) -> Client {
+    builder(&server.url()).build().unwrap()
+}
+
+/// A client whose time stands still until the test turns it.
+pub fn manual_client(server: &Server) -> (Client, Arc<ManualClock>) {
+    let mut config = Config::new();
+    for (key, value) in options(&server.url()) {
+        config.set(key, value);
+    }
+    let clock = Arc::new(ManualClock::default());
+    (Client::with_clock(&config, Clock::Manual(clock.clone())).unwrap(), clock)
+}
+
+/// The failure of a call that must end within `fetch_timeout` (1 s) and a second.
+pub fn failure_in_time(client: &Client) -> Error {
+    let started = Instant::now();
+    let error = client.token().map(|token| token.value().to_owned()).unwrap_err();
+    let took = started.elapsed();
+    assert!(took < Duration::from_secs(2), "took {took:?}: {error}");
+    error
+}
+
+pub fn value(outcome: Result<Token, Error>) -> String {
+    outcome.unwrap().value().to_owned()
+}
+
+/// Waits, at most 10 s, until something is so.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(10);
+    while !is_so() {
+        assert!(Instant::now() < end, "in vain: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
