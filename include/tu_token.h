@@ -112,17 +112,16 @@ enum {
 
 /** The version of this header as 0xXXYYZZ; compare it with tu_version_number(). */
 #define TU_VERSION_NUMBER \
-  ((uint32_t)(TU_VERSION_MAJOR << 16 | TU_VERSION_MINOR << 8 | TU_VERSION_PATCH))
-#define TU_VERSION_AT_LEAST(x, y, z) (TU_VERSION_NUMBER >= ((uint32_t)((x) << 16 | (y) << 8 | (z))))
+  (TU_VERSION_MAJOR * 0x10000u + TU_VERSION_MINOR * 0x100u + TU_VERSION_PATCH)
+/** Whether this header is at least of a version; also for #if. */
+#define TU_VERSION_AT_LEAST(x, y, z) (TU_VERSION_NUMBER >= ((x) * 0x10000u + (y) * 0x100u + (z)))
+
+/** For tu_get_options.timeout_ms: do not wait. */
+#define TU_NO_WAIT (-1)
 
 /** The first value of a tu_get_options. */
 #define TU_GET_OPTIONS_INIT { sizeof(tu_get_options), NULL, 0, 0, NULL }
 
-
-/**
- * For tu_get_options.timeout_ms: do not wait.
- */
-#define TU_NO_WAIT -1
 
 /**
  * The version of this header.

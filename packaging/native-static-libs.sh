@@ -14,8 +14,9 @@ committed=$root/packaging/native-static-libs.txt
 ask_toolchain() {
     local target_dir=${CARGO_TARGET_DIR:-$root/target}/native-static-libs
     local log
+    cd "$root"
     if ! log=$(CARGO_PROFILE_DEV_DEBUG=0 cargo rustc --locked \
-        --manifest-path "$root/Cargo.toml" --target-dir "$target_dir" \
+        --target-dir "$target_dir" \
         --features capi -p tu-token --lib --crate-type staticlib --color never \
         -- --print native-static-libs 2>&1); then
         printf '%s\n' "$log" >&2

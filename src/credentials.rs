@@ -142,9 +142,10 @@ impl Source {
     fn adopt(&self, credentials: Credentials) -> Pair {
         let mut state = self.state.lock();
         if let Some(latest) = &state.latest
-            && (matches!(state.origin, Origin::Given) || latest.credentials.same_as(&credentials)) {
-                return latest.clone();
-            }
+            && (matches!(state.origin, Origin::Given) || latest.credentials.same_as(&credentials))
+        {
+            return latest.clone();
+        }
         state.replace(credentials)
     }
 

@@ -53,3 +53,8 @@ pub use clock::advance as advance_test_clock;
 
 #[cfg(not(panic = "unwind"))]
 compile_error!("tu-token must be built with panic = \"unwind\": panics may not cross the C ABI");
+
+/// The Rust code in the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

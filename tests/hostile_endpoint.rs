@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use support::{
-    Request, SECRET, Server, Step, after, answer, builder, client, failure_in_time, header,
+    Request, SECRET, Server, Step, after, answer, builder, client, each, failure_in_time, header,
     patient_builder, token, until, value,
 };
 use tu_token::ErrorKind::{BadResponse, InvalidClient, Network};
@@ -77,21 +77,20 @@ fn a_body_in_chunks_byte_by_byte() {
 
 #[test]
 fn endless_headers() {
-    for line in [bytes("X-More: and more\r\n"), vec![b'x'; 1024], bytes("a:\r\n")] {
-        let server =
-            Server::always(vec![Step::Send(bytes("HTTP/1.1 200 OK\r\n")), Step::Repeat(line)]);
-        let error = failure(&server);
-        assert!(matches!(error.kind(), BadResponse | Network), "{error}");
-    }
+    each([bytes("X-More: and more\r\n"), vec![b'x'; 1024], bytes("a:\r\n")], |line| {
+        let status = bytes("HTTP/1.1 200 OK\r\n");
+        let error = failure(&Server::always(vec![Step::Send(status), Step::Repeat(line)]));
+        assert_eq!(error.kind(), BadResponse, "{error}");
+    });
 }
 
 #[test]
 fn endless_interim_answers() {
-    for interim in ["HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\n"] {
-        let server = Server::always(vec![Step::Repeat(bytes(interim))]);
-        let error = failure(&server);
+    let interim = ["HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\n"];
+    each(interim, |answer| {
+        let error = failure(&Server::always(vec![Step::Repeat(bytes(answer))]));
         assert!(matches!(error.kind(), BadResponse | Network), "{error}");
-    }
+    });
 }
 
 // --- broken ----------------------------------------------------------------------------------
@@ -105,7 +104,6 @@ fn a_reset_at_once_and_in_the_body() {
         let client = patient_builder(&server.url()).build().unwrap();
         let error = client.token().unwrap_err();
         assert_eq!(error.kind(), Network, "{error}");
-        assert!(error.message().contains("reset"), "{error}");
         assert_eq!(server.requests(), 3);
     }
 }
@@ -113,19 +111,28 @@ fn a_reset_at_once_and_in_the_body() {
 #[test]
 fn an_answer_that_is_cut_off() {
     let json = r#"{"access_token":"t","expires_in":1200}"#;
-    for (head, body, kind) in [
+    let cases = [
         ("", "", Network),
         ("HTTP/1.1 200 OK\r\nConte", "", Network),
         ("HTTP/1.1 200 OK\r\nContent-Length: 39\r\n\r\n", json, Network),
         ("HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n", json, Network),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n26\r\n", json, Network),
         ("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", &json[..30], BadResponse),
-    ] {
+    ];
+    each(cases, |(head, body, kind)| {
         let server = Server::always(vec![Step::Send(bytes(&format!("{head}{body}")))]);
         let error = failure(&server);
         assert_eq!(error.kind(), kind, "{head}: {error}");
         assert!(!error.message().contains("access_token"));
-    }
+    });
+}
+
+#[test]
+fn a_refusal_counts_even_if_its_body_never_comes() {
+    let head = "HTTP/1.1 401 X\r\nContent-Length: 50\r\n\r\n";
+    let server = Server::always(vec![Step::Send(bytes(head)), Step::Hang]);
+    assert_eq!(failure(&server).kind(), InvalidClient);
+    assert_eq!(server.requests(), 1);
 }
 
 #[test]
@@ -147,13 +154,12 @@ fn what_is_not_http() {
         vec![0; 100_000],
         (0..=255).cycle().take(100_000).collect(),
     ];
-    for reply in garbage {
+    each(garbage, |reply| {
         let shown = String::from_utf8_lossy(&reply[..reply.len().min(60)]).into_owned();
-        let server = Server::always(vec![Step::Send(reply)]);
-        let error = failure(&server);
-        assert!(matches!(error.kind(), BadResponse | Network), "{shown:?}: {error}");
-        assert!(!error.message().chars().any(char::is_control), "{shown:?}: {error}");
-    }
+        let error = failure(&Server::always(vec![Step::Send(reply)]));
+        assert_eq!(error.kind(), BadResponse, "{shown:?}: {error}");
+        assert!(error.message().ends_with("is not HTTP"), "{shown:?}: {error}");
+    });
 }
 
 #[test]
@@ -167,16 +173,7 @@ fn a_captive_portal() {
 }
 
 #[test]
-fn a_client_outlives_its_endpoints_trouble() {
-    let server = Server::new(|before, _| match before {
-        0 => vec![Step::Reset],
-        1 => answer(200, "", "<html>"),
-        _ => token("at last", 1200).into_iter().chain([Step::Hang]).collect(),
-    });
-    let client = patient_builder(&server.url()).build().unwrap();
-    // "at last" has a blank: not a token either.
-    assert_eq!(client.token().unwrap_err().kind(), BadResponse);
-    drop(server);
+fn a_fetch_outlives_its_endpoints_trouble() {
     let server = Server::new(|before, _| match before {
         0 => vec![Step::Reset],
         1 => answer(200, "", "<html>"),
@@ -257,7 +254,7 @@ fn an_odd_secret_arrives_as_it_is() {
     let pair = String::from_utf8(STANDARD.decode(sent).unwrap()).unwrap();
     let (_, encoded) = pair.split_once(':').unwrap();
     assert_eq!(form_value(&format!("x={encoded}"), "x"), ODD_SECRET);
-    assert!(!received[1].body.contains("client_"));
+    assert!(!received[1].body.contains("client_id") && !received[1].body.contains("client_secret"));
 }
 
 /// What a reflecting server says about a request.
@@ -269,7 +266,8 @@ fn reflected(auth: &str, reflect: Reflect) -> (Error, Vec<Event>) {
         let said = reflect(request);
         let text = serde_json::to_string(&format!("you sent: <{said}>")).unwrap();
         let code = serde_json::to_string(&said).unwrap();
-        let (error, text) = (format!(r#""error":{code}"#), format!(r#""error_description":{text}"#));
+        let (error, text) =
+            (format!(r#""error":{code}"#), format!(r#""error_description":{text}"#));
         answer(400, "", &format!("{{{error},{text}}}"))
     });
     let events = Arc::new(Mutex::new(Vec::new()));
@@ -309,25 +307,21 @@ fn a_reflected_secret_is_in_no_error_and_no_event() {
         STANDARD.encode(format!("{}:{ODD_SECRET}", support::ID)),
         STANDARD.encode(format!("{}:{}", support::ID, encoded(ODD_SECRET))),
     ];
-    std::thread::scope(|scope| {
-        for (number, (auth, reflect)) in reflections.into_iter().enumerate() {
-            let wrong = &wrong;
-            scope.spawn(move || {
-                let (error, events) = reflected(auth, reflect);
-                let shown = format!("{error} {error:?} {:?} {events:?}", error.oauth_code());
-                for text in wrong {
-                    assert!(!shown.contains(text), "{number}: {shown}");
-                }
-                assert!(shown.contains("[removed]"), "{number}: {shown}");
-                assert_eq!(error.kind(), ErrorKind::OAuth);
-            });
+    each(reflections.into_iter().enumerate(), |(number, (auth, reflect))| {
+        let (error, events) = reflected(auth, reflect);
+        let shown = format!("{error} {error:?} {:?} {events:?}", error.oauth_code());
+        for text in &wrong {
+            assert!(!shown.contains(text), "{number}: {shown}");
         }
+        assert!(shown.contains("[remov"), "{number}: {shown}");
+        assert_eq!(error.kind(), ErrorKind::OAuth);
     });
 }
 
 #[test]
 fn terminal_tricks_in_a_description_are_taken_out() {
-    let body = r#"{"error":"invalid_client","error_description":"a\u001b[2J\r\nFAKE LOG LINE\u202e"}"#;
+    let body =
+        r#"{"error":"invalid_client","error_description":"a\u001b[2J\r\nFAKE LOG LINE\u202e"}"#;
     let server = Server::always(answer(401, "", body));
     let error = failure(&server);
     assert_eq!(error.kind(), InvalidClient);
@@ -336,7 +330,8 @@ fn terminal_tricks_in_a_description_are_taken_out() {
 
 #[test]
 fn a_huge_description_is_cut() {
-    let body = format!(r#"{{"error":"invalid_scope","error_description":"{}"}}"#, "y".repeat(60_000));
+    let body =
+        format!(r#"{{"error":"invalid_scope","error_description":"{}"}}"#, "y".repeat(60_000));
     let server = Server::always(answer(400, "", &body));
     assert!(failure(&server).message().len() < 1000);
 }

@@ -57,7 +57,8 @@ fn an_authority_of_ones_own_takes_the_place_of_the_systems() {
 
     let server = Server::tls(config);
     let wrong = files.write("other.pem", &other.pem());
-    let error = refused(&https("localhost", &server).set("ca_file", &wrong).build().unwrap(), &server);
+    let error =
+        refused(&https("localhost", &server).set("ca_file", &wrong).build().unwrap(), &server);
     assert!(error.message().contains("other.pem"), "{error}");
     assert_eq!(server.requests(), 0);
 }
@@ -118,8 +119,10 @@ fn files_that_cannot_be_used_are_mistakes_in_the_options() {
     let cert = files.write("cert.pem", &own.cert.pem());
     let key = files.write("key.pem", &own.key.serialize_pem());
     let other_key = files.write("other-key.pem", &other.key.serialize_pem());
-    let junk = files.write("junk.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
-    let junk_key = files.write("junk-key.pem", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
+    let junk =
+        files.write("junk.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    let junk_key = files
+        .write("junk-key.pem", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
     let missing = files.path("missing.pem").to_str().unwrap().to_owned();
     for (cert_file, key_file, named) in [
         (&cert, &other_key, "other-key.pem"),

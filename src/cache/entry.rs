@@ -43,9 +43,6 @@ pub(crate) enum Answer {
     Serve,
     /// What the fetch brings; at `serve_at`, if that comes first, the token that is there.
     Wait {
-        /// Which fetch; whoever drives the entry under virtual time wants to know.
-        #[cfg_attr(not(test), allow(dead_code))]
-        flight: FlightId,
         serve_at: Option<BootTime>,
     },
     /// Nothing before then; ask again.
@@ -176,7 +173,7 @@ impl Entry {
         if let Some(fetch) = fetch.filter(|fetch| !fetch.awaited) {
             fetch.awaited = !want.at_once;
         }
-        Answer::Wait { flight: self.flight().unwrap_or_default(), serve_at }
+        Answer::Wait { serve_at }
     }
 
     fn try_start(
@@ -301,10 +298,11 @@ impl Entry {
         self.start_afresh();
         limits.fetch_succeeded();
         if let Some(held) = self.held.as_mut().filter(|_| grant.same_value)
-            && expires_at <= known_until {
-                held.hold_until = now.after(known_until.until(now) / 2);
-                return false;
-            }
+            && expires_at <= known_until
+        {
+            held.hold_until = now.after(known_until.until(now) / 2);
+            return false;
+        }
         self.held = Some(Held {
             life: Life {
                 requested_at: grant.requested_at,

@@ -3,8 +3,39 @@
 
 use proptest::prelude::*;
 
-use super::world::{Event, World};
+use super::world::World;
 use super::*;
+
+#[derive(Clone, Debug)]
+pub(super) enum Event {
+    Pass(Duration),
+    /// This share of the token's remaining life passes.
+    Age(f64),
+    Ask(Want),
+    Begin {
+        has_waiters: bool,
+    },
+    Grant {
+        lifetime: u64,
+        same_value: bool,
+    },
+    GrantLate {
+        lifetime: u64,
+    },
+    Fail {
+        class: Class,
+        retry_after: Option<u64>,
+    },
+    GiveUp,
+    Withdraw,
+    Invalidate {
+        current: bool,
+    },
+    LookAhead,
+    Wake,
+    Rotate,
+    Fork,
+}
 
 fn times() -> impl Strategy<Value = Duration> {
     prop_oneof![

@@ -2,42 +2,12 @@
 
 use std::time::Duration;
 
+use super::properties::Event;
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 /// `fetch_timeout` and half a second more.
 const GIVEN_UP_AFTER: Duration = Duration::from_millis(15_500);
-
-#[derive(Clone, Debug)]
-pub(super) enum Event {
-    Pass(Duration),
-    /// This share of the token's remaining life passes.
-    Age(f64),
-    Ask(Want),
-    Begin {
-        has_waiters: bool,
-    },
-    Grant {
-        lifetime: u64,
-        same_value: bool,
-    },
-    GrantLate {
-        lifetime: u64,
-    },
-    Fail {
-        class: Class,
-        retry_after: Option<u64>,
-    },
-    GiveUp,
-    Withdraw,
-    Invalidate {
-        current: bool,
-    },
-    LookAhead,
-    Wake,
-    Rotate,
-    Fork,
-}
 
 /// What the account knows of an entry. Points in time are the earliest at which a fetch may start.
 #[derive(Clone, Debug, Default)]

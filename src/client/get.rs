@@ -40,9 +40,10 @@ impl Shared {
             return Err(wait::cancelled());
         }
         if let Some(slot) = self.slot_ref(options.scope)
-            && let Some(token) = self.hit(slot, options.min_ttl) {
-                return Ok(token);
-            }
+            && let Some(token) = self.hit(slot, options.min_ttl)
+        {
+            return Ok(token);
+        }
         self.wait_for_token(options)
     }
 
@@ -77,9 +78,10 @@ impl Shared {
         buffer: &mut [u8],
     ) -> Result<Result<usize, usize>, Error> {
         if let Some(slot) = self.slot_ref(scope)
-            && let Some(copied) = self.copy_hit(slot, buffer) {
-                return Ok(copied);
-            }
+            && let Some(copied) = self.copy_hit(slot, buffer)
+        {
+            return Ok(copied);
+        }
         let token = self.wait_for_token(&GetOptions { scope, ..GetOptions::default() })?;
         let bearer = token.bearer().as_bytes();
         Ok(match buffer.get_mut(..bearer.len()) {
@@ -135,8 +137,10 @@ impl Shared {
                 Next::Done(outcome) => return outcome,
                 Next::AskAgainAt(at) => {
                     let until = at.min(request.deadline);
-                    if let Some(Err(error)) = waiter.sleep(&self.clock, until) {
-                        return Err(error);
+                    if let Some(outcome) =
+                        waiter.sleep(&self.clock, until).or_else(|| waiter.leave())
+                    {
+                        return self.settle(&request, outcome);
                     }
                     if self.clock.now() >= request.deadline {
                         return self.timed_out(&request);
@@ -204,11 +208,10 @@ impl Shared {
             let was_awaited = cell.entry.is_awaited();
             let Decision { answer: said, start: begun } =
                 cell.entry.ask(policy, limits, &request.want, now, flight);
-            if let Answer::Wait { .. } = said
-                && !request.want.at_once {
-                    cell.counters.waits += 1;
-                    cell.add_waiter(waiter.clone());
-                }
+            if matches!(said, Answer::Wait { .. } | Answer::Later(_)) && !request.want.at_once {
+                cell.counters.waits += 1;
+                cell.add_waiter(waiter.clone());
+            }
             let now_awaited = !was_awaited && cell.entry.is_awaited() && begun.is_none();
             hasten = cell.job.clone().filter(|_| now_awaited);
             check_at = cell
@@ -217,20 +220,22 @@ impl Shared {
                 .unwrap_or(now.after(policy.fetch_timeout).after(policy::OVERRUN));
             state.publish_serve_until(policy, index, now);
             if let Answer::Serve = said
-                && let Some(token) = state.valid_token(policy, index, now) {
-                    drop(state);
-                    if let Some(flight) = begun {
-                        // The caller has its token; that no thread can renew it is for later.
-                        let _ = self.start_flight(index, flight, true);
-                    }
-                    return Next::Done(Ok(token));
+                && let Some(token) = state.valid_token(policy, index, now)
+            {
+                drop(state);
+                if let Some(flight) = begun {
+                    // The caller has its token; that no thread can renew it is for later.
+                    let _ = self.start_flight(index, flight, true);
                 }
+                return Next::Done(Ok(token));
+            }
             (answer, start) = (said, begun);
         }
         if let Some(flight) = start
-            && let Err(error) = self.start_flight(index, flight, request.want.at_once) {
-                return Next::Done(self.valid_token(request).ok_or(error));
-            }
+            && let Err(error) = self.start_flight(index, flight, request.want.at_once)
+        {
+            return Next::Done(self.valid_token(request).ok_or(error));
+        }
         if let Some(job) = hasten {
             runtime::hasten(&job);
         }

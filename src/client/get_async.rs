@@ -66,25 +66,25 @@ impl Shared {
         if let Some(cancel) = &call.cancel {
             cancel.watch(&waiter);
         }
-        // A wait for a fetch is held by the entry; a mere pause by its timer alone.
-        let (wake_at, held) = match self.ask(&call.request, waiter.clone()) {
+        let wake_at = match self.ask(&call.request, waiter.clone()) {
             Next::Done(outcome) => {
                 waiter.leave();
                 return call.answer(outcome);
             }
             Next::AskAgainAt(at) => {
                 call.set_until(call.request.deadline);
-                (at.min(call.request.deadline), Some(waiter.clone()))
+                at.min(call.request.deadline)
             }
             Next::Wait { serve_at, check_at, .. } => {
                 let until = serve_at.unwrap_or(call.request.deadline).min(call.request.deadline);
                 call.set_until(until);
-                (until.min(check_at), None)
+                until.min(check_at)
             }
         };
+        // The entry holds the waiter, for as long as there is something to wait for.
         let weak = Arc::downgrade(&waiter);
         runtime::at(wake_at, move || {
-            if let Some(waiter) = held.or_else(|| weak.upgrade()) {
+            if let Some(waiter) = weak.upgrade() {
                 wait::end_elsewhere([waiter], &look_again());
             }
         });

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::clock::{BootTime, Clock};
 use crate::error::{Error, ErrorKind};
-use crate::fork::Mailbox;
+use crate::fork::{Locked, Mailbox};
 use crate::token::Token;
 
 /// What a wait ends with.
@@ -73,12 +73,19 @@ impl Waiter {
 
     /// The caller has gone; whatever comes later is for nobody. What came just now is returned.
     pub(crate) fn leave(&self) -> Option<Outcome> {
-        if self.open.swap(false, Ordering::AcqRel) {
-            return None;
+        let was_open = self.open.swap(false, Ordering::AcqRel);
+        match &self.way {
+            // Whoever closed it is about to put the outcome in, or has done so.
+            Way::Thread(mailbox) if !was_open => {
+                mailbox.take(&Clock::System, BootTime::from_nanos(u64::MAX))
+            }
+            Way::Thread(_) => None,
+            Way::Call(call) => {
+                // The function goes now: later, the waiter may be dropped under a lock.
+                drop(call.lock().unwrap_or_else(PoisonError::into_inner).take());
+                None
+            }
         }
-        // Whoever closed it is about to put the outcome in, or has done so.
-        let Way::Thread(mailbox) = &self.way else { return None };
-        mailbox.take(&Clock::System, BootTime::from_nanos(u64::MAX))
     }
 }
 
@@ -90,10 +97,15 @@ pub struct Cancel {
     state: Arc<CancelState>,
 }
 
-#[derive(Default)]
 struct CancelState {
     triggered: AtomicBool,
-    waiters: Mutex<Vec<Weak<Waiter>>>,
+    waiters: Locked<Vec<Weak<Waiter>>>,
+}
+
+impl Default for CancelState {
+    fn default() -> Self {
+        Self { triggered: AtomicBool::new(false), waiters: Locked::new(Vec::new()) }
+    }
 }
 
 impl std::fmt::Debug for Cancel {
@@ -111,10 +123,7 @@ impl Cancel {
     /// Ends the waits that run with it, and every later one at once.
     pub fn trigger(&self) {
         self.state.triggered.store(true, Ordering::SeqCst);
-        let waiters = {
-            let mut waiters = self.state.waiters.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *waiters)
-        };
+        let waiters = std::mem::take(&mut *self.state.waiters.lock());
         end_elsewhere(waiters.into_iter().filter_map(|waiter| waiter.upgrade()), &cancelled());
     }
 
@@ -126,10 +135,11 @@ impl Cancel {
     /// Has the waiter end when this is triggered, or now if it has been.
     pub(crate) fn watch(&self, waiter: &Arc<Waiter>) {
         {
-            let mut waiters = self.state.waiters.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut waiters = self.state.waiters.lock();
             if waiters.len() == waiters.capacity() {
-                // About to grow: forget those that are over instead, if there are any.
-                waiters.retain(|waiter| waiter.upgrade().is_some_and(|waiter| waiter.is_open()));
+                // About to grow: forget those that are over instead, if there are any. (They are
+                // not looked into: dropping one here could run foreign code under the lock.)
+                waiters.retain(|waiter| waiter.strong_count() > 0);
             }
             waiters.push(Arc::downgrade(waiter));
         }
@@ -196,6 +206,6 @@ mod tests {
         for _ in 0..10_000 {
             cancel.watch(&Waiter::thread());
         }
-        assert!(cancel.state.waiters.lock().unwrap().capacity() < 100);
+        assert!(cancel.state.waiters.lock().capacity() < 100);
     }
 }

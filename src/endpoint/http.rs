@@ -184,8 +184,13 @@ impl Http {
 
     /// Scheme and host of a redirect's target.
     fn target_of(&self, location: &str) -> String {
-        match location.parse::<Uri>() {
-            Ok(uri) if uri.host().is_some() => origin_of(&uri),
+        let absolute = match location.starts_with("//") {
+            true => format!("{}:{location}", self.url.uri().scheme_str().unwrap_or("https")),
+            false => location.to_owned(),
+        };
+        match absolute.parse::<Uri>() {
+            // Without a scheme, what looks like a host is a relative path.
+            Ok(uri) if uri.scheme().is_some() && uri.host().is_some() => origin_of(&uri),
             Ok(_) => self.origin.clone(),
             Err(_) => "a place that is not a URL".to_owned(),
         }
@@ -391,6 +396,8 @@ mod tests {
             ("https://trap.example/x?secret=1", "https://trap.example"),
             ("http://user:pw@trap.example:81/", "http://trap.example:81"),
             ("/elsewhere", "https://auth.trackunit.com"),
+            ("elsewhere", "https://auth.trackunit.com"),
+            ("//trap.example/x", "https://trap.example"),
             ("\u{7f}", "a place that is not a URL"),
         ] {
             assert_eq!(http.target_of(location), target);

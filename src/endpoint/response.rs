@@ -292,13 +292,15 @@ impl Reader<'_> {
                 failure
             }
             (300..=399, None) => {
+                // Even a host name may hold what the server was sent.
+                let target = self.answer.location.as_deref().unwrap_or("nowhere");
+                let target = redact::clean(target, self.credentials, self.request, &[]);
                 let mut failure = self.of(
                     Class::Terminal,
                     ErrorKind::BadResponse,
                     format!(
-                        "the token endpoint redirects (status {status}) to {}; a redirect is never \
-                         followed, because the secret would go with it. Check token_url",
-                        self.answer.location.as_deref().unwrap_or("nowhere")
+                        "the token endpoint redirects (status {status}) to {target}; a redirect is \
+                         never followed, because the secret would go with it. Check token_url"
                     ),
                 );
                 failure.error = failure.error.with_retryable(false);

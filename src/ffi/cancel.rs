@@ -20,8 +20,8 @@ pub extern "C" fn tu_cancel_new() -> *mut tu_cancel {
 /// `cancel` is NULL or a live handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tu_cancel_trigger(cancel: *mut tu_cancel) {
-    // SAFETY: the caller vouches for the handle.
     contained((), || {
+        // SAFETY: the caller vouches for the handle.
         if let Some(cancel) = unsafe { owned::as_cancel(cancel) } {
             cancel.trigger();
         }

@@ -97,8 +97,8 @@ pub unsafe extern "C" fn tu_client_invalidate_value(client: *mut tu_client, toke
 /// `client` is NULL or a live handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tu_client_wake(client: *mut tu_client) {
-    // SAFETY: the caller vouches for the handle.
     contained((), || {
+        // SAFETY: the caller vouches for the handle.
         if let Ok(client) = unsafe { live(client) } {
             client.wake();
         }
@@ -112,8 +112,8 @@ pub unsafe extern "C" fn tu_client_wake(client: *mut tu_client) {
 /// `client` is NULL or a live handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tu_client_close(client: *mut tu_client) {
-    // SAFETY: the caller vouches for the handle.
     contained((), || {
+        // SAFETY: the caller vouches for the handle.
         if let Ok(client) = unsafe { live(client) } {
             client.close();
         }

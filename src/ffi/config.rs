@@ -37,8 +37,8 @@ pub extern "C" fn tu_config_new() -> *mut tu_config {
 /// # Safety
 /// As [`owned::as_config_mut`].
 unsafe fn with(config: *mut tu_config, change: impl FnOnce(&mut crate::Config)) {
-    // SAFETY: the caller vouches for the handle.
     contained((), || {
+        // SAFETY: the caller vouches for the handle.
         if let Some(config) = unsafe { owned::as_config_mut(config) } {
             change(config);
         }

@@ -10,7 +10,7 @@ use crate::client::GetOptions;
 use crate::error::Error;
 use crate::token::Token;
 
-/// For tu_get_options.timeout_ms: do not wait.
+/// For tu_get_options.timeout_ms: do not wait. (The header's opening defines it.)
 pub const TU_NO_WAIT: i64 = -1;
 
 /// How a token is asked for. Begin with TU_GET_OPTIONS_INIT; all zero behind struct_size is the

@@ -41,3 +41,28 @@ pub type tu_status = i32;
 
 /// Nothing went wrong.
 pub(crate) const OK: tu_status = 0;
+
+#[cfg(test)]
+mod tests {
+    use crate::cache::entry::State;
+    use crate::error::ErrorKind;
+    use crate::events::EventKind;
+
+    fn header_has(name: &str, number: i32) -> bool {
+        let header = include_str!("../../include/tu_token.h");
+        let line = format!("{name} = {number}");
+        header.lines().any(|found| found.trim().trim_end_matches(',') == line)
+    }
+
+    #[test]
+    fn the_headers_numbers_are_those_of_the_library() {
+        assert!(header_has("TU_OK", super::OK));
+        for kind in ErrorKind::ALL {
+            assert!(header_has(kind.name(), kind.status()), "{kind:?}");
+        }
+        assert!(header_has("TU_STATE_FRESH", State::Fresh as i32));
+        assert!(header_has("TU_STATE_EXPIRED", State::Expired as i32));
+        assert!(header_has("TU_EVENT_FETCH_STARTED", EventKind::FetchStarted as i32));
+        assert!(header_has("TU_EVENT_WARNING", EventKind::Warning as i32));
+    }
+}

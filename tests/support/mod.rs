@@ -6,6 +6,7 @@
 // Each test binary uses another part of it.
 #![allow(dead_code)]
 
+mod clients;
 pub mod tls;
 
 use std::io::{ErrorKind, Read, Write};
@@ -15,10 +16,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use tu_token::{Builder, Client, Clock, Config, Error, ManualClock, Token};
-
-pub const ID: &str = "test-id";
-pub const SECRET: &str = "test-secret-0123456789";
+pub use clients::*;
 
 /// How often a blocked thread of the server looks whether it is to end.
 const TICK: Duration = Duration::from_millis(10);
@@ -191,7 +189,11 @@ impl Shared {
         };
     }
 
-    fn converse(&self, stream: &mut (impl Read + Write), socket: &TcpStream) -> std::io::Result<()> {
+    fn converse(
+        &self,
+        stream: &mut (impl Read + Write),
+        socket: &TcpStream,
+    ) -> std::io::Result<()> {
         let request = self.read_request(stream)?;
         let before = {
             let mut requests = self.requests.lock().unwrap();
@@ -299,9 +301,8 @@ pub fn answer(status: u16, headers: &str, body: &str) -> Reply {
 
 /// A token as the service documents it.
 pub fn token(value: &str, expires_in: u64) -> Reply {
-    let body = format!(
-        r#"{{"token_type":"Bearer","expires_in":{expires_in},"access_token":"{value}"}}"#
-    );
+    let body =
+        format!(r#"{{"token_type":"Bearer","expires_in":{expires_in},"access_token":"{value}"}}"#);
     answer(200, "Content-Type: application/json\r\n", &body)
 }
 
@@ -314,62 +315,4 @@ pub fn oauth_error(status: u16, code: &str) -> Reply {
 pub fn after(time: Duration, mut reply: Reply) -> Reply {
     reply.insert(0, Step::Wait(time));
     reply
-}
-
-/// The options of every client here: no fetch takes longer than a second.
-fn options(url: &str) -> [(&str, &str); 7] {
-    [
-        ("client_id", ID),
-        ("client_secret", SECRET),
-        ("scope", "a b"),
-        ("token_url", url),
-        ("fetch_timeout", "1s"),
-        ("request_timeout", "1s"),
-        ("connect_timeout", "1s"),
-    ]
-}
-
-pub fn builder(url: &str) -> Builder {
-    options(url).into_iter().fold(Client::builder(), |builder, (key, value)| builder.set(key, value))
-}
-
-/// A client with time for all attempts of a fetch and the pauses between them.
-pub fn patient_builder(url: &str) -> Builder {
-    builder(url).set("fetch_timeout", "10s").set("request_timeout", "5s")
-}
-
-pub fn client(server: &Server) -> Client {
-    builder(&server.url()).build().unwrap()
-}
-
-/// A client whose time stands still until the test turns it.
-pub fn manual_client(server: &Server) -> (Client, Arc<ManualClock>) {
-    let mut config = Config::new();
-    for (key, value) in options(&server.url()) {
-        config.set(key, value);
-    }
-    let clock = Arc::new(ManualClock::default());
-    (Client::with_clock(&config, Clock::Manual(clock.clone())).unwrap(), clock)
-}
-
-/// The failure of a call that must end within `fetch_timeout` (1 s) and a second.
-pub fn failure_in_time(client: &Client) -> Error {
-    let started = Instant::now();
-    let error = client.token().map(|token| token.value().to_owned()).unwrap_err();
-    let took = started.elapsed();
-    assert!(took < Duration::from_secs(2), "took {took:?}: {error}");
-    error
-}
-
-pub fn value(outcome: Result<Token, Error>) -> String {
-    outcome.unwrap().value().to_owned()
-}
-
-/// Waits, at most 10 s, until something is so.
-pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(10);
-    while !is_so() {
-        assert!(Instant::now() < end, "in vain: {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }

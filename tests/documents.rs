@@ -1,0 +1,42 @@
+//! The documents that say what the code says are compared with it.
+
+use std::fmt::Write as _;
+
+/// The option table as docs/options.md shows it.
+fn option_table() -> String {
+    let mut page = String::from(
+        "# Options\n\nOne list for every surface. In C the key of `tu_config_set`, in Rust of \
+         `Builder::set`; each is also an environment variable. Durations are written `30`, `30s`, \
+         `250ms`, `20m` or `2h` (without a unit: seconds), from 1 ms to 24 h. What the program sets \
+         wins over the environment.\n\nThis page is generated: `UPDATE_DOCS=1 cargo test --test \
+         documents`.\n\n| key | environment | default | meaning |\n| --- | --- | --- | --- |\n",
+    );
+    for option in tu_token::OPTIONS {
+        let default = match option.default {
+            "" => String::new(),
+            text => format!("`{text}`"),
+        };
+        let (key, variable, meaning) = (option.key, option.env_name(), option.meaning);
+        let _ = writeln!(page, "| `{key}` | `{variable}` | {default} | {meaning} |");
+    }
+    page
+}
+
+#[test]
+fn the_option_table_is_that_of_the_code() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/options.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, option_table()).unwrap();
+    }
+    let found = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(found == option_table(), "docs/options.md has drifted: see its third paragraph");
+}
+
+#[test]
+fn every_status_stands_in_the_page_on_errors() {
+    let page = include_str!("../docs/errors.md");
+    for kind in tu_token::ErrorKind::ALL {
+        let cells = format!("| `{}` | {} |", kind.name(), kind.status());
+        assert!(page.contains(&cells), "{cells}");
+    }
+}

@@ -1,0 +1,199 @@
+#!/usr/bin/env bash
+# `make test`: every check, one line each, and at the end what the runners counted.
+#
+# The output of a step goes to target/test-logs; it is shown when the step fails. A step that exits
+# with 77 could not be run here; with CI=true that is a failure.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+logs=target/test-logs
+rm -rf "$logs" && mkdir -p "$logs"
+failed=() skipped=() summaries=()
+bound=${TEST_STEP_SECONDS:-1800}
+
+# step NAME COMMAND...: runs a command, at most a bounded time, without an input.
+step() {
+  local name=$1 status=0 from=$SECONDS log
+  log=$logs/$(tr -c 'a-z0-9\n' '-' <<<"$name").log
+  shift
+  printf '%-44s ' "$name"
+  timeout --kill-after=10 "$bound" "$@" >"$log" 2>&1 </dev/null || status=$?
+  while IFS= read -r line; do summaries+=("$name: $line"); done \
+    < <(grep -E '^(test result: |[0-9]+ passed, [0-9]+ failed)' "$log")
+  while IFS= read -r line; do skipped+=("$name: ${line#SKIPPED: }"); done \
+    < <(grep '^SKIPPED: ' "$log")
+  case $status in
+    0) echo "ok ($((SECONDS - from)) s)" ;;
+    77) echo "skipped" ;;
+    *)
+      echo "FAILED ($status)"
+      failed+=("$name")
+      tail -n 60 "$log" | sed 's/^/    /'
+      ;;
+  esac
+}
+
+have() {
+  command -v "$1" >/dev/null 2>&1
+}
+
+formatting() {
+  cargo fmt --version >/dev/null 2>&1 || { echo "SKIPPED: this toolchain has no rustfmt"; exit 77; }
+  cargo fmt --all --check
+}
+
+lints() {
+  cargo clippy --version >/dev/null 2>&1 || { echo "SKIPPED: this toolchain has no clippy"; exit 77; }
+  cargo clippy --workspace --all-targets -- -D warnings
+  cargo clippy -p tu-token --all-targets --features capi,test-clock -- -D warnings
+}
+
+header_drift() {
+  local fresh=$PWD/target/header/tu_token.h
+  mkdir -p "$(dirname "$fresh")"
+  rm -f "$fresh"
+  touch cbindgen.toml # so that the build script runs
+  TU_TOKEN_HEADER=$fresh cargo check --features capi,header -p tu-token
+  diff -u include/tu_token.h "$fresh" || { echo "the header has drifted: run \`make header\`"; exit 1; }
+}
+
+exports() {
+  packaging/check-exports.sh target/release/libtu_token.so
+}
+
+# Builds the C tests against the installed package, once as C and once as C++.
+build_c_tests() {
+  rm -rf target/stage target/c-tests
+  mkdir -p target/c-tests
+  PREFIX=$PWD/target/stage TARGET_DIR=target/release packaging/install.sh
+  export PKG_CONFIG_PATH=$PWD/target/stage/lib/pkgconfig
+  local flags
+  flags="-D_GNU_SOURCE -g -O1 -Wall -Wextra -Wpedantic -Werror $(pkg-config --cflags --libs tu_token) -Wl,-rpath,$PWD/target/stage/lib -lpthread"
+  for program in contract threads print_token forks; do
+    # shellcheck disable=SC2086
+    cc -std=c11 tests/c/$program.c -o target/c-tests/$program $flags
+    # shellcheck disable=SC2086
+    c++ -std=c++17 -x c++ tests/c/$program.c -x none -o target/c-tests/$program++ $flags
+  done
+  # shellcheck disable=SC2086,SC2046
+  cc -std=c11 examples/c/quickstart.c -o target/c-tests/quickstart $flags $(pkg-config --cflags --libs libcurl)
+}
+
+contract() {
+  scripts/emulator.sh target/c-tests/contract && scripts/emulator.sh target/c-tests/contract++
+}
+
+fault() {
+  curl -sf "$EMULATOR_URL/_emulator/faults" -d "$1" >/dev/null
+}
+
+requests() {
+  curl -sf "$EMULATOR_URL/_emulator/count?route=/token/v2"
+}
+
+# exactly NUMBER: that many token requests have been made.
+exactly() {
+  local made
+  made=$(requests)
+  [ "$made" = "$1" ] || { echo "expected $1 token requests, found $made"; return 1; }
+}
+
+one_request_for_64_threads() {
+  fault '{"delay":"200ms"}'
+  # 300 ms is the aim, measured by hand; a busy machine gets ten times that.
+  target/c-tests/threads 64 0 3000 && exactly 1
+}
+
+one_request_for_100_refusals() {
+  TRACKUNIT_CLIENT_SECRET=wrong target/c-tests/threads 100 300 3000 && exactly 1
+}
+
+forked_children() {
+  fault '{"expires_in":2}'
+  target/c-tests/forks 100
+}
+
+quickstart_repeats_after_401() {
+  export IRIS_URL=$EMULATOR_URL/api/asset/v2/assets?size=1
+  target/c-tests/quickstart && exactly 1
+  # A token that the API refuses once: the program gets another and asks again.
+  fault '{"route":"/api/asset","reject_v2":true,"count":1}'
+  target/c-tests/quickstart && exactly 3
+}
+
+no_leak() {
+  have valgrind || { echo "SKIPPED: valgrind is missing"; exit 77; }
+  valgrind --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite \
+    --show-leak-kinds=definite --fair-sched=yes "$@"
+}
+
+memcheck_contract() {
+  no_leak target/c-tests/contract
+}
+
+memcheck_threads() {
+  no_leak target/c-tests/threads 16 0 60000
+}
+
+foreign_server() {
+  have npm || { echo "SKIPPED: npm is missing, so is the authorization server we did not write"; exit 77; }
+  tests/peers/oidc-provider/run.sh target/c-tests/print_token
+}
+
+
+# Functions that need an emulator run in a copy of this script beside it.
+if [ "${1:-}" = --inside ]; then
+  set -e
+  shift
+  "$@"
+  exit
+fi
+if [ "${1:-}" = --alone ]; then
+  set -e
+  shift
+  "$@"
+  exit
+fi
+
+alone() {
+  step "$1" "$0" --alone "${@:2}"
+}
+
+beside() {
+  step "$1" scripts/emulator.sh "$0" --inside "${@:2}"
+}
+
+alone "formatting" formatting
+alone "lints" lints
+step "rust: unit and integration tests" cargo test --workspace --quiet
+step "rust: the same core with the C ABI" cargo test -p tu-token --features capi --lib --quiet
+alone "header: as generated" header_drift
+step "build: release library" cargo build --release --features capi -p tu-token
+step "build: emulator" cargo build -p tu-token-emulator
+alone "library: exports, size, SONAME" exports
+step "header: C99 to C17, C++17 and C++20" tests/header/check.sh
+step "package: install, pkg-config, CMake" tests/install/run.sh
+alone "c: build against the package" build_c_tests
+alone "c and c++: the contract" contract
+beside "c: 64 threads, one request" one_request_for_64_threads
+beside "c: 100 refusals, one request" one_request_for_100_refusals
+beside "c: children of a busy process" forked_children
+beside "c: quickstart, once more after a 401" quickstart_repeats_after_401
+beside "c: memcheck, the contract" memcheck_contract
+beside "c: memcheck, threads" memcheck_threads
+alone "a certified authorization server" foreign_server
+
+echo
+printf '%s\n' "${summaries[@]}"
+total_passed=$(printf '%s\n' "${summaries[@]}" | grep -oE '[0-9]+ passed' | awk '{sum += $1} END {print sum + 0}')
+total_failed=$(printf '%s\n' "${summaries[@]}" | grep -oE '[0-9]+ failed' | awk '{sum += $1} END {print sum + 0}')
+for line in "${skipped[@]}"; do echo "SKIPPED: $line"; done
+for name in "${failed[@]}"; do echo "FAILED: $name (see $logs)"; done
+# A step that fails without a count of its own counts as one.
+[ "${#failed[@]}" -gt 0 ] && [ "$total_failed" = 0 ] && total_failed=${#failed[@]}
+echo "$total_passed passed, $total_failed failed, ${#skipped[@]} skipped"
+[ "${#failed[@]}" = 0 ] || exit 1
+if [ "${CI:-}" = true ] && [ "${#skipped[@]}" -gt 0 ]; then
+  echo "With CI=true nothing may be skipped."
+  exit 1
+fi

@@ -1,0 +1,104 @@
+//! Clients set up to meet a server that misbehaves, and how their calls are judged.
+
+use std::sync::{Arc, Barrier};
+use std::time::{Duration, Instant};
+
+use tu_token::{Builder, Client, Clock, Config, Error, GetOptions, ManualClock, Token};
+
+use super::Server;
+
+pub const ID: &str = "test-id";
+pub const SECRET: &str = "test-secret-0123456789";
+
+/// The options of every client here: no fetch takes longer than a second.
+fn options(url: &str) -> [(&str, &str); 7] {
+    [
+        ("client_id", ID),
+        ("client_secret", SECRET),
+        ("scope", "a b"),
+        ("token_url", url),
+        ("fetch_timeout", "1s"),
+        ("request_timeout", "1s"),
+        ("connect_timeout", "1s"),
+    ]
+}
+
+pub fn builder(url: &str) -> Builder {
+    options(url)
+        .into_iter()
+        .fold(Client::builder(), |builder, (key, value)| builder.set(key, value))
+}
+
+/// A client with time for all attempts of a fetch and the pauses between them.
+pub fn patient_builder(url: &str) -> Builder {
+    builder(url).set("fetch_timeout", "10s").set("request_timeout", "5s")
+}
+
+pub fn client(server: &Server) -> Client {
+    builder(&server.url()).build().unwrap()
+}
+
+/// A client whose time stands still until the test turns it.
+pub fn manual_client(server: &Server) -> (Client, Arc<ManualClock>) {
+    let mut config = Config::new();
+    for (key, value) in options(&server.url()) {
+        config.set(key, value);
+    }
+    let clock = Arc::new(ManualClock::default());
+    (Client::with_clock(&config, Clock::Manual(clock.clone())).unwrap(), clock)
+}
+
+/// The failure of a call that must end within `fetch_timeout` (1 s) and a second.
+pub fn failure_in_time(client: &Client) -> Error {
+    let started = Instant::now();
+    let error = client.token().map(|token| token.value().to_owned()).unwrap_err();
+    let took = started.elapsed();
+    assert!(took < Duration::from_secs(2), "took {took:?}: {error}");
+    error
+}
+
+pub fn value(outcome: Result<Token, Error>) -> String {
+    outcome.unwrap().value().to_owned()
+}
+
+/// Checks all cases, each on a thread of its own.
+pub fn each<T: Send>(cases: impl IntoIterator<Item = T>, check: impl Fn(T) + Sync) {
+    std::thread::scope(|scope| {
+        for case in cases {
+            scope.spawn(|| check(case));
+        }
+    });
+}
+
+/// Waits, at most 10 s, until something is so.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(10);
+    while !is_so() {
+        assert!(Instant::now() < end, "in vain: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// What callers on so many threads get that all start at once.
+pub fn together(
+    count: usize,
+    call: impl Fn(usize) -> Result<Token, Error> + Sync,
+) -> Vec<Result<Token, Error>> {
+    let barrier = Barrier::new(count);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..count)
+            .map(|number| {
+                let (barrier, call) = (&barrier, &call);
+                scope.spawn(move || {
+                    barrier.wait();
+                    call(number)
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+pub fn with_timeout(time: Duration) -> GetOptions<'static> {
+    GetOptions { timeout: Some(time), ..GetOptions::default() }
+}
