@@ -4,14 +4,13 @@ CARGO ?= cargo
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: help demo test library emulator header install bench setup clean
+.PHONY: help demo test library emulator header install setup clean
 
 help:
 	@echo "make demo      see what the library does, without an account (the emulator runs by itself)"
 	@echo "make test      run every check and test"
 	@echo "make install   install the C library: PREFIX=$(PREFIX), DESTDIR"
 	@echo "make header    write include/tu_token.h anew from src/ffi"
-	@echo "make bench     measure the hot path beside a cache made by hand"
 
 setup:
 	@scripts/setup.sh test
@@ -37,11 +36,6 @@ header:
 
 install: library
 	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" TARGET_DIR=target/release packaging/install.sh
-
-bench:
-	@scripts/setup.sh demo
-	@$(MAKE) --no-print-directory library emulator
-	@benches/run.sh
 
 clean:
 	$(CARGO) clean

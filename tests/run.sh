@@ -7,7 +7,6 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 
 logs=target/test-logs
-rm -rf "$logs" && mkdir -p "$logs"
 failed=() skipped=() summaries=()
 bound=${TEST_STEP_SECONDS:-1800}
 
@@ -141,14 +140,8 @@ foreign_server() {
 }
 
 
-# Functions that need an emulator run in a copy of this script beside it.
-if [ "${1:-}" = --inside ]; then
-  set -e
-  shift
-  "$@"
-  exit
-fi
-if [ "${1:-}" = --alone ]; then
+# A step that is a function runs in a copy of this script, so that it can be timed out.
+if [ "${1:-}" = --function ]; then
   set -e
   shift
   "$@"
@@ -156,13 +149,14 @@ if [ "${1:-}" = --alone ]; then
 fi
 
 alone() {
-  step "$1" "$0" --alone "${@:2}"
+  step "$1" tests/run.sh --function "${@:2}"
 }
 
 beside() {
-  step "$1" scripts/emulator.sh "$0" --inside "${@:2}"
+  step "$1" scripts/emulator.sh tests/run.sh --function "${@:2}"
 }
 
+rm -rf "$logs" && mkdir -p "$logs"
 alone "formatting" formatting
 alone "lints" lints
 step "rust: unit and integration tests" cargo test --workspace --quiet

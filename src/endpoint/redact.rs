@@ -7,6 +7,8 @@ use crate::credentials::Credentials;
 /// Most characters that are quoted from a server.
 const MOST: usize = 256;
 const REMOVED: &str = "[removed]";
+/// So much of the start of a secret is a secret too.
+const LEAST_PREFIX: usize = 8;
 
 /// A server's text, fit to be shown. `tokens`: values in the same answer that must not be.
 pub(crate) fn clean(
@@ -23,15 +25,14 @@ pub(crate) fn clean(
         &base64::engine::general_purpose::STANDARD,
         format!("{id}:{secret}").as_bytes(),
     ));
-    // The longest first: a secret inside the body must not leave the rest of the body behind.
     let mut hidden: Vec<&str> =
         vec![&request.body, &basic, &raw_basic, &with_blanks, &encoded, secret];
     hidden.extend(tokens.iter().filter(|token| !token.is_empty()));
-    hidden.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
-    let mut shown = text.to_owned();
-    for needle in hidden {
-        shown = replace_ignoring_case(&shown, needle);
-    }
+    let shown = replace(text, &hidden, usize::MAX);
+    // What was quoted may have been cut: then the start of a secret is left, or of the form.
+    let shown = remove_field(&shown);
+    let shown =
+        replace(&shown, &[&basic, &raw_basic, &with_blanks, &encoded, secret], LEAST_PREFIX);
     shown
         .chars()
         .map(|character| if is_odd(character) { ' ' } else { character })
@@ -46,17 +47,53 @@ fn is_odd(character: char) -> bool {
             '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
-/// Percent-encoding may come back in either case, so case is ignored throughout (ASCII only).
-fn replace_ignoring_case(text: &str, needle: &str) -> String {
-    let (haystack, needle) = (text.to_ascii_lowercase(), needle.to_ascii_lowercase());
+/// Replaces whatever agrees with the start of a needle for at least `least` bytes, or with all of
+/// it; the longest agreement wins. Percent-encoding may come back in either case, so case is
+/// ignored throughout (ASCII only).
+fn replace(text: &str, needles: &[&str], least: usize) -> String {
     let mut shown = String::with_capacity(text.len());
-    let mut from = 0;
-    while let Some(found) = haystack[from..].find(&needle).filter(|_| !needle.is_empty()) {
-        shown.push_str(&text[from..from + found]);
-        shown.push_str(REMOVED);
-        from += found + needle.len();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let agreement = |needle: &&str| {
+            let common = common_start(rest, needle);
+            (common >= least.min(needle.len())).then_some(common)
+        };
+        match needles.iter().filter_map(agreement).max().filter(|common| *common > 0) {
+            Some(common) => {
+                shown.push_str(REMOVED);
+                rest = &rest[common..];
+            }
+            None => {
+                shown.push(first);
+                rest = &rest[first.len_utf8()..];
+            }
+        }
     }
-    shown.push_str(&text[from..]);
+    shown
+}
+
+/// How many bytes two texts have in common at their start, at a border between characters.
+fn common_start(text: &str, needle: &str) -> usize {
+    let pairs = text.char_indices().zip(needle.chars());
+    pairs
+        .take_while(|((_, one), other)| one.eq_ignore_ascii_case(other))
+        .last()
+        .map_or(0, |((at, last), _)| at + last.len_utf8())
+}
+
+/// Removes the value of a `client_secret` field, up to the next field, a blank or the end.
+fn remove_field(text: &str) -> String {
+    const FIELD: &str = "client_secret=";
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.to_ascii_lowercase().find(FIELD) {
+        let value_at = at + FIELD.len();
+        shown.push_str(&rest[..value_at]);
+        shown.push_str(REMOVED);
+        let ends = |c: char| c == '&' || c == '"' || c.is_whitespace();
+        rest = rest[value_at..].find(ends).map_or("", |end| &rest[value_at + end..]);
+    }
+    shown.push_str(rest);
     shown
 }
 
@@ -99,6 +136,22 @@ mod tests {
     fn control_characters_become_blanks_and_the_rest_is_cut() {
         assert_eq!(cleaned("a\r\n\u{1b}[31mb\u{202e}c"), "a   [31mb c");
         assert_eq!(cleaned(&"\u{e9}".repeat(1000)).chars().count(), 256);
+    }
+
+    #[test]
+    fn a_secret_that_was_cut_off_is_removed_as_well() {
+        let credentials = Credentials::new("id", "quite-a-long/secret");
+        let scope = ScopeSet::parse("a").unwrap();
+        let request = TokenRequest::new(&Options::default(), &credentials, &scope);
+        let clean = |text: &str| clean(text, &credentials, &request, &[]);
+        assert_eq!(
+            clean("grant_type=x&client_secret=quite-a"),
+            "grant_type=x&client_secret=[removed]"
+        );
+        assert_eq!(clean("client_secret=oth&scope=a"), "client_secret=[removed]&scope=a");
+        assert_eq!(clean("not quite-a-long%2fse"), "not [removed]");
+        assert_eq!(clean("not quite-a-long/sec"), "not [removed]");
+        assert_eq!(clean("the grant_type is quite wrong"), "the grant_type is quite wrong");
     }
 
     #[test]
