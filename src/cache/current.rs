@@ -135,24 +135,18 @@ impl Drop for Current {
 }
 
 impl View<'_> {
-    /// How many words the token has.
-    #[inline]
-    pub(crate) fn len(&self) -> usize {
-        self.words.len()
-    }
-
     /// One word; zero if there are fewer. Not to be trusted before [`View::holds`].
     #[inline]
     pub(crate) fn word(&self, index: usize) -> u64 {
         self.words.get(index).map_or(0, |word| word.load(Ordering::Relaxed))
     }
 
-    /// Copies words from `first` on. Not to be trusted before [`View::holds`].
+    /// Copies the whole block. Not to be trusted before [`View::holds`].
     #[inline]
-    pub(crate) fn copy_words(&self, first: usize, into: &mut [u64]) {
-        for (place, word) in into.iter_mut().zip(self.words.iter().skip(first)) {
-            *place = word.load(Ordering::Relaxed);
-        }
+    pub(crate) fn to_words(&self) -> Box<[u64]> {
+        let mut copy = vec![0u64; self.words.len()].into_boxed_slice();
+        copy_out(self.words, bytemuck::cast_slice_mut(&mut copy));
+        copy
     }
 
     /// Copies bytes, the first of which is the first of the word `first`, as they lie in memory.
@@ -160,12 +154,9 @@ impl View<'_> {
     #[inline]
     pub(crate) fn copy_bytes(&self, first: usize, into: &mut [u8]) {
         let Some(words) = self.words.get(first..) else { return };
-        let (whole, rest) = into.split_at_mut(into.len() / 8 * 8);
-        let whole_words = whole.len() / 8;
-        for (place, word) in whole.chunks_exact_mut(8).zip(words) {
-            place.copy_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
-        }
-        if let Some(word) = words.get(whole_words) {
+        let (whole, rest) = into.as_chunks_mut::<8>();
+        copy_out(words, whole);
+        if let Some(word) = words.get(whole.len()) {
             let bytes = word.load(Ordering::Relaxed).to_ne_bytes();
             for (place, byte) in rest.iter_mut().zip(bytes) {
                 *place = byte;
@@ -178,6 +169,25 @@ impl View<'_> {
     pub(crate) fn holds(&self) -> bool {
         fence(Ordering::Acquire);
         self.current.sequence.load(Ordering::Relaxed) == self.sequence
+    }
+}
+
+/// Words go out four at a time, as arrays: the release build aims at size, and an optimiser that
+/// does would neither unroll the loop nor spare the calls.
+#[inline]
+fn copy_out(words: &[AtomicU64], into: &mut [[u8; 8]]) {
+    let (four_words, few_words) = words[..into.len().min(words.len())].as_chunks::<4>();
+    let (four_places, few_places) = into.as_chunks_mut::<4>();
+    for (places, words) in four_places.iter_mut().zip(four_words) {
+        *places = [
+            words[0].load(Ordering::Relaxed).to_ne_bytes(),
+            words[1].load(Ordering::Relaxed).to_ne_bytes(),
+            words[2].load(Ordering::Relaxed).to_ne_bytes(),
+            words[3].load(Ordering::Relaxed).to_ne_bytes(),
+        ];
+    }
+    for (place, word) in few_places.iter_mut().zip(few_words) {
+        *place = word.load(Ordering::Relaxed).to_ne_bytes();
     }
 }
 
@@ -200,8 +210,7 @@ mod tests {
 
     fn read(current: &Current, now: BootTime) -> Option<Token> {
         let view = current.look(now, now)?;
-        let mut words = vec![0; view.len()].into_boxed_slice();
-        view.copy_words(0, &mut words);
+        let words = view.to_words();
         view.holds().then(|| Token::from_words(words))
     }
 

@@ -55,8 +55,7 @@ impl Shared {
         }
         let now = self.clock.now();
         let view = slot.current.look(now, now.after(min_ttl))?;
-        let mut words = vec![0; view.len()].into_boxed_slice();
-        view.copy_words(0, &mut words);
+        let words = view.to_words();
         if !view.holds() {
             return None;
         }
