@@ -78,7 +78,10 @@ struct Held {
 #[derive(Clone, Debug)]
 struct Fetch {
     id: FlightId,
+    /// Somebody waits, or waited, for it.
     awaited: bool,
+    /// It was started for nobody who waits, so that nobody's leaving ends it.
+    background: bool,
     /// When the entry stops believing in it. `None`: it waits for a thread.
     give_up_at: Option<BootTime>,
 }
@@ -188,7 +191,7 @@ impl Entry {
     }
 
     fn start(&mut self, id: FlightId, awaited: bool) -> FlightId {
-        self.fetch = Some(Fetch { id, awaited, give_up_at: None });
+        self.fetch = Some(Fetch { id, awaited, background: !awaited, give_up_at: None });
         id
     }
 
@@ -207,17 +210,17 @@ impl Entry {
     /// What keeps a fetch from starting, the most telling reason first.
     pub(crate) fn blocked(&self, limits: &mut Limits, now: BootTime) -> Option<Blocked> {
         let remembered = self.remembered.as_ref().filter(|remembered| now < remembered.until);
-        let as_blocked =
-            |remembered: &Remembered| Blocked::new(remembered.until, &remembered.error);
-        let own_terminal = remembered.filter(|remembered| remembered.terminal).map(as_blocked);
-        own_terminal.or_else(|| limits.blocked(now)).or_else(|| remembered.map(as_blocked)).or_else(
-            || {
-                let spacing = self.last_start.map(|start| start.after(policy::MIN_SPACING));
-                let hold = self.held.as_ref().map(|held| held.hold_until);
-                let until = spacing.max(hold)?;
-                (now < until).then_some(Blocked { until, error: None })
-            },
-        )
+        let of_entry =
+            remembered.map(|remembered| Blocked::new(remembered.until, &remembered.error));
+        let is_terminal = remembered.is_some_and(|remembered| remembered.terminal);
+        let of_client = limits.blocked(now);
+        let (first, second) =
+            if is_terminal { (of_entry, of_client) } else { (of_client, of_entry) };
+        let spacing = self.last_start.map(|start| start.after(policy::MIN_SPACING));
+        let hold = self.held.as_ref().map(|held| held.hold_until);
+        let pause = spacing.max(hold).filter(|until| now < *until);
+        let waits = pause.map(|until| Blocked { until, error: None });
+        [first, second, waits].into_iter().flatten().reduce(Blocked::and)
     }
 
     /// The fetch that is under way, if any.
@@ -239,18 +242,20 @@ impl Entry {
     pub(crate) fn begin(
         &mut self,
         policy: &Policy,
+        limits: &mut Limits,
         id: FlightId,
         has_waiters: bool,
         now: BootTime,
     ) -> Option<Attempts> {
         let valid = !self.remaining(now).is_zero();
         let fetch = self.fetch.as_mut().filter(|fetch| fetch.id == id)?;
-        if fetch.awaited && !has_waiters {
+        if !fetch.background && !has_waiters {
             self.fetch = None;
             return None;
         }
         fetch.give_up_at = Some(now.after(policy.fetch_timeout).after(policy::OVERRUN));
         self.last_start = Some(now);
+        limits.fetch_begins(policy, now);
         let most = if valid || self.failed > 0 { 1 } else { policy::ATTEMPTS };
         Some(Attempts::begin(policy, most, now))
     }
@@ -450,9 +455,11 @@ impl Entry {
     }
 
     /// When the entry would next renew by itself, if it is kept warm. `None`: not before
-    /// somebody asks, or a fetch is under way.
+    /// somebody asks, because what was refused is never tried again by itself; or a fetch is
+    /// under way.
     pub(crate) fn renew_at(&self, limits: &mut Limits, now: BootTime) -> Option<BootTime> {
-        if self.fetch.is_some() || self.remembered.as_ref().is_some_and(|error| error.terminal) {
+        let was_refused = self.remembered.as_ref().is_some_and(|error| error.terminal);
+        if self.fetch.is_some() || was_refused || limits.has_refusal() {
             return None;
         }
         let due = self.life().map_or(now, |life| life.fresh_until).max(now);

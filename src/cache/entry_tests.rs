@@ -127,7 +127,8 @@ fn a_thread_that_comes_for_another_fetch_goes_away() {
     scene.asks();
     let other = scene.flight() + 100;
     let (policy, now) = (scene.policy.clone(), scene.now);
-    assert!(scene.entry().begin(&policy, other, true, now).is_none());
+    let mut limits = scene.limits.clone();
+    assert!(scene.entry().begin(&policy, &mut limits, other, true, now).is_none());
     scene.begins();
 }
 

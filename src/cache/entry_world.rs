@@ -13,7 +13,8 @@ const GIVEN_UP_AFTER: Duration = Duration::from_millis(15_500);
 #[derive(Clone, Debug, Default)]
 struct Account {
     flight: Option<FlightId>,
-    awaited: bool,
+    /// It was started by somebody who waits.
+    for_waiters: bool,
     began: Option<BootTime>,
     last_begin: Option<BootTime>,
     /// Of the token, if there is one.
@@ -124,8 +125,9 @@ impl World {
             assert!(self.account().flight.is_none(), "two fetches of one entry");
             assert!(allowed, "a fetch started before its time");
             let account = self.account();
-            (account.flight, account.began, account.awaited) = (Some(id), None, false);
+            (account.flight, account.began, account.for_waiters) = (Some(id), None, false);
         }
+        let started = decision.start.is_some();
         match decision.answer {
             Answer::Serve => assert!(valid, "a dead token was served"),
             Answer::Fail(error) => {
@@ -139,7 +141,7 @@ impl World {
                 let half = self.account().expires_at.until(now) / 2;
                 assert!(self.account().flight.is_some(), "waits for nothing");
                 assert_eq!(serve_at, valid.then_some(now.after(half)));
-                self.account().awaited |= !want.at_once;
+                self.account().for_waiters |= started && !want.at_once;
             }
         }
     }
@@ -158,7 +160,7 @@ impl World {
         if self.account().flight.is_none() || self.account().began.is_some() {
             return;
         }
-        let wanted = has_waiters || !self.account().awaited;
+        let wanted = has_waiters || !self.account().for_waiters;
         assert_eq!(self.scene.begins_with(has_waiters).is_some(), wanted);
         if !wanted {
             self.account().flight = None;

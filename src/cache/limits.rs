@@ -22,6 +22,11 @@ impl Blocked {
         Self { until, error: Some(error.clone()) }
     }
 
+    /// Both hold: the longer wait, and the first error.
+    pub(crate) fn and(self, other: Blocked) -> Blocked {
+        Blocked { until: self.until.max(other.until), error: self.error.or(other.error) }
+    }
+
     /// The error for a caller at `now`, with the wait that is left.
     pub(crate) fn error_at(&self, now: BootTime) -> Option<Error> {
         let wait = self.until.until(now);
@@ -52,6 +57,8 @@ pub(crate) struct Limits {
     pause: Option<Hold>,
     refused: Option<Hold>,
     refused_times: u32,
+    /// A fetch probes whether the refusal still stands.
+    probing: bool,
     last_failure: Option<Error>,
 }
 
@@ -64,15 +71,17 @@ impl Limits {
             pause: None,
             refused: None,
             refused_times: 0,
+            probing: false,
             last_failure: None,
         }
     }
 
     /// What keeps a fetch from starting, if anything.
     pub(crate) fn blocked(&mut self, now: BootTime) -> Option<Blocked> {
-        Hold::blocks(&self.refused, now)
-            .or_else(|| self.may_request(now).err())
-            .or_else(|| Hold::blocks(&self.pause, now))
+        let refused = Hold::blocks(&self.refused, now);
+        let request = self.may_request(now).err();
+        let pause = Hold::blocks(&self.pause, now);
+        [refused, request, pause].into_iter().flatten().reduce(Blocked::and)
     }
 
     /// Whether one more request may be sent, by a fetch that runs already.
@@ -126,13 +135,28 @@ impl Limits {
         }
     }
 
+    /// A fetch begins. If the cool-down of a refusal is over, this is the one probe: others go on
+    /// being told the refusal until it has ended.
+    pub(crate) fn fetch_begins(&mut self, policy: &Policy, now: BootTime) {
+        if let Some(refused) = self.refused.as_mut().filter(|refused| refused.until <= now) {
+            refused.until = now.after(policy.fetch_timeout);
+            self.probing = true;
+        }
+    }
+
     /// Takes note of a failed fetch. `pause` is what its entry waits by its own back-off.
     pub(crate) fn fetch_failed(&mut self, failure: &Failure, pause: Duration, now: BootTime) {
         match failure.class {
             Class::RateLimited if failure.retry_after.is_none() => {
-                self.pause = Some(Hold { until: now.after(pause), error: failure.error.clone() });
+                let until = now.after(pause);
+                if self.pause.as_ref().is_none_or(|hold| hold.until < until) {
+                    self.pause = Some(Hold { until, error: failure.error.clone() });
+                }
             }
+            // Fetches of other entries that were under way tell nothing new.
+            Class::Refused if self.is_refused(now) && !self.probing => {}
             Class::Refused => {
+                self.probing = false;
                 self.refused_times = self.refused_times.saturating_add(1);
                 self.refused = Some(Hold {
                     until: now.after(policy::refusal_pause(self.refused_times)),
@@ -153,6 +177,7 @@ impl Limits {
     pub(crate) fn credentials_changed(&mut self) {
         self.refused = None;
         self.refused_times = 0;
+        self.probing = false;
         self.pause = None;
     }
 
@@ -162,6 +187,11 @@ impl Limits {
         if let Some(refused) = &mut self.refused {
             refused.until = now;
         }
+    }
+
+    /// Whether the credentials were refused last, be the cool-down over or not.
+    pub(crate) fn has_refusal(&self) -> bool {
+        self.refused.is_some()
     }
 
     /// Whether the credentials stand refused.
@@ -177,13 +207,17 @@ mod tests {
     const START: BootTime = BootTime::from_nanos(1_000_000_000_000);
 
     fn limits(most: u32) -> Limits {
-        Limits::new(&Policy {
+        Limits::new(&policy_of(most))
+    }
+
+    fn policy_of(most: u32) -> Policy {
+        Policy {
             refresh_before: Duration::from_secs(300),
             expiry_margin: Duration::from_secs(30),
             fetch_timeout: Duration::from_secs(15),
             request_timeout: Duration::from_secs(10),
             max_requests_per_minute: most,
-        })
+        }
     }
 
     fn at(seconds: u64) -> BootTime {
@@ -232,6 +266,35 @@ mod tests {
         limits.credentials_changed();
         assert_eq!(limits.blocked(at(99)).unwrap().until, at(100));
         assert!(limits.blocked(at(100)).is_none());
+    }
+
+    #[test]
+    fn refusals_of_fetches_that_ran_together_count_once() {
+        let mut limits = limits(600);
+        for _ in 0..3 {
+            limits.fetch_failed(&failure(Class::Refused, None), Duration::ZERO, START);
+        }
+        assert!(!limits.is_refused(at(60)));
+    }
+
+    #[test]
+    fn one_fetch_probes_while_the_others_are_told_the_refusal() {
+        let mut limits = limits(600);
+        let policy = policy_of(600);
+        limits.fetch_failed(&failure(Class::Refused, None), Duration::ZERO, START);
+        limits.fetch_begins(&policy, at(60));
+        assert!(limits.is_refused(at(61)));
+        limits.fetch_failed(&failure(Class::Refused, None), Duration::ZERO, at(62));
+        assert!(limits.is_refused(at(62 + 119)) && !limits.is_refused(at(62 + 120)));
+    }
+
+    #[test]
+    fn a_shorter_pause_does_not_cut_a_longer_one() {
+        let mut limits = limits(600);
+        let limited = failure(Class::RateLimited, None);
+        limits.fetch_failed(&limited, Duration::from_secs(30), START);
+        limits.fetch_failed(&limited, Duration::from_secs(1), START);
+        assert_eq!(limits.blocked(at(2)).unwrap().until, at(30));
     }
 
     #[test]

@@ -69,9 +69,16 @@ impl Shared {
         if state.closed {
             return None;
         }
-        let (cell, _) = state.cell(index);
+        let (cell, limits) = state.cell(index);
         let has_waiters = cell.has_waiters();
-        let attempts = cell.entry.begin(&self.options.policy, id, has_waiters, now)?;
+        let begun = cell.entry.begin(&self.options.policy, limits, id, has_waiters, now);
+        let Some(attempts) = begun else {
+            if cell.entry.flight().is_none() {
+                cell.job = None;
+            }
+            state.publish_serve_until(&self.options.policy, index, now);
+            return None;
+        };
         let bell = Arc::<Mailbox<()>>::default();
         cell.bell = Some(bell.clone());
         let slot = cell.slot.clone();
@@ -192,12 +199,14 @@ impl Shared {
         let policy = &self.options.policy;
         let index = flight.slot.index;
         let now = self.clock.now();
-        let (token, waiters) = {
+        let was_refused;
+        let (token, waiters, entries) = {
             let mut state = self.state();
             if state.closed {
                 return;
             }
             let serial = state.next_serial();
+            was_refused = state.limits.has_refusal();
             let (cell, limits) = state.cell(index);
             let held = cell.slot.current.read();
             let same_value =
@@ -219,7 +228,8 @@ impl Shared {
             let waiters = std::mem::take(&mut cell.waiters);
             // A success ends what bound the other entries too.
             state.publish_all(policy, now);
-            (state.valid_token(policy, index, now), waiters)
+            let entries = 0..state.cells.len();
+            (state.valid_token(policy, index, now), waiters, entries)
         };
         self.tell_success(flight, granted, now);
         self.finish(
@@ -231,7 +241,8 @@ impl Shared {
                 )
             }),
         );
-        self.keep_warm([index]);
+        // The end of a refusal lets every entry be kept warm again.
+        self.keep_warm(if was_refused { entries } else { index..index + 1 });
     }
 
     fn make_token(&self, granted: &Granted, serial: u64, life: &Life, now: BootTime) -> Token {

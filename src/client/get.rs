@@ -159,7 +159,6 @@ impl Shared {
                             None => self.timed_out(&request),
                         };
                     }
-                    self.give_up_overrun(&request.slot);
                 }
             }
         }
@@ -192,6 +191,7 @@ impl Shared {
 
     /// Asks the entry, starts what is to be started, and joins the wait if there is one.
     pub(super) fn ask(self: &Arc<Self>, request: &Request, waiter: Arc<Waiter>) -> Next {
+        self.give_up_overrun(request.slot.index);
         self.look_at_files(&request.slot);
         let policy = &self.options.policy;
         let index = request.slot.index;
@@ -321,24 +321,23 @@ impl Shared {
     }
 
     /// If the entry's fetch has overrun its time, ends it for everybody who waits.
-    pub(super) fn give_up_overrun(self: &Arc<Self>, slot: &Slot) {
+    pub(super) fn give_up_overrun(self: &Arc<Self>, index: usize) {
         let now = self.clock.now();
-        let given_up = {
+        let (error, waiters) = {
             let mut state = self.state();
-            let (cell, limits) = state.cell(slot.index);
-            let given_up = cell.entry.give_up(limits, now, &mut SystemRandom);
-            if given_up.is_some() {
-                cell.counters.failures += 1;
-                cell.counters.last_error = Some(ErrorKind::Network);
-            }
-            let waiters =
-                if given_up.is_some() { std::mem::take(&mut cell.waiters) } else { vec![] };
-            given_up.map(|(_, error)| (error, waiters))
+            let (cell, limits) = state.cell(index);
+            let Some((_, error)) = cell.entry.give_up(limits, now, &mut SystemRandom) else {
+                return;
+            };
+            cell.counters.failures += 1;
+            cell.counters.last_error = Some(error.kind());
+            cell.job = None;
+            let waiters = std::mem::take(&mut cell.waiters);
+            state.publish_serve_until(&self.options.policy, index, now);
+            (error, waiters)
         };
-        if let Some((error, waiters)) = given_up {
-            wait::end_elsewhere(waiters, &error);
-            let _ = runtime::start_waiting_jobs();
-        }
+        wait::end_elsewhere(waiters, &error);
+        let _ = runtime::start_waiting_jobs();
     }
 
     /// While a refusal is remembered, a caller looks at credential files once a second: the

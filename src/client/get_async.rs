@@ -96,7 +96,6 @@ impl Shared {
                 if self.clock.now() >= call.until() {
                     return call.answer(self.timed_out(&call.request));
                 }
-                self.give_up_overrun(&call.request.slot);
                 self.ask_async(call);
             }
             outcome => call.answer(self.settle(&call.request, outcome)),

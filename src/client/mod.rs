@@ -26,7 +26,7 @@ pub use wait::Cancel;
 
 use crate::cache::Random;
 use crate::cache::entry::{State, Want};
-use crate::cache::policy::KEEP_WARM_IDLE;
+use crate::cache::policy::{KEEP_WARM_IDLE, OVERRUN};
 use crate::clock::{BootTime, Clock};
 use crate::config::Config;
 use crate::config::options::Options;
@@ -609,6 +609,7 @@ impl Shared {
     /// Starts a renewal that is due, or has this called again when it will be. `alarm`: the point
     /// in time this was set for; one that has been set anew since is ignored.
     fn renew_if_due(self: &Arc<Self>, index: usize, alarm: Option<BootTime>) {
+        self.give_up_overrun(index);
         let policy = &self.options.policy;
         let now = self.clock.now();
         let (mut start, mut wait_until) = (None, None);
@@ -624,7 +625,12 @@ impl Shared {
             }
             let is_own = self.own.as_ref().is_some_and(|own| own.index == index);
             let is_wanted = is_own || now.since(cell.asked_at) < KEEP_WARM_IDLE;
-            cell.alarm = cell.entry.renew_at(limits, now).filter(|_| is_wanted);
+            // A fetch under way sets the alarm when it ends; if it never does, it is given up.
+            let overdue = now.after(policy.fetch_timeout).after(OVERRUN);
+            let end_of_fetch =
+                cell.entry.flight().map(|_| cell.entry.give_up_at().unwrap_or(overdue));
+            let next = end_of_fetch.or_else(|| cell.entry.renew_at(limits, now));
+            cell.alarm = next.filter(|_| is_wanted);
             match cell.alarm {
                 Some(due) if due <= now => {
                     let want = Want { at_once: true, ..Want::default() };
