@@ -35,8 +35,15 @@ pub(crate) const BEARER_PREFIX_LEN: usize = VALUE_AT - BEARER_AT;
 pub(crate) const TOKEN_KIND: u64 = u64::from_le_bytes(*b"tu token");
 
 /// Most words a block can have.
-pub(crate) const MAX_WORDS: usize =
-    TEXT + (PREFIX.len() + MAX_TOKEN_BYTES + 1 + crate::scope::MAX_SCOPE_BYTES + 1).div_ceil(8);
+pub(crate) const MAX_WORDS: usize = words_for(MAX_TOKEN_BYTES, crate::scope::MAX_SCOPE_BYTES);
+
+/// A block has a whole number of groups of so many words: they are copied group by group.
+pub(crate) const GROUP: usize = 4;
+
+/// How many words a block has, by the lengths of its token and scope.
+const fn words_for(value: usize, scope: usize) -> usize {
+    (TEXT + (PREFIX.len() + value + 1 + scope + 1).div_ceil(8)).next_multiple_of(GROUP)
+}
 
 /// The numbers of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,8 +71,7 @@ pub struct Token {
 
 impl Token {
     pub(crate) fn new(value: &str, scope: &str, serial: u64, life: &Life, unix_ms: i64) -> Self {
-        let text_len = PREFIX.len() + value.len() + 1 + scope.len() + 1;
-        let mut words = vec![0u64; TEXT + text_len.div_ceil(8)].into_boxed_slice();
+        let mut words = vec![0u64; words_for(value.len(), scope.len())].into_boxed_slice();
         words[KIND] = TOKEN_KIND;
         words[LENGTHS] = (value.len() as u64) << 32 | scope.len() as u64;
         words[EXPIRES_AT] = life.expires_at().nanos();
@@ -104,8 +110,7 @@ impl Token {
     #[cfg(any(test, feature = "capi"))]
     #[inline]
     pub(crate) fn word_count(lengths: u64) -> usize {
-        let (value, scope) = (Self::value_len(lengths), (lengths & 0xffff_ffff) as usize);
-        TEXT + (PREFIX.len() + value + 1 + scope + 1).div_ceil(8)
+        words_for(Self::value_len(lengths), (lengths & 0xffff_ffff) as usize)
     }
 
     /// Where a block's parts lie in its text.

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 use once_cell::race::OnceBox;
 
 use crate::clock::BootTime;
-use crate::token::{MAX_WORDS, Token};
+use crate::token::{GROUP, MAX_WORDS, Token};
 
 /// Words of the smallest block: a token of about 900 bytes fits.
 const SMALLEST: usize = 128;
@@ -145,15 +145,9 @@ impl View<'_> {
     #[inline]
     pub(crate) fn to_words(&self) -> Box<[u64]> {
         // Not zeroed first: glibc's `calloc` goes past the thread's cache of free blocks.
-        let mut copy = Vec::with_capacity(self.words.len());
-        let (fours, few) = self.words.as_chunks::<4>();
-        for four in fours {
-            copy.extend_from_slice(&load_four(four));
-        }
-        for word in few {
-            copy.push(word.load(Ordering::Relaxed));
-        }
-        copy.into_boxed_slice()
+        let (groups, _) = self.words.as_chunks::<GROUP>();
+        let copy: Vec<[u64; GROUP]> = groups.iter().map(load).collect();
+        copy.into_flattened().into_boxed_slice()
     }
 
     /// Copies bytes, the first of which is the first of the word `first`, as they lie in memory.
@@ -179,14 +173,15 @@ impl View<'_> {
     }
 }
 
-/// Words go out four at a time, as arrays: the release build aims at size, and an optimiser that
-/// does would neither unroll the loop nor spare the calls.
+/// Words go out in groups, as arrays: the release build aims at size, and an optimiser that does
+/// would neither unroll the loop nor spare the calls.
 #[inline]
 fn copy_out(words: &[AtomicU64], into: &mut [[u8; 8]]) {
-    let (four_words, few_words) = words[..into.len().min(words.len())].as_chunks::<4>();
-    let (four_places, few_places) = into.as_chunks_mut::<4>();
-    for (places, four) in four_places.iter_mut().zip(four_words) {
-        *places = load_four(four).map(u64::to_ne_bytes);
+    let (groups, few_words) = words[..into.len().min(words.len())].as_chunks::<GROUP>();
+    let (places, few_places) = into.as_chunks_mut::<GROUP>();
+    for (place, group) in places.iter_mut().zip(groups) {
+        let [a, b, c, d] = load(group);
+        *place = [a.to_ne_bytes(), b.to_ne_bytes(), c.to_ne_bytes(), d.to_ne_bytes()];
     }
     for (place, word) in few_places.iter_mut().zip(few_words) {
         *place = word.load(Ordering::Relaxed).to_ne_bytes();
@@ -194,12 +189,14 @@ fn copy_out(words: &[AtomicU64], into: &mut [[u8; 8]]) {
 }
 
 #[inline(always)]
-fn load_four(words: &[AtomicU64; 4]) -> [u64; 4] {
+fn load(group: &[AtomicU64; GROUP]) -> [u64; GROUP] {
+    // Written out: `array::from_fn` and `map` become loops and calls.
+    let [a, b, c, d] = group;
     [
-        words[0].load(Ordering::Relaxed),
-        words[1].load(Ordering::Relaxed),
-        words[2].load(Ordering::Relaxed),
-        words[3].load(Ordering::Relaxed),
+        a.load(Ordering::Relaxed),
+        b.load(Ordering::Relaxed),
+        c.load(Ordering::Relaxed),
+        d.load(Ordering::Relaxed),
     ]
 }
 
