@@ -16,7 +16,11 @@ step() {
   log=$logs/$(tr -c 'a-z0-9\n' '-' <<<"$name").log
   shift
   printf '%-44s ' "$name"
-  timeout --kill-after=10 "$bound" "$@" >"$log" 2>&1 </dev/null || status=$?
+  # In the background, so that Ctrl-C ends this script at once and the step with it.
+  timeout --kill-after=10 "$bound" "$@" >"$log" 2>&1 </dev/null &
+  running=$!
+  wait "$running" || status=$?
+  running=
   while IFS= read -r line; do summaries+=("$name: $line"); done \
     < <(grep -E '^(test result: |[0-9]+ passed, [0-9]+ failed)' "$log")
   while IFS= read -r line; do skipped+=("$name: ${line#SKIPPED: }"); done \
@@ -156,6 +160,8 @@ beside() {
   step "$1" scripts/emulator.sh tests/run.sh --function "${@:2}"
 }
 
+running=
+trap '[ -z "$running" ] || kill "$running"; exit 130' INT TERM
 rm -rf "$logs" && mkdir -p "$logs"
 alone "formatting" formatting
 alone "lints" lints
@@ -181,8 +187,8 @@ echo
 printf '%s\n' "${summaries[@]}"
 total_passed=$(printf '%s\n' "${summaries[@]}" | grep -oE '[0-9]+ passed' | awk '{sum += $1} END {print sum + 0}')
 total_failed=$(printf '%s\n' "${summaries[@]}" | grep -oE '[0-9]+ failed' | awk '{sum += $1} END {print sum + 0}')
-for line in "${skipped[@]}"; do echo "SKIPPED: $line"; done
-for name in "${failed[@]}"; do echo "FAILED: $name (see $logs)"; done
+for line in ${skipped[@]+"${skipped[@]}"}; do echo "SKIPPED: $line"; done
+for name in ${failed[@]+"${failed[@]}"}; do echo "FAILED: $name (see $logs)"; done
 # A step that fails without a count of its own counts as one.
 [ "${#failed[@]}" -gt 0 ] && [ "$total_failed" = 0 ] && total_failed=${#failed[@]}
 echo "$total_passed passed, $total_failed failed, ${#skipped[@]} skipped"
