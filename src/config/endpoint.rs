@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use ureq::http::Uri;
+use zeroize::Zeroizing;
 
 use crate::token::Secret;
 
@@ -120,7 +121,7 @@ impl ProxyChoice {
                 "is http://host:port, https://host:port, socks5://host:port or none".to_owned()
             );
         }
-        ureq::Proxy::new(text).map_err(|_| "is not a proxy URL".to_owned())?;
+        proxy_at(text).ok_or("is not a proxy URL")?;
         Ok(Self::Url(Secret::new(text)))
     }
 
@@ -141,9 +142,29 @@ impl ProxyChoice {
                 None => return Ok(None),
             },
         };
-        ureq::Proxy::new(text.reveal())
-            .map(Some)
-            .map_err(|_| format!("{source} is not a proxy URL such as http://host:port"))
+        match proxy_at(text.reveal()) {
+            Some(proxy) => Ok(Some(proxy)),
+            None => Err(format!("{source} is not a proxy URL such as http://host:port")),
+        }
+    }
+}
+
+/// The proxy at a URL. Every SOCKS5 proxy is told the host's name: whoever needs a proxy to get
+/// out often has no DNS that knows what lies outside.
+fn proxy_at(url: &str) -> Option<ureq::Proxy> {
+    let proxy = ureq::Proxy::new(url).ok()?;
+    let authority = proxy.uri().authority()?;
+    let host_and_port = authority.as_str().rsplit('@').next()?;
+    let has_port = host_and_port != authority.host();
+    // What is no port would be taken for none, and another one be used.
+    if authority.host().is_empty() || (has_port && authority.port_u16().is_none()) {
+        return None;
+    }
+    match url.split_once("://") {
+        Some((_, rest)) if proxy.protocol() == ureq::ProxyProtocol::Socks5 => {
+            ureq::Proxy::new(&Zeroizing::new(format!("socks5h://{rest}"))).ok()
+        }
+        _ => Some(proxy),
     }
 }
 
@@ -316,6 +337,23 @@ mod tests {
             "",
         ] {
             assert!(!may_send_to(url, &hosts), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_url_names_a_host_and_a_port_that_is_one() {
+        for url in ["http://proxy", "http://proxy:3128/", "http://u:p@[::1]:1", "socks5://p:1080"] {
+            assert!(ProxyChoice::parse(url).is_ok(), "{url}");
+        }
+        for url in ["http://", "http://:3128", "http://a:a", "http://proxy:99999"] {
+            assert!(ProxyChoice::parse(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn socks_proxies_look_up_names_themselves() {
+        for url in ["socks5://u:p@proxy:1080", "SOCKS5://proxy", "socks5h://proxy"] {
+            assert!(!proxy_at(url).unwrap().resolve_target(), "{url}");
         }
     }
 

@@ -13,9 +13,9 @@ use rustls::CertificateError;
 use ureq::http::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use ureq::http::{HeaderValue, Uri};
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
-use ureq::unversioned::transport::DefaultConnector;
 use zeroize::Zeroizing;
 
+use super::connect::Connect;
 use super::request::TokenRequest;
 use super::resolve::SharedResolver;
 use crate::cache::flight::{Class, Failure};
@@ -141,7 +141,7 @@ impl Http {
             .proxy(self.proxy.clone())
             .tls_config(tls)
             .build();
-        Ok(ureq::Agent::with_parts(config, DefaultConnector::default(), SharedResolver))
+        Ok(ureq::Agent::with_parts(config, Connect::default(), SharedResolver))
     }
 
     fn tls(&self) -> Result<TlsConfig, String> {

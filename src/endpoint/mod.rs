@@ -2,10 +2,12 @@
 //!
 //! - [`request`] the form, byte for byte
 //! - [`http`] the one place that opens a connection
+//! - [`connect`] how connections are made
 //! - [`resolve`] names to addresses, once per host for all fetches
 //! - [`response`] the reader of answers: tolerant, but safe
 //! - [`redact`] what may be quoted from an answer
 
+mod connect;
 pub(crate) mod http;
 pub(crate) mod redact;
 pub(crate) mod request;

@@ -10,7 +10,7 @@ mod clients;
 pub mod tls;
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -36,6 +36,10 @@ pub enum Step {
     Hang,
     /// Ends the connection by a reset.
     Reset,
+    /// Waits for exactly so many more bytes and records them as the body of a request.
+    Receive(usize),
+    /// Hands everything on to this port and back, until either side has ended. Not over TLS.
+    Tunnel(u16),
 }
 
 /// What a server does with one request.
@@ -217,13 +221,53 @@ impl Shared {
                 Step::Reset => {
                     socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO))?;
                 }
+                Step::Receive(length) => {
+                    let mut bytes = vec![0; length];
+                    let mut filled = 0;
+                    while filled < length {
+                        match self.read(stream, &mut bytes[filled..])? {
+                            0 => return Err(ErrorKind::UnexpectedEof.into()),
+                            more => filled += more,
+                        }
+                    }
+                    let (head, body) = (String::new(), lossy(&bytes));
+                    let request = Request { head, body, at: Instant::now() };
+                    self.requests.lock().unwrap().push(request);
+                }
+                Step::Tunnel(port) => self.tunnel(socket, port)?,
             }
         }
         Ok(())
     }
 
+    fn tunnel(&self, near: &TcpStream, port: u16) -> std::io::Result<()> {
+        let far = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        far.set_read_timeout(Some(TICK))?;
+        far.set_write_timeout(Some(TICK))?;
+        let pass = |mut from: &TcpStream, mut to: &TcpStream| -> std::io::Result<()> {
+            let mut buffer = [0; 4096];
+            let outcome = loop {
+                let passed = self.read(&mut from, &mut buffer).and_then(|length| {
+                    self.send(&mut to, &buffer[..length])?;
+                    Ok(length > 0)
+                });
+                match passed {
+                    Ok(true) => {}
+                    ended => break ended.map(drop),
+                }
+            };
+            // The other direction ends too.
+            let _ = from.shutdown(Shutdown::Both).and(to.shutdown(Shutdown::Both));
+            outcome
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| pass(&far, near));
+            pass(near, &far)
+        })
+    }
+
     /// Reads up to the end of the body that Content-Length tells. What does not begin like a POST
-    /// is taken as it comes.
+    /// or a CONNECT is taken as it comes.
     fn read_request(&self, stream: &mut impl Read) -> std::io::Result<Request> {
         let (mut bytes, mut buffer) = (Vec::new(), [0; 4096]);
         loop {
@@ -232,7 +276,7 @@ impl Shared {
             let text = String::from_utf8_lossy(&bytes);
             let (head, body) = match text.split_once("\r\n\r\n") {
                 Some(parts) => parts,
-                None if bytes.first().is_some_and(|byte| *byte != b'P') => (&*text, ""),
+                None if bytes.first().is_some_and(|byte| !b"PC".contains(byte)) => (&*text, ""),
                 None if length == 0 => return Err(ErrorKind::UnexpectedEof.into()),
                 None => continue,
             };
@@ -278,6 +322,11 @@ impl Shared {
             std::thread::sleep(TICK.min(end.saturating_duration_since(Instant::now())));
         }
     }
+}
+
+/// Bytes as text; what is not text is replaced.
+pub fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 fn is_time_limit(error: &std::io::Error) -> bool {
