@@ -395,8 +395,9 @@ void tu_client_invalidate_value(struct tu_client *client, const char *token);
 void tu_client_wake(struct tu_client *client);
 
 /**
- * Ends the client: waiting calls return TU_CLOSED, and so does every later one. Never blocks; may
- * be called while other threads use the client. tu_free is still needed.
+ * Ends the client: waiting calls return TU_CLOSED, and so does every later one that asks for a
+ * token or rotates. Never blocks; may be called while other threads use the client. tu_free is
+ * still needed.
  *
  * # Safety
  * `client` is NULL or a live handle.

@@ -214,7 +214,7 @@ impl EventQueue {
             LogLevel::Info => true,
         };
         if wanted {
-            eprintln!("tu-token: {event}");
+            runtime::write_to_stderr(&format!("tu-token: {event}"));
         }
         if let Some(callback) = &self.callback {
             (callback.0)(&event);

@@ -9,7 +9,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::clock::{BootTime, Clock};
@@ -19,10 +19,13 @@ use crate::fork::{self, Locked, Mailbox};
 /// Most fetches at a time, and how many of them may be background renewals.
 const MOST_RUNNING: usize = 64;
 const MOST_BACKGROUND: usize = 8;
+/// Threads that call functions of callers whose wait has ended; they are not held back by fetches.
+const MOST_CALLING: usize = 8;
 /// How long a thread stays when there is nothing to do.
 const IDLE: Duration = Duration::from_secs(10);
-/// Deep enough for a TLS handshake, small enough for 64 of them.
-const STACK_BYTES: usize = 256 * 1024;
+/// As much as Rust's own threads have: a program's callbacks run here, and glibc takes the program's
+/// thread-local variables out of it. It is address space; memory is taken when it is touched.
+const STACK_BYTES: usize = 2 * 1024 * 1024;
 
 /// Starts a thread that takes no signals: a host program's handlers must not run on it.
 pub(crate) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
@@ -58,6 +61,21 @@ impl Drop for SignalsBlocked {
     }
 }
 
+/// Writes a line to stderr past the standard library's lock, which a forked child may have inherited
+/// held. A line that cannot be written is lost.
+pub(crate) fn write_to_stderr(line: &str) {
+    #[cfg(unix)]
+    {
+        use std::io::Write;
+        use std::os::fd::FromRawFd;
+        // SAFETY: the descriptor is only borrowed: the file is never dropped, so never closed.
+        let mut stderr = std::mem::ManuallyDrop::new(unsafe { std::fs::File::from_raw_fd(2) });
+        let _ = stderr.write_all(format!("{line}\n").as_bytes());
+    }
+    #[cfg(not(unix))]
+    eprintln!("{line}");
+}
+
 // --- the pool ------------------------------------------------------------------------------
 
 /// Something to be done by a thread of the pool, once.
@@ -81,14 +99,26 @@ impl Job {
     }
 }
 
+/// What a job is for: who goes first, and how many may run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rank {
+    /// Calls functions of callers whose wait has ended.
+    Call,
+    /// A fetch that somebody waits for.
+    Awaited,
+    /// A renewal.
+    Background,
+}
+
 struct Assignment {
     job: Arc<Job>,
     id: u64,
+    rank: Rank,
 }
 
 struct Running {
     id: u64,
-    background: bool,
+    rank: Rank,
     counts_until: BootTime,
 }
 
@@ -97,6 +127,7 @@ type Desk = Arc<Mailbox<Assignment>>;
 #[derive(Default)]
 struct Pool {
     generation: u32,
+    calls: VecDeque<Arc<Job>>,
     awaited: VecDeque<Arc<Job>>,
     background: VecDeque<Arc<Job>>,
     running: Vec<Running>,
@@ -106,6 +137,7 @@ struct Pool {
 
 static POOL: Locked<Pool> = Locked::new(Pool {
     generation: 0,
+    calls: VecDeque::new(),
     awaited: VecDeque::new(),
     background: VecDeque::new(),
     running: Vec::new(),
@@ -114,12 +146,11 @@ static POOL: Locked<Pool> = Locked::new(Pool {
 });
 
 /// Hands a job to the pool. Fails only if no thread can be started and none is there.
-pub(crate) fn submit(job: &Arc<Job>, background: bool) -> io::Result<()> {
+pub(crate) fn submit(job: &Arc<Job>, rank: Rank) -> io::Result<()> {
     let forgotten = {
         let mut pool = POOL.lock();
         let forgotten = pool.renew();
-        let queue = if background { &mut pool.background } else { &mut pool.awaited };
-        queue.push_back(job.clone());
+        pool.queue(rank).push_back(job.clone());
         forgotten
     };
     drop(forgotten);
@@ -131,7 +162,7 @@ pub(crate) fn hasten(job: &Arc<Job>) {
     if job.is_open() {
         // It stands in both queues then; whoever comes second finds it taken. If no thread can
         // be started, it still stands where it stood.
-        let _ = submit(job, false);
+        let _ = submit(job, Rank::Awaited);
     }
 }
 
@@ -147,22 +178,26 @@ pub(crate) fn start_waiting_jobs() -> io::Result<()> {
             Some((assignment, Some(desk))) => {
                 desk.put(assignment);
             }
-            Some((assignment, None)) => start_worker(assignment)?,
+            Some((assignment, None)) => {
+                if !start_worker(assignment)? {
+                    return Ok(());
+                }
+            }
         }
     }
 }
 
-fn start_worker(assignment: Assignment) -> io::Result<()> {
-    let (id, job) = (assignment.id, assignment.job.clone());
-    let Err(error) = spawn("tu-token", move || work(assignment)) else { return Ok(()) };
+/// Whether a thread was started. If not, one that runs will come to the job.
+fn start_worker(assignment: Assignment) -> io::Result<bool> {
+    let (id, rank, job) = (assignment.id, assignment.rank, assignment.job.clone());
+    let Err(error) = spawn("tu-token", move || work(assignment)) else { return Ok(true) };
     let mut pool = POOL.lock();
     pool.running.retain(|running| running.id != id);
     if pool.running.is_empty() && pool.idle.is_empty() {
         return Err(error);
     }
-    // Another thread will come to it.
-    pool.awaited.push_front(job);
-    Ok(())
+    pool.queue(rank).push_front(job);
+    Ok(false)
 }
 
 fn work(first: Assignment) {
@@ -209,26 +244,38 @@ fn next_assignment(done: u64, desk: &Desk) -> Option<Assignment> {
 }
 
 impl Pool {
+    fn queue(&mut self, rank: Rank) -> &mut VecDeque<Arc<Job>> {
+        match rank {
+            Rank::Call => &mut self.calls,
+            Rank::Awaited => &mut self.awaited,
+            Rank::Background => &mut self.background,
+        }
+    }
+
     /// Chooses the next job that may run and counts it as running.
     fn assign(&mut self) -> Option<Assignment> {
         let now = Clock::System.now();
-        let counted = |running: &&Running| now < running.counts_until;
-        if self.running.iter().filter(counted).count() >= MOST_RUNNING {
-            return None;
-        }
-        let in_background = self.running.iter().filter(counted).filter(|one| one.background);
-        let background_full = in_background.count() >= MOST_BACKGROUND;
-        let mut background = false;
-        let mut job = next_open(&mut self.awaited);
-        if job.is_none() && !background_full {
-            background = true;
-            job = next_open(&mut self.background);
-        }
-        let job = job?;
+        let ranks: Vec<Rank> = self
+            .running
+            .iter()
+            .filter(|running| now < running.counts_until)
+            .map(|running| running.rank)
+            .collect();
+        let count = |rank: Rank| ranks.iter().filter(|other| **other == rank).count();
+        let fetches = count(Rank::Awaited) + count(Rank::Background);
+        let may_run = |rank: Rank| match rank {
+            Rank::Call => count(rank) < MOST_CALLING,
+            Rank::Awaited => fetches < MOST_RUNNING,
+            Rank::Background => fetches < MOST_RUNNING && count(rank) < MOST_BACKGROUND,
+        };
+        let (rank, job) = [Rank::Call, Rank::Awaited, Rank::Background]
+            .into_iter()
+            .filter(|rank| may_run(*rank))
+            .find_map(|rank| next_open(self.queue(rank)).map(|job| (rank, job)))?;
         self.next_id += 1;
         let id = self.next_id;
-        self.running.push(Running { id, background, counts_until: now.after(job.longest) });
-        Some(Assignment { job, id })
+        self.running.push(Running { id, rank, counts_until: now.after(job.longest) });
+        Some(Assignment { job, id, rank })
     }
 
     /// In a forked child: lets go of the parent's threads and jobs.
@@ -254,6 +301,7 @@ struct Timer {
     at: BootTime,
     sequence: u64,
     body: Box<dyn FnOnce() + Send>,
+    is_wanted: Box<dyn Fn() -> bool + Send>,
 }
 
 impl PartialEq for Timer {
@@ -287,8 +335,20 @@ struct Timers {
 static TIMERS: Locked<Timers> =
     Locked::new(Timers { generation: 0, sequence: 0, waiting: BinaryHeap::new(), bell: None });
 
-/// Runs something short at a point in boot time, on the clock watcher's thread.
-pub(crate) fn at(at: BootTime, body: impl FnOnce() + Send + 'static) {
+/// Does something short with `owner` at a point in boot time, on the clock watcher's thread; nothing
+/// if it has gone by then.
+pub(crate) fn at<T: Send + Sync + 'static>(
+    at: BootTime,
+    owner: Weak<T>,
+    body: impl FnOnce(Arc<T>) + Send + 'static,
+) {
+    let watched = owner.clone();
+    let is_wanted = Box::new(move || watched.strong_count() > 0);
+    let body = Box::new(move || {
+        if let Some(owner) = owner.upgrade() {
+            body(owner);
+        }
+    });
     let mut forgotten = BinaryHeap::new();
     let (bell, is_new) = {
         let mut timers = TIMERS.lock();
@@ -299,7 +359,7 @@ pub(crate) fn at(at: BootTime, body: impl FnOnce() + Send + 'static) {
         }
         timers.sequence += 1;
         let sequence = timers.sequence;
-        timers.waiting.push(Reverse(Timer { at, sequence, body: Box::new(body) }));
+        timers.waiting.push(Reverse(Timer { at, sequence, body, is_wanted }));
         let is_new = timers.bell.is_none();
         (timers.bell.get_or_insert_with(Arc::default).clone(), is_new)
     };
@@ -316,23 +376,40 @@ fn watch(bell: &Mailbox<()>) {
     let clock = Clock::System;
     loop {
         let now = clock.now();
-        let (due, next) = {
+        let (due, next, unwanted) = {
             let mut timers = TIMERS.lock();
+            let unwanted = timers.take_unwanted();
             match timers.waiting.peek() {
                 None => {
                     timers.bell = None;
                     return;
                 }
                 Some(Reverse(first)) if first.at <= now => {
-                    (timers.waiting.pop().map(|Reverse(timer)| timer.body), now)
+                    (timers.waiting.pop().map(|Reverse(timer)| timer.body), now, unwanted)
                 }
-                Some(Reverse(first)) => (None, first.at),
+                Some(Reverse(first)) => (None, first.at, unwanted),
             }
         };
+        drop(unwanted);
         match due {
             Some(body) => drop(catch_unwind(AssertUnwindSafe(body))),
-            None => drop(bell.take(&clock, next)),
+            // Not longer than an idle thread may stay: those who set timers may go meanwhile.
+            None => drop(bell.take(&clock, next.min(now.after(IDLE)))),
         }
+    }
+}
+
+impl Timers {
+    /// Takes out the timers whose owners have gone, once the first is one of them.
+    fn take_unwanted(&mut self) -> Vec<Reverse<Timer>> {
+        let is_wanted = |Reverse(timer): &Reverse<Timer>| (timer.is_wanted)();
+        if self.waiting.peek().is_none_or(is_wanted) {
+            return Vec::new();
+        }
+        let (wanted, unwanted): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.waiting).into_iter().partition(is_wanted);
+        self.waiting = wanted.into();
+        unwanted
     }
 }
 
@@ -409,7 +486,7 @@ mod tests {
                     done.put(());
                 }
             });
-            submit(&job, round % 2 == 0).unwrap();
+            submit(&job, if round % 2 == 0 { Rank::Background } else { Rank::Awaited }).unwrap();
             hasten(&job);
         }
         assert!(done.take(&Clock::System, end()).is_some());
@@ -420,23 +497,23 @@ mod tests {
     fn a_panic_in_a_job_does_no_harm() {
         let done = Arc::new(Mailbox::default());
         let panics = Job::new(Duration::from_secs(60), || panic!("on purpose"));
-        submit(&panics, false).unwrap();
+        submit(&panics, Rank::Awaited).unwrap();
         let told = done.clone();
         let tells = Job::new(Duration::from_secs(60), move || {
             told.put(());
         });
-        submit(&tells, false).unwrap();
+        submit(&tells, Rank::Call).unwrap();
         assert!(done.take(&Clock::System, end()).is_some());
     }
 
     #[test]
     fn timers_ring_in_order() {
-        let order = Arc::new(Mutex::new(Vec::new()));
+        let order = Arc::new(Mutex::new(Vec::<u64>::new()));
         let done = Arc::new(Mailbox::default());
         let now = Clock::System.now();
         for ms in [30, 10, 20] {
-            let (order, done) = (order.clone(), done.clone());
-            at(now.after(Duration::from_millis(ms)), move || {
+            let done = done.clone();
+            at(now.after(Duration::from_millis(ms)), Arc::downgrade(&order), move |order| {
                 order.lock().unwrap().push(ms);
                 if ms == 30 {
                     done.put(());

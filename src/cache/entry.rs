@@ -125,17 +125,20 @@ impl Entry {
         next_id: FlightId,
     ) -> Decision {
         match self.state(policy, now) {
-            State::Empty | State::Expired => self.ask_without_token(limits, want, now, next_id),
+            State::Empty | State::Expired => {
+                self.ask_without_token(policy, limits, want, now, next_id)
+            }
             State::Fresh if !self.is_short_for(want, now) => serve(None),
             State::Soft if !self.is_short_for(want, now) => {
-                serve(self.try_start(limits, now, next_id, false))
+                serve(self.try_start(policy, limits, now, next_id, false))
             }
-            _ => self.ask_hard(limits, want, now, next_id),
+            _ => self.ask_hard(policy, limits, want, now, next_id),
         }
     }
 
     fn ask_without_token(
         &mut self,
+        policy: &Policy,
         limits: &mut Limits,
         want: &Want,
         now: BootTime,
@@ -150,19 +153,20 @@ impl Entry {
                 };
                 return Decision { answer, start };
             }
-            start = Some(self.start(next_id, !want.at_once));
+            start = Some(self.start(policy, limits, now, next_id, !want.at_once));
         }
         Decision { answer: self.join(want, None), start }
     }
 
     fn ask_hard(
         &mut self,
+        policy: &Policy,
         limits: &mut Limits,
         want: &Want,
         now: BootTime,
         next_id: FlightId,
     ) -> Decision {
-        let start = self.try_start(limits, now, next_id, !want.at_once);
+        let start = self.try_start(policy, limits, now, next_id, !want.at_once);
         if self.fetch.is_none() || want.at_once {
             return serve(start);
         }
@@ -181,16 +185,25 @@ impl Entry {
 
     fn try_start(
         &mut self,
+        policy: &Policy,
         limits: &mut Limits,
         now: BootTime,
         next_id: FlightId,
         awaited: bool,
     ) -> Option<FlightId> {
         let free = self.fetch.is_none() && self.blocked(limits, now).is_none();
-        free.then(|| self.start(next_id, awaited))
+        free.then(|| self.start(policy, limits, now, next_id, awaited))
     }
 
-    fn start(&mut self, id: FlightId, awaited: bool) -> FlightId {
+    fn start(
+        &mut self,
+        policy: &Policy,
+        limits: &mut Limits,
+        now: BootTime,
+        id: FlightId,
+        awaited: bool,
+    ) -> FlightId {
+        limits.fetch_starts(policy, now);
         self.fetch = Some(Fetch { id, awaited, background: !awaited, give_up_at: None });
         id
     }
@@ -242,7 +255,6 @@ impl Entry {
     pub(crate) fn begin(
         &mut self,
         policy: &Policy,
-        limits: &mut Limits,
         id: FlightId,
         has_waiters: bool,
         now: BootTime,
@@ -255,7 +267,6 @@ impl Entry {
         }
         fetch.give_up_at = Some(now.after(policy.fetch_timeout).after(policy::OVERRUN));
         self.last_start = Some(now);
-        limits.fetch_begins(policy, now);
         let most = if valid || self.failed > 0 { 1 } else { policy::ATTEMPTS };
         Some(Attempts::begin(policy, most, now))
     }

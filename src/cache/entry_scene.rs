@@ -136,7 +136,7 @@ impl Scene {
     pub(super) fn begins_with(&mut self, has_waiters: bool) -> Option<Attempts> {
         let id = self.flight();
         self.began.insert(id, self.now);
-        self.entries[self.on].begin(&self.policy, &mut self.limits, id, has_waiters, self.now)
+        self.entries[self.on].begin(&self.policy, id, has_waiters, self.now)
     }
 
     pub(super) fn brings(&mut self, lifetime: u64) -> bool {

@@ -127,8 +127,7 @@ fn a_thread_that_comes_for_another_fetch_goes_away() {
     scene.asks();
     let other = scene.flight() + 100;
     let (policy, now) = (scene.policy.clone(), scene.now);
-    let mut limits = scene.limits.clone();
-    assert!(scene.entry().begin(&policy, &mut limits, other, true, now).is_none());
+    assert!(scene.entry().begin(&policy, other, true, now).is_none());
     scene.begins();
 }
 

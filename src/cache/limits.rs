@@ -135,9 +135,9 @@ impl Limits {
         }
     }
 
-    /// A fetch begins. If the cool-down of a refusal is over, this is the one probe: others go on
+    /// A fetch starts. If the cool-down of a refusal is over, this is the one probe: others go on
     /// being told the refusal until it has ended.
-    pub(crate) fn fetch_begins(&mut self, policy: &Policy, now: BootTime) {
+    pub(crate) fn fetch_starts(&mut self, policy: &Policy, now: BootTime) {
         if let Some(refused) = self.refused.as_mut().filter(|refused| refused.until <= now) {
             refused.until = now.after(policy.fetch_timeout);
             self.probing = true;
@@ -146,6 +146,12 @@ impl Limits {
 
     /// Takes note of a failed fetch. `pause` is what its entry waits by its own back-off.
     pub(crate) fn fetch_failed(&mut self, failure: &Failure, pause: Duration, now: BootTime) {
+        if failure.class != Class::Refused && std::mem::take(&mut self.probing) {
+            // The probe ended without an answer to its question: another may be made.
+            if let Some(refused) = &mut self.refused {
+                refused.until = now;
+            }
+        }
         match failure.class {
             Class::RateLimited if failure.retry_after.is_none() => {
                 let until = now.after(pause);
@@ -282,7 +288,7 @@ mod tests {
         let mut limits = limits(600);
         let policy = policy_of(600);
         limits.fetch_failed(&failure(Class::Refused, None), Duration::ZERO, START);
-        limits.fetch_begins(&policy, at(60));
+        limits.fetch_starts(&policy, at(60));
         assert!(limits.is_refused(at(61)));
         limits.fetch_failed(&failure(Class::Refused, None), Duration::ZERO, at(62));
         assert!(limits.is_refused(at(62 + 119)) && !limits.is_refused(at(62 + 120)));

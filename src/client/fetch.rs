@@ -37,7 +37,8 @@ enum Step {
     Granted(Granted, BootTime),
     /// Try again at this time.
     Again(BootTime),
-    Failed(Failure),
+    /// With the version of the credentials it was told about.
+    Failed(Failure, u64),
     /// Not allowed to ask; nothing was learned about the endpoint.
     Blocked(Error),
 }
@@ -51,7 +52,11 @@ impl Shared {
                 Step::Granted(granted, requested_at) => {
                     return self.succeed(&flight, &granted, requested_at);
                 }
-                Step::Failed(failure) => return self.fail(&flight, failure),
+                Step::Failed(failure, version) => {
+                    if self.fail(&flight, failure, version) {
+                        return;
+                    }
+                }
                 Step::Blocked(error) => return self.withdraw_flight(index, id, &error),
                 Step::Again(at) => {
                     flight.bell.take(&self.clock, at);
@@ -69,9 +74,9 @@ impl Shared {
         if state.closed {
             return None;
         }
-        let (cell, limits) = state.cell(index);
+        let (cell, _) = state.cell(index);
         let has_waiters = cell.has_waiters();
-        let begun = cell.entry.begin(&self.options.policy, limits, id, has_waiters, now);
+        let begun = cell.entry.begin(&self.options.policy, id, has_waiters, now);
         let Some(attempts) = begun else {
             if cell.entry.flight().is_none() {
                 cell.job = None;
@@ -96,7 +101,11 @@ impl Shared {
             Ok(pair) => pair,
             Err(error) => {
                 flight.attempts.next(self.clock.now());
-                return self.attempt_failed(flight, Failure::transient(error));
+                return self.attempt_failed(
+                    flight,
+                    Failure::transient(error),
+                    self.source.version(),
+                );
             }
         };
         let timeout = match self.may_request(flight) {
@@ -115,13 +124,13 @@ impl Shared {
                         granted.lifetime
                     ),
                 );
-                self.attempt_failed(flight, Failure::transient(error))
+                self.attempt_failed(flight, Failure::transient(error), pair.version)
             }
             Ok(granted) => Step::Granted(granted, requested_at),
             Err(failure) if failure.class == Class::Refused && self.has_newer(flight, &pair) => {
                 Step::Again(BootTime::ZERO)
             }
-            Err(failure) => self.attempt_failed(flight, failure),
+            Err(failure) => self.attempt_failed(flight, failure, pair.version),
         }
     }
 
@@ -138,6 +147,7 @@ impl Shared {
         let now = self.clock.now();
         let mut state = self.state();
         state.limits.may_request(now)?;
+        state.budget_was_told = false;
         state.limits.count_request(now);
         state.cells[flight.slot.index].counters.requests += 1;
         Ok(flight.attempts.next(now))
@@ -152,14 +162,7 @@ impl Shared {
         let error = blocked.error_at(now).unwrap_or_else(|| {
             Error::new(ErrorKind::Internal, "a fetch was blocked for no known reason")
         });
-        if error.kind() == ErrorKind::Budget {
-            self.tell(&flight.slot, || {
-                let mut event = Event::new(EventKind::Budget, error.message());
-                event.error = Some(ErrorKind::Budget);
-                event.wait = error.retry_after();
-                event
-            });
-        }
+        self.tell_budget(&flight.slot, &error);
         Step::Blocked(error)
     }
 
@@ -176,7 +179,7 @@ impl Shared {
         self.read_credentials(true).is_ok_and(|pair| pair.version != refused.version)
     }
 
-    fn attempt_failed(self: &Arc<Self>, flight: &Flight, failure: Failure) -> Step {
+    fn attempt_failed(self: &Arc<Self>, flight: &Flight, failure: Failure, version: u64) -> Step {
         let now = self.clock.now();
         let again = flight.attempts.after(&failure, now, &mut SystemRandom);
         self.state().limits.attempt_failed(&failure, now);
@@ -191,7 +194,7 @@ impl Shared {
         });
         match again {
             Some(at) => Step::Again(at),
-            None => Step::Failed(failure),
+            None => Step::Failed(failure, version),
         }
     }
 
@@ -268,7 +271,9 @@ impl Shared {
         }
     }
 
-    fn fail(self: &Arc<Self>, flight: &Flight, failure: Failure) {
+    /// Records a failed fetch and tells those who wait. Not so if the credentials it was refused
+    /// with have been replaced: then false, and the fetch asks again with the new ones.
+    fn fail(self: &Arc<Self>, flight: &Flight, failure: Failure, version: u64) -> bool {
         let policy = &self.options.policy;
         let index = flight.slot.index;
         let now = self.clock.now();
@@ -276,11 +281,15 @@ impl Shared {
         let (error, waiters, serving) = {
             let mut state = self.state();
             if state.closed {
-                return;
+                return true;
+            }
+            let is_refusal = matches!(failure.class, Class::Refused | Class::Terminal);
+            if is_refusal && version < state.credentials_version {
+                return false;
             }
             let (cell, limits) = state.cell(index);
             if !cell.entry.failed(limits, flight.id, failure, now, &mut SystemRandom) {
-                return;
+                return true;
             }
             cell.counters.failures += 1;
             cell.counters.last_error = Some(error.kind());
@@ -306,6 +315,7 @@ impl Shared {
         }
         self.finish(waiters, Err(error));
         self.keep_warm([index]);
+        true
     }
 
     /// Ends a fetch that could not be made, and the waits for it. Nothing is remembered.
@@ -330,14 +340,17 @@ impl Shared {
 
     fn finish(&self, waiters: Vec<Arc<Waiter>>, outcome: Result<Token, Error>) {
         let outcome = outcome.map(Arc::new);
-        for waiter in waiters {
+        // Threads first: a function may take its time.
+        let (calls, threads): (Vec<_>, Vec<_>) =
+            waiters.into_iter().partition(|waiter| waiter.is_call());
+        for waiter in threads.into_iter().chain(calls) {
             waiter.complete(outcome.clone());
         }
         // A place in the pool is about to become free; somebody may wait for one.
         let _ = runtime::start_waiting_jobs();
     }
 
-    fn tell(&self, slot: &Slot, event: impl FnOnce() -> Event) {
+    pub(super) fn tell(&self, slot: &Slot, event: impl FnOnce() -> Event) {
         self.events.tell(|| {
             let mut event = event();
             event.scope = slot.scope.canonical().to_owned();

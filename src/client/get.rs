@@ -12,7 +12,8 @@ use crate::cache::entry::{Answer, Decision, FlightId, Want};
 use crate::cache::policy;
 use crate::clock::BootTime;
 use crate::error::{Error, ErrorKind};
-use crate::runtime::{self, Job};
+use crate::events::{Event, EventKind};
+use crate::runtime::{self, Job, Rank};
 use crate::token::{BEARER_AT, BEARER_PREFIX_LEN, LENGTHS, TEXT, Token};
 
 thread_local! {
@@ -224,14 +225,15 @@ impl Shared {
                 drop(state);
                 if let Some(flight) = begun {
                     // The caller has its token; that no thread can renew it is for later.
-                    let _ = self.start_flight(index, flight, true);
+                    let _ = self.start_flight(index, flight, Rank::Background);
                 }
                 return Next::Done(Ok(token));
             }
             (answer, start) = (said, begun);
         }
+        let rank = if request.want.at_once { Rank::Background } else { Rank::Awaited };
         if let Some(flight) = start
-            && let Err(error) = self.start_flight(index, flight, request.want.at_once)
+            && let Err(error) = self.start_flight(index, flight, rank)
         {
             return Next::Done(self.valid_token(request).ok_or(error));
         }
@@ -251,8 +253,14 @@ impl Shared {
         match answer {
             // It was there a moment ago; ask again.
             Answer::Serve => Next::AskAgainAt(BootTime::ZERO),
-            Answer::Fail(error) => Next::Done(Err(error)),
+            Answer::Fail(error) => {
+                self.tell_budget(&request.slot, &error);
+                Next::Done(Err(error))
+            }
             Answer::Wait { .. } | Answer::Later(_) if request.want.at_once => {
+                if let Answer::Later(at) = answer {
+                    self.owe_a_start(request.slot.index, at);
+                }
                 Next::Done(Err(Error::new(
                     ErrorKind::Pending,
                     "there is no token yet; it is being fetched, and this call does not wait",
@@ -260,6 +268,50 @@ impl Shared {
             }
             Answer::Later(at) => Next::AskAgainAt(at),
             Answer::Wait { serve_at, .. } => Next::Wait { waiter, serve_at, check_at },
+        }
+    }
+
+    /// A caller that does not wait came before a fetch may start: it is started in its time.
+    fn owe_a_start(self: &Arc<Self>, index: usize, at: BootTime) {
+        let is_owed = std::mem::replace(&mut self.state().cells[index].start_is_owed, true);
+        if !is_owed {
+            runtime::at(at, Arc::downgrade(self), move |shared| shared.start_what_is_owed(index));
+        }
+    }
+
+    fn start_what_is_owed(self: &Arc<Self>, index: usize) {
+        let policy = &self.options.policy;
+        let now = self.clock.now();
+        let start = {
+            let mut state = self.state();
+            if state.closed {
+                return;
+            }
+            let flight = state.next_flight();
+            let (cell, limits) = state.cell(index);
+            cell.start_is_owed = false;
+            let want = Want { at_once: true, ..Want::default() };
+            cell.entry.ask(policy, limits, &want, now, flight).start
+        };
+        if let Some(flight) = start {
+            // Without a thread nothing is fetched; the next caller will be told.
+            let _ = self.start_flight(index, flight, Rank::Background);
+        }
+    }
+
+    /// Tells that the budget has run out, once each time it does.
+    pub(super) fn tell_budget(self: &Arc<Self>, slot: &Slot, error: &Error) {
+        if error.kind() != ErrorKind::Budget {
+            return;
+        }
+        let was_told = std::mem::replace(&mut self.state().budget_was_told, true);
+        if !was_told {
+            self.tell(slot, || {
+                let mut event = Event::new(EventKind::Budget, error.message());
+                event.error = Some(ErrorKind::Budget);
+                event.wait = error.retry_after();
+                event
+            });
         }
     }
 
@@ -300,7 +352,7 @@ impl Shared {
         self: &Arc<Self>,
         index: usize,
         flight: FlightId,
-        background: bool,
+        rank: Rank,
     ) -> Result<(), Error> {
         let shared = self.clone();
         let longest = self.options.policy.fetch_timeout + policy::OVERRUN;
@@ -310,7 +362,7 @@ impl Shared {
             let (cell, _) = state.cell(index);
             cell.job = Some(job.clone());
         }
-        runtime::submit(&job, background).map_err(|error| {
+        runtime::submit(&job, rank).map_err(|error| {
             let error = Error::new(
                 ErrorKind::Internal,
                 format!("no thread can be started for the token request: {error}"),

@@ -82,11 +82,8 @@ impl Shared {
             }
         };
         // The entry holds the waiter, for as long as there is something to wait for.
-        let weak = Arc::downgrade(&waiter);
-        runtime::at(wake_at, move || {
-            if let Some(waiter) = weak.upgrade() {
-                wait::end_elsewhere([waiter], &look_again());
-            }
+        runtime::at(wake_at, Arc::downgrade(&waiter), |waiter| {
+            wait::end_elsewhere([waiter], &look_again());
         });
     }
 

@@ -35,7 +35,7 @@ use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind};
 use crate::events::{Event, EventFn, EventKind, EventQueue};
 use crate::fork::{self, Guard, Locked};
-use crate::runtime;
+use crate::runtime::{self, Rank};
 use crate::scope::ScopeSet;
 use crate::token::Token;
 use names::Names;
@@ -302,7 +302,8 @@ impl Client {
         crate::config::endpoint::may_send_to(url, &self.shared.options.api_hosts)
     }
 
-    /// Ends the client: waits return [`ErrorKind::Closed`], so does every later call. Never blocks.
+    /// Ends the client: waits return [`ErrorKind::Closed`], and so does every later call that asks
+    /// for a token or rotates. Never blocks.
     pub fn close(&self) {
         self.shared.close();
     }
@@ -496,31 +497,36 @@ impl Shared {
     fn invalidate(self: &Arc<Self>, value: &str) {
         let policy = &self.options.policy;
         let now = self.clock.now();
-        let mut dropped = None;
+        let fingerprint = fetch::fingerprint(value);
+        let mut dropped = Vec::new();
         {
             let mut state = self.state();
             for index in 0..state.cells.len() {
                 let cell = &mut state.cells[index];
-                let Some(token) = cell.slot.current.read() else { continue };
+                // Once a token: an endpoint that hands the same one out again is not asked in
+                // circles.
+                let is_repeat = fingerprint.is_some() && cell.invalidated == fingerprint;
+                let Some(token) = cell.slot.current.read().filter(|_| !is_repeat) else { continue };
                 if token.value() == value && cell.entry.invalidate(token.serial()) {
                     cell.slot.current.clear();
-                    dropped = Some((cell.slot.clone(), token));
+                    cell.invalidated.clone_from(&fingerprint);
+                    dropped.push(cell.slot.clone());
                     state.publish_serve_until(policy, index, now);
-                    break;
                 }
             }
         }
-        if let Some((slot, token)) = dropped {
+        for slot in &dropped {
             self.events.tell(|| {
                 let mut event = Event::new(
                     EventKind::Invalidated,
                     "an API refused the token; the next call gets another",
                 );
                 event.scope = slot.scope.canonical().to_owned();
-                event.fingerprint = fetch::fingerprint(token.value());
+                event.fingerprint.clone_from(&fingerprint);
                 event
             });
         }
+        self.keep_warm(dropped.iter().map(|slot| slot.index));
     }
 
     fn rotate(self: &Arc<Self>, credentials: Credentials) -> Result<(), Error> {
@@ -642,14 +648,11 @@ impl Shared {
         }
         if let Some(flight) = start {
             // Without a thread there is no renewal; the next caller will find out.
-            let _ = self.start_flight(index, flight, true);
+            let _ = self.start_flight(index, flight, Rank::Background);
         }
         if let Some(due) = wait_until {
-            let weak = Arc::downgrade(self);
-            runtime::at(due, move || {
-                if let Some(shared) = weak.upgrade() {
-                    shared.renew_if_due(index, Some(due));
-                }
+            runtime::at(due, Arc::downgrade(self), move |shared| {
+                shared.renew_if_due(index, Some(due));
             });
         }
     }

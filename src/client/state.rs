@@ -51,6 +51,10 @@ pub(crate) struct Cell {
     /// Rung to end a fetch's pause between two attempts.
     pub(crate) bell: Option<Arc<Mailbox<()>>>,
     pub(crate) counters: Counters,
+    /// Which token an API refused last.
+    pub(crate) invalidated: Option<String>,
+    /// A caller that does not wait is owed a fetch that may not start yet.
+    pub(crate) start_is_owed: bool,
     /// For `keep_warm`: when somebody last asked, as far as it was noticed, and when the clock
     /// watcher will look again.
     pub(crate) asked_at: BootTime,
@@ -79,6 +83,8 @@ pub(crate) struct ClientState {
     pub(crate) cells: Vec<Cell>,
     pub(crate) credentials_version: u64,
     pub(crate) looked_at_files: BootTime,
+    /// The budget ran out, and the event that says so was told.
+    pub(crate) budget_was_told: bool,
     by_scope: HashMap<String, usize>,
     last_flight: FlightId,
     last_serial: u64,
@@ -93,6 +99,7 @@ impl ClientState {
             cells: Vec::new(),
             credentials_version: 0,
             looked_at_files: BootTime::ZERO,
+            budget_was_told: false,
             by_scope: HashMap::new(),
             last_flight: 0,
             last_serial: 0,
@@ -125,6 +132,8 @@ impl ClientState {
             job: None,
             bell: None,
             counters: Counters::default(),
+            invalidated: None,
+            start_is_owed: false,
             asked_at: now,
             alarm: None,
         });
@@ -204,6 +213,7 @@ impl ClientState {
             cell.job = None;
             cell.bell = None;
             cell.alarm = None;
+            cell.start_is_owed = false;
             cell.entry.forked(policy, random);
             let serve_until = cell.entry.serve_until(policy, limits, now);
             if let (Some(mut token), Some(life)) = (cell.slot.current.read(), cell.entry.life()) {

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::clock::{BootTime, Clock};
 use crate::error::{Error, ErrorKind};
-use crate::fork::{Locked, Mailbox};
+use crate::fork::{self, Locked, Mailbox};
+use crate::runtime::{self, Job, Rank};
 use crate::token::Token;
 
 /// What a wait ends with.
@@ -99,12 +100,30 @@ pub struct Cancel {
 
 struct CancelState {
     triggered: AtomicBool,
-    waiters: Locked<Vec<Weak<Waiter>>>,
+    waiters: Locked<Waiters>,
+}
+
+/// The waits that a cancel would end. A forked child has no part in its parent's.
+#[derive(Default)]
+struct Waiters {
+    generation: u32,
+    list: Vec<Weak<Waiter>>,
+}
+
+impl Waiters {
+    fn own(&mut self) -> &mut Vec<Weak<Waiter>> {
+        if self.generation != fork::generation() {
+            self.generation = fork::generation();
+            // Weak: nothing of the parent's is dropped by this.
+            self.list.clear();
+        }
+        &mut self.list
+    }
 }
 
 impl Default for CancelState {
     fn default() -> Self {
-        Self { triggered: AtomicBool::new(false), waiters: Locked::new(Vec::new()) }
+        Self { triggered: AtomicBool::new(false), waiters: Locked::new(Waiters::default()) }
     }
 }
 
@@ -123,7 +142,7 @@ impl Cancel {
     /// Ends the waits that run with it, and every later one at once.
     pub fn trigger(&self) {
         self.state.triggered.store(true, Ordering::SeqCst);
-        let waiters = std::mem::take(&mut *self.state.waiters.lock());
+        let waiters = std::mem::take(self.state.waiters.lock().own());
         end_elsewhere(waiters.into_iter().filter_map(|waiter| waiter.upgrade()), &cancelled());
     }
 
@@ -135,7 +154,8 @@ impl Cancel {
     /// Has the waiter end when this is triggered, or now if it has been.
     pub(crate) fn watch(&self, waiter: &Arc<Waiter>) {
         {
-            let mut waiters = self.state.waiters.lock();
+            let mut guard = self.state.waiters.lock();
+            let waiters = guard.own();
             if waiters.len() == waiters.capacity() {
                 // About to grow: forget those that are over instead, if there are any. (They are
                 // not looked into: dropping one here could run foreign code under the lock.)
@@ -164,14 +184,14 @@ pub(crate) fn end_elsewhere(waiters: impl IntoIterator<Item = Arc<Waiter>>, erro
         return;
     }
     let error = error.clone();
-    let job = crate::runtime::Job::new(std::time::Duration::from_secs(1), move || {
+    let job = Job::new(std::time::Duration::from_secs(1), move || {
         for waiter in calls {
             waiter.complete(Err(error.clone()));
         }
     });
     // Without any thread the functions are never called; their time limits could not end them
     // either. There is nothing better to do in a process that can start no thread.
-    let _ = crate::runtime::submit(&job, false);
+    let _ = runtime::submit(&job, Rank::Call);
 }
 
 #[cfg(test)]
@@ -206,6 +226,6 @@ mod tests {
         for _ in 0..10_000 {
             cancel.watch(&Waiter::thread());
         }
-        assert!(cancel.state.waiters.lock().capacity() < 100);
+        assert!(cancel.state.waiters.lock().own().capacity() < 100);
     }
 }

@@ -105,8 +105,9 @@ pub unsafe extern "C" fn tu_client_wake(client: *mut tu_client) {
     });
 }
 
-/// Ends the client: waiting calls return TU_CLOSED, and so does every later one. Never blocks; may
-/// be called while other threads use the client. tu_free is still needed.
+/// Ends the client: waiting calls return TU_CLOSED, and so does every later one that asks for a
+/// token or rotates. Never blocks; may be called while other threads use the client. tu_free is
+/// still needed.
 ///
 /// # Safety
 /// `client` is NULL or a live handle.

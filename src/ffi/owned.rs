@@ -159,6 +159,8 @@ unsafe fn release<T>(first: *mut u64) {
 }
 
 fn not_ours() -> ! {
-    eprintln!("tu_free: this pointer is not from tu_token, or it was freed before");
+    crate::runtime::write_to_stderr(
+        "tu_free: this pointer is not from tu_token, or it was freed before",
+    );
     std::process::abort();
 }
