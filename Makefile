@@ -4,12 +4,13 @@ CARGO ?= cargo
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: help demo test library emulator header install setup clean
+.PHONY: help demo test library emulator header install bench setup clean
 
 help:
 	@echo "make demo      see what the library does, without an account (the emulator runs by itself)"
 	@echo "make test      run every check and test"
 	@echo "make install   install the C library: PREFIX=$(PREFIX), DESTDIR"
+	@echo "make bench     measure the hot path beside a cache made by hand"
 	@echo "make header    write include/tu_token.h anew from src/ffi"
 
 setup:
@@ -36,6 +37,11 @@ header:
 
 install: library
 	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" TARGET_DIR=target/release packaging/install.sh
+
+bench:
+	@scripts/setup.sh demo
+	@$(MAKE) --no-print-directory library emulator
+	@benches/run.sh
 
 clean:
 	$(CARGO) clean

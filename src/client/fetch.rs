@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use once_cell::race::OnceBox;
 
+use super::shared::{Shared, SystemRandom};
 use super::state::Slot;
 use super::wait::Waiter;
-use super::{Shared, SystemRandom};
 use crate::cache::entry::{FlightId, Grant};
 use crate::cache::flight::{Attempts, Class, Failure};
 use crate::cache::limits::Blocked;

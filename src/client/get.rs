@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::GetOptions;
+use super::shared::{Shared, SystemRandom};
 use super::state::Slot;
 use super::wait::{self, Outcome, Waiter};
-use super::{GetOptions, Shared, SystemRandom};
 use crate::cache::entry::{Answer, Decision, FlightId, Want};
 use crate::cache::policy;
 use crate::clock::BootTime;

@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::get::{Next, Request};
+use super::shared::Shared;
 use super::wait::{self, Outcome, Waiter};
-use super::{Cancel, GetOptions, Shared};
+use super::{Cancel, GetOptions};
 use crate::clock::BootTime;
 use crate::error::{Error, ErrorKind};
 use crate::runtime;

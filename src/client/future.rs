@@ -1,0 +1,67 @@
+//! A token to come, for programs that await.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use super::{Client, GetOptions};
+use crate::error::Error;
+use crate::token::Token;
+
+impl Client {
+    /// A token as asked for, as a future.
+    pub fn get_future(&self, options: &GetOptions<'_>) -> TokenFuture {
+        let cancel = options.cancel.cloned().unwrap_or_default();
+        let slot = Arc::new(Mutex::new(Parked::default()));
+        let place = slot.clone();
+        let with_cancel = GetOptions { cancel: Some(&cancel), ..options.clone() };
+        let started = self.get_async(&with_cancel, move |outcome| {
+            let waker = {
+                let mut parked = place.lock().unwrap_or_else(PoisonError::into_inner);
+                parked.outcome = Some(outcome);
+                parked.waker.take()
+            };
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        });
+        if let Err(error) = started {
+            slot.lock().unwrap_or_else(PoisonError::into_inner).outcome = Some(Err(error));
+        }
+        TokenFuture { parked: slot }
+    }
+}
+
+#[derive(Default)]
+struct Parked {
+    outcome: Option<Result<Token, Error>>,
+    waker: Option<Waker>,
+}
+
+/// A token to come. Made by [`Client::token_async`].
+pub struct TokenFuture {
+    parked: Arc<Mutex<Parked>>,
+}
+
+impl fmt::Debug for TokenFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenFuture(..)")
+    }
+}
+
+impl Future for TokenFuture {
+    type Output = Result<Token, Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
+        match parked.outcome.take() {
+            Some(outcome) => Poll::Ready(outcome),
+            None => {
+                parked.waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! What a program's handles and our threads have in common, and what changes it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use super::names::Names;
+use super::state::{ClientState, Slot};
+use super::{Stats, fetch, wait};
+use crate::cache::Random;
+use crate::clock::Clock;
+use crate::config::options::Options;
+use crate::credentials::{Credentials, Source};
+use crate::endpoint::Endpoint;
+use crate::error::{Error, ErrorKind};
+use crate::events::{Event, EventKind, EventQueue};
+use crate::fork::{self, Guard, Locked};
+use crate::scope::ScopeSet;
+
+/// Most spellings of scopes that are remembered; further ones are read at each call.
+const MOST_SPELLINGS: u32 = 40_000;
+
+/// What the program's handles and our threads have in common.
+pub(crate) struct Shared {
+    pub(super) options: Options,
+    pub(super) clock: Clock,
+    pub(super) source: Source,
+    pub(super) endpoint: Endpoint,
+    pub(super) events: Arc<EventQueue>,
+    /// The entry of the client's own scope: no look-up.
+    pub(super) own: Option<Arc<Slot>>,
+    pub(super) names: Names<Arc<Slot>>,
+    pub(super) spellings: AtomicU32,
+    /// The fork generation that the published tokens belong to.
+    pub(super) generation: AtomicU32,
+    pub(super) state: Locked<ClientState>,
+}
+
+/// Chance from the operating system: forked children draw different numbers.
+pub(crate) struct SystemRandom;
+
+impl Random for SystemRandom {
+    fn unit(&mut self) -> f64 {
+        let mut bytes = [0; 8];
+        let random = ring::rand::SystemRandom::new();
+        match ring::rand::SecureRandom::fill(&random, &mut bytes) {
+            // The 53 bits that an f64 holds exactly.
+            Ok(()) => (u64::from_le_bytes(bytes) >> 11) as f64 / (1u64 << 53) as f64,
+            Err(_) => 0.5,
+        }
+    }
+}
+
+impl Shared {
+    /// The state, made this process's own if it was the parent's.
+    pub(super) fn state(self: &Arc<Self>) -> Guard<'_, ClientState> {
+        let generation = fork::generation();
+        let mut state = self.state.lock();
+        if state.generation == generation {
+            return state;
+        }
+        let now = self.clock.now();
+        let forgotten = state.forked(&self.options.policy, generation, now, &mut SystemRandom);
+        let entries = 0..state.cells.len();
+        self.generation.store(generation, Ordering::Release);
+        drop(state);
+        // Functions of the parent's callers are dropped, not called: the parent calls its own.
+        drop(forgotten);
+        self.events
+            .tell(|| Event::new(EventKind::Fork, "this process is a fork; the client goes on"));
+        self.keep_warm(entries);
+        self.state.lock()
+    }
+
+    pub(super) fn is_own_generation(&self) -> bool {
+        self.generation.load(Ordering::Acquire) == fork::generation()
+    }
+
+    pub(super) fn closed_error() -> Error {
+        Error::new(ErrorKind::Closed, "the client is closed; make a new one to get tokens")
+    }
+
+    /// The entry a scope stands for. Reads the scope only the first time it is spelled so.
+    pub(super) fn slot(self: &Arc<Self>, scope: Option<&str>) -> Result<Arc<Slot>, Error> {
+        match self.slot_ref(scope) {
+            Some(slot) => Ok(slot.clone()),
+            None => self.new_slot(scope),
+        }
+    }
+
+    /// The same, if the spelling is known.
+    #[inline]
+    pub(super) fn slot_ref(&self, scope: Option<&str>) -> Option<&Arc<Slot>> {
+        match scope {
+            None => self.own.as_ref(),
+            Some(name) => self.names.get(name),
+        }
+    }
+
+    pub(super) fn new_slot(self: &Arc<Self>, scope: Option<&str>) -> Result<Arc<Slot>, Error> {
+        let Some(name) = scope else {
+            return Err(Error::argument(
+                "no scope: neither the call names one nor the client's configuration",
+            ));
+        };
+        let parsed = ScopeSet::parse(name)?;
+        let now = self.clock.now();
+        let slot = self.state().slot_for(parsed, now)?;
+        if self.spellings.load(Ordering::Relaxed) < MOST_SPELLINGS {
+            self.spellings.fetch_add(1, Ordering::Relaxed);
+            self.names.insert(name, slot.clone());
+        }
+        Ok(slot)
+    }
+
+    /// Credential files that cannot be read are a mistake in the options, told at once.
+    pub(super) fn check_files(&self) -> Result<(), Error> {
+        if self.source.is_files() {
+            self.source.read(false).map_err(|error| Error::config(error.message()))?;
+        }
+        for path in self.source.exposed_files() {
+            self.events.tell(|| {
+                Event::new(
+                    EventKind::Warning,
+                    format!("{} can be read by other users of this machine", path.display()),
+                )
+            });
+        }
+        Ok(())
+    }
+
+    pub(super) fn invalidate(self: &Arc<Self>, value: &str) {
+        let policy = &self.options.policy;
+        let now = self.clock.now();
+        let fingerprint = fetch::fingerprint(value);
+        let mut dropped = Vec::new();
+        {
+            let mut state = self.state();
+            for index in 0..state.cells.len() {
+                let cell = &mut state.cells[index];
+                // Once a token: an endpoint that hands the same one out again is not asked in
+                // circles.
+                let is_repeat = fingerprint.is_some() && cell.invalidated == fingerprint;
+                let Some(token) = cell.slot.current.read().filter(|_| !is_repeat) else { continue };
+                if token.value() == value && cell.entry.invalidate(token.serial()) {
+                    cell.slot.current.clear();
+                    cell.invalidated.clone_from(&fingerprint);
+                    dropped.push(cell.slot.clone());
+                    state.publish_serve_until(policy, index, now);
+                }
+            }
+        }
+        for slot in &dropped {
+            self.events.tell(|| {
+                let mut event = Event::new(
+                    EventKind::Invalidated,
+                    "an API refused the token; the next call gets another",
+                );
+                event.scope = slot.scope.canonical().to_owned();
+                event.fingerprint.clone_from(&fingerprint);
+                event
+            });
+        }
+        self.keep_warm(dropped.iter().map(|slot| slot.index));
+    }
+
+    pub(super) fn rotate(self: &Arc<Self>, credentials: Credentials) -> Result<(), Error> {
+        if self.state().closed {
+            return Err(Self::closed_error());
+        }
+        let version = self.source.rotate(credentials);
+        let now = self.clock.now();
+        let entries = {
+            let mut state = self.state();
+            state.credentials_changed(&self.options.policy, version, now);
+            0..state.cells.len()
+        };
+        self.keep_warm(entries);
+        self.events.tell(|| Event::new(EventKind::Rotated, "the client has new credentials"));
+        Ok(())
+    }
+
+    pub(super) fn wake(self: &Arc<Self>) {
+        let now = self.clock.now();
+        let mut bells = Vec::new();
+        let entries;
+        {
+            let mut state = self.state();
+            state.limits.wake(now);
+            for cell in &mut state.cells {
+                cell.entry.wake(now, &mut SystemRandom);
+                bells.extend(cell.bell.clone());
+            }
+            state.publish_all(&self.options.policy, now);
+            entries = 0..state.cells.len();
+        }
+        for bell in bells {
+            bell.put(());
+        }
+        self.keep_warm(entries);
+    }
+
+    pub(super) fn stats(self: &Arc<Self>, scope: Option<&str>) -> Result<Stats, Error> {
+        let slot = self.slot(scope)?;
+        let now = self.clock.now();
+        let mut state = self.state();
+        let (cell, limits) = state.cell(slot.index);
+        Ok(Stats {
+            state: cell.entry.state(&self.options.policy, now),
+            last_error: cell.counters.last_error,
+            expires_in: cell
+                .entry
+                .life()
+                .map_or(Duration::ZERO, |life| life.expires_at().until(now)),
+            next_request_in: cell.entry.next_request_in(limits, now),
+            last_fetch: cell.counters.last_fetch,
+            waits: cell.counters.waits,
+            requests: cell.counters.requests,
+            renewals: cell.counters.renewals,
+            failures: cell.counters.failures,
+        })
+    }
+
+    pub(super) fn close(self: &Arc<Self>) {
+        let (mut waiters, mut bells) = (Vec::new(), Vec::new());
+        {
+            let mut state = self.state();
+            state.closed = true;
+            for cell in &mut state.cells {
+                waiters.append(&mut cell.waiters);
+                bells.extend(cell.bell.take());
+                cell.slot.current.clear();
+            }
+        }
+        wait::end_elsewhere(waiters, &Self::closed_error());
+        for bell in bells {
+            bell.put(());
+        }
+    }
+}
