@@ -271,7 +271,7 @@ fn a_proxy_that_trickles_for_ever_holds_nothing_up() {
     trickling.store(false, Ordering::SeqCst);
     // Nor does it hold up others, or the same client once the failure is no longer remembered.
     assert_eq!(value(scene.client(&proxy).token()), "token-1");
-    std::thread::sleep(Duration::from_millis(1100));
+    client.wake();
     assert_eq!(value(client.token()), "token-2");
     assert_eq!(proxy.connections(), 3);
 }

@@ -19,9 +19,12 @@ use super::connect::Connect;
 use super::request::TokenRequest;
 use super::resolve::SharedResolver;
 use crate::cache::flight::{Class, Failure};
+use crate::cache::policy::OVERRUN;
+use crate::clock::Clock;
 use crate::config::endpoint::TokenUrl;
 use crate::config::options::Options;
 use crate::error::{Error, ErrorKind};
+use crate::runtime;
 
 /// Longest answer that is read.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -90,6 +93,7 @@ impl Http {
         timeout: Duration,
     ) -> Result<HttpAnswer, Failure> {
         let agent = self.agent(timeout)?;
+        let _watched = self.proxy.is_some().then(|| cut_off_after(&agent, timeout));
         let mut call = agent
             .post(self.url.uri())
             .header("Content-Type", "application/x-www-form-urlencoded")
@@ -272,6 +276,15 @@ impl Http {
         let message = format!("no secure connection to {}: {problem}", self.origin);
         Failure::new(Class::TransientOnce, Error::new(ErrorKind::Tls, message))
     }
+}
+
+/// Cuts an agent's connections once its time is over, unless the returned value has been dropped: a
+/// proxy that answers byte by byte is bounded by no time limit of ureq's.
+fn cut_off_after(agent: &ureq::Agent, timeout: Duration) -> Arc<ureq::Agent> {
+    let watched = Arc::new(agent.clone());
+    let end = Clock::System.now().after(timeout).after(OVERRUN);
+    runtime::at(end, Arc::downgrade(&watched), |agent| (*agent).clone().shutdown());
+    watched
 }
 
 fn read_body(body: &mut ureq::Body, answer: &mut HttpAnswer) -> std::io::Result<()> {
