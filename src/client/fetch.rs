@@ -30,6 +30,8 @@ struct Flight {
     started: BootTime,
     /// A refused pair was read again from its source; once a fetch.
     reread: bool,
+    /// What that brought: for the next attempt.
+    fresh_pair: Option<Pair>,
 }
 
 /// What one attempt led to.
@@ -88,7 +90,7 @@ impl Shared {
         cell.bell = Some(bell.clone());
         let slot = cell.slot.clone();
         state.publish_serve_until(&self.options.policy, index, now);
-        Some(Flight { id, slot, attempts, bell, started: now, reread: false })
+        Some(Flight { id, slot, attempts, bell, started: now, reread: false, fresh_pair: None })
     }
 
     fn is_wanted(self: &Arc<Self>, flight: &Flight) -> bool {
@@ -97,7 +99,11 @@ impl Shared {
     }
 
     fn attempt(self: &Arc<Self>, flight: &mut Flight) -> Step {
-        let pair = match self.read_credentials(false) {
+        let read = match flight.fresh_pair.take() {
+            Some(pair) => Ok(pair),
+            None => self.read_credentials(false),
+        };
+        let pair = match read {
             Ok(pair) => pair,
             Err(error) => {
                 flight.attempts.next(self.clock.now());
@@ -176,7 +182,9 @@ impl Shared {
             return false;
         }
         flight.reread = true;
-        self.read_credentials(true).is_ok_and(|pair| pair.version != refused.version)
+        let read = self.read_credentials(true).ok();
+        flight.fresh_pair = read.filter(|pair| pair.version != refused.version);
+        flight.fresh_pair.is_some()
     }
 
     fn attempt_failed(self: &Arc<Self>, flight: &Flight, failure: Failure, version: u64) -> Step {
