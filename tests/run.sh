@@ -78,8 +78,17 @@ build_c_tests() {
     # shellcheck disable=SC2086
     c++ -std=c++17 -x c++ tests/c/$program.c -x none -o target/c-tests/$program++ $flags
   done
+  # The program in the README is one that compiles.
+  awk '/^```c$/ {inside = 1; next} /^```$/ {inside = 0} inside' README.md >target/c-tests/readme.c
+  grep -q tu_token_get target/c-tests/readme.c
+  # shellcheck disable=SC2086
+  cc -std=c11 target/c-tests/readme.c -o target/c-tests/readme $flags
   # shellcheck disable=SC2086,SC2046
   cc -std=c11 examples/c/quickstart.c -o target/c-tests/quickstart $flags $(pkg-config --cflags --libs libcurl)
+}
+
+readme_program() {
+  target/c-tests/readme
 }
 
 contract() {
@@ -175,6 +184,7 @@ step "header: C99 to C17, C++17 and C++20" tests/header/check.sh
 step "package: install, pkg-config, CMake" tests/install/run.sh
 alone "c: build against the package" build_c_tests
 alone "c and c++: the contract" contract
+beside "c: the README's program" readme_program
 beside "c: 64 threads, one request" one_request_for_64_threads
 beside "c: 100 refusals, one request" one_request_for_100_refusals
 beside "c: children of a busy process" forked_children

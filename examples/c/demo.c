@@ -198,6 +198,7 @@ static void wrong_scope(tu_client *client) {
 }
 
 int main(void) {
+  setvbuf(stdout, NULL, _IOLBF, 0); /* line by line, also into a pipe */
   curl_global_init(CURL_GLOBAL_DEFAULT);
   emulator = getenv("DEMO_EMULATOR");
   base = emulator ? emulator : "https://iris.trackunit.com";
