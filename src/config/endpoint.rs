@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use ureq::http::Uri;
+use ureq::http::uri::Authority;
 use zeroize::Zeroizing;
 
 use crate::token::Secret;
@@ -42,6 +43,9 @@ impl TokenUrl {
                     .to_owned(),
             );
         }
+        if uri.authority().is_some_and(has_bad_port) {
+            return Err("has a port that is not a number from 0 to 65535".to_owned());
+        }
         if host.is_empty() {
             return Err("names no host; it is written https://host/path".to_owned());
         }
@@ -67,6 +71,13 @@ impl TokenUrl {
     fn port(&self) -> u16 {
         self.0.port_u16().unwrap_or(443)
     }
+}
+
+/// Whether something that is no port stands in the place of one: it would be taken for none, and
+/// another port be used.
+fn has_bad_port(authority: &Authority) -> bool {
+    let host_and_port = authority.as_str().rsplit('@').next().unwrap_or_default();
+    host_and_port != authority.host() && authority.port_u16().is_none()
 }
 
 /// Whether a host is this machine: by address, or by the one name that is never asked of DNS.
@@ -154,10 +165,7 @@ impl ProxyChoice {
 fn proxy_at(url: &str) -> Option<ureq::Proxy> {
     let proxy = ureq::Proxy::new(url).ok()?;
     let authority = proxy.uri().authority()?;
-    let host_and_port = authority.as_str().rsplit('@').next()?;
-    let has_port = host_and_port != authority.host();
-    // What is no port would be taken for none, and another one be used.
-    if authority.host().is_empty() || (has_port && authority.port_u16().is_none()) {
+    if authority.host().is_empty() || has_bad_port(authority) {
         return None;
     }
     match url.split_once("://") {
@@ -266,6 +274,9 @@ mod tests {
             ("https://host/\n", "0x0a"),
             ("https://ho st/", "0x20"),
             ("https://h\u{f6}st/", "0xc3"),
+            ("https://host:99999/t", "port"),
+            ("https://host:x/t", "port"),
+            ("https://host:/t", "port"),
             ("ftp://host/", "scheme"),
             ("/token", "host"),
             ("", "URL"),
