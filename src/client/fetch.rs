@@ -234,9 +234,7 @@ impl Shared {
             }
             cell.counters.last_fetch = now.since(flight.started);
             cell.counters.last_error = None;
-            cell.bell = None;
-            cell.job = None;
-            let waiters = std::mem::take(&mut cell.waiters);
+            let waiters = cell.end_fetch();
             // A success ends what bound the other entries too.
             state.publish_all(policy, now);
             let entries = 0..state.cells.len();
@@ -302,10 +300,8 @@ impl Shared {
             cell.counters.failures += 1;
             cell.counters.last_error = Some(error.kind());
             cell.counters.last_fetch = now.since(flight.started);
-            cell.bell = None;
-            cell.job = None;
             let wait = cell.entry.blocked(limits, now).map(|blocked| blocked.until.until(now));
-            let waiters = std::mem::take(&mut cell.waiters);
+            let waiters = cell.end_fetch();
             let serving = cell.entry.life().is_some_and(|life| life.expires_at() > now);
             state.publish_all(policy, now);
             (error.with_retry_after(wait), waiters, serving)
@@ -336,9 +332,7 @@ impl Shared {
                 return;
             }
             cell.entry.withdraw(id);
-            cell.bell = None;
-            cell.job = None;
-            let waiters = std::mem::take(&mut cell.waiters);
+            let waiters = cell.end_fetch();
             state.publish_serve_until(&self.options.policy, index, now);
             waiters
         };

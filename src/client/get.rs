@@ -384,8 +384,7 @@ impl Shared {
             };
             cell.counters.failures += 1;
             cell.counters.last_error = Some(error.kind());
-            cell.job = None;
-            let waiters = std::mem::take(&mut cell.waiters);
+            let waiters = cell.end_fetch();
             state.publish_serve_until(&self.options.policy, index, now);
             (error, waiters)
         };

@@ -151,12 +151,11 @@ impl Shared {
             }
         }
         for slot in &dropped {
-            self.events.tell(|| {
+            self.tell(slot, || {
                 let mut event = Event::new(
                     EventKind::Invalidated,
                     "an API refused the token; the next call gets another",
                 );
-                event.scope = slot.scope.canonical().to_owned();
                 event.fingerprint.clone_from(&fingerprint);
                 event
             });

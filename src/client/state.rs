@@ -66,6 +66,13 @@ impl Cell {
         self.waiters.iter().any(|waiter| waiter.is_open())
     }
 
+    /// Lets go of the fetch that was under way, and hands over those who waited for it.
+    pub(crate) fn end_fetch(&mut self) -> Vec<Arc<Waiter>> {
+        self.job = None;
+        self.bell = None;
+        std::mem::take(&mut self.waiters)
+    }
+
     /// Adds a waiter; those that are over make room.
     pub(crate) fn add_waiter(&mut self, waiter: Arc<Waiter>) {
         if self.waiters.len() == self.waiters.capacity() {
@@ -209,9 +216,7 @@ impl ClientState {
         let mut forgotten = Vec::new();
         for index in 0..self.cells.len() {
             let (cell, limits) = self.cell(index);
-            forgotten.append(&mut cell.waiters);
-            cell.job = None;
-            cell.bell = None;
+            forgotten.append(&mut cell.end_fetch());
             cell.alarm = None;
             cell.start_is_owed = false;
             cell.entry.forked(policy, random);
