@@ -37,12 +37,9 @@ pub(crate) const TOKEN_KIND: u64 = u64::from_le_bytes(*b"tu token");
 /// Most words a block can have.
 pub(crate) const MAX_WORDS: usize = words_for(MAX_TOKEN_BYTES, crate::scope::MAX_SCOPE_BYTES);
 
-/// A block has a whole number of groups of so many words: they are copied group by group.
-pub(crate) const GROUP: usize = 4;
-
 /// How many words a block has, by the lengths of its token and scope.
 const fn words_for(value: usize, scope: usize) -> usize {
-    (TEXT + (PREFIX.len() + value + 1 + scope + 1).div_ceil(8)).next_multiple_of(GROUP)
+    TEXT + (PREFIX.len() + value + 1 + scope + 1).div_ceil(8)
 }
 
 /// The numbers of a token.
@@ -226,7 +223,8 @@ impl Drop for Token {
         // With the C ABI the allocator wipes whatever it frees, and wiping twice costs a caller
         // that frees a token for every request. (`into_words` leaves an empty slice here.)
         if cfg!(not(feature = "capi")) {
-            self.words.zeroize();
+            // As bytes: that is one call of `memset`, where words are a loop.
+            bytemuck::cast_slice_mut::<u64, u8>(&mut self.words).zeroize();
         }
     }
 }

@@ -5,7 +5,7 @@
 //! looks at the sequence and trusts them only if both looks agree. Readers write nothing at all,
 //! so threads share no cache line that changes; there is no reader count that a forked child
 //! could find stuck, no thread-local state, nothing to reclaim later, and an old token is
-//! overwritten in place at once. Every access to the words is atomic: no data race, no `unsafe`.
+//! overwritten in place at once. Every access to the words is atomic: no data race (see [`copy`]).
 //! (The scheme and its orderings: Boehm, "Can seqlocks get along with programming language
 //! memory models?", 2012.)
 //!
@@ -17,8 +17,9 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use once_cell::race::OnceBox;
 
+use super::copy;
 use crate::clock::BootTime;
-use crate::token::{GROUP, MAX_WORDS, Token};
+use crate::token::{MAX_WORDS, Token};
 
 /// Words of the smallest block: a token of about 900 bytes fits.
 const SMALLEST: usize = 128;
@@ -144,25 +145,14 @@ impl View<'_> {
     /// Copies the whole block. Not to be trusted before [`View::holds`].
     #[inline]
     pub(crate) fn to_words(&self) -> Box<[u64]> {
-        // Not zeroed first: glibc's `calloc` goes past the thread's cache of free blocks.
-        let (groups, _) = self.words.as_chunks::<GROUP>();
-        let copy: Vec<[u64; GROUP]> = groups.iter().map(load).collect();
-        copy.into_flattened().into_boxed_slice()
+        copy::to_new(self.words)
     }
 
     /// Copies bytes, the first of which is the first of the word `first`, as they lie in memory.
     /// Not to be trusted before [`View::holds`].
     #[inline]
     pub(crate) fn copy_bytes(&self, first: usize, into: &mut [u8]) {
-        let Some(words) = self.words.get(first..) else { return };
-        let (whole, rest) = into.as_chunks_mut::<8>();
-        copy_out(words, whole);
-        if let Some(word) = words.get(whole.len()) {
-            let bytes = word.load(Ordering::Relaxed).to_ne_bytes();
-            for (place, byte) in rest.iter_mut().zip(bytes) {
-                *place = byte;
-            }
-        }
+        copy::to_bytes(self.words.get(first..).unwrap_or_default(), into);
     }
 
     /// Whether everything read through this view belongs to one token.
@@ -171,33 +161,6 @@ impl View<'_> {
         fence(Ordering::Acquire);
         self.current.sequence.load(Ordering::Relaxed) == self.sequence
     }
-}
-
-/// Words go out in groups, as arrays: the release build aims at size, and an optimiser that does
-/// would neither unroll the loop nor spare the calls.
-#[inline]
-fn copy_out(words: &[AtomicU64], into: &mut [[u8; 8]]) {
-    let (groups, few_words) = words[..into.len().min(words.len())].as_chunks::<GROUP>();
-    let (places, few_places) = into.as_chunks_mut::<GROUP>();
-    for (place, group) in places.iter_mut().zip(groups) {
-        let [a, b, c, d] = load(group);
-        *place = [a.to_ne_bytes(), b.to_ne_bytes(), c.to_ne_bytes(), d.to_ne_bytes()];
-    }
-    for (place, word) in few_places.iter_mut().zip(few_words) {
-        *place = word.load(Ordering::Relaxed).to_ne_bytes();
-    }
-}
-
-#[inline(always)]
-fn load(group: &[AtomicU64; GROUP]) -> [u64; GROUP] {
-    // Written out: `array::from_fn` and `map` become loops and calls.
-    let [a, b, c, d] = group;
-    [
-        a.load(Ordering::Relaxed),
-        b.load(Ordering::Relaxed),
-        c.load(Ordering::Relaxed),
-        d.load(Ordering::Relaxed),
-    ]
 }
 
 #[cfg(test)]

@@ -8,8 +8,9 @@
 //! - [`entry`] the life of one token
 //! - [`limits`] what binds all entries of a client: `Retry-After`, refusals, the budget
 //! - [`flight`] one fetch: its attempts and how long it may take
-//! - [`current`] the token as readers see it, without a lock
+//! - [`current`] the token as readers see it, without a lock; [`copy`] how they copy it
 
+mod copy;
 pub(crate) mod current;
 pub(crate) mod entry;
 pub(crate) mod flight;

@@ -41,20 +41,18 @@ impl Shared {
         if options.cancel.is_some_and(super::Cancel::is_triggered) {
             return Err(wait::cancelled());
         }
-        if let Some(slot) = self.slot_ref(options.scope)
-            && let Some(token) = self.hit(slot, options.min_ttl)
-        {
-            return Ok(token);
+        match self.at_hand(options.scope.map(str::as_bytes), options.min_ttl) {
+            Some(token) => Ok(token),
+            None => self.wait_for_token(options),
         }
-        self.wait_for_token(options)
     }
 
-    /// The token, if it is at hand: nothing is locked, counted or allocated but the copy.
+    /// The token, if it is at hand: nothing is locked, counted or allocated but the copy. `None`
+    /// says nothing more; what it returns fits into registers, because a result that goes through
+    /// memory would have to wait until the copy before it has been stored.
     #[inline]
-    fn hit(&self, slot: &Slot, min_ttl: Duration) -> Option<Token> {
-        if !self.is_own_generation() {
-            return None;
-        }
+    pub(super) fn at_hand(&self, scope: Option<&[u8]>, min_ttl: Duration) -> Option<Token> {
+        let slot = self.slot_ref(scope).filter(|_| self.is_own_generation())?;
         let now = self.clock.now();
         let view = slot.current.look(now, now.after(min_ttl))?;
         let words = view.to_words();
@@ -65,40 +63,15 @@ impl Shared {
         Some(Token::from_words(words))
     }
 
-    /// Written once a renewal, read by all: the cache line stays shared.
+    /// The same for `Bearer <token>`, copied to the caller: its length, or as an error the length
+    /// that is needed.
     #[inline]
-    fn note_asked(&self, slot: &Slot) {
-        if !slot.asked.load(Ordering::Relaxed) {
-            slot.asked.store(true, Ordering::Relaxed);
-        }
-    }
-
-    pub(crate) fn copy_bearer(
-        self: &Arc<Self>,
-        scope: Option<&str>,
+    pub(super) fn copy_at_hand(
+        &self,
+        scope: Option<&[u8]>,
         buffer: &mut [u8],
-    ) -> Result<Result<usize, usize>, Error> {
-        if let Some(slot) = self.slot_ref(scope)
-            && let Some(copied) = self.copy_hit(slot, buffer)
-        {
-            return Ok(copied);
-        }
-        let token = self.wait_for_token(&GetOptions { scope, ..GetOptions::default() })?;
-        let bearer = token.bearer().as_bytes();
-        Ok(match buffer.get_mut(..bearer.len()) {
-            Some(place) => {
-                place.copy_from_slice(bearer);
-                Ok(bearer.len())
-            }
-            None => Err(bearer.len()),
-        })
-    }
-
-    #[inline]
-    fn copy_hit(&self, slot: &Slot, buffer: &mut [u8]) -> Option<Result<usize, usize>> {
-        if !self.is_own_generation() {
-            return None;
-        }
+    ) -> Option<Result<usize, usize>> {
+        let slot = self.slot_ref(scope).filter(|_| self.is_own_generation())?;
         let now = self.clock.now();
         let view = slot.current.look(now, now)?;
         let length = BEARER_PREFIX_LEN + Token::value_len(view.word(LENGTHS));
@@ -111,6 +84,14 @@ impl Shared {
         }
         self.note_asked(slot);
         Some(Ok(length))
+    }
+
+    /// Written once a renewal, read by all: the cache line stays shared.
+    #[inline]
+    fn note_asked(&self, slot: &Slot) {
+        if !slot.asked.load(Ordering::Relaxed) {
+            slot.asked.store(true, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn request(self: &Arc<Self>, options: &GetOptions<'_>) -> Result<Request, Error> {

@@ -170,16 +170,22 @@ impl Client {
         self.shared.get(options)
     }
 
-    /// Copies `Bearer <token>` into `buffer` and returns its length, without an allocation when
-    /// the token is at hand. If the buffer is too small, the length needed is returned as `Err`
-    /// inside `Ok` and nothing is written.
-    #[doc(hidden)]
-    pub fn copy_bearer(
+    /// The token for a scope in bytes, if it is at hand. For the C ABI's fast way.
+    #[cfg(feature = "capi")]
+    #[inline]
+    pub(crate) fn at_hand(&self, scope: Option<&[u8]>) -> Option<Token> {
+        self.shared.at_hand(scope, Duration::ZERO)
+    }
+
+    /// The same, `Bearer <token>` being copied: its length, or as an error the length needed.
+    #[cfg(feature = "capi")]
+    #[inline]
+    pub(crate) fn copy_at_hand(
         &self,
-        scope: Option<&str>,
+        scope: Option<&[u8]>,
         buffer: &mut [u8],
-    ) -> Result<Result<usize, usize>, Error> {
-        self.shared.copy_bearer(scope, buffer)
+    ) -> Option<Result<usize, usize>> {
+        self.shared.copy_at_hand(scope, buffer)
     }
 
     /// A token as asked for, handed to a function: before this returns if it is at hand, else on a

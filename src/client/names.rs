@@ -31,10 +31,10 @@ impl<T> Names<T> {
     }
 
     #[inline]
-    pub(crate) fn get(&self, name: &str) -> Option<&T> {
+    pub(crate) fn get(&self, name: &[u8]) -> Option<&T> {
         let mut hash = self.hasher.hash_one(name);
         let mut node = self.root.get()?;
-        while *node.name != *name {
+        while node.name.as_bytes() != name {
             node = node.children[hash as usize % CHILDREN].get()?;
             hash = hash.rotate_right(BITS);
         }
@@ -43,7 +43,7 @@ impl<T> Names<T> {
 
     /// Adds a name. If it is there already, by another thread perhaps, that one stays.
     pub(crate) fn insert(&self, name: &str, value: T) {
-        let mut hash = self.hasher.hash_one(name);
+        let mut hash = self.hasher.hash_one(name.as_bytes());
         let mut new = Box::new(Node {
             name: name.into(),
             value,
@@ -69,14 +69,14 @@ mod tests {
     #[test]
     fn every_name_is_found_again_and_no_other() {
         let names = Names::new();
-        assert!(names.get("a").is_none());
+        assert!(names.get(b"a").is_none());
         for number in 0..10_000 {
             names.insert(&format!("scope.{number}"), number);
         }
         for number in 0..10_000 {
-            assert_eq!(names.get(&format!("scope.{number}")), Some(&number));
+            assert_eq!(names.get(format!("scope.{number}").as_bytes()), Some(&number));
         }
-        assert!(names.get("scope.10000").is_none());
+        assert!(names.get(b"scope.10000").is_none());
     }
 
     #[test]
@@ -91,7 +91,7 @@ mod tests {
             }
         });
         for number in 0..500 {
-            assert_eq!(names.get(&number.to_string()).unwrap().0, number);
+            assert_eq!(names.get(number.to_string().as_bytes()).unwrap().0, number);
         }
     }
 }

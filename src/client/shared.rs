@@ -82,7 +82,7 @@ impl Shared {
 
     /// The entry a scope stands for. Reads the scope only the first time it is spelled so.
     pub(super) fn slot(self: &Arc<Self>, scope: Option<&str>) -> Result<Arc<Slot>, Error> {
-        match self.slot_ref(scope) {
+        match self.slot_ref(scope.map(str::as_bytes)) {
             Some(slot) => Ok(slot.clone()),
             None => self.new_slot(scope),
         }
@@ -90,7 +90,7 @@ impl Shared {
 
     /// The same, if the spelling is known.
     #[inline]
-    pub(super) fn slot_ref(&self, scope: Option<&str>) -> Option<&Arc<Slot>> {
+    pub(super) fn slot_ref(&self, scope: Option<&[u8]>) -> Option<&Arc<Slot>> {
         match scope {
             None => self.own.as_ref(),
             Some(name) => self.names.get(name),

@@ -3,9 +3,11 @@
 use std::ffi::{c_char, c_void};
 use std::time::Duration;
 
-use super::guard::{caught, report, status};
+use super::guard::{caught, contained, no_error, report, status};
 use super::user_data::UserData;
-use super::{client, owned, text, tu_cancel, tu_client, tu_drop_fn, tu_error, tu_status, tu_token};
+use super::{
+    OK, client, owned, text, tu_cancel, tu_client, tu_drop_fn, tu_error, tu_status, tu_token,
+};
 use crate::client::GetOptions;
 use crate::error::Error;
 use crate::token::Token;
@@ -103,12 +105,24 @@ pub unsafe extern "C" fn tu_token_get(
 ) -> *mut tu_token {
     // SAFETY: the caller vouches for all three.
     unsafe {
-        let outcome = caught(|| {
-            let scope = text::read_optional(scope, "scope")?;
-            client::live(client)?.get(&GetOptions { scope, ..GetOptions::default() })
-        });
-        hand_out(outcome, error)
+        let hit = contained(None, || owned::as_client(client)?.at_hand(text::bytes(scope)));
+        match hit {
+            Some(token) => {
+                no_error(error);
+                owned::token(token)
+            }
+            None => hand_out(caught(|| wait(client, scope)), error),
+        }
     }
+}
+
+/// # Safety
+/// `client` is NULL or a live handle, `scope` NULL or NUL-terminated.
+#[cold]
+unsafe fn wait(client: *const tu_client, scope: *const c_char) -> Result<Token, Error> {
+    // SAFETY: the caller vouches for both.
+    let (scope, client) = unsafe { (text::read_optional(scope, "scope")?, client::live(client)?) };
+    client.get(&GetOptions { scope, ..GetOptions::default() })
 }
 
 /// The same with options; NULL options: all defaults.
@@ -147,32 +161,69 @@ pub unsafe extern "C" fn tu_token_copy(
 ) -> tu_status {
     // SAFETY: the caller vouches for all six.
     unsafe {
-        status(error, || {
-            let scope = text::read_optional(scope, "scope")?;
-            let client = client::live(client)?;
-            let room = if buffer.is_null() { 0 } else { capacity };
-            let place = match room {
-                0 => &mut [],
-                room => std::slice::from_raw_parts_mut(buffer.cast::<u8>(), room),
-            };
-            let (copied, needed) = match client.copy_bearer(scope, place)? {
-                Ok(copied) => (true, copied),
-                Err(needed) => (false, needed),
-            };
-            if !length.is_null() {
-                length.write(needed);
+        let place = match if buffer.is_null() { 0 } else { capacity } {
+            0 => &mut [][..],
+            room => std::slice::from_raw_parts_mut(buffer.cast::<u8>(), room),
+        };
+        let hit =
+            contained(None, || owned::as_client(client)?.copy_at_hand(text::bytes(scope), place));
+        match hit {
+            Some(Ok(copied)) => {
+                no_error(error);
+                finish_copy(place, copied, length);
+                OK
             }
-            if !copied {
-                return Err(Error::argument(format!(
-                    "tu_token_copy needs a buffer of {} bytes; it got {room}",
-                    needed + 1
-                )));
+            _ => status(error, || copy_slowly(client, scope, place, length)),
+        }
+    }
+}
+
+/// # Safety
+/// `client` is NULL or a live handle, `scope` NULL or NUL-terminated, `length` NULL or valid to
+/// write to.
+#[cold]
+unsafe fn copy_slowly(
+    client: *const tu_client,
+    scope: *const c_char,
+    place: &mut [u8],
+    length: *mut usize,
+) -> Result<(), Error> {
+    // SAFETY: the caller vouches for all of them.
+    unsafe {
+        let token = wait(client, scope)?;
+        let bearer = token.bearer().as_bytes();
+        match place.get_mut(..bearer.len()) {
+            Some(fitting) => {
+                fitting.copy_from_slice(bearer);
+                finish_copy(place, bearer.len(), length);
+                Ok(())
             }
-            if needed < room {
-                buffer.add(needed).write(0);
+            None => {
+                if !length.is_null() {
+                    length.write(bearer.len());
+                }
+                Err(Error::argument(format!(
+                    "tu_token_copy needs a buffer of {} bytes; it got {}",
+                    bearer.len() + 1,
+                    place.len()
+                )))
             }
-            Ok(())
-        })
+        }
+    }
+}
+
+/// Tells the length, and adds a NUL if there is room.
+///
+/// # Safety
+/// `length` is NULL or valid to write to.
+#[inline]
+unsafe fn finish_copy(place: &mut [u8], copied: usize, length: *mut usize) {
+    if !length.is_null() {
+        // SAFETY: the caller vouches for it.
+        unsafe { length.write(copied) };
+    }
+    if let Some(next) = place.get_mut(copied) {
+        *next = 0;
     }
 }
 

@@ -45,6 +45,18 @@ pub(super) unsafe fn report<R>(
     result
 }
 
+/// Puts NULL where the caller wants the error: there is none.
+///
+/// # Safety
+/// As [`report`].
+#[inline]
+pub(super) unsafe fn no_error(place: *mut *mut tu_error) {
+    if !place.is_null() {
+        // SAFETY: the caller vouches for `place`.
+        unsafe { place.write(std::ptr::null_mut()) };
+    }
+}
+
 /// [`caught`] and [`report`] for functions that return a status.
 ///
 /// # Safety

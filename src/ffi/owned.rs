@@ -129,13 +129,12 @@ pub unsafe extern "C" fn tu_free(owned: *mut std::ffi::c_void) {
         not_ours();
     }
     // SAFETY: the caller vouches that `owned` is one of ours; all of them begin with a u64, and
-    // the tag tells which type it was made as. The tag is changed before the memory goes.
+    // the tag tells which type it was made as. The allocator wipes what goes, the tag too.
     super::guard::contained((), || unsafe {
         let kind = first.read();
         match kind {
             TOKEN_KIND => {
                 let count = Token::word_count(first.add(LENGTHS).read());
-                first.write(FREED);
                 let words = std::ptr::slice_from_raw_parts_mut(first, count);
                 drop(Token::from_words(Box::from_raw(words)));
             }
@@ -153,6 +152,7 @@ pub unsafe extern "C" fn tu_free(owned: *mut std::ffi::c_void) {
 unsafe fn release<T>(first: *mut u64) {
     // SAFETY: the caller vouches for it.
     unsafe {
+        // What is dropped may be foreign code that frees the same thing again.
         first.write(FREED);
         drop(Box::from_raw(first.cast::<Tagged<T>>()));
     }

@@ -33,6 +33,16 @@ pub(super) unsafe fn read_optional<'a>(
     unsafe { read(pointer, what) }.map(Some)
 }
 
+/// The bytes of a string where NULL means "none", be they text or not.
+///
+/// # Safety
+/// As [`read`].
+#[inline]
+pub(super) unsafe fn bytes<'a>(pointer: *const c_char) -> Option<&'a [u8]> {
+    // SAFETY: the caller vouches for the string.
+    (!pointer.is_null()).then(|| unsafe { CStr::from_ptr(pointer) }.to_bytes())
+}
+
 /// A string for C. A NUL inside becomes a blank.
 pub(super) fn to_c(text: &str) -> CString {
     CString::new(text).unwrap_or_else(|_| CString::new(text.replace('\0', " ")).unwrap_or_default())

@@ -1,0 +1,116 @@
+//! Ways to hand the current token to many threads, beside this library's own, in one interleaved
+//! run of many short rounds: nanoseconds a call, medians. Each way looks at the boot clock, and
+//! ends with the token in the caller's own hands.
+
+use std::hint::black_box;
+use std::sync::{Arc, Barrier, Mutex, RwLock};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tu_token::{BootTime, Client, Clock};
+
+const ROUNDS: usize = 61;
+const CALLS: u32 = 20_000;
+
+/// What a program would keep by hand.
+#[derive(Clone)]
+struct Kept {
+    value: Arc<str>,
+    until: BootTime,
+}
+
+impl Kept {
+    fn is_fresh(&self) -> bool {
+        Clock::System.now() < self.until
+    }
+}
+
+type Way<'a> = (&'static str, Box<dyn Fn() + Sync + 'a>);
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let client = Client::from_env()?;
+    let bearer: Arc<str> = Arc::from(client.token()?.bearer());
+    let until = Clock::System.now().after(Duration::from_secs(600));
+    let kept = Kept { value: bearer.clone(), until };
+    let (mutex, rwlock) = (Mutex::new(kept.clone()), RwLock::new(kept.clone()));
+    let (shared, swap) = (Mutex::new(kept.clone()), ArcSwap::from_pointee(kept));
+
+    let fresh = |kept: &Kept| assert!(kept.is_fresh());
+    let ways: Vec<Way> = vec![
+        ("mutex, copied out", {
+            Box::new(|| {
+                let kept = mutex.lock().unwrap();
+                fresh(&kept);
+                black_box(Box::<str>::from(&*kept.value));
+            })
+        }),
+        ("read-write lock, copied out", {
+            Box::new(|| {
+                let kept = rwlock.read().unwrap();
+                fresh(&kept);
+                black_box(Box::<str>::from(&*kept.value));
+            })
+        }),
+        ("mutex, shared by a count", {
+            Box::new(|| {
+                let kept = shared.lock().unwrap();
+                fresh(&kept);
+                black_box(kept.value.clone());
+            })
+        }),
+        ("arc-swap, shared by a count", {
+            Box::new(|| {
+                let kept = swap.load_full();
+                fresh(&kept);
+                black_box(kept);
+            })
+        }),
+        ("arc-swap, copied out", {
+            Box::new(|| {
+                let kept = swap.load();
+                fresh(&kept);
+                black_box(Box::<str>::from(&*kept.value));
+            })
+        }),
+        ("tu-token: Client::token", Box::new(|| drop(black_box(client.token().unwrap())))),
+    ];
+
+    println!("a header value of {} bytes; ns per call (times the first)", bearer.len());
+    println!("{:<32}{:>17}{:>17}", "", "1 thread", "2 threads");
+    let mut rounds = vec![[const { Vec::new() }; 2]; ways.len()];
+    for _ in 0..ROUNDS {
+        for (results, (_, way)) in rounds.iter_mut().zip(&ways) {
+            results[0].push(ns_per_call(way, 1));
+            results[1].push(ns_per_call(way, 2));
+        }
+    }
+    let medians: Vec<_> = rounds.into_iter().map(|results| results.map(median)).collect();
+    for (medians_of_way, (name, _)) in medians.iter().zip(&ways) {
+        print!("{name:<32}");
+        for (mine, first) in medians_of_way.iter().zip(medians[0]) {
+            print!("{mine:>9.1} ({:4.2}x)", mine / first);
+        }
+        println!();
+    }
+    Ok(())
+}
+
+/// As the slowest of the threads saw it.
+fn ns_per_call(way: &(dyn Fn() + Sync), threads: usize) -> f64 {
+    let start = Barrier::new(threads);
+    let repeat = || {
+        start.wait();
+        let from = Clock::System.now();
+        (0..CALLS).for_each(|_| way());
+        Clock::System.now().since(from).as_nanos() as f64 / f64::from(CALLS)
+    };
+    std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(repeat)).collect();
+        running.into_iter().filter_map(|thread| thread.join().ok()).fold(0.0, f64::max)
+    })
+}
+
+fn median(mut results: Vec<f64>) -> f64 {
+    results.sort_by(f64::total_cmp);
+    results[results.len() / 2]
+}

@@ -1,0 +1,149 @@
+//! Copying words that another thread may be writing.
+//!
+//! A reader of [`super::current`] copies a token of about a kilobyte and finds out afterwards
+//! whether it was whole. So the words have to be read atomically, and there is no way to tell the
+//! compiler "many small atomic reads, in any grouping": it would read word by word, and the copy
+//! would cost more than everything else on the hot path together. Where it is known how, the
+//! system's own `memcpy` is therefore called from an assembly block. To the language such a block
+//! is whatever it amounts to, and this one amounts to relaxed atomic loads of bytes, in some
+//! order, and stores to memory that the caller alone can see: no data race, nothing undefined.
+//! (A plain call would not do: the compiler knows `memcpy`, and may assume that nobody writes.)
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Copies all words to a new block.
+#[inline]
+pub(super) fn to_new(from: &[AtomicU64]) -> Box<[u64]> {
+    // Not zeroed first: glibc's `calloc` goes past the thread's cache of free blocks.
+    let mut copy = Box::new_uninit_slice(from.len());
+    // SAFETY: the new block has room for as many words, nobody else can see it, and afterwards all
+    // of it is written.
+    unsafe {
+        copy_bytes(from, copy.as_mut_ptr().cast(), size_of_val(from));
+        copy.assume_init()
+    }
+}
+
+/// Fills `into` from the first words, as they lie in memory. Stops where either ends.
+#[inline]
+pub(super) fn to_bytes(from: &[AtomicU64], into: &mut [u8]) {
+    let bytes = into.len().min(size_of_val(from));
+    // SAFETY: both are at least so long, and a `&mut` is nobody else's.
+    unsafe { copy_bytes(from, into.as_mut_ptr(), bytes) };
+}
+
+/// # Safety
+/// `from` is at least so long, `to` is valid to write so many bytes to, and no other thread looks
+/// there meanwhile.
+#[cfg(all(unix, target_arch = "x86_64", target_pointer_width = "64", not(miri)))]
+#[inline(always)]
+unsafe fn copy_bytes(from: &[AtomicU64], to: *mut u8, bytes: usize) {
+    // SAFETY: memcpy(to, from, bytes) by the System V calling convention, with what the caller
+    // vouches for; without `nostack` the stack is fit for a call.
+    unsafe {
+        std::arch::asm!(
+            "call {memcpy}",
+            memcpy = in(reg) libc::memcpy as *const (),
+            inout("rdi") to => _,
+            inout("rsi") from.as_ptr() => _,
+            inout("rdx") bytes => _,
+            clobber_abi("C"),
+        );
+    }
+}
+
+/// # Safety
+/// As above.
+#[cfg(all(unix, target_arch = "aarch64", target_pointer_width = "64", not(miri)))]
+#[inline(always)]
+unsafe fn copy_bytes(from: &[AtomicU64], to: *mut u8, bytes: usize) {
+    // SAFETY: memcpy(to, from, bytes) by the procedure call standard, with what the caller vouches
+    // for; without `nostack` the stack is fit for a call.
+    unsafe {
+        std::arch::asm!(
+            "blr {memcpy}",
+            memcpy = in(reg) libc::memcpy as *const (),
+            inout("x0") to => _,
+            inout("x1") from.as_ptr() => _,
+            inout("x2") bytes => _,
+            clobber_abi("C"),
+        );
+    }
+}
+
+#[cfg(any(
+    miri,
+    not(all(
+        unix,
+        any(target_arch = "x86_64", target_arch = "aarch64"),
+        target_pointer_width = "64"
+    ))
+))]
+use copy_by_words as copy_bytes;
+
+/// For every other system.
+///
+/// # Safety
+/// As above.
+#[allow(dead_code)]
+unsafe fn copy_by_words(from: &[AtomicU64], to: *mut u8, bytes: usize) {
+    for (at, word) in (0..bytes).step_by(8).zip(from) {
+        let word = word.load(Ordering::Relaxed).to_ne_bytes();
+        // SAFETY: not beyond what the caller vouches for.
+        unsafe {
+            std::ptr::copy_nonoverlapping(word.as_ptr(), to.add(at), word.len().min(bytes - at));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(count: usize) -> Vec<AtomicU64> {
+        (0..count as u64)
+            .map(|word| AtomicU64::new(word.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+            .collect()
+    }
+
+    fn bytes(words: &[AtomicU64]) -> Vec<u8> {
+        words.iter().flat_map(|word| word.load(Ordering::Relaxed).to_ne_bytes()).collect()
+    }
+
+    fn check(copy: unsafe fn(&[AtomicU64], *mut u8, usize)) {
+        for count in 0..20 {
+            let from = words(count);
+            for length in 0..=count * 8 {
+                // One byte in front makes the place unaligned; one behind must stay.
+                let mut into = vec![0xee; length + 2];
+                // SAFETY: both are at least so long.
+                unsafe { copy(&from, into[1..].as_mut_ptr(), length) };
+                assert_eq!(into[1..=length], bytes(&from)[..length]);
+                assert_eq!((into[0], into[length + 1]), (0xee, 0xee));
+            }
+        }
+    }
+
+    #[test]
+    fn every_length_is_copied_and_nothing_beyond_it() {
+        check(copy_bytes);
+        check(copy_by_words);
+    }
+
+    #[test]
+    fn a_place_longer_than_the_words_keeps_its_end() {
+        let mut into = [0xee; 64];
+        to_bytes(&words(5), &mut into);
+        assert_eq!(into[..40], bytes(&words(5)));
+        assert_eq!(into[40..], [0xee; 24]);
+    }
+
+    #[test]
+    fn a_new_block_holds_all_words() {
+        for count in 0..40 {
+            let from = words(count);
+            let copy = to_new(&from);
+            assert_eq!(bytemuck::cast_slice::<u64, u8>(&copy), bytes(&from));
+        }
+    }
+}
