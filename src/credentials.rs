@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::callback::{Callable, Callback};
 use crate::config::options::Options;
 use crate::config::parse;
 use crate::error::{Error, ErrorKind};
@@ -82,11 +83,15 @@ enum Place {
     File(PathBuf),
 }
 
-#[derive(Clone)]
 enum Origin {
     Given,
-    Places { client_id: Place, client_secret: Place },
-    Function(Arc<CredentialsFn>),
+    Places {
+        client_id: Place,
+        client_secret: Place,
+    },
+    Function(Callback<CredentialsFn>),
+    /// The client has gone, and its credentials with it.
+    Released,
 }
 
 /// The credentials of one client, wherever they come from.
@@ -101,7 +106,7 @@ struct SourceState {
 }
 
 impl Source {
-    pub(crate) fn new(options: &Options, function: Option<Arc<CredentialsFn>>) -> Self {
+    pub(crate) fn new(options: &Options, function: Option<Callback<CredentialsFn>>) -> Self {
         let place = |value: &Option<Secret>, file: &Option<PathBuf>| match (value, file) {
             (Some(value), _) => Some(Place::Value(value.clone())),
             (None, file) => file.clone().map(Place::File),
@@ -121,17 +126,16 @@ impl Source {
 
     /// Reads the credentials anew. `refused`: the last pair was. For a thread that may block.
     pub(crate) fn read(&self, refused: bool) -> Result<Pair, Error> {
-        let (origin, latest) = {
-            let state = self.state.lock();
-            (state.origin.clone(), state.latest.clone())
-        };
-        let credentials = match &origin {
-            Origin::Given => return latest.ok_or_else(|| unavailable("none were given")),
-            Origin::Places { client_id, client_secret } => Credentials {
+        let way = self.state.lock().way()?;
+        let credentials = match way {
+            Way::Latest(pair) => return Ok(pair),
+            Way::Places(client_id, client_secret) => Credentials {
                 client_id: client_id.read("client_id")?,
                 client_secret: client_secret.read("client_secret")?,
             },
-            Origin::Function(function) => (function.0)(refused)
+            Way::Function(function) => function
+                .call(|function| (function.0)(refused))
+                .flatten()
                 .ok_or_else(|| unavailable("the credentials callback gave none"))?,
         };
         credentials.check().map_err(|problem| unavailable(&problem))?;
@@ -142,11 +146,21 @@ impl Source {
     fn adopt(&self, credentials: Credentials) -> Pair {
         let mut state = self.state.lock();
         if let Some(latest) = &state.latest
-            && (matches!(state.origin, Origin::Given) || latest.credentials.same_as(&credentials))
+            && (matches!(state.origin, Origin::Given | Origin::Released)
+                || latest.credentials.same_as(&credentials))
         {
             return latest.clone();
         }
         state.replace(credentials)
+    }
+
+    /// Lets go of everything: the client has gone. A fetch that is still under way gets no more.
+    pub(crate) fn release(&self) {
+        let (_origin, _latest) = {
+            let mut state = self.state.lock();
+            // A callback's drop is foreign code: outside the lock.
+            (std::mem::replace(&mut state.origin, Origin::Released), state.latest.take())
+        };
     }
 
     /// Puts other credentials in the place of whatever the source was.
@@ -168,7 +182,7 @@ impl Source {
     /// Whether asking again could bring something else.
     pub(crate) fn can_change(&self) -> bool {
         match &self.state.lock().origin {
-            Origin::Given => false,
+            Origin::Given | Origin::Released => false,
             Origin::Function(_) => true,
             Origin::Places { client_id, client_secret } => {
                 matches!(client_id, Place::File(_)) || matches!(client_secret, Place::File(_))
@@ -186,9 +200,9 @@ impl Source {
     #[cfg(unix)]
     pub(crate) fn exposed_files(&self) -> Vec<PathBuf> {
         use std::os::unix::fs::PermissionsExt;
-        let origin = self.state.lock().origin.clone();
-        let Origin::Places { client_id: _, client_secret: Place::File(path) } = origin else {
-            return Vec::new();
+        let path = match &self.state.lock().origin {
+            Origin::Places { client_secret: Place::File(path), .. } => path.clone(),
+            _ => return Vec::new(),
         };
         let readable_by_others = std::fs::metadata(&path)
             .is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0);
@@ -201,7 +215,27 @@ impl Source {
     }
 }
 
+/// How credentials are had this time, outside the lock.
+enum Way {
+    Latest(Pair),
+    Places(Place, Place),
+    Function(Callable<CredentialsFn>),
+}
+
 impl SourceState {
+    fn way(&self) -> Result<Way, Error> {
+        Ok(match &self.origin {
+            Origin::Given => {
+                Way::Latest(self.latest.clone().ok_or_else(|| unavailable("none were given"))?)
+            }
+            Origin::Places { client_id, client_secret } => {
+                Way::Places(client_id.clone(), client_secret.clone())
+            }
+            Origin::Function(function) => Way::Function(function.callable()),
+            Origin::Released => return Err(unavailable("the client has gone")),
+        })
+    }
+
     fn replace(&mut self, credentials: Credentials) -> Pair {
         self.versions += 1;
         let pair = Pair { credentials: Arc::new(credentials), version: self.versions };
@@ -245,7 +279,7 @@ mod tests {
     use super::*;
 
     fn source(function: impl Fn(bool) -> Option<Credentials> + Send + Sync + 'static) -> Source {
-        Source::new(&Options::default(), Some(Arc::new(function.into())))
+        Source::new(&Options::default(), Some(Callback::new(function.into())))
     }
 
     #[test]

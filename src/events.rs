@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::callback::{Callable, Callback};
 use crate::config::options::LogLevel;
 use crate::error::ErrorKind;
 use crate::fork::{self, Locked};
@@ -134,7 +135,7 @@ impl fmt::Debug for EventFn {
 /// The events of one client, on their way to its listeners.
 pub(crate) struct EventQueue {
     client: Arc<str>,
-    callback: Option<Arc<EventFn>>,
+    callback: Option<Callable<EventFn>>,
     stderr: LogLevel,
     waiting: Locked<Waiting>,
 }
@@ -146,15 +147,23 @@ struct Waiting {
     generation: u32,
     /// Whether the queue stands in line to be told.
     queued: bool,
+    /// The client's part in its callback.
+    owner: Option<Callback<EventFn>>,
+    /// The client has gone: its part goes too, behind the last event.
+    released: bool,
 }
 
 impl EventQueue {
-    pub(crate) fn new(name: &str, callback: Option<Arc<EventFn>>, stderr: LogLevel) -> Arc<Self> {
+    pub(crate) fn new(name: &str, owner: Option<Callback<EventFn>>, stderr: LogLevel) -> Arc<Self> {
         Arc::new(Self {
             client: Arc::from(name),
-            callback,
+            callback: owner.as_ref().map(Callback::callable),
             stderr,
-            waiting: Locked::new(Waiting { generation: fork::generation(), ..Waiting::default() }),
+            waiting: Locked::new(Waiting {
+                generation: fork::generation(),
+                owner,
+                ..Waiting::default()
+            }),
         })
     }
 
@@ -187,6 +196,17 @@ impl EventQueue {
         }
     }
 
+    /// Lets go of the callback, once what waits has been told: the client has gone.
+    pub(crate) fn release(&self) {
+        let (forgotten, owner) = {
+            let mut waiting = self.waiting.lock();
+            waiting.released = true;
+            (waiting.renew(), waiting.take_released())
+        };
+        drop(forgotten);
+        drop(owner);
+    }
+
     /// Hands out everything that waits. On the events thread.
     pub(crate) fn hand_out(&self) {
         loop {
@@ -194,7 +214,10 @@ impl EventQueue {
                 let mut waiting = self.waiting.lock();
                 let Some(event) = waiting.events.pop_front() else {
                     waiting.queued = false;
-                    return;
+                    let owner = waiting.take_released();
+                    drop(waiting);
+                    // Foreign code may run now.
+                    return drop(owner);
                 };
                 (event, std::mem::take(&mut waiting.lost))
             };
@@ -217,12 +240,17 @@ impl EventQueue {
             runtime::write_to_stderr(&format!("tu-token: {event}"));
         }
         if let Some(callback) = &self.callback {
-            (callback.0)(&event);
+            callback.call(|callback| (callback.0)(&event));
         }
     }
 }
 
 impl Waiting {
+    /// The client's part in the callback, if it is to go now.
+    fn take_released(&mut self) -> Option<Callback<EventFn>> {
+        self.owner.take_if(|_| self.released && !self.queued)
+    }
+
     /// A forked child starts with an empty queue: the parent tells its own events.
     fn renew(&mut self) -> VecDeque<Event> {
         if self.generation == fork::generation() {

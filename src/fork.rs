@@ -122,8 +122,8 @@ pub(crate) fn install_handlers() {
         return;
     }
     #[cfg(unix)]
-    // SAFETY: the three functions only touch atomics (and sleep), which is allowed around fork,
-    // and they stay mapped: the shared library is linked with `nodelete`.
+    // SAFETY: the three functions only touch atomics and a thread-local number (and sleep), which
+    // is allowed around fork, and they stay mapped: the shared library is linked with `nodelete`.
     unsafe {
         libc::pthread_atfork(
             Some(before_fork),
@@ -153,6 +153,7 @@ extern "C" fn after_fork_in_parent() {
 #[cfg(unix)]
 extern "C" fn after_fork_in_child() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
+    crate::callback::forked();
     GATE.store(0, Ordering::Release);
 }
 

@@ -17,10 +17,12 @@
 //! - [`Client`] the cached tokens of one API key; [`Config`] its options
 //! - `cache` the core: what a token is worth and when to ask for a new one, as a pure state machine
 //! - `endpoint` the token request and the reading of its answer
-//! - `runtime`, `fork` the library's threads, and locks that survive a fork
+//! - `runtime`, `fork`, `callback` the library's threads, locks that survive a fork, and functions of
+//!   the program
 //! - `ffi` the C ABI, behind the feature `capi`
 
 mod cache;
+mod callback;
 mod client;
 mod clock;
 mod config;

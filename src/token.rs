@@ -166,6 +166,14 @@ impl Token {
         self.slice(HEADER_AT, VALUE_AT - HEADER_AT + self.parts().length)
     }
 
+    /// Copies `Bearer <token>` and returns its length; as an error the length that is needed.
+    pub(crate) fn copy_bearer(&self, buffer: &mut [u8]) -> Result<usize, usize> {
+        let bearer = self.bearer().as_bytes();
+        let place = buffer.get_mut(..bearer.len()).ok_or(bearer.len())?;
+        place.copy_from_slice(bearer);
+        Ok(bearer.len())
+    }
+
     /// The scopes that were granted, separated by blanks.
     pub fn scope(&self) -> &str {
         self.slice(self.parts().scope, self.parts().scope_length)

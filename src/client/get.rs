@@ -43,7 +43,8 @@ impl Shared {
         }
         match self.at_hand(options.scope.map(str::as_bytes), options.min_ttl) {
             Some(token) => Ok(token),
-            None => self.wait_for_token(options),
+            // What a call that waits needs is its own, whatever becomes of the handle meanwhile.
+            None => self.clone().wait_for_token(options),
         }
     }
 

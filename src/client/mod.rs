@@ -58,6 +58,8 @@ struct Handle(Arc<Shared>);
 impl Drop for Handle {
     fn drop(&mut self) {
         self.0.close();
+        self.0.source.release();
+        self.0.events.release();
     }
 }
 
@@ -168,6 +170,24 @@ impl Client {
     /// Every kind; only `Cancelled`, `Closed` and `InvalidArgument` while there is a valid token.
     pub fn get(&self, options: &GetOptions<'_>) -> Result<Token, Error> {
         self.shared.get(options)
+    }
+
+    /// Copies `Bearer <token>` into the caller's own memory and returns its length; allocates
+    /// nothing if the token is at hand. `scope`: the client's own if `None`.
+    ///
+    /// # Errors
+    /// As [`Client::token`]; [`ErrorKind::InvalidArgument`] if the buffer is too small.
+    pub fn copy_bearer(&self, scope: Option<&str>, buffer: &mut [u8]) -> Result<usize, Error> {
+        if let Some(Ok(copied)) = self.shared.copy_at_hand(scope.map(str::as_bytes), buffer) {
+            return Ok(copied);
+        }
+        let token = self.get(&GetOptions { scope, ..GetOptions::default() })?;
+        token.copy_bearer(buffer).map_err(|needed| {
+            Error::argument(format!(
+                "the token needs a buffer of {needed} bytes; it got {}",
+                buffer.len()
+            ))
+        })
     }
 
     /// The token for a scope in bytes, if it is at hand. For the C ABI's fast way.

@@ -10,8 +10,8 @@ pub(crate) mod parse;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 
+use crate::callback::Callback;
 use crate::credentials::CredentialsFn;
 use crate::error::Error;
 use crate::events::EventFn;
@@ -30,8 +30,8 @@ pub struct Config {
     program: BTreeMap<&'static str, Secret>,
     environment: BTreeMap<&'static str, Secret>,
     mistake: Option<Error>,
-    pub(crate) credentials: Option<Arc<CredentialsFn>>,
-    pub(crate) events: Option<Arc<EventFn>>,
+    pub(crate) credentials: Option<Callback<CredentialsFn>>,
+    pub(crate) events: Option<Callback<EventFn>>,
 }
 
 impl Config {
@@ -76,13 +76,13 @@ impl Config {
     /// Sets the function that is asked for the client id and secret before each token request. It
     /// takes the place of `client_id` and `client_secret`.
     pub fn on_credentials(&mut self, function: impl Into<CredentialsFn>) -> &mut Self {
-        self.credentials = Some(Arc::new(function.into()));
+        self.credentials = Some(Callback::new(function.into()));
         self
     }
 
     /// Sets the function that is told what happens.
     pub fn on_event(&mut self, function: impl Into<EventFn>) -> &mut Self {
-        self.events = Some(Arc::new(function.into()));
+        self.events = Some(Callback::new(function.into()));
         self
     }
 

@@ -190,21 +190,18 @@ unsafe fn copy_slowly(
 ) -> Result<(), Error> {
     // SAFETY: the caller vouches for all of them.
     unsafe {
-        let token = wait(client, scope)?;
-        let bearer = token.bearer().as_bytes();
-        match place.get_mut(..bearer.len()) {
-            Some(fitting) => {
-                fitting.copy_from_slice(bearer);
-                finish_copy(place, bearer.len(), length);
+        match wait(client, scope)?.copy_bearer(place) {
+            Ok(copied) => {
+                finish_copy(place, copied, length);
                 Ok(())
             }
-            None => {
+            Err(needed) => {
                 if !length.is_null() {
-                    length.write(bearer.len());
+                    length.write(needed);
                 }
                 Err(Error::argument(format!(
                     "tu_token_copy needs a buffer of {} bytes; it got {}",
-                    bearer.len() + 1,
+                    needed + 1,
                     place.len()
                 )))
             }
