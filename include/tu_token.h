@@ -19,13 +19,18 @@
  * - NULL handles give TU_INVALID_ARGUMENT or a neutral value, never a crash.
  * - Threads: every function may be called from any thread on the same client, token, cancel or
  *   error at once. A tu_config belongs to one thread at a time. Close, join, free: no call on a
- *   client may be running or start when it is freed; tu_client_close wakes all waiters first.
+ *   client may start once it is being freed. Calls that wait already return TU_CLOSED, as after
+ *   tu_client_close.
  * - fork: a child may use an inherited client at once; it keeps the valid token. Waits and cancels
  *   are not carried over.
  * - Callbacks come as (function, user_data, drop). `drop` runs exactly once, after the last call
  *   of the function has ended, also if setting it failed, on any thread, also after tu_free. No
- *   callback runs under a lock of the library; it may call the library. No exception and no
- *   longjmp may leave it.
+ *   callback runs under a lock of the library; it may call the library, close its client and, if
+ *   no other call uses that client any more, free it. One that blocks delays what waits for it: a
+ *   credentials function its fetch, an event function later events, an answer other answers; never
+ *   a caller beyond its timeout. An exception that leaves one ends the process; a longjmp must not.
+ * - A forked child inherits callbacks: they are called in both processes, and `drop` runs once in
+ *   each. Answers that the parent waits for are not called in the child, only dropped.
  * - Time: the clock counts suspend; setting the wall clock changes nothing that is cached.
  * - Secrets: secrets and tokens are wiped when dropped and stand in no error, event or log. The
  *   strings you pass in and copies you make are yours to wipe.
@@ -177,8 +182,9 @@ typedef struct tu_token tu_token;
 /**
  * Gives the client id and secret, by tu_credentials_set, before each token request. `refused`:
  * the endpoint refused the last pair. Returns false, or sets nothing, if there is none to be had:
- * TU_CREDENTIALS. Called on a thread of the library's. It must not wait for a token of the client
- * it serves (such a call gets TU_INVALID_ARGUMENT), and no exception or longjmp may leave it.
+ * TU_CREDENTIALS. Called on a thread of the library's, by several fetches at once if there are
+ * several scopes. It must not wait for a token of the client it serves (such a call gets
+ * TU_INVALID_ARGUMENT). While it blocks its fetch stands still; callers wait at most their timeout.
  */
 typedef bool (*tu_credentials_fn)(void *user_data, bool refused, struct tu_credentials *out);
 
@@ -240,7 +246,8 @@ typedef struct tu_event {
 } tu_event;
 
 /**
- * Is told what happens; see tu_config_on_event. No exception or longjmp may leave it.
+ * Is told what happens; see tu_config_on_event. While it blocks, events of every client of the
+ * process wait, up to 1,024 for each; fetches and callers do not.
  */
 typedef void (*tu_event_fn)(void *user_data, const struct tu_event *event);
 
@@ -272,8 +279,8 @@ typedef struct tu_get_options {
 } tu_get_options;
 
 /**
- * Is given a token or an error, exactly one of them not NULL, and owns it: tu_free. No exception
- * or longjmp may leave it.
+ * Is given a token or an error, exactly one of them not NULL, and owns it: tu_free. Should be
+ * short: the library has few threads to call it on.
  */
 typedef void (*tu_token_fn)(void *user_data, struct tu_token *token, struct tu_error *error);
 
@@ -589,7 +596,8 @@ tu_status tu_token_get_async(struct tu_client *client,
  * token, cancel, error. NULL is allowed and does nothing.
  *
  * Freeing a client makes waiting calls return TU_CLOSED and never blocks, but no other call on
- * that client may be running or start: close, join, free. Tokens and errors outlive their client.
+ * that client may be running or start: close, join, free. Tokens and errors outlive their client;
+ * so do callbacks that are running, whose `drop` follows when they have ended.
  *
  * Freeing something else, or twice, is undefined as with free(); most such mistakes are noticed
  * and end the process with a message.

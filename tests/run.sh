@@ -72,7 +72,7 @@ build_c_tests() {
   export PKG_CONFIG_PATH=$PWD/target/stage/lib/pkgconfig
   local flags
   flags="-D_GNU_SOURCE -g -O1 -Wall -Wextra -Wpedantic -Werror $(pkg-config --cflags --libs tu_token) -Wl,-rpath,$PWD/target/stage/lib -lpthread"
-  for program in contract threads print_token forks; do
+  for program in contract callbacks threads print_token forks; do
     # shellcheck disable=SC2086
     cc -std=c11 tests/c/$program.c -o target/c-tests/$program $flags
     # shellcheck disable=SC2086
@@ -93,6 +93,10 @@ readme_program() {
 
 contract() {
   scripts/emulator.sh target/c-tests/contract && scripts/emulator.sh target/c-tests/contract++
+}
+
+callbacks() {
+  scripts/emulator.sh target/c-tests/callbacks && scripts/emulator.sh target/c-tests/callbacks++
 }
 
 fault() {
@@ -184,6 +188,7 @@ step "header: C99 to C17, C++17 and C++20" tests/header/check.sh
 step "package: install, pkg-config, CMake" tests/install/run.sh
 alone "c: build against the package" build_c_tests
 alone "c and c++: the contract" contract
+alone "c and c++: callbacks that misbehave" callbacks
 beside "c: the README's program" readme_program
 beside "c: 64 threads, one request" one_request_for_64_threads
 beside "c: 100 refusals, one request" one_request_for_100_refusals

@@ -54,22 +54,32 @@ impl Random for SystemRandom {
 impl Shared {
     /// The state, made this process's own if it was the parent's.
     pub(super) fn state(self: &Arc<Self>) -> Guard<'_, ClientState> {
-        let generation = fork::generation();
-        let mut state = self.state.lock();
-        if state.generation == generation {
-            return state;
+        if !self.is_own_generation()
+            && let Some(entries) = self.adopt()
+        {
+            self.events
+                .tell(|| Event::new(EventKind::Fork, "this process is a fork; the client goes on"));
+            self.keep_warm(0..entries);
         }
-        let now = self.clock.now();
-        let forgotten = state.forked(&self.options.policy, generation, now, &mut SystemRandom);
-        let entries = 0..state.cells.len();
-        self.generation.store(generation, Ordering::Release);
-        drop(state);
+        self.state.lock()
+    }
+
+    /// Makes the state this process's own; how many entries it has, if it was the parent's.
+    fn adopt(&self) -> Option<usize> {
+        let generation = fork::generation();
+        let (forgotten, entries) = {
+            let mut state = self.state.lock();
+            if state.generation == generation {
+                return None;
+            }
+            let now = self.clock.now();
+            let forgotten = state.forked(&self.options.policy, generation, now, &mut SystemRandom);
+            self.generation.store(generation, Ordering::Release);
+            (forgotten, state.cells.len())
+        };
         // Functions of the parent's callers are dropped, not called: the parent calls its own.
         drop(forgotten);
-        self.events
-            .tell(|| Event::new(EventKind::Fork, "this process is a fork; the client goes on"));
-        self.keep_warm(entries);
-        self.state.lock()
+        Some(entries)
     }
 
     pub(super) fn is_own_generation(&self) -> bool {
@@ -222,8 +232,10 @@ impl Shared {
 
     pub(super) fn close(self: &Arc<Self>) {
         let (mut waiters, mut bells) = (Vec::new(), Vec::new());
+        // A child that only closes the client needs no renewals and no threads.
+        self.adopt();
         {
-            let mut state = self.state();
+            let mut state = self.state.lock();
             state.closed = true;
             for cell in &mut state.cells {
                 waiters.append(&mut cell.waiters);

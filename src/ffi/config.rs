@@ -18,14 +18,19 @@ pub struct tu_credentials(Option<Credentials>);
 
 /// Lets go of `user_data`. Called exactly once, after the last call of the function it belongs to
 /// has ended; also when setting that function failed. On any thread.
-pub type tu_drop_fn = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
+pub type tu_drop_fn = Option<unsafe extern "C-unwind" fn(user_data: *mut c_void)>;
 
 /// Gives the client id and secret, by tu_credentials_set, before each token request. `refused`:
 /// the endpoint refused the last pair. Returns false, or sets nothing, if there is none to be had:
-/// TU_CREDENTIALS. Called on a thread of the library's. It must not wait for a token of the client
-/// it serves (such a call gets TU_INVALID_ARGUMENT), and no exception or longjmp may leave it.
+/// TU_CREDENTIALS. Called on a thread of the library's, by several fetches at once if there are
+/// several scopes. It must not wait for a token of the client it serves (such a call gets
+/// TU_INVALID_ARGUMENT). While it blocks its fetch stands still; callers wait at most their timeout.
 pub type tu_credentials_fn = Option<
-    unsafe extern "C" fn(user_data: *mut c_void, refused: bool, out: *mut tu_credentials) -> bool,
+    unsafe extern "C-unwind" fn(
+        user_data: *mut c_void,
+        refused: bool,
+        out: *mut tu_credentials,
+    ) -> bool,
 >;
 
 /// A new configuration with the defaults of the option table. Release it with tu_free.
@@ -115,7 +120,7 @@ pub unsafe extern "C" fn tu_config_on_credentials(
 }
 
 fn credentials_fn(
-    function: unsafe extern "C" fn(*mut c_void, bool, *mut tu_credentials) -> bool,
+    function: unsafe extern "C-unwind" fn(*mut c_void, bool, *mut tu_credentials) -> bool,
     user_data: UserData,
 ) -> CredentialsFn {
     CredentialsFn::from(move |refused| {
@@ -152,7 +157,7 @@ pub unsafe extern "C" fn tu_config_on_event(
 }
 
 fn event_fn(
-    function: unsafe extern "C" fn(*mut c_void, *const tu_event),
+    function: unsafe extern "C-unwind" fn(*mut c_void, *const tu_event),
     user_data: UserData,
 ) -> EventFn {
     EventFn::from(move |event: &Event| {

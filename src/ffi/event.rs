@@ -35,8 +35,10 @@ pub struct tu_event {
     pub wait_ms: i64,
 }
 
-/// Is told what happens; see tu_config_on_event. No exception or longjmp may leave it.
-pub type tu_event_fn = Option<unsafe extern "C" fn(user_data: *mut c_void, event: *const tu_event)>;
+/// Is told what happens; see tu_config_on_event. While it blocks, events of every client of the
+/// process wait, up to 1,024 for each; fetches and callers do not.
+pub type tu_event_fn =
+    Option<unsafe extern "C-unwind" fn(user_data: *mut c_void, event: *const tu_event)>;
 
 pub(super) fn with_c_event(event: &Event, tell: impl FnOnce(&tu_event)) {
     let client = to_c(&event.client);

@@ -35,10 +35,10 @@ pub struct tu_get_options {
 /// A larger struct than this is not from any later version of the header.
 const LARGEST_STRUCT: usize = 4096;
 
-/// Is given a token or an error, exactly one of them not NULL, and owns it: tu_free. No exception
-/// or longjmp may leave it.
+/// Is given a token or an error, exactly one of them not NULL, and owns it: tu_free. Should be
+/// short: the library has few threads to call it on.
 pub type tu_token_fn = Option<
-    unsafe extern "C" fn(user_data: *mut c_void, token: *mut tu_token, error: *mut tu_error),
+    unsafe extern "C-unwind" fn(user_data: *mut c_void, token: *mut tu_token, error: *mut tu_error),
 >;
 
 /// # Safety

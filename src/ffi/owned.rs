@@ -112,7 +112,8 @@ pub(super) unsafe fn as_token_words<'a>(handle: *const tu_token) -> Option<&'a [
 /// token, cancel, error. NULL is allowed and does nothing.
 ///
 /// Freeing a client makes waiting calls return TU_CLOSED and never blocks, but no other call on
-/// that client may be running or start: close, join, free. Tokens and errors outlive their client.
+/// that client may be running or start: close, join, free. Tokens and errors outlive their client;
+/// so do callbacks that are running, whose `drop` follows when they have ended.
 ///
 /// Freeing something else, or twice, is undefined as with free(); most such mistakes are noticed
 /// and end the process with a message.
