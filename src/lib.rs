@@ -36,6 +36,10 @@ pub mod ffi;
 mod fork;
 mod runtime;
 mod scope;
+#[cfg(any(test, feature = "simulation"))]
+#[allow(missing_docs)]
+#[doc(hidden)]
+pub mod simulation;
 mod token;
 
 pub use cache::entry::State;

@@ -1,0 +1,74 @@
+//! The simulation at a size that a debug build has done in seconds.
+
+use std::time::Duration;
+
+use super::report::Report;
+use super::scenario::Scenario;
+use super::tally::Tally;
+use super::*;
+
+/// A time-out under way when the outage ends (10 s), the longest pause (60 s) and the longest a
+/// program takes to ask again (5 s), with a second for the answer. Those whom chance fails once
+/// more need longer, however small the pauses.
+const SLOWEST_RECOVERY: Duration = Duration::from_secs(76);
+
+fn small_day() -> Scenario {
+    Scenario::day(1000, scenario::LEAST_HOURS, 1)
+}
+
+#[test]
+fn a_small_fleet_keeps_its_promises() {
+    let mut scenario = small_day();
+    // The slowest of all is a matter of chance; those whom it spares are looked at below.
+    scenario.bounds.recovery = Duration::from_secs(600);
+    let report = run(&scenario);
+    assert!(report.keeps_its_bounds(), "{report}");
+    for recovery in report.recoveries() {
+        assert!(recovery.clients > 100, "the outage was felt: {recovery:?}");
+        assert!(recovery.undisturbed <= SLOWEST_RECOVERY, "{recovery:?}");
+    }
+}
+
+#[test]
+fn a_narrow_jitter_rings() {
+    let scenario = Scenario { jitter: 0.1, ..small_day() };
+    let report = run(&scenario);
+    let bound = scenario.bounds.echo;
+    assert!(scenario.outages().all(|outage| report.echo(outage, 1) > bound), "{report}");
+    assert!(!report.keeps_its_bounds());
+}
+
+#[test]
+fn the_seed_decides_the_day_and_the_threads_do_not() {
+    let day_of = |seed| Scenario::day(60, scenario::LEAST_HOURS, seed);
+    let policy = &Options::default().policy;
+    let day = |seed| run_share(&day_of(seed), policy, 0, 1);
+    let shared = run(&day_of(1));
+    assert_eq!(shared.requests(), day(1).requests);
+    assert_ne!(shared.requests(), day(2).requests);
+}
+
+#[test]
+fn a_broken_promise_breaks_the_bounds() {
+    let scenario = Scenario { spells: Vec::new(), ..small_day() };
+    let breaks: [fn(&mut Tally); 5] = [
+        |tally| tally.failed_with_token = 1,
+        |tally| tally.served_dead = 1,
+        |tally| tally.sent_in_retry_after = 1,
+        |tally| tally.second_flights = 1,
+        |tally| tally.longest_call = Duration::from_millis(30_001),
+    ];
+    assert!(Report::new(scenario.clone(), Tally::new(&scenario)).keeps_its_bounds());
+    for breaks in breaks {
+        let mut tally = Tally::new(&scenario);
+        breaks(&mut tally);
+        assert!(!Report::new(scenario.clone(), tally).keeps_its_bounds());
+    }
+}
+
+#[test]
+fn numbers_are_written_for_people() {
+    let written: Vec<_> = [0, 999, 1000, 1_234_567].map(report::thousands).into();
+    assert_eq!(written, ["0", "999", "1,000", "1,234,567"]);
+    assert_eq!(report::time_of_day(250), "04:10");
+}
