@@ -4,13 +4,14 @@ CARGO ?= cargo
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: help demo test library emulator header install bench setup clean
+.PHONY: help demo test library emulator header install bench fleet setup clean
 
 help:
 	@echo "make demo      see what the library does, without an account (the emulator runs by itself)"
 	@echo "make test      run every check and test"
 	@echo "make install   install the C library: PREFIX=$(PREFIX), DESTDIR"
 	@echo "make bench     measure the hot path beside a cache made by hand"
+	@echo "make fleet     simulate a day of 100,000 clients, with outages"
 	@echo "make header    write include/tu_token.h anew from src/ffi"
 
 setup:
@@ -42,6 +43,9 @@ bench:
 	@scripts/setup.sh demo
 	@$(MAKE) --no-print-directory library emulator
 	@benches/run.sh
+
+fleet:
+	@$(CARGO) run --quiet --release --example fleet
 
 clean:
 	$(CARGO) clean

@@ -1,0 +1,73 @@
+//! A day of a fleet of clients, simulated: `cargo run --release --example fleet` (or `make fleet`).
+//!
+//! Prints what the fleet did to the token endpoint and to its callers, and whether every bound was
+//! kept. Exit code: 0 if so, 1 if a bound is broken, 2 for arguments that cannot be used. What is
+//! simulated, and what the figures mean, is in docs/simulation.md.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use tu_token::simulation::report::{Report, thousands};
+use tu_token::simulation::{self, scenario::Scenario};
+use tu_token_fleet::arguments::{self, Arguments};
+use tu_token_fleet::chart;
+
+/// Share of the policy's jitter that the fleet with the narrow one has.
+const NARROW: f64 = 0.1;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::parse(std::env::args().skip(1)) {
+        Ok(Some(arguments)) => arguments,
+        Ok(None) => {
+            print!("{}", arguments::USAGE);
+            return ExitCode::SUCCESS;
+        }
+        Err(message) => {
+            eprint!("fleet: {message}\n\n{}", arguments::USAGE);
+            return ExitCode::from(2);
+        }
+    };
+    let scenario = Scenario::day(arguments.clients, arguments.hours, arguments.seed);
+    let started = Instant::now();
+    let report = simulation::run(&scenario);
+    println!(
+        "{} clients, {} hours, seed {}: {} token requests, simulated in {:.1} s\n",
+        thousands(u64::from(arguments.clients)),
+        arguments.hours,
+        arguments.seed,
+        thousands(report.requests().iter().sum()),
+        started.elapsed().as_secs_f64(),
+    );
+    print!("{report}");
+    if arguments.narrow_jitter {
+        compare(&report, &scenario);
+    }
+    if let Some(path) = &arguments.svg {
+        if let Err(error) = chart::draw(&report, path) {
+            eprintln!("fleet: cannot draw {}: {error}", path.display());
+            return ExitCode::FAILURE;
+        }
+        println!("\nDrawn: {}", path.display());
+    }
+    if report.keeps_its_bounds() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The same fleet with a narrow jitter, whose echoes do not die away. Nothing is asserted of it.
+fn compare(wide: &Report, scenario: &Scenario) {
+    let narrow = simulation::run(&Scenario { jitter: NARROW, ..scenario.clone() });
+    println!("\nWith a tenth of the jitter, for comparison:");
+    let mean = |report: &Report| thousands(report.calm_mean() as u64);
+    let row = |name: &str, with: String, without: String| {
+        println!("{name:<52}{with:>20}{without:>20}");
+    };
+    row("", "as shipped".to_owned(), "a tenth".to_owned());
+    row("mean of the calm minutes", mean(wide), mean(&narrow));
+    for outage in scenario.outages() {
+        let minutes = (outage.to - outage.from).as_secs() / 60;
+        for lifetimes in 1..=4 {
+            let echo = |report: &Report| format!("{:.2}x", report.echo(outage, lifetimes));
+            let name = format!("outage of {minutes} minutes, echo {lifetimes} lifetimes later");
+            row(&name, echo(wide), echo(&narrow));
+        }
+    }
+}

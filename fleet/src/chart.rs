@@ -1,0 +1,106 @@
+//! The picture: requests a minute over the day.
+
+use std::error::Error;
+use std::path::Path;
+
+use plotters::coord::types::RangedCoordf64;
+use plotters::prelude::*;
+use tu_token::simulation::report::{Report, thousands};
+use tu_token::simulation::scenario::Trouble;
+
+type Plane<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<RangedCoordf64, LogCoord<f64>>>;
+
+const SIZE: (u32, u32) = (960, 480);
+const FONT: (&str, u32) = ("sans-serif", 14);
+
+// A background of its own, so that it is as readable on a dark page as on a light one.
+const PAPER: RGBColor = RGBColor(252, 252, 250);
+const INK: RGBColor = RGBColor(40, 40, 40);
+const GRID: RGBColor = RGBColor(225, 225, 225);
+const REQUESTS: RGBColor = RGBColor(0, 90, 156);
+const MEAN: RGBColor = RGBColor(20, 125, 60);
+const BOUND: RGBColor = RGBColor(190, 70, 0);
+const OUTAGE: RGBColor = RGBColor(248, 214, 214);
+const THROTTLED: RGBColor = RGBColor(248, 238, 200);
+
+/// Writes the picture as SVG. Fails if the file cannot be written.
+pub fn draw(report: &Report, path: &Path) -> Result<(), Box<dyn Error>> {
+    let scenario = &report.scenario;
+    let hours = scenario.length.as_secs_f64() / 3600.0;
+    let mean = report.calm_mean();
+    let most = report.requests().iter().max().copied().unwrap_or(1) as f64;
+    // The scale is logarithmic: an outage is more than ten times the mean. Minutes with next to no
+    // requests lie on the lower edge.
+    let (low, high) = ((mean / 20.0).max(1.0), most * 2.0);
+
+    let area = SVGBackend::new(path, SIZE).into_drawing_area();
+    area.fill(&PAPER)?;
+    let clients = thousands(u64::from(scenario.clients));
+    let title = format!("Token requests a minute of {clients} clients");
+    let mut chart = ChartBuilder::on(&area)
+        .caption(title, ("sans-serif", 18).into_font().color(&INK))
+        .margin(12)
+        .margin_right(28)
+        .x_label_area_size(44)
+        .y_label_area_size(76)
+        .build_cartesian_2d(0.0..hours, (low..high).log_scale())?;
+    shade(&mut chart, report, low, high)?;
+    chart
+        .configure_mesh()
+        .bold_line_style(GRID)
+        .light_line_style(TRANSPARENT)
+        .axis_style(INK)
+        .label_style(FONT.into_font().color(&INK))
+        .x_labels(13)
+        .x_label_formatter(&|hour| format!("{hour:02.0}:00"))
+        .y_label_formatter(&|number| thousands(*number as u64))
+        .x_desc("time of day")
+        .y_desc("requests a minute (logarithmic)")
+        .draw()?;
+    level(
+        &mut chart,
+        hours,
+        mean,
+        MEAN,
+        &format!("mean of the calm minutes: {}", thousands(mean as u64)),
+    )?;
+    let bound = scenario.bounds.echo;
+    level(&mut chart, hours, mean * bound, BOUND, &format!("{bound:.0} x mean: bound of an echo"))?;
+    let minutes = report.requests().iter().enumerate();
+    let points = minutes.map(|(at, n)| ((at as f64 + 0.5) / 60.0, (*n as f64).max(low)));
+    chart.draw_series(LineSeries::new(points, REQUESTS.stroke_width(1)))?;
+    area.present()?;
+    Ok(())
+}
+
+/// When something was wrong, and what.
+fn shade(chart: &mut Plane, report: &Report, low: f64, high: f64) -> Result<(), Box<dyn Error>> {
+    for spell in &report.scenario.spells {
+        let (from, to) = (spell.from.as_secs_f64() / 3600.0, spell.to.as_secs_f64() / 3600.0);
+        let minutes = (spell.to - spell.from).as_secs() / 60;
+        let (colour, what) = match spell.trouble {
+            Trouble::Outage => (OUTAGE, "outage"),
+            Trouble::Throttled => (THROTTLED, "half 429"),
+        };
+        chart.draw_series([Rectangle::new([(from, low), (to, high)], colour.filled())])?;
+        let text = format!("{what}, {minutes} min");
+        let style = ("sans-serif", 12).into_font().color(&INK);
+        chart.draw_series([Text::new(text, (from, high * 0.93), style)])?;
+    }
+    Ok(())
+}
+
+/// A dashed line across, with its name where the line of the requests has calmed down.
+fn level(
+    chart: &mut Plane,
+    hours: f64,
+    height: f64,
+    colour: RGBColor,
+    name: &str,
+) -> Result<(), Box<dyn Error>> {
+    let ends = [(0.0, height), (hours, height)];
+    chart.draw_series(DashedLineSeries::new(ends, 6, 4, colour.stroke_width(1)))?;
+    let style = ("sans-serif", 12).into_font().color(&colour);
+    chart.draw_series([Text::new(name.to_owned(), (hours * 0.64, height * 1.2), style)])?;
+    Ok(())
+}
