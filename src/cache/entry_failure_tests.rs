@@ -86,14 +86,14 @@ fn in_the_hard_window_a_failed_fetch_leaves_the_token_to_callers() {
 }
 
 #[test]
-fn cold_failures_are_remembered_for_a_second_doubling_to_a_minute() {
+fn cold_failures_are_remembered_for_a_second_doubling_to_44() {
     let mut scene = Scene::new(1.0);
     scene.suffers(failure(Class::Transient));
     assert_eq!(scene.asks(), Fails(ErrorKind::Network));
     assert_eq!(scene.at(0.999).asks_for(&AT_ONCE), Fails(ErrorKind::Network));
     scene.at(1.0);
     let pauses = scene.pauses_between(7, Class::TransientOnce);
-    assert_eq!(pauses, [2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]);
+    assert_eq!(pauses, [2.0, 4.0, 8.0, 16.0, 32.0, 44.0, 44.0]);
     scene.gets(1200);
     scene.at(2000.0);
     assert_eq!(scene.pauses_between(2, Class::Transient), [1.0, 2.0], "a success starts afresh");

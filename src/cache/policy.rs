@@ -32,12 +32,17 @@ pub(crate) const MIN_TTL_SHARE: u32 = 4;
 pub(crate) const ATTEMPTS: u32 = 3;
 /// First pause between attempts; it doubles, with full jitter.
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(250);
+const MAX_ATTEMPT_PAUSE: Duration = Duration::from_secs(15);
 
-/// Pause after a failed fetch while a valid token is held, and after one with none.
+/// Pause after a failed fetch while a valid token is held; it doubles up to the second.
 const PAUSE_WITH_TOKEN: Duration = Duration::from_secs(5);
+const MAX_PAUSE_WITH_TOKEN: Duration = Duration::from_secs(60);
+
+/// The same with no token. By simulation: the most that lets every client of a fleet have a token
+/// within a minute of an outage's end, a last time-out and a program that asks again after seconds
+/// included, and the least that keeps an outage of two hours below 200 requests a client.
 const PAUSE_WITHOUT: Duration = Duration::from_secs(1);
-/// Both double up to this.
-const MAX_PAUSE: Duration = Duration::from_secs(60);
+const MAX_PAUSE_WITHOUT: Duration = Duration::from_secs(44);
 
 /// How long a refusal is remembered; it doubles up to the second.
 const REFUSAL_PAUSE: Duration = Duration::from_secs(60);
@@ -91,18 +96,22 @@ impl Policy {
 }
 
 /// The pause after the `failed`-th failed fetch in a row (from 1) while a valid token with
-/// `remaining` life is held: never so long that less than half of that life would be left.
+/// `remaining` life is held: never so long that less than half of that life would be left. Half
+/// is for certain, half by chance: never almost nothing, and no two clients in step.
 pub(crate) fn pause_with_token(
     failed: u32,
     remaining: Duration,
     random: &mut dyn Random,
 ) -> Duration {
-    equal_jitter(doubled(PAUSE_WITH_TOKEN, failed, MAX_PAUSE), random).min(remaining / 2)
+    let pause = doubled(PAUSE_WITH_TOKEN, failed, MAX_PAUSE_WITH_TOKEN);
+    (pause / 2 + (pause / 2).mul_f64(random.unit())).min(remaining / 2)
 }
 
-/// The pause after the `failed`-th failed fetch in a row (from 1) with no valid token.
+/// The pause after the `failed`-th failed fetch in a row (from 1) with no valid token: three
+/// quarters for certain, so that the longest is not much longer than the mean.
 pub(crate) fn pause_without_token(failed: u32, random: &mut dyn Random) -> Duration {
-    equal_jitter(doubled(PAUSE_WITHOUT, failed, MAX_PAUSE), random)
+    let pause = doubled(PAUSE_WITHOUT, failed, MAX_PAUSE_WITHOUT);
+    pause * 3 / 4 + (pause / 4).mul_f64(random.unit())
 }
 
 /// How long the `times`-th refusal in a row (from 1) is remembered.
@@ -112,17 +121,12 @@ pub(crate) fn refusal_pause(times: u32) -> Duration {
 
 /// The pause before the next attempt of one fetch, after `made` attempts (from 1).
 pub(crate) fn attempt_pause(made: u32, random: &mut dyn Random) -> Duration {
-    doubled(ATTEMPT_PAUSE, made, MAX_PAUSE).mul_f64(random.unit())
+    doubled(ATTEMPT_PAUSE, made, MAX_ATTEMPT_PAUSE).mul_f64(random.unit())
 }
 
 fn doubled(first: Duration, times: u32, most: Duration) -> Duration {
     let factor = 1u32.checked_shl(times.saturating_sub(1)).unwrap_or(u32::MAX);
     first.saturating_mul(factor).min(most)
-}
-
-/// Half for certain, half by chance: never almost nothing, and no two clients in step.
-fn equal_jitter(pause: Duration, random: &mut dyn Random) -> Duration {
-    pause / 2 + (pause / 2).mul_f64(random.unit())
 }
 
 #[cfg(test)]
@@ -162,7 +166,7 @@ mod tests {
         let with: Vec<f64> = (1..7).map(|n| rounded(pause_with_token(n, life, most))).collect();
         assert_eq!(with, [5.0, 10.0, 20.0, 40.0, 60.0, 60.0]);
         let without: Vec<f64> = (1..9).map(|n| rounded(pause_without_token(n, most))).collect();
-        assert_eq!(without, [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]);
+        assert_eq!(without, [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 44.0, 44.0]);
         let refused: Vec<u64> = (1..7).map(|n| refusal_pause(n).as_secs()).collect();
         assert_eq!(refused, [60, 120, 240, 480, 600, 600]);
         assert_eq!(refusal_pause(u32::MAX), MAX_REFUSAL_PAUSE);

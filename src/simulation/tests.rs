@@ -7,25 +7,16 @@ use super::scenario::Scenario;
 use super::tally::Tally;
 use super::*;
 
-/// A time-out under way when the outage ends (10 s), the longest pause (60 s) and the longest a
-/// program takes to ask again (5 s), with a second for the answer. Those whom chance fails once
-/// more need longer, however small the pauses.
-const SLOWEST_RECOVERY: Duration = Duration::from_secs(76);
-
 fn small_day() -> Scenario {
     Scenario::day(1000, scenario::LEAST_HOURS, 1)
 }
 
 #[test]
 fn a_small_fleet_keeps_its_promises() {
-    let mut scenario = small_day();
-    // The slowest of all is a matter of chance; those whom it spares are looked at below.
-    scenario.bounds.recovery = Duration::from_secs(600);
-    let report = run(&scenario);
+    let report = run(&small_day());
     assert!(report.keeps_its_bounds(), "{report}");
     for recovery in report.recoveries() {
         assert!(recovery.clients > 100, "the outage was felt: {recovery:?}");
-        assert!(recovery.undisturbed <= SLOWEST_RECOVERY, "{recovery:?}");
     }
 }
 
