@@ -51,7 +51,7 @@ impl Shared {
     /// The token, if it is at hand: nothing is locked, counted or allocated but the copy. `None`
     /// says nothing more; what it returns fits into registers, because a result that goes through
     /// memory would have to wait until the copy before it has been stored.
-    #[inline]
+    #[inline(always)]
     pub(super) fn at_hand(&self, scope: Option<&[u8]>, min_ttl: Duration) -> Option<Token> {
         let slot = self.slot_ref(scope).filter(|_| self.is_own_generation())?;
         let now = self.clock.now();
@@ -66,7 +66,7 @@ impl Shared {
 
     /// The same for `Bearer <token>`, copied to the caller: its length, or as an error the length
     /// that is needed.
-    #[inline]
+    #[inline(always)]
     pub(super) fn copy_at_hand(
         &self,
         scope: Option<&[u8]>,
