@@ -1,70 +1,31 @@
 //! The account and its API keys: made, rotated, revoked, and asked whether a secret is right.
 //!
-//! Nothing here knows about HTTP or time. Secrets exist only in the value that is handed out when a key
-//! is made or rotated; what stays is a salted hash.
+//! Nothing here knows about HTTP, and times are handed in. Secrets exist only in the value that is handed out when a
+//! key is made or rotated; what stays is a salted hash. A change is kept in the [`State`] first, and counts only then.
 
 mod key;
+mod record;
+mod secret;
+mod view;
 
 use std::collections::BTreeSet;
-
-use ring::hmac;
+use std::sync::Arc;
 
 pub use self::key::{IssuedKey, KeyError, NewKey};
+pub(crate) use self::record::Key;
+use self::secret::SecretHash;
+pub use self::view::ApiKey;
+use crate::state::{KeptToken, State, StateError};
 use crate::{random, scope};
 
-/// A secret that can be checked but not read.
-struct SecretHash {
-    salt: hmac::Key,
-    tag: hmac::Tag,
-}
+/// Revoked keys that are remembered; of more, the oldest are forgotten.
+const MOST_REVOKED: usize = 100;
+/// The longest name, in characters.
+const MOST_NAME: usize = 100;
+/// The longest description, in characters.
+const MOST_DESCRIPTION: usize = 500;
 
-impl SecretHash {
-    fn new(secret: &str) -> SecretHash {
-        let salt = hmac::Key::new(hmac::HMAC_SHA256, &random::bytes(32));
-        let tag = hmac::sign(&salt, secret.as_bytes());
-        SecretHash { salt, tag }
-    }
-
-    /// In constant time for secrets of one length.
-    fn matches(&self, secret: &str) -> bool {
-        hmac::verify(&self.salt, secret.as_bytes(), self.tag.as_ref()).is_ok()
-    }
-}
-
-/// One API key of the account.
-pub(crate) struct Key {
-    pub(crate) client_id: String,
-    name: String,
-    description: String,
-    scopes: Vec<String>,
-    /// The current one and, when rotations overlap, the one before.
-    secrets: Vec<SecretHash>,
-    active: bool,
-}
-
-impl Key {
-    /// Whether the key may ask for all of these. Exact, case included.
-    pub(crate) fn allows(&self, scopes: &BTreeSet<String>) -> bool {
-        scopes.iter().all(|scope| self.scopes.contains(scope))
-    }
-
-    /// Every scope the key may ask for.
-    pub(crate) fn scopes(&self) -> &[String] {
-        &self.scopes
-    }
-
-    fn issued(&self, client_secret: String) -> IssuedKey {
-        IssuedKey {
-            name: self.name.clone(),
-            description: self.description.clone(),
-            client_id: self.client_id.clone(),
-            client_secret,
-            scopes: self.scopes.clone(),
-        }
-    }
-}
-
-/// One account and all keys it ever had.
+/// One account and its keys.
 pub(crate) struct Account {
     keys: Vec<Key>,
     max_keys: usize,
@@ -72,33 +33,35 @@ pub(crate) struct Account {
     overlap: bool,
     /// Checked when an id is unknown, so that this takes as long as a wrong secret.
     decoy: SecretHash,
+    state: Arc<State>,
 }
 
 impl Account {
-    pub(crate) fn new(max_keys: usize, overlap: bool) -> Account {
+    /// An account with the keys that `state` has kept.
+    pub(crate) fn new(
+        max_keys: usize,
+        overlap: bool,
+        keys: Vec<Key>,
+        state: Arc<State>,
+    ) -> Account {
         let decoy = SecretHash::new(&random::name("", 32));
-        Account { keys: Vec::new(), max_keys, overlap, decoy }
+        Account { keys, max_keys, overlap, decoy, state }
     }
 
     /// Makes a key.
-    pub(crate) fn create(&mut self, new: NewKey) -> Result<IssuedKey, KeyError> {
-        let key = self.check(&new)?;
-        let secret = match new.client_secret {
-            Some(secret) => readable(&secret).then_some(secret).ok_or(KeyError::BadClientSecret)?,
-            None => random::name("tusec_", 32),
-        };
+    pub(crate) fn create(&mut self, new: NewKey, now: u64) -> Result<IssuedKey, KeyError> {
+        let mut key = self.check(&new, now)?;
+        let secret = new_secret(new.client_secret)?;
+        key.secrets = vec![SecretHash::new(&secret)];
         let issued = key.issued(secret);
-        let secrets = vec![SecretHash::new(&issued.client_secret)];
-        self.keys.push(Key { secrets, ..key });
+        self.keep(key)?;
         Ok(issued)
     }
 
     /// The key as it would be, still without a secret, or what speaks against it.
-    fn check(&self, new: &NewKey) -> Result<Key, KeyError> {
-        let name = new.name.trim();
-        if name.is_empty() {
-            return Err(KeyError::NoName);
-        }
+    fn check(&self, new: &NewKey, now: u64) -> Result<Key, KeyError> {
+        let (name, description) = (new.name.trim(), new.description.trim());
+        check_texts(name, description)?;
         if self.active().any(|key| key.name == name) {
             return Err(KeyError::NameTaken(name.to_owned()));
         }
@@ -118,29 +81,84 @@ impl Account {
             None => random::name("tukey_", 12),
         };
         Ok(Key {
+            number: self.keys.last().map_or(1, |key| key.number + 1),
             client_id,
             name: name.to_owned(),
-            description: new.description.clone(),
+            description: description.to_owned(),
             scopes,
             secrets: Vec::new(),
-            active: true,
+            created: now,
+            rotated: None,
+            revoked: None,
+            tokens_minted: 0,
+            last_used: None,
         })
     }
 
-    /// Gives a key a new secret. The old one is refused from now on, unless rotations overlap.
-    pub(crate) fn rotate(&mut self, client_id: &str) -> Result<IssuedKey, KeyError> {
-        let keep = usize::from(self.overlap);
-        let key = self.active_mut(client_id)?;
-        let secret = random::name("tusec_", 32);
-        key.secrets.truncate(keep);
+    /// Gives a key a new secret, a random one if none is given. The old one is refused from now on, unless rotations
+    /// overlap.
+    pub(crate) fn rotate(
+        &mut self,
+        client_id: &str,
+        secret: Option<String>,
+        now: u64,
+    ) -> Result<IssuedKey, KeyError> {
+        let mut key = self.active_key(client_id)?.clone();
+        let secret = new_secret(secret)?;
+        key.secrets.truncate(usize::from(self.overlap));
         key.secrets.insert(0, SecretHash::new(&secret));
-        Ok(key.issued(secret))
+        key.rotated = Some(now);
+        let issued = key.issued(secret);
+        self.keep(key)?;
+        Ok(issued)
     }
 
     /// Ends a key. It no longer counts, and its name is free again.
-    pub(crate) fn revoke(&mut self, client_id: &str) -> Result<(), KeyError> {
-        self.active_mut(client_id)?.active = false;
+    pub(crate) fn revoke(&mut self, client_id: &str, now: u64) -> Result<(), KeyError> {
+        let mut key = self.active_key(client_id)?.clone();
+        key.revoked = Some(now);
+        self.keep(key)
+    }
+
+    /// Counts a token for its key, and keeps both.
+    pub(crate) fn minted(&mut self, token: &KeptToken, now: u64) -> Result<(), StateError> {
+        let found = self.keys.iter_mut().find(|key| key.client_id == token.client_id);
+        let Some(key) = found else {
+            return Ok(());
+        };
+        let counted =
+            Key { tokens_minted: key.tokens_minted + 1, last_used: Some(now), ..key.clone() };
+        self.state.keep_token(token, &counted, now)?;
+        *key = counted;
         Ok(())
+    }
+
+    /// The demo key: as `new` has it when the account never had a key, else as it is.
+    ///
+    /// `None`: the key is there, or was revoked, and nobody knows its secret. With `fresh`, or a secret in `new`, there is
+    /// always one: it is rotated or made, whatever is needed.
+    pub(crate) fn demo(
+        &mut self,
+        new: NewKey,
+        fresh: bool,
+        now: u64,
+    ) -> Result<Option<IssuedKey>, KeyError> {
+        let is_it = |key: &&Key| match &new.client_id {
+            Some(id) => key.client_id == *id,
+            None => key.name == new.name,
+        };
+        let wanted = fresh || new.client_secret.is_some();
+        let Some(key) = self.active().find(is_it) else {
+            let make = wanted || self.keys.is_empty();
+            return if make { self.create(new, now).map(Some) } else { Ok(None) };
+        };
+        if let Some(secret) = &new.client_secret
+            && key.secrets.iter().any(|hash| hash.matches(secret))
+        {
+            return Ok(Some(key.issued(secret.clone())));
+        }
+        let id = key.client_id.clone();
+        if wanted { self.rotate(&id, new.client_secret, now).map(Some) } else { Ok(None) }
     }
 
     /// The active key with this id and secret. The answer does not tell an unknown id, a wrong secret and a
@@ -157,15 +175,60 @@ impl Account {
         self.keys.iter().any(|key| key.client_id == client_id)
     }
 
-    fn active(&self) -> impl Iterator<Item = &Key> {
-        self.keys.iter().filter(|key| key.active)
+    /// All keys without their secrets, in the order in which they were made.
+    pub(crate) fn list(&self) -> Vec<ApiKey> {
+        self.keys.iter().map(ApiKey::from).collect()
     }
 
-    fn active_mut(&mut self, client_id: &str) -> Result<&mut Key, KeyError> {
-        self.keys
-            .iter_mut()
-            .find(|key| key.active && key.client_id == client_id)
-            .ok_or_else(|| KeyError::Unknown(client_id.to_owned()))
+    fn active(&self) -> impl Iterator<Item = &Key> {
+        self.keys.iter().filter(|key| key.is_active())
+    }
+
+    fn active_key(&self, client_id: &str) -> Result<&Key, KeyError> {
+        match self.keys.iter().find(|key| key.client_id == client_id) {
+            Some(key) if key.is_active() => Ok(key),
+            Some(_) => Err(KeyError::Revoked(client_id.to_owned())),
+            None => Err(KeyError::Unknown(client_id.to_owned())),
+        }
+    }
+
+    /// Puts a new or changed key in its place, on disk first.
+    fn keep(&mut self, key: Key) -> Result<(), KeyError> {
+        let revoked = self.keys.iter().filter(|key| !key.is_active());
+        let forgotten = if revoked.clone().count() >= MOST_REVOKED && !key.is_active() {
+            revoked.map(|key| key.number).next()
+        } else {
+            None
+        };
+        self.state.keep_key(&key, forgotten).map_err(KeyError::NotKept)?;
+        self.keys.retain(|key| Some(key.number) != forgotten);
+        match self.keys.iter_mut().find(|old| old.number == key.number) {
+            Some(place) => *place = key,
+            None => self.keys.push(key),
+        }
+        Ok(())
+    }
+}
+
+fn check_texts(name: &str, description: &str) -> Result<(), KeyError> {
+    if name.is_empty() {
+        return Err(KeyError::NoName);
+    }
+    for (what, text, most) in
+        [("name", name, MOST_NAME), ("description", description, MOST_DESCRIPTION)]
+    {
+        if text.chars().count() > most || text.chars().any(char::is_control) {
+            return Err(KeyError::BadText { what, most });
+        }
+    }
+    Ok(())
+}
+
+fn new_secret(given: Option<String>) -> Result<String, KeyError> {
+    match given {
+        Some(secret) if !readable(&secret) => Err(KeyError::BadClientSecret),
+        Some(secret) => Ok(secret),
+        None => Ok(random::name("tusec_", 32)),
     }
 }
 
@@ -177,83 +240,141 @@ fn readable(text: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn account(max_keys: usize, overlap: bool) -> Account {
+        Account::new(max_keys, overlap, Vec::new(), Arc::new(State::in_memory()))
+    }
+
     fn set(list: &str) -> BTreeSet<String> {
         scope::words(list).expect("scopes").into_iter().collect()
     }
 
     #[test]
     fn ten_active_keys_and_no_more() {
-        let mut account = Account::new(10, false);
+        let mut account = account(10, false);
         let keys: Vec<IssuedKey> = (0..10)
-            .map(|n| account.create(NewKey::new(format!("key {n}"), "a")).expect("a key"))
+            .map(|n| account.create(NewKey::new(format!("key {n}"), "a"), 0).expect("a key"))
             .collect();
-        assert_eq!(account.create(NewKey::new("eleventh", "a")), Err(KeyError::TooMany(10)));
-        account.revoke(&keys[3].client_id).expect("revoked");
-        account.create(NewKey::new("key 3", "a")).expect("place and name are free again");
+        assert_eq!(account.create(NewKey::new("eleventh", "a"), 0), Err(KeyError::TooMany(10)));
+        account.revoke(&keys[3].client_id, 1).expect("revoked");
+        account.create(NewKey::new("key 3", "a"), 0).expect("place and name are free again");
     }
 
     #[test]
     fn ids_and_secrets_are_all_distinct() {
-        let mut account = Account::new(300, false);
+        let mut account = account(300, false);
         let mut seen = BTreeSet::new();
         for n in 0..300 {
-            let key = account.create(NewKey::new(n.to_string(), "a")).expect("a key");
+            let key = account.create(NewKey::new(n.to_string(), "a"), 0).expect("a key");
             assert!(seen.insert(key.client_id) && seen.insert(key.client_secret));
         }
     }
 
     #[test]
     fn what_a_key_needs_is_asked_for() {
-        let mut account = Account::new(10, false);
-        assert_eq!(account.create(NewKey::new(" ", "a")), Err(KeyError::NoName));
-        assert_eq!(account.create(NewKey::new("n", "  ")), Err(KeyError::NoScopes));
-        assert!(matches!(account.create(NewKey::new("n", "a\"b")), Err(KeyError::BadScopes(_))));
-        assert_eq!(account.create(NewKey::new("n", "a").client_id("")), Err(KeyError::BadClientId));
-        let secret = NewKey::new("n", "a").client_secret("a\nb");
-        assert_eq!(account.create(secret), Err(KeyError::BadClientSecret));
-
-        let first = account.create(NewKey::new("n", "b a b").client_id("id")).expect("a key");
-        assert_eq!(first.scopes, ["b", "a"]);
-        assert_eq!(account.create(NewKey::new("n", "a")), Err(KeyError::NameTaken("n".into())));
+        let mut account = account(10, false);
+        assert_eq!(account.create(NewKey::new(" ", "a"), 0), Err(KeyError::NoName));
+        assert_eq!(account.create(NewKey::new("n", "  "), 0), Err(KeyError::NoScopes));
+        assert!(matches!(account.create(NewKey::new("n", "a\"b"), 0), Err(KeyError::BadScopes(_))));
         assert_eq!(
-            account.create(NewKey::new("m", "a").client_id("id")),
+            account.create(NewKey::new("n", "a").client_id(""), 0),
+            Err(KeyError::BadClientId)
+        );
+        let secret = NewKey::new("n", "a").client_secret("a\nb");
+        assert_eq!(account.create(secret, 0), Err(KeyError::BadClientSecret));
+
+        let first = account.create(NewKey::new("n", "b a b").client_id("id"), 0).expect("a key");
+        assert_eq!(first.scopes, ["b", "a"]);
+        assert_eq!(account.create(NewKey::new("n", "a"), 0), Err(KeyError::NameTaken("n".into())));
+        assert_eq!(
+            account.create(NewKey::new("m", "a").client_id("id"), 0),
             Err(KeyError::BadClientId)
         );
     }
 
     #[test]
     fn only_an_active_key_with_its_secret_is_let_in() {
-        let mut account = Account::new(10, false);
-        let key = account.create(NewKey::new("n", "a b")).expect("a key");
+        let mut account = account(10, false);
+        let key = account.create(NewKey::new("n", "a b"), 0).expect("a key");
         let found = account.authenticate(&key.client_id, &key.client_secret).expect("let in");
         assert!(found.allows(&set("b")) && found.allows(&set("b a")) && !found.allows(&set("a A")));
         assert!(account.authenticate(&key.client_id, "wrong").is_none());
         assert!(account.authenticate("unknown", &key.client_secret).is_none());
-        account.revoke(&key.client_id).expect("revoked");
+        account.revoke(&key.client_id, 1).expect("revoked");
         assert!(account.authenticate(&key.client_id, &key.client_secret).is_none());
-        assert_eq!(account.rotate(&key.client_id), Err(KeyError::Unknown(key.client_id.clone())));
+        assert_eq!(
+            account.rotate(&key.client_id, None, 1),
+            Err(KeyError::Revoked(key.client_id.clone()))
+        );
+        assert_eq!(account.revoke("unknown", 1), Err(KeyError::Unknown("unknown".into())));
     }
 
     #[test]
     fn a_rotation_ends_the_old_secret_or_overlaps_once() {
         for overlap in [false, true] {
-            let mut account = Account::new(10, overlap);
-            let first = account.create(NewKey::new("n", "a")).expect("a key");
-            let second = account.rotate(&first.client_id).expect("rotated");
+            let mut account = account(10, overlap);
+            let first = account.create(NewKey::new("n", "a"), 0).expect("a key");
+            let second = account.rotate(&first.client_id, None, 1).expect("rotated");
             assert_eq!(
                 account.authenticate(&first.client_id, &first.client_secret).is_some(),
                 overlap
             );
             assert!(account.authenticate(&first.client_id, &second.client_secret).is_some());
-            account.rotate(&first.client_id).expect("rotated");
+            account.rotate(&first.client_id, None, 1).expect("rotated");
             assert!(account.authenticate(&first.client_id, &first.client_secret).is_none());
         }
     }
 
     #[test]
+    fn long_and_many_lined_texts_are_refused() {
+        let mut account = account(10, false);
+        for (name, description, what) in
+            [("n".repeat(101), String::new(), "name"), ("n".into(), "d\nd".into(), "description")]
+        {
+            let refused = account.create(NewKey::new(name, "a").description(description), 0);
+            assert!(matches!(refused, Err(KeyError::BadText { what: found, .. }) if found == what));
+        }
+        account.create(NewKey::new("\u{e9}".repeat(100), "a"), 0).expect("characters, not bytes");
+    }
+
+    #[test]
+    fn old_revoked_keys_are_forgotten_and_numbers_go_on() {
+        let mut account = account(10, false);
+        for n in 0..MOST_REVOKED + 5 {
+            let key = account.create(NewKey::new(n.to_string(), "a"), 0).expect("a key");
+            account.revoke(&key.client_id, 1).expect("revoked");
+        }
+        assert_eq!(account.keys.len(), MOST_REVOKED);
+        assert_eq!((account.keys[0].number, account.keys[MOST_REVOKED - 1].number), (6, 105));
+    }
+
+    #[test]
+    fn the_demo_key_is_made_once_and_rotated_when_its_secret_is_wanted() {
+        let mut account = account(10, false);
+        let demo = || NewKey::new("demo", "a");
+        let first = account.demo(demo(), false, 0).expect("made").expect("a secret");
+        assert_eq!(account.demo(demo(), false, 0), Ok(None));
+        let second = account.demo(demo(), true, 0).expect("rotated").expect("a secret");
+        assert_eq!(second.client_id, first.client_id);
+        assert!(account.authenticate(&first.client_id, &first.client_secret).is_none());
+        let given = || demo().client_secret("mine");
+        assert_eq!(
+            account.demo(given(), false, 5).expect("set").expect("it").client_secret,
+            "mine"
+        );
+        assert_eq!(
+            account.demo(given(), true, 9).expect("kept").expect("it").client_secret,
+            "mine"
+        );
+        assert_eq!(account.keys[0].rotated, Some(5), "the same secret is no rotation");
+        account.revoke(&first.client_id, 0).expect("revoked");
+        assert_eq!(account.demo(demo(), false, 0), Ok(None), "who revokes it means it");
+        assert!(account.demo(demo(), true, 0).expect("made").is_some());
+    }
+
+    #[test]
     fn debug_hides_the_secret() {
-        let mut account = Account::new(10, false);
-        let key = account.create(NewKey::new("n", "a")).expect("a key");
+        let mut account = account(10, false);
+        let key = account.create(NewKey::new("n", "a"), 0).expect("a key");
         assert!(!format!("{key:?}").contains(&key.client_secret));
     }
 }

@@ -3,17 +3,22 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::account::{KeyError, NewKey};
+use crate::account::{IssuedKey, KeyError, NewKey};
 use crate::emulator::Emulator;
 use crate::oauth::Readings;
+use crate::state::{Kept, State, StateError};
 use crate::thread;
 use crate::world::{Settings, World};
 
 /// The scopes of the demo key, if no others are given. Far from all there are, so that a demonstration can ask for
 /// another one, for example `site.update`, and be refused.
 pub const DEMO_SCOPES: &str = "asset.view site.view api.iso15143.snapshot scope1 scope2";
+
+/// The name of the demo key, if no other is given.
+pub(crate) const DEMO_NAME: &str = "demo";
 
 /// The longest lifetime of a token: ten years.
 const MOST_SECONDS: u64 = 10 * 365 * 24 * 3600;
@@ -40,7 +45,9 @@ pub struct Builder {
     address: SocketAddr,
     settings: Settings,
     demo: NewKey,
+    fresh_demo: bool,
     keys: Vec<NewKey>,
+    state: Option<PathBuf>,
 }
 
 impl Default for Builder {
@@ -53,9 +60,11 @@ impl Default for Builder {
                 token_length: 40,
                 readings: Readings::default(),
             },
-            demo: NewKey::new("demo", DEMO_SCOPES)
+            demo: NewKey::new(DEMO_NAME, DEMO_SCOPES)
                 .description("made when the emulator was started"),
+            fresh_demo: false,
             keys: Vec::new(),
+            state: None,
         }
     }
 }
@@ -113,7 +122,23 @@ impl Builder {
         self
     }
 
-    /// Makes one more key; [`Emulator::key`] hands it out.
+    /// Keeps keys, their counts and the tokens in this file, and starts with what is in it. The file is made (mode 0600)
+    /// if it is not there. It holds hashes of the secrets and tokens, never themselves.
+    #[must_use]
+    pub fn state(mut self, file: impl Into<PathBuf>) -> Builder {
+        self.state = Some(file.into());
+        self
+    }
+
+    /// Gives the demo key of a state file a new secret, or makes it again if it was revoked, so that
+    /// [`Emulator::demo_key`] has one to hand out.
+    #[must_use]
+    pub fn fresh_demo_key(mut self, fresh: bool) -> Builder {
+        self.fresh_demo = fresh;
+        self
+    }
+
+    /// Makes one more key; [`Emulator::key`] hands it out. A state file must not have one of this name already.
     #[must_use]
     pub fn key(mut self, key: NewKey) -> Builder {
         self.keys.push(key);
@@ -123,17 +148,28 @@ impl Builder {
     /// Starts the emulator. When this returns, it answers.
     ///
     /// # Errors
-    /// The port is taken or cannot be opened, a setting is out of its range, or a key cannot be made.
+    /// The port is taken or cannot be opened, a setting is out of its range, the state file cannot be used, or a key
+    /// cannot be made.
     pub fn start(self) -> Result<Emulator, StartError> {
         self.check()?;
-        let world = Arc::new(World::new(self.settings));
-        let demo = world.create_key(self.demo).map_err(StartError::Key)?;
+        let (running, (world, demo, keys)) = thread::start(self.address, move || {
+            let made = self.world()?;
+            Ok((Arc::clone(&made.0), made))
+        })?;
+        Ok(Emulator { running, world, demo, keys })
+    }
+
+    /// What was kept, and the keys that were asked for.
+    fn world(self) -> Result<Made, StartError> {
+        let (state, kept) = match &self.state {
+            Some(path) => State::open(path).map_err(StartError::State)?,
+            None => (State::in_memory(), Kept::nothing()),
+        };
+        let world = Arc::new(World::new(self.settings, state, kept));
+        let demo = world.demo_key(self.demo, self.fresh_demo).map_err(StartError::Key)?;
         let keys: Result<Vec<_>, _> =
             self.keys.into_iter().map(|key| world.create_key(key)).collect();
-        let keys = keys.map_err(StartError::Key)?;
-
-        let running = thread::start(self.address, Arc::clone(&world))?;
-        Ok(Emulator { running, world, demo, keys })
+        Ok((world, demo, keys.map_err(StartError::Key)?))
     }
 
     fn check(&self) -> Result<(), StartError> {
@@ -157,6 +193,9 @@ impl Builder {
     }
 }
 
+/// A world, its demo key if the secret is known, and the other keys that were asked for.
+type Made = (Arc<World>, Option<IssuedKey>, Vec<IssuedKey>);
+
 /// Why an emulator could not be started.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -167,6 +206,8 @@ pub enum StartError {
     Key(KeyError),
     /// A setting is out of its range.
     Setting(String),
+    /// The state file cannot be used.
+    State(StateError),
     /// The system gives no thread, or no timer and poller for it.
     Thread(io::Error),
 }
@@ -186,6 +227,7 @@ impl fmt::Display for StartError {
             }
             StartError::Key(error) => write!(out, "cannot make an API key: {error}"),
             StartError::Setting(text) => out.write_str(text),
+            StartError::State(error) => error.fmt(out),
             StartError::Thread(error) => write!(out, "cannot start a thread: {error}"),
         }
     }
@@ -196,6 +238,7 @@ impl std::error::Error for StartError {
         match self {
             StartError::Listen(_, error) | StartError::Thread(error) => Some(error),
             StartError::Key(error) => Some(error),
+            StartError::State(error) => Some(error),
             StartError::Setting(_) => None,
         }
     }

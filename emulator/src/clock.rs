@@ -4,7 +4,7 @@
 //! tokens expire without waiting for it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// As far as the clock can be turned: a hundred years. Sums with it stay far away from every overflow.
 pub(crate) const MAX_OFFSET: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
@@ -31,6 +31,11 @@ impl Clock {
         self.start_wall + self.now()
     }
 
+    /// The same in milliseconds since 1970.
+    pub(crate) fn unix_ms(&self) -> u64 {
+        unix_ms(self.wall())
+    }
+
     /// What the clock was turned forward by so far.
     pub(crate) fn offset(&self) -> Duration {
         Duration::from_millis(self.offset_ms.load(Ordering::SeqCst))
@@ -46,6 +51,23 @@ impl Clock {
         self.offset_ms.fetch_update(Ordering::SeqCst, Ordering::SeqCst, turned).ok()?;
         Some(self.offset())
     }
+}
+
+/// Milliseconds since 1970; 0 for all that was before.
+pub(crate) fn unix_ms(time: SystemTime) -> u64 {
+    milliseconds(time.duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+/// A duration in milliseconds, or as many as there can be.
+pub(crate) fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Milliseconds since 1970 as RFC 3339 has it.
+pub(crate) fn rfc3339(unix_ms: u64) -> String {
+    // What lies behind the year 9999 cannot be written so.
+    let time = UNIX_EPOCH + Duration::from_millis(unix_ms.min(253_402_300_799_999));
+    humantime::format_rfc3339_millis(time).to_string()
 }
 
 /// Reads a duration as people write it in a request: `"250ms"`, `"20m"`, `"1h 30m"`, and for a bare

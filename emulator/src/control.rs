@@ -39,10 +39,17 @@ pub(crate) async fn clock(State(world): State<Arc<World>>) -> Response {
 pub(crate) async fn turn_clock(State(world): State<Arc<World>>, body: Bytes) -> Response {
     let turned = read::<Turn>(&body, "{\"advance\": \"20m\"}").and_then(|turn| {
         let far = "the clock can be turned by a hundred years in all, no further";
-        world.clock.advance(turn.advance.unwrap_or_default()).ok_or(far.to_owned())
+        match world.advance(turn.advance.unwrap_or_default()) {
+            Ok(Some(_)) => Ok(Ok(())),
+            Ok(None) => Err(far.to_owned()),
+            Err(error) => Ok(Err(error)),
+        }
     });
     match turned {
-        Ok(_) => clock_answer(&world),
+        Ok(Ok(())) => clock_answer(&world),
+        Ok(Err(error)) => {
+            reply::json(StatusCode::INTERNAL_SERVER_ERROR, &json!({ "error": error.to_string() }))
+        }
         Err(message) => bad_request(&message),
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::account::{IssuedKey, KeyError, NewKey};
+use crate::account::{ApiKey, IssuedKey, KeyError, NewKey};
 use crate::builder::{Builder, StartError};
 use crate::clock::MAX_OFFSET;
 use crate::faults::queue::QueuedFault;
@@ -32,7 +32,7 @@ use crate::world::World;
 pub struct Emulator {
     pub(crate) running: Running,
     pub(crate) world: Arc<World>,
-    pub(crate) demo: IssuedKey,
+    pub(crate) demo: Option<IssuedKey>,
     pub(crate) keys: Vec<IssuedKey>,
 }
 
@@ -70,9 +70,25 @@ impl Emulator {
     }
 
     /// The demo key as it was at the start; a later rotation does not show here.
+    ///
+    /// # Panics
+    /// With a state file that had keys already and without [`Builder::fresh_demo_key`]: then the demo key was not
+    /// made now, and its secret is not known. [`Emulator::issued_demo_key`] tells.
     #[must_use]
     pub fn demo_key(&self) -> &IssuedKey {
-        &self.demo
+        self.issued_demo_key().expect("the demo key is from an earlier run, its secret not known")
+    }
+
+    /// The demo key, if its secret is known; see [`Emulator::demo_key`].
+    #[must_use]
+    pub fn issued_demo_key(&self) -> Option<&IssuedKey> {
+        self.demo.as_ref()
+    }
+
+    /// All keys, revoked ones too, in the order in which they were made.
+    #[must_use]
+    pub fn keys(&self) -> Vec<ApiKey> {
+        self.world.keys()
     }
 
     /// A key of [`Builder::key`] by its name, as it was at the start.
@@ -92,7 +108,7 @@ impl Emulator {
     /// Gives a key a new secret.
     ///
     /// # Errors
-    /// No active key has this id.
+    /// No active key has this id, or the state file cannot be written.
     pub fn rotate(&self, client_id: &str) -> Result<IssuedKey, KeyError> {
         self.world.rotate(client_id)
     }
@@ -100,7 +116,7 @@ impl Emulator {
     /// Revokes a key. Its tokens stay good to their end, unless [`revoke_ends_tokens`](crate::Readings) says otherwise.
     ///
     /// # Errors
-    /// No active key has this id.
+    /// No active key has this id, or the state file cannot be written.
     pub fn revoke(&self, client_id: &str) -> Result<(), KeyError> {
         self.world.revoke(client_id)
     }
@@ -109,7 +125,9 @@ impl Emulator {
     /// Beyond a hundred years in all it stays where it is.
     pub fn advance(&self, by: Duration) -> Duration {
         let room = MAX_OFFSET.saturating_sub(self.world.clock.offset());
-        self.world.clock.advance(by.min(room)).unwrap_or(MAX_OFFSET)
+        // A state file that cannot be written does not hold the clock up; the next token request will tell.
+        let _ = self.world.advance(by.min(room));
+        self.world.clock.offset()
     }
 
     /// Puts faults behind those that wait already, and answers with their numbers. All are taken, or none.

@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use hyper::Request;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{HeaderMap, USER_AGENT};
@@ -22,9 +22,10 @@ use tokio::sync::Notify;
 use crate::faults::Fault;
 use crate::oauth::TokenRequest;
 use crate::reply::{self, Members, Note};
-use crate::route::{self, TOKEN_PATH};
+use crate::route::{self, PAGE, TOKEN_PATH};
+use crate::state::StateError;
 use crate::world::World;
-use crate::{control, iris, loopback};
+use crate::{api_keys, control, iris, live, loopback, page};
 
 /// The longest body that is read. The longest sensible token request has a few kilobytes.
 const MOST_BODY: usize = 64 * 1024;
@@ -46,6 +47,14 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         )
         .route("/_emulator/journal", get(control::journal).delete(control::clear_journal))
         .route("/_emulator/count", get(control::count))
+        .route("/_emulator/live", get(live::stream))
+        .route(PAGE, get(page::document))
+        .route("/_emulator/page.css", get(page::style))
+        .route("/_emulator/page.js", get(page::script))
+        .route("/_emulator/icon.svg", get(page::icon))
+        .route("/api-keys", get(api_keys::list).post(api_keys::create))
+        .route("/api-keys/{client_id}", delete(api_keys::revoke).get(api_keys::read))
+        .route("/api-keys/{client_id}/rotate", post(api_keys::rotate))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(world)
@@ -60,7 +69,7 @@ pub(crate) async fn pass(
 ) -> Response {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
-    if route::is_control(&path) && loopback::is_local(&parts.uri, &parts.headers) {
+    if route::is_own(&path) && loopback::is_local(&parts.uri, &parts.headers) {
         return match body_of(body).await {
             Ok(body) => ask(router, parts, body).await,
             Err(refusal) => refusal,
@@ -71,7 +80,8 @@ pub(crate) async fn pass(
     let sequence = world.arrive(parts.method.as_str(), &path, user_agent.as_deref());
     let mut response = match checked(&parts, body).await {
         Ok(body) => {
-            world.note_body(sequence, &body);
+            let form = (path == TOKEN_PATH).then(|| world.shown(&token_request(&parts, &body)));
+            world.note_body(sequence, &body, form);
             answer(world, router, reset, sequence, parts, body).await
         }
         Err(refusal) => refusal,
@@ -152,9 +162,12 @@ fn about(world: &World, parts: &Parts, body: &[u8]) -> Note {
     if parts.uri.path() != TOKEN_PATH {
         return Note::default();
     }
-    let decision =
-        world.decide(&TokenRequest { query: parts.uri.query(), headers: &parts.headers, body });
+    let decision = world.decide(&token_request(parts, body));
     Note { client_id: decision.client_id, scope: decision.scope, outcome: "" }
+}
+
+fn token_request<'a>(parts: &'a Parts, body: &'a [u8]) -> TokenRequest<'a> {
+    TokenRequest { query: parts.uri.query(), headers: &parts.headers, body }
 }
 
 async fn ask(router: &Router, parts: Parts, body: Bytes) -> Response {
@@ -177,15 +190,26 @@ async fn token(
         world.decide(&TokenRequest { query: uri.query(), headers: &headers, body: &body });
     let (response, outcome) = match decision.outcome {
         Ok(grant) => {
-            let members = match fault {
+            let minted = match fault {
                 Some(Extension(fault)) => world.mint(grant, &fault),
                 None => world.mint(grant, &Fault::default()),
             };
-            (reply::secret_json(StatusCode::OK, &members), "token")
+            match minted {
+                Ok(members) => (reply::secret_json(StatusCode::OK, &members), "token"),
+                Err(error) => (not_kept(&error), "not_kept"),
+            }
         }
         Err(refusal) => (refusal.response(&world.settings.readings), refusal.error()),
     };
     reply::noted(response, Note { client_id: decision.client_id, scope: decision.scope, outcome })
+}
+
+/// A token that a restart would forget is not handed out.
+fn not_kept(error: &StateError) -> Response {
+    let text = error.to_string();
+    let members = [("error", json!("server_error")), ("error_description", json!(text))];
+    let members = Members(members.map(|(name, value)| (name.to_owned(), value)).into());
+    reply::secret_json(StatusCode::INTERNAL_SERVER_ERROR, &members)
 }
 
 async fn not_found(uri: Uri) -> Response {

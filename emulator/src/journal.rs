@@ -3,13 +3,12 @@
 //! An entry is written when a request arrives and completed when it is answered, so a request that is held
 //! by a fault counts already.
 
-use std::collections::{HashMap, VecDeque};
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use ring::hmac;
 use serde::Serialize;
+use std::collections::{HashMap, VecDeque};
 
-use crate::{random, route};
+use crate::clock::rfc3339;
+use crate::route;
 
 /// The oldest entries go when there are more than this.
 const MOST: usize = 100_000;
@@ -41,20 +40,24 @@ pub struct Entry {
     /// The status of the answer; `None` while there is none, and when there never was one.
     pub status: Option<u16>,
     /// In a word: `token`, an OAuth error, `ok`, `no_token`, `invalid_token`, `insufficient_scope`, `not_found`,
-    /// `method_not_allowed`, `not_loopback`, `body_too_large`, `body_too_slow`, `bad_request`, `fault`, `cut`, `reset`,
+    /// `method_not_allowed`, `not_loopback`, `body_too_large`, `body_too_slow`, `bad_request`, `not_kept`, `fault`, `cut`, `reset`,
     /// and `unanswered` before there is an answer.
     pub outcome: &'static str,
     /// The number of the fault that was met.
     pub fault: Option<u64>,
-    /// 16 hexadecimal digits, equal for equal bodies as long as this emulator runs; `None` without a body.
+    /// 16 hexadecimal digits, equal for equal bodies: as long as this emulator runs or, with a state file, as long as
+    /// that is kept. `None` without a body.
     pub body_fingerprint: Option<String>,
+    /// The form of a request at the token endpoint, with everything blacked out that may be a secret.
+    pub form: Option<String>,
     /// What the client calls itself.
     pub user_agent: Option<String>,
 }
 
 /// What is known of a request when it arrives.
 pub(crate) struct Arrival<'a> {
-    pub(crate) time: SystemTime,
+    /// Milliseconds since 1970.
+    pub(crate) unix_ms: u64,
     pub(crate) method: &'a str,
     pub(crate) route: &'a str,
     pub(crate) user_agent: Option<&'a str>,
@@ -69,19 +72,19 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    pub(crate) fn new() -> Journal {
+    /// Equal keys give equal bodies equal fingerprints.
+    pub(crate) fn new(fingerprint_key: &[u8]) -> Journal {
         Journal {
             entries: VecDeque::new(),
             last: 0,
             counts: HashMap::new(),
-            fingerprint_key: hmac::Key::new(hmac::HMAC_SHA256, &random::bytes(32)),
+            fingerprint_key: hmac::Key::new(hmac::HMAC_SHA256, fingerprint_key),
         }
     }
 
     /// Writes down that a request came, and answers with its number.
     pub(crate) fn open(&mut self, arrival: &Arrival<'_>) -> u64 {
         self.last += 1;
-        let since_1970 = arrival.time.duration_since(UNIX_EPOCH).unwrap_or_default();
         let route = shortened(arrival.route);
         let counted = if self.counts.len() < MOST_ROUTES || self.counts.contains_key(&route) {
             &route
@@ -94,8 +97,8 @@ impl Journal {
         }
         self.entries.push_back(Entry {
             sequence: self.last,
-            time: humantime::format_rfc3339_millis(arrival.time).to_string(),
-            unix_ms: u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX),
+            time: rfc3339(arrival.unix_ms),
+            unix_ms: arrival.unix_ms,
             method: shortened(arrival.method),
             route,
             client_id: None,
@@ -104,6 +107,7 @@ impl Journal {
             outcome: "unanswered",
             fault: None,
             body_fingerprint: None,
+            form: None,
             user_agent: arrival.user_agent.map(shortened),
         });
         self.last
@@ -126,6 +130,11 @@ impl Journal {
     /// The entries on a route, or all.
     pub(crate) fn list(&self, pattern: Option<&str>) -> Vec<Entry> {
         self.entries.iter().filter(|entry| picks(pattern, &entry.route)).cloned().collect()
+    }
+
+    /// The newest entries, newest first.
+    pub(crate) fn newest(&self, most: usize) -> Vec<Entry> {
+        self.entries.iter().rev().take(most).cloned().collect()
     }
 
     /// How many requests came on a route, or at all, since the start or the last clearing; also those that the
@@ -158,13 +167,13 @@ mod tests {
     use super::*;
 
     fn arrive(journal: &mut Journal, route: &str) -> u64 {
-        let arrival = Arrival { time: UNIX_EPOCH, method: "GET", route, user_agent: Some("a\nb") };
+        let arrival = Arrival { unix_ms: 0, method: "GET", route, user_agent: Some("a\nb") };
         journal.open(&arrival)
     }
 
     #[test]
     fn entries_are_opened_completed_and_cleared() {
-        let mut journal = Journal::new();
+        let mut journal = Journal::new(b"one");
         let first = arrive(&mut journal, "/token/v2");
         let second = arrive(&mut journal, "/api/x");
         journal.entry(second).expect("there").status = Some(200);
@@ -180,7 +189,7 @@ mod tests {
 
     #[test]
     fn the_count_outlives_the_entries() {
-        let mut journal = Journal::new();
+        let mut journal = Journal::new(b"one");
         for _ in 0..MOST + 5 {
             arrive(&mut journal, "/token/v2");
         }
@@ -191,7 +200,7 @@ mod tests {
 
     #[test]
     fn invented_paths_do_not_fill_the_memory() {
-        let mut journal = Journal::new();
+        let mut journal = Journal::new(b"one");
         for n in 0..MOST_ROUTES * 3 {
             arrive(&mut journal, &format!("/{n}"));
         }
@@ -200,8 +209,8 @@ mod tests {
     }
 
     #[test]
-    fn fingerprints_tell_bodies_apart_and_differ_between_runs() {
-        let (one, other) = (Journal::new(), Journal::new());
+    fn fingerprints_tell_bodies_apart_and_depend_on_the_key() {
+        let (one, other) = (Journal::new(b"one"), Journal::new(b"other"));
         assert_eq!(one.fingerprint(b"a"), one.fingerprint(b"a"));
         assert_ne!(one.fingerprint(b"a"), one.fingerprint(b"b"));
         assert_ne!(one.fingerprint(b"a"), other.fingerprint(b"a"));

@@ -15,12 +15,14 @@
 //!
 //! What is where: `account` (keys), `tokens`, `clock`, `faults` and `journal` are the state, without a connection in
 //! sight, and `world` holds them together. `oauth` decides on a token request. `gate` leads a request through all of
-//! that to its route: the token endpoint, `iris` or `control`. `server` has the sockets, `thread` the thread of
+//! that to its route: the token endpoint, `iris`, or one of the emulator's own: `page`, `live`, `api_keys`, `control`. `state`
+//! is what outlives the process. `server` has the sockets, `thread` the thread of
 //! an [`Emulator`], [`run()`] the command.
 
 #![forbid(unsafe_code)]
 
 mod account;
+mod api_keys;
 mod builder;
 mod clock;
 mod control;
@@ -30,8 +32,12 @@ mod form;
 mod gate;
 mod iris;
 mod journal;
+mod live;
 mod loopback;
 mod oauth;
+mod options;
+mod page;
+mod private_file;
 mod random;
 mod reply;
 mod route;
@@ -39,17 +45,21 @@ mod run;
 mod samples;
 mod scope;
 mod server;
+mod shell;
+mod state;
 mod thread;
 mod tokens;
 mod world;
 
-pub use account::{IssuedKey, KeyError, NewKey};
+pub use account::{ApiKey, IssuedKey, KeyError, NewKey};
 pub use builder::{Builder, DEMO_SCOPES, StartError};
 pub use emulator::Emulator;
 pub use faults::queue::QueuedFault;
 pub use faults::{Fault, FaultError, Narrow};
 pub use journal::Entry;
 pub use oauth::Readings;
-pub use run::{Options, RunError, run};
+pub use options::Options;
+pub use run::{RunError, run};
 /// For the JSON members of [`Fault`].
 pub use serde_json;
+pub use state::StateError;

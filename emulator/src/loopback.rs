@@ -20,6 +20,17 @@ pub(crate) fn is_local(uri: &Uri, headers: &HeaderMap) -> bool {
     host.to_str().is_ok_and(authority_is_local) && uri.host().is_none_or(host_is_local) && origins
 }
 
+/// Whether a request that changes something comes from the emulator's own page, or from no page at all.
+///
+/// Another program's page on this machine has another port, and with it another origin.
+pub(crate) fn is_own_page(headers: &HeaderMap) -> bool {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    headers.get_all(ORIGIN).iter().all(|origin| {
+        let origin = origin.to_str().unwrap_or_default();
+        origin.strip_prefix("http://").is_some_and(|named| named.eq_ignore_ascii_case(host))
+    })
+}
+
 /// `http://localhost:3000`, but not `null`, which stands for pages that hide where they come from.
 fn origin_is_local(origin: &str) -> bool {
     origin.split_once("://").is_some_and(|(_, authority)| authority_is_local(authority))
@@ -67,6 +78,28 @@ mod tests {
         }
         assert!(local(&["localhost"], Some("http://localhost:3000")));
         assert!(local(&["localhost"], Some("http://[::1]:3000")));
+    }
+
+    #[test]
+    fn the_own_page_has_the_same_host_and_port() {
+        for (origin, own) in [
+            (None, true),
+            (Some("http://localhost:8477"), true),
+            (Some("http://LOCALHOST:8477"), true),
+            (Some("https://localhost:8477"), false),
+            (Some("http://localhost:3000"), false),
+            (Some("http://localhost"), false),
+            (Some("http://127.0.0.1:8477"), false),
+            (Some("null"), false),
+            (Some(""), false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, "localhost:8477".parse().expect("a header"));
+            if let Some(origin) = origin {
+                headers.insert(ORIGIN, origin.parse().expect("a header"));
+            }
+            assert_eq!(is_own_page(&headers), own, "{origin:?}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod credentials;
 mod readings;
 mod refusal;
+mod shown;
 
 use std::collections::BTreeSet;
 
@@ -11,6 +12,7 @@ use hyper::header::{CONTENT_TYPE, HeaderMap};
 use self::credentials::Credentials;
 pub use self::readings::Readings;
 pub(crate) use self::refusal::Refusal;
+pub(crate) use self::shown::shown;
 use crate::account::Account;
 use crate::form;
 use crate::journal::shortened;
@@ -136,24 +138,27 @@ fn presentable(scope: &str, credentials: Option<&Credentials>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
 
     use super::*;
     use crate::account::NewKey;
+    use crate::state::State;
 
     const FORM: &str = "application/x-www-form-urlencoded";
     const SECRET: &str = "s+e/c r=t&%\u{e9}";
     const ENCODED: &str = "s%2Be%2Fc+r%3Dt%26%25%C3%A9";
 
     fn account() -> Account {
-        let mut account = Account::new(10, false);
+        let state = Arc::new(State::in_memory());
+        let mut account = Account::new(10, false, Vec::new(), state);
         for id in ["id", "gone"] {
-            account
-                .create(NewKey::new(id, "a b").client_id(id).client_secret(SECRET))
-                .expect("a key");
+            let key = NewKey::new(id, "a b").client_id(id).client_secret(SECRET);
+            account.create(key, 0).expect("a key");
         }
-        account.revoke("gone").expect("revoked");
+        account.revoke("gone", 0).expect("revoked");
         account
     }
 
@@ -314,5 +319,42 @@ mod tests {
         assert_eq!(ask(&headers, None, &swapped).client_id, None);
         let lost = ask(&headers, None, &form(&format!("a+{ENCODED}"))).scope.expect("something");
         assert!(!lost.contains(SECRET), "{lost}");
+    }
+
+    #[test]
+    fn a_form_is_shown_without_what_may_be_a_secret() {
+        let show = |headers: &[(&'static str, &str)], body: &str| {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.append(*name, value.parse().expect("a header"));
+            }
+            let request = TokenRequest { query: None, headers: &map, body: body.as_bytes() };
+            shown(&request, &account())
+        };
+        let known = "grant_type=client_credentials&client_id=id&client_secret=\u{2588}\u{2588}\u{2588}\u{2588}";
+        assert_eq!(show(&[], &form("a+b")), format!("{known}&scope=a b"));
+        let dark = "\u{2588}\u{2588}\u{2588}\u{2588}";
+        for (body, expected) in [
+            (
+                format!("client_id={ENCODED}&client_secret=id"),
+                format!("client_id={dark}&client_secret={dark}"),
+            ),
+            (ENCODED.to_owned(), dark.to_owned()),
+            (
+                format!("grant_type={ENCODED}&x={ENCODED}"),
+                format!("grant_type={dark}&{dark}={dark}"),
+            ),
+            (
+                format!("client_secret={ENCODED}&scope=a+{ENCODED}"),
+                format!("client_secret={dark}&scope={dark}"),
+            ),
+            ("client_secret=&scope=".to_owned(), "client_secret=&scope=".to_owned()),
+            (format!("client_secret={ENCODED}&scope=%"), dark.to_owned()),
+        ] {
+            assert_eq!(show(&[], &body), expected);
+        }
+        let basic = format!("Basic {}", STANDARD.encode(format!("id:{ENCODED}")));
+        let sent = show(&[("authorization", &basic)], &format!("scope={ENCODED}"));
+        assert_eq!(sent, format!("Authorization: {dark} scope={dark}"));
     }
 }

@@ -22,14 +22,18 @@ pub(crate) struct Running {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Starts the thread and waits until it listens, or has said why it cannot.
-pub(crate) fn start(address: SocketAddr, world: Arc<World>) -> Result<Running, StartError> {
+/// Starts the thread and waits until it listens, or has said why it cannot. The world is made when the port is open, so
+/// that a start which fails for the port changes nothing in a state file; what came of that is handed back.
+pub(crate) fn start<T: Send + 'static>(
+    address: SocketAddr,
+    make: impl FnOnce() -> Result<(Arc<World>, T), StartError> + Send + 'static,
+) -> Result<(Running, T), StartError> {
     let (stop, stopped) = oneshot::channel::<()>();
     let (told, listening) = mpsc::channel();
-    let life = move || match open(address) {
-        Ok((runtime, listener, address)) => {
+    let life = move || match open(address).and_then(|port| Ok((port, make()?))) {
+        Ok(((runtime, listener, address), (world, made))) => {
             // Nobody to tell means nobody who could stop it either, and then `stopped` is ready already.
-            let _ = told.send(Ok(address));
+            let _ = told.send(Ok((address, made)));
             runtime.block_on(async {
                 tokio::select! {
                     () = server::serve(listener, world) => {}
@@ -47,8 +51,8 @@ pub(crate) fn start(address: SocketAddr, world: Arc<World>) -> Result<Running, S
         .spawn(life)
         .map_err(StartError::Thread)?;
     let gone = |_| StartError::Thread(io::Error::other("the thread ended at once"));
-    let address = listening.recv().map_err(gone)??;
-    Ok(Running { address, stop: Some(stop), thread: Some(thread) })
+    let (address, made) = listening.recv().map_err(gone)??;
+    Ok((Running { address, stop: Some(stop), thread: Some(thread) }, made))
 }
 
 fn open(address: SocketAddr) -> Result<(Runtime, tokio::net::TcpListener, SocketAddr), StartError> {

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use crate::random;
+use crate::state::{Digest, digest_of};
 
 /// What a key was granted: the account's answer to one good token request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,10 +24,16 @@ pub(crate) struct Minted {
     pub(crate) expires: Duration,
 }
 
-/// Tokens by their text. Times are the emulator's.
+/// A token as it is held. One from an earlier run is known by its digest alone.
+struct Held {
+    minted: Minted,
+    text: Option<String>,
+}
+
+/// Tokens by the digest of their text. Times are the emulator's.
 pub(crate) struct Tokens {
     length: usize,
-    live: HashMap<String, Minted>,
+    live: HashMap<Digest, Held>,
     /// When this many are held, the dead ones are swept out.
     sweep_at: usize,
 }
@@ -46,22 +53,33 @@ impl Tokens {
 
     /// Makes `text` a token that is good until `expires`.
     pub(crate) fn keep(&mut self, text: &str, minted: Minted, now: Duration) {
+        self.hold(digest_of(text), Held { minted, text: Some(text.to_owned()) }, now);
+    }
+
+    /// Makes the text with this digest a token again.
+    pub(crate) fn restore(&mut self, digest: Digest, minted: Minted, now: Duration) {
+        self.hold(digest, Held { minted, text: None }, now);
+    }
+
+    fn hold(&mut self, digest: Digest, held: Held, now: Duration) {
         if self.live.len() >= self.sweep_at {
-            self.live.retain(|_, token| token.expires > now);
+            self.live.retain(|_, held| held.minted.expires > now);
             self.sweep_at = FIRST_SWEEP.max(self.live.len() * 2);
         }
-        self.live.insert(text.to_owned(), minted);
+        self.live.insert(digest, held);
     }
 
     /// The token, when it is still good.
     pub(crate) fn find(&self, text: &str, now: Duration) -> Option<&Minted> {
-        self.live.get(text).filter(|token| token.expires > now)
+        let held = self.live.get(&digest_of(text))?;
+        Some(&held.minted).filter(|token| token.expires > now)
     }
 
-    /// The token with the longest life for exactly this key and these scopes, when one is still good.
+    /// The token with the longest life for exactly this key and these scopes, when one is still good and its text known.
     pub(crate) fn newest(&self, grant: &Grant, now: Duration) -> Option<(String, Duration)> {
         self.live
-            .iter()
+            .values()
+            .filter_map(|held| Some((held.text.as_ref()?, &held.minted)))
             .filter(|(_, token)| token.expires > now)
             .filter(|(_, token)| token.client_id == grant.client_id && token.scopes == grant.scopes)
             .max_by_key(|(_, token)| token.expires)
@@ -70,7 +88,7 @@ impl Tokens {
 
     /// Ends every token of a key.
     pub(crate) fn end_all_of(&mut self, client_id: &str) {
-        self.live.retain(|_, token| token.client_id != client_id);
+        self.live.retain(|_, held| held.minted.client_id != client_id);
     }
 }
 
@@ -93,6 +111,9 @@ mod tests {
         assert!(tokens.find("t", Duration::from_millis(9_999)).is_some());
         assert!(tokens.find("t", Duration::from_secs(10)).is_none());
         assert!(tokens.find("T", Duration::ZERO).is_none());
+        tokens.restore(digest_of("r"), minted("k", "a", 10), Duration::ZERO);
+        assert!(tokens.find("r", Duration::from_millis(9_999)).is_some());
+        assert!(tokens.find("r", Duration::from_secs(10)).is_none());
     }
 
     #[test]

@@ -1,22 +1,25 @@
 //! Everything the emulator knows while it runs, and what can be done to it.
 //!
 //! The routes and the Rust API both come here, so that a fault switched on by `curl` and one switched on by a test
-//! are the same thing. Each lock is held for moments, never two at once, never across a wait.
+//! are the same thing. Each lock is held for moments, never two at once, never across a wait; only with a state file
+//! the account's lock is held until its change is on disk, so that the file sees changes in their order.
+
+mod mint;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::account::{Account, IssuedKey, KeyError, NewKey};
-use crate::clock::Clock;
+use crate::account::{Account, ApiKey, IssuedKey, KeyError, NewKey};
+use crate::clock::{Clock, milliseconds};
 use crate::faults::queue::{Queue, QueuedFault};
-use crate::faults::{Fault, FaultError, Narrow};
+use crate::faults::{Fault, FaultError};
 use crate::journal::{Arrival, Entry, Journal};
 use crate::oauth::{self, Decision, Readings, TokenRequest};
-use crate::reply::{Members, Note};
-use crate::tokens::{Grant, Minted, Tokens};
+use crate::reply::Note;
+use crate::state::{Kept, State, StateError};
+use crate::tokens::{Minted, Tokens};
 
 /// What was set when the emulator was started.
 #[derive(Clone)]
@@ -37,6 +40,9 @@ pub(crate) struct World {
     journal: Mutex<Journal>,
     /// Counts how often the faults were cleared: requests that a fault holds wait for it to change.
     clearings: watch::Sender<u64>,
+    /// Counts changes of whatever the page shows.
+    changes: watch::Sender<u64>,
+    state: Arc<State>,
 }
 
 /// A fault that a request has met.
@@ -59,32 +65,85 @@ impl Met {
 }
 
 impl World {
-    pub(crate) fn new(settings: Settings) -> World {
+    /// A world with what was kept in `state`.
+    pub(crate) fn new(settings: Settings, state: State, kept: Kept) -> World {
+        let (clock, state) = (Clock::new(), Arc::new(state));
+        let mut tokens = Tokens::new(settings.token_length);
+        let (now, unix_ms) = (clock.now(), clock.unix_ms());
+        for token in kept.tokens {
+            let left = Duration::from_millis(token.expires.saturating_sub(unix_ms));
+            let scopes = token.scopes.into_iter().collect();
+            let minted = Minted { client_id: token.client_id, scopes, expires: now + left };
+            tokens.restore(token.digest, minted, now);
+        }
+        let overlap = settings.readings.rotate_overlap;
+        let account = Account::new(settings.max_keys, overlap, kept.keys, Arc::clone(&state));
         World {
-            clock: Clock::new(),
-            account: Mutex::new(Account::new(settings.max_keys, settings.readings.rotate_overlap)),
-            tokens: Mutex::new(Tokens::new(settings.token_length)),
+            clock,
+            account: Mutex::new(account),
+            tokens: Mutex::new(tokens),
             faults: Mutex::new(Queue::default()),
-            journal: Mutex::new(Journal::new()),
+            journal: Mutex::new(Journal::new(&kept.fingerprint_key)),
             clearings: watch::Sender::new(0),
+            changes: watch::Sender::new(0),
+            state,
             settings,
         }
     }
 
+    /// Tells of every change from now on.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    fn changed(&self) {
+        self.changes.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    pub(crate) fn keys(&self) -> Vec<ApiKey> {
+        locked(&self.account).list()
+    }
+
+    /// See [`Account::demo`].
+    pub(crate) fn demo_key(&self, new: NewKey, fresh: bool) -> Result<Option<IssuedKey>, KeyError> {
+        locked(&self.account).demo(new, fresh, self.clock.unix_ms())
+    }
+
     pub(crate) fn create_key(&self, new: NewKey) -> Result<IssuedKey, KeyError> {
-        locked(&self.account).create(new)
+        let created = locked(&self.account).create(new, self.clock.unix_ms());
+        self.changed();
+        created
     }
 
     pub(crate) fn rotate(&self, client_id: &str) -> Result<IssuedKey, KeyError> {
-        locked(&self.account).rotate(client_id)
+        let rotated = locked(&self.account).rotate(client_id, None, self.clock.unix_ms());
+        self.changed();
+        rotated
     }
 
     pub(crate) fn revoke(&self, client_id: &str) -> Result<(), KeyError> {
-        locked(&self.account).revoke(client_id)?;
+        locked(&self.account).revoke(client_id, self.clock.unix_ms())?;
         if self.settings.readings.revoke_ends_tokens {
-            locked(&self.tokens).end_all_of(client_id);
+            self.end_tokens(client_id).map_err(KeyError::NotKept)?;
         }
+        self.changed();
         Ok(())
+    }
+
+    fn end_tokens(&self, client_id: &str) -> Result<(), StateError> {
+        self.state.end_tokens(client_id)?;
+        locked(&self.tokens).end_all_of(client_id);
+        Ok(())
+    }
+
+    /// Turns the clock forward. `None`: that would be too far.
+    pub(crate) fn advance(&self, by: Duration) -> Result<Option<Duration>, StateError> {
+        let offset = self.clock.advance(by);
+        self.changed();
+        if let Some(offset) = offset {
+            self.state.keep_offset(milliseconds(offset))?;
+        }
+        Ok(offset)
     }
 
     /// All of them or, when one makes no sense, none.
@@ -93,7 +152,9 @@ impl World {
             fault.check()?;
         }
         let mut queue = locked(&self.faults);
-        faults.into_iter().map(|fault| queue.push(fault)).collect()
+        let added = faults.into_iter().map(|fault| queue.push(fault)).collect();
+        self.changed();
+        added
     }
 
     pub(crate) fn faults(&self) -> Vec<QueuedFault> {
@@ -104,6 +165,7 @@ impl World {
         let mut queue = locked(&self.faults);
         queue.clear();
         self.clearings.send_modify(|count| *count += 1);
+        self.changed();
     }
 
     /// The fault that a request on this path meets.
@@ -111,12 +173,15 @@ impl World {
         // Subscribed under the lock, so that no clearing is missed.
         let mut queue = locked(&self.faults);
         let (id, fault) = queue.take(path)?;
+        self.changed();
         Some(Met { id, fault, clearings: self.clearings.subscribe() })
     }
 
     pub(crate) fn arrive(&self, method: &str, route: &str, user_agent: Option<&str>) -> u64 {
-        let time = self.clock.wall();
-        locked(&self.journal).open(&Arrival { time, method, route, user_agent })
+        let unix_ms = self.clock.unix_ms();
+        let sequence = locked(&self.journal).open(&Arrival { unix_ms, method, route, user_agent });
+        self.changed();
+        sequence
     }
 
     pub(crate) fn note_fault(&self, sequence: u64, fault: u64) {
@@ -125,11 +190,12 @@ impl World {
         }
     }
 
-    pub(crate) fn note_body(&self, sequence: u64, body: &[u8]) {
+    pub(crate) fn note_body(&self, sequence: u64, body: &[u8], form: Option<String>) {
         let mut journal = locked(&self.journal);
         let fingerprint = journal.fingerprint(body);
         if let Some(entry) = journal.entry(sequence) {
             entry.body_fingerprint = fingerprint;
+            entry.form = form;
         }
     }
 
@@ -140,10 +206,15 @@ impl World {
             entry.scope = note.scope;
             entry.outcome = note.outcome;
         }
+        self.changed();
     }
 
     pub(crate) fn journal(&self, pattern: Option<&str>) -> Vec<Entry> {
         locked(&self.journal).list(pattern)
+    }
+
+    pub(crate) fn newest_entries(&self, most: usize) -> Vec<Entry> {
+        locked(&self.journal).newest(most)
     }
 
     pub(crate) fn count(&self, pattern: Option<&str>) -> u64 {
@@ -152,6 +223,7 @@ impl World {
 
     pub(crate) fn clear_journal(&self) {
         locked(&self.journal).clear();
+        self.changed();
     }
 
     /// What the token endpoint says to a request, still without a token.
@@ -159,71 +231,15 @@ impl World {
         oauth::decide(request, &locked(&self.account), &self.settings.readings)
     }
 
+    /// The form of a token request as it can be shown.
+    pub(crate) fn shown(&self, request: &TokenRequest<'_>) -> String {
+        oauth::shown(request, &locked(&self.account))
+    }
+
     /// Whose token this is, if it is good.
     pub(crate) fn find_token(&self, text: &str) -> Option<Minted> {
         locked(&self.tokens).find(text, self.clock.now()).cloned()
     }
-
-    /// Mints a token for a grant, and answers with the members of the success body in the documented order, changed as
-    /// the fault wants it.
-    pub(crate) fn mint(&self, mut grant: Grant, fault: &Fault) -> Members {
-        narrow(&mut grant, fault.narrow.as_ref());
-        let now = self.clock.now();
-        let mut tokens = locked(&self.tokens);
-        let again = fault.same_token.then(|| tokens.newest(&grant, now)).flatten();
-        let (text, seconds) = match again {
-            Some((text, left)) => (text, left.as_secs()),
-            None => {
-                let text = fault
-                    .access_token
-                    .as_ref()
-                    .and_then(Value::as_str)
-                    .map_or_else(|| tokens.text(), str::to_owned);
-                let seconds = fault
-                    .expires_in
-                    .as_ref()
-                    .and_then(Value::as_u64)
-                    .unwrap_or(self.settings.expires_in);
-                let expires = now.saturating_add(Duration::from_secs(seconds));
-                if self.settings.readings.single_token {
-                    tokens.end_all_of(&grant.client_id);
-                }
-                let minted = Minted { client_id: grant.client_id, scopes: grant.scopes, expires };
-                tokens.keep(&text, minted, now);
-                (text, seconds)
-            }
-        };
-        success(&text, seconds, &grant.asked, fault)
-    }
-}
-
-/// The members in the order of the service's documentation.
-fn success(token: &str, seconds: u64, scope: &str, fault: &Fault) -> Members {
-    let or = |given: &Option<Value>, usual: Value| given.clone().unwrap_or(usual);
-    let usual = [
-        ("token_type", or(&fault.token_type, json!("Bearer"))),
-        ("expires_in", or(&fault.expires_in, json!(seconds))),
-        ("access_token", or(&fault.access_token, json!(token))),
-        ("scope", or(&fault.scope, json!(scope))),
-    ];
-    let mut members: Vec<(String, Value)> =
-        usual.map(|(name, value)| (name.to_owned(), value)).into();
-    members.retain(|(name, _)| !fault.omit.contains(name));
-    members.extend(fault.extra.clone());
-    Members(members)
-}
-
-fn narrow(grant: &mut Grant, narrow: Option<&Narrow>) {
-    let words: Vec<&str> = grant.asked.split(' ').filter(|word| !word.is_empty()).collect();
-    let kept: Vec<&str> = match narrow {
-        None => return,
-        Some(Narrow::Last) => words[..words.len().saturating_sub(1)].to_vec(),
-        Some(Narrow::To(list)) => {
-            words.into_iter().filter(|word| list.iter().any(|kept| kept == word)).collect()
-        }
-    };
-    grant.scopes = kept.iter().map(|word| (*word).to_owned()).collect();
-    grant.asked = kept.join(" ");
 }
 
 /// A panic elsewhere leaves nothing half done here: every change is one call.
@@ -233,103 +249,16 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
-    fn world() -> World {
-        World::new(Settings {
+    pub(super) fn world() -> World {
+        let settings = Settings {
             expires_in: 1200,
             max_keys: 10,
             token_length: 40,
             readings: Readings::default(),
-        })
-    }
-
-    fn grant(asked: &str) -> Grant {
-        let scopes: BTreeSet<String> = asked.split(' ').map(str::to_owned).collect();
-        Grant { client_id: "id".into(), asked: asked.into(), scopes }
-    }
-
-    fn text(members: &Members) -> String {
-        serde_json::to_string(members).expect("JSON")
-    }
-
-    fn token(members: &Members) -> String {
-        let found = members.0.iter().find(|(name, _)| name == "access_token").expect("a token");
-        found.1.as_str().expect("text").to_owned()
-    }
-
-    #[test]
-    fn members_come_in_the_documented_order() {
-        let members = world().mint(grant("b a"), &Fault::default());
-        let expected = format!(
-            r#"{{"token_type":"Bearer","expires_in":1200,"access_token":"{}","scope":"b a"}}"#,
-            token(&members)
-        );
-        assert_eq!(text(&members), expected);
-    }
-
-    #[test]
-    fn faults_bend_the_members() {
-        let cases = [
-            (
-                r#"{"expires_in":null,"access_token":"t"}"#,
-                r#"{"token_type":"Bearer","expires_in":null,"access_token":"t","scope":"b a"}"#,
-            ),
-            (
-                r#"{"expires_in":"5","access_token":1,"token_type":"DPoP"}"#,
-                r#"{"token_type":"DPoP","expires_in":"5","access_token":1,"scope":"b a"}"#,
-            ),
-            (
-                r#"{"omit":["expires_in","scope"],"access_token":"t"}"#,
-                r#"{"token_type":"Bearer","access_token":"t"}"#,
-            ),
-            (
-                r#"{"narrow":true,"access_token":"t","omit":["expires_in"]}"#,
-                r#"{"token_type":"Bearer","access_token":"t","scope":"b"}"#,
-            ),
-            (
-                r#"{"narrow":["a","x"],"access_token":"t","omit":["expires_in"]}"#,
-                r#"{"token_type":"Bearer","access_token":"t","scope":"a"}"#,
-            ),
-            (
-                r#"{"scope":["a"],"access_token":"t","extra":{"refresh_token":"r"}}"#,
-                r#"{"token_type":"Bearer","expires_in":1200,"access_token":"t","scope":["a"],"refresh_token":"r"}"#,
-            ),
-        ];
-        for (fault, answer) in cases {
-            let fault: Fault = serde_json::from_str(fault).expect(fault);
-            assert_eq!(text(&world().mint(grant("b a"), &fault)), answer);
-        }
-    }
-
-    #[test]
-    fn a_given_lifetime_holds_and_a_narrow_token_is_narrow() {
-        let world = world();
-        let fault: Fault =
-            serde_json::from_str(r#"{"expires_in":3,"narrow":["a"]}"#).expect("a fault");
-        let minted = token(&world.mint(grant("b a"), &fault));
-        let found = world.find_token(&minted).expect("good");
-        assert_eq!(found.scopes, BTreeSet::from(["a".to_owned()]));
-        world.clock.advance(Duration::from_secs(3)).expect("turned");
-        assert_eq!(world.find_token(&minted), None);
-        let endless: Fault =
-            serde_json::from_str(r#"{"expires_in":18446744073709551615}"#).expect("a fault");
-        let minted = token(&world.mint(grant("a"), &endless));
-        assert!(world.find_token(&minted).is_some());
-    }
-
-    #[test]
-    fn the_same_token_comes_again_with_what_is_left() {
-        let world = world();
-        let again = Fault { same_token: true, ..Fault::default() };
-        let first = token(&world.mint(grant("a"), &again));
-        world.clock.advance(Duration::from_secs(200)).expect("turned");
-        let answer = text(&world.mint(grant("a"), &again));
-        assert!(answer.contains(&first) && answer.contains("\"expires_in\":999,"), "{answer}");
-        world.clock.advance(Duration::from_secs(1000)).expect("turned");
-        assert_ne!(token(&world.mint(grant("a"), &again)), first);
+        };
+        World::new(settings, State::in_memory(), Kept::nothing())
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::state::StateError;
+
 /// What a new API key shall be.
 #[derive(Clone)]
 pub struct NewKey {
@@ -91,8 +93,19 @@ pub enum KeyError {
     BadClientId,
     /// A given secret is empty or has a control character.
     BadClientSecret,
-    /// No active key has this id.
+    /// A name or description is too long, or has a control character.
+    BadText {
+        /// `"name"` or `"description"`.
+        what: &'static str,
+        /// How many characters it may have.
+        most: usize,
+    },
+    /// No key has this id.
     Unknown(String),
+    /// The key with this id was revoked.
+    Revoked(String),
+    /// The state file could not be written; nothing was changed.
+    NotKept(StateError),
 }
 
 impl fmt::Display for KeyError {
@@ -114,7 +127,12 @@ impl fmt::Display for KeyError {
             KeyError::BadClientSecret => {
                 out.write_str("the client secret is empty or has a control character")
             }
-            KeyError::Unknown(id) => write!(out, "no active API key has the client id {id:?}"),
+            KeyError::BadText { what, most } => {
+                write!(out, "the {what} of an API key is one line of at most {most} characters")
+            }
+            KeyError::Unknown(id) => write!(out, "no API key has the client id {id:?}"),
+            KeyError::Revoked(id) => write!(out, "the API key {id:?} was revoked"),
+            KeyError::NotKept(error) => error.fmt(out),
         }
     }
 }

@@ -1,0 +1,61 @@
+//! A key as the account holds it and as it is kept.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::IssuedKey;
+use super::secret::SecretHash;
+
+/// One API key of the account. Times are milliseconds since 1970.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Key {
+    /// 1, 2, 3 ... in the order in which they were made.
+    pub(crate) number: u64,
+    pub(crate) client_id: String,
+    pub(super) name: String,
+    pub(super) description: String,
+    pub(super) scopes: Vec<String>,
+    /// The current one and, when rotations overlap, the one before.
+    pub(super) secrets: Vec<SecretHash>,
+    pub(super) created: u64,
+    pub(super) rotated: Option<u64>,
+    pub(super) revoked: Option<u64>,
+    pub(crate) tokens_minted: u64,
+    /// When it last got a token.
+    pub(super) last_used: Option<u64>,
+}
+
+impl Key {
+    /// Whether the key may ask for all of these. Exact, case included.
+    pub(crate) fn allows(&self, scopes: &BTreeSet<String>) -> bool {
+        scopes.iter().all(|scope| self.scopes.contains(scope))
+    }
+
+    /// Every scope the key may ask for.
+    pub(crate) fn scopes(&self) -> &[String] {
+        &self.scopes
+    }
+
+    /// Moves everything that happened to it back in time.
+    pub(crate) fn shift_back(&mut self, milliseconds: u64) {
+        self.created = self.created.saturating_sub(milliseconds);
+        for time in [&mut self.rotated, &mut self.revoked, &mut self.last_used] {
+            *time = time.map(|time| time.saturating_sub(milliseconds));
+        }
+    }
+
+    pub(super) fn is_active(&self) -> bool {
+        self.revoked.is_none()
+    }
+
+    pub(super) fn issued(&self, client_secret: String) -> IssuedKey {
+        IssuedKey {
+            name: self.name.clone(),
+            description: self.description.clone(),
+            client_id: self.client_id.clone(),
+            client_secret,
+            scopes: self.scopes.clone(),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The page for people at `/`: keys, requests, clock and faults in one document.
+//!
+//! The server writes the document whole, so that it can be read without a script. What changes while one looks comes
+//! as the same pieces of HTML by [`live`](crate::live). Nothing is loaded from anywhere else, and nothing inline is run.
+
+mod document;
+mod fragments;
+mod words;
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::Response;
+use hyper::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+
+pub(crate) use self::fragments::fragments;
+use crate::reply;
+use crate::world::World;
+
+/// Everything from here, nothing inline, nobody may frame it.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+    base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// `GET /`
+pub(crate) async fn document(State(world): State<Arc<World>>, headers: HeaderMap) -> Response {
+    // Its loopback name was checked; the lines to paste use the name under which the page was found.
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    guarded("text/html; charset=utf-8", document::render(&world, host).into_string())
+}
+
+/// `GET /_emulator/page.css`
+pub(crate) async fn style() -> Response {
+    guarded("text/css; charset=utf-8", include_str!("page/page.css").to_owned())
+}
+
+/// `GET /_emulator/page.js`
+pub(crate) async fn script() -> Response {
+    guarded("text/javascript; charset=utf-8", include_str!("page/page.js").to_owned())
+}
+
+/// `GET /_emulator/icon.svg`
+pub(crate) async fn icon() -> Response {
+    guarded("image/svg+xml", include_str!("page/icon.svg").to_owned())
+}
+
+/// The page and its parts carry the same headers. None is stored: the next emulator on this port may be another one.
+fn guarded(content_type: &str, body: String) -> Response {
+    let mut response = reply::text(StatusCode::OK, content_type, body);
+    let headers = [
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (CACHE_CONTROL, "no-store"),
+        (REFERRER_POLICY, "no-referrer"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    ];
+    for (name, value) in headers {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

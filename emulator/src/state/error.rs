@@ -1,0 +1,55 @@
+//! Why a state file cannot be used.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Why a state file cannot be used. In every case the file is as it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StateError {
+    /// Another emulator uses it.
+    InUse(PathBuf),
+    /// Something else is in it, or it was written by another version of the emulator.
+    NotOurs(PathBuf),
+    /// It was written by an emulator and cannot be read any more. With the reason.
+    Damaged(PathBuf, String),
+    /// The system does not let it be opened, read or written. With the reason.
+    Unusable(PathBuf, String),
+}
+
+impl StateError {
+    pub(super) fn damaged(path: &Path, reason: impl fmt::Display) -> StateError {
+        StateError::Damaged(path.to_owned(), reason.to_string())
+    }
+
+    pub(super) fn unusable(path: &Path, reason: impl fmt::Display) -> StateError {
+        StateError::Unusable(path.to_owned(), reason.to_string())
+    }
+}
+
+impl fmt::Display for StateError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StateError::InUse(path) => write!(
+                out,
+                "the state file {} is in use by another emulator: end that one, or choose another file",
+                path.display()
+            ),
+            StateError::NotOurs(path) => write!(
+                out,
+                "{} is not a state file of this emulator, and was left as it is: choose another file",
+                path.display()
+            ),
+            StateError::Damaged(path, reason) => write!(
+                out,
+                "the state file {} is damaged ({reason}), and was left as it is: move it away, or choose another file",
+                path.display()
+            ),
+            StateError::Unusable(path, reason) => {
+                write!(out, "cannot use the state file {}: {reason}", path.display())
+            }
+        }
+    }
+}
+
+impl std::error::Error for StateError {}
