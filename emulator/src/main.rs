@@ -13,15 +13,21 @@ const EXAMPLES: &str = r#"Examples:
     tu-token-emulator --port 0 --env-file emulator.env &
     while kill -0 $! && [ ! -f emulator.env ]; do sleep 0.1; done; . ./emulator.env
 
+  Keys and tokens that are still there tomorrow (as hashes; the secret is printed once):
+    tu-token-emulator --state keys.db
+
   Tokens that live three seconds:
     tu-token-emulator --expires-in 3
 
-  While it runs:
+  While it runs, in a browser: http://127.0.0.1:8477/
+
+  And in a shell:
+    curl http://127.0.0.1:8477/api-keys
     curl http://127.0.0.1:8477/_emulator/clock   -d '{"advance":"20m"}'
     curl http://127.0.0.1:8477/_emulator/faults  -d '{"status":503,"retry_after":2,"count":3}'
     curl http://127.0.0.1:8477/_emulator/journal
 
-Exit codes: 0 after Ctrl-C or SIGTERM; 2 wrong options, port in use, file not writable; 70 anything else."#;
+Exit codes: 0 after Ctrl-C or SIGTERM; 2 wrong options, port in use, a file that cannot be used; 70 anything else."#;
 
 /// The token service and a few IRIS routes on your desk, for examples and tests.
 ///

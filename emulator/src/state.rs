@@ -71,6 +71,11 @@ impl State {
         State { file: None }
     }
 
+    /// Whether there is a file.
+    pub(crate) fn is_file(&self) -> bool {
+        self.file.is_some()
+    }
+
     /// Opens or makes a file, and reads it.
     ///
     /// The clock of a new process starts at the true time, so everything in the file is moved back by what the clock had

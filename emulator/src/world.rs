@@ -100,6 +100,11 @@ impl World {
         self.changes.send_modify(|count| *count = count.wrapping_add(1));
     }
 
+    /// Whether anything outlives this process.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.state.is_file()
+    }
+
     pub(crate) fn keys(&self) -> Vec<ApiKey> {
         locked(&self.account).list()
     }

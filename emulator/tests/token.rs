@@ -124,7 +124,8 @@ fn post_is_the_only_method() {
 #[test]
 fn neighbouring_paths_are_not_there() {
     let emulator = emulator();
-    for path in ["/token", "/apptoken", "/token/v2/", "/token/v1", "/token/apptoken", "/index.html"] {
+    for path in ["/token", "/apptoken", "/token/v2/", "/token/v1", "/token/apptoken", "/index.html"]
+    {
         let url = format!("{}{path}", emulator.url());
         let answer =
             send("POST", &url, &[("content-type", FORM)], &form(emulator.demo_key(), "asset.view"));

@@ -50,6 +50,7 @@ pub(super) fn render(world: &World, host: &str) -> Markup {
                     }
                     (request_panel(part("requests")))
                 }
+                (footer(world.is_kept()))
                 (create_dialog())
                 (secret_dialog())
                 (confirm_dialog(&world.settings.readings))
@@ -152,6 +153,19 @@ fn request_panel(rows: PreEscaped<&str>) -> Markup {
                 } }
                 tbody #requests role="rowgroup" { (rows) }
             }
+        }
+    }
+}
+
+fn footer(kept: bool) -> Markup {
+    html! {
+        footer {
+            p {
+                @if kept { "Keys and tokens are kept in the state file, as hashes." }
+                @else { "Everything is in memory and gone when the emulator ends; --state FILE keeps keys and tokens." }
+            }
+            p { "As JSON: " a href="/api-keys" { "API keys" } ", " a href="/_emulator/journal" { "journal" } ", "
+                a href="/_emulator/faults" { "faults" } }
         }
     }
 }

@@ -251,6 +251,7 @@ function ask({ action, id, name }) {
   byId("confirm-text").textContent = dialog.dataset[action];
   byId("confirm-error").textContent = "";
   yes.textContent = action === "rotate" ? "Rotate" : "Revoke";
+  yes.className = action === "rotate" ? "primary" : "destructive";
   const path = `/api-keys/${encodeURIComponent(id)}`;
   yes.onclick = () => busy(yes, async () => {
     if (action === "rotate") {
