@@ -181,7 +181,13 @@ impl State {
             change(&transaction)?;
             Ok::<_, redb::Error>(transaction.commit()?)
         };
-        written().map_err(|error| StateError::unusable(path, error))
+        written().map_err(|error| match error {
+            redb::Error::PreviousIo => StateError::unusable(
+                path,
+                "an earlier write failed; mend the cause and start the emulator again",
+            ),
+            other => StateError::unusable(path, other),
+        })
     }
 }
 

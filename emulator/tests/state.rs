@@ -49,7 +49,11 @@ impl Drop for Killed {
 
 /// Starts the command and reads what it prints, up to the address of the page.
 fn spawn(file: &Path, arguments: &[&str]) -> (Killed, Vec<String>) {
-    let mut child = Killed(command(file, arguments).spawn().expect("started"));
+    read_start(&mut command(file, arguments))
+}
+
+fn read_start(command: &mut Command) -> (Killed, Vec<String>) {
+    let mut child = Killed(command.spawn().expect("started"));
     let mut lines = Vec::new();
     for line in BufReader::new(child.0.stdout.take().expect("a pipe")).lines() {
         lines.push(line.expect("a line"));
@@ -132,6 +136,7 @@ fn a_new_secret_for_the_demo_key_is_printed_when_one_is_wanted() {
     assert_eq!(list.matches("client_id").count(), 1, "{list}");
 }
 
+#[cfg(unix)]
 #[test]
 fn neither_secrets_nor_tokens_are_in_the_file() {
     use std::os::unix::fs::PermissionsExt as _;
@@ -236,7 +241,7 @@ fn two_emulators_do_not_share_a_file() {
     let text = String::from_utf8_lossy(&stderr).into_owned();
     assert_eq!(status.code(), Some(2), "{text}");
     assert!(text.contains("in use by another emulator"), "{text}");
-    assert_eq!(token(&emulator, "asset.view").is_empty(), false);
+    assert!(!token(&emulator, "asset.view").is_empty(), "the first one goes on");
     drop(emulator);
     start(&file);
 }
@@ -270,6 +275,49 @@ fn what_is_no_state_file_is_left_as_it_is() {
     assert!(matches!(unusable, StateError::Unusable(..)), "{unusable}");
     std::fs::write(&file, "").expect("written");
     start(&file);
+}
+
+/// The size of the file is limited, as a full disk would do it.
+#[cfg(unix)]
+#[test]
+fn nothing_is_handed_out_that_cannot_be_kept() {
+    let (_directory, file) = place();
+    drop(start(&file));
+    let blocks = std::fs::metadata(&file).expect("a file").len() / 512;
+    let limits = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");
+    let whole = command(&file, &["--rotate-demo-key"]);
+    let mut limited = Command::new("sh");
+    limited.args(["-c", &limits, "sh"]).arg(whole.get_program()).args(whole.get_args());
+    limited.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let (child, lines) = read_start(&mut limited);
+    let url = exported(&lines, "TOKEN_URL").expect("a url");
+    let base = url.replace("/token/v2", "");
+    let json = [("content-type", "application/json")];
+    let scopes: Vec<String> = (0..200).map(|n| format!("{n:0100}")).collect();
+    let wanted = format!(r#"{{"name":"large","scopes":"{}"}}"#, scopes.join(" "));
+    let made = send("POST", &format!("{base}/api-keys"), &json, &wanted);
+    let (id, secret) = (made.member("client_id"), made.member("client_secret"));
+    let credentials =
+        format!("grant_type=client_credentials&client_id={id}&client_secret={secret}");
+    let body = format!("{credentials}&scope={}", scopes.join("+"));
+    let mut minted = 0;
+    let failed = loop {
+        assert!(minted < 1_000, "the limit has no effect");
+        let answer = send("POST", url, &[("content-type", FORM)], &body);
+        if answer.status != 200 {
+            break answer;
+        }
+        minted += 1;
+    };
+    assert_eq!((failed.status, failed.member("error").as_str()), (500, "server_error"));
+    let refused = send("POST", &format!("{base}/api-keys/{id}/rotate"), &json, "{}");
+    assert_eq!((refused.status, refused.member("code").as_str()), (500, "NOT_KEPT"));
+    drop(child);
+
+    let emulator = start(&file);
+    let large = emulator.keys().pop().expect("a key");
+    assert_eq!((large.client_id, large.tokens_minted), (id, minted));
+    assert_eq!(post(&emulator, &body).status, 200, "the secret is the one that was told");
 }
 
 #[test]
