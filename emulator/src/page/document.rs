@@ -145,7 +145,7 @@ fn request_panel(rows: PreEscaped<&str>) -> Markup {
                     button.quiet #clear-requests type="button" { "Clear" }
                 }
             }
-            table role="table" {
+            table role="table" aria-labelledby="requests-title" {
                 thead role="rowgroup" { tr role="row" {
                     @for title in ["Time", "Request", "Key and scope", "Answer"] {
                         th scope="col" role="columnheader" { (title) }
