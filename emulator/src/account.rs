@@ -136,7 +136,7 @@ impl Account {
     /// The demo key: as `new` has it when the account never had a key, else as it is.
     ///
     /// `None`: the key is there, or was revoked, and nobody knows its secret. With `fresh`, or a secret in `new`, there is
-    /// always one: it is rotated or made, whatever is needed.
+    /// always one: it is rotated or made, whatever is needed. An id in `new` that is not there is made, too.
     pub(crate) fn demo(
         &mut self,
         new: NewKey,
@@ -149,7 +149,7 @@ impl Account {
         };
         let wanted = fresh || new.client_secret.is_some();
         let Some(key) = self.active().find(is_it) else {
-            let make = wanted || self.keys.is_empty();
+            let make = wanted || new.client_id.is_some() || self.keys.is_empty();
             return if make { self.create(new, now).map(Some) } else { Ok(None) };
         };
         if let Some(secret) = &new.client_secret
@@ -168,6 +168,11 @@ impl Account {
         let hashes = key.map_or(std::slice::from_ref(&self.decoy), |key| &key.secrets);
         let right = hashes.iter().any(|hash| hash.matches(secret));
         key.filter(|_| right)
+    }
+
+    /// Whether a key, active or revoked, has this secret.
+    pub(crate) fn knows_secret(&self, text: &str) -> bool {
+        self.keys.iter().flat_map(|key| &key.secrets).any(|hash| hash.matches(text))
     }
 
     /// Whether a key, active or revoked, has this id.
@@ -369,6 +374,8 @@ mod tests {
         account.revoke(&first.client_id, 0).expect("revoked");
         assert_eq!(account.demo(demo(), false, 0), Ok(None), "who revokes it means it");
         assert!(account.demo(demo(), true, 0).expect("made").is_some());
+        let other = account.demo(demo().client_id("other"), false, 0);
+        assert_eq!(other, Err(KeyError::NameTaken("demo".into())), "an id is not passed over");
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub(crate) fn decide(
     let credentials = asked.credentials.as_ref().ok();
     Decision {
         client_id: credentials.map(|given| given.id.clone()).filter(|id| account.knows(id)),
-        scope: asked.scope.as_deref().map(|scope| presentable(scope, credentials)),
+        scope: asked.scope.as_deref().map(|scope| presentable(scope, credentials, account)),
         outcome: grant(asked, account, readings),
     }
 }
@@ -129,8 +129,10 @@ fn names_parameters(query: Option<&str>) -> bool {
 }
 
 /// The scopes for the journal, unless a secret got in between them.
-fn presentable(scope: &str, credentials: Option<&Credentials>) -> String {
-    if credentials.is_some_and(|given| scope.contains(&given.secret)) {
+fn presentable(scope: &str, credentials: Option<&Credentials>, account: &Account) -> String {
+    if credentials.is_some_and(|given| scope.contains(&given.secret))
+        || scope.split(' ').any(|word| account.knows_secret(word))
+    {
         return "(withheld: contains the secret)".to_owned();
     }
     shortened(scope)
@@ -149,6 +151,8 @@ mod tests {
 
     const FORM: &str = "application/x-www-form-urlencoded";
     const SECRET: &str = "s+e/c r=t&%\u{e9}";
+    /// The secret of another key, which could be a scope.
+    const WORD: &str = "word";
     const ENCODED: &str = "s%2Be%2Fc+r%3Dt%26%25%C3%A9";
 
     fn account() -> Account {
@@ -158,6 +162,8 @@ mod tests {
             let key = NewKey::new(id, "a b").client_id(id).client_secret(SECRET);
             account.create(key, 0).expect("a key");
         }
+        let key = NewKey::new("word", "a").client_id("word-id").client_secret(WORD);
+        account.create(key, 0).expect("a key");
         account.revoke("gone", 0).expect("revoked");
         account
     }
@@ -319,6 +325,9 @@ mod tests {
         assert_eq!(ask(&headers, None, &swapped).client_id, None);
         let lost = ask(&headers, None, &form(&format!("a+{ENCODED}"))).scope.expect("something");
         assert!(!lost.contains(SECRET), "{lost}");
+        let alone = format!("grant_type=client_credentials&client_id=id&scope={WORD}");
+        let lost = ask(&headers, None, &alone).scope.expect("something");
+        assert!(!lost.contains(WORD), "{lost}");
     }
 
     #[test]
@@ -340,6 +349,7 @@ mod tests {
                 format!("client_id={dark}&client_secret={dark}"),
             ),
             (ENCODED.to_owned(), dark.to_owned()),
+            (format!("scope=a+{WORD}"), format!("scope={dark}")),
             (
                 format!("grant_type={ENCODED}&x={ENCODED}"),
                 format!("grant_type={dark}&{dark}={dark}"),

@@ -7,6 +7,7 @@ mod error;
 mod open;
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use ring::digest::{SHA256, digest};
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use self::error::StateError;
 pub(crate) use self::open::CHECKING_THREAD;
 use crate::account::Key;
+use crate::clock::unix_ms;
 use crate::random;
 
 /// Single values: the format's number, the clock's offset, the key of the journal's fingerprints.
@@ -83,11 +85,11 @@ impl State {
     pub(crate) fn open(path: &Path) -> Result<(State, Kept), StateError> {
         let database = open::database(path)?;
         let state = State { file: Some((path.to_owned(), database)) };
-        let kept = state.start().map_err(|error| StateError::damaged(path, error))?;
+        let kept = state.start().map_err(|error| StateError::of(path, &error))?;
         Ok((state, kept))
     }
 
-    /// Reads everything, sets the clock right, and leaves the file so.
+    /// Reads everything, sets the clock right, drops dead tokens, and leaves the file so.
     fn start(&self) -> Result<Kept, redb::Error> {
         let Some((_, database)) = &self.file else {
             return Ok(Kept::nothing());
@@ -106,6 +108,9 @@ impl State {
             for key in &kept.keys {
                 keys.insert(key.number, &*json(key))?;
             }
+            tokens.retain(|_, _| false)?;
+            let now = unix_ms(SystemTime::now());
+            kept.tokens.retain(|token| token.expires > now);
             for token in &kept.tokens {
                 tokens.insert(&token.digest[..], &*json(token))?;
             }
@@ -181,13 +186,7 @@ impl State {
             change(&transaction)?;
             Ok::<_, redb::Error>(transaction.commit()?)
         };
-        written().map_err(|error| match error {
-            redb::Error::PreviousIo => StateError::unusable(
-                path,
-                "an earlier write failed; mend the cause and start the emulator again",
-            ),
-            other => StateError::unusable(path, other),
-        })
+        written().map_err(|error| StateError::of(path, &error))
     }
 }
 
@@ -244,4 +243,43 @@ fn json(value: &impl Serialize) -> Vec<u8> {
 
 fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, redb::Error> {
     serde_json::from_slice(bytes).map_err(|error| redb::Error::Corrupted(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::account::{Account, NewKey};
+
+    #[test]
+    fn times_move_back_and_dead_tokens_go() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("state");
+        let (state, kept) = State::open(&file).expect("a file");
+        assert!(kept.keys.is_empty() && kept.tokens.is_empty());
+        let state = Arc::new(state);
+        let mut account = Account::new(10, false, Vec::new(), Arc::clone(&state));
+        let now = unix_ms(SystemTime::now());
+        let key = account.create(NewKey::new("n", "a"), now).expect("a key");
+        for (text, left) in [("dead", 60_000), ("good", 600_000)] {
+            let token = KeptToken {
+                digest: digest_of(text),
+                client_id: key.client_id.clone(),
+                scopes: vec!["a".to_owned()],
+                expires: now + left,
+            };
+            account.minted(&token, now).expect("kept");
+        }
+        state.keep_offset(120_000).expect("kept");
+        drop((account, state));
+
+        for _ in 0..2 {
+            let (_state, again) = State::open(&file).expect("a file");
+            let [token] = &again.tokens[..] else { panic!("{} tokens", again.tokens.len()) };
+            assert_eq!((token.digest, token.expires), (digest_of("good"), now + 480_000));
+            assert_eq!((again.keys.len(), again.keys[0].tokens_minted), (1, 2));
+            assert_eq!(again.fingerprint_key, kept.fingerprint_key);
+        }
+    }
 }

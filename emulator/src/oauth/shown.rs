@@ -50,7 +50,9 @@ fn pair(name: &str, value: &str, account: &Account) -> String {
         _ if value.is_empty() => true,
         "grant_type" => GRANT_TYPES.contains(&value),
         "client_id" => account.knows(value),
-        "scope" => value.split(' ').all(looks_like_scope),
+        "scope" => {
+            value.split(' ').all(|word| looks_like_scope(word) && !account.knows_secret(word))
+        }
         _ => false,
     };
     format!("{name}={}", if harmless { value } else { BLACK })

@@ -18,6 +18,21 @@ pub enum StateError {
 }
 
 impl StateError {
+    /// What an error of the database means for the file.
+    pub(super) fn of(path: &Path, error: &redb::Error) -> StateError {
+        use redb::Error as E;
+        match error {
+            E::Corrupted(_) | E::TableDoesNotExist(_) | E::TableTypeMismatch { .. } => {
+                StateError::damaged(path, error)
+            }
+            E::PreviousIo => StateError::unusable(
+                path,
+                "an earlier write failed; mend the cause and start the emulator again",
+            ),
+            _ => StateError::unusable(path, error),
+        }
+    }
+
     pub(super) fn damaged(path: &Path, reason: impl fmt::Display) -> StateError {
         StateError::Damaged(path.to_owned(), reason.to_string())
     }
