@@ -11,17 +11,21 @@
 //! which no other process will ever look at.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::clock::{BootTime, Clock};
+use crate::sync::atomic::AtomicU32;
+use crate::sync::{Condvar, Mutex, MutexGuard, global, thread};
 
 /// How many forks lie between the process that loaded the library and this one.
-static GENERATION: AtomicU32 = AtomicU32::new(0);
+static GENERATION: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
 
-/// Threads inside the gate, and the bit that keeps others out while a fork is under way.
-static GATE: AtomicU32 = AtomicU32::new(0);
+global! {
+    /// Threads inside the gate, and the bit that keeps others out while a fork is under way.
+    static GATE: AtomicU32 = AtomicU32::new(0);
+}
 const CLOSED: u32 = 1 << 31;
 
 /// Tells this process from its parent and from its children. One load on the hot path.
@@ -40,7 +44,7 @@ impl Pass {
         loop {
             if state & CLOSED != 0 {
                 // A fork is under way on another thread; it takes micro- to milliseconds.
-                std::thread::sleep(Duration::from_micros(50));
+                thread::sleep(Duration::from_micros(50));
                 state = GATE.load(Ordering::Relaxed);
                 continue;
             }
@@ -66,7 +70,7 @@ impl Drop for Pass {
 mod nesting {
     use std::cell::Cell;
 
-    thread_local!(static INSIDE: Cell<bool> = const { Cell::new(false) });
+    crate::sync::thread_local!(static INSIDE: Cell<bool> = const { Cell::new(false) });
 
     pub(super) fn enter() {
         INSIDE.with(|inside| assert!(!inside.replace(true), "two locks of tu-token at a time"));
@@ -137,11 +141,11 @@ pub(crate) fn install_handlers() {
 extern "C" fn before_fork() {
     // Close the gate (another thread may be forking too) ...
     while GATE.fetch_or(CLOSED, Ordering::Acquire) & CLOSED != 0 {
-        std::thread::sleep(Duration::from_micros(50));
+        thread::sleep(Duration::from_micros(50));
     }
     // ... and let everybody out.
     while GATE.load(Ordering::Acquire) != CLOSED {
-        std::thread::yield_now();
+        thread::yield_now();
     }
 }
 
@@ -155,6 +159,14 @@ extern "C" fn after_fork_in_child() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
     crate::callback::forked();
     GATE.store(0, Ordering::Release);
+}
+
+/// What happens around a fork, on the parent's side; `at_fork` runs where the child would be made.
+#[cfg(all(test, unix, feature = "shuttle"))]
+pub(crate) fn fork_around(at_fork: impl FnOnce()) {
+    before_fork();
+    at_fork();
+    after_fork_in_parent();
 }
 
 /// A place where one thread waits for one thing.

@@ -19,6 +19,7 @@
 //! - `endpoint` the token request and the reading of its answer
 //! - `runtime`, `fork`, `callback` the library's threads, locks that survive a fork, and functions of
 //!   the program
+//! - `sync` which locks, atomics and threads those are made of
 //! - `ffi` the C ABI, behind the feature `capi`
 
 mod cache;
@@ -35,11 +36,14 @@ mod events;
 pub mod ffi;
 mod fork;
 mod runtime;
+#[cfg(all(test, feature = "shuttle"))]
+mod schedules;
 mod scope;
 #[cfg(any(test, feature = "simulation"))]
 #[allow(missing_docs)]
 #[doc(hidden)]
 pub mod simulation;
+mod sync;
 mod token;
 
 pub use cache::entry::State;

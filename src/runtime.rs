@@ -9,12 +9,13 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::clock::{BootTime, Clock};
 use crate::events::EventQueue;
 use crate::fork::{self, Locked, Mailbox};
+use crate::sync::{Mutex, global, thread};
 
 /// Most fetches at a time, and how many of them may be background renewals.
 const MOST_RUNNING: usize = 64;
@@ -29,7 +30,7 @@ const STACK_BYTES: usize = 2 * 1024 * 1024;
 
 /// Starts a thread that takes no signals: a host program's handlers must not run on it.
 pub(crate) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    let builder = std::thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES);
+    let builder = thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES);
     #[cfg(unix)]
     let _blocked = SignalsBlocked::new();
     builder.spawn(body).map(drop)
@@ -135,15 +136,17 @@ struct Pool {
     next_id: u64,
 }
 
-static POOL: Locked<Pool> = Locked::new(Pool {
-    generation: 0,
-    calls: VecDeque::new(),
-    awaited: VecDeque::new(),
-    background: VecDeque::new(),
-    running: Vec::new(),
-    idle: Vec::new(),
-    next_id: 0,
-});
+global! {
+    static POOL: Locked<Pool> = Locked::new(Pool {
+        generation: 0,
+        calls: VecDeque::new(),
+        awaited: VecDeque::new(),
+        background: VecDeque::new(),
+        running: Vec::new(),
+        idle: Vec::new(),
+        next_id: 0,
+    });
+}
 
 /// Hands a job to the pool. Fails only if no thread can be started and none is there.
 pub(crate) fn submit(job: &Arc<Job>, rank: Rank) -> io::Result<()> {
@@ -332,8 +335,10 @@ struct Timers {
     bell: Option<Arc<Mailbox<()>>>,
 }
 
-static TIMERS: Locked<Timers> =
-    Locked::new(Timers { generation: 0, sequence: 0, waiting: BinaryHeap::new(), bell: None });
+global! {
+    static TIMERS: Locked<Timers> =
+        Locked::new(Timers { generation: 0, sequence: 0, waiting: BinaryHeap::new(), bell: None });
+}
 
 /// Does something short with `owner` at a point in boot time, on the clock watcher's thread; nothing
 /// if it has gone by then.
@@ -421,8 +426,10 @@ struct Teller {
     bell: Option<Arc<Mailbox<()>>>,
 }
 
-static TELLER: Locked<Teller> =
-    Locked::new(Teller { generation: 0, ready: VecDeque::new(), bell: None });
+global! {
+    static TELLER: Locked<Teller> =
+        Locked::new(Teller { generation: 0, ready: VecDeque::new(), bell: None });
+}
 
 /// Has a queue's events told, by the one thread that does.
 pub(crate) fn dispatch(queue: Arc<EventQueue>) {
@@ -467,6 +474,7 @@ fn tell(bell: &Mailbox<()>) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;

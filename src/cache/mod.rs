@@ -17,6 +17,8 @@ pub(crate) mod flight;
 pub(crate) mod limits;
 pub(crate) mod policy;
 
+use crate::sync::atomic;
+
 /// Where chance comes from: numbers evenly spread over 0 <= x < 1.
 pub(crate) trait Random {
     fn unit(&mut self) -> f64;

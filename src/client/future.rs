@@ -3,11 +3,12 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use super::{Client, GetOptions};
 use crate::error::Error;
+use crate::sync::Mutex;
 use crate::token::Token;
 
 impl Client {

@@ -17,7 +17,7 @@ use crate::events::{Event, EventKind};
 use crate::runtime::{self, Job, Rank};
 use crate::token::{BEARER_AT, BEARER_PREFIX_LEN, LENGTHS, TEXT, Token};
 
-thread_local! {
+crate::sync::thread_local! {
     /// The client whose credentials callback runs on this thread.
     static ASKING_CREDENTIALS: ThreadCell<usize> = const { ThreadCell::new(0) };
 }
@@ -150,7 +150,9 @@ impl Shared {
 
     /// A credentials callback that waits for the very fetch it serves would wait for ever.
     pub(super) fn refuse_self_wait(self: &Arc<Self>, request: &Request) -> Result<(), Error> {
-        if request.want.at_once || ASKING_CREDENTIALS.get() != Arc::as_ptr(self) as usize {
+        if request.want.at_once
+            || ASKING_CREDENTIALS.with(ThreadCell::get) != Arc::as_ptr(self) as usize
+        {
             return Ok(());
         }
         match self.valid_token(request) {
@@ -166,10 +168,11 @@ impl Shared {
         struct Unmark(usize);
         impl Drop for Unmark {
             fn drop(&mut self) {
-                ASKING_CREDENTIALS.set(self.0);
+                ASKING_CREDENTIALS.with(|asking| asking.set(self.0));
             }
         }
-        let _unmark = Unmark(ASKING_CREDENTIALS.replace(Arc::as_ptr(self) as usize));
+        let this = Arc::as_ptr(self) as usize;
+        let _unmark = Unmark(ASKING_CREDENTIALS.with(|asking| asking.replace(this)));
         ask()
     }
 

@@ -1,6 +1,6 @@
 //! A caller's way to a token without a thread that waits: a function is called.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use super::get::{Next, Request};
 use super::shared::Shared;
@@ -9,6 +9,7 @@ use super::{Cancel, GetOptions};
 use crate::clock::BootTime;
 use crate::error::{Error, ErrorKind};
 use crate::runtime;
+use crate::sync::Mutex;
 use crate::token::Token;
 
 type Function = Box<dyn FnOnce(Result<Token, Error>) + Send>;

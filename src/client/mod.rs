@@ -22,7 +22,6 @@ mod warm;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 pub use builder::Builder;
@@ -32,11 +31,13 @@ pub use wait::Cancel;
 use crate::cache::entry::State;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::config::options::Options;
 use crate::credentials::{Credentials, Source};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind};
 use crate::events::EventQueue;
 use crate::fork::{self, Locked};
+use crate::sync::atomic::AtomicU32;
 use crate::token::Token;
 use names::Names;
 use shared::Shared;
@@ -112,6 +113,14 @@ impl Client {
     /// Builds a client that lives by another clock. For tests.
     #[doc(hidden)]
     pub fn with_clock(config: &Config, clock: Clock) -> Result<Self, Error> {
+        Self::with_endpoint(config, clock, Endpoint::new)
+    }
+
+    pub(crate) fn with_endpoint(
+        config: &Config,
+        clock: Clock,
+        endpoint: impl FnOnce(&Options) -> Result<Endpoint, Error>,
+    ) -> Result<Self, Error> {
         fork::install_handlers();
         let options = config.resolve()?;
         let name = options.name.clone().unwrap_or_default();
@@ -119,7 +128,7 @@ impl Client {
         let now = clock.now();
         let own = options.scope.clone().map(|scope| state.slot_for(scope, now)).transpose()?;
         let shared = Arc::new(Shared {
-            endpoint: Endpoint::new(&options)?,
+            endpoint: endpoint(&options)?,
             source: Source::new(&options, config.credentials.clone()),
             events: EventQueue::new(&name, config.events.clone(), options.log),
             own,

@@ -1,7 +1,7 @@
 //! What a program's handles and our threads have in common, and what changes it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::names::Names;
@@ -16,6 +16,7 @@ use crate::error::{Error, ErrorKind};
 use crate::events::{Event, EventKind, EventQueue};
 use crate::fork::{self, Guard, Locked};
 use crate::scope::ScopeSet;
+use crate::sync::atomic::AtomicU32;
 
 /// Most spellings of scopes that are remembered; further ones are read at each call.
 const MOST_SPELLINGS: u32 = 40_000;
@@ -40,6 +41,12 @@ pub(crate) struct Shared {
 pub(crate) struct SystemRandom;
 
 impl Random for SystemRandom {
+    #[cfg(all(test, feature = "shuttle"))]
+    fn unit(&mut self) -> f64 {
+        crate::schedules::time::chance()
+    }
+
+    #[cfg(not(all(test, feature = "shuttle")))]
     fn unit(&mut self) -> f64 {
         let mut bytes = [0; 8];
         let random = ring::rand::SystemRandom::new();

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::wait::Waiter;
@@ -16,6 +15,7 @@ use crate::error::{Error, ErrorKind};
 use crate::fork::Mailbox;
 use crate::runtime::Job;
 use crate::scope::ScopeSet;
+use crate::sync::atomic::AtomicBool;
 use crate::token::Token;
 
 /// Most different scopes of one client: beyond it, a program is most likely making them up.

@@ -1,12 +1,14 @@
 //! Those who wait for a fetch, and how a wait is cancelled.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError, Weak};
 
 use crate::clock::{BootTime, Clock};
 use crate::error::{Error, ErrorKind};
 use crate::fork::{self, Locked, Mailbox};
 use crate::runtime::{self, Job, Rank};
+use crate::sync::Mutex;
+use crate::sync::atomic::AtomicBool;
 use crate::token::Token;
 
 /// What a wait ends with.

@@ -15,6 +15,7 @@ use ureq::http::{HeaderValue, Uri};
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 use zeroize::Zeroizing;
 
+use super::Transport;
 use super::connect::Connect;
 use super::request::TokenRequest;
 use super::resolve::SharedResolver;
@@ -85,13 +86,10 @@ impl Http {
         http.roots().and_then(|_| http.certificate()).map_err(Error::config)?;
         Ok(http)
     }
+}
 
-    /// Sends one request and reads the answer, whatever its status, within `timeout`.
-    pub(crate) fn post(
-        &self,
-        request: &TokenRequest,
-        timeout: Duration,
-    ) -> Result<HttpAnswer, Failure> {
+impl Transport for Http {
+    fn post(&self, request: &TokenRequest, timeout: Duration) -> Result<HttpAnswer, Failure> {
         let agent = self.agent(timeout)?;
         let _watched = self.proxy.is_some().then(|| cut_off_after(&agent, timeout));
         let mut call = agent
@@ -126,7 +124,9 @@ impl Http {
             Err(error) => Err(self.failure(error.into(), timeout)),
         }
     }
+}
 
+impl Http {
     fn agent(&self, timeout: Duration) -> Result<ureq::Agent, Failure> {
         let tls = self.tls().map_err(|problem| {
             Failure::new(Class::TransientOnce, Error::new(ErrorKind::Tls, problem))

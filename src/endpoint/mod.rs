@@ -22,6 +22,8 @@ use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::scope::ScopeSet;
 use crate::token::Secret;
+use http::HttpAnswer;
+use request::TokenRequest;
 
 /// A token as the endpoint granted it.
 #[derive(Debug)]
@@ -34,19 +36,28 @@ pub(crate) struct Granted {
     pub(crate) warnings: Vec<String>,
 }
 
+/// How a request reaches the endpoint and the answer comes back.
+pub(crate) trait Transport: Send + Sync {
+    /// Sends one request and reads the answer, whatever its status, within `timeout`.
+    fn post(&self, request: &TokenRequest, timeout: Duration) -> Result<HttpAnswer, Failure>;
+}
+
 /// The token endpoint of one client.
 pub(crate) struct Endpoint {
-    http: http::Http,
+    transport: Box<dyn Transport>,
     allow_narrowed_scope: bool,
 }
 
 impl Endpoint {
     /// Prepares everything that can be checked without a network.
     pub(crate) fn new(options: &Options) -> Result<Self, Error> {
-        Ok(Self {
-            http: http::Http::new(options)?,
-            allow_narrowed_scope: options.allow_narrowed_scope,
-        })
+        Ok(Self::over(http::Http::new(options)?, options))
+    }
+
+    /// An endpoint that is reached in some way.
+    pub(crate) fn over(transport: impl Transport + 'static, options: &Options) -> Self {
+        let transport = Box::new(transport);
+        Self { transport, allow_narrowed_scope: options.allow_narrowed_scope }
     }
 
     /// Makes one token request and reads its answer, within `timeout`.
@@ -57,8 +68,8 @@ impl Endpoint {
         scope: &ScopeSet,
         timeout: Duration,
     ) -> Result<Granted, Failure> {
-        let request = request::TokenRequest::new(options, credentials, scope);
-        let answer = self.http.post(&request, timeout)?;
+        let request = TokenRequest::new(options, credentials, scope);
+        let answer = self.transport.post(&request, timeout)?;
         response::read(&answer, scope, credentials, &request, self.allow_narrowed_scope)
     }
 }

@@ -1,0 +1,88 @@
+//! The library's own threads when they have just become idle, or are about to leave.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use shuttle::thread;
+
+use super::{explore, time};
+use crate::clock::{BootTime, Clock};
+use crate::fork::Mailbox;
+use crate::runtime::{self, Job, Rank};
+
+const LONG: Duration = Duration::from_secs(60);
+/// After that long without work a thread leaves.
+const IDLE: Duration = Duration::from_secs(10);
+const FOREVER: BootTime = BootTime::from_nanos(u64::MAX);
+
+fn submit(done: &Arc<Mailbox<()>>, runs: &Arc<AtomicUsize>) -> Arc<Job> {
+    let (done, runs) = (done.clone(), runs.clone());
+    let job = Job::new(LONG, move || {
+        runs.fetch_add(1, Ordering::SeqCst);
+        done.put(());
+    });
+    runtime::submit(&job, Rank::Background).unwrap();
+    job
+}
+
+#[test]
+fn a_job_that_comes_while_a_thread_leaves_is_done_at_once() {
+    explore(|| {
+        let runs = Arc::new(AtomicUsize::new(0));
+        for round in 0..3 {
+            time::sleep_until(round * IDLE);
+            let done = Arc::new(Mailbox::default());
+            submit(&done, &runs);
+            assert!(done.take(&Clock::System, FOREVER).is_some());
+            assert_eq!(time::elapsed(), round * IDLE, "the job waited");
+        }
+        assert_eq!(runs.load(Ordering::SeqCst), 3);
+    });
+}
+
+#[test]
+fn jobs_from_two_threads_are_done_once_though_hastened() {
+    explore(|| {
+        let runs = Arc::new(AtomicUsize::new(0));
+        let two = [(); 2].map(|()| {
+            let runs = runs.clone();
+            thread::spawn(move || {
+                for _ in 0..2 {
+                    let done = Arc::new(Mailbox::default());
+                    runtime::hasten(&submit(&done, &runs));
+                    assert!(done.take(&Clock::System, FOREVER).is_some());
+                }
+            })
+        });
+        two.into_iter().for_each(|one| one.join().unwrap());
+        assert_eq!(time::elapsed(), Duration::ZERO, "a job waited");
+        time::sleep(LONG);
+        assert_eq!(runs.load(Ordering::SeqCst), 4);
+    });
+}
+
+#[test]
+fn timers_ring_in_time_though_the_watcher_leaves() {
+    explore(|| {
+        let owner = Arc::new(());
+        for round in 0..3 {
+            let begin = time::elapsed();
+            let rung = [1, 2].map(|seconds| {
+                let rung = Arc::new(Mailbox::default());
+                let (ring, due) = (rung.clone(), time::now().after(Duration::from_secs(seconds)));
+                let weak = Arc::downgrade(&owner);
+                thread::spawn(move || {
+                    runtime::at(due, weak, move |_| {
+                        ring.put(time::now() == due);
+                    });
+                });
+                rung
+            });
+            for rung in rung {
+                assert_eq!(rung.take(&Clock::System, FOREVER), Some(true), "round {round}");
+            }
+            assert_eq!(time::elapsed(), begin + Duration::from_secs(2));
+        }
+    });
+}

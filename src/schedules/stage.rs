@@ -1,0 +1,159 @@
+//! A client whose endpoint answers as a scenario says, and its callers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use shuttle::thread::{self, JoinHandle};
+use zeroize::Zeroizing;
+
+use super::time;
+use crate::cache::flight::Failure;
+use crate::clock::{BootTime, Clock};
+use crate::endpoint::http::HttpAnswer;
+use crate::endpoint::request::TokenRequest;
+use crate::endpoint::{Endpoint, Transport};
+use crate::fork::Mailbox;
+use crate::{Client, Config, Error, ErrorKind, GetOptions, Token};
+
+/// What a caller got: the token's text, or the kind of the error.
+pub(super) type Got = Result<String, ErrorKind>;
+
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+
+/// An answer of the endpoint.
+pub(super) struct Answer {
+    after: Duration,
+    status: u16,
+    body: String,
+}
+
+/// A token of twenty minutes.
+pub(super) fn token(value: &str) -> Answer {
+    let body = format!(r#"{{"access_token":"{value}","token_type":"Bearer","expires_in":1200}}"#);
+    Answer { after: Duration::ZERO, status: 200, body }
+}
+
+/// A failure with an OAuth error.
+pub(super) fn failure(status: u16, error: &str) -> Answer {
+    Answer { after: Duration::ZERO, status, body: format!(r#"{{"error":"{error}"}}"#) }
+}
+
+impl Answer {
+    /// The same answer, but it takes so long.
+    pub(super) fn after(self, after: Duration) -> Self {
+        Self { after, ..self }
+    }
+}
+
+/// Told which request it is, from 1, and its form.
+type Script = Box<dyn Fn(usize, &str) -> Answer + Send + Sync>;
+
+/// The endpoint's side of a client.
+pub(super) struct Scripted {
+    requests: AtomicUsize,
+    script: Script,
+}
+
+impl Scripted {
+    /// How many requests came.
+    pub(super) fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
+    }
+}
+
+struct Wire(Arc<Scripted>);
+
+impl Transport for Wire {
+    fn post(&self, request: &TokenRequest, _timeout: Duration) -> Result<HttpAnswer, Failure> {
+        let number = self.0.requests.fetch_add(1, Ordering::SeqCst) + 1;
+        let answer = (self.0.script)(number, &request.body);
+        time::sleep(answer.after);
+        Ok(HttpAnswer {
+            status: answer.status,
+            body: Zeroizing::new(answer.body.into_bytes()),
+            too_long: false,
+            retry_after: None,
+            location: None,
+            is_html: false,
+            origin: "https://scripted.example".to_owned(),
+        })
+    }
+}
+
+/// A client with the secret "old", and its endpoint.
+pub(super) fn client(
+    script: impl Fn(usize, &str) -> Answer + Send + Sync + 'static,
+) -> (Client, Arc<Scripted>) {
+    let mut config = Config::new();
+    config.set("client_id", "id").set("client_secret", "old").set("scope", "a");
+    client_of(&config, script)
+}
+
+pub(super) fn client_of(
+    config: &Config,
+    script: impl Fn(usize, &str) -> Answer + Send + Sync + 'static,
+) -> (Client, Arc<Scripted>) {
+    let scripted = Arc::new(Scripted { requests: AtomicUsize::new(0), script: Box::new(script) });
+    let wire = Wire(scripted.clone());
+    let client =
+        Client::with_endpoint(config, Clock::System, |options| Ok(Endpoint::over(wire, options)));
+    (client.unwrap(), scripted)
+}
+
+pub(super) fn got(outcome: Result<Token, Error>) -> Got {
+    outcome.map(|token| token.value().to_owned()).map_err(|error| error.kind())
+}
+
+pub(super) fn ok(value: &str) -> Got {
+    Ok(value.to_owned())
+}
+
+/// A caller on a thread of its own.
+pub(super) fn caller(client: &Client) -> JoinHandle<Got> {
+    let client = client.clone();
+    thread::spawn(move || got(client.token()))
+}
+
+/// Does something on a thread of its own, so long after the beginning.
+pub(super) fn at(when: Duration, action: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    thread::spawn(move || {
+        time::sleep_until(when);
+        action();
+    })
+}
+
+/// A call of `get_async`. Its function is called once and then let go.
+pub(super) struct Call {
+    got: Mailbox<Got>,
+    times: AtomicUsize,
+}
+
+impl Call {
+    pub(super) fn new(client: &Client, options: &GetOptions<'_>) -> Arc<Self> {
+        let call = Arc::new(Self { got: Mailbox::default(), times: AtomicUsize::new(0) });
+        let told = call.clone();
+        let accepted = client.get_async(options, move |outcome| {
+            told.times.fetch_add(1, Ordering::SeqCst);
+            told.got.put(got(outcome));
+        });
+        accepted.unwrap();
+        call
+    }
+
+    pub(super) fn wait(&self) -> Got {
+        self.got.take(&Clock::System, BootTime::from_nanos(u64::MAX)).unwrap()
+    }
+
+    /// After [`end`]: the function was called once, and nobody holds it.
+    pub(super) fn is_over(self: &Arc<Self>) -> bool {
+        self.times.load(Ordering::SeqCst) == 1 && Arc::strong_count(self) == 1
+    }
+}
+
+/// Lets go of the client, and sees that nothing of it is left when every thread has gone idle.
+pub(super) fn end(client: Client, scripted: &Arc<Scripted>) {
+    drop(client);
+    time::sleep(Duration::from_secs(3600));
+    assert_eq!(Arc::strong_count(scripted), 1, "something still holds the client");
+}
