@@ -101,6 +101,11 @@ impl<T> Locked<T> {
         // invariant that spans two statements, so going on is better than poisoning a client.
         Guard { value: self.0.lock().unwrap_or_else(PoisonError::into_inner), _pass: pass }
     }
+
+    #[cfg(all(test, feature = "shuttle"))]
+    pub(crate) fn is_held(&self) -> bool {
+        self.0.try_lock().is_err()
+    }
 }
 
 impl<T> Deref for Guard<'_, T> {

@@ -10,7 +10,7 @@ use super::stage::{self, caller, ok};
 use super::{explore, time};
 use crate::config::options::LogLevel;
 use crate::events::EventQueue;
-use crate::{Config, Event, EventFn, EventKind};
+use crate::{Event, EventFn, EventKind};
 
 /// Counts how often it was dropped.
 struct Dropped(Arc<AtomicUsize>);
@@ -97,8 +97,7 @@ fn an_event_that_comes_while_the_teller_leaves_is_told() {
 fn a_client_lets_go_of_its_callback_once() {
     explore(|| {
         let heard = Arc::new(Heard::default());
-        let mut config = Config::new();
-        config.set("client_id", "id").set("client_secret", "old").set("scope", "a");
+        let mut config = stage::config();
         config.on_event(heard.callback());
         let (client, endpoint) = stage::client_of(&config, |_, _| stage::token("one"));
         drop(config);

@@ -24,6 +24,7 @@ const OPPORTUNITIES: u32 = 16;
 std::thread_local! {
     static NOW: Cell<BootTime> = const { Cell::new(START) };
     static SLEEPERS: RefCell<Sleepers> = const { RefCell::new(Sleepers::NONE) };
+    static RESTLESS: Cell<bool> = const { Cell::new(false) };
     /// Whether no other thread can go on.
     static ALONE: Cell<bool> = const { Cell::new(false) };
     /// Whether the clock's thread is about to wake those that are due.
@@ -67,17 +68,18 @@ impl Sleepers {
 /// Sets the clock to the beginning and lets it run. On the main thread, before anything else.
 pub(super) fn start(restless: bool) {
     NOW.set(START);
+    RESTLESS.set(restless);
     RINGING.set(false);
     drop(SLEEPERS.replace(Sleepers::NONE));
-    let clock = thread::spawn(move || run(restless));
+    let clock = thread::spawn(run);
     assert_eq!(usize::from(clock.thread().id()), TASK);
 }
 
-fn run(restless: bool) {
+fn run() {
     let mut opportunities = 0;
     loop {
         opportunities += 1;
-        if ALONE.get() || (restless && opportunities % OPPORTUNITIES == 0) {
+        if ALONE.get() || (RESTLESS.get() && opportunities % OPPORTUNITIES == 0) {
             let due = SLEEPERS.with_borrow(Sleepers::turn);
             if due.is_empty() && ALONE.get() {
                 // Either everything is over, or nothing will ever go on: that is told by shuttle.
@@ -89,6 +91,11 @@ fn run(restless: bool) {
         }
         thread::yield_now();
     }
+}
+
+/// Whether the clock may move while others can go on.
+pub(super) fn is_restless() -> bool {
+    RESTLESS.get()
 }
 
 pub(super) fn set_alone(alone: bool) {
