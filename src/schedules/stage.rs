@@ -159,10 +159,10 @@ impl Call {
 /// Lets go of the client, and sees that nothing of it is left when every thread has gone idle.
 pub(super) fn end(client: Client, scripted: &Arc<Scripted>) {
     drop(client);
-    // Where time may fly, an hour is no proof that every thread has come to rest.
-    while time::is_restless() && Arc::strong_count(scripted) > 1 {
-        time::sleep(SECOND);
+    // Where time may fly, an hour is no proof that every thread has come to rest; many are.
+    let hours = if time::is_restless() { 50 } else { 1 };
+    for _ in 0..hours {
+        time::sleep(3600 * SECOND);
     }
-    time::sleep(3600 * SECOND);
     assert_eq!(Arc::strong_count(scripted), 1, "something still holds the client");
 }
