@@ -242,8 +242,9 @@ fn next_assignment(done: u64, desk: &Desk) -> Option<Assignment> {
             return None;
         }
     }
-    // Somebody took the desk in the meantime and is about to put a job on it.
-    desk.take(&clock, clock.now().after(IDLE))
+    // Somebody took the desk in the meantime and is about to put a job on it. However long that
+    // takes, in a suspend perhaps: a job on a desk that was left would never be done.
+    desk.take(&clock, BootTime::from_nanos(u64::MAX))
 }
 
 impl Pool {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use shuttle::thread;
 
-use super::{explore, time};
+use super::{Time, explore, explore_in, time};
 use crate::clock::{BootTime, Clock};
 use crate::fork::Mailbox;
 use crate::runtime::{self, Job, Rank};
@@ -38,6 +38,22 @@ fn a_job_that_comes_while_a_thread_leaves_is_done_at_once() {
             assert_eq!(time::elapsed(), round * IDLE, "the job waited");
         }
         assert_eq!(runs.load(Ordering::SeqCst), 3);
+    });
+}
+
+/// Who hands out a job may be kept from running for long just then.
+#[test]
+fn a_job_that_comes_while_a_thread_leaves_is_not_lost_in_a_suspend() {
+    explore_in(Time::Restless, || {
+        let runs = Arc::new(AtomicUsize::new(0));
+        for round in 1..=2 {
+            submit(&Arc::default(), &runs);
+            time::sleep(IDLE);
+            submit(&Arc::default(), &runs);
+            // Long enough for a thread that is there, whatever the clock does to it.
+            time::sleep(10 * LONG);
+            assert_eq!(runs.load(Ordering::SeqCst), 2 * round);
+        }
     });
 }
 
