@@ -78,6 +78,22 @@ fn jobs_from_two_threads_are_done_once_though_hastened() {
     });
 }
 
+/// Renewals use a few threads: the last ones wait for the first, and no longer.
+#[test]
+fn jobs_beyond_the_limit_are_done() {
+    explore(|| {
+        let runs = Arc::new(AtomicUsize::new(0));
+        let done = [(); 10].map(|()| {
+            let done = Arc::new(Mailbox::default());
+            submit(&done, &runs);
+            done
+        });
+        done.iter().for_each(|done| assert!(done.take(&Clock::System, FOREVER).is_some()));
+        assert_eq!(time::elapsed(), Duration::ZERO, "a job waited");
+        assert_eq!(runs.load(Ordering::SeqCst), 10);
+    });
+}
+
 #[test]
 fn timers_ring_in_time_though_the_watcher_leaves() {
     explore(|| {
