@@ -1,6 +1,7 @@
 //! Calls of all kinds, drawn by chance, at the same time.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use shuttle::thread;
 
@@ -24,7 +25,7 @@ fn do_something(client: &Client, cancel: &Cancel, calls: &mut Vec<Arc<Call>>) {
     let own = GetOptions::default();
     let bounded =
         GetOptions { timeout: Some(2 * SECOND), cancel: Some(cancel), ..GetOptions::default() };
-    let at_once = GetOptions { timeout: Some(0 * SECOND), ..GetOptions::default() };
+    let at_once = GetOptions { timeout: Some(Duration::ZERO), ..GetOptions::default() };
     match (time::chance() * 12.0) as u32 {
         0 => calls.push(Call::new(client, &own)),
         1 => calls.push(Call::new(client, &bounded)),

@@ -69,8 +69,9 @@ fn explore(scenario: impl Fn() + Send + Sync + 'static) {
 
 fn explore_in(time: Time, scenario: impl Fn() + Send + Sync + 'static) {
     let scenario = Arc::new(scenario);
-    if let Ok(schedule) = std::env::var("TU_TOKEN_REPLAY") {
-        return run(time, ReplayScheduler::new_from_encoded(schedule.trim()), scenario);
+    if let Ok(printed) = std::env::var("TU_TOKEN_REPLAY") {
+        let schedule: String = printed.split_whitespace().collect();
+        return run(time, ReplayScheduler::new_from_encoded(&schedule), scenario);
     }
     let schedules = std::env::var("TU_TOKEN_SCHEDULES")
         .map_or(SCHEDULES, |text| text.parse().expect("TU_TOKEN_SCHEDULES is a number"));
