@@ -8,9 +8,11 @@
 use std::cell::Cell;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use crate::fork::{self, Locked};
+use crate::sync::atomic::AtomicUsize;
+use crate::sync::{global, thread_local};
 
 /// One owner of a function. The function is dropped when the last owner has gone and the last call
 /// has ended, by whichever thread that is.
@@ -108,8 +110,10 @@ thread_local! {
     static CALLED: Cell<usize> = const { Cell::new(0) };
 }
 
-/// The same of the thread that forked, for its child.
-static CALLED_AT_FORK: AtomicUsize = AtomicUsize::new(0);
+global! {
+    /// The same of the thread that forked, for its child.
+    static CALLED_AT_FORK: AtomicUsize = AtomicUsize::new(0);
+}
 
 /// In a new child, before anything else of ours.
 pub(crate) fn forked() {
@@ -129,13 +133,13 @@ impl<'a, F> Running<'a, F> {
         state.renew(inner.address());
         let function = state.function?;
         state.running += 1;
-        Some(Self { inner, function, outer: CALLED.replace(inner.address()) })
+        Some(Self { inner, function, outer: CALLED.with(|called| called.replace(inner.address())) })
     }
 }
 
 impl<F> Drop for Running<'_, F> {
     fn drop(&mut self) {
-        CALLED.set(self.outer);
+        CALLED.with(|called| called.set(self.outer));
         let unused = {
             let mut state = self.inner.state.lock();
             state.renew(self.inner.address());
@@ -146,7 +150,7 @@ impl<F> Drop for Running<'_, F> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "shuttle")))]
 mod tests {
     use super::*;
 

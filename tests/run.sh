@@ -180,6 +180,7 @@ alone "formatting" formatting
 alone "lints" lints
 step "rust: unit and integration tests" cargo test --workspace --quiet
 step "rust: the same core with the C ABI" cargo test -p tu-token --features capi --lib --quiet
+step "rust: schedules of threads, explored" cargo test -p tu-token --features shuttle --lib --quiet schedules
 alone "header: as generated" header_drift
 step "build: release library" cargo build --release --features capi -p tu-token
 step "build: emulator" cargo build -p tu-token-emulator

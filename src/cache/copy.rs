@@ -9,7 +9,10 @@
 //! order, and stores to memory that the caller alone can see: no data race, nothing undefined.
 //! (A plain call would not do: the compiler knows `memcpy`, and may assume that nobody writes.)
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
+
+// From the module above, as in [`super::current`].
+use super::atomic::AtomicU64;
 
 /// Copies all words to a new block.
 #[inline]
@@ -19,7 +22,7 @@ pub(super) fn to_new(from: &[AtomicU64]) -> Box<[u64]> {
     // SAFETY: the new block has room for as many words, nobody else can see it, and afterwards all
     // of it is written.
     unsafe {
-        copy_bytes(from, copy.as_mut_ptr().cast(), size_of_val(from));
+        copy_bytes(from, copy.as_mut_ptr().cast(), from.len() * 8);
         copy.assume_init()
     }
 }
@@ -27,17 +30,29 @@ pub(super) fn to_new(from: &[AtomicU64]) -> Box<[u64]> {
 /// Fills `into` from the first words, as they lie in memory. Stops where either ends.
 #[inline]
 pub(super) fn to_bytes(from: &[AtomicU64], into: &mut [u8]) {
-    let bytes = into.len().min(size_of_val(from));
+    let bytes = into.len().min(from.len() * 8);
     // SAFETY: both are at least so long, and a `&mut` is nobody else's.
     unsafe { copy_bytes(from, into.as_mut_ptr(), bytes) };
 }
 
+/// An interpreter does not know assembly, and an explorer's atomics are more than their words.
+const BY_WORDS: bool = cfg!(any(miri, all(test, feature = "shuttle")));
+
 /// # Safety
 /// `from` is at least so long, `to` is valid to write so many bytes to, and no other thread looks
 /// there meanwhile.
-#[cfg(all(unix, target_arch = "x86_64", target_pointer_width = "64", not(miri)))]
 #[inline(always)]
 unsafe fn copy_bytes(from: &[AtomicU64], to: *mut u8, bytes: usize) {
+    let copy = if BY_WORDS { copy_by_words } else { call_memcpy };
+    // SAFETY: the caller vouches for the same.
+    unsafe { copy(from, to, bytes) }
+}
+
+/// # Safety
+/// As above.
+#[cfg(all(unix, target_arch = "x86_64", target_pointer_width = "64"))]
+#[inline(always)]
+unsafe fn call_memcpy(from: &[AtomicU64], to: *mut u8, bytes: usize) {
     // SAFETY: memcpy(to, from, bytes) by the System V calling convention, with what the caller
     // vouches for; without `nostack` the stack is fit for a call.
     unsafe {
@@ -54,9 +69,9 @@ unsafe fn copy_bytes(from: &[AtomicU64], to: *mut u8, bytes: usize) {
 
 /// # Safety
 /// As above.
-#[cfg(all(unix, target_arch = "aarch64", target_pointer_width = "64", not(miri)))]
+#[cfg(all(unix, target_arch = "aarch64", target_pointer_width = "64"))]
 #[inline(always)]
-unsafe fn copy_bytes(from: &[AtomicU64], to: *mut u8, bytes: usize) {
+unsafe fn call_memcpy(from: &[AtomicU64], to: *mut u8, bytes: usize) {
     // SAFETY: memcpy(to, from, bytes) by the procedure call standard, with what the caller vouches
     // for; without `nostack` the stack is fit for a call.
     unsafe {
@@ -71,21 +86,15 @@ unsafe fn copy_bytes(from: &[AtomicU64], to: *mut u8, bytes: usize) {
     }
 }
 
-#[cfg(any(
-    miri,
-    not(all(
-        unix,
-        any(target_arch = "x86_64", target_arch = "aarch64"),
-        target_pointer_width = "64"
-    ))
-))]
-use copy_by_words as copy_bytes;
+#[cfg(not(all(
+    unix,
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+    target_pointer_width = "64"
+)))]
+use copy_by_words as call_memcpy;
 
-/// For every other system.
-///
 /// # Safety
 /// As above.
-#[allow(dead_code)]
 unsafe fn copy_by_words(from: &[AtomicU64], to: *mut u8, bytes: usize) {
     for (at, word) in (0..bytes).step_by(8).zip(from) {
         let word = word.load(Ordering::Relaxed).to_ne_bytes();
@@ -96,7 +105,7 @@ unsafe fn copy_by_words(from: &[AtomicU64], to: *mut u8, bytes: usize) {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "shuttle")))]
 mod tests {
     use super::*;
 
@@ -126,7 +135,7 @@ mod tests {
 
     #[test]
     fn every_length_is_copied_and_nothing_beyond_it() {
-        check(copy_bytes);
+        check(call_memcpy);
         check(copy_by_words);
     }
 

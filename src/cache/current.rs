@@ -167,7 +167,7 @@ impl View<'_> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "shuttle")))]
 mod tests {
     use std::sync::atomic::AtomicBool;
     use std::time::Duration;

@@ -8,6 +8,7 @@ use shuttle::thread;
 
 use super::stage::{self, caller, ok};
 use super::{explore, time};
+use crate::callback::Callback;
 use crate::config::options::LogLevel;
 use crate::events::EventQueue;
 use crate::{Event, EventFn, EventKind};
@@ -59,7 +60,7 @@ fn tell(queue: &Arc<EventQueue>, message: String) {
 fn every_event_is_told_once_and_in_order() {
     explore(|| {
         let heard = Arc::new(Heard::default());
-        let queue = EventQueue::new("", Some(Arc::new(heard.callback())), LogLevel::Off);
+        let queue = EventQueue::new("", Some(Callback::new(heard.callback())), LogLevel::Off);
         let other = queue.clone();
         let tells = thread::spawn(move || (0..3).for_each(|n| tell(&other, format!("a{n}"))));
         (0..3).for_each(|n| tell(&queue, format!("b{n}")));
@@ -79,7 +80,7 @@ fn every_event_is_told_once_and_in_order() {
 fn an_event_that_comes_while_the_teller_leaves_is_told() {
     explore(|| {
         let heard = Arc::new(Heard::default());
-        let queue = EventQueue::new("", Some(Arc::new(heard.callback())), LogLevel::Off);
+        let queue = EventQueue::new("", Some(Callback::new(heard.callback())), LogLevel::Off);
         tell(&queue, "a0".to_owned());
         for n in 1..3 {
             time::sleep(Duration::from_secs(10));

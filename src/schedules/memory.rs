@@ -5,6 +5,9 @@
 //! preemptions. A word more multiplies them, so the tokens are a few words without a text.
 
 #[allow(clippy::duplicate_mod, dead_code)]
+#[path = "../cache/copy.rs"]
+mod copy;
+#[allow(clippy::duplicate_mod, dead_code)]
 #[path = "../cache/current.rs"]
 mod current;
 
@@ -15,16 +18,17 @@ use loom::thread;
 
 use crate::Token;
 use crate::clock::BootTime;
-use crate::token::GROUP;
 use current::Current;
 
 const PREEMPTIONS: usize = 3;
+/// As few as the file takes.
+const WORDS: usize = 4;
 const NOW: BootTime = BootTime::from_nanos(5);
 const LATER: BootTime = BootTime::from_nanos(7);
 
 /// The smallest block, with the same number in every word: the time of its end is one of them.
 fn token(number: u64) -> Token {
-    Token::from_words(vec![number; GROUP].into())
+    Token::from_words(vec![number; WORDS].into())
 }
 
 fn read(current: &Current) -> Option<Vec<u64>> {
@@ -68,11 +72,11 @@ fn seen_during(write: fn(&Current)) -> Vec<Option<Vec<u64>>> {
 #[test]
 fn no_ordering_lets_a_reader_see_a_mixture() {
     let seen = seen_during(|current| current.publish(&token(9), LATER));
-    assert_eq!(seen, [None, Some(vec![8; GROUP]), Some(vec![9; GROUP])]);
+    assert_eq!(seen, [None, Some(vec![8; WORDS]), Some(vec![9; WORDS])]);
 }
 
 #[test]
 fn no_ordering_lets_a_reader_see_a_wiped_token() {
     let seen = seen_during(Current::clear);
-    assert_eq!(seen, [None, Some(vec![8; GROUP])]);
+    assert_eq!(seen, [None, Some(vec![8; WORDS])]);
 }
