@@ -28,6 +28,7 @@ need pkg-config pkg-config
 need_pkg libcurl libcurl4-openssl-dev
 if [ "${1:-test}" = test ]; then
   need c++ g++
+  need clang++ clang
   need cmake cmake
   need valgrind valgrind
   need nm binutils

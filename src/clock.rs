@@ -5,7 +5,7 @@
 //! suspend, and a token would outlive itself by a night's sleep.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A point in boot time, in nanoseconds. Differences count suspend.
@@ -76,21 +76,59 @@ impl Clock {
 
     /// Milliseconds since 1970 by the wall clock, to report only.
     pub fn wall_ms(&self) -> i64 {
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)
+        match self {
+            Self::System => unix_ms(),
+            Self::Manual(clock) => clock.wall_ms.load(Ordering::SeqCst),
+        }
     }
+
+    /// All that the clocks say, to tell a suspend or a jump from the mere passing of time.
+    pub(crate) fn reading(&self) -> Reading {
+        let boot = self.now();
+        match self {
+            Self::System => {
+                let turned_ms = i64::try_from(turned() / 1_000_000).unwrap_or(i64::MAX);
+                let wall_ms = unix_ms().saturating_add(turned_ms);
+                Reading { boot, slept: Duration::from_nanos(slept_nanos()), wall_ms }
+            }
+            Self::Manual(clock) => {
+                let slept = Duration::from_nanos(clock.slept.load(Ordering::SeqCst));
+                Reading { boot, slept, wall_ms: self.wall_ms() }
+            }
+        }
+    }
+}
+
+fn unix_ms() -> i64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// What the clocks say at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reading {
+    pub(crate) boot: BootTime,
+    /// Spent in suspend since some moment in the past.
+    pub(crate) slept: Duration,
+    pub(crate) wall_ms: i64,
 }
 
 /// A clock for tests: it moves only by [`ManualClock::advance`].
 #[derive(Debug)]
 pub struct ManualClock {
     nanos: AtomicU64,
+    slept: AtomicU64,
+    wall_ms: AtomicI64,
 }
 
 impl Default for ManualClock {
     fn default() -> Self {
         // Not zero, so that "a while ago" can be expressed.
-        Self { nanos: AtomicU64::new(1_000_000_000_000) }
+        Self {
+            nanos: AtomicU64::new(1_000_000_000_000),
+            slept: AtomicU64::new(0),
+            wall_ms: AtomicI64::new(unix_ms()),
+        }
     }
 }
 
@@ -98,6 +136,18 @@ impl ManualClock {
     /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
         self.nanos.fetch_add(saturating_nanos(by), Ordering::SeqCst);
+        self.set_wall(i64::try_from(by.as_millis()).unwrap_or(i64::MAX));
+    }
+
+    /// Lets the machine sleep: the clock moves on, and it is known why.
+    pub fn suspend(&self, by: Duration) {
+        self.slept.fetch_add(saturating_nanos(by), Ordering::SeqCst);
+        self.advance(by);
+    }
+
+    /// Sets the wall clock by so many milliseconds, and nothing else.
+    pub fn set_wall(&self, by_ms: i64) {
+        self.wall_ms.fetch_add(by_ms, Ordering::SeqCst);
     }
 }
 
@@ -125,6 +175,18 @@ fn turned() -> u64 {
 #[inline]
 fn boot_nanos() -> u64 {
     clock_nanos(libc::CLOCK_BOOTTIME)
+}
+
+/// Boot time counts suspend and monotonic time does not; the difference is what was slept.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn slept_nanos() -> u64 {
+    clock_nanos(libc::CLOCK_BOOTTIME).saturating_sub(clock_nanos(libc::CLOCK_MONOTONIC))
+}
+
+/// Not known here: a suspend is not told, and does no harm.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn slept_nanos() -> u64 {
+    0
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]

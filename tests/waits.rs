@@ -4,6 +4,7 @@ mod support;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use support::{
@@ -223,6 +224,43 @@ fn shuffled(count: usize) -> Vec<usize> {
         numbers.swap(last, (random % (last as u64 + 1)) as usize);
     }
     numbers
+}
+
+// --- futures ---------------------------------------------------------------------------------
+
+/// Counts by its references who could still wake somebody.
+struct Wakes;
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[test]
+fn a_future_that_is_dropped_leaves_its_place() {
+    let _alone = alone();
+    let (server, gate) = gated(token("late", 1200));
+    let client = client(&server);
+    let wakes = Arc::new(Wakes);
+    let waker = Waker::from(wakes.clone());
+    let mut context = Context::from_waker(&waker);
+    let mut stays = std::pin::pin!(client.token_async());
+    for _ in 0..1000 {
+        let mut leaves = std::pin::pin!(client.token_async());
+        assert!(leaves.as_mut().poll(&mut context).is_pending());
+    }
+    assert!(stays.as_mut().poll(&mut context).is_pending());
+    // Ours, the context's, and that of the one future that is left.
+    assert_eq!(Arc::strong_count(&wakes), 3);
+    gate.store(true, Ordering::SeqCst);
+    let mut outcome = None;
+    until("the one that stays is served", || {
+        if let Poll::Ready(ready) = stays.as_mut().poll(&mut context) {
+            outcome = Some(ready);
+        }
+        outcome.is_some()
+    });
+    assert_eq!(value(outcome.unwrap()), "late");
+    assert_eq!(server.requests(), 1);
 }
 
 // --- the budget ------------------------------------------------------------------------------

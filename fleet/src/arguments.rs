@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use tu_token::simulation::scenario::LEAST_HOURS;
+use tu_token::simulation::scenario::Scenario;
 
 /// How it is used.
 pub const USAGE: &str = "\
@@ -48,7 +48,9 @@ impl Arguments {
                 "--clients" => {
                     arguments.clients = number(&word, &value()?, LEAST_CLIENTS, MOST_CLIENTS)?
                 }
-                "--hours" => arguments.hours = number(&word, &value()?, LEAST_HOURS, MOST_HOURS)?,
+                "--hours" => {
+                    arguments.hours = number(&word, &value()?, Scenario::LEAST_HOURS, MOST_HOURS)?
+                }
                 "--seed" => arguments.seed = number(&word, &value()?, 0, u64::MAX)?,
                 "--svg" => arguments.svg = Some(value()?.into()),
                 "--narrow-jitter" => arguments.narrow_jitter = true,

@@ -7,6 +7,7 @@
 //! - [`policy`] every number, once, with its reason
 //! - [`entry`] the life of one token
 //! - [`limits`] what binds all entries of a client: `Retry-After`, refusals, the budget
+//! - [`jumps`] suspend, and a wall clock that was set
 //! - [`flight`] one fetch: its attempts and how long it may take
 //! - [`current`] the token as readers see it, without a lock; [`copy`] how they copy it
 
@@ -14,6 +15,7 @@ mod copy;
 pub(crate) mod current;
 pub(crate) mod entry;
 pub(crate) mod flight;
+pub(crate) mod jumps;
 pub(crate) mod limits;
 pub(crate) mod policy;
 

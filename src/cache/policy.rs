@@ -61,6 +61,9 @@ pub(crate) const BUDGET_WINDOW: Duration = Duration::from_secs(60);
 /// or a proxy handshake may hang where no time limit reaches.
 pub(crate) const OVERRUN: Duration = Duration::from_millis(500);
 
+/// An API that refuses a token no older than this does not refuse it for its age.
+pub(crate) const JUST_FETCHED: Duration = Duration::from_secs(60);
+
 /// A credential file is looked at most this often while a refusal is remembered.
 pub(crate) const FILE_LOOK_SPACING: Duration = Duration::from_secs(1);
 

@@ -10,6 +10,7 @@ use super::state::Slot;
 use super::wait::Waiter;
 use crate::cache::entry::{FlightId, Grant};
 use crate::cache::flight::{Attempts, Class, Failure};
+use crate::cache::jumps::Jump;
 use crate::cache::limits::Blocked;
 use crate::clock::BootTime;
 use crate::credentials::Pair;
@@ -47,6 +48,7 @@ enum Step {
 
 impl Shared {
     pub(super) fn run_flight(self: &Arc<Self>, index: usize, id: FlightId) {
+        self.notice_jumps();
         let Some(mut flight) = self.begin(index, id) else { return };
         self.tell(&flight.slot, || Event::new(EventKind::FetchStarted, "asking for a token"));
         loop {
@@ -350,6 +352,25 @@ impl Shared {
         }
         // A place in the pool is about to become free; somebody may wait for one.
         let _ = runtime::start_waiting_jobs();
+    }
+
+    /// Tells of a suspend, or of a wall clock that was set, since the last look.
+    pub(super) fn notice_jumps(self: &Arc<Self>) {
+        let jumps = self.state().jumps.look(self.clock.reading());
+        for jump in jumps {
+            let (what, by) = match jump {
+                Jump::Slept(by) => ("the machine slept for", by),
+                Jump::Forward(by) => ("the wall clock was set forward by", by),
+                Jump::Back(by) => ("the wall clock was set back by", by),
+            };
+            self.events.tell(|| {
+                let message =
+                    format!("{what} {} s; what is cached is worth what it was", by.as_secs());
+                let mut event = Event::new(EventKind::Clock, message);
+                event.duration = by;
+                event
+            });
+        }
     }
 
     pub(super) fn tell(&self, slot: &Slot, event: impl FnOnce() -> Event) {

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use super::get_async::Registration;
 use super::{Client, GetOptions};
 use crate::error::Error;
 use crate::sync::Mutex;
@@ -14,24 +15,27 @@ use crate::token::Token;
 impl Client {
     /// A token as asked for, as a future.
     pub fn get_future(&self, options: &GetOptions<'_>) -> TokenFuture {
-        let cancel = options.cancel.cloned().unwrap_or_default();
         let slot = Arc::new(Mutex::new(Parked::default()));
         let place = slot.clone();
-        let with_cancel = GetOptions { cancel: Some(&cancel), ..options.clone() };
-        let started = self.get_async(&with_cancel, move |outcome| {
-            let waker = {
-                let mut parked = place.lock().unwrap_or_else(PoisonError::into_inner);
-                parked.outcome = Some(outcome);
-                parked.waker.take()
-            };
-            if let Some(waker) = waker {
-                waker.wake();
-            }
-        });
-        if let Err(error) = started {
-            slot.lock().unwrap_or_else(PoisonError::into_inner).outcome = Some(Err(error));
-        }
-        TokenFuture { parked: slot }
+        let started = self.shared.get_async(
+            options,
+            Box::new(move |outcome| {
+                let waker = {
+                    let mut parked = place.lock().unwrap_or_else(PoisonError::into_inner);
+                    parked.outcome = Some(outcome);
+                    parked.waker.take()
+                };
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
+            }),
+        );
+        let registration = started
+            .map_err(|error| {
+                slot.lock().unwrap_or_else(PoisonError::into_inner).outcome = Some(Err(error));
+            })
+            .ok();
+        TokenFuture { parked: slot, registration }
     }
 }
 
@@ -44,6 +48,15 @@ struct Parked {
 /// A token to come. Made by [`Client::token_async`].
 pub struct TokenFuture {
     parked: Arc<Mutex<Parked>>,
+    registration: Option<Registration>,
+}
+
+impl Drop for TokenFuture {
+    fn drop(&mut self) {
+        if let Some(registration) = &self.registration {
+            registration.abandon();
+        }
+    }
 }
 
 impl fmt::Debug for TokenFuture {

@@ -198,6 +198,10 @@ impl Shared {
                 cell.counters.waits += 1;
                 cell.add_waiter(waiter.clone());
             }
+            // A renewal that only the budget holds back: the caller gets its token and is told
+            // nothing, so the listener is.
+            let is_held_back = matches!(said, Answer::Serve) && cell.entry.flight().is_none();
+            let over_budget = limits.may_request(now).err().filter(|_| is_held_back);
             let now_awaited = !was_awaited && cell.entry.is_awaited() && begun.is_none();
             hasten = cell.job.clone().filter(|_| now_awaited);
             check_at = cell
@@ -209,6 +213,9 @@ impl Shared {
                 && let Some(token) = state.valid_token(policy, index, now)
             {
                 drop(state);
+                if let Some(error) = over_budget.and_then(|blocked| blocked.error_at(now)) {
+                    self.tell_budget(&request.slot, &error);
+                }
                 if let Some(flight) = begun {
                     // The caller has its token; that no thread can renew it is for later.
                     let _ = self.start_flight(index, flight, Rank::Background);
@@ -273,11 +280,8 @@ impl Shared {
             if state.closed {
                 return;
             }
-            let flight = state.next_flight();
-            let (cell, limits) = state.cell(index);
-            cell.start_is_owed = false;
-            let want = Want { at_once: true, ..Want::default() };
-            cell.entry.ask(policy, limits, &want, now, flight).start
+            state.cells[index].start_is_owed = false;
+            state.ask_for_nobody(policy, index, now)
         };
         if let Some(flight) = start {
             // Without a thread nothing is fetched; the next caller will be told.

@@ -1,6 +1,6 @@
 //! A caller's way to a token without a thread that waits: a function is called.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, Weak};
 
 use super::get::{Next, Request};
 use super::shared::Shared;
@@ -9,7 +9,7 @@ use super::{Cancel, GetOptions};
 use crate::clock::BootTime;
 use crate::error::{Error, ErrorKind};
 use crate::runtime;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, MutexGuard};
 use crate::token::Token;
 
 type Function = Box<dyn FnOnce(Result<Token, Error>) + Send>;
@@ -21,14 +21,42 @@ struct Call {
     function: Mutex<Option<Function>>,
     /// When the wait is over whatever the fetch does.
     until: Mutex<BootTime>,
+    /// Where it waits now.
+    waiter: Mutex<Weak<Waiter>>,
+}
+
+/// A way to give up on a function that has not been called.
+pub(super) struct Registration(Weak<Call>);
+
+impl Registration {
+    /// Ends the wait without calling the function.
+    pub(super) fn abandon(&self) {
+        let Some(call) = self.0.upgrade() else { return };
+        // First, so that a wait that begins just now sees it.
+        drop(call.take_function());
+        if let Some(waiter) = call.waiter().upgrade() {
+            waiter.leave();
+        }
+    }
 }
 
 impl Call {
     fn answer(&self, outcome: Result<Token, Error>) {
-        let function = self.function.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(function) = function {
+        if let Some(function) = self.take_function() {
             function(outcome);
         }
+    }
+
+    fn take_function(&self) -> Option<Function> {
+        self.function.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn is_answered(&self) -> bool {
+        self.function.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
+    fn waiter(&self) -> MutexGuard<'_, Weak<Waiter>> {
+        self.waiter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn until(&self) -> BootTime {
@@ -45,7 +73,7 @@ impl Shared {
         self: &Arc<Self>,
         options: &GetOptions<'_>,
         function: Function,
-    ) -> Result<(), Error> {
+    ) -> Result<Registration, Error> {
         let request = self.request(options)?;
         self.refuse_self_wait(&request)?;
         let call = Arc::new(Call {
@@ -53,18 +81,24 @@ impl Shared {
             request,
             cancel: options.cancel.cloned(),
             function: Mutex::new(Some(function)),
+            waiter: Mutex::new(Weak::new()),
         });
+        let registration = Registration(Arc::downgrade(&call));
         if options.cancel.is_some_and(Cancel::is_triggered) {
             call.answer(Err(wait::cancelled()));
         } else {
             self.ask_async(&call);
         }
-        Ok(())
+        Ok(registration)
     }
 
     fn ask_async(self: &Arc<Self>, call: &Arc<Call>) {
         let (shared, called) = (self.clone(), call.clone());
         let waiter = Waiter::call(move |outcome| shared.woken_async(&called, outcome));
+        *call.waiter() = Arc::downgrade(&waiter);
+        if call.is_answered() {
+            return;
+        }
         if let Some(cancel) = &call.cancel {
             cancel.watch(&waiter);
         }

@@ -124,7 +124,7 @@ impl Client {
         fork::install_handlers();
         let options = config.resolve()?;
         let name = options.name.clone().unwrap_or_default();
-        let mut state = ClientState::new(&options.policy, fork::generation());
+        let mut state = ClientState::new(&options.policy, fork::generation(), clock.reading());
         let now = clock.now();
         let own = options.scope.clone().map(|scope| state.slot_for(scope, now)).transpose()?;
         let shared = Arc::new(Shared {
@@ -227,7 +227,7 @@ impl Client {
         options: &GetOptions<'_>,
         function: impl FnOnce(Result<Token, Error>) + Send + 'static,
     ) -> Result<(), Error> {
-        self.shared.get_async(options, Box::new(function))
+        self.shared.get_async(options, Box::new(function)).map(drop)
     }
 
     /// A token for the client's own scope, as a future that needs no particular runtime. Dropping

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::names::Names;
 use super::state::{ClientState, Slot};
 use super::{Stats, fetch, wait};
-use crate::cache::Random;
+use crate::cache::{Random, policy};
 use crate::clock::Clock;
 use crate::config::options::Options;
 use crate::credentials::{Credentials, Source};
@@ -147,10 +147,10 @@ impl Shared {
     }
 
     pub(super) fn invalidate(self: &Arc<Self>, value: &str) {
-        let policy = &self.options.policy;
         let now = self.clock.now();
         let fingerprint = fetch::fingerprint(value);
         let mut dropped = Vec::new();
+        let mut doubt = false;
         {
             let mut state = self.state();
             for index in 0..state.cells.len() {
@@ -159,11 +159,14 @@ impl Shared {
                 // circles.
                 let is_repeat = fingerprint.is_some() && cell.invalidated == fingerprint;
                 let Some(token) = cell.slot.current.read().filter(|_| !is_repeat) else { continue };
+                let age = cell.entry.life().map(|life| now.since(life.requested_at));
                 if token.value() == value && cell.entry.invalidate(token.serial()) {
                     cell.slot.current.clear();
                     cell.invalidated.clone_from(&fingerprint);
                     dropped.push(cell.slot.clone());
-                    state.publish_serve_until(policy, index, now);
+                    let is_young = age.is_some_and(|age| age < policy::JUST_FETCHED);
+                    doubt |= is_young && !std::mem::replace(&mut state.v2_was_doubted, true);
+                    state.publish_serve_until(&self.options.policy, index, now);
                 }
             }
         }
@@ -175,6 +178,15 @@ impl Shared {
                 );
                 event.fingerprint.clone_from(&fingerprint);
                 event
+            });
+        }
+        if doubt {
+            self.events.tell(|| {
+                Event::new(
+                    EventKind::Warning,
+                    "an API refused a token that was just fetched: it may not accept API Tokens v2 \
+                     yet, or the key may have been revoked",
+                )
             });
         }
         self.keep_warm(dropped.iter().map(|slot| slot.index));

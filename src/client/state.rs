@@ -7,10 +7,11 @@ use std::time::Duration;
 use super::wait::Waiter;
 use crate::cache::Random;
 use crate::cache::current::Current;
-use crate::cache::entry::{Entry, FlightId, State};
+use crate::cache::entry::{Entry, FlightId, State, Want};
+use crate::cache::jumps::Jumps;
 use crate::cache::limits::Limits;
 use crate::cache::policy::Policy;
-use crate::clock::BootTime;
+use crate::clock::{BootTime, Reading};
 use crate::error::{Error, ErrorKind};
 use crate::fork::Mailbox;
 use crate::runtime::Job;
@@ -90,6 +91,9 @@ pub(crate) struct ClientState {
     pub(crate) cells: Vec<Cell>,
     pub(crate) credentials_version: u64,
     pub(crate) looked_at_files: BootTime,
+    pub(crate) jumps: Jumps,
+    /// That an API may not accept these tokens was told.
+    pub(crate) v2_was_doubted: bool,
     /// The budget ran out, and the event that says so was told.
     pub(crate) budget_was_told: bool,
     by_scope: HashMap<String, usize>,
@@ -98,7 +102,7 @@ pub(crate) struct ClientState {
 }
 
 impl ClientState {
-    pub(crate) fn new(policy: &Policy, generation: u32) -> Self {
+    pub(crate) fn new(policy: &Policy, generation: u32, clocks: Reading) -> Self {
         Self {
             generation,
             closed: false,
@@ -106,6 +110,8 @@ impl ClientState {
             cells: Vec::new(),
             credentials_version: 0,
             looked_at_files: BootTime::ZERO,
+            jumps: Jumps::new(clocks),
+            v2_was_doubted: false,
             budget_was_told: false,
             by_scope: HashMap::new(),
             last_flight: 0,
@@ -174,6 +180,21 @@ impl ClientState {
         for index in 0..self.cells.len() {
             self.publish_serve_until(policy, index, now);
         }
+    }
+
+    /// Asks without a caller: the fetch that is to be started, if it is time for one.
+    pub(crate) fn ask_for_nobody(
+        &mut self,
+        policy: &Policy,
+        index: usize,
+        now: BootTime,
+    ) -> Option<FlightId> {
+        let flight = self.next_flight();
+        let (cell, limits) = self.cell(index);
+        let want = Want { at_once: true, ..Want::default() };
+        let start = cell.entry.ask(policy, limits, &want, now, flight).start;
+        self.publish_serve_until(policy, index, now);
+        start
     }
 
     /// The cached token, if it lives.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::shared::Shared;
-use crate::cache::entry::Want;
 use crate::cache::policy::{KEEP_WARM_IDLE, OVERRUN};
 use crate::clock::BootTime;
 use crate::runtime::{self, Rank};
@@ -22,6 +21,7 @@ impl Shared {
     /// Starts a renewal that is due, or has this called again when it will be. `alarm`: the point
     /// in time this was set for; one that has been set anew since is ignored.
     fn renew_if_due(self: &Arc<Self>, index: usize, alarm: Option<BootTime>) {
+        self.notice_jumps();
         self.give_up_overrun(index);
         let policy = &self.options.policy;
         let now = self.clock.now();
@@ -31,7 +31,6 @@ impl Shared {
             if state.closed || alarm.is_some_and(|at| state.cells[index].alarm != Some(at)) {
                 return;
             }
-            let flight = state.next_flight();
             let (cell, limits) = state.cell(index);
             if cell.slot.asked.swap(false, Ordering::Relaxed) {
                 cell.asked_at = now;
@@ -46,9 +45,7 @@ impl Shared {
             cell.alarm = next.filter(|_| is_wanted);
             match cell.alarm {
                 Some(due) if due <= now => {
-                    let want = Want { at_once: true, ..Want::default() };
-                    start = cell.entry.ask(policy, limits, &want, now, flight).start;
-                    state.publish_serve_until(policy, index, now);
+                    start = state.ask_for_nobody(policy, index, now);
                 }
                 due => wait_until = due,
             }

@@ -7,9 +7,6 @@ use crate::clock::BootTime;
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// The fewest hours in which both outages and their echoes have room.
-pub const LEAST_HOURS: u32 = 8;
-
 /// Boot time at the start of the day; not zero, so that "a while ago" can be expressed.
 pub(super) const START: BootTime = BootTime::from_nanos(1_000_000_000_000);
 
@@ -72,6 +69,9 @@ pub struct Scenario {
 }
 
 impl Scenario {
+    /// The fewest hours in which both outages and their echoes have room.
+    pub const LEAST_HOURS: u32 = 8;
+
     /// A day with an outage of 10 minutes after a sixth of it, one of 2 hours a little before the
     /// middle, and 15 minutes of throttling in its last quarter.
     pub fn day(clients: u32, hours: u32, seed: u64) -> Self {

@@ -8,7 +8,7 @@ use super::tally::Tally;
 use super::*;
 
 fn small_day() -> Scenario {
-    Scenario::day(1000, scenario::LEAST_HOURS, 1)
+    Scenario::day(1000, Scenario::LEAST_HOURS, 1)
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn a_narrow_jitter_rings() {
 
 #[test]
 fn the_seed_decides_the_day_and_the_threads_do_not() {
-    let day_of = |seed| Scenario::day(60, scenario::LEAST_HOURS, seed);
+    let day_of = |seed| Scenario::day(60, Scenario::LEAST_HOURS, seed);
     let policy = &Options::default().policy;
     let day = |seed| run_share(&day_of(seed), policy, 0, 1);
     let shared = run(&day_of(1));

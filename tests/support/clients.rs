@@ -11,7 +11,7 @@ pub const ID: &str = "test-id";
 pub const SECRET: &str = "test-secret-0123456789";
 
 /// The options of every client here: no fetch takes longer than a second.
-fn options(url: &str) -> [(&str, &str); 7] {
+pub fn options(url: &str) -> [(&str, &str); 7] {
     [
         ("client_id", ID),
         ("client_secret", SECRET),

@@ -1,0 +1,139 @@
+//! What is told to the program's event function.
+
+mod support;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use support::{Server, builder, until, value};
+use tu_token::{Client, Clock, Config, Event, EventKind, ManualClock};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A client whose clock is turned by hand, and the events it has told.
+struct Scene {
+    server: Server,
+    client: Client,
+    clock: Arc<ManualClock>,
+    events: Arc<Mutex<Vec<Event>>>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self::with_tokens_of(1200, &[])
+    }
+
+    fn with_tokens_of(seconds: u64, set: &[(&str, &str)]) -> Self {
+        let server = Server::tokens(seconds);
+        let (clock, events) = (Arc::new(ManualClock::default()), Arc::default());
+        let told: Arc<Mutex<Vec<Event>>> = Arc::clone(&events);
+        let mut config = Config::new();
+        for (key, value) in support::options(&server.url()).iter().chain(set) {
+            config.set(key, value);
+        }
+        config.on_event(move |event: &Event| told.lock().unwrap().push(event.clone()));
+        let client = Client::with_clock(&config, Clock::Manual(clock.clone())).unwrap();
+        Self { server, client, clock, events }
+    }
+
+    /// The events of a kind, once all that happened so far has been told.
+    fn told(&self, kind: EventKind) -> Vec<Event> {
+        let is_kind = |kind| move |event: &&Event| event.kind == kind;
+        let ends = |events: &[Event]| events.iter().filter(is_kind(EventKind::Rotated)).count();
+        let before = ends(&self.events.lock().unwrap());
+        // Events are told in order: when this one is, nothing of the above is to come.
+        self.client.rotate("id", "secret").unwrap();
+        until("the last event", || ends(&self.events.lock().unwrap()) > before);
+        self.events.lock().unwrap().iter().filter(is_kind(kind)).cloned().collect()
+    }
+}
+
+#[test]
+fn a_suspend_is_told_with_the_fetch_that_follows_it() {
+    let scene = Scene::new();
+    assert_eq!(value(scene.client.token()), "token-1");
+    scene.clock.suspend(SECOND * 7200);
+    assert_eq!(value(scene.client.token()), "token-2");
+    let told = scene.told(EventKind::Clock);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0].duration, SECOND * 7200);
+    assert!(told[0].message.contains("slept"), "{}", told[0].message);
+}
+
+#[test]
+fn a_wall_clock_that_is_set_is_told_and_changes_nothing() {
+    let scene = Scene::new();
+    assert_eq!(value(scene.client.token()), "token-1");
+    for by_ms in [86_400_000, -2 * 86_400_000] {
+        scene.clock.set_wall(by_ms);
+        assert_eq!(value(scene.client.token()), "token-1");
+    }
+    scene.clock.advance(SECOND * 1200);
+    assert_eq!(value(scene.client.token()), "token-2");
+    let told = scene.told(EventKind::Clock);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0].duration, SECOND * 86_400);
+    assert!(told[0].message.contains("back"), "{}", told[0].message);
+}
+
+#[test]
+fn time_that_merely_passes_is_not_told() {
+    let scene = Scene::new();
+    for number in 1..4 {
+        assert_eq!(value(scene.client.token()), format!("token-{number}"));
+        scene.clock.advance(SECOND * 1200);
+    }
+    assert!(scene.told(EventKind::Clock).is_empty());
+}
+
+#[test]
+fn a_renewal_that_the_budget_holds_back_is_told_though_callers_are_served() {
+    let scene = Scene::with_tokens_of(60, &[("max_requests_per_minute", "1")]);
+    assert_eq!(value(scene.client.token()), "token-1");
+    // Due for renewal from 45 s at the latest; the budget is free again after 60 s.
+    scene.clock.advance(SECOND * 46);
+    for _ in 0..3 {
+        assert_eq!(value(scene.client.token()), "token-1");
+    }
+    assert_eq!(scene.told(EventKind::Budget).len(), 1);
+    assert_eq!(scene.server.requests(), 1);
+}
+
+#[test]
+fn a_fresh_token_that_an_api_refuses_casts_doubt_once() {
+    let scene = Scene::new();
+    for _ in 0..3 {
+        let token = scene.client.token().unwrap();
+        scene.client.invalidate(&token);
+        scene.clock.advance(SECOND * 2);
+    }
+    let told = scene.told(EventKind::Warning);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].message.contains("API Tokens v2"), "{}", told[0].message);
+    assert_eq!(scene.told(EventKind::Invalidated).len(), 3);
+}
+
+#[test]
+fn an_old_token_that_an_api_refuses_casts_no_doubt() {
+    let scene = Scene::new();
+    let token = scene.client.token().unwrap();
+    scene.clock.advance(SECOND * 300);
+    scene.client.invalidate(&token);
+    assert!(scene.told(EventKind::Warning).is_empty());
+}
+
+#[test]
+fn events_of_a_client_that_has_gone_are_still_told() {
+    let server = Server::tokens(1200);
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let tells = told.clone();
+    let client = builder(&server.url())
+        .on_event(move |event: &Event| tells.lock().unwrap().push(event.kind))
+        .build()
+        .unwrap();
+    assert_eq!(value(client.token()), "token-1");
+    drop(client);
+    until("both are told", || told.lock().unwrap().len() == 2);
+    assert_eq!(*told.lock().unwrap(), [EventKind::FetchStarted, EventKind::FetchSucceeded]);
+    until("the function is let go of", || Arc::strong_count(&told) == 1);
+}
