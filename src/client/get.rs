@@ -36,6 +36,18 @@ pub(super) enum Next {
     Wait { waiter: Arc<Waiter>, serve_at: Option<BootTime>, check_at: BootTime },
 }
 
+/// What an entry said to a caller.
+struct Said {
+    answer: Answer,
+    token: Option<Token>,
+    start: Option<FlightId>,
+    /// A fetch in the queue that somebody waits for from now on.
+    hasten: Option<Arc<Job>>,
+    /// When to look whether the fetch has overrun its time.
+    check_at: BootTime,
+    over_budget: Option<Error>,
+}
+
 impl Shared {
     pub(crate) fn get(self: &Arc<Self>, options: &GetOptions<'_>) -> Result<Token, Error> {
         if options.cancel.is_some_and(super::Cancel::is_triggered) {
@@ -178,62 +190,66 @@ impl Shared {
 
     /// Asks the entry, starts what is to be started, and joins the wait if there is one.
     pub(super) fn ask(self: &Arc<Self>, request: &Request, waiter: Arc<Waiter>) -> Next {
-        self.give_up_overrun(request.slot.index);
+        let index = request.slot.index;
+        self.give_up_overrun(index);
         self.look_at_files(&request.slot);
+        let Some(said) = self.ask_entry(request, &waiter) else {
+            return Next::Done(Err(Self::closed_error()));
+        };
+        if let Some(error) = &said.over_budget {
+            self.tell_budget(&request.slot, error);
+        }
+        let is_served = said.token.is_some() || request.want.at_once;
+        let rank = if is_served { Rank::Background } else { Rank::Awaited };
+        let started = said.start.map_or(Ok(()), |flight| self.start_flight(index, flight, rank));
+        if let Some(token) = said.token {
+            // The caller has its token; that no thread can renew it is for later.
+            return Next::Done(Ok(token));
+        }
+        if let Err(error) = started {
+            return Next::Done(self.valid_token(request).ok_or(error));
+        }
+        if let Some(job) = &said.hasten {
+            runtime::hasten(job);
+        }
+        self.next(request, said.answer, waiter, said.check_at)
+    }
+
+    /// The part of it that is under the lock; `None` if the client is closed.
+    fn ask_entry(self: &Arc<Self>, request: &Request, waiter: &Arc<Waiter>) -> Option<Said> {
         let policy = &self.options.policy;
         let index = request.slot.index;
         let now = self.clock.now();
-        let (answer, start, hasten, check_at);
-        {
-            let mut state = self.state();
-            if state.closed {
-                return Next::Done(Err(Self::closed_error()));
-            }
-            let flight = state.next_flight();
-            let (cell, limits) = state.cell(index);
-            let was_awaited = cell.entry.is_awaited();
-            let Decision { answer: said, start: begun } =
-                cell.entry.ask(policy, limits, &request.want, now, flight);
-            if matches!(said, Answer::Wait { .. } | Answer::Later(_)) && !request.want.at_once {
-                cell.counters.waits += 1;
-                cell.add_waiter(waiter.clone());
-            }
-            // A renewal that only the budget holds back: the caller gets its token and is told
-            // nothing, so the listener is.
-            let is_held_back = matches!(said, Answer::Serve) && cell.entry.flight().is_none();
-            let over_budget = limits.may_request(now).err().filter(|_| is_held_back);
-            let now_awaited = !was_awaited && cell.entry.is_awaited() && begun.is_none();
-            hasten = cell.job.clone().filter(|_| now_awaited);
-            check_at = cell
-                .entry
-                .give_up_at()
-                .unwrap_or(now.after(policy.fetch_timeout).after(policy::OVERRUN));
-            state.publish_serve_until(policy, index, now);
-            if let Answer::Serve = said
-                && let Some(token) = state.valid_token(policy, index, now)
-            {
-                drop(state);
-                if let Some(error) = over_budget.and_then(|blocked| blocked.error_at(now)) {
-                    self.tell_budget(&request.slot, &error);
-                }
-                if let Some(flight) = begun {
-                    // The caller has its token; that no thread can renew it is for later.
-                    let _ = self.start_flight(index, flight, Rank::Background);
-                }
-                return Next::Done(Ok(token));
-            }
-            (answer, start) = (said, begun);
+        let mut state = self.state();
+        if state.closed {
+            return None;
         }
-        let rank = if request.want.at_once { Rank::Background } else { Rank::Awaited };
-        if let Some(flight) = start
-            && let Err(error) = self.start_flight(index, flight, rank)
-        {
-            return Next::Done(self.valid_token(request).ok_or(error));
+        let flight = state.next_flight();
+        let (cell, limits) = state.cell(index);
+        let was_awaited = cell.entry.is_awaited();
+        let Decision { answer, start } = cell.entry.ask(policy, limits, &request.want, now, flight);
+        if matches!(answer, Answer::Wait { .. } | Answer::Later(_)) && !request.want.at_once {
+            cell.counters.waits += 1;
+            cell.add_waiter(waiter.clone());
         }
-        if let Some(job) = hasten {
-            runtime::hasten(&job);
-        }
-        self.next(request, answer, waiter, check_at)
+        let is_served = matches!(answer, Answer::Serve);
+        // A renewal that only the budget holds back: the caller is served and told nothing, so
+        // whoever listens to events is.
+        let is_held_back = is_served && cell.entry.flight().is_none();
+        let held_back = limits.may_request(now).err().filter(|_| is_held_back);
+        let now_awaited = !was_awaited && cell.entry.is_awaited() && start.is_none();
+        let hasten = cell.job.clone().filter(|_| now_awaited);
+        let overrun = now.after(policy.fetch_timeout).after(policy::OVERRUN);
+        let check_at = cell.entry.give_up_at().unwrap_or(overrun);
+        state.publish_serve_until(policy, index, now);
+        Some(Said {
+            token: state.valid_token(policy, index, now).filter(|_| is_served),
+            over_budget: held_back.and_then(|blocked| blocked.error_at(now)),
+            answer,
+            start,
+            hasten,
+            check_at,
+        })
     }
 
     fn next(
