@@ -30,7 +30,8 @@
  *   credentials function its fetch, an event function later events, an answer other answers; never
  *   a caller beyond its timeout. An exception that leaves one ends the process; a longjmp must not.
  * - A forked child inherits callbacks: they are called in both processes, and `drop` runs once in
- *   each. Answers that the parent waits for are not called in the child, only dropped.
+ *   each. Answers that the parent waits for are not called in the child, only dropped. A callback
+ *   that forks should end its child itself (exec, _exit): what follows is the parent's business.
  * - Time: the clock counts suspend; setting the wall clock changes nothing that is cached.
  * - Secrets: secrets and tokens are wiped when dropped and stand in no error, event or log. The
  *   strings you pass in and copies you make are yours to wipe.
@@ -142,6 +143,11 @@ enum {
  * See TU_VERSION_MAJOR.
  */
 #define TU_VERSION_PATCH 0
+
+/**
+ * The fewest hours in which both outages and their echoes have room.
+ */
+#define Scenario_LEAST_HOURS 8
 
 /**
  * Ends waits early. One-shot; may be shared by any number of calls and threads; may be freed once
@@ -538,8 +544,8 @@ const char *tu_status_name(tu_status status);
 
 /**
  * A token for `scope` (NULL: the client's own) that is valid now: at hand, or fetched once for
- * all callers. Waits at most the client's `timeout`. NULL on failure, which happens only if there
- * is no valid token. Release it with tu_free.
+ * all callers. Waits at most the client's `timeout`. NULL on failure: there is no valid token, the
+ * client is closed, or an argument cannot be used. Release it with tu_free.
  *
  * # Safety
  * `client` is NULL or a live handle, `scope` NULL or NUL-terminated, `error` NULL or valid to
@@ -561,7 +567,8 @@ struct tu_token *tu_token_get_with(struct tu_client *client,
  * Copies "Bearer <token>" into `buffer`: no allocation when the token is at hand. `*length` (may
  * be NULL) becomes its length. If `capacity` is larger than that, a NUL follows; so give a byte
  * more than a token needs. If `capacity` is too small, nothing is written to `buffer`, `*length`
- * is the length needed, and the status is TU_INVALID_ARGUMENT. Wiping the buffer is up to you.
+ * is the length needed, and the status is TU_INVALID_ARGUMENT. After any other failure `*length`
+ * is 0, and what is in `buffer` is no part of a token. Wiping the buffer is up to you.
  *
  * # Safety
  * `client` is NULL or a live handle, `scope` NULL or NUL-terminated, `buffer` NULL or valid to
@@ -578,7 +585,8 @@ tu_status tu_token_copy(struct tu_client *client,
  * Asks for a token without waiting. TU_OK: `function` is called exactly once, before this returns
  * if the answer is at hand, else on a thread of the library's, never on one that closes, cancels
  * or frees; then `drop` (may be NULL) is. It should be short. Another status: `function` is not
- * called, `drop` is. In a child forked meanwhile only `drop` is called.
+ * called, `drop` is. A child forked meanwhile only calls `drop`, when it next uses the library;
+ * neither, if the parent was inside of `function` at that moment.
  *
  * # Safety
  * `client` is NULL or a live handle, `options` NULL or valid, `error` NULL or valid to write to;

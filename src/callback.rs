@@ -41,6 +41,7 @@ unsafe impl<F: Send + Sync> Send for State<F> {}
 
 impl<F> Callback<F> {
     pub(crate) fn new(function: F) -> Self {
+        fork::install_handlers();
         let state = State {
             function: Some(NonNull::from(Box::leak(Box::new(function)))),
             owners: 1,

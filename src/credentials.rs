@@ -139,19 +139,21 @@ impl Source {
                 .ok_or_else(|| unavailable("the credentials callback gave none"))?,
         };
         credentials.check().map_err(|problem| unavailable(&problem))?;
-        Ok(self.adopt(credentials))
+        self.adopt(credentials)
     }
 
     /// Makes credentials the latest, unless a rotation came in between.
-    fn adopt(&self, credentials: Credentials) -> Pair {
+    fn adopt(&self, credentials: Credentials) -> Result<Pair, Error> {
         let mut state = self.state.lock();
-        if let Some(latest) = &state.latest
-            && (matches!(state.origin, Origin::Given | Origin::Released)
-                || latest.credentials.same_as(&credentials))
-        {
-            return latest.clone();
+        if matches!(state.origin, Origin::Released) {
+            return Err(released());
         }
-        state.replace(credentials)
+        if let Some(latest) = &state.latest
+            && (matches!(state.origin, Origin::Given) || latest.credentials.same_as(&credentials))
+        {
+            return Ok(latest.clone());
+        }
+        Ok(state.replace(credentials))
     }
 
     /// Lets go of everything: the client has gone. A fetch that is still under way gets no more.
@@ -232,7 +234,7 @@ impl SourceState {
                 Way::Places(client_id.clone(), client_secret.clone())
             }
             Origin::Function(function) => Way::Function(function.callable()),
-            Origin::Released => return Err(unavailable("the client has gone")),
+            Origin::Released => return Err(released()),
         })
     }
 
@@ -253,6 +255,10 @@ impl Place {
             }),
         }
     }
+}
+
+fn released() -> Error {
+    unavailable("the client has gone")
 }
 
 fn unavailable(problem: &str) -> Error {

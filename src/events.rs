@@ -196,11 +196,37 @@ impl EventQueue {
         }
     }
 
+    /// No thread could be started to tell what waits: it waits for the next event.
+    pub(crate) fn stays_untold(&self) {
+        self.waiting.lock().queued = false;
+    }
+
     /// Lets go of the callback, once what waits has been told: the client has gone.
-    pub(crate) fn release(&self) {
+    pub(crate) fn release(self: &Arc<Self>) {
+        let (forgotten, owner, must_queue) = {
+            let mut waiting = self.waiting.lock();
+            let forgotten = waiting.renew();
+            waiting.released = true;
+            let owner = waiting.take_released();
+            let must_queue = !waiting.queued && !waiting.events.is_empty();
+            waiting.queued |= must_queue;
+            (forgotten, owner, must_queue)
+        };
+        drop(forgotten);
+        drop(owner);
+        if must_queue {
+            runtime::dispatch(self.clone());
+            // If nobody can tell them, nobody holds the callback for them either.
+            let owner = self.waiting.lock().take_released_untold();
+            drop(owner);
+        }
+    }
+
+    /// In a forked child: lets go of what its parent has to tell, and of a callback that was held
+    /// for that alone.
+    pub(crate) fn forget_parents(&self) {
         let (forgotten, owner) = {
             let mut waiting = self.waiting.lock();
-            waiting.released = true;
             (waiting.renew(), waiting.take_released())
         };
         drop(forgotten);
@@ -209,9 +235,14 @@ impl EventQueue {
 
     /// Hands out everything that waits. On the events thread.
     pub(crate) fn hand_out(&self) {
+        let generation = fork::generation();
         loop {
             let (event, lost) = {
                 let mut waiting = self.waiting.lock();
+                if fork::generation() != generation {
+                    // The callback forked, and this is the child: what waits is the parent's.
+                    return;
+                }
                 let Some(event) = waiting.events.pop_front() else {
                     waiting.queued = false;
                     let owner = waiting.take_released();
@@ -248,6 +279,10 @@ impl EventQueue {
 impl Waiting {
     /// The client's part in the callback, if it is to go now.
     fn take_released(&mut self) -> Option<Callback<EventFn>> {
+        self.owner.take_if(|_| self.released && !self.queued && self.events.is_empty())
+    }
+
+    fn take_released_untold(&mut self) -> Option<Callback<EventFn>> {
         self.owner.take_if(|_| self.released && !self.queued)
     }
 

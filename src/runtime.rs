@@ -204,12 +204,17 @@ fn start_worker(assignment: Assignment) -> io::Result<bool> {
 }
 
 fn work(first: Assignment) {
+    let generation = fork::generation();
     let desk = Desk::default();
     let mut assignment = first;
     loop {
         if let Some(body) = assignment.job.take() {
             // A panic is a bug of ours; it must not take the thread's place in the pool with it.
             let _ = catch_unwind(AssertUnwindSafe(body));
+        }
+        if fork::generation() != generation {
+            // A callback forked, and this is the child: its pool has threads of its own.
+            return;
         }
         let done = assignment.id;
         drop(assignment);
@@ -424,43 +429,70 @@ impl Timers {
 struct Teller {
     generation: u32,
     ready: VecDeque<Arc<EventQueue>>,
+    /// The queue that is being told.
+    telling: Option<Arc<EventQueue>>,
     bell: Option<Arc<Mailbox<()>>>,
 }
 
 global! {
     static TELLER: Locked<Teller> =
-        Locked::new(Teller { generation: 0, ready: VecDeque::new(), bell: None });
+        Locked::new(Teller { generation: 0, ready: VecDeque::new(), telling: None, bell: None });
+}
+
+/// In a forked child: lets go of the events that its parent has to tell.
+pub(crate) fn forget_parents_events() {
+    let forgotten = {
+        let mut teller = TELLER.lock();
+        if teller.generation == fork::generation() {
+            return;
+        }
+        teller.generation = fork::generation();
+        teller.bell = None;
+        let telling = teller.telling.take();
+        std::mem::take(&mut teller.ready).into_iter().chain(telling)
+    };
+    forgotten.for_each(|queue| queue.forget_parents());
 }
 
 /// Has a queue's events told, by the one thread that does.
 pub(crate) fn dispatch(queue: Arc<EventQueue>) {
-    let mut forgotten = VecDeque::new();
+    forget_parents_events();
     let (bell, is_new) = {
         let mut teller = TELLER.lock();
-        if teller.generation != fork::generation() {
-            teller.generation = fork::generation();
-            teller.bell = None;
-            forgotten = std::mem::take(&mut teller.ready);
-        }
         teller.ready.push_back(queue);
         let is_new = teller.bell.is_none();
         (teller.bell.get_or_insert_with(Arc::default).clone(), is_new)
     };
-    drop(forgotten);
     if !is_new {
         bell.put(());
     } else if spawn("tu-events", move || tell(&bell)).is_err() {
-        // Events are a courtesy: without a thread they wait for the next try.
-        TELLER.lock().bell = None;
+        let untold = {
+            let mut teller = TELLER.lock();
+            teller.bell = None;
+            std::mem::take(&mut teller.ready)
+        };
+        untold.iter().for_each(|queue| queue.stays_untold());
     }
 }
 
 fn tell(bell: &Mailbox<()>) {
     let clock = Clock::System;
+    let generation = fork::generation();
     loop {
-        let next = TELLER.lock().ready.pop_front();
+        let (next, told) = {
+            let mut teller = TELLER.lock();
+            if fork::generation() != generation {
+                // A callback forked, and this is the child: its events are told by a thread of its
+                // own.
+                return;
+            }
+            let next = teller.ready.pop_front();
+            (next.clone(), std::mem::replace(&mut teller.telling, next))
+        };
+        drop(told);
         if let Some(queue) = next {
-            queue.hand_out();
+            // A callback's end may panic too.
+            let _ = catch_unwind(AssertUnwindSafe(|| queue.hand_out()));
             continue;
         }
         if bell.take(&clock, clock.now().after(IDLE)).is_none() {

@@ -100,6 +100,18 @@ fn a_renewal_that_the_budget_holds_back_is_told_though_callers_are_served() {
 }
 
 #[test]
+fn a_budget_that_is_used_up_all_the_time_is_told_once_a_minute() {
+    let scene = Scene::with_tokens_of(1, &[("max_requests_per_minute", "20")]);
+    for _ in 0..300 {
+        // Tokens of a second: every call wants another.
+        let _ = scene.client.token();
+        scene.clock.advance(SECOND);
+    }
+    let told = scene.told(EventKind::Budget).len();
+    assert!((4..=5).contains(&told), "{told}");
+}
+
+#[test]
 fn a_fresh_token_that_an_api_refuses_casts_doubt_once() {
     let scene = Scene::new();
     for _ in 0..3 {

@@ -155,6 +155,20 @@ fn use_stack() -> usize {
 }
 
 #[test]
+fn a_function_that_panics_takes_no_other_with_it() {
+    let _alone = alone();
+    let (server, gate) = gated(token("for-all", 1200));
+    let client = client(&server);
+    let options = GetOptions::default();
+    let before = ask(&client, &options);
+    client.get_async(&options, |_| panic!("on purpose")).unwrap();
+    let after = ask(&client, &options);
+    gate.store(true, Ordering::SeqCst);
+    assert_eq!(value(before.recv_timeout(SOON).unwrap()), "for-all");
+    assert_eq!(value(after.recv_timeout(SOON).unwrap()), "for-all");
+}
+
+#[test]
 fn functions_have_room_on_the_stack() {
     let _alone = alone();
     let (server, gate) = gated(token("t", 1200));

@@ -5,8 +5,9 @@
 //! compiler "many small atomic reads, in any grouping": it would read word by word, and the copy
 //! would cost more than everything else on the hot path together. Where it is known how, the
 //! system's own `memcpy` is therefore called from an assembly block. To the language such a block
-//! is whatever it amounts to, and this one amounts to relaxed atomic loads of bytes, in some
-//! order, and stores to memory that the caller alone can see: no data race, nothing undefined.
+//! is whatever it amounts to, and this one amounts to relaxed atomic loads of the words, one for each
+//! byte that is taken of them, in some order, and stores to memory that the caller alone can see: no
+//! data race, nothing undefined.
 //! (A plain call would not do: the compiler knows `memcpy`, and may assume that nobody writes.)
 
 use std::sync::atomic::Ordering;

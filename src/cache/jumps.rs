@@ -8,8 +8,10 @@ use crate::clock::Reading;
 
 /// Less is not worth telling.
 const LEAST: Duration = Duration::from_secs(2);
-/// Clocks that are being corrected run up to so many times slower or faster than each other.
+/// A clock that is being corrected runs up to a thousandth slower or faster than another, and is
+/// right again before it is off by much.
 const DRIFT: u32 = 1000;
+const MOST_DRIFT: Duration = Duration::from_secs(60);
 
 /// What happened to the clocks since they were last looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +36,9 @@ impl Jumps {
 
     /// Looks at the clocks again: what has happened, in the order of cause.
     pub(crate) fn look(&mut self, now: Reading) -> impl Iterator<Item = Jump> + use<> {
-        let last = std::mem::replace(&mut self.last, now);
+        let last = self.last;
+        // Two clocks are read one after the other for it: never take back what was told.
+        self.last = Reading { slept: now.slept.max(last.slept), ..now };
         let slept = now.slept.saturating_sub(last.slept);
         let passed = now.boot.since(last.boot);
         let moved_ms = now.wall_ms.saturating_sub(last.wall_ms);
@@ -43,7 +47,7 @@ impl Jumps {
         let set = if off_ms > 0 { Jump::Forward(off) } else { Jump::Back(off) };
         let slept = (slept >= LEAST).then_some(Jump::Slept(slept));
         // Clocks are read one after the other: a suspend in between looks like a small jump.
-        let set = (off >= LEAST.max(passed / DRIFT)).then_some(set);
+        let set = (off >= LEAST.max((passed / DRIFT).min(MOST_DRIFT))).then_some(set);
         slept.into_iter().chain(set)
     }
 }

@@ -7,7 +7,7 @@ use once_cell::race::OnceBox;
 
 use super::shared::{Shared, SystemRandom};
 use super::state::Slot;
-use super::wait::Waiter;
+use super::wait::{self, Waiter};
 use crate::cache::entry::{FlightId, Grant};
 use crate::cache::flight::{Attempts, Class, Failure};
 use crate::cache::jumps::Jump;
@@ -42,6 +42,8 @@ enum Step {
     Again(BootTime),
     /// With the version of the credentials it was told about.
     Failed(Failure, u64),
+    /// The client was closed, the fetch given up, or a callback forked and this is the child.
+    Unwanted,
     /// Not allowed to ask; nothing was learned about the endpoint.
     Blocked(Error),
 }
@@ -53,6 +55,7 @@ impl Shared {
         self.tell(&flight.slot, || Event::new(EventKind::FetchStarted, "asking for a token"));
         loop {
             match self.attempt(&mut flight) {
+                Step::Unwanted => return,
                 Step::Granted(granted, requested_at) => {
                     return self.succeed(&flight, &granted, requested_at);
                 }
@@ -105,6 +108,9 @@ impl Shared {
             Some(pair) => Ok(pair),
             None => self.read_credentials(false),
         };
+        if !self.is_wanted(flight) {
+            return Step::Unwanted;
+        }
         let pair = match read {
             Ok(pair) => pair,
             Err(error) => {
@@ -155,7 +161,6 @@ impl Shared {
         let now = self.clock.now();
         let mut state = self.state();
         state.limits.may_request(now)?;
-        state.budget_was_told = false;
         state.limits.count_request(now);
         state.cells[flight.slot.index].counters.requests += 1;
         Ok(flight.attempts.next(now))
@@ -347,9 +352,10 @@ impl Shared {
         // Threads first: a function may take its time.
         let (calls, threads): (Vec<_>, Vec<_>) =
             waiters.into_iter().partition(|waiter| waiter.is_call());
-        for waiter in threads.into_iter().chain(calls) {
+        for waiter in threads {
             waiter.complete(outcome.clone());
         }
+        wait::call_all(calls, &outcome);
         // A place in the pool is about to become free; somebody may wait for one.
         let _ = runtime::start_waiting_jobs();
     }
@@ -365,7 +371,7 @@ impl Shared {
             };
             self.events.tell(|| {
                 let message =
-                    format!("{what} {} s; what is cached is worth what it was", by.as_secs());
+                    format!("{what} {} s; cached tokens end when they would have", by.as_secs());
                 let mut event = Event::new(EventKind::Clock, message);
                 event.duration = by;
                 event

@@ -3,25 +3,25 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use super::get_async::Registration;
 use super::{Client, GetOptions};
-use crate::error::Error;
-use crate::sync::Mutex;
+use crate::error::{Error, ErrorKind};
+use crate::fork::{self, Locked};
 use crate::token::Token;
 
 impl Client {
     /// A token as asked for, as a future.
     pub fn get_future(&self, options: &GetOptions<'_>) -> TokenFuture {
-        let slot = Arc::new(Mutex::new(Parked::default()));
+        let slot = Arc::new(Locked::new(Parked::default()));
         let place = slot.clone();
         let started = self.shared.get_async(
             options,
             Box::new(move |outcome| {
                 let waker = {
-                    let mut parked = place.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut parked = place.lock();
                     parked.outcome = Some(outcome);
                     parked.waker.take()
                 };
@@ -32,10 +32,10 @@ impl Client {
         );
         let registration = started
             .map_err(|error| {
-                slot.lock().unwrap_or_else(PoisonError::into_inner).outcome = Some(Err(error));
+                slot.lock().outcome = Some(Err(error));
             })
             .ok();
-        TokenFuture { parked: slot, registration }
+        TokenFuture { parked: slot, registration, generation: fork::generation() }
     }
 }
 
@@ -47,8 +47,10 @@ struct Parked {
 
 /// A token to come. Made by [`Client::token_async`].
 pub struct TokenFuture {
-    parked: Arc<Mutex<Parked>>,
+    parked: Arc<Locked<Parked>>,
     registration: Option<Registration>,
+    /// The process that waits.
+    generation: u32,
 }
 
 impl Drop for TokenFuture {
@@ -69,13 +71,22 @@ impl Future for TokenFuture {
     type Output = Result<Token, Error>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
-        match parked.outcome.take() {
-            Some(outcome) => Poll::Ready(outcome),
-            None => {
-                parked.waker = Some(context.waker().clone());
-                Poll::Pending
+        let former;
+        {
+            let mut parked = self.parked.lock();
+            if let Some(outcome) = parked.outcome.take() {
+                return Poll::Ready(outcome);
             }
+            // Whoever made the former waker may do as it likes when it is dropped: not here.
+            former = parked.waker.replace(context.waker().clone());
         }
+        drop(former);
+        if self.generation != fork::generation() {
+            return Poll::Ready(Err(Error::new(
+                ErrorKind::Cancelled,
+                "this wait belongs to the process that was forked; ask for a token anew",
+            )));
+        }
+        Poll::Pending
     }
 }

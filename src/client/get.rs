@@ -68,12 +68,13 @@ impl Shared {
         let slot = self.slot_ref(scope).filter(|_| self.is_own_generation())?;
         let now = self.clock.now();
         let view = slot.current.look(now, now.after(min_ttl))?;
-        let words = view.to_words();
+        // A token from the start, so that it is wiped if it is not to be trusted.
+        let token = Token::from_words(view.to_words());
         if !view.holds() {
             return None;
         }
         self.note_asked(slot);
-        Some(Token::from_words(words))
+        Some(token)
     }
 
     /// The same for `Bearer <token>`, copied to the caller: its length, or as an error the length
@@ -93,6 +94,8 @@ impl Shared {
         };
         view.copy_bytes(TEXT + BEARER_AT / 8, place);
         if !view.holds() {
+            // Whatever comes of the other way, no piece of a token stays behind.
+            place.fill(0);
             return None;
         }
         self.note_asked(slot);
@@ -305,12 +308,20 @@ impl Shared {
         }
     }
 
-    /// Tells that the budget has run out, once each time it does.
+    /// Tells that the budget has run out, at most once for each window of it.
     pub(super) fn tell_budget(self: &Arc<Self>, slot: &Slot, error: &Error) {
         if error.kind() != ErrorKind::Budget {
             return;
         }
-        let was_told = std::mem::replace(&mut self.state().budget_was_told, true);
+        let now = self.clock.now();
+        let was_told = {
+            let told_at = &mut self.state().budget_told_at;
+            let was_told = told_at.is_some_and(|at| now.since(at) < policy::BUDGET_WINDOW);
+            if !was_told {
+                *told_at = Some(now);
+            }
+            was_told
+        };
         if !was_told {
             self.tell(slot, || {
                 let mut event = Event::new(EventKind::Budget, error.message());

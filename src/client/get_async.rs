@@ -1,6 +1,6 @@
 //! A caller's way to a token without a thread that waits: a function is called.
 
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use super::get::{Next, Request};
 use super::shared::Shared;
@@ -8,8 +8,8 @@ use super::wait::{self, Outcome, Waiter};
 use super::{Cancel, GetOptions};
 use crate::clock::BootTime;
 use crate::error::{Error, ErrorKind};
+use crate::fork::Locked;
 use crate::runtime;
-use crate::sync::{Mutex, MutexGuard};
 use crate::token::Token;
 
 type Function = Box<dyn FnOnce(Result<Token, Error>) + Send>;
@@ -18,11 +18,11 @@ type Function = Box<dyn FnOnce(Result<Token, Error>) + Send>;
 struct Call {
     request: Request,
     cancel: Option<Cancel>,
-    function: Mutex<Option<Function>>,
+    function: Locked<Option<Function>>,
     /// When the wait is over whatever the fetch does.
-    until: Mutex<BootTime>,
+    until: Locked<BootTime>,
     /// Where it waits now.
-    waiter: Mutex<Weak<Waiter>>,
+    waiter: Locked<Weak<Waiter>>,
 }
 
 /// A way to give up on a function that has not been called.
@@ -34,7 +34,8 @@ impl Registration {
         let Some(call) = self.0.upgrade() else { return };
         // First, so that a wait that begins just now sees it.
         drop(call.take_function());
-        if let Some(waiter) = call.waiter().upgrade() {
+        let waiter = call.waiter.lock().upgrade();
+        if let Some(waiter) = waiter {
             waiter.leave();
         }
     }
@@ -48,23 +49,19 @@ impl Call {
     }
 
     fn take_function(&self) -> Option<Function> {
-        self.function.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.function.lock().take()
     }
 
     fn is_answered(&self) -> bool {
-        self.function.lock().unwrap_or_else(PoisonError::into_inner).is_none()
-    }
-
-    fn waiter(&self) -> MutexGuard<'_, Weak<Waiter>> {
-        self.waiter.lock().unwrap_or_else(PoisonError::into_inner)
+        self.function.lock().is_none()
     }
 
     fn until(&self) -> BootTime {
-        *self.until.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.until.lock()
     }
 
     fn set_until(&self, at: BootTime) {
-        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = at;
+        *self.until.lock() = at;
     }
 }
 
@@ -77,11 +74,11 @@ impl Shared {
         let request = self.request(options)?;
         self.refuse_self_wait(&request)?;
         let call = Arc::new(Call {
-            until: Mutex::new(request.deadline),
+            until: Locked::new(request.deadline),
             request,
             cancel: options.cancel.cloned(),
-            function: Mutex::new(Some(function)),
-            waiter: Mutex::new(Weak::new()),
+            function: Locked::new(Some(function)),
+            waiter: Locked::new(Weak::new()),
         });
         let registration = Registration(Arc::downgrade(&call));
         if options.cancel.is_some_and(Cancel::is_triggered) {
@@ -95,7 +92,7 @@ impl Shared {
     fn ask_async(self: &Arc<Self>, call: &Arc<Call>) {
         let (shared, called) = (self.clone(), call.clone());
         let waiter = Waiter::call(move |outcome| shared.woken_async(&called, outcome));
-        *call.waiter() = Arc::downgrade(&waiter);
+        *call.waiter.lock() = Arc::downgrade(&waiter);
         if call.is_answered() {
             return;
         }

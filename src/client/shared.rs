@@ -15,6 +15,7 @@ use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind};
 use crate::events::{Event, EventKind, EventQueue};
 use crate::fork::{self, Guard, Locked};
+use crate::runtime;
 use crate::scope::ScopeSet;
 use crate::sync::atomic::AtomicU32;
 
@@ -86,6 +87,8 @@ impl Shared {
         };
         // Functions of the parent's callers are dropped, not called: the parent calls its own.
         drop(forgotten);
+        wait::forget_parents_answers();
+        runtime::forget_parents_events();
         Some(entries)
     }
 

@@ -94,8 +94,8 @@ pub(crate) struct ClientState {
     pub(crate) jumps: Jumps,
     /// That an API may not accept these tokens was told.
     pub(crate) v2_was_doubted: bool,
-    /// The budget ran out, and the event that says so was told.
-    pub(crate) budget_was_told: bool,
+    /// When the event was told that the budget has run out.
+    pub(crate) budget_told_at: Option<BootTime>,
     by_scope: HashMap<String, usize>,
     last_flight: FlightId,
     last_serial: u64,
@@ -112,7 +112,7 @@ impl ClientState {
             looked_at_files: BootTime::ZERO,
             jumps: Jumps::new(clocks),
             v2_was_doubted: false,
-            budget_was_told: false,
+            budget_told_at: None,
             by_scope: HashMap::new(),
             last_flight: 0,
             last_serial: 0,

@@ -1,14 +1,16 @@
 //! Those who wait for a fetch, and how a wait is cancelled.
 
+use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use crate::clock::{BootTime, Clock};
 use crate::error::{Error, ErrorKind};
 use crate::fork::{self, Locked, Mailbox};
 use crate::runtime::{self, Job, Rank};
-use crate::sync::Mutex;
 use crate::sync::atomic::AtomicBool;
+use crate::sync::global;
 use crate::token::Token;
 
 /// What a wait ends with.
@@ -20,23 +22,28 @@ enum Way {
     /// A thread sleeps on it.
     Thread(Mailbox<Outcome>),
     /// A function is called.
-    Call(Mutex<Option<Call>>),
+    Call(Locked<Option<Call>>),
 }
 
 /// One caller's wait. It ends once, by whatever comes first.
 pub(crate) struct Waiter {
     way: Way,
     open: AtomicBool,
+    /// The process that it belongs to.
+    generation: u32,
 }
 
 impl Waiter {
     pub(crate) fn thread() -> Arc<Self> {
-        Arc::new(Self { way: Way::Thread(Mailbox::default()), open: AtomicBool::new(true) })
+        Self::new(Way::Thread(Mailbox::default()))
     }
 
     pub(crate) fn call(function: impl FnOnce(Outcome) + Send + 'static) -> Arc<Self> {
-        let way = Way::Call(Mutex::new(Some(Box::new(function))));
-        Arc::new(Self { way, open: AtomicBool::new(true) })
+        Self::new(Way::Call(Locked::new(Some(Box::new(function)))))
+    }
+
+    fn new(way: Way) -> Arc<Self> {
+        Arc::new(Self { way, open: AtomicBool::new(true), generation: fork::generation() })
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -58,10 +65,11 @@ impl Waiter {
                 mailbox.put(outcome);
             }
             Way::Call(call) => {
-                let call = call.lock().unwrap_or_else(PoisonError::into_inner).take();
-                if let Some(call) = call {
-                    call(outcome);
-                }
+                let call = call.lock().take();
+                // A child has no part in its parent's waits: there it is only dropped.
+                let call = call.filter(|_| self.generation == fork::generation());
+                // One that panics must not take the others with it.
+                let _ = catch_unwind(AssertUnwindSafe(|| call.map(|call| call(outcome))));
             }
         }
     }
@@ -85,7 +93,8 @@ impl Waiter {
             Way::Thread(_) => None,
             Way::Call(call) => {
                 // The function goes now: later, the waiter may be dropped under a lock.
-                drop(call.lock().unwrap_or_else(PoisonError::into_inner).take());
+                let call = call.lock().take();
+                drop(call);
                 None
             }
         }
@@ -138,6 +147,7 @@ impl std::fmt::Debug for Cancel {
 impl Cancel {
     /// Not triggered yet.
     pub fn new() -> Self {
+        fork::install_handlers();
         Self::default()
     }
 
@@ -171,6 +181,72 @@ impl Cancel {
     }
 }
 
+/// Calls functions with the outcome that they wait for, on this thread.
+pub(crate) fn call_all(waiters: Vec<Arc<Waiter>>, outcome: &Outcome) {
+    Answers::give(Answers::add(waiters, outcome));
+}
+
+/// Lets go of what a forked child inherits of its parent's answers.
+pub(crate) fn forget_parents_answers() {
+    let forgotten = ANSWERS.lock().renew();
+    drop(forgotten);
+}
+
+type Batch = VecDeque<(Arc<Waiter>, Outcome)>;
+
+/// Functions on their way to being called. They are kept here, and not by the threads that call
+/// them, so that a forked child finds and drops those that its parent's threads hold.
+struct Answers {
+    generation: u32,
+    batches: BTreeMap<u64, Batch>,
+    last: u64,
+}
+
+global! {
+    static ANSWERS: Locked<Answers> =
+        Locked::new(Answers { generation: 0, batches: BTreeMap::new(), last: 0 });
+}
+
+impl Answers {
+    fn add(waiters: Vec<Arc<Waiter>>, outcome: &Outcome) -> u64 {
+        let batch = waiters.into_iter().map(|waiter| (waiter, outcome.clone())).collect();
+        let (id, forgotten) = {
+            let mut answers = ANSWERS.lock();
+            let forgotten = answers.renew();
+            answers.last += 1;
+            let id = answers.last;
+            answers.batches.insert(id, batch);
+            (id, forgotten)
+        };
+        drop(forgotten);
+        id
+    }
+
+    fn give(batch: u64) {
+        loop {
+            let next = ANSWERS.lock().next(batch);
+            let Some((waiter, outcome)) = next else { return };
+            waiter.complete(outcome);
+        }
+    }
+
+    fn next(&mut self, id: u64) -> Option<(Arc<Waiter>, Outcome)> {
+        let next = self.batches.get_mut(&id)?.pop_front();
+        if next.is_none() {
+            self.batches.remove(&id);
+        }
+        next
+    }
+
+    fn renew(&mut self) -> BTreeMap<u64, Batch> {
+        if self.generation == fork::generation() {
+            return BTreeMap::new();
+        }
+        self.generation = fork::generation();
+        std::mem::take(&mut self.batches)
+    }
+}
+
 pub(crate) fn cancelled() -> Error {
     Error::new(ErrorKind::Cancelled, "the wait for a token was cancelled by the program")
 }
@@ -185,12 +261,8 @@ pub(crate) fn end_elsewhere(waiters: impl IntoIterator<Item = Arc<Waiter>>, erro
     if calls.is_empty() {
         return;
     }
-    let error = error.clone();
-    let job = Job::new(std::time::Duration::from_secs(1), move || {
-        for waiter in calls {
-            waiter.complete(Err(error.clone()));
-        }
-    });
+    let batch = Answers::add(calls, &Err(error.clone()));
+    let job = Job::new(std::time::Duration::from_secs(1), move || Answers::give(batch));
     // Without any thread the functions are never called; their time limits could not end them
     // either. There is nothing better to do in a process that can start no thread.
     let _ = runtime::submit(&job, Rank::Call);

@@ -91,8 +91,8 @@ unsafe fn hand_out(outcome: Result<Token, Error>, error: *mut *mut tu_error) -> 
 }
 
 /// A token for `scope` (NULL: the client's own) that is valid now: at hand, or fetched once for
-/// all callers. Waits at most the client's `timeout`. NULL on failure, which happens only if there
-/// is no valid token. Release it with tu_free.
+/// all callers. Waits at most the client's `timeout`. NULL on failure: there is no valid token, the
+/// client is closed, or an argument cannot be used. Release it with tu_free.
 ///
 /// # Safety
 /// `client` is NULL or a live handle, `scope` NULL or NUL-terminated, `error` NULL or valid to
@@ -145,7 +145,8 @@ pub unsafe extern "C" fn tu_token_get_with(
 /// Copies "Bearer <token>" into `buffer`: no allocation when the token is at hand. `*length` (may
 /// be NULL) becomes its length. If `capacity` is larger than that, a NUL follows; so give a byte
 /// more than a token needs. If `capacity` is too small, nothing is written to `buffer`, `*length`
-/// is the length needed, and the status is TU_INVALID_ARGUMENT. Wiping the buffer is up to you.
+/// is the length needed, and the status is TU_INVALID_ARGUMENT. After any other failure `*length`
+/// is 0, and what is in `buffer` is no part of a token. Wiping the buffer is up to you.
 ///
 /// # Safety
 /// `client` is NULL or a live handle, `scope` NULL or NUL-terminated, `buffer` NULL or valid to
@@ -161,7 +162,8 @@ pub unsafe extern "C" fn tu_token_copy(
 ) -> tu_status {
     // SAFETY: the caller vouches for all six.
     unsafe {
-        let place = match if buffer.is_null() { 0 } else { capacity } {
+        // No slice is longer than this, and no token nearly as long.
+        let place = match if buffer.is_null() { 0 } else { capacity.min(isize::MAX as usize) } {
             0 => &mut [][..],
             room => std::slice::from_raw_parts_mut(buffer.cast::<u8>(), room),
         };
@@ -173,7 +175,12 @@ pub unsafe extern "C" fn tu_token_copy(
                 finish_copy(place, copied, length);
                 OK
             }
-            _ => status(error, || copy_slowly(client, scope, place, length)),
+            _ => {
+                if !length.is_null() {
+                    length.write(0);
+                }
+                status(error, || copy_slowly(client, scope, place, length))
+            }
         }
     }
 }
@@ -200,8 +207,8 @@ unsafe fn copy_slowly(
                     length.write(needed);
                 }
                 Err(Error::argument(format!(
-                    "tu_token_copy needs a buffer of {} bytes; it got {}",
-                    needed + 1,
+                    "tu_token_copy needs a buffer of {needed} bytes, and one more for a NUL; it \
+                     got {}",
                     place.len()
                 )))
             }
@@ -227,7 +234,8 @@ unsafe fn finish_copy(place: &mut [u8], copied: usize, length: *mut usize) {
 /// Asks for a token without waiting. TU_OK: `function` is called exactly once, before this returns
 /// if the answer is at hand, else on a thread of the library's, never on one that closes, cancels
 /// or frees; then `drop` (may be NULL) is. It should be short. Another status: `function` is not
-/// called, `drop` is. In a child forked meanwhile only `drop` is called.
+/// called, `drop` is. A child forked meanwhile only calls `drop`, when it next uses the library;
+/// neither, if the parent was inside of `function` at that moment.
 ///
 /// # Safety
 /// `client` is NULL or a live handle, `options` NULL or valid, `error` NULL or valid to write to;

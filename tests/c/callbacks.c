@@ -471,6 +471,97 @@ static void an_event_function_may_fork(void) {
   CHECK(wait_for(&scene.dropped) && scene.drops == 1);
 }
 
+/* Calls beyond the first write to this pipe which process they are in. */
+static int told[2];
+
+static void forking_answer(void *user_data, tu_token *token, tu_error *error) {
+  struct scene *scene = (struct scene *)user_data;
+  tu_free(token);
+  tu_free(error);
+  if (scene->calls++ == 0) {
+    if (fork() == 0) {
+      alarm(60);
+      return; /* the child goes on, and ends with this thread */
+    }
+    wait(NULL);
+  } else if (write(told[1], "x", 1) != 1) {
+    abort();
+  }
+  sem_post(&scene->answered);
+}
+
+static void a_child_of_an_answer_leaves_the_others_to_the_parent(void) {
+  struct scene credentials, scene;
+  char calls[8];
+  scene_init(&credentials);
+  scene_init(&scene);
+  CHECK(pipe(told) == 0);
+  scene.client = client_with_credentials(&credentials, blocking_credentials);
+  for (int i = 0; i < 3; i++)
+    CHECK(tu_token_get_async(scene.client, NULL, forking_answer, &scene, NULL, NULL) == TU_OK);
+  CHECK(wait_for(&credentials.entered));
+  sem_post(&credentials.leave);
+  for (int i = 0; i < 3; i++) CHECK(wait_for(&scene.answered));
+  CHECK(read(told[0], calls, sizeof calls) == 2);
+  close(told[0]);
+  close(told[1]);
+  tu_free(scene.client);
+  CHECK(wait_for(&credentials.dropped) && credentials.drops == 1);
+}
+
+static int use_and_see_others_dropped(struct scene *scenes) {
+  tu_free(tu_token_get(scenes[0].client, NULL, NULL));
+  return scenes[1].drops == 1 && scenes[2].drops == 1 && !scenes[1].calls && !scenes[2].calls ? 0
+                                                                                              : 1;
+}
+
+static void a_child_drops_answers_that_wait_behind_one_that_blocks(void) {
+  static struct scene scenes[3];
+  struct scene credentials;
+  scene_init(&credentials);
+  tu_client *client = client_with_credentials(&credentials, blocking_credentials);
+  for (int i = 0; i < 3; i++) {
+    scene_init(&scenes[i]);
+    scenes[i].client = client;
+    CHECK(tu_token_get_async(client, NULL, i ? count_answer : blocking_answer, &scenes[i], on_drop,
+                             NULL) == TU_OK);
+  }
+  CHECK(wait_for(&credentials.entered));
+  sem_post(&credentials.leave);
+  CHECK(wait_for(&scenes[0].entered));
+  in_a_child(use_and_see_others_dropped, scenes);
+  sem_post(&scenes[0].leave);
+  for (int i = 0; i < 3; i++) CHECK(wait_for(&scenes[i].dropped) && scenes[i].drops == 1);
+  tu_free(client);
+  CHECK(wait_for(&credentials.dropped));
+}
+
+static int use_another_and_see_it_dropped(struct scene *scene) {
+  tu_client *client = client_of(tu_config_new());
+  tu_free(tu_token_get(client, NULL, NULL));
+  tu_free(client);
+  /* Nothing of this client was used here yet; the other one's first use is enough. */
+  client = scene[1].client;
+  tu_free(tu_token_get(client, NULL, NULL));
+  return scene[0].drops == 1 ? 0 : 1;
+}
+
+static void a_child_drops_the_function_of_a_client_that_its_parent_has_freed(void) {
+  static struct scene scenes[2];
+  scene_init(&scenes[0]);
+  scene_init(&scenes[1]);
+  scenes[0].client = client_with_events(&scenes[0], blocking_event);
+  scenes[1].client = client_of(tu_config_new());
+  tu_free(tu_token_get(scenes[0].client, NULL, NULL));
+  CHECK(wait_for(&scenes[0].entered));
+  tu_free(scenes[0].client);
+  in_a_child(use_another_and_see_it_dropped, scenes);
+  CHECK(scenes[0].drops == 0);
+  sem_post(&scenes[0].leave);
+  CHECK(wait_for(&scenes[0].dropped) && scenes[0].drops == 1);
+  tu_free(scenes[1].client);
+}
+
 /* --- C++ ---------------------------------------------------------------------------------- */
 
 #ifdef __cplusplus
@@ -507,6 +598,9 @@ int main(void) {
   a_child_calls_and_drops_a_credentials_function_that_runs_in_the_parent();
   a_child_drops_an_answer_that_the_parent_waits_for();
   an_event_function_may_fork();
+  a_child_of_an_answer_leaves_the_others_to_the_parent();
+  a_child_drops_answers_that_wait_behind_one_that_blocks();
+  a_child_drops_the_function_of_a_client_that_its_parent_has_freed();
 #ifdef __cplusplus
   an_exception_out_of_a_callback_ends_the_process();
 #endif
