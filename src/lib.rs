@@ -19,6 +19,7 @@
 //! - `endpoint` the token request and the reading of its answer
 //! - `runtime`, `fork`, `callback` the library's threads, locks that survive a fork, and functions of
 //!   the program
+//! - `diagnosis` what the command's `doctor` looks at
 //! - `sync` which locks, atomics and threads those are made of
 //! - `ffi` the C ABI, behind the feature `capi`
 
@@ -28,6 +29,8 @@ mod client;
 mod clock;
 mod config;
 mod credentials;
+#[doc(hidden)]
+pub mod diagnosis;
 mod endpoint;
 mod error;
 mod events;

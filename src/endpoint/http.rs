@@ -26,6 +26,7 @@ use crate::config::endpoint::TokenUrl;
 use crate::config::options::Options;
 use crate::error::{Error, ErrorKind};
 use crate::runtime;
+use crate::token::Token;
 
 /// Longest answer that is read.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -42,6 +43,8 @@ pub(crate) struct HttpAnswer {
     pub(crate) retry_after: Option<Duration>,
     /// Scheme and host of the Location header, no more: the rest may hold anything.
     pub(crate) location: Option<String>,
+    /// What the server's clock says.
+    pub(crate) date: Option<SystemTime>,
     pub(crate) is_html: bool,
     /// Who answered, for messages.
     pub(crate) origin: String,
@@ -62,6 +65,8 @@ pub(crate) struct Http {
     client_cert: Option<(PathBuf, PathBuf)>,
     connect_timeout: Duration,
     user_agent: String,
+    /// What it is good for, in messages.
+    errand: &'static str,
 }
 
 impl Http {
@@ -82,6 +87,7 @@ impl Http {
                 Some(name) => format!("{} ({name})", options.user_agent),
                 None => options.user_agent.clone(),
             },
+            errand: "get a token",
         };
         http.roots().and_then(|_| http.certificate()).map_err(Error::config)?;
         Ok(http)
@@ -103,8 +109,40 @@ impl Transport for Http {
             value.set_sensitive(true);
             call = call.header("Authorization", value);
         }
-        let mut response =
+        let response =
             call.send(request.body.as_bytes()).map_err(|error| self.failure(error, timeout))?;
+        self.answer(response, timeout)
+    }
+}
+
+impl Http {
+    /// Asks for what is at the URL, with a token if there is one. For a diagnosis: the way is that
+    /// of the token request.
+    pub(crate) fn get(
+        mut self,
+        token: Option<&Token>,
+        timeout: Duration,
+    ) -> Result<HttpAnswer, Failure> {
+        self.errand = "get an answer";
+        let agent = self.agent(timeout)?;
+        let _watched = self.proxy.is_some().then(|| cut_off_after(&agent, timeout));
+        let mut call = agent.get(self.url.uri()).header("Accept", "application/json");
+        if let Some(token) = token {
+            let mut value = HeaderValue::from_str(token.bearer()).map_err(|_| {
+                Failure::transient(Error::new(ErrorKind::Internal, "a token is no header value"))
+            })?;
+            value.set_sensitive(true);
+            call = call.header("Authorization", value);
+        }
+        let response = call.call().map_err(|error| self.failure(error, timeout))?;
+        self.answer(response, timeout)
+    }
+
+    fn answer(
+        &self,
+        mut response: ureq::http::Response<ureq::Body>,
+        timeout: Duration,
+    ) -> Result<HttpAnswer, Failure> {
         let status = response.status().as_u16();
         let headers = response.headers();
         let mut answer = HttpAnswer {
@@ -113,6 +151,7 @@ impl Transport for Http {
             too_long: false,
             retry_after: retry_after(headers, SystemTime::now()),
             location: text(headers, LOCATION.as_str()).map(|target| self.target_of(target)),
+            date: date(headers),
             is_html: text(headers, "content-type").is_some_and(|kind| kind.contains("html")),
             origin: self.origin.clone(),
         };
@@ -124,9 +163,7 @@ impl Transport for Http {
             Err(error) => Err(self.failure(error.into(), timeout)),
         }
     }
-}
 
-impl Http {
     fn agent(&self, timeout: Duration) -> Result<ureq::Agent, Failure> {
         let tls = self.tls().map_err(|problem| {
             Failure::new(Class::TransientOnce, Error::new(ErrorKind::Tls, problem))
@@ -202,11 +239,11 @@ impl Http {
 
     fn failure(&self, error: ureq::Error, timeout: Duration) -> Failure {
         let via = if self.proxy.is_some() { " through the proxy" } else { "" };
-        let origin = &self.origin;
+        let (origin, errand) = (&self.origin, self.errand);
         let network = |problem: String| {
             Failure::transient(Error::new(
                 ErrorKind::Network,
-                format!("cannot get a token from {origin}{via}: {problem}"),
+                format!("cannot {errand} from {origin}{via}: {problem}"),
             ))
         };
         let bad = |problem: &str| {
@@ -310,9 +347,11 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::from(u32::MAX))));
     }
     let at = httpdate::parse_http_date(value).ok()?;
-    let now =
-        text(headers, "date").and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or(now);
-    Some(at.duration_since(now).unwrap_or_default())
+    Some(at.duration_since(date(headers).unwrap_or(now)).unwrap_or_default())
+}
+
+fn date(headers: &HeaderMap) -> Option<SystemTime> {
+    httpdate::parse_http_date(text(headers, "date")?).ok()
 }
 
 fn origin_of(uri: &Uri) -> String {

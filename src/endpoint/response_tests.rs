@@ -8,6 +8,7 @@ fn answer(status: u16, body: &str) -> HttpAnswer {
         too_long: false,
         retry_after: None,
         location: None,
+        date: None,
         is_html: false,
         origin: "https://auth.example".to_owned(),
     }

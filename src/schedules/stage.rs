@@ -75,6 +75,7 @@ impl Transport for Wire {
             too_long: false,
             retry_after: None,
             location: None,
+            date: None,
             is_html: false,
             origin: "https://scripted.example".to_owned(),
         })

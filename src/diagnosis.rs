@@ -1,0 +1,162 @@
+//! What a person's diagnosis looks at, by the code that a client uses: the same proxy, the same trust
+//! store, the same errors. For the command of this workspace; no part of the API.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use crate::cache::flight::Failure;
+use crate::config::Config;
+use crate::config::endpoint::{ProxyChoice, TokenUrl, is_loopback, may_send_to};
+use crate::config::options::Options;
+use crate::credentials::Source;
+use crate::endpoint::http::Http;
+use crate::error::Error;
+use crate::token::Token;
+
+/// Options whose way to the services can be looked at.
+pub struct Diagnosis {
+    options: Options,
+}
+
+/// The way that requests take.
+pub struct Way {
+    /// Scheme, host and port of the proxy; never its password. `None`: directly.
+    pub proxy: Option<String>,
+    /// The host whose address this machine must find out.
+    pub next_host: String,
+    /// The setting that decided.
+    pub decided_by: Decision,
+}
+
+/// Which setting decided on the proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// This machine is never reached through a proxy.
+    Loopback,
+    /// The option `proxy`.
+    Option,
+    /// `HTTPS_PROXY` or `https_proxy`.
+    HttpsProxy,
+    /// `NO_PROXY` or `no_proxy`, against `HTTPS_PROXY`.
+    NoProxy,
+    /// No setting: directly.
+    Nothing,
+}
+
+/// What can be told about an answer without showing its body.
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// Whether it is a web page.
+    pub is_html: bool,
+    /// Scheme and host of a redirect.
+    pub location: Option<String>,
+    /// What the server's clock says.
+    pub date: Option<SystemTime>,
+    /// `Retry-After`.
+    pub retry_after: Option<Duration>,
+}
+
+impl Diagnosis {
+    /// Reads the options as a client would.
+    ///
+    /// # Errors
+    /// The first mistake.
+    pub fn new(config: &Config) -> Result<Self, Error> {
+        let options = config.resolve()?;
+        Http::new(&options)?;
+        Ok(Self { options })
+    }
+
+    /// Whether id and secret can be had now.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Credentials`](crate::ErrorKind::Credentials): why not.
+    pub fn read_credentials(&self, config: &Config) -> Result<(), Error> {
+        Source::new(&self.options, config.credentials.clone()).read(false).map(drop)
+    }
+
+    /// The credential files that other users of the machine can read.
+    pub fn exposed_files(&self) -> Vec<PathBuf> {
+        Source::new(&self.options, None).exposed_files()
+    }
+
+    /// The token endpoint.
+    pub fn token_url(&self) -> String {
+        self.options.token_url.uri().to_string()
+    }
+
+    /// Whether the token endpoint is this machine.
+    pub fn is_loopback(&self) -> bool {
+        is_loopback(self.options.token_url.host())
+    }
+
+    /// The client's own scopes, in the caller's order.
+    pub fn scopes(&self) -> Vec<&str> {
+        self.options.scope.iter().flat_map(|scope| scope.wire().split(' ')).collect()
+    }
+
+    /// The hosts that a token may be sent to.
+    pub fn api_hosts(&self) -> &[String] {
+        &self.options.api_hosts
+    }
+
+    /// The file that takes the place of the system's roots.
+    pub fn ca_file(&self) -> Option<&Path> {
+        self.options.ca_file.as_deref()
+    }
+
+    /// The longest time to connect.
+    pub fn connect_timeout(&self) -> Duration {
+        self.options.connect_timeout
+    }
+
+    /// The way to the token endpoint.
+    ///
+    /// # Errors
+    /// The proxy of the environment is not one.
+    pub fn way(&self) -> Result<Way, Error> {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let url = &self.options.token_url;
+        let proxy = self.options.proxy.for_url(url, &variable).map_err(Error::config)?;
+        let decided_by = match (&self.options.proxy, &proxy) {
+            _ if self.is_loopback() => Decision::Loopback,
+            (ProxyChoice::FromEnvironment, Some(_)) => Decision::HttpsProxy,
+            (ProxyChoice::FromEnvironment, None)
+                if ["https_proxy", "HTTPS_PROXY"].into_iter().any(|it| variable(it).is_some()) =>
+            {
+                Decision::NoProxy
+            }
+            (ProxyChoice::FromEnvironment, None) => Decision::Nothing,
+            _ => Decision::Option,
+        };
+        let next = proxy.as_ref().map_or(url.uri(), |proxy| proxy.uri());
+        let next_host = next.host().unwrap_or_default().to_owned();
+        let shown = |proxy: &ureq::Proxy| {
+            format!("{}://{}:{}", proxy.protocol(), proxy.host(), proxy.port())
+        };
+        Ok(Way { proxy: proxy.as_ref().map(shown), next_host, decided_by })
+    }
+
+    /// Asks for what is at a URL as the token endpoint is asked; redirects are not followed.
+    ///
+    /// # Errors
+    /// The URL cannot be asked, the token may not be sent there, or there is no answer.
+    pub fn get(&self, url: &str, token: Option<&Token>) -> Result<Answer, Error> {
+        if token.is_some() && !may_send_to(url, &self.options.api_hosts) {
+            return Err(Error::argument("a token may not be sent there: see api_hosts"));
+        }
+        let target = TokenUrl::parse(url).map_err(Error::argument)?;
+        let options = Options { token_url: target, ..self.options.clone() };
+        let answer = Http::new(&options)?
+            .get(token, options.policy.request_timeout)
+            .map_err(|Failure { error, .. }| error)?;
+        Ok(Answer {
+            status: answer.status,
+            is_html: answer.looks_like_html(),
+            location: answer.location,
+            date: answer.date,
+            retry_after: answer.retry_after,
+        })
+    }
+}
