@@ -1,0 +1,232 @@
+//! What can be typed.
+//!
+//! The flags of the client are not written here: they are the library's option table, so a new
+//! option is a new flag.
+
+use std::ffi::OsString;
+
+use clap::{Arg, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use tu_token::{OPTIONS, OptionSpec};
+
+use crate::settings::Settings;
+
+const OPTIONS_HEADING: &str = "Options of the client (each also as TRACKUNIT_<OPTION>)";
+
+const OVERVIEW: &str = r#"Examples:
+  tu-token emulator                 a service to try it with, and the lines that point here
+  tu-token doctor                   what is wrong, and what to do
+  tu-token get --format header      a token, as a line for curl -H
+  tu-token exec -- ./report.sh      a program with TRACKUNIT_TOKEN set
+
+Exit codes:
+  0   done
+  2   wrong usage or configuration
+  3   refused: client id and secret, scope, or another OAuth error
+  4   try later: network, timeout, rate limit, trouble at the endpoint
+  5   no secure connection (TLS)
+  70  an error inside tu-token, or output that cannot be written
+With exec: the exit code of the program; 127 if it is not found, 126 if it cannot be run.
+
+The client id and secret come from TRACKUNIT_CLIENT_ID and TRACKUNIT_CLIENT_SECRET, or from the files
+that TRACKUNIT_CLIENT_ID_FILE and TRACKUNIT_CLIENT_SECRET_FILE name."#;
+
+const GET_EXAMPLES: &str = r#"Examples:
+  The token alone:
+    tu-token get
+
+  Call an API:
+    curl -H "$(tu-token get --format header)" "https://iris.trackunit.com/api/asset/v2/assets?size=1"
+
+  Another scope than that of TRACKUNIT_SCOPE:
+    tu-token get --scope "asset.view site.view"
+
+  The secret from a file:
+    tu-token get --client-secret-file /run/secrets/trackunit
+
+Exit codes: 0; 2 usage, configuration; 3 refused; 4 try later; 5 TLS; 70 internal."#;
+
+const EXEC_EXAMPLES: &str = r#"Examples:
+  A script that finds a token in TRACKUNIT_TOKEN, and no secret:
+    tu-token exec -- ./report.sh
+
+  Every program that reads the variable:
+    tu-token exec -- sh -c 'curl -H "Authorization: Bearer $TRACKUNIT_TOKEN" "$URL"'
+
+The token is got once, before the program starts, and lives 20 minutes at most: a program that runs
+longer should call `tu-token get` when it needs one.
+
+Exit codes: the program's own; 127 not found; 126 cannot be run. Before it starts: 2 usage,
+configuration; 3 refused; 4 try later; 5 TLS; 70 internal."#;
+
+const DOCTOR_EXAMPLES: &str = r#"Examples:
+  What is wrong, and what to do:
+    tu-token doctor
+
+  The same for a program:
+    tu-token doctor --json | jq '.checks[] | select(.state == "failed")'
+
+It asks the token endpoint for a token (more than one if a scope is refused, to find out which) and
+the first of api_hosts for one asset. It shows neither secrets nor tokens.
+
+Exit codes: 0 nothing failed; else that of the first failed check: 2 configuration; 3 refused; 4 try
+later; 5 TLS; 70 internal."#;
+
+const OPTIONS_EXAMPLES: &str = r#"Examples:
+  Every option, its value now, and where that comes from:
+    tu-token options
+
+  For a program:
+    tu-token options --json | jq '.[] | select(.source != "default")'"#;
+
+const COMPLETIONS_EXAMPLES: &str = r#"Examples:
+  bash: tu-token completions bash > ~/.local/share/bash-completion/completions/tu-token
+  zsh:  tu-token completions zsh > "${fpath[1]}/_tu-token"
+  fish: tu-token completions fish > ~/.config/fish/completions/tu-token.fish"#;
+
+const EMULATOR_EXAMPLES: &str = r#"Examples:
+  Start it, and paste the four lines it prints into another shell:
+    tu-token emulator
+
+  In a script: any free port, lines from a file that appears when it listens:
+    tu-token emulator --port 0 --env-file emulator.env &
+    while kill -0 $! && [ ! -f emulator.env ]; do sleep 0.1; done; . ./emulator.env
+
+Exit codes: 0 after Ctrl-C or SIGTERM; 2 wrong options, port in use; 70 anything else."#;
+
+/// Access tokens for Trackunit's IRIS APIs, at the shell
+///
+/// Gets OAuth 2.0 access tokens (API Tokens V2) for a client id and secret. Not affiliated with Trackunit.
+#[derive(Parser)]
+#[command(name = "tu-token", version, after_help = OVERVIEW)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Print an access token
+    #[command(after_help = GET_EXAMPLES)]
+    Get(Get),
+    /// Run a program with TRACKUNIT_TOKEN set and without the client secret
+    #[command(after_help = EXEC_EXAMPLES)]
+    Exec(Exec),
+    /// Find out what is wrong, and what to do
+    #[command(after_help = DOCTOR_EXAMPLES)]
+    Doctor(Doctor),
+    /// Show every option, its value and where that comes from
+    #[command(after_help = OPTIONS_EXAMPLES)]
+    Options(Table),
+    /// Print a completion script for a shell
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Run the service on your desk: token endpoint, API keys page, sample IRIS routes
+    #[command(after_help = EMULATOR_EXAMPLES)]
+    Emulator(tu_token_emulator::Options),
+}
+
+#[derive(Args)]
+pub struct Get {
+    /// What to print
+    #[arg(long, value_enum, default_value_t = Format::Token)]
+    pub format: Format,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Format {
+    /// The bare token
+    Token,
+    /// `Bearer <token>`
+    Bearer,
+    /// `Authorization: Bearer <token>`
+    Header,
+    /// An object with the token, its scope and its life
+    Json,
+}
+
+#[derive(Args)]
+pub struct Exec {
+    /// The program and its arguments
+    #[arg(trailing_var_arg = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+#[derive(Args)]
+pub struct Doctor {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+
+    /// Colour the states; auto: on a terminal, unless NO_COLOR is set
+    #[arg(long, value_enum, default_value_t = Color::Auto)]
+    pub color: Color,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Args)]
+pub struct Table {
+    /// Print a JSON array
+    #[arg(long)]
+    pub json: bool,
+
+    /// Print the table without values, in Markdown
+    #[arg(long, conflicts_with = "json")]
+    pub markdown: bool,
+}
+
+/// The whole command, with the flags of the option table.
+pub fn command() -> clap::Command {
+    ["get", "exec", "doctor", "options"].into_iter().fold(Arguments::command(), |command, name| {
+        command.mut_subcommand(name, |subcommand| subcommand.args(OPTIONS.iter().map(flag)))
+    })
+}
+
+/// Reads the command line; ends the process if it is wrong (2) or asks for help (0).
+pub fn parse() -> (Command, Settings) {
+    let matches = command().get_matches();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let settings = match matches.subcommand() {
+        Some((_, given)) => Settings::new(OPTIONS.iter().filter_map(|option| {
+            // Subcommands without a client do not know these flags.
+            let value = given.try_get_one::<String>(option.key).ok().flatten()?;
+            is_flag_of_client(given, option).then(|| (option, value.clone()))
+        })),
+        None => Settings::new([]),
+    };
+    (arguments.command, settings)
+}
+
+/// The emulator has a `--client-id` of its own.
+fn is_flag_of_client(given: &clap::ArgMatches, option: &OptionSpec) -> bool {
+    given.try_contains_id("token_url").is_ok() && given.contains_id(option.key)
+}
+
+/// The flag of an option: `--client-id` for `client_id`.
+fn flag(option: &'static OptionSpec) -> Arg {
+    let everyday = ["client_id", "client_id_file", "client_secret_file", "scope", "token_url"];
+    let default = match option.default {
+        "" => String::new(),
+        text => format!(" [default: {text}]"),
+    };
+    let flag = Arg::new(option.key)
+        .long(option.key.replace('_', "-"))
+        .value_name("VALUE")
+        .help(format!("{}{default}", option.meaning.trim_end_matches('.')))
+        .help_heading(OPTIONS_HEADING)
+        .hide_short_help(!everyday.contains(&option.key));
+    match option.default {
+        // `--keep-warm` alone means yes.
+        "true" | "false" => flag.num_args(0..=1).require_equals(true).default_missing_value("true"),
+        _ => flag,
+    }
+}

@@ -1,0 +1,175 @@
+//! What can be said without a network.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use tu_token::diagnosis::Diagnosis;
+use tu_token::{Config, Error, OPTIONS};
+
+use super::report::{Check, State};
+use crate::failure::{TLS, USAGE};
+use crate::settings::{Settings, Source};
+
+/// 2025-01-01: earlier than any release. A clock that says less has never been set.
+const EARLIEST: Duration = Duration::from_secs(1_735_689_600);
+
+/// Where id and secret come from; never what they are.
+pub fn credentials(settings: &Settings) -> Check {
+    let place = |keys: [&'static str; 2]| -> Vec<String> {
+        let set = keys.into_iter().filter_map(|key| match settings.source_of(key) {
+            Source::Flag => Some(format!("--{}", key.replace('_', "-"))),
+            Source::Environment => Some(format!("TRACKUNIT_{}", key.to_uppercase())),
+            Source::Default => None,
+        });
+        set.collect()
+    };
+    let id = place(["client_id", "client_id_file"]);
+    let secret = place(["client_secret", "client_secret_file"]);
+    let missing: Vec<&str> = [("client id", &id), ("client secret", &secret)]
+        .into_iter()
+        .filter(|(_, places)| places.is_empty())
+        .map(|(name, _)| name)
+        .collect();
+    let check = if missing.is_empty() {
+        let why = format!("client id from {}, secret from {}", id.join(", "), secret.join(", "));
+        Check::ok("credentials", "found", why)
+    } else {
+        let why = format!("no {}", missing.join(" and no "));
+        Check::new("credentials", State::Failed(USAGE), "missing", why).remedy(
+            "set TRACKUNIT_CLIENT_ID and TRACKUNIT_CLIENT_SECRET, or TRACKUNIT_CLIENT_SECRET_FILE; \
+             a key is made in the API Keys application, or by `tu-token emulator`",
+        )
+    };
+    let check = check.detail("client_id_from", id).detail("client_secret_from", secret);
+    if settings.exposed_flags().is_empty() {
+        return check;
+    }
+    check.warn(
+        "secret_in_arguments",
+        "a secret stands on the command line, where everybody on this machine can read it",
+        "use the environment or a file",
+    )
+}
+
+/// The same, with the files opened.
+pub fn readable(check: Check, diagnosis: &Diagnosis, config: &Config) -> Check {
+    if let Err(error) = diagnosis.read_credentials(config) {
+        return Check::new("credentials", State::Failed(USAGE), "unreadable", error.message())
+            .remedy("let the file be there, be readable by this user, and hold the value alone");
+    }
+    match diagnosis.exposed_files().first() {
+        None => check,
+        Some(path) => check.warn(
+            "file_readable_by_others",
+            "other users of this machine can read the file of the secret",
+            format!("chmod o= {}", path.display()),
+        ),
+    }
+}
+
+pub fn wrong_options(error: &Error) -> Check {
+    Check::new("options", State::Failed(USAGE), "wrong", error.message())
+        .remedy("`tu-token options` shows every option and where its value comes from")
+}
+
+pub fn options(settings: &Settings, diagnosis: &Diagnosis) -> Check {
+    let set: Vec<&str> = OPTIONS
+        .iter()
+        .filter(|option| settings.source(option) != Source::Default)
+        .map(|option| option.key)
+        .collect();
+    let scopes = diagnosis.scopes();
+    if scopes.is_empty() {
+        return Check::new("options", State::Failed(USAGE), "no_scope", "no scope is set")
+            .remedy("set TRACKUNIT_SCOPE or --scope, for example to asset.view");
+    }
+    let why = format!("valid; set: {}", set.join(", "));
+    Check::ok("options", "valid", why).detail("set", set).detail("scope", scopes.join(" "))
+}
+
+pub fn clock() -> Check {
+    judge_clock(SystemTime::now())
+}
+
+fn judge_clock(now: SystemTime) -> Check {
+    let time = humantime::format_rfc3339_seconds(now);
+    if now < SystemTime::UNIX_EPOCH + EARLIEST {
+        return Check::new(
+            "clock",
+            State::Failed(TLS),
+            "unset",
+            format!("this device says {time}"),
+        )
+        .remedy("set the clock (NTP, or a battery for it): certificates are not yet valid by it");
+    }
+    Check::ok("clock", "plausible", format!("this device says {time}"))
+}
+
+/// Which roots there are to trust.
+pub fn trust_store(diagnosis: &Diagnosis) -> Check {
+    const NAME: &str = "trust_store";
+    if diagnosis.token_url().starts_with("http:") {
+        return Check::skipped(NAME, "plain http to this machine needs none");
+    }
+    if let Some(path) = diagnosis.ca_file() {
+        // The options would be wrong if it could not be read.
+        let shown = path.display().to_string();
+        let roots = rustls_native_certs::load_certs_from_paths(Some(path), None).certs.len();
+        return Check::ok(NAME, "ca_file", format!("{roots} roots in ca_file {shown}"))
+            .detail("roots", roots)
+            .detail("places", vec![shown]);
+    }
+    if cfg!(any(windows, target_vendor = "apple")) {
+        return Check::ok(NAME, "system", "the system's own");
+    }
+    system_roots(NAME)
+}
+
+fn system_roots(name: &'static str) -> Check {
+    let places = places();
+    let roots = rustls_native_certs::load_native_certs().certs.len();
+    let looked_at = match places.as_slice() {
+        [] => "the usual places".to_owned(),
+        places => places.join(", "),
+    };
+    let check = if roots == 0 {
+        Check::new(name, State::Failed(TLS), "no_roots", format!("no roots in {looked_at}")).remedy(
+            "install ca-certificates (Debian: apt install ca-certificates; Alpine: apk add \
+             ca-certificates; Yocto: IMAGE_INSTALL:append = \" ca-certificates\"), or set ca_file; \
+             check SSL_CERT_FILE and SSL_CERT_DIR if they are set",
+        )
+    } else {
+        Check::ok(name, "system", format!("{roots} roots in {looked_at}"))
+    };
+    check.detail("roots", roots).detail("places", places)
+}
+
+/// Where the system's roots are looked for. The variables, if set, take the place of the usual ones.
+fn places() -> Vec<String> {
+    let variables: Vec<String> = ["SSL_CERT_FILE", "SSL_CERT_DIR"]
+        .into_iter()
+        .filter_map(|name| Some(format!("{} ({name})", std::env::var(name).ok()?)))
+        .collect();
+    if !variables.is_empty() {
+        return variables;
+    }
+    let found = openssl_probe::probe();
+    let shown = |path: &Path| path.display().to_string();
+    found
+        .cert_file
+        .iter()
+        .map(|path| shown(path))
+        .chain(found.cert_dir.iter().map(|path| shown(path)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_never_set_fails() {
+        assert_eq!(judge_clock(SystemTime::UNIX_EPOCH).state, State::Failed(TLS));
+        assert_eq!(judge_clock(SystemTime::now()).state, State::Ok);
+    }
+}

@@ -1,0 +1,90 @@
+//! `tu-token doctor`: finds out by itself what is wrong, and says what to do.
+//!
+//! The checks go from this machine outwards, so that the first that fails is the cause of those
+//! after it: what cannot be looked at then is skipped.
+//!
+//! - [`report`] a check, and how it is shown
+//! - [`machine`] what can be said without a network: credentials, options, clock, trust store
+//! - [`network`] the way to the token endpoint: proxy, name, connection, its clock
+//! - [`service`] what the services say: token, scopes, API
+
+mod machine;
+mod network;
+mod report;
+mod service;
+
+use std::io::IsTerminal as _;
+
+use tu_token::Config;
+use tu_token::diagnosis::Diagnosis;
+
+use crate::arguments::{Color, Doctor};
+use crate::failure::Failure;
+use crate::settings::Settings;
+use report::Report;
+
+pub fn run(settings: &Settings, doctor: &Doctor) -> Result<(), Failure> {
+    let mut report = Report::new(doctor.json, is_coloured(doctor.color));
+    examine(settings, &mut report)?;
+    report.finish()
+}
+
+fn examine(settings: &Settings, report: &mut Report) -> Result<(), Failure> {
+    let places = machine::credentials(settings);
+    let mut config = settings.config();
+    // A doctor that is handed a cached token learns nothing about the endpoint.
+    config.set("store", "memory");
+    let diagnosis = Diagnosis::new(&tolerant(&config, places.state.is_failed()));
+    let credentials = match &diagnosis {
+        Ok(diagnosis) if !places.state.is_failed() => machine::readable(places, diagnosis, &config),
+        _ => places,
+    };
+    let has_credentials = !credentials.state.is_failed();
+    report.add(credentials)?;
+    let diagnosis = match diagnosis {
+        Ok(diagnosis) => diagnosis,
+        Err(error) => {
+            report.add(machine::wrong_options(&error))?;
+            report.add(machine::clock())?;
+            return report
+                .skip(
+                    &["proxy", "name_resolution", "trust_store", "connection", "server_clock"],
+                    "the options are wrong",
+                )
+                .and_then(|()| report.skip(&["token", "scopes", "api"], "the options are wrong"));
+        }
+    };
+    let options = machine::options(settings, &diagnosis);
+    let may_ask = has_credentials && !options.state.is_failed();
+    report.add(options)?;
+    report.add(machine::clock())?;
+    let is_connected = network::examine(&diagnosis, report)?;
+    match (is_connected, may_ask) {
+        (true, true) => service::examine(&config, &diagnosis, report),
+        (true, false) => report.skip(&["token", "scopes", "api"], "there is nothing to ask with"),
+        (false, _) => report.skip(&["token", "scopes", "api"], "there is no connection"),
+    }
+}
+
+/// Without credentials, the other options can still be judged.
+fn tolerant(config: &Config, has_no_credentials: bool) -> Config {
+    let mut config = config.clone();
+    if has_no_credentials {
+        config.on_credentials(|_| None);
+    }
+    config
+}
+
+/// <https://no-color.org>: any value that is not empty.
+fn is_coloured(choice: Color) -> bool {
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    match choice {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => {
+            std::io::stdout().is_terminal()
+                && !is_set("NO_COLOR")
+                && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The way to the token endpoint.
+
+use std::net::{IpAddr, ToSocketAddrs as _};
+use std::sync::mpsc;
+use std::time::{Duration, SystemTime};
+
+use tu_token::diagnosis::{Answer, Decision, Diagnosis, Way};
+use tu_token::{Error, ErrorKind};
+
+use super::machine;
+use super::report::{Check, Report, State};
+use crate::failure::{Failure, LATER, exit_code};
+
+/// A clock that is off by more is worth a word.
+const LARGEST_OFFSET: Duration = Duration::from_secs(60);
+
+/// Follows the way as far as it goes; whether the endpoint answers.
+pub fn examine(diagnosis: &Diagnosis, report: &mut Report) -> Result<bool, Failure> {
+    let way = match diagnosis.way() {
+        Ok(way) => way,
+        Err(error) => {
+            report.add(failed("proxy", &error))?;
+            report.skip(&["name_resolution"], "the proxy is not known")?;
+            report.add(machine::trust_store(diagnosis))?;
+            report.skip(&["connection", "server_clock"], "the proxy is not known")?;
+            return Ok(false);
+        }
+    };
+    report.add(proxy(&way))?;
+    let name = name_resolution(&way.next_host, diagnosis.connect_timeout());
+    let is_known = !name.state.is_failed();
+    report.add(name)?;
+    report.add(machine::trust_store(diagnosis))?;
+    if !is_known {
+        report.skip(&["connection", "server_clock"], "the host name is not known")?;
+        return Ok(false);
+    }
+    match diagnosis.get(&diagnosis.token_url(), None) {
+        Ok(answer) => {
+            report.add(connection(diagnosis, &answer))?;
+            report.add(server_clock(&answer))?;
+            Ok(true)
+        }
+        Err(error) => {
+            report.add(failed("connection", &error))?;
+            report.skip(&["server_clock"], "there is no answer")?;
+            Ok(false)
+        }
+    }
+}
+
+fn proxy(way: &Way) -> Check {
+    let check = |code: &str, why: String| Check::ok("proxy", code, why);
+    let through = way.proxy.clone().unwrap_or_default();
+    let check = match (way.decided_by, &way.proxy) {
+        (Decision::Loopback, _) => {
+            check("loopback", "none: this machine is never asked through a proxy".to_owned())
+        }
+        (Decision::Option, None) => check("none", "none, by the option proxy".to_owned()),
+        (Decision::Option, _) => check("option", format!("{through}, by the option proxy")),
+        (Decision::HttpsProxy, _) => check("environment", format!("{through}, by HTTPS_PROXY")),
+        (Decision::NoProxy, _) => {
+            check("no_proxy", "none: NO_PROXY excepts the host from HTTPS_PROXY".to_owned())
+        }
+        (Decision::Nothing, _) => check("none", "none is set".to_owned()),
+    };
+    check.detail("proxy", way.proxy.clone())
+}
+
+fn name_resolution(host: &str, timeout: Duration) -> Check {
+    const NAME: &str = "name_resolution";
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    if bare.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok() {
+        return Check::ok(NAME, "not_needed", format!("{host} needs no look-up"));
+    }
+    let (sender, receiver) = mpsc::channel();
+    let asked = bare.to_owned();
+    // It has no time limit of its own; the thread ends with the process.
+    std::thread::spawn(move || {
+        let found = (asked.as_str(), 0).to_socket_addrs();
+        let _ = sender.send(found.map(|all| all.map(|one| one.ip()).collect::<Vec<_>>()));
+    });
+    let failed = |code: &str, why: String| {
+        Check::new(NAME, State::Failed(LATER), code, why).remedy(
+            "check the network and /etc/resolv.conf; behind a proxy set HTTPS_PROXY or \
+             TRACKUNIT_PROXY, which then looks the name up",
+        )
+    };
+    match receiver.recv_timeout(timeout) {
+        Ok(Ok(mut addresses)) if !addresses.is_empty() => {
+            addresses.dedup();
+            let texts: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
+            Check::ok(NAME, "found", format!("{host} is {}", texts.join(", ")))
+                .detail("addresses", texts)
+        }
+        Ok(_) => failed("unknown_host", format!("{host} is not known")),
+        Err(_) => failed("too_slow", format!("no answer about {host} within {timeout:?}")),
+    }
+}
+
+fn connection(diagnosis: &Diagnosis, answer: &Answer) -> Check {
+    let url = diagnosis.token_url();
+    let secure = if url.starts_with("http:") { "plain http" } else { "TLS, certificate trusted" };
+    let why = format!("{url} answers ({secure})");
+    let portal = "if this network has a sign-in page, open it in a browser; if a gateway stands in \
+                  the way, ask for an exception; check token_url";
+    let check = Check::ok("connection", "connected", why).detail("http_status", answer.status);
+    // A question without credentials may be answered with any refusal, but not so.
+    match &answer.location {
+        Some(target)
+            if (300..400).contains(&answer.status) && !url.starts_with(target.as_str()) =>
+        {
+            let why = format!("with a redirect to {target}");
+            check.warn("redirect", &why, portal).detail("location", target.as_str())
+        }
+        _ if answer.status == 200 && answer.is_html => {
+            check.warn("html", "with a web page, as a captive portal would", portal)
+        }
+        _ => check,
+    }
+}
+
+fn server_clock(answer: &Answer) -> Check {
+    match answer.date {
+        Some(date) => judge_offset(date, SystemTime::now()),
+        None => Check::skipped("server_clock", "the answer tells no time"),
+    }
+}
+
+fn judge_offset(server: SystemTime, own: SystemTime) -> Check {
+    let (offset, word) = match own.duration_since(server) {
+        Ok(ahead) => (ahead, "ahead of"),
+        Err(behind) => (behind.duration(), "behind"),
+    };
+    let seconds = offset.as_secs();
+    let check = if offset <= LARGEST_OFFSET {
+        Check::ok("server_clock", "agrees", "this device and the endpoint agree on the time")
+    } else {
+        let shown = humantime::format_duration(Duration::from_secs(seconds));
+        let why = format!("this device is {shown} {word} the endpoint");
+        Check::new("server_clock", State::Warning, "off", why).remedy(
+            "set the clock (NTP): tokens are timed without it, but certificates and logs are not",
+        )
+    };
+    check.detail("offset_seconds", seconds)
+}
+
+/// A check that an error of the library's ended.
+pub fn failed(name: &'static str, error: &Error) -> Check {
+    let check =
+        Check::new(name, State::Failed(exit_code(error.kind())), code(error), error.message());
+    match error.kind() {
+        ErrorKind::Tls => check.remedy(
+            "compare the clock and the trust store above; behind a gateway that opens TLS, set \
+             ca_file to its root",
+        ),
+        ErrorKind::Network => check.remedy(
+            "check the network and the firewall (outgoing TCP 443); behind a proxy set HTTPS_PROXY \
+             or TRACKUNIT_PROXY",
+        ),
+        ErrorKind::BadResponse => check.remedy("check what stands in the way, and token_url"),
+        _ => check.remedy("`tu-token options` shows where each value comes from"),
+    }
+}
+
+/// A kind of failure for a program: `TU_INVALID_SCOPE` is `invalid_scope`.
+pub fn code(error: &Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::Timeout => "timeout",
+        ErrorKind::Network => "network",
+        ErrorKind::Tls => "tls",
+        ErrorKind::Credentials => "credentials",
+        ErrorKind::InvalidClient => "invalid_client",
+        ErrorKind::InvalidScope => "invalid_scope",
+        ErrorKind::OAuth => "oauth",
+        ErrorKind::RateLimited => "rate_limited",
+        ErrorKind::Server => "server",
+        ErrorKind::BadResponse => "bad_response",
+        ErrorKind::Budget => "budget",
+        ErrorKind::InvalidArgument | ErrorKind::Config => "config",
+        _ => "internal",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clocks_may_differ_by_a_minute() {
+        let now = SystemTime::now();
+        let judged = |offset| judge_offset(now, now + Duration::from_secs(offset)).state;
+        assert_eq!((judged(60), judged(61)), (State::Ok, State::Warning));
+        let behind = judge_offset(now + Duration::from_secs(61), now);
+        assert_eq!(behind.state, State::Warning);
+    }
+}

@@ -1,0 +1,31 @@
+//! `tu-token get`: prints a token.
+
+use serde_json::json;
+use tu_token::Token;
+
+use crate::arguments::Format;
+use crate::failure::Failure;
+use crate::settings::Settings;
+use crate::{output, token};
+
+pub fn run(settings: &Settings, format: Format) -> Result<(), Failure> {
+    let token = token::get(settings)?;
+    match format {
+        Format::Token => output::line(token.value()),
+        Format::Bearer => output::line(token.bearer()),
+        Format::Header => output::line(token.header()),
+        Format::Json => output::line(&json(&token)),
+    }
+}
+
+/// Named as in the token endpoint's own answer, with the time of the end beside the time left.
+fn json(token: &Token) -> String {
+    json!({
+        "access_token": token.value(),
+        "token_type": "Bearer",
+        "expires_in": token.expires_in().as_secs(),
+        "expires_at": token.expires_at_unix_ms() / 1000,
+        "scope": token.scope(),
+    })
+    .to_string()
+}

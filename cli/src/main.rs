@@ -1,0 +1,56 @@
+//! The command `tu-token`: the library at the shell.
+//!
+//! - [`arguments`] what can be typed; the flags of the client come from the library's option table
+//! - [`settings`] what was typed, with the environment: a client's configuration
+//! - [`token`] a token that several runs share
+//! - [`get`], [`exec`], [`options`], [`doctor`] the subcommands
+//! - [`failure`] exit codes and what is said on stderr
+//! - [`output`] standard output that may be closed or full
+
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod doctor;
+mod exec;
+mod failure;
+mod get;
+mod options;
+mod output;
+mod settings;
+mod token;
+
+use std::process::ExitCode;
+
+use arguments::Command;
+use failure::Failure;
+
+fn main() -> ExitCode {
+    let (command, settings) = arguments::parse();
+    // A panic has told on stderr what it found; what is left is the exit code.
+    let outcome = std::panic::catch_unwind(|| match command {
+        Command::Get(get) => get::run(&settings, get.format),
+        Command::Exec(exec) => exec::run(&settings, &exec.command),
+        Command::Doctor(doctor) => doctor::run(&settings, &doctor),
+        Command::Options(table) => options::run(&settings, &table),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut arguments::command(), "tu-token", &mut script);
+            output::write(&script)
+        }
+        Command::Emulator(options) => tu_token_emulator::run(&options)
+            .map_err(|error| Failure::new(error.exit_code(), error.to_string())),
+    });
+    match outcome {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(failure)) => failure.tell(),
+        Err(_) => ExitCode::from(failure::INTERNAL),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_arguments_contradict_each_other_nowhere() {
+        crate::arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,22 @@
+//! Standard output that may be closed or full.
+
+use std::io::{ErrorKind, Write as _};
+
+use crate::failure::{Failure, INTERNAL};
+
+/// Writes all of it. A reader that has gone (`| head`) has had what it wanted; a full disk is an
+/// error: half a token must not look like a whole one.
+pub fn write(bytes: &[u8]) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::new(INTERNAL, format!("the output cannot be written: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a line.
+pub fn line(text: &str) -> Result<(), Failure> {
+    write(format!("{text}\n").as_bytes())
+}
