@@ -1,0 +1,124 @@
+//! The smaller subcommands: options, completions, emulator, help.
+
+mod common;
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+
+use common::Shell;
+use serde_json::Value;
+
+#[test]
+fn options_tell_values_and_where_they_come_from() {
+    let shell = Shell::new();
+    let mut command = shell.command(&["options", "--json", "--scope", "a b", "--keep-warm"]);
+    command.env("TRACKUNIT_TIMEOUT", "5s").env("TRACKUNIT_PROXY", "http://user:hush@proxy:1");
+    let run = shell.output(&mut command);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(!run.out.contains("hush"), "{run:?}");
+    let table = run.json();
+    let rows = table.as_array().expect("an array");
+    assert_eq!(rows.len(), tu_token::OPTIONS.len());
+    let of = |key: &str| -> (Value, Value) {
+        let row = rows.iter().find(|row| row["key"] == key).expect(key);
+        (row["value"].clone(), row["source"].clone())
+    };
+    let is = |key: &str, value: Value, source: &str| assert_eq!(of(key), (value, source.into()));
+    is("scope", "a b".into(), "flag");
+    is("keep_warm", "true".into(), "flag");
+    is("timeout", "5s".into(), "environment");
+    is("client_secret", "(hidden)".into(), "environment");
+    is("proxy", "(hidden)".into(), "environment");
+    is("token_url", shell.emulator.token_url().into(), "environment");
+    is("fetch_timeout", "15s".into(), "default");
+    is("client_secret_file", Value::Null, "default");
+}
+
+#[test]
+fn a_flag_switches_off_the_environments_twin() {
+    let shell = Shell::new();
+    let table = shell.run(&["options", "--json", "--client-secret-file", "/x"]).json();
+    let row = |key: &str| {
+        let rows = table.as_array().expect("an array");
+        rows.iter().find(|row| row["key"] == key).expect(key)["source"].clone()
+    };
+    assert_eq!(
+        (row("client_secret"), row("client_secret_file")),
+        ("default".into(), "flag".into())
+    );
+}
+
+#[test]
+fn options_as_a_table_and_in_markdown() {
+    let shell = Shell::new();
+    let table = shell.run(&["options"]);
+    let lines: Vec<&str> = table.out.lines().collect();
+    assert_eq!(lines.len(), tu_token::OPTIONS.len() + 1);
+    assert!(lines[0].starts_with("OPTION"));
+    let markdown = shell.run(&["options", "--markdown"]);
+    for option in tu_token::OPTIONS {
+        assert!(table.out.contains(option.key) && markdown.out.contains(&option.env_name()));
+    }
+}
+
+#[test]
+fn completions_know_the_flags() {
+    let shell = Shell::new();
+    for name in ["bash", "zsh", "fish"] {
+        let run = shell.run(&["completions", name]);
+        assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{run:?}");
+        for word in ["client-secret-file", "doctor", "rotate-demo-key"] {
+            assert!(run.out.contains(word), "{name} has no {word}");
+        }
+    }
+    // What a shell makes of it.
+    let script = shell.write("completion", &shell.run(&["completions", "bash"]).out);
+    if let Ok(status) = Command::new("bash").arg("-n").arg(script).status() {
+        assert!(status.success());
+    }
+}
+
+#[test]
+fn help_has_examples_everywhere() {
+    let shell = Shell::new();
+    for command in ["get", "exec", "doctor", "options", "completions", "emulator"] {
+        for help in ["-h", "--help"] {
+            let run = shell.run(&[command, help]);
+            assert_eq!(run.code, Some(0));
+            assert!(run.out.contains("Examples:"), "{command} {help}");
+        }
+    }
+    assert!(shell.run(&["get", "--help"]).out.contains("--max-requests-per-minute"));
+    assert!(!shell.run(&["get", "-h"]).out.contains("--max-requests-per-minute"));
+    let version = format!("tu-token {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(shell.run(&["--version"]).out, version);
+}
+
+#[cfg(unix)]
+#[test]
+fn the_emulator_starts_serves_and_stops() {
+    let shell = Shell::new();
+    let mut child = shell
+        .stranger(&["emulator", "--port", "0", "--client-id", "id", "--client-secret", "hush"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("started");
+    let lines: Vec<String> = BufReader::new(child.stdout.take().expect("a pipe"))
+        .lines()
+        .map_while(Result::ok)
+        .take(5)
+        .collect();
+    let url = lines
+        .iter()
+        .find_map(|line| line.strip_prefix("export TRACKUNIT_TOKEN_URL="))
+        .unwrap_or_else(|| panic!("{lines:?}"));
+    let mut get = shell.stranger(&["get", "--client-id", "id", "--scope", "asset.view"]);
+    let run =
+        shell.output(get.env("TRACKUNIT_TOKEN_URL", url).env("TRACKUNIT_CLIENT_SECRET", "hush"));
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let killed = Command::new("kill").arg(child.id().to_string()).status().expect("kill");
+    assert!(killed.success());
+    assert_eq!(child.wait().expect("ended").code(), Some(0));
+    let run = shell.run(&["emulator", "--port", &shell.emulator.address().port().to_string()]);
+    assert_eq!(run.code, Some(2), "{run:?}");
+}

@@ -1,0 +1,127 @@
+//! The real binary beside an emulator. No output of it may hold the secret.
+
+// Each test file uses a part of this.
+#![allow(dead_code)]
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tu_token_emulator::{Emulator, Fault};
+
+pub const BINARY: &str = env!("CARGO_BIN_EXE_tu-token");
+
+/// A shell that the emulator's four lines were pasted into.
+pub struct Shell {
+    pub emulator: Emulator,
+    pub home: TempDir,
+}
+
+/// What a run left behind.
+#[derive(Debug)]
+pub struct Run {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl Shell {
+    pub fn new() -> Self {
+        let emulator = Emulator::start().expect("an emulator");
+        Self { emulator, home: tempfile::tempdir().expect("a directory") }
+    }
+
+    /// A shell whose emulator does something wrong.
+    pub fn with(fault: Fault) -> Self {
+        let shell = Self::new();
+        shell.emulator.faults([fault]).expect("a fault");
+        shell
+    }
+
+    pub fn secret(&self) -> &str {
+        &self.emulator.demo_key().client_secret
+    }
+
+    /// The command with nothing in its environment but the four lines, a place of its own, and no
+    /// memory of earlier runs.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.stranger(arguments);
+        command
+            .env("TRACKUNIT_CLIENT_ID", &self.emulator.demo_key().client_id)
+            .env("TRACKUNIT_CLIENT_SECRET", self.secret())
+            .env("TRACKUNIT_SCOPE", "asset.view");
+        command
+    }
+
+    /// The same without id, secret and scope.
+    pub fn stranger(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(BINARY);
+        command
+            .args(arguments)
+            .env_clear()
+            .env("PATH", path())
+            .env("HOME", self.home.path())
+            .env("TRACKUNIT_TOKEN_URL", self.emulator.token_url())
+            .env("TRACKUNIT_STORE", "memory")
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Run {
+        self.output(&mut self.command(arguments))
+    }
+
+    /// Runs it and looks for the secret.
+    pub fn output(&self, command: &mut Command) -> Run {
+        let output = command.output().expect("started");
+        let run = Run::from(output);
+        for text in [&run.out, &run.err] {
+            assert!(!text.contains(self.secret()), "the secret is shown: {run:?}");
+        }
+        assert!(!run.err.contains("panicked"), "{run:?}");
+        run
+    }
+
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.home.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        set_mode(&path, 0o600);
+        path
+    }
+}
+
+impl From<Output> for Run {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout).expect("text"),
+            err: String::from_utf8(output.stderr).expect("text"),
+        }
+    }
+}
+
+impl Run {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+pub fn set_mode(path: &Path, mode: u32) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("a mode");
+    }
+    #[cfg(not(unix))]
+    let _ = (path, mode);
+}
+
+/// The binary's directory first, so that scripts find it.
+pub fn path() -> std::ffi::OsString {
+    let own = Path::new(BINARY).parent().expect("a directory").to_owned();
+    let rest = std::env::var_os("PATH").unwrap_or_default();
+    std::env::join_paths(std::iter::once(own).chain(std::env::split_paths(&rest)))
+        .unwrap_or_else(|_| OsStr::new("").to_owned())
+}
