@@ -133,7 +133,8 @@ impl Diagnosis {
         let next = proxy.as_ref().map_or(url.uri(), |proxy| proxy.uri());
         let next_host = next.host().unwrap_or_default().to_owned();
         let shown = |proxy: &ureq::Proxy| {
-            format!("{}://{}:{}", proxy.protocol(), proxy.host(), proxy.port())
+            let protocol = proxy.protocol().to_string().to_lowercase();
+            format!("{protocol}://{}:{}", proxy.host(), proxy.port())
         };
         Ok(Way { proxy: proxy.as_ref().map(shown), next_host, decided_by })
     }

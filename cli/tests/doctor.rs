@@ -1,0 +1,314 @@
+//! `tu-token doctor`: what it finds, by the fields of its JSON; prose is for people.
+
+mod common;
+
+use std::process::Command;
+
+use common::{Shell, set_mode};
+use serde_json::Value;
+use tu_token_emulator::Fault;
+
+const CHECKS: [&str; 11] = [
+    "credentials",
+    "options",
+    "clock",
+    "proxy",
+    "name_resolution",
+    "trust_store",
+    "connection",
+    "server_clock",
+    "token",
+    "scopes",
+    "api",
+];
+
+/// What a doctor found.
+struct Found(Value);
+
+impl Found {
+    fn check(&self, name: &str) -> &Value {
+        let checks = self.0["checks"].as_array().expect("an array");
+        checks.iter().find(|check| check["check"] == name).expect(name)
+    }
+
+    fn code(&self, name: &str) -> &str {
+        self.check(name)["code"].as_str().expect("a string")
+    }
+
+    /// The checks in this state.
+    fn with_state(&self, state: &str) -> Vec<&str> {
+        let checks = self.0["checks"].as_array().expect("an array");
+        checks
+            .iter()
+            .filter(|check| check["state"] == state)
+            .map(|check| check["check"].as_str().expect("a name"))
+            .collect()
+    }
+}
+
+/// Runs it, and checks what is so of every run.
+fn examine(shell: &Shell, command: &mut Command) -> Found {
+    let run = shell.output(command);
+    assert!(!run.out.contains("tuemu_"), "a token is shown: {run:?}");
+    let found = Found(run.json());
+    let all = found.0["checks"].as_array().expect("an array");
+    let names: Vec<&str> = all.iter().filter_map(|check| check["check"].as_str()).collect();
+    assert_eq!(names, CHECKS);
+    for check in all {
+        let needs_remedy = matches!(check["state"].as_str(), Some("failed" | "warning"));
+        assert!(!needs_remedy || check["what_to_do"].is_string(), "{check}");
+        assert!(check["why"].as_str().is_some_and(|why| !why.is_empty()), "{check}");
+    }
+    assert_eq!(found.0["exit_code"].as_i64(), run.code.map(i64::from), "{run:?}");
+    assert_eq!(found.0["ok"] == true, found.with_state("failed").is_empty());
+    // That route answers once in 15 minutes; a doctor must not use that up.
+    assert_eq!(shell.emulator.requests("/public"), 0);
+    found
+}
+
+fn doctor(shell: &Shell, arguments: &[&str]) -> Found {
+    examine(shell, &mut shell.command(&[&["doctor", "--json"], arguments].concat()))
+}
+
+/// The first failed check with its code, and the exit code.
+fn ends(found: &Found, check: &str, code: &str, exit: i32) {
+    assert_eq!(found.with_state("failed").first(), Some(&check), "{}", found.0);
+    assert_eq!((found.code(check), found.0["exit_code"].as_i64()), (code, Some(exit.into())));
+}
+
+/// A host name that every resolver refuses without asking anybody: a label is 63 bytes at most.
+fn impossible_host() -> String {
+    format!("https://{}.example/token/v2", "x".repeat(64))
+}
+
+#[test]
+fn all_is_well() {
+    let shell = Shell::new();
+    let found = doctor(&shell, &[]);
+    assert_eq!(found.with_state("failed"), [""; 0]);
+    assert_eq!(found.with_state("warning"), [""; 0]);
+    assert_eq!(found.with_state("skipped"), ["trust_store"]);
+    assert_eq!(found.0["exit_code"], 0);
+    assert_eq!(
+        found.check("credentials")["client_secret_from"],
+        serde_json::json!(["TRACKUNIT_CLIENT_SECRET"])
+    );
+    assert_eq!(found.check("scopes")["granted"], serde_json::json!(["asset.view"]));
+    assert_eq!(found.check("proxy")["code"], "loopback");
+    assert_eq!(found.code("api"), "accepted");
+    assert_eq!(shell.emulator.requests("/api/asset/v2/assets"), 1);
+}
+
+#[test]
+fn people_get_a_line_for_each_check() {
+    let shell = Shell::new();
+    let run = shell.run(&["doctor"]);
+    assert_eq!(run.out.lines().count(), CHECKS.len(), "{run:?}");
+    assert!(!run.out.contains('\x1b'), "no colour in a pipe");
+    let coloured = shell.run(&["doctor", "--color", "always"]);
+    assert!(coloured.out.contains("\x1b[32mok"), "{coloured:?}");
+    let run = shell.output(shell.command(&["doctor"]).env("TRACKUNIT_CLIENT_SECRET", "mistaken"));
+    assert_eq!(run.code, Some(3));
+    assert_eq!(run.out.lines().filter(|line| line.trim().starts_with("-> ")).count(), 1);
+}
+
+#[test]
+fn credentials_that_are_missing_or_out_of_reach() {
+    let shell = Shell::new();
+    let found =
+        examine(&shell, &mut shell.stranger(&["doctor", "--json", "--scope", "asset.view"]));
+    ends(&found, "credentials", "missing", 2);
+    // What does not need them is looked at all the same.
+    assert_eq!(found.code("connection"), "connected");
+    assert_eq!(found.with_state("skipped"), ["trust_store", "token", "scopes", "api"]);
+
+    let found = doctor(&shell, &["--client-secret-file", "/nowhere"]);
+    ends(&found, "credentials", "unreadable", 2);
+
+    let found = doctor(&shell, &["--client-secret", "mistaken"]);
+    assert_eq!(found.code("credentials"), "secret_in_arguments");
+    ends(&found, "token", "invalid_client", 3);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_secret_that_others_can_read() {
+    let shell = Shell::new();
+    let file = shell.write("secret", shell.secret());
+    set_mode(&file, 0o644);
+    let found = doctor(&shell, &["--client-secret-file", file.to_str().expect("a path")]);
+    assert_eq!(found.with_state("warning"), ["credentials"]);
+    assert_eq!(found.code("credentials"), "file_readable_by_others");
+    assert_eq!(found.0["exit_code"], 0);
+}
+
+#[test]
+fn options_that_are_wrong() {
+    let shell = Shell::new();
+    let found = doctor(&shell, &["--timeout", "soon"]);
+    ends(&found, "options", "wrong", 2);
+    let found = examine(
+        &shell,
+        shell.command(&["doctor", "--json"]).env("TRACKUNIT_CLIENT_SECRET_FILE", "/x"),
+    );
+    ends(&found, "options", "wrong", 2);
+    let found = examine(&shell, shell.command(&["doctor", "--json"]).env_remove("TRACKUNIT_SCOPE"));
+    ends(&found, "options", "no_scope", 2);
+    assert_eq!(found.code("connection"), "connected");
+}
+
+#[test]
+fn a_proxy_and_where_it_comes_from() {
+    let shell = Shell::new();
+    let url = impossible_host();
+    let through = |name: &str, value: &str| {
+        let mut command = shell.command(&["doctor", "--json", "--token-url", &url]);
+        command.env(name, value);
+        let found = examine(&shell, &mut command);
+        assert!(!found.0.to_string().contains("hush"), "{}", found.0);
+        found
+    };
+    // Nobody listens on port 1 of this machine.
+    let found = through("HTTPS_PROXY", "http://user:hush@127.0.0.1:1");
+    assert_eq!(found.code("proxy"), "environment");
+    assert_eq!(found.check("proxy")["proxy"], "http://127.0.0.1:1");
+    assert_eq!(found.code("name_resolution"), "not_needed");
+    ends(&found, "connection", "network", 4);
+    let found = through("TRACKUNIT_PROXY", "socks5://user:hush@127.0.0.1:1");
+    assert_eq!(found.code("proxy"), "option");
+    let found = through("HTTPS_PROXY", "not a proxy");
+    ends(&found, "options", "wrong", 2);
+
+    let mut command = shell.command(&["doctor", "--json", "--token-url", &url]);
+    command.env("HTTPS_PROXY", "http://127.0.0.1:1").env("NO_PROXY", "example");
+    let found = examine(&shell, &mut command);
+    assert_eq!(found.code("proxy"), "no_proxy");
+    ends(&found, "name_resolution", "unknown_host", 4);
+    assert_eq!(found.check("connection")["state"], "skipped");
+}
+
+#[test]
+fn nobody_answers() {
+    let shell = Shell::new();
+    let found = doctor(&shell, &["--token-url", "http://127.0.0.1:1/token/v2"]);
+    ends(&found, "connection", "network", 4);
+    assert_eq!(found.with_state("failed").len(), 1, "what follows from it is skipped");
+}
+
+#[test]
+fn no_tls() {
+    let shell = Shell::new();
+    let url = shell.emulator.token_url().replace("http:", "https:");
+    let found = doctor(&shell, &["--token-url", &url]);
+    // On a machine without roots, the trust store fails too.
+    assert_eq!((found.code("connection"), found.0["exit_code"].as_i64()), ("tls", Some(5)));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn no_roots_to_trust() {
+    let shell = Shell::new();
+    let url = shell.emulator.token_url().replace("http:", "https:");
+    let empty = shell.write("roots.pem", "");
+    let mut command = shell.command(&["doctor", "--json", "--token-url", &url]);
+    let found = examine(&shell, command.env("SSL_CERT_FILE", empty));
+    ends(&found, "trust_store", "no_roots", 5);
+    assert_eq!(found.check("trust_store")["roots"], 0);
+}
+
+#[test]
+fn a_clock_that_is_off() {
+    let date = "Thu, 01 Jan 2026 00:00:00 GMT";
+    let shell = Shell::with(Fault::default().header("Date", date));
+    let found = doctor(&shell, &[]);
+    assert_eq!(found.code("server_clock"), "off");
+    assert_eq!(found.with_state("warning"), ["server_clock"]);
+}
+
+#[test]
+fn a_captive_portal() {
+    let shell = Shell::with(Fault { html: true, ..Fault::default() });
+    let found = doctor(&shell, &[]);
+    assert_eq!(found.code("connection"), "html");
+    ends(&found, "token", "bad_response", 4);
+
+    let elsewhere = "http://portal.example/login?secret=1";
+    let shell = Shell::with(Fault::status(302).header("Location", elsewhere));
+    let found = doctor(&shell, &[]);
+    assert_eq!(found.code("connection"), "redirect");
+    assert_eq!(found.check("connection")["location"], "http://portal.example");
+    ends(&found, "token", "bad_response", 4);
+}
+
+#[test]
+fn a_token_request_that_is_refused() {
+    let shell = Shell::new();
+    let mut wrong = shell.command(&["doctor", "--json"]);
+    let found = examine(&shell, wrong.env("TRACKUNIT_CLIENT_SECRET", "mistaken"));
+    ends(&found, "token", "invalid_client", 3);
+    assert_eq!(found.with_state("skipped"), ["trust_store", "scopes", "api"]);
+
+    for (fault, code, exit) in [
+        (Fault::error("unauthorized_client"), "invalid_client", 3),
+        (Fault::error("unsupported_grant_type"), "oauth", 3),
+        (Fault::status(404), "bad_response", 4),
+        (Fault::status(503), "server", 4),
+        (Fault::status(429).retry_after(100), "rate_limited", 4),
+    ] {
+        let found = doctor(&Shell::with(fault), &[]);
+        ends(&found, "token", code, exit);
+    }
+    let limited = doctor(&Shell::with(Fault::status(429).retry_after(100)), &[]);
+    let wait = limited.check("token")["retry_after"].as_u64().expect("seconds");
+    assert!((60..=101).contains(&wait), "{wait}");
+    let v2 = doctor(&Shell::with(Fault::error("unauthorized_client")), &[]);
+    assert_eq!(v2.check("token")["oauth_code"], "unauthorized_client");
+}
+
+#[test]
+fn the_budget_of_requests() {
+    let shell = Shell::with(Fault::status(503));
+    let found = doctor(&shell, &["--max-requests-per-minute", "1"]);
+    ends(&found, "token", "budget", 4);
+}
+
+#[test]
+fn scopes_that_the_key_does_not_allow() {
+    let shell = Shell::new();
+    let found = doctor(&shell, &["--scope", "asset.view site.update site.view made.up"]);
+    ends(&found, "token", "invalid_scope", 3);
+    let scopes = found.check("scopes");
+    assert_eq!(scopes["refused"], serde_json::json!(["site.update", "made.up"]));
+    assert_eq!(scopes["granted"], serde_json::json!(["asset.view", "site.view"]));
+
+    let narrowed = Fault { narrow: Some(tu_token_emulator::Narrow::Last), ..Fault::default() };
+    let shell = Shell::with(narrowed);
+    let found = doctor(&shell, &["--scope", "asset.view site.view", "--allow-narrowed-scope"]);
+    assert_eq!(found.code("scopes"), "narrowed");
+    assert_eq!(found.check("scopes")["refused"], serde_json::json!(["site.view"]));
+    assert_eq!(found.0["exit_code"], 0);
+}
+
+#[test]
+fn an_api_that_does_not_take_the_token() {
+    let assets = "/api/asset/v2/assets";
+    for (fault, code, exit) in [
+        (Fault::reject_v2(assets), "v2_not_accepted", 3),
+        (Fault::status(403).on(assets), "forbidden", 3),
+        (Fault::status(500).on(assets), "server", 4),
+        (Fault::reset().on(assets), "network", 4),
+        (Fault { html: true, ..Fault::status(404).on(assets) }, "html", 4),
+        (Fault::status(307).header("Location", "http://127.0.0.1:1/").on(assets), "redirect", 4),
+    ] {
+        let found = doctor(&Shell::with(fault), &[]);
+        ends(&found, "api", code, exit);
+    }
+    let found = doctor(&Shell::with(Fault::status(429).retry_after(7).on(assets)), &[]);
+    assert_eq!(found.code("api"), "rate_limited");
+    assert_eq!(found.check("api")["retry_after"], 7);
+    assert_eq!(found.with_state("warning"), ["api"]);
+
+    let found = doctor(&Shell::new(), &["--scope", "site.view"]);
+    assert_eq!(found.code("api"), "scope_missing");
+    assert_eq!(found.0["exit_code"], 0);
+}
