@@ -1,0 +1,137 @@
+//! What the guides tell to type is typed here, against an emulator.
+//!
+//! The `sh` blocks of a page are one script, in their order. A word behind `sh` marks those that
+//! cannot be run as they are.
+
+#![cfg(unix)]
+
+mod common;
+
+use std::process::Command;
+
+use common::{Run, Shell, path};
+
+/// A block: the word behind `sh`, and its text.
+type Block<'a> = (&'a str, &'a str);
+
+fn page(name: &str) -> String {
+    let path = format!("{}/../docs/{name}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn blocks(page: &str) -> Vec<Block<'_>> {
+    let fences = page.split("\n```").collect::<Vec<_>>();
+    // Every second part lies inside a fence.
+    fences
+        .chunks(2)
+        .filter_map(|pair| pair.get(1)?.strip_prefix("sh"))
+        .map(|block| block.split_once('\n').expect("a block"))
+        .map(|(word, text)| (word.trim(), text))
+        .collect()
+}
+
+fn script(blocks: &[Block<'_>], words: &[&str]) -> String {
+    let texts = blocks.iter().filter(|(word, _)| words.contains(word)).map(|(_, text)| *text);
+    texts.collect::<Vec<_>>().join("\n")
+}
+
+/// Runs a script in a shell that the four lines were pasted into; services are the emulator.
+fn sh(shell: &Shell, script: &str) -> Run {
+    let (url, key) = (shell.emulator.url(), shell.emulator.demo_key());
+    let script = script
+        .replace("http://127.0.0.1:8477", &url)
+        .replace("https://iris.trackunit.com", &url)
+        .replace("YOUR_CLIENT_ID", &key.client_id)
+        .replace("YOUR_CLIENT_SECRET", &key.client_secret)
+        .replace("unset TRACKUNIT_TOKEN_URL", &format!("TRACKUNIT_TOKEN_URL={url}/token/v2"));
+    let mut command = Command::new("sh");
+    command
+        .args(["-euc", &script])
+        .current_dir(shell.home.path())
+        .env_clear()
+        .env("PATH", path())
+        .env("HOME", shell.home.path())
+        .env("TRACKUNIT_CLIENT_ID", &key.client_id)
+        .env("TRACKUNIT_CLIENT_SECRET", shell.secret())
+        .env("TRACKUNIT_SCOPE", "asset.view")
+        .env("TRACKUNIT_TOKEN_URL", shell.emulator.token_url());
+    shell.output(&mut command)
+}
+
+fn runs(shell: &Shell, script: &str) -> Run {
+    assert!(script.contains("tu-token"), "nothing to run");
+    let run = sh(shell, script);
+    assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{run:?}");
+    run
+}
+
+#[test]
+fn getting_started() {
+    let (shell, page) = (Shell::new(), page("getting-started.md"));
+    let blocks = blocks(&page);
+    let run = runs(&shell, &script(&blocks, &[""]));
+    assert_eq!(run.out.matches("Wheel loader 01").count(), 2, "{run:?}");
+    let refused = sh(&shell, &script(&blocks, &["refused"]));
+    assert_eq!(refused.code, Some(3), "{refused:?}");
+    let real = runs(&shell, &script(&blocks, &["real"]));
+    assert_eq!(real.out.matches("Wheel loader 01").count(), 1, "{real:?}");
+    // The lines to paste are those that the emulator prints.
+    let names: Vec<&str> = script(&blocks, &["paste"])
+        .lines()
+        .filter_map(|line| line.strip_prefix("export ")?.split_once('='))
+        .map(|(name, _)| {
+            ["CLIENT_ID", "CLIENT_SECRET", "SCOPE", "TOKEN_URL"]
+                .into_iter()
+                .find(|key| name == format!("TRACKUNIT_{key}"))
+                .expect("a variable of the emulator's")
+        })
+        .collect();
+    assert_eq!(names.len(), 4);
+    assert_eq!(script(&blocks, &["emulator"]).trim(), "tu-token emulator");
+}
+
+#[test]
+fn the_command() {
+    let shell = Shell::new();
+    runs(&shell, &script(&blocks(&page("command.md")), &[""]));
+    let doctor = std::fs::read_to_string(shell.home.path().join("doctor.json")).expect("written");
+    let report: serde_json::Value = serde_json::from_str(&doctor).expect("JSON");
+    // The table has every check, in its order.
+    let checks = report["checks"].as_array().expect("an array");
+    let rows: Vec<String> = page("command.md")
+        .lines()
+        .skip_while(|line| !line.starts_with("| check |"))
+        .skip(2)
+        .map_while(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_owned()))
+        .collect();
+    assert_eq!(rows, checks.iter().map(|check| check["check"].clone()).collect::<Vec<_>>());
+}
+
+#[test]
+fn key_rotation() {
+    let shell = Shell::new();
+    runs(&shell, &script(&blocks(&page("key-rotation.md")), &[""]));
+    let keys = shell.emulator.keys();
+    let active: Vec<&str> =
+        keys.iter().filter(|key| key.is_active()).map(|key| key.name.as_str()).collect();
+    assert_eq!(active, ["gateway-2026-01"]);
+}
+
+#[test]
+fn deployment() {
+    let shell = Shell::new();
+    runs(&shell, &script(&blocks(&page("deployment.md")), &[""]));
+}
+
+#[test]
+fn every_variable_and_option_in_the_guides_exists() {
+    let variables: Vec<String> = tu_token::OPTIONS.iter().map(|it| it.env_name()).collect();
+    for name in ["getting-started.md", "command.md", "key-rotation.md", "deployment.md"] {
+        let page = page(name);
+        let words = page.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+        for word in words.filter(|word| word.starts_with("TRACKUNIT_")) {
+            let is_known = word == "TRACKUNIT_TOKEN" || variables.iter().any(|it| it == word);
+            assert!(is_known, "{name}: {word}");
+        }
+    }
+}
