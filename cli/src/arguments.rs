@@ -184,9 +184,12 @@ pub struct Table {
     pub markdown: bool,
 }
 
+/// The subcommands that make a client. (The emulator has a `--client-id` of its own.)
+const CLIENTS: [&str; 4] = ["get", "exec", "doctor", "options"];
+
 /// The whole command, with the flags of the option table.
 pub fn command() -> clap::Command {
-    ["get", "exec", "doctor", "options"].into_iter().fold(Arguments::command(), |command, name| {
+    CLIENTS.into_iter().fold(Arguments::command(), |command, name| {
         command.mut_subcommand(name, |subcommand| subcommand.args(OPTIONS.iter().map(flag)))
     })
 }
@@ -196,19 +199,14 @@ pub fn parse() -> (Command, Settings) {
     let matches = command().get_matches();
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let settings = match matches.subcommand() {
-        Some((_, given)) => Settings::new(OPTIONS.iter().filter_map(|option| {
-            // Subcommands without a client do not know these flags.
-            let value = given.try_get_one::<String>(option.key).ok().flatten()?;
-            is_flag_of_client(given, option).then(|| (option, value.clone()))
-        })),
-        None => Settings::new([]),
+        Some((name, given)) if CLIENTS.contains(&name) => Settings::new(
+            OPTIONS
+                .iter()
+                .filter_map(|option| Some((option, given.get_one::<String>(option.key)?.clone()))),
+        ),
+        _ => Settings::new([]),
     };
     (arguments.command, settings)
-}
-
-/// The emulator has a `--client-id` of its own.
-fn is_flag_of_client(given: &clap::ArgMatches, option: &OptionSpec) -> bool {
-    given.try_contains_id("token_url").is_ok() && given.contains_id(option.key)
 }
 
 /// The flag of an option: `--client-id` for `client_id`.

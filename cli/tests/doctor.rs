@@ -154,6 +154,10 @@ fn options_that_are_wrong() {
     ends(&found, "options", "wrong", 2);
     let found = examine(&shell, shell.command(&["doctor", "--json"]).env_remove("TRACKUNIT_SCOPE"));
     ends(&found, "options", "no_scope", 2);
+    let found =
+        examine(&shell, shell.command(&["doctor", "--json"]).env("TRACKUNIT_STORE", "nonsense"));
+    ends(&found, "options", "wrong", 2);
+    let found = examine(&shell, shell.command(&["doctor", "--json"]).env_remove("TRACKUNIT_SCOPE"));
     assert_eq!(found.code("connection"), "connected");
 }
 

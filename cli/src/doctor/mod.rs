@@ -23,6 +23,18 @@ use crate::failure::Failure;
 use crate::settings::Settings;
 use report::Report;
 
+/// What needs sound options.
+const AFTER_OPTIONS: [&str; 8] = [
+    "proxy",
+    "name_resolution",
+    "trust_store",
+    "connection",
+    "server_clock",
+    "token",
+    "scopes",
+    "api",
+];
+
 pub fn run(settings: &Settings, doctor: &Doctor) -> Result<(), Failure> {
     let mut report = Report::new(doctor.json, is_coloured(doctor.color));
     examine(settings, &mut report)?;
@@ -32,8 +44,6 @@ pub fn run(settings: &Settings, doctor: &Doctor) -> Result<(), Failure> {
 fn examine(settings: &Settings, report: &mut Report) -> Result<(), Failure> {
     let places = machine::credentials(settings);
     let mut config = settings.config();
-    // A doctor that is handed a cached token learns nothing about the endpoint.
-    config.set("store", "memory");
     let diagnosis = Diagnosis::new(&tolerant(&config, places.state.is_failed()));
     let credentials = match &diagnosis {
         Ok(diagnosis) if !places.state.is_failed() => machine::readable(places, diagnosis, &config),
@@ -46,15 +56,12 @@ fn examine(settings: &Settings, report: &mut Report) -> Result<(), Failure> {
         Err(error) => {
             report.add(machine::wrong_options(&error))?;
             report.add(machine::clock())?;
-            return report
-                .skip(
-                    &["proxy", "name_resolution", "trust_store", "connection", "server_clock"],
-                    "the options are wrong",
-                )
-                .and_then(|()| report.skip(&["token", "scopes", "api"], "the options are wrong"));
+            return report.skip(&AFTER_OPTIONS, "the options are wrong");
         }
     };
     let options = machine::options(settings, &diagnosis);
+    // A doctor that is handed a kept token learns nothing about the endpoint.
+    config.set("store", "memory");
     let may_ask = has_credentials && !options.state.is_failed();
     report.add(options)?;
     report.add(machine::clock())?;
