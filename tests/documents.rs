@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 fn option_table() -> String {
     let mut page = String::from(
         "# Options\n\nOne list for every surface. In C the key of `tu_config_set`, in Rust of \
-         `Builder::set`; each is also an environment variable. Durations are written `30`, `30s`, \
+         `Builder::set`; each is also an environment variable, and a flag of the command \
+         (`--client-id`). Durations are written `30`, `30s`, \
          `250ms`, `20m` or `2h` (without a unit: seconds), from 1 ms to 24 h. What the program sets \
          wins over the environment.\n\nThis page is generated: `UPDATE_DOCS=1 cargo test --test \
          documents`.\n\n| key | environment | default | meaning |\n| --- | --- | --- | --- |\n",

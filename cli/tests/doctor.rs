@@ -4,7 +4,7 @@ mod common;
 
 use std::process::Command;
 
-use common::{Shell, set_mode};
+use common::Shell;
 use serde_json::Value;
 use tu_token_emulator::Fault;
 
@@ -135,7 +135,7 @@ fn credentials_that_are_missing_or_out_of_reach() {
 fn a_secret_that_others_can_read() {
     let shell = Shell::new();
     let file = shell.write("secret", shell.secret());
-    set_mode(&file, 0o644);
+    common::set_mode(&file, 0o644);
     let found = doctor(&shell, &["--client-secret-file", file.to_str().expect("a path")]);
     assert_eq!(found.with_state("warning"), ["credentials"]);
     assert_eq!(found.code("credentials"), "file_readable_by_others");

@@ -124,6 +124,21 @@ fn deployment() {
 }
 
 #[test]
+fn the_readme() {
+    let shell = Shell::new();
+    let report =
+        shell.write("report.sh", "#!/bin/sh\ntest -n \"$TRACKUNIT_TOKEN\" && echo reported\n");
+    common::set_mode(&report, 0o700);
+    let page = page("../README.md");
+    let (_, section) = page.split_once("\n## At the shell\n").expect("the section");
+    let (install, rest) = blocks(section)[0].1.split_once('\n').expect("lines");
+    assert_eq!(install, "cargo install --locked --path cli");
+    // Without -s, curl shows its progress.
+    let run = runs(&shell, &rest.replace("curl -H", "curl -sf -H"));
+    assert!(run.out.ends_with("reported\n"), "{run:?}");
+}
+
+#[test]
 fn every_variable_and_option_in_the_guides_exists() {
     let variables: Vec<String> = tu_token::OPTIONS.iter().map(|it| it.env_name()).collect();
     for name in ["getting-started.md", "command.md", "key-rotation.md", "deployment.md"] {
