@@ -116,17 +116,17 @@ impl Diagnosis {
     /// # Errors
     /// The proxy of the environment is not one.
     pub fn way(&self) -> Result<Way, Error> {
-        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let variable = |name: &str| std::env::var(name).ok();
         let url = &self.options.token_url;
         let proxy = self.options.proxy.for_url(url, &variable).map_err(Error::config)?;
+        // As the proxy itself is found: an empty variable in lower case hides the other.
+        let names_proxy = variable("https_proxy")
+            .or_else(|| variable("HTTPS_PROXY"))
+            .is_some_and(|value| !value.is_empty());
         let decided_by = match (&self.options.proxy, &proxy) {
             _ if self.is_loopback() => Decision::Loopback,
             (ProxyChoice::FromEnvironment, Some(_)) => Decision::HttpsProxy,
-            (ProxyChoice::FromEnvironment, None)
-                if ["https_proxy", "HTTPS_PROXY"].into_iter().any(|it| variable(it).is_some()) =>
-            {
-                Decision::NoProxy
-            }
+            (ProxyChoice::FromEnvironment, None) if names_proxy => Decision::NoProxy,
             (ProxyChoice::FromEnvironment, None) => Decision::Nothing,
             _ => Decision::Option,
         };

@@ -189,6 +189,10 @@ fn a_proxy_and_where_it_comes_from() {
     assert_eq!(found.code("proxy"), "no_proxy");
     ends(&found, "name_resolution", "unknown_host", 4);
     assert_eq!(found.check("connection")["state"], "skipped");
+
+    let mut command = shell.command(&["doctor", "--json", "--token-url", &url]);
+    command.env("HTTPS_PROXY", "http://127.0.0.1:1").env("https_proxy", "");
+    assert_eq!(examine(&shell, &mut command).code("proxy"), "none");
 }
 
 #[test]
