@@ -106,13 +106,14 @@ struct SourceState {
 }
 
 impl Source {
-    pub(crate) fn new(options: &Options, function: Option<Callback<CredentialsFn>>) -> Self {
-        let place = |value: &Option<Secret>, file: &Option<PathBuf>| match (value, file) {
-            (Some(value), _) => Some(Place::Value(value.clone())),
-            (None, file) => file.clone().map(Place::File),
+    /// Takes the credentials out of the options: a secret that is replaced or released is then
+    /// left nowhere.
+    pub(crate) fn new(options: &mut Options, function: Option<Callback<CredentialsFn>>) -> Self {
+        let place = |value: Option<Secret>, file: Option<PathBuf>| {
+            value.map(Place::Value).or(file.map(Place::File))
         };
-        let client_id = place(&options.client_id, &options.client_id_file);
-        let client_secret = place(&options.client_secret, &options.client_secret_file);
+        let client_id = place(options.client_id.take(), options.client_id_file.take());
+        let client_secret = place(options.client_secret.take(), options.client_secret_file.take());
         let origin = match (function, client_id, client_secret) {
             (Some(function), ..) => Origin::Function(function),
             (None, Some(client_id), Some(client_secret)) => {
@@ -285,7 +286,7 @@ mod tests {
     use super::*;
 
     fn source(function: impl Fn(bool) -> Option<Credentials> + Send + Sync + 'static) -> Source {
-        Source::new(&Options::default(), Some(Callback::new(function.into())))
+        Source::new(&mut Options::default(), Some(Callback::new(function.into())))
     }
 
     #[test]
@@ -305,6 +306,16 @@ mod tests {
         source.rotate(Credentials::new("id", "new"));
         assert_eq!(source.read(false).unwrap().credentials.client_secret.reveal(), "new");
         assert!(!source.can_change());
+    }
+
+    #[test]
+    fn given_credentials_leave_the_options() {
+        let given = |text: &str| Some(Secret::new(text));
+        let mut options = Options { client_id: given("id"), ..Options::default() };
+        options.client_secret = given("secret");
+        let source = Source::new(&mut options, None);
+        assert!(options.client_id.is_none() && options.client_secret.is_none());
+        assert_eq!(source.read(false).unwrap().credentials.client_secret.reveal(), "secret");
     }
 
     #[test]

@@ -122,14 +122,15 @@ impl Client {
         endpoint: impl FnOnce(&Options) -> Result<Endpoint, Error>,
     ) -> Result<Self, Error> {
         fork::install_handlers();
-        let options = config.resolve()?;
+        let mut options = config.resolve()?;
+        let source = Source::new(&mut options, config.credentials.clone());
         let name = options.name.clone().unwrap_or_default();
         let mut state = ClientState::new(&options.policy, fork::generation(), clock.reading());
         let now = clock.now();
         let own = options.scope.clone().map(|scope| state.slot_for(scope, now)).transpose()?;
         let shared = Arc::new(Shared {
             endpoint: endpoint(&options)?,
-            source: Source::new(&options, config.credentials.clone()),
+            source,
             events: EventQueue::new(&name, config.events.clone(), options.log),
             own,
             names: Names::new(),
