@@ -23,9 +23,10 @@ use super::copy;
 use crate::clock::BootTime;
 use crate::token::{MAX_WORDS, Token};
 
-/// Words of the smallest block: a token of about 900 bytes fits.
-const SMALLEST: usize = if EXPLORED { 4 } else { 128 };
-const SIZES: usize = if EXPLORED { 11 } else { 6 };
+/// Words of the smallest block: an opaque token of 150 bytes fits, and a client of one takes no more
+/// memory than it needs.
+const SMALLEST: usize = if EXPLORED { 4 } else { 32 };
+const SIZES: usize = if EXPLORED { 11 } else { 8 };
 /// Every word is a place where threads may meet: explorations have small blocks.
 const EXPLORED: bool = cfg!(all(test, feature = "shuttle"));
 const _: () = assert!(SMALLEST << (SIZES - 1) >= MAX_WORDS);
