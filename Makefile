@@ -3,12 +3,14 @@
 CARGO ?= cargo
 PREFIX ?= /usr/local
 DESTDIR ?=
+SOAK_SECONDS ?= 60
 
-.PHONY: help demo test library emulator header install bench fleet setup clean
+.PHONY: help demo test soak library emulator header install bench fleet setup clean
 
 help:
 	@echo "make demo      see what the library does, without an account (the emulator runs by itself)"
 	@echo "make test      run every check and test"
+	@echo "make soak      $(SOAK_SECONDS) s of short tokens and a server in trouble (SOAK_SECONDS=...)"
 	@echo "make install   install the C library: PREFIX=$(PREFIX), DESTDIR"
 	@echo "make bench     measure the hot path beside a cache made by hand"
 	@echo "make fleet     simulate a day of 100,000 clients, with outages"
@@ -32,6 +34,11 @@ demo:
 test:
 	@scripts/setup.sh test
 	@tests/run.sh
+
+soak:
+	@scripts/setup.sh demo
+	@$(MAKE) --no-print-directory library emulator
+	@tests/soak.sh $(SOAK_SECONDS)
 
 header:
 	@TU_TOKEN_HEADER=$(CURDIR)/include/tu_token.h $(CARGO) check --quiet --features capi,header -p tu-token

@@ -72,7 +72,7 @@ build_c_tests() {
   export PKG_CONFIG_PATH=$PWD/target/stage/lib/pkgconfig
   local flags
   flags="-D_GNU_SOURCE -g -O1 -Wall -Wextra -Wpedantic -Werror $(pkg-config --cflags --libs tu_token) -Wl,-rpath,$PWD/target/stage/lib -lpthread"
-  for program in contract callbacks threads print_token forks; do
+  for program in contract callbacks threads print_token forks cancels many_clients soak; do
     # shellcheck disable=SC2086
     cc -std=c11 tests/c/$program.c -o target/c-tests/$program $flags
     # shellcheck disable=SC2086
@@ -125,8 +125,20 @@ one_request_for_100_refusals() {
 }
 
 forked_children() {
-  fault '{"expires_in":2}'
-  target/c-tests/forks 100
+  target/c-tests/forks 200
+}
+
+cancelled_waits() {
+  # The aim is a median of 50 ms.
+  target/c-tests/cancels 1000 100 500
+}
+
+cold_clients() {
+  target/c-tests/many_clients cold 10000
+}
+
+warm_clients() {
+  target/c-tests/many_clients warm 10000
 }
 
 quickstart_repeats_after_401() {
@@ -194,6 +206,9 @@ beside "c: the README's program" readme_program
 beside "c: 64 threads, one request" one_request_for_64_threads
 beside "c: 100 refusals, one request" one_request_for_100_refusals
 beside "c: children of a busy process" forked_children
+beside "c: 1,000 waits, most of them cancelled" cancelled_waits
+beside "c: 10,000 clients, all cold at once" cold_clients
+beside "c: 10,000 clients renewing" warm_clients
 beside "c: quickstart, once more after a 401" quickstart_repeats_after_401
 beside "c: memcheck, the contract" memcheck_contract
 beside "c: memcheck, threads" memcheck_threads

@@ -1,52 +1,189 @@
 /*
- * Children of a busy process: 4 threads get and renew (so let the tokens be short) while the
- * process forks again and again. Every child must have a token, cached or fetched, and end.
- * Usage: forks CHILDREN
+ * Children of a busy process. 4 threads get and renew (so let the tokens be short: 2 s) while the
+ * process forks again and again. Every child must end, with a token that the emulator issued and
+ * that lives: the emulator's API is asked. Usage: forks CHILDREN
  */
 #include "check.h"
+#include "emulator.h"
+#include "process.h"
 
-#include <pthread.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/wait.h>
-#include <unistd.h>
+
+/* What a child comes to; the last is an alarm's. */
+enum { GOOD, NO_TOKEN, WRONG_TOKEN, HUNG, OUTCOMES };
+
+#define AT_A_TIME 16
 
 static tu_client *client;
-static volatile int done;
+static volatile int done, failed_gets, wrong_tokens;
+static int outcomes[OUTCOMES];
 
-static void *keep_busy(void *unused) {
-  (void)unused;
-  while (!done) {
-    tu_token *token = tu_token_get(client, NULL, NULL);
+/* A token, and what the API says to it. One that dies before it is shown is not a wrong one. */
+static int show_token(const char *scope, long min_ttl_ms) {
+  tu_get_options options = TU_GET_OPTIONS_INIT;
+  options.scope = scope;
+  options.min_ttl_ms = min_ttl_ms;
+  for (int again = 0; again < 20; again++) {
+    tu_error *error = NULL;
+    tu_token *token = tu_token_get_with(client, &options, &error);
+    if (!token) {
+      fprintf(stderr, "%d: %s\n", (int)getpid(), tu_error_message(error));
+      tu_free(error);
+      return NO_TOKEN;
+    }
+    int good = is_good(tu_token_header(token));
+    int dead = tu_token_expires_in_ms(token) == 0;
     tu_free(token);
+    if (good) return GOOD;
+    if (!dead) break;
+  }
+  return WRONG_TOKEN;
+}
+
+/* The same with a token that this process has to fetch by itself. */
+static int show_another_token(void) {
+  tu_token *token = tu_token_get(client, NULL, NULL);
+  tu_client_invalidate(client, token);
+  tu_free(token);
+  return show_token(NULL, 0);
+}
+
+/* The first thread asks for tokens that live long, so it renews every second; the second looks
+ * whether they are good; the others only get. */
+static void *keep_busy(void *number) {
+  while (!done) {
+    int outcome = GOOD;
+    if (*(int *)number < 2) {
+      outcome = show_token(NULL, *(int *)number == 0 ? 1900 : 0);
+    } else {
+      tu_token *token = tu_token_get(client, NULL, NULL);
+      if (!token) outcome = NO_TOKEN;
+      tu_free(token);
+    }
+    if (outcome == NO_TOKEN) __sync_fetch_and_add(&failed_gets, 1);
+    if (outcome == WRONG_TOKEN) __sync_fetch_and_add(&wrong_tokens, 1);
   }
   return NULL;
 }
 
-static int child(void) {
-  alarm(60); /* a child that hangs is killed, and counted below */
-  tu_token *token = tu_token_get(client, NULL, NULL);
-  int good = token != NULL && tu_token_length(token) > 0;
-  tu_free(token);
+/* The children take turns: one is content with the token it inherits, one fetches, one leaves
+ * without freeing, one ends as a whole program does, one forks again. */
+static void child(int number) {
+  alarm(60);
+  int outcome = number % 5 == 1 ? show_another_token() : show_token(NULL, 0);
+  if (number % 5 == 2) _exit(outcome);
+  if (number % 5 == 3) exit(outcome);
+  if (number % 5 == 4 && outcome == GOOD) {
+    int status = -1;
+    pid_t pid = fork();
+    if (pid == 0) {
+      alarm(60);
+      _exit(show_another_token());
+    }
+    waitpid(pid, &status, 0);
+    outcome = WIFEXITED(status) ? WEXITSTATUS(status) : HUNG;
+  }
   tu_free(client);
-  return good ? 0 : 1;
+  _exit(outcome);
+}
+
+static void reap(pid_t pid) {
+  int status = -1;
+  waitpid(pid, &status, 0);
+  int outcome = WIFEXITED(status) ? WEXITSTATUS(status) : HUNG;
+  CHECK(outcome >= 0 && outcome < OUTCOMES);
+  outcomes[outcome < OUTCOMES ? outcome : HUNG]++;
+}
+
+static void tell(const char *what) {
+  printf("%s: %d good, %d without a token, %d with a wrong one, %d hung\n", what, outcomes[GOOD],
+         outcomes[NO_TOKEN], outcomes[WRONG_TOKEN], outcomes[HUNG]);
+  CHECK(outcomes[NO_TOKEN] == 0);
+  CHECK(outcomes[WRONG_TOKEN] == 0);
+  CHECK(outcomes[HUNG] == 0);
+  memset(outcomes, 0, sizeof outcomes);
+}
+
+static void children_of_busy_threads(int children) {
+  pthread_t threads[4];
+  int numbers[4];
+  pid_t *pids = (pid_t *)calloc((size_t)children, sizeof *pids);
+  for (int i = 0; i < 4; i++) {
+    numbers[i] = i;
+    pthread_create(&threads[i], NULL, keep_busy, &numbers[i]);
+  }
+  fflush(NULL);
+  for (int i = 0; i < children; i++) {
+    pids[i] = fork();
+    if (pids[i] == 0) child(i);
+    CHECK(pids[i] > 0);
+    /* A few at a time, so that the forks are spread over several lives of a token. */
+    if (i >= AT_A_TIME) reap(pids[i - AT_A_TIME]);
+    nap_ms(20);
+  }
+  for (int i = children < AT_A_TIME ? 0 : children - AT_A_TIME; i < children; i++) reap(pids[i]);
+  done = 1;
+  for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
+  free(pids);
+  long requests = requests_to("token");
+  printf("the parent: %d failed gets, %d wrong tokens; %ld token requests in all\n", failed_gets,
+         wrong_tokens, requests);
+  CHECK(failed_gets == 0);
+  CHECK(wrong_tokens == 0);
+  /* Every fifth child fetches, and so does every fifth one's own child. */
+  CHECK(requests > children / 5 * 2);
+  tell("children of 4 busy threads");
+}
+
+static void *wait_in_vain(void *outcome) {
+  *(int *)outcome = show_token("site.view asset.view", 0);
+  return NULL;
+}
+
+static void *fork_children(void *unused) {
+  for (int i = 0; i < 10; i++) {
+    pid_t pid = fork();
+    if (pid == 0) {
+      alarm(60);
+      _exit(show_token("site.view asset.view", 0));
+    }
+    reap(pid);
+  }
+  return unused;
+}
+
+/* A child has no part in the fetch that its parent waits for, and none in its hanging. */
+static void children_of_a_hanging_fetch(void) {
+  pthread_t waiting, forking;
+  int outcome = -1;
+  long before = requests_to("token");
+  CHECK(clear_faults());
+  CHECK(set_fault("[{\"delay\":\"60s\",\"count\":1}]"));
+  pthread_create(&waiting, NULL, wait_in_vain, &outcome);
+  while (requests_to("token") == before) nap_ms(1);
+  pthread_create(&forking, NULL, fork_children, NULL);
+  pthread_join(forking, NULL);
+  CHECK(outcome == -1); /* the parent still waits */
+  CHECK(clear_faults());
+  pthread_join(waiting, NULL);
+  CHECK(outcome == GOOD);
+  tell("children of a thread beside a hanging fetch");
 }
 
 int main(int count, char **words) {
-  int children = count > 1 ? atoi(words[1]) : 50;
-  pthread_t threads[4];
-  client = tu_client_new(NULL, NULL);
+  alarm(300); /* children have alarms of their own */
+  tu_config *config = tu_config_new();
+  tu_config_load_env(config);
+  tu_config_set(config, "request_timeout", "60s");
+  tu_config_set(config, "fetch_timeout", "60s");
+  tu_config_set(config, "timeout", "60s");
+  client = tu_client_new(config, NULL);
+  tu_free(config);
   CHECK(client != NULL);
-  for (int i = 0; i < 4; i++) pthread_create(&threads[i], NULL, keep_busy, NULL);
-  for (int i = 0; i < children; i++) {
-    pid_t pid = fork();
-    if (pid == 0) _exit(child());
-    int status = -1;
-    waitpid(pid, &status, 0);
-    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-  }
-  done = 1;
-  for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
+  CHECK(set_fault("{\"expires_in\":2}"));
+  children_of_busy_threads(count > 1 ? atoi(words[1]) : 200);
+  children_of_a_hanging_fetch();
   tu_free(client);
   return closing_line();
 }
