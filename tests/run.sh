@@ -163,6 +163,16 @@ memcheck_threads() {
   no_leak target/c-tests/threads 16 0 60000
 }
 
+memcheck_cancelled_waits() {
+  no_leak target/c-tests/cancels 64 16 60000
+}
+
+# A child has lost the parent's threads, and what they alone knew of: leaks are not looked for.
+memcheck_forked_children() {
+  have valgrind || { echo "SKIPPED: valgrind is missing"; exit 77; }
+  valgrind --error-exitcode=9 --leak-check=no --fair-sched=yes target/c-tests/forks 10
+}
+
 foreign_server() {
   have npm || { echo "SKIPPED: npm is missing, so is the authorization server we did not write"; exit 77; }
   tests/peers/oidc-provider/run.sh target/c-tests/print_token
@@ -212,6 +222,8 @@ beside "c: 10,000 clients renewing" warm_clients
 beside "c: quickstart, once more after a 401" quickstart_repeats_after_401
 beside "c: memcheck, the contract" memcheck_contract
 beside "c: memcheck, threads" memcheck_threads
+beside "c: memcheck, cancelled waits" memcheck_cancelled_waits
+beside "c: memcheck, forked children" memcheck_forked_children
 alone "a certified authorization server" foreign_server
 
 echo
