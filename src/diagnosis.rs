@@ -16,6 +16,7 @@ use crate::token::Token;
 /// Options whose way to the services can be looked at.
 pub struct Diagnosis {
     options: Options,
+    source: Source,
 }
 
 /// The way that requests take.
@@ -63,22 +64,23 @@ impl Diagnosis {
     /// # Errors
     /// The first mistake.
     pub fn new(config: &Config) -> Result<Self, Error> {
-        let options = config.resolve()?;
+        let mut options = config.resolve()?;
         Http::new(&options)?;
-        Ok(Self { options })
+        let source = Source::new(&mut options, config.credentials.clone());
+        Ok(Self { options, source })
     }
 
     /// Whether id and secret can be had now.
     ///
     /// # Errors
     /// [`ErrorKind::Credentials`](crate::ErrorKind::Credentials): why not.
-    pub fn read_credentials(&self, config: &Config) -> Result<(), Error> {
-        Source::new(&self.options, config.credentials.clone()).read(false).map(drop)
+    pub fn read_credentials(&self) -> Result<(), Error> {
+        self.source.read(false).map(drop)
     }
 
     /// The credential files that other users of the machine can read.
     pub fn exposed_files(&self) -> Vec<PathBuf> {
-        Source::new(&self.options, None).exposed_files()
+        self.source.exposed_files()
     }
 
     /// The token endpoint.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use tu_token::diagnosis::Diagnosis;
-use tu_token::{Config, Error, OPTIONS};
+use tu_token::{Error, OPTIONS};
 
 use super::report::{Check, State};
 use crate::failure::{TLS, USAGE};
@@ -52,8 +52,8 @@ pub fn credentials(settings: &Settings) -> Check {
 }
 
 /// The same, with the files opened.
-pub fn readable(check: Check, diagnosis: &Diagnosis, config: &Config) -> Check {
-    if let Err(error) = diagnosis.read_credentials(config) {
+pub fn readable(check: Check, diagnosis: &Diagnosis) -> Check {
+    if let Err(error) = diagnosis.read_credentials() {
         return Check::new("credentials", State::Failed(USAGE), "unreadable", error.message())
             .remedy("let the file be there, be readable by this user, and hold the value alone");
     }

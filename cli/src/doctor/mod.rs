@@ -46,7 +46,7 @@ fn examine(settings: &Settings, report: &mut Report) -> Result<(), Failure> {
     let mut config = settings.config();
     let diagnosis = Diagnosis::new(&tolerant(&config, places.state.is_failed()));
     let credentials = match &diagnosis {
-        Ok(diagnosis) if !places.state.is_failed() => machine::readable(places, diagnosis, &config),
+        Ok(diagnosis) if !places.state.is_failed() => machine::readable(places, diagnosis),
         _ => places,
     };
     let has_credentials = !credentials.state.is_failed();
