@@ -249,6 +249,7 @@ impl World {
 
     fn failed(&mut self, class: Class, retry_after: Option<Duration>) {
         let now = self.scene.now;
+        let stands_refused = now < self.refused_until;
         let account = self.account();
         account.flight = None;
         let rest = account.expires_at.until(now);
@@ -258,6 +259,8 @@ impl World {
                 account.refusals += 1;
                 account.refused_until = now.after(refusal_pause(account.refusals));
             }
+            // Fetches that were under way when the credentials were refused tell nothing new.
+            Class::Refused if stands_refused => {}
             Class::Refused => {
                 self.refusals += 1;
                 self.refused_until = now.after(refusal_pause(self.refusals));
