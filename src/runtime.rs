@@ -30,6 +30,11 @@ const STACK_BYTES: usize = 2 * 1024 * 1024;
 
 /// Starts a thread that takes no signals: a host program's handlers must not run on it.
 pub(crate) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    spawn_boxed(name, Box::new(body))
+}
+
+/// Boxed, because the standard library makes several kilobytes of each kind of thread.
+fn spawn_boxed(name: &str, body: Box<dyn FnOnce() + Send>) -> io::Result<()> {
     let builder = thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES);
     #[cfg(unix)]
     let _blocked = SignalsBlocked::new();

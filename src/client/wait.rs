@@ -1,6 +1,6 @@
 //! Those who wait for a fetch, and how a wait is cancelled.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -198,13 +198,13 @@ type Batch = VecDeque<(Arc<Waiter>, Outcome)>;
 /// them, so that a forked child finds and drops those that its parent's threads hold.
 struct Answers {
     generation: u32,
-    batches: BTreeMap<u64, Batch>,
+    batches: Vec<(u64, Batch)>,
     last: u64,
 }
 
 global! {
     static ANSWERS: Locked<Answers> =
-        Locked::new(Answers { generation: 0, batches: BTreeMap::new(), last: 0 });
+        Locked::new(Answers { generation: 0, batches: Vec::new(), last: 0 });
 }
 
 impl Answers {
@@ -215,7 +215,7 @@ impl Answers {
             let forgotten = answers.renew();
             answers.last += 1;
             let id = answers.last;
-            answers.batches.insert(id, batch);
+            answers.batches.push((id, batch));
             (id, forgotten)
         };
         drop(forgotten);
@@ -231,16 +231,17 @@ impl Answers {
     }
 
     fn next(&mut self, id: u64) -> Option<(Arc<Waiter>, Outcome)> {
-        let next = self.batches.get_mut(&id)?.pop_front();
+        let at = self.batches.iter().position(|(other, _)| *other == id)?;
+        let next = self.batches[at].1.pop_front();
         if next.is_none() {
-            self.batches.remove(&id);
+            self.batches.swap_remove(at);
         }
         next
     }
 
-    fn renew(&mut self) -> BTreeMap<u64, Batch> {
+    fn renew(&mut self) -> Vec<(u64, Batch)> {
         if self.generation == fork::generation() {
-            return BTreeMap::new();
+            return Vec::new();
         }
         self.generation = fork::generation();
         std::mem::take(&mut self.batches)
