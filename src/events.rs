@@ -95,6 +95,7 @@ impl Event {
             | EventKind::ServedWhileFailing
             | EventKind::Budget
             | EventKind::Warning => log::Level::Warn,
+            EventKind::Store if self.error.is_some() => log::Level::Warn,
             _ => log::Level::Info,
         }
     }

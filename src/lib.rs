@@ -16,6 +16,7 @@
 //! What is where:
 //! - [`Client`] the cached tokens of one API key; [`Config`] its options
 //! - `cache` the core: what a token is worth and when to ask for a new one, as a pure state machine
+//! - `store` tokens beyond one process
 //! - `endpoint` the token request and the reading of its answer
 //! - `runtime`, `fork`, `callback` the library's threads, locks that survive a fork, and functions of
 //!   the program
@@ -46,6 +47,7 @@ mod scope;
 #[allow(missing_docs)]
 #[doc(hidden)]
 pub mod simulation;
+mod store;
 mod sync;
 mod token;
 

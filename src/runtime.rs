@@ -22,6 +22,8 @@ const MOST_RUNNING: usize = 64;
 const MOST_BACKGROUND: usize = 8;
 /// Threads that call functions of callers whose wait has ended; they are not held back by fetches.
 const MOST_CALLING: usize = 8;
+/// Threads that fetches have store operations done by; one whose operation hangs stays taken.
+const MOST_STORING: usize = 8;
 /// How long a thread stays when there is nothing to do.
 const IDLE: Duration = Duration::from_secs(10);
 /// As much as Rust's own threads have: a program's callbacks run here, and glibc takes the program's
@@ -110,6 +112,8 @@ impl Job {
 pub(crate) enum Rank {
     /// Calls functions of callers whose wait has ended.
     Call,
+    /// An operation on a token store, which a fetch waits for.
+    Store,
     /// A fetch that somebody waits for.
     Awaited,
     /// A renewal.
@@ -134,6 +138,7 @@ type Desk = Arc<Mailbox<Assignment>>;
 struct Pool {
     generation: u32,
     calls: VecDeque<Arc<Job>>,
+    stores: VecDeque<Arc<Job>>,
     awaited: VecDeque<Arc<Job>>,
     background: VecDeque<Arc<Job>>,
     running: Vec<Running>,
@@ -145,6 +150,7 @@ global! {
     static POOL: Locked<Pool> = Locked::new(Pool {
         generation: 0,
         calls: VecDeque::new(),
+        stores: VecDeque::new(),
         awaited: VecDeque::new(),
         background: VecDeque::new(),
         running: Vec::new(),
@@ -172,6 +178,13 @@ pub(crate) fn hasten(job: &Arc<Job>) {
         // be started, it still stands where it stood.
         let _ = submit(job, Rank::Awaited);
     }
+}
+
+/// Nobody waits for a store's job any more: if it has not begun, it never will.
+pub(crate) fn cancel(job: &Arc<Job>) {
+    let body = job.take();
+    POOL.lock().stores.retain(|other| !Arc::ptr_eq(other, job));
+    drop(body);
 }
 
 /// Starts what may start now. Also to be called when a running job is given up.
@@ -261,6 +274,7 @@ impl Pool {
     fn queue(&mut self, rank: Rank) -> &mut VecDeque<Arc<Job>> {
         match rank {
             Rank::Call => &mut self.calls,
+            Rank::Store => &mut self.stores,
             Rank::Awaited => &mut self.awaited,
             Rank::Background => &mut self.background,
         }
@@ -279,10 +293,11 @@ impl Pool {
         let fetches = count(Rank::Awaited) + count(Rank::Background);
         let may_run = |rank: Rank| match rank {
             Rank::Call => count(rank) < MOST_CALLING,
+            Rank::Store => count(rank) < MOST_STORING,
             Rank::Awaited => fetches < MOST_RUNNING,
             Rank::Background => fetches < MOST_RUNNING && count(rank) < MOST_BACKGROUND,
         };
-        let (rank, job) = [Rank::Call, Rank::Awaited, Rank::Background]
+        let (rank, job) = [Rank::Call, Rank::Store, Rank::Awaited, Rank::Background]
             .into_iter()
             .filter(|rank| may_run(*rank))
             .find_map(|rank| next_open(self.queue(rank)).map(|job| (rank, job)))?;

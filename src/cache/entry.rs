@@ -271,6 +271,15 @@ impl Entry {
         Some(Attempts::begin(policy, most, now))
     }
 
+    /// The fetch has more to do than to ask the endpoint: its time counts from `at`. False: it is not wanted any more.
+    pub(crate) fn begins_at(&mut self, policy: &Policy, id: FlightId, at: BootTime) -> bool {
+        let fetch = self.fetch.as_mut().filter(|fetch| fetch.id == id);
+        fetch.is_some_and(|fetch| {
+            fetch.give_up_at = Some(at.after(policy.fetch_timeout).after(policy::OVERRUN));
+            true
+        })
+    }
+
     /// Gives up a fetch that has overrun its time. Its waiters are to be told the error.
     pub(crate) fn give_up(
         &mut self,

@@ -60,6 +60,11 @@ impl Attempts {
         }
     }
 
+    /// What came before the first attempt took none of their time.
+    pub(crate) fn begin_anew(&mut self, policy: &Policy, now: BootTime) {
+        self.deadline = now.after(policy.fetch_timeout);
+    }
+
     /// Which attempt the last one was, from 1.
     pub(crate) fn made(&self) -> u32 {
         self.made

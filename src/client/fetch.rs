@@ -7,6 +7,7 @@ use once_cell::race::OnceBox;
 
 use super::shared::{Shared, SystemRandom};
 use super::state::Slot;
+use super::stored::Stored;
 use super::wait::{self, Waiter};
 use crate::cache::entry::{FlightId, Grant};
 use crate::cache::flight::{Attempts, Class, Failure};
@@ -22,17 +23,26 @@ use crate::runtime;
 use crate::token::{Life, Token};
 
 /// A fetch under way.
-struct Flight {
-    id: FlightId,
-    slot: Arc<Slot>,
-    attempts: Attempts,
+pub(super) struct Flight {
+    pub(super) id: FlightId,
+    pub(super) slot: Arc<Slot>,
+    pub(super) attempts: Attempts,
     /// Rung to end a pause.
-    bell: Arc<Mailbox<()>>,
-    started: BootTime,
+    pub(super) bell: Arc<Mailbox<()>>,
+    pub(super) started: BootTime,
     /// A refused pair was read again from its source; once a fetch.
     reread: bool,
-    /// What that brought: for the next attempt.
-    fresh_pair: Option<Pair>,
+    /// What that brought, or a look into the store: for the next attempt.
+    pub(super) fresh_pair: Option<Result<Pair, Error>>,
+    /// What it has to do with the store, if there is one.
+    pub(super) stored: Stored,
+}
+
+/// Where a token came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    Endpoint,
+    Store,
 }
 
 /// What one attempt led to.
@@ -52,12 +62,17 @@ impl Shared {
     pub(super) fn run_flight(self: &Arc<Self>, index: usize, id: FlightId) {
         self.notice_jumps();
         let Some(mut flight) = self.begin(index, id) else { return };
+        if self.store.is_some() && !self.must_ask_endpoint(&mut flight) {
+            return;
+        }
         self.tell(&flight.slot, || Event::new(EventKind::FetchStarted, "asking for a token"));
         loop {
             match self.attempt(&mut flight) {
                 Step::Unwanted => return,
                 Step::Granted(granted, requested_at) => {
-                    return self.succeed(&flight, &granted, requested_at);
+                    // First: a command may end as soon as it has its token.
+                    self.put_into_store(&mut flight, &granted, requested_at);
+                    return self.succeed(&flight, &granted, requested_at, Origin::Endpoint);
                 }
                 Step::Failed(failure, version) => {
                     if self.fail(&flight, failure, version) {
@@ -84,6 +99,10 @@ impl Shared {
         let (cell, _) = state.cell(index);
         let has_waiters = cell.has_waiters();
         let begun = cell.entry.begin(&self.options.policy, id, has_waiters, now);
+        if self.store.is_some() {
+            let at = now.after(self.longest_store_look());
+            cell.entry.begins_at(&self.options.policy, id, at);
+        }
         let Some(attempts) = begun else {
             if cell.entry.flight().is_none() {
                 cell.job = None;
@@ -95,17 +114,26 @@ impl Shared {
         cell.bell = Some(bell.clone());
         let slot = cell.slot.clone();
         state.publish_serve_until(&self.options.policy, index, now);
-        Some(Flight { id, slot, attempts, bell, started: now, reread: false, fresh_pair: None })
+        Some(Flight {
+            id,
+            slot,
+            attempts,
+            bell,
+            started: now,
+            reread: false,
+            fresh_pair: None,
+            stored: Stored::default(),
+        })
     }
 
-    fn is_wanted(self: &Arc<Self>, flight: &Flight) -> bool {
+    pub(super) fn is_wanted(self: &Arc<Self>, flight: &Flight) -> bool {
         let state = self.state();
         !state.closed && state.cells[flight.slot.index].entry.flight() == Some(flight.id)
     }
 
     fn attempt(self: &Arc<Self>, flight: &mut Flight) -> Step {
         let read = match flight.fresh_pair.take() {
-            Some(pair) => Ok(pair),
+            Some(read) => read,
             None => self.read_credentials(false),
         };
         if !self.is_wanted(flight) {
@@ -140,7 +168,10 @@ impl Shared {
                 );
                 self.attempt_failed(flight, Failure::transient(error), pair.version)
             }
-            Ok(granted) => Step::Granted(granted, requested_at),
+            Ok(granted) => {
+                flight.stored.used = Some(pair);
+                Step::Granted(granted, requested_at)
+            }
             Err(failure) if failure.class == Class::Refused && self.has_newer(flight, &pair) => {
                 Step::Again(BootTime::ZERO)
             }
@@ -149,7 +180,7 @@ impl Shared {
     }
 
     /// Reads the credentials; if they have changed, what the old ones earned is forgotten.
-    fn read_credentials(self: &Arc<Self>, refused: bool) -> Result<Pair, Error> {
+    pub(super) fn read_credentials(self: &Arc<Self>, refused: bool) -> Result<Pair, Error> {
         let pair = self.asking_credentials(|| self.source.read(refused))?;
         let now = self.clock.now();
         self.state().credentials_changed(&self.options.policy, pair.version, now);
@@ -190,7 +221,7 @@ impl Shared {
         }
         flight.reread = true;
         let read = self.read_credentials(true).ok();
-        flight.fresh_pair = read.filter(|pair| pair.version != refused.version);
+        flight.fresh_pair = read.filter(|pair| pair.version != refused.version).map(Ok);
         flight.fresh_pair.is_some()
     }
 
@@ -213,7 +244,13 @@ impl Shared {
         }
     }
 
-    fn succeed(self: &Arc<Self>, flight: &Flight, granted: &Granted, requested_at: BootTime) {
+    pub(super) fn succeed(
+        self: &Arc<Self>,
+        flight: &Flight,
+        granted: &Granted,
+        requested_at: BootTime,
+        origin: Origin,
+    ) {
         let policy = &self.options.policy;
         let index = flight.slot.index;
         let now = self.clock.now();
@@ -247,7 +284,10 @@ impl Shared {
             let entries = 0..state.cells.len();
             (state.valid_token(policy, index, now), waiters, entries)
         };
-        self.tell_success(flight, granted, now);
+        match origin {
+            Origin::Endpoint => self.tell_success(flight, granted, now),
+            Origin::Store => self.tell_hit(flight, granted, now),
+        }
         self.finish(
             waiters,
             token.ok_or_else(|| {

@@ -234,6 +234,7 @@ impl Shared {
         if matches!(answer, Answer::Wait { .. } | Answer::Later(_)) && !request.want.at_once {
             cell.counters.waits += 1;
             cell.add_waiter(waiter.clone());
+            cell.wanted_ttl = cell.wanted_ttl.max(request.want.min_ttl);
         }
         let is_served = matches!(answer, Answer::Serve);
         // A renewal that only the budget holds back: the caller is served and told nothing, so
@@ -372,7 +373,8 @@ impl Shared {
         rank: Rank,
     ) -> Result<(), Error> {
         let shared = self.clone();
-        let longest = self.options.policy.fetch_timeout + policy::OVERRUN;
+        let longest =
+            self.longest_store_look() + self.options.policy.fetch_timeout + policy::OVERRUN;
         let job = Job::new(longest, move || shared.run_flight(index, flight));
         {
             let mut state = self.state();

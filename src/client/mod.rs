@@ -6,6 +6,7 @@
 //! - [`state`] what changes, under one lock
 //! - [`get`], [`get_async`] a caller's way to a token
 //! - [`fetch`] a fetch's way, on a thread of ours
+//! - [`stored`] what a fetch has to do with a token store
 //! - [`wait`] those who wait
 //! - [`warm`] renewals that nobody asks for
 
@@ -17,6 +18,7 @@ mod get_async;
 mod names;
 mod shared;
 mod state;
+mod stored;
 mod wait;
 mod warm;
 
@@ -37,6 +39,7 @@ use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind};
 use crate::events::EventQueue;
 use crate::fork::{self, Locked};
+use crate::store::Bounded;
 use crate::sync::atomic::AtomicU32;
 use crate::token::Token;
 use names::Names;
@@ -121,6 +124,15 @@ impl Client {
         clock: Clock,
         endpoint: impl FnOnce(&Options) -> Result<Endpoint, Error>,
     ) -> Result<Self, Error> {
+        Self::with_store(config, clock, endpoint, stored::open)
+    }
+
+    fn with_store(
+        config: &Config,
+        clock: Clock,
+        endpoint: impl FnOnce(&Options) -> Result<Endpoint, Error>,
+        store: impl FnOnce(&Options) -> Option<Bounded>,
+    ) -> Result<Self, Error> {
         fork::install_handlers();
         let mut options = config.resolve()?;
         let source = Source::new(&mut options, config.credentials.clone());
@@ -130,6 +142,7 @@ impl Client {
         let own = options.scope.clone().map(|scope| state.slot_for(scope, now)).transpose()?;
         let shared = Arc::new(Shared {
             endpoint: endpoint(&options)?,
+            store: store(&options),
             source,
             events: EventQueue::new(&name, config.events.clone(), options.log),
             own,

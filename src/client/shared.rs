@@ -17,6 +17,7 @@ use crate::events::{Event, EventKind, EventQueue};
 use crate::fork::{self, Guard, Locked};
 use crate::runtime;
 use crate::scope::ScopeSet;
+use crate::store::Bounded;
 use crate::sync::atomic::AtomicU32;
 
 /// Most spellings of scopes that are remembered; further ones are read at each call.
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     pub(super) clock: Clock,
     pub(super) source: Source,
     pub(super) endpoint: Endpoint,
+    /// `None`: tokens stay in this process's memory.
+    pub(super) store: Option<Bounded>,
     pub(super) events: Arc<EventQueue>,
     /// The entry of the client's own scope: no look-up.
     pub(super) own: Option<Arc<Slot>>,
@@ -166,14 +169,15 @@ impl Shared {
                 if token.value() == value && cell.entry.invalidate(token.serial()) {
                     cell.slot.current.clear();
                     cell.invalidated.clone_from(&fingerprint);
-                    dropped.push(cell.slot.clone());
+                    dropped.push((cell.slot.clone(), cell.seal.clone()));
                     let is_young = age.is_some_and(|age| age < policy::JUST_FETCHED);
                     doubt |= is_young && !std::mem::replace(&mut state.v2_was_doubted, true);
                     state.publish_serve_until(&self.options.policy, index, now);
                 }
             }
         }
-        for slot in &dropped {
+        for (slot, seal) in &dropped {
+            self.drop_from_store(seal, value);
             self.tell(slot, || {
                 let mut event = Event::new(
                     EventKind::Invalidated,
@@ -192,7 +196,7 @@ impl Shared {
                 )
             });
         }
-        self.keep_warm(dropped.iter().map(|slot| slot.index));
+        self.keep_warm(dropped.iter().map(|(slot, _)| slot.index));
     }
 
     pub(super) fn rotate(self: &Arc<Self>, credentials: Credentials) -> Result<(), Error> {

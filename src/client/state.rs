@@ -16,6 +16,7 @@ use crate::error::{Error, ErrorKind};
 use crate::fork::Mailbox;
 use crate::runtime::Job;
 use crate::scope::ScopeSet;
+use crate::store::seal::Seal;
 use crate::sync::atomic::AtomicBool;
 use crate::token::Token;
 
@@ -52,6 +53,10 @@ pub(crate) struct Cell {
     /// Rung to end a fetch's pause between two attempts.
     pub(crate) bell: Option<Arc<Mailbox<()>>>,
     pub(crate) counters: Counters,
+    /// The longest `min_ttl` of those who wait.
+    pub(crate) wanted_ttl: Duration,
+    /// What sealed the token's record, if there is a store.
+    pub(crate) seal: Option<Arc<Seal>>,
     /// Which token an API refused last.
     pub(crate) invalidated: Option<String>,
     /// A caller that does not wait is owed a fetch that may not start yet.
@@ -71,6 +76,7 @@ impl Cell {
     pub(crate) fn end_fetch(&mut self) -> Vec<Arc<Waiter>> {
         self.job = None;
         self.bell = None;
+        self.wanted_ttl = Duration::ZERO;
         std::mem::take(&mut self.waiters)
     }
 
@@ -146,6 +152,8 @@ impl ClientState {
             job: None,
             bell: None,
             counters: Counters::default(),
+            wanted_ttl: Duration::ZERO,
+            seal: None,
             invalidated: None,
             start_is_owed: false,
             asked_at: now,

@@ -54,6 +54,15 @@ pub(crate) enum LogLevel {
     Info,
 }
 
+/// Where tokens are kept beyond this process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum StoreChoice {
+    #[default]
+    Memory,
+    /// In a directory; in the user's own if none is named.
+    File(Option<PathBuf>),
+}
+
 /// Every option with its final value.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
@@ -78,6 +87,7 @@ pub(crate) struct Options {
     pub(crate) user_agent: String,
     pub(crate) api_hosts: Vec<String>,
     pub(crate) log: LogLevel,
+    pub(crate) store: StoreChoice,
     pub(crate) store_timeout: Duration,
 }
 
@@ -114,6 +124,7 @@ impl Default for Options {
             user_agent: USER_AGENT.to_owned(),
             api_hosts: vec!["iris.trackunit.com".to_owned()],
             log: LogLevel::Off,
+            store: StoreChoice::Memory,
             store_timeout: Duration::from_millis(250),
         }
     }
@@ -171,6 +182,22 @@ fn required(key: &str, given: bool) -> Result<(), Error> {
         "option {key} is missing: set it, {key}_file, or the environment variable TRACKUNIT_{}",
         key.to_uppercase()
     )))
+}
+
+fn store_choice(value: &str) -> Result<StoreChoice, String> {
+    let is_file = value == "file" || value.starts_with("file:");
+    match value.strip_prefix("file:") {
+        _ if value == "memory" => Ok(StoreChoice::Memory),
+        _ if is_file && !cfg!(unix) => {
+            Err("a file store is not built in on this system".to_owned())
+        }
+        Some(directory) => Ok(StoreChoice::File(Some(parse::path(directory)?))),
+        None if is_file => Ok(StoreChoice::File(None)),
+        _ if value.starts_with("redis://") || value.starts_with("rediss://") => {
+            Err("a Redis store is not built in; use memory or file".to_owned())
+        }
+        _ => Err("is memory, file or file:<dir>".to_owned()),
+    }
 }
 
 /// Finds an option by its exact key.
@@ -445,18 +472,12 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "store",
         default: "memory",
-        meaning: "Where tokens are shared beyond this process: memory (nowhere).",
+        meaning: "Where tokens are shared beyond this process: memory (nowhere), file (in the user's own directory) or file:<dir>.",
         // A store's address may hold a password.
         secret: true,
-        read: |_, value| match value {
-            "memory" => Ok(()),
-            _ if value.starts_with("file")
-                || value.starts_with("redis://")
-                || value.starts_with("rediss://") =>
-            {
-                Err("this kind of store is not built yet; use memory".to_owned())
-            }
-            _ => Err("is memory".to_owned()),
+        read: |options, value| {
+            options.store = store_choice(value)?;
+            Ok(())
         },
     },
     OptionSpec {
@@ -486,11 +507,23 @@ mod tests {
     }
 
     #[test]
-    fn a_store_that_is_not_built_says_so() {
-        let store = find("store").unwrap();
-        for value in ["file", "file:/tmp/x", "redis://localhost", "rediss://x"] {
-            let error = store.read_into(&mut Options::default(), value).unwrap_err();
-            assert!(error.message().contains("not built yet"));
+    fn a_store_is_read_or_refused() {
+        let read = |value| {
+            let mut options = Options::default();
+            find("store").unwrap().read_into(&mut options, value).map(|()| options.store)
+        };
+        assert_eq!(read("memory").unwrap(), StoreChoice::Memory);
+        for value in ["redis://localhost", "rediss://:hush@x"] {
+            let error = read(value).unwrap_err();
+            assert!(error.message().contains("not built in"));
+            assert!(!error.message().contains("hush"));
+        }
+        for value in ["", "files", "file:", "FILE", "disk"] {
+            assert!(read(value).is_err(), "{value}");
+        }
+        if cfg!(unix) {
+            assert_eq!(read("file").unwrap(), StoreChoice::File(None));
+            assert_eq!(read("file:/x y").unwrap(), StoreChoice::File(Some("/x y".into())));
         }
     }
 }

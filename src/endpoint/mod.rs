@@ -24,6 +24,7 @@ use crate::scope::ScopeSet;
 use crate::token::Secret;
 use http::HttpAnswer;
 use request::TokenRequest;
+use zeroize::Zeroizing;
 
 /// A token as the endpoint granted it.
 #[derive(Debug)]
@@ -70,6 +71,28 @@ impl Endpoint {
     ) -> Result<Granted, Failure> {
         let request = TokenRequest::new(options, credentials, scope);
         let answer = self.transport.post(&request, timeout)?;
+        response::read(&answer, scope, credentials, &request, self.allow_narrowed_scope)
+    }
+
+    /// Reads what was kept of an answer, as if it had just come.
+    pub(crate) fn read_kept(
+        &self,
+        options: &Options,
+        credentials: &Credentials,
+        scope: &ScopeSet,
+        body: Zeroizing<Vec<u8>>,
+    ) -> Result<Granted, Failure> {
+        let request = TokenRequest::new(options, credentials, scope);
+        let answer = HttpAnswer {
+            date: None,
+            status: 200,
+            body,
+            too_long: false,
+            retry_after: None,
+            location: None,
+            is_html: false,
+            origin: "the store".to_owned(),
+        };
         response::read(&answer, scope, credentials, &request, self.allow_narrowed_scope)
     }
 }

@@ -1,0 +1,448 @@
+//! Two clients with one store under virtual time: each stands for a process.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::*;
+use crate::cache::entry::State;
+use crate::cache::flight::Failure;
+use crate::clock::{Clock, ManualClock};
+use crate::endpoint::http::HttpAnswer;
+use crate::endpoint::request::TokenRequest;
+use crate::endpoint::{Endpoint, Transport};
+use crate::fork::Mailbox;
+use crate::store::scripted::{Mood, Scripted};
+use crate::store::{Held, Store};
+use crate::{Client, Config, Event, EventKind, GetOptions};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// An endpoint that numbers its tokens.
+#[derive(Clone, Default)]
+struct Tokens(Arc<AtomicUsize>);
+
+impl Transport for Tokens {
+    fn post(&self, _: &TokenRequest, _: Duration) -> Result<HttpAnswer, Failure> {
+        let number = self.0.fetch_add(1, Ordering::SeqCst) + 1;
+        let body = format!(r#"{{"access_token":"token-{number}","expires_in":1200}}"#);
+        Ok(HttpAnswer {
+            status: 200,
+            body: Zeroizing::new(body.into_bytes()),
+            too_long: false,
+            retry_after: None,
+            location: None,
+            is_html: false,
+            origin: "test".to_owned(),
+        })
+    }
+}
+
+#[derive(Clone, Default)]
+struct World {
+    endpoint: Tokens,
+    store: Scripted,
+    clock: Arc<ManualClock>,
+}
+
+/// One process.
+struct Process {
+    client: Client,
+    told: Arc<Mutex<Vec<Event>>>,
+}
+
+impl World {
+    fn process(&self) -> Process {
+        self.process_with(&[], Arc::new(self.store.clone()))
+    }
+
+    fn process_with(&self, more: &[(&str, &str)], store: Arc<dyn Store>) -> Process {
+        let mut config = Config::new();
+        config.set("client_id", "id").set("client_secret", "secret").set("scope", "a");
+        // A busy machine is not what these tests are about.
+        config.set("store_timeout", "20s");
+        for (key, value) in more {
+            config.set(key, value);
+        }
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let events = told.clone();
+        config.on_event(move |event: &Event| events.lock().unwrap().push(event.clone()));
+        let endpoint = self.endpoint.clone();
+        let client = Client::with_store(
+            &config,
+            Clock::Manual(self.clock.clone()),
+            |options| Ok(Endpoint::over(endpoint, options)),
+            |options| Some(Bounded::new(store, options.store_timeout)),
+        );
+        Process { client: client.unwrap(), told }
+    }
+
+    fn requests(&self) -> usize {
+        self.endpoint.0.load(Ordering::SeqCst)
+    }
+
+    fn pass(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    /// Does something that has a record saved; a fetch saves and unlocks when its callers have
+    /// gone on.
+    fn saving<T>(&self, act: impl FnOnce() -> T) -> T {
+        let before = self.store.records();
+        let outcome = act();
+        until("saved", || self.store.records() != before && !self.store.is_locked());
+        outcome
+    }
+
+    /// A process that has fetched and saved.
+    fn first(&self) -> Process {
+        let first = self.process();
+        assert_eq!(self.saving(|| first.get()), "token-1");
+        first
+    }
+}
+
+impl Process {
+    fn get(&self) -> String {
+        self.client.token().unwrap().value().to_owned()
+    }
+
+    fn state(&self) -> State {
+        self.client.stats(None).unwrap().state
+    }
+
+    fn store_events(&self) -> Vec<(String, bool)> {
+        let told = self.told.lock().unwrap();
+        let of_store = told.iter().filter(|event| event.kind == EventKind::Store);
+        of_store.map(|event| (event.message.clone(), event.error.is_some())).collect()
+    }
+
+    fn heard(&self, text: &str) {
+        until(text, || self.store_events().iter().any(|(message, _)| message.contains(text)));
+    }
+}
+
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = std::time::Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(std::time::Instant::now() < end, "in vain: {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn what_one_process_fetched_the_next_finds_with_the_life_that_is_left() {
+    let world = World::default();
+    let first = world.first();
+    world.pass(100);
+    let second = world.process();
+    assert_eq!(second.get(), "token-1");
+    let stats = second.client.stats(None).unwrap();
+    assert_eq!(stats.expires_in, Duration::from_secs(1100));
+    assert_eq!((stats.requests, stats.failures, world.requests()), (0, 0, 1));
+    first.heard("store miss: it has no such token");
+    second.heard("store hit");
+    let told = second.told.lock().unwrap();
+    assert!(!told.iter().any(|event| event.kind == EventKind::FetchStarted));
+    assert!(told[0].fingerprint.is_some() && told[0].error.is_none());
+}
+
+#[test]
+fn one_process_renews_for_all() {
+    let world = World::default();
+    let (first, second) = (world.first(), world.process());
+    assert_eq!(second.get(), "token-1");
+    world.pass(1000);
+    assert_eq!((first.state(), second.state()), (State::Soft, State::Soft));
+    world.saving(|| assert_eq!(first.get(), "token-1"));
+    assert_eq!((first.get().as_str(), second.get().as_str()), ("token-2", "token-1"));
+    until("found", || second.get() == "token-2");
+    assert_eq!(world.requests(), 2);
+}
+
+#[test]
+fn a_token_in_its_soft_window_is_taken_and_renewed_by_the_next_get() {
+    let world = World::default();
+    world.first();
+    world.pass(1000);
+    let second = world.process();
+    assert_eq!(second.get(), "token-1");
+    assert_eq!((second.state(), world.requests()), (State::Soft, 1));
+    world.pass(1);
+    until("renewed", || second.get() == "token-2");
+}
+
+#[test]
+fn a_token_in_its_hard_window_is_not_taken() {
+    let world = World::default();
+    world.first();
+    world.pass(1175);
+    let second = world.process();
+    assert_eq!(second.get(), "token-2");
+    second.heard("about to");
+}
+
+#[test]
+fn a_token_too_short_for_a_caller_is_not_taken_for_it() {
+    let world = World::default();
+    world.first();
+    world.pass(500);
+    let second = world.process();
+    let long = GetOptions { min_ttl: Duration::from_secs(1000), ..GetOptions::default() };
+    let got = world.saving(|| second.client.get(&long).unwrap());
+    assert_eq!(got.value(), "token-2");
+    // Younger than a quarter of its life, it has to do.
+    world.pass(250);
+    assert_eq!(world.process().client.get(&long).unwrap().value(), "token-2");
+}
+
+#[test]
+fn a_refused_token_goes_from_the_store_and_does_not_come_back() {
+    let world = World::default();
+    let first = world.first();
+    let kept = world.store.records();
+    first.client.invalidate_value("Bearer token-1");
+    until("removed", || world.store.records().is_empty());
+    // Another process puts it back.
+    let other = world.process();
+    assert_eq!(world.saving(|| other.get()), "token-2");
+    world.store.tamper(|record| record.clone_from(&kept[0]));
+    world.pass(2);
+    assert_eq!(first.get(), "token-3");
+    first.heard("an API has refused its token");
+}
+
+#[test]
+fn the_successor_of_a_refused_token_stays_and_is_found() {
+    let world = World::default();
+    let (first, second) = (world.first(), world.process());
+    assert_eq!(second.get(), "token-1");
+    first.client.invalidate_value("token-1");
+    until("removed", || world.store.records().is_empty());
+    world.pass(2);
+    assert_eq!(world.saving(|| first.get()), "token-2");
+    second.client.invalidate_value("token-1");
+    world.pass(2);
+    assert_eq!(second.get(), "token-2");
+    assert_eq!(world.requests(), 2);
+}
+
+#[test]
+fn other_credentials_start_afresh() {
+    let world = World::default();
+    world.first();
+    let other = world.process_with(&[("client_secret", "other")], Arc::new(world.store.clone()));
+    assert_eq!(world.saving(|| other.get()), "token-2");
+    other.client.rotate("id", "secret").unwrap();
+    other.client.invalidate_value("token-2");
+    world.pass(2);
+    assert_eq!(other.get(), "token-1");
+}
+
+#[test]
+fn a_store_that_fails_costs_one_event_a_fetch_and_no_token() {
+    for (mood, events) in [(Mood::Down, 1), (Mood::Full, 2)] {
+        let world = World::default();
+        world.store.set_mood(mood);
+        let process = world.process();
+        for _ in 0..100 {
+            assert_eq!(process.get(), "token-1");
+        }
+        process.heard("store failure: ");
+        assert_eq!(process.client.stats(None).unwrap().failures, 0);
+        assert_eq!(process.store_events().len(), events, "{:?}", process.store_events());
+        assert_eq!(process.store_events().iter().filter(|(_, is_failure)| *is_failure).count(), 1);
+        world.store.set_mood(Mood::Well);
+        process.client.invalidate_value("token-1");
+        world.pass(2);
+        assert_eq!(process.get(), "token-2");
+        until("saved", || world.store.records().len() == 1);
+    }
+}
+
+#[test]
+fn a_damaged_record_is_a_miss_and_is_replaced() {
+    let world = World::default();
+    world.first();
+    for change in [
+        (|record| record[40] ^= 1) as fn(&mut Vec<u8>),
+        |record| record.truncate(record.len() / 2),
+        Vec::clear,
+        |record| record.resize(1 << 20, 0),
+    ] {
+        world.store.tamper(change);
+        let requests = world.requests();
+        let process = world.process();
+        world.saving(|| process.get());
+        assert_eq!(world.requests(), requests + 1);
+        process.heard("the record is damaged");
+    }
+}
+
+#[test]
+fn a_record_is_checked_like_an_answer() {
+    let world = World::default();
+    world.first();
+    let process = world.process();
+    process.get();
+    let seal = process.client.shared.state().cells[0].seal.clone().unwrap();
+    let here = process.client.shared.here(process.client.shared.store.as_ref().unwrap());
+    let asked = |more: &str| {
+        format!(
+            r#"{{"boot":"{}","asked_boot_ns":{},"asked_wall_ms":{}{more}}}"#,
+            here.boot.clone().unwrap_or_default(),
+            here.now.nanos(),
+            here.wall_ms
+        )
+    };
+    for (more, why) in [
+        (r#","access_token":"good","expires_in":1200"#, None),
+        (r#","access_token":"x y","expires_in":1200"#, Some("would not be accepted")),
+        (r#","access_token":"x","expires_in":0"#, Some("would not be accepted")),
+        (r#","access_token":"x","expires_in":9,"token_type":"mac""#, Some("not be accepted")),
+        (r#","access_token":"x","expires_in":9,"scope":"b""#, Some("would not be accepted")),
+        (r#","access_token":"x","access_token":"x""#, Some("would not be accepted")),
+        (r#","boot":"twice""#, Some("another format")),
+    ] {
+        let sealed = seal.seal(asked(more).as_bytes()).unwrap();
+        world.store.tamper(|record| record.clone_from(&sealed));
+        let process = world.process();
+        match why {
+            None => assert_eq!(process.get(), "good"),
+            Some(_) => assert!(world.saving(|| process.get()).starts_with("token-")),
+        }
+        process.heard(why.unwrap_or("store hit"));
+    }
+}
+
+/// A store whose locks another process holds until it is told to let go.
+#[derive(Clone)]
+struct Busy {
+    store: Scripted,
+    is_free: Arc<Mutex<bool>>,
+    tries: Arc<AtomicUsize>,
+}
+
+impl Busy {
+    fn new(world: &World) -> Self {
+        let store = world.store.clone();
+        Self { store, is_free: Arc::default(), tries: Arc::default() }
+    }
+
+    /// Until somebody waits for a lock: from then on its time runs.
+    fn is_waited_for(&self) {
+        until("waiting", || self.tries.load(Ordering::SeqCst) > 0);
+    }
+}
+
+impl Store for Busy {
+    fn load(&self, name: &str) -> Result<Option<Vec<u8>>, Problem> {
+        self.store.load(name)
+    }
+    fn save(&self, name: &str, record: &[u8], life: Duration) -> Result<(), Problem> {
+        self.store.save(name, record, life)
+    }
+    fn remove(&self, name: &str) -> Result<(), Problem> {
+        self.store.remove(name)
+    }
+    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn Held>>, Problem> {
+        self.tries.fetch_add(1, Ordering::SeqCst);
+        if *self.is_free.lock().unwrap() { self.store.try_lock(name) } else { Ok(None) }
+    }
+    fn is_local(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn while_another_process_asks_this_one_waits_and_takes_what_that_one_got() {
+    let world = World::default();
+    let store = Busy::new(&world);
+    let waiting = world.process_with(&[], Arc::new(store.clone()));
+    let brief = GetOptions { timeout: Some(Duration::ZERO), ..GetOptions::default() };
+    assert!(waiting.client.get(&brief).is_err());
+    store.is_waited_for();
+    // Longer than a fetch may take: none of that time is the fetch's.
+    world.pass(11);
+    assert_eq!(world.requests(), 0);
+    let other = world.process();
+    assert_eq!(world.saving(|| other.get()), "token-1");
+    world.pass(2);
+    assert_eq!(waiting.get(), "token-1");
+    assert_eq!(world.requests(), 1);
+}
+
+#[test]
+fn a_lock_that_is_never_free_is_not_waited_for_for_ever() {
+    let world = World::default();
+    let store = Busy::new(&world);
+    let waiting = world.process_with(
+        &[("fetch_timeout", "5s"), ("request_timeout", "5s")],
+        Arc::new(store.clone()),
+    );
+    std::thread::scope(|scope| {
+        let got = scope.spawn(|| waiting.get());
+        store.is_waited_for();
+        world.pass(8);
+        assert_eq!(got.join().unwrap(), "token-1");
+    });
+    assert_eq!(waiting.client.stats(None).unwrap().failures, 0);
+}
+
+#[test]
+fn credentials_that_change_during_the_wait_are_those_that_are_used() {
+    let world = World::default();
+    let store = Busy::new(&world);
+    let waiting = world.process_with(&[], Arc::new(store.clone()));
+    std::thread::scope(|scope| {
+        let got = scope.spawn(|| waiting.get());
+        store.is_waited_for();
+        waiting.client.rotate("id", "rotated").unwrap();
+        *store.is_free.lock().unwrap() = true;
+        world.pass(1);
+        assert_eq!(got.join().unwrap(), "token-1");
+    });
+    until("saved", || world.store.records().len() == 1);
+    let next = world.process_with(&[("client_secret", "rotated")], Arc::new(world.store.clone()));
+    assert_eq!(next.get(), "token-1");
+}
+
+/// A store whose every operation hangs until the test is over.
+struct Hung(Arc<Mailbox<()>>);
+
+impl Hung {
+    fn hang<T>(&self) -> Result<T, Problem> {
+        let clock = Clock::System;
+        self.0.take(&clock, clock.now().after(PATIENCE));
+        self.0.put(());
+        Err(Problem::new("it hung"))
+    }
+}
+
+impl Store for Hung {
+    fn load(&self, _: &str) -> Result<Option<Vec<u8>>, Problem> {
+        self.hang()
+    }
+    fn save(&self, _: &str, _: &[u8], _: Duration) -> Result<(), Problem> {
+        self.hang()
+    }
+    fn remove(&self, _: &str) -> Result<(), Problem> {
+        self.hang()
+    }
+    fn try_lock(&self, _: &str) -> Result<Option<Box<dyn Held>>, Problem> {
+        self.hang()
+    }
+    fn is_local(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn a_store_that_hangs_is_left_alone_after_its_time() {
+    let world = World::default();
+    let end = Arc::new(Mailbox::default());
+    let process = world.process_with(&[("store_timeout", "10ms")], Arc::new(Hung(end.clone())));
+    assert_eq!(process.get(), "token-1");
+    process.heard("did not answer within store_timeout (10ms)");
+    assert_eq!(process.store_events().len(), 1);
+    end.put(());
+}

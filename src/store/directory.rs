@@ -1,0 +1,158 @@
+//! A directory that belongs to this user alone, and the files in it.
+//!
+//! The directory is opened once for each operation, judged by what was opened, and everything else
+//! is done relative to it: whoever can rename or replace a directory on the way there cannot slip
+//! another one in between. The standard library has no such calls, hence the few of `libc` here.
+
+use std::ffi::CString;
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use super::Problem;
+
+/// A directory that was found to be safe.
+pub(super) struct Directory {
+    opened: File,
+    /// Tells it from every other directory of the machine.
+    pub(super) id: (u64, u64),
+}
+
+impl Directory {
+    /// Opens the directory. `None`: there is none.
+    pub(super) fn open(path: &Path) -> Result<Option<Self>, Problem> {
+        let flags = libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+        let opened = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+            Ok(opened) => opened,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(cannot("open", path, &error)),
+        };
+        let metadata = opened.metadata().map_err(|error| cannot("look at", path, &error))?;
+        let refused = |why: &str| {
+            Problem::new(format!(
+                "the directory {} {why}: anybody could plant or delete tokens there. Name another \
+                 (file:<dir>), or: chmod 700",
+                path.display()
+            ))
+        };
+        if metadata.uid() != own_user() {
+            return Err(refused("belongs to another user"));
+        }
+        if writable_by_others(&metadata) {
+            return Err(refused("can be written to by other users"));
+        }
+        Ok(Some(Self { opened, id: (metadata.dev(), metadata.ino()) }))
+    }
+
+    /// Opens the directory; makes it, for this user alone, if there is none.
+    pub(super) fn open_or_make(path: &Path) -> Result<Self, Problem> {
+        if let Some(directory) = Self::open(path)? {
+            return Ok(directory);
+        }
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(|error| cannot("make", path, &error))?;
+        Self::open(path)?.ok_or_else(|| Problem::new("the directory went as soon as it was made"))
+    }
+
+    /// Opens a file that is there, to read it. `None`: there is none.
+    pub(super) fn read(&self, name: &str) -> Result<Option<File>, Problem> {
+        // Opening a pipe would wait for a writer.
+        match self.open_at(name, libc::O_RDONLY | libc::O_NONBLOCK) {
+            Ok(file) => own(file, name).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(problem("open", name, &error)),
+        }
+    }
+
+    /// Makes a new file, to write it.
+    pub(super) fn make(&self, name: &str) -> Result<File, Problem> {
+        self.open_at(name, libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL)
+            .map_err(|error| problem("make", name, &error))
+    }
+
+    /// Opens a file to lock it, and makes it if it is not there.
+    pub(super) fn lock_file(&self, name: &str) -> Result<File, Problem> {
+        let opened = self.open_at(name, libc::O_RDWR | libc::O_CREAT | libc::O_NONBLOCK);
+        own(opened.map_err(|error| problem("open", name, &error))?, name)
+    }
+
+    fn open_at(&self, name: &str, flags: libc::c_int) -> io::Result<File> {
+        let name = c_name(name)?;
+        let flags = flags | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+        let mode: libc::c_uint = 0o600;
+        // SAFETY: the descriptor is open, the name ends with a NUL, and a mode is given.
+        let fd = unsafe { libc::openat(self.opened.as_raw_fd(), name.as_ptr(), flags, mode) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the descriptor was just opened and is nobody else's.
+        Ok(unsafe { File::from_raw_fd(fd) })
+    }
+
+    /// Gives a file the name of another, which goes, in one step.
+    pub(super) fn rename(&self, from: &str, to: &str) -> Result<(), Problem> {
+        let renamed = two(from, to).and_then(|(from, to)| {
+            let fd = self.opened.as_raw_fd();
+            // SAFETY: the descriptor is open, and both names end with a NUL.
+            done(unsafe { libc::renameat(fd, from.as_ptr(), fd, to.as_ptr()) })
+        });
+        renamed.map_err(|error| problem("rename to", to, &error))
+    }
+
+    /// Removes a file. That there is none is no problem.
+    pub(super) fn remove(&self, name: &str) -> Result<(), Problem> {
+        let removed = c_name(name).and_then(|name| {
+            // SAFETY: the descriptor is open, and the name ends with a NUL.
+            done(unsafe { libc::unlinkat(self.opened.as_raw_fd(), name.as_ptr(), 0) })
+        });
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(problem("remove", name, &error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The file, if it is a plain one and this user's.
+fn own(file: File, name: &str) -> Result<File, Problem> {
+    let metadata = file.metadata().map_err(|error| problem("look at", name, &error))?;
+    if metadata.is_file() && metadata.uid() == own_user() && !writable_by_others(&metadata) {
+        return Ok(file);
+    }
+    Err(Problem::new(format!("{name} is no plain file of this user's alone; remove it")))
+}
+
+fn writable_by_others(metadata: &Metadata) -> bool {
+    metadata.mode() & 0o022 != 0
+}
+
+fn own_user() -> u32 {
+    // SAFETY: takes nothing, always succeeds.
+    unsafe { libc::geteuid() }
+}
+
+fn c_name(name: &str) -> io::Result<CString> {
+    CString::new(name).map_err(|_| io::ErrorKind::InvalidInput.into())
+}
+
+fn two(from: &str, to: &str) -> io::Result<(CString, CString)> {
+    Ok((c_name(from)?, c_name(to)?))
+}
+
+fn done(status: libc::c_int) -> io::Result<()> {
+    if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+fn cannot(what: &str, path: &Path, error: &io::Error) -> Problem {
+    Problem::new(format!("cannot {what} the directory {}: {error}", path.display()))
+}
+
+pub(super) fn problem(what: &str, name: &str, error: &io::Error) -> Problem {
+    Problem::new(format!("cannot {what} {name}: {error}"))
+}

@@ -1,0 +1,251 @@
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+use super::*;
+
+const NAME: &str = "00ff";
+
+struct Scene {
+    place: tempfile::TempDir,
+    store: FileStore,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let place = tempfile::tempdir().unwrap();
+        let store = FileStore::new(Some(&place.path().join("deep/tokens")));
+        Self { place, store }
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.place.path().join("deep/tokens")
+    }
+
+    fn file(&self, kind: &str) -> PathBuf {
+        self.directory().join(format!("{NAME}.{kind}"))
+    }
+
+    fn save(&self, record: &[u8]) -> Result<(), Problem> {
+        self.store.save(NAME, record, Duration::from_secs(1))
+    }
+
+    fn names(&self) -> Vec<String> {
+        let files = std::fs::read_dir(self.directory()).unwrap();
+        let mut names: Vec<_> =
+            files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// None of the operations does anything, and each says why.
+    fn is_refused(&self, why: &str) {
+        let problems = [
+            self.store.load(NAME).unwrap_err(),
+            self.save(b"x").unwrap_err(),
+            self.store.remove(NAME).unwrap_err(),
+            self.store.try_lock(NAME).err().unwrap(),
+        ];
+        for problem in problems {
+            assert!(problem.message.contains(why), "{}", problem.message);
+        }
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().mode() & 0o7777
+}
+
+fn chmod(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn make_old(path: &Path) {
+    let file = std::fs::File::options().read(true).open(path).unwrap();
+    file.set_modified(SystemTime::now() - 2 * OLD).unwrap();
+}
+
+#[test]
+fn what_was_saved_is_loaded_until_it_is_removed() {
+    let scene = Scene::new();
+    assert_eq!(scene.store.load(NAME).unwrap(), None);
+    scene.store.remove(NAME).unwrap();
+    assert!(!scene.directory().exists(), "looking makes nothing");
+    scene.save(b"one").unwrap();
+    scene.save(b"two").unwrap();
+    assert_eq!(scene.store.load(NAME).unwrap().unwrap(), b"two");
+    assert_eq!(scene.store.load("other").unwrap(), None);
+    assert_eq!(scene.names(), ["00ff.token"]);
+    scene.store.remove(NAME).unwrap();
+    assert_eq!(scene.store.load(NAME).unwrap(), None);
+}
+
+#[test]
+fn everything_is_for_this_user_alone() {
+    let scene = Scene::new();
+    let _lock = scene.store.try_lock(NAME).unwrap().unwrap();
+    scene.save(b"x").unwrap();
+    assert_eq!(mode(&scene.directory()), 0o700);
+    assert_eq!(mode(&scene.place.path().join("deep")), 0o700);
+    assert_eq!((mode(&scene.file(RECORD)), mode(&scene.file(LOCK))), (0o600, 0o600));
+}
+
+#[test]
+fn a_directory_that_others_can_write_to_is_refused() {
+    for others in [0o777, 0o1777, 0o770, 0o702] {
+        let scene = Scene::new();
+        scene.save(b"x").unwrap();
+        chmod(&scene.directory(), others);
+        scene.is_refused("can be written to by other users");
+        chmod(&scene.directory(), 0o755);
+        scene.save(b"x").unwrap();
+    }
+}
+
+#[test]
+fn a_link_in_the_place_of_the_directory_is_refused() {
+    let scene = Scene::new();
+    let elsewhere = tempfile::tempdir().unwrap();
+    chmod(elsewhere.path(), 0o700);
+    std::fs::create_dir(scene.place.path().join("deep")).unwrap();
+    symlink(elsewhere.path(), scene.directory()).unwrap();
+    scene.is_refused("cannot open the directory");
+    let with_slash = FileStore::new(Some(&scene.directory().join("")));
+    assert!(with_slash.load(NAME).is_err());
+    assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_link_in_the_place_of_a_record_is_not_followed_but_replaced() {
+    let scene = Scene::new();
+    scene.save(b"x").unwrap();
+    let target = scene.place.path().join("precious");
+    std::fs::write(&target, "precious").unwrap();
+    std::fs::remove_file(scene.file(RECORD)).unwrap();
+    symlink(&target, scene.file(RECORD)).unwrap();
+    symlink(&target, scene.file(LOCK)).unwrap();
+    assert!(scene.store.load(NAME).is_err());
+    assert!(scene.store.try_lock(NAME).is_err());
+    scene.save(b"new").unwrap();
+    assert_eq!(scene.store.load(NAME).unwrap().unwrap(), b"new");
+    assert_eq!(std::fs::read(&target).unwrap(), b"precious");
+}
+
+#[test]
+fn what_is_no_plain_file_is_a_problem_and_holds_nobody_up() {
+    let scene = Scene::new();
+    scene.save(b"x").unwrap();
+    std::fs::remove_file(scene.file(RECORD)).unwrap();
+    let pipe = std::ffi::CString::new(scene.file(RECORD).to_str().unwrap()).unwrap();
+    // SAFETY: the path ends with a NUL.
+    assert_eq!(unsafe { libc::mkfifo(pipe.as_ptr(), 0o600) }, 0);
+    assert!(scene.store.load(NAME).unwrap_err().message.contains("plain file"));
+    std::fs::remove_file(scene.file(RECORD)).unwrap();
+    std::fs::create_dir(scene.file(RECORD)).unwrap();
+    assert!(scene.store.load(NAME).is_err());
+    assert!(scene.save(b"x").is_err());
+    assert_eq!(scene.names(), ["00ff.token"], "nothing half-written stays");
+}
+
+#[test]
+fn a_record_that_others_can_write_to_is_refused() {
+    let scene = Scene::new();
+    scene.save(b"x").unwrap();
+    chmod(&scene.file(RECORD), 0o606);
+    assert!(scene.store.load(NAME).is_err());
+}
+
+#[test]
+fn of_a_huge_record_no_more_is_read_than_shows_that_it_is_one() {
+    let scene = Scene::new();
+    scene.save(&vec![0; 10 * MAX_RECORD_BYTES]).unwrap();
+    assert_eq!(scene.store.load(NAME).unwrap().unwrap().len(), MAX_RECORD_BYTES + 1);
+}
+
+#[test]
+fn a_lock_is_held_once_also_within_one_process() {
+    let scene = Scene::new();
+    let other = FileStore::new(Some(&scene.directory()));
+    let lock = scene.store.try_lock(NAME).unwrap();
+    assert!(lock.is_some());
+    for _ in 0..3 {
+        assert!(other.try_lock(NAME).unwrap().is_none());
+    }
+    assert!(other.try_lock("other").unwrap().is_some());
+    drop(lock);
+    assert!(other.try_lock(NAME).unwrap().is_some());
+}
+
+#[test]
+fn what_was_left_behind_is_tidied_away() {
+    let scene = Scene::new();
+    let (_held, young, old) = (
+        scene.store.try_lock("held").unwrap().unwrap(),
+        scene.store.try_lock("young").unwrap().unwrap(),
+        scene.store.try_lock("old").unwrap().unwrap(),
+    );
+    drop((young, old));
+    // What a process leaves that is killed while it saves.
+    let in_directory = |name: &str| scene.directory().join(name);
+    for name in ["held.token", "young.token", "old.token", "old.0.new", "young.0.new", "note"] {
+        std::fs::write(in_directory(name), "x").unwrap();
+    }
+    for name in ["held.token", "held.lock", "young.lock", "old.token", "old.lock", "old.0.new"] {
+        make_old(&in_directory(name));
+    }
+    make_old(&in_directory("note"));
+    scene.save(b"x").unwrap();
+    assert_eq!(
+        scene.names(),
+        [
+            "00ff.token",
+            "held.lock",
+            "held.token",
+            "note",
+            "young.0.new",
+            "young.lock",
+            "young.token"
+        ]
+    );
+}
+
+const LENGTH: usize = 20_000;
+const SAVER: &str = "TU_TEST_SAVER";
+
+/// Not a test: saves without end when the test below starts it.
+#[test]
+fn saver() {
+    let Some(directory) = std::env::var_os(SAVER) else { return };
+    let store = FileStore::new(Some(Path::new(&directory)));
+    loop {
+        for byte in 0..=255 {
+            store.save(NAME, &[byte; LENGTH], Duration::from_secs(1)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_process_killed_while_it_saves_leaves_a_whole_record() {
+    let scene = Scene::new();
+    let chance = SystemRandom::new();
+    for _ in 0..20 {
+        let mut saver = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "store::file::tests::saver"])
+            .env(SAVER, scene.directory())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        while scene.store.load(NAME).unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        let mut byte = [0];
+        chance.fill(&mut byte).unwrap();
+        for _ in 0..byte[0] {
+            let record = scene.store.load(NAME).unwrap().unwrap();
+            assert_eq!(record, [record[0]; LENGTH], "while it is written");
+        }
+        saver.kill().unwrap();
+        saver.wait().unwrap();
+        let record = scene.store.load(NAME).unwrap().unwrap();
+        assert_eq!(record, [record[0]; LENGTH], "when the writer is dead");
+        scene.store.remove(NAME).unwrap();
+    }
+}

@@ -1,0 +1,171 @@
+//! Tokens beyond one process: what one process fetched, others of the same key need not.
+//!
+//! - this file: what a store is, and how long one operation on it may take
+//! - [`record`] what is kept, and whether it may be used here and now
+//! - [`seal`] how a record is encrypted, and what it is called
+//! - [`file`](mod@file) records in a directory; [`directory`], [`lock`] the system calls under it
+//! - [`boot`] which run of which machine the boot clock belongs to
+//!
+//! A store is a courtesy. Whatever happens to it, the token still comes from the endpoint; and it is
+//! never trusted: what comes out of it was sealed with a key that only holders of the client secret
+//! have, and is checked like an answer of the endpoint.
+
+pub(crate) mod boot;
+#[cfg(unix)]
+mod directory;
+#[cfg(unix)]
+pub(crate) mod file;
+#[cfg(unix)]
+mod lock;
+pub(crate) mod record;
+#[cfg(all(test, not(feature = "shuttle")))]
+pub(crate) mod scripted;
+pub(crate) mod seal;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::error::ErrorKind;
+use crate::fork::{Locked, Mailbox};
+use crate::runtime::{self, Job, Rank};
+
+/// What waiting for another process's fetch may take beyond `request_timeout`: its look-up of the
+/// store, its credentials, and the way back.
+pub(crate) const LOCK_MARGIN: Duration = Duration::from_secs(2);
+
+/// Between two looks at a lock that another process holds: short at first, because a fetch may be
+/// about to end, then longer. Half by chance, so that those who wait do not look in step.
+pub(crate) const FIRST_LOCK_PAUSE: Duration = Duration::from_millis(2);
+pub(crate) const MAX_LOCK_PAUSE: Duration = Duration::from_millis(50);
+
+/// Most bytes a sealed record may have; a token of 16 KiB with its scopes fits well.
+pub(crate) const MAX_RECORD_BYTES: usize = 64 * 1024;
+
+/// Why an operation on a store could not be done. Says what to mend, and names no secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    pub(crate) kind: ErrorKind,
+    pub(crate) message: String,
+}
+
+impl Problem {
+    /// Something a person has to set right.
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::Config, message: message.into() }
+    }
+
+    fn slow(timeout: Duration) -> Self {
+        let message = format!("it did not answer within store_timeout ({timeout:?})");
+        Self { kind: ErrorKind::Timeout, message }
+    }
+}
+
+/// A lock that is held until this is dropped. Dropping may block.
+pub(crate) trait Held: Send {}
+
+/// Where sealed records are kept. Every operation may block, and runs on a thread for that.
+pub(crate) trait Store: Send + Sync + 'static {
+    /// The record of this name, if there is one.
+    fn load(&self, name: &str) -> Result<Option<Vec<u8>>, Problem>;
+
+    /// Puts a record in the place of the one of this name, in one step. It is of use for `life`.
+    fn save(&self, name: &str, record: &[u8], life: Duration) -> Result<(), Problem>;
+
+    /// Takes the record of this name away.
+    fn remove(&self, name: &str) -> Result<(), Problem>;
+
+    /// Takes the lock of this name if it is free. It ends with the process that holds it.
+    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn Held>>, Problem>;
+
+    /// Whether records are seen by this machine alone, so that the boot clock can tell their age.
+    fn is_local(&self) -> bool;
+}
+
+/// A store whose operations end in time.
+///
+/// A system call on a file may hang for minutes (an NFS server that is down), and nothing can end
+/// it. So each operation runs on a thread of the pool that is there for stores alone, and whoever
+/// asked goes on without it after `store_timeout`. Threads that hang keep their places: a store that
+/// is down costs a process eight threads at most, however many clients it has.
+#[derive(Clone)]
+pub(crate) struct Bounded {
+    store: Arc<dyn Store>,
+    timeout: Duration,
+}
+
+impl Bounded {
+    pub(crate) fn new(store: Arc<dyn Store>, timeout: Duration) -> Self {
+        Self { store, timeout }
+    }
+
+    pub(crate) fn is_local(&self) -> bool {
+        self.store.is_local()
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    pub(crate) fn load(&self, name: &str) -> Result<Option<Vec<u8>>, Problem> {
+        let name = name.to_owned();
+        self.run(move |store| store.load(&name))
+    }
+
+    pub(crate) fn save(&self, name: &str, record: Vec<u8>, life: Duration) -> Result<(), Problem> {
+        let name = name.to_owned();
+        self.run(move |store| store.save(&name, &record, life))
+    }
+
+    pub(crate) fn try_lock(&self, name: &str) -> Result<Option<Arc<StoreLock>>, Problem> {
+        let name = name.to_owned();
+        let lock = self.run(move |store| store.try_lock(&name))?;
+        Ok(lock.map(|lock| Arc::new(StoreLock(Locked::new(Some(lock))))))
+    }
+
+    /// Does something with the store, if and when a thread can; nobody waits for it.
+    pub(crate) fn run_later(&self, act: impl FnOnce(&dyn Store) + Send + 'static) {
+        let store = self.store.clone();
+        let job = Job::new(Duration::MAX, move || act(&*store));
+        let _ = runtime::submit(&job, Rank::Store);
+    }
+
+    fn run<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&dyn Store) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let store = self.store.clone();
+        let outcome = Arc::new(Mailbox::default());
+        let told = outcome.clone();
+        let job = Job::new(Duration::MAX, move || {
+            told.put(act(&*store));
+        });
+        runtime::submit(&job, Rank::Store)
+            .map_err(|error| Problem::new(format!("no thread can be started for it: {error}")))?;
+        let clock = Clock::System;
+        let done = outcome.take(&clock, clock.now().after(self.timeout));
+        done.unwrap_or_else(|| {
+            runtime::cancel(&job);
+            Err(Problem::slow(self.timeout))
+        })
+    }
+}
+
+/// A lock of a store that this process holds. Let go once: when dropped, or before.
+pub(crate) struct StoreLock(Locked<Option<Box<dyn Held>>>);
+
+impl StoreLock {
+    /// Lets go of the lock, on a thread that may block.
+    pub(crate) fn release(&self) {
+        let Some(held) = self.0.lock().take() else { return };
+        let job = Job::new(Duration::MAX, move || drop(held));
+        // Without a thread the job is dropped here, and the lock with it.
+        let _ = runtime::submit(&job, Rank::Store);
+    }
+}
+
+impl Drop for StoreLock {
+    fn drop(&mut self) {
+        self.release();
+    }
+}

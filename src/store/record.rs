@@ -1,0 +1,267 @@
+//! What is kept of a token, and whether it may be used here and now.
+//!
+//! The text of a record is an answer of the token endpoint (RFC 6749 section 5.1) with three more
+//! members that say when it was asked for. So the reader of answers checks it like one, and nothing
+//! that would not be taken from the endpoint is taken from a store.
+//!
+//! How old a record is, the boot clock tells if both processes read the same one: nobody can set it,
+//! and it counts suspend. After a reboot, or from another machine, only the wall clock is left, and
+//! wall clocks are wrong at times. Such a token is used more carefully: not at all in its last two
+//! hard windows, and as if it ended one hard window early.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::cache::policy::Policy;
+use crate::clock::BootTime;
+use crate::endpoint::Granted;
+
+/// A record's text, as it is written.
+#[derive(Serialize)]
+struct Written<'a> {
+    access_token: &'a str,
+    token_type: &'static str,
+    expires_in: u64,
+    scope: &'a str,
+    #[serde(flatten)]
+    asked: Asked,
+}
+
+/// When a record's token was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Asked {
+    /// Which boot clock `asked_boot_ns` is a time of; empty: none that others can read.
+    pub(crate) boot: String,
+    pub(crate) asked_boot_ns: u64,
+    pub(crate) asked_wall_ms: i64,
+}
+
+/// The moment and the place in which a record is looked at, or written.
+#[derive(Clone, Debug)]
+pub(crate) struct Here {
+    /// `None`: the boot clock is not to be relied on.
+    pub(crate) boot: Option<String>,
+    pub(crate) now: BootTime,
+    pub(crate) wall_ms: i64,
+}
+
+/// A token's life as this process counts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LifeHere {
+    pub(crate) requested_at: BootTime,
+    pub(crate) lifetime: Duration,
+}
+
+impl LifeHere {
+    pub(crate) fn expires_at(&self) -> BootTime {
+        self.requested_at.after(self.lifetime)
+    }
+}
+
+/// Why a record is of no use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unusable {
+    /// It has ended, or is about to.
+    Ended,
+    /// It claims more life than the token ever had.
+    FromTheFuture,
+}
+
+/// The text of a record for a token that was asked for at `requested_at`.
+pub(crate) fn write(granted: &Granted, requested_at: BootTime, here: &Here) -> Zeroizing<Vec<u8>> {
+    let ago = i64::try_from(here.now.since(requested_at).as_millis()).unwrap_or(i64::MAX);
+    let written = Written {
+        access_token: granted.value.reveal(),
+        token_type: "Bearer",
+        expires_in: granted.lifetime.as_secs(),
+        scope: &granted.scope,
+        asked: Asked {
+            boot: here.boot.clone().unwrap_or_default(),
+            asked_boot_ns: requested_at.nanos(),
+            asked_wall_ms: here.wall_ms.saturating_sub(ago),
+        },
+    };
+    // Room for every character escaped: growing would leave the token behind in freed memory.
+    let room = 2 * (granted.value.reveal().len() + granted.scope.len()) + 512;
+    let mut text = Zeroizing::new(Vec::with_capacity(room));
+    serde_json::to_writer(&mut *text, &written).expect("text and numbers are always JSON");
+    text
+}
+
+/// When the token of a record's text was asked for.
+pub(crate) fn asked(text: &[u8]) -> Option<Asked> {
+    serde_json::from_slice(text).ok()
+}
+
+/// Whether the record of this text is that of a token.
+pub(crate) fn is_of(text: &[u8], value: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Kept<'a> {
+        #[serde(borrow)]
+        access_token: std::borrow::Cow<'a, str>,
+    }
+    serde_json::from_slice::<Kept<'_>>(text).is_ok_and(|kept| kept.access_token == value)
+}
+
+/// What is left of a token that lives `lifetime` from when it was asked for.
+pub(crate) fn life(
+    asked: &Asked,
+    lifetime: Duration,
+    here: &Here,
+    policy: &Policy,
+) -> Result<LifeHere, Unusable> {
+    let same_clock = here.boot.as_ref().is_some_and(|boot| *boot == asked.boot);
+    if same_clock {
+        by_boot_clock(asked, lifetime, here, policy)
+    } else {
+        by_wall_clock(asked, lifetime, here, policy)
+    }
+}
+
+fn by_boot_clock(
+    asked: &Asked,
+    lifetime: Duration,
+    here: &Here,
+    policy: &Policy,
+) -> Result<LifeHere, Unusable> {
+    let life = LifeHere { requested_at: BootTime::from_nanos(asked.asked_boot_ns), lifetime };
+    if life.requested_at > here.now {
+        return Err(Unusable::FromTheFuture);
+    }
+    let left = life.expires_at().until(here.now);
+    if left <= policy.hard_window(lifetime) { Err(Unusable::Ended) } else { Ok(life) }
+}
+
+fn by_wall_clock(
+    asked: &Asked,
+    lifetime: Duration,
+    here: &Here,
+    policy: &Policy,
+) -> Result<LifeHere, Unusable> {
+    let age = here.wall_ms.checked_sub(asked.asked_wall_ms).and_then(|ms| u64::try_from(ms).ok());
+    let age = Duration::from_millis(age.ok_or(Unusable::FromTheFuture)?);
+    let margin = policy.hard_window(lifetime);
+    let left = lifetime.saturating_sub(age);
+    if left <= 2 * margin {
+        return Err(Unusable::Ended);
+    }
+    // A machine that has just booted has no boot time so long ago; then the life that is left
+    // counts from the earliest there is.
+    let requested_at = here.now.before(age);
+    let lifetime = here.now.since(requested_at) + left - margin;
+    Ok(LifeHere { requested_at, lifetime })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::options::Options;
+    use crate::token::Secret;
+
+    const LIFETIME: Duration = Duration::from_secs(1200);
+    const NOW: BootTime = BootTime::from_nanos(5_000_000_000_000);
+    const WALL: i64 = 1_700_000_000_000;
+
+    fn secs(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn here(boot: Option<&str>) -> Here {
+        Here { boot: boot.map(str::to_owned), now: NOW, wall_ms: WALL }
+    }
+
+    /// Asked for so many seconds ago, by each clock.
+    fn asked(boot: &str, boot_age: i64, wall_age: i64) -> Asked {
+        let asked_boot_ns = NOW.nanos().wrapping_add_signed(-boot_age * 1_000_000_000);
+        Asked { boot: boot.to_owned(), asked_boot_ns, asked_wall_ms: WALL - wall_age * 1000 }
+    }
+
+    fn judge(asked: &Asked, here: &Here) -> Result<Duration, Unusable> {
+        let life = life(asked, LIFETIME, here, &Options::default().policy)?;
+        assert!(life.lifetime <= LIFETIME);
+        Ok(life.expires_at().until(here.now))
+    }
+
+    #[test]
+    fn the_same_boot_clock_alone_decides() {
+        use Unusable::{Ended, FromTheFuture};
+        for (boot_age, expected) in [
+            (0, Ok(secs(1200))),
+            (1000, Ok(secs(200))),
+            (1169, Ok(secs(31))),
+            (1170, Err(Ended)),
+            (1200, Err(Ended)),
+            (4000, Err(Ended)),
+            (-1, Err(FromTheFuture)),
+            (-100_000, Err(FromTheFuture)),
+        ] {
+            // Whatever the wall clock says.
+            for wall_age in [boot_age, -5000, 0, 1_000_000] {
+                let found = judge(&asked("x", boot_age, wall_age), &here(Some("x")));
+                assert_eq!(found, expected, "{boot_age} s by boot, {wall_age} s by wall");
+            }
+        }
+    }
+
+    #[test]
+    fn without_it_the_wall_clock_decides_with_a_doubled_margin() {
+        use Unusable::{Ended, FromTheFuture};
+        for (wall_age, expected) in [
+            (0, Ok(secs(1170))),
+            (1000, Ok(secs(170))),
+            (1139, Ok(secs(31))),
+            (1140, Err(Ended)),
+            (1200, Err(Ended)),
+            (1_000_000, Err(Ended)),
+            (-1, Err(FromTheFuture)),
+            (-1_000_000, Err(FromTheFuture)),
+        ] {
+            for (theirs, ours) in [("x", Some("y")), ("x", None), ("", None), ("", Some("y"))] {
+                for boot_age in [wall_age, 0, -5000, 4000] {
+                    let found = judge(&asked(theirs, boot_age, wall_age), &here(ours));
+                    assert_eq!(found, expected, "{wall_age} s by wall, {boot_age} s by boot");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_machine_that_has_just_booted_lengthens_no_life() {
+        let just_booted = Here { now: BootTime::ZERO.after(secs(10)), ..here(Some("y")) };
+        assert_eq!(judge(&asked("x", 0, 600), &just_booted), Ok(secs(1200 - 600 - 30)));
+    }
+
+    #[test]
+    fn numbers_beyond_all_bounds_are_only_unusable() {
+        for wall_ms in [i64::MIN, i64::MAX] {
+            for asked_wall_ms in [i64::MIN, 0, i64::MAX] {
+                for asked_boot_ns in [0, u64::MAX] {
+                    for boot in ["x", "y"] {
+                        let asked = Asked { boot: boot.to_owned(), asked_boot_ns, asked_wall_ms };
+                        let here = Here { wall_ms, ..here(Some("x")) };
+                        let _ = judge(&asked, &here);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_record_says_when_its_token_was_asked_for() {
+        let granted = Granted {
+            value: Secret::new("tok\\en"),
+            scope: "a b".to_owned(),
+            lifetime: LIFETIME,
+            warnings: Vec::new(),
+        };
+        let text = write(&granted, NOW.before(secs(3)), &here(Some("x")));
+        assert_eq!(super::asked(&text), Some(asked("x", 3, 3)));
+        let text = std::str::from_utf8(&text).unwrap();
+        assert!(text.starts_with(
+            r#"{"access_token":"tok\\en","token_type":"Bearer","expires_in":1200,"scope":"a b","#
+        ));
+        assert_eq!(super::asked(b"{}"), None);
+    }
+}

@@ -1,0 +1,92 @@
+//! A store in memory that does what a test tells it to.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::{Held, Problem, Store};
+
+/// What its operations do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Mood {
+    #[default]
+    Well,
+    /// Every operation fails.
+    Down,
+    /// Nothing can be written.
+    Full,
+}
+
+#[derive(Default)]
+struct Content {
+    mood: Mood,
+    records: HashMap<String, Vec<u8>>,
+    locks: HashMap<String, ()>,
+}
+
+/// Clones are one store.
+#[derive(Clone, Default)]
+pub(crate) struct Scripted(Arc<Mutex<Content>>);
+
+struct Lock(Scripted, String);
+
+impl Held for Lock {}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        self.0.0.lock().unwrap().locks.remove(&self.1);
+    }
+}
+
+impl Scripted {
+    pub(crate) fn set_mood(&self, mood: Mood) {
+        self.0.lock().unwrap().mood = mood;
+    }
+
+    pub(crate) fn records(&self) -> Vec<Vec<u8>> {
+        self.0.lock().unwrap().records.values().cloned().collect()
+    }
+
+    pub(crate) fn is_locked(&self) -> bool {
+        !self.0.lock().unwrap().locks.is_empty()
+    }
+
+    /// Changes every record.
+    pub(crate) fn tamper(&self, change: impl Fn(&mut Vec<u8>)) {
+        self.0.lock().unwrap().records.values_mut().for_each(change);
+    }
+
+    fn well(&self, writes: bool) -> Result<std::sync::MutexGuard<'_, Content>, Problem> {
+        let content = self.0.lock().unwrap();
+        match content.mood {
+            Mood::Down => Err(Problem::new("it is down")),
+            Mood::Full if writes => Err(Problem::new("it is full")),
+            _ => Ok(content),
+        }
+    }
+}
+
+impl Store for Scripted {
+    fn load(&self, name: &str) -> Result<Option<Vec<u8>>, Problem> {
+        Ok(self.well(false)?.records.get(name).cloned())
+    }
+
+    fn save(&self, name: &str, record: &[u8], _life: Duration) -> Result<(), Problem> {
+        self.well(true)?.records.insert(name.to_owned(), record.to_vec());
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> Result<(), Problem> {
+        self.well(true)?.records.remove(name);
+        Ok(())
+    }
+
+    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn Held>>, Problem> {
+        let is_free = self.well(false)?.locks.insert(name.to_owned(), ()).is_none();
+        Ok(is_free.then(|| Box::new(Lock(self.clone(), name.to_owned())) as Box<dyn Held>))
+    }
+
+    fn is_local(&self) -> bool {
+        true
+    }
+}
