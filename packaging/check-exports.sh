@@ -77,7 +77,7 @@ check_dynamic_section() {
 
 if [[ ! -f $library ]]; then
     echo "check-exports: there is no $library; build it first:
-    cargo build --release --features capi -p tu-token" >&2
+    make library" >&2
     exit 1
 fi
 "${STRIP:-strip}" -o "$scratch/stripped" "$library"

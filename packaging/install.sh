@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what `cargo build --release --features capi -p tu-token` built, and what other
+# Installs what `make library` built, and what other
 # programs need to find it. By environment variables:
 #
 #   PREFIX      where it will live                      /usr/local
@@ -90,16 +90,16 @@ require_built_library() {
     local file
     for file in "$built" libtu_token.a; do
         [[ -f $target_dir/$file ]] || fail "there is no $target_dir/$file; build it first:
-    cargo build --release --features capi -p tu-token"
+    make library"
     done
     local symbols
     symbols=$("$nm" "${exported[@]}" "$target_dir/$built")
     grep -q ' T _\{0,1\}tu_version$' <<<"$symbols" ||
         fail "$target_dir/$built was built without the C API; build it again:
-    cargo build --release --features capi -p tu-token"
+    make library"
     if grep -q ' T _\{0,1\}tu_test_' <<<"$symbols"; then
         fail "$target_dir/$built is a build for tests (feature test-clock); build it again:
-    cargo build --release --features capi -p tu-token"
+    make library"
     fi
 }
 

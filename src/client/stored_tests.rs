@@ -26,6 +26,7 @@ impl Transport for Tokens {
         let number = self.0.fetch_add(1, Ordering::SeqCst) + 1;
         let body = format!(r#"{{"access_token":"token-{number}","expires_in":1200}}"#);
         Ok(HttpAnswer {
+            date: None,
             status: 200,
             body: Zeroizing::new(body.into_bytes()),
             too_long: false,

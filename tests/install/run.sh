@@ -5,7 +5,7 @@
 #   tests/install/run.sh            installs into temporary directories, and tries those
 #   tests/install/run.sh PREFIX     tries what is installed in PREFIX
 #
-# The library has to be built: cargo build --release --features capi -p tu-token
+# The library has to be built: make library
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
