@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tu_token::{Client, Config, Error, GetOptions, Token};
+use tu_token::{Client, Error, GetOptions, Token};
 
 use crate::settings::{Settings, Source};
 
@@ -22,19 +22,9 @@ pub fn get(settings: &Settings) -> Result<Token, Error> {
 
 /// A client that keeps its tokens in files, unless told otherwise: the next run finds them.
 fn client(settings: &Settings) -> Result<Client, Error> {
-    let config = settings.config();
-    if settings.source_of("store") != Source::Default {
-        return Client::new(&config);
+    let mut config = settings.config();
+    if settings.source_of("store") == Source::Default {
+        config.set("store", "file");
     }
-    let mut shared = config.clone();
-    shared.set("store", "file");
-    without_file_store(Client::new(&shared), &config)
-}
-
-// TO BE REMOVED when the library has its file store: until then every run makes its own request.
-fn without_file_store(shared: Result<Client, Error>, config: &Config) -> Result<Client, Error> {
-    match shared {
-        Err(error) if error.message().contains("not built yet") => Client::new(config),
-        outcome => outcome,
-    }
+    Client::new(&config)
 }
