@@ -223,18 +223,17 @@ impl Kept {
     }
 }
 
-/// Whether everything in a database can be read and is this program's. A new and empty one is.
-fn check(database: &Database) -> Result<(), redb::Error> {
+/// Whether a database is this program's, of this version; an error if it is and cannot be read. A new and empty one is.
+fn check(database: &Database) -> Result<bool, redb::Error> {
     let transaction = database.begin_read()?;
     if transaction.list_tables()?.next().is_none() {
-        return Ok(());
+        return Ok(true);
     }
     let meta = transaction.open_table(META)?;
-    match meta.get(FORMAT)? {
-        Some(format) if format.value() == THIS_FORMAT => {}
-        _ => return Err(redb::Error::Corrupted("its format has an unknown number".to_owned())),
+    if meta.get(FORMAT)?.is_none_or(|format| format.value() != THIS_FORMAT) {
+        return Ok(false);
     }
-    Kept::read(&transaction.open_table(KEYS)?, &transaction.open_table(TOKENS)?).map(|_| ())
+    Kept::read(&transaction.open_table(KEYS)?, &transaction.open_table(TOKENS)?).map(|_| true)
 }
 
 fn json(value: &impl Serialize) -> Vec<u8> {

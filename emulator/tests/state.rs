@@ -2,11 +2,11 @@
 
 mod common;
 
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use common::process::{command, exported, read_start, spawn};
 use common::{FORM, form, get, post, send, token};
 use tempfile::TempDir;
 use tu_token_emulator::{Emulator, NewKey, Readings, StartError, StateError};
@@ -28,45 +28,6 @@ fn refused(file: &Path) -> StateError {
         Err(StartError::State(error)) => error,
         other => panic!("{other:?}"),
     }
-}
-
-fn command(file: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tu-token-emulator"));
-    command.args(["--port", "0", "--state"]).arg(file).args(arguments);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-/// Ended at once, as by a power switch, whatever becomes of the test.
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Starts the command and reads what it prints, up to the address of the page.
-fn spawn(file: &Path, arguments: &[&str]) -> (Killed, Vec<String>) {
-    read_start(&mut command(file, arguments))
-}
-
-fn read_start(command: &mut Command) -> (Killed, Vec<String>) {
-    let mut child = Killed(command.spawn().expect("started"));
-    let mut lines = Vec::new();
-    for line in BufReader::new(child.0.stdout.take().expect("a pipe")).lines() {
-        lines.push(line.expect("a line"));
-        if lines.last().is_some_and(|line| line.starts_with("# API keys, requests")) {
-            break;
-        }
-    }
-    (child, lines)
-}
-
-fn exported<'a>(lines: &'a [String], name: &str) -> Option<&'a str> {
-    let start = format!("export TRACKUNIT_{name}=");
-    lines.iter().find_map(|line| line.strip_prefix(&start))
 }
 
 fn ask(lines: &[String], id: &str, secret: &str) -> common::Answer {

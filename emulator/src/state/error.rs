@@ -52,7 +52,7 @@ impl fmt::Display for StateError {
             ),
             StateError::NotOurs(path) => write!(
                 out,
-                "{} is not a state file of this emulator, and was left as it is: choose another file",
+                "{} is not a state file of this version of the emulator, and was left as it is: choose another file",
                 path.display()
             ),
             StateError::Damaged(path, reason) => write!(

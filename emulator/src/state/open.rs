@@ -56,7 +56,10 @@ fn try_copy(path: &Path, bytes: Vec<u8>) -> Result<(), StateError> {
         .map_err(|error| StateError::unusable(path, error))?
         .join();
     match tried {
-        Ok(Ok(())) => Ok(()),
+        Ok(Ok(true)) => Ok(()),
+        Ok(Ok(false) | Err(redb::Error::UpgradeRequired(_))) => {
+            Err(StateError::NotOurs(path.to_owned()))
+        }
         Ok(Err(
             redb::Error::TableDoesNotExist(name)
             | redb::Error::TableTypeMismatch { table: name, .. },
@@ -66,7 +69,7 @@ fn try_copy(path: &Path, bytes: Vec<u8>) -> Result<(), StateError> {
     }
 }
 
-fn check_copy(bytes: &[u8]) -> Result<(), redb::Error> {
+fn check_copy(bytes: &[u8]) -> Result<bool, redb::Error> {
     let copy = InMemoryBackend::new();
     copy.set_len(bytes.len() as u64).and_then(|()| copy.write(0, bytes))?;
     let mut database = Database::builder().create_with_backend(copy)?;
