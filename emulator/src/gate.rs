@@ -1,18 +1,20 @@
 //! The way of one request: is it from here, the journal, its body, a fault, its route, the journal again.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Extension;
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::{delete, get, post};
 use hyper::Request;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{HeaderMap, USER_AGENT};
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
@@ -29,6 +31,9 @@ use crate::{api_keys, control, iris, live, loopback, page};
 
 /// The longest body that is read. The longest sensible token request has a few kilobytes.
 const MOST_BODY: usize = 64 * 1024;
+/// How much more of a longer one is taken in and thrown away. A client that is cut off while it still writes sees a broken
+/// connection, and never the answer that tells why.
+const MOST_DISCARDED: usize = 16 * 1024 * 1024;
 /// How long a client may take to send its body.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
@@ -102,10 +107,10 @@ async fn checked(parts: &Parts, body: Incoming) -> Result<Bytes, Response> {
 }
 
 async fn body_of(body: Incoming) -> Result<Bytes, Response> {
-    match tokio::time::timeout(BODY_TIME, to_bytes(Body::new(body), MOST_BODY)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
+    match tokio::time::timeout(BODY_TIME, read_body(body)).await {
+        Ok(Some(bytes)) => Ok(bytes),
         // Too long, or the connection broke; then nobody will read this.
-        Ok(Err(_)) => {
+        Ok(None) => {
             let text = format!("The body is longer than {MOST_BODY} bytes.");
             let response = iris::error(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", &text);
             Err(reply::noted(response, Note::outcome("body_too_large")))
@@ -116,6 +121,22 @@ async fn body_of(body: Incoming) -> Result<Bytes, Response> {
             Err(reply::noted(response, Note::outcome("body_too_slow")))
         }
     }
+}
+
+/// The whole body, or `None` if it is too long or broke off.
+async fn read_body(mut body: Incoming) -> Option<Bytes> {
+    let (mut bytes, mut length) = (Vec::new(), 0);
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        let Ok(piece) = frame.ok()?.into_data() else { continue };
+        length += piece.len();
+        if length > MOST_DISCARDED {
+            return None;
+        }
+        if length <= MOST_BODY {
+            bytes.extend_from_slice(&piece);
+        }
+    }
+    (length <= MOST_BODY).then(|| bytes.into())
 }
 
 /// The route's answer, or what a fault makes of it.
