@@ -1,7 +1,8 @@
 //! Files with secrets in them.
 
+use std::fs::File;
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Removes a file that may not be there.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
@@ -11,24 +12,41 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Writes a file that only its owner can read. It appears complete or not at all.
-pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    let mut draft_name = name.to_owned();
-    draft_name.push(format!(".{}.part", std::process::id()));
-    let draft = path.with_file_name(draft_name);
-    // Whatever stands there was left by a process of the same number that is gone.
-    remove(&draft)?;
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let written = options
-        .open(&draft)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-        .and_then(|()| std::fs::rename(&draft, path));
-    if written.is_err() {
-        let _ = remove(&draft);
+/// A file that only its owner can read, before it appears in its place. It goes when it is not wanted.
+///
+/// It is opened early, so that a place where nothing can be written is found before anything else has happened.
+pub(crate) struct Draft {
+    file: File,
+    draft: PathBuf,
+    place: PathBuf,
+}
+
+impl Draft {
+    /// Opens it beside the place where it shall appear.
+    pub(crate) fn open(place: &Path) -> io::Result<Draft> {
+        let name = place.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        let mut draft_name = name.to_owned();
+        draft_name.push(format!(".{}.part", std::process::id()));
+        let draft = place.with_file_name(draft_name);
+        // Whatever stands there was left by a process of the same number that is gone.
+        remove(&draft)?;
+        let mut options = File::options();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        Ok(Draft { file: options.open(&draft)?, draft, place: place.to_owned() })
     }
-    written
+
+    /// Lets it appear, complete.
+    pub(crate) fn publish(mut self, text: &str) -> io::Result<()> {
+        self.file.write_all(text.as_bytes())?;
+        std::fs::rename(&self.draft, &self.place)
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // Once it has appeared there is nothing left here.
+        let _ = remove(&self.draft);
+    }
 }

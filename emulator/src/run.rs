@@ -3,12 +3,13 @@
 use std::fmt;
 use std::io::{self, Write as _};
 use std::panic;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::builder::StartError;
 use crate::options::Options;
+use crate::private_file::{self, Draft};
+use crate::shell;
 use crate::state::CHECKING_THREAD;
-use crate::{private_file, shell};
 
 /// Why the command ended early.
 #[derive(Debug)]
@@ -91,14 +92,11 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     runtime.block_on(async {
         // Asked for first, so that a signal that comes early ends the emulator in order too.
         let signal = signals().map_err(RunError::System)?;
-        if let Some(path) = &options.env_file {
-            private_file::remove(path).map_err(|error| RunError::EnvFile(path.clone(), error))?;
-        }
+        let draft = options.env_file.as_deref().map(env_file).transpose()?;
         let emulator = options.builder().start().map_err(RunError::Start)?;
         let lines = shell::exports(&emulator);
-        if let Some(path) = &options.env_file {
-            private_file::write(path, &lines)
-                .map_err(|error| RunError::EnvFile(path.clone(), error))?;
+        if let (Some(path), Some(draft)) = (&options.env_file, draft) {
+            draft.publish(&lines).map_err(|error| RunError::EnvFile(path.clone(), error))?;
         }
         announce(&shell::announcement(&emulator, &lines));
         signal.await;
@@ -108,6 +106,13 @@ pub fn run(options: &Options) -> Result<(), RunError> {
         }
         Ok(())
     })
+}
+
+/// The file for the lines. One of an earlier run names a port where nobody listens.
+fn env_file(path: &Path) -> Result<Draft, RunError> {
+    private_file::remove(path)
+        .and_then(|()| Draft::open(path))
+        .map_err(|error| RunError::EnvFile(path.to_owned(), error))
 }
 
 /// Ready when the process is asked to end.

@@ -3,7 +3,7 @@
 mod common;
 
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output};
 use std::sync::Mutex;
 
 use common::process::{command, exported, spawn};
@@ -132,5 +132,89 @@ fn nothing_acknowledged_is_lost_when_it_is_killed_while_writing_again_and_again(
         let mut key = template.clone();
         (key.client_id, key.client_secret) = (client_id, client_secret);
         assert_eq!(post(&emulator, &form(&key, "asset.view")).status, 200);
+    }
+}
+
+/// The command as somebody whom modes bind: they do not bind root, so root becomes a user without rights, whose the
+/// directory then is.
+#[cfg(unix)]
+fn bound_by_modes(directory: &Path, arguments: &[&str]) -> Command {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    use std::os::unix::process::CommandExt as _;
+
+    const NOBODY: u32 = 65534;
+    let file = directory.join("state");
+    let whole = command(&file, arguments);
+    // What the test made belongs to whom it runs as.
+    let made = tempfile::NamedTempFile::new().expect("a file");
+    if made.as_file().metadata().expect("its owner").uid() != 0 {
+        return whole;
+    }
+    // Where root builds, nobody else may be let in.
+    let program = directory.join("emulator");
+    if !program.exists() {
+        std::fs::copy(whole.get_program(), &program).expect("copied");
+    }
+    for owned in [directory, &file, &program] {
+        let _ = chown(owned, Some(NOBODY), Some(NOBODY));
+    }
+    let mut command = Command::new(&program);
+    command.args(whole.get_args()).uid(NOBODY).gid(NOBODY);
+    command
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_or_directory_that_is_read_only_is_told_and_left_as_it_is() {
+    use std::fs::{Permissions, metadata, read, set_permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let (directory, file) = place();
+    let directory = directory.path();
+    let set = |path: &Path, mode| set_permissions(path, Permissions::from_mode(mode)).expect("set");
+    let refused = |arguments: &[&str], reason: &str| {
+        let ran = bound_by_modes(directory, arguments).output().expect("ran");
+        let text = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert_eq!((ran.status.code(), ran.stdout.len()), (Some(2), 0), "{text}");
+        assert!(text.contains(reason) && text.lines().count() == 1, "{text}");
+    };
+    set(directory, 0o555);
+    refused(&[], "cannot use the state file");
+    assert!(!file.exists());
+
+    set(directory, 0o755);
+    let key = start(&file).demo_key().clone();
+    let before = read(&file).expect("a file");
+    set(&file, 0o400);
+    refused(&[], "cannot use the state file");
+    assert_eq!(metadata(&file).expect("a file").permissions().mode() & 0o777, 0o400);
+
+    set(&file, 0o600);
+    set(directory, 0o555);
+    let env = directory.join("env");
+    refused(&["--env-file", env.to_str().expect("a readable path")], "cannot write");
+    assert!(read(&file).expect("a file") == before, "nothing was overwritten");
+    set(directory, 0o755);
+    assert_eq!(post(&start(&file), &form(&key, "asset.view")).status, 200);
+}
+
+#[test]
+fn a_start_that_fails_for_its_port_or_lines_changes_no_key() {
+    let (directory, file) = place();
+    let key = start(&file).demo_key().clone();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("an address").port().to_string();
+    let nowhere = directory.path().join("no/such/place");
+    let nowhere = nowhere.to_str().expect("a readable path");
+    for (arguments, reason) in [
+        (&["--port", &port, "--rotate-demo-key"][..], "is in use"),
+        (&["--port", "0", "--env-file", nowhere], "cannot write"),
+    ] {
+        let program = env!("CARGO_BIN_EXE_tu-token-emulator");
+        let ran = Command::new(program).arg("--state").arg(&file).args(arguments).output();
+        let Output { status, stderr, .. } = ran.expect("ran");
+        let text = String::from_utf8_lossy(&stderr).into_owned();
+        assert!(status.code() == Some(2) && text.contains(reason), "{text}");
+        assert_eq!(post(&start(&file), &form(&key, "asset.view")).status, 200, "{reason}");
     }
 }

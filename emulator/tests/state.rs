@@ -280,16 +280,3 @@ fn nothing_is_handed_out_that_cannot_be_kept() {
     assert_eq!((large.client_id, large.tokens_minted), (id, minted));
     assert_eq!(post(&emulator, &body).status, 200, "the secret is the one that was told");
 }
-
-#[test]
-fn a_start_that_fails_for_its_port_changes_no_key() {
-    let (_directory, file) = place();
-    let emulator = start(&file);
-    let key = emulator.demo_key().clone();
-    drop(emulator);
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = taken.local_addr().expect("an address").port();
-    let builder = Emulator::builder().state(&file).fresh_demo_key(true);
-    assert!(matches!(builder.port(port).start(), Err(StartError::Listen(..))));
-    assert_eq!(post(&start(&file), &form(&key, "asset.view")).status, 200);
-}
