@@ -291,7 +291,11 @@ byId("secret").addEventListener("close", () => {
   byId("exports").textContent = "";
 });
 // Escape is too easily pressed for something that is shown once.
+// Browsers let `cancel` be prevented once only: the second Escape would close it. So the key is stopped too.
 byId("secret").addEventListener("cancel", (event) => event.preventDefault());
+byId("secret").addEventListener("keydown", (event) => {
+  if (event.key === "Escape") event.preventDefault();
+});
 
 async function copy(text, from) {
   try {
