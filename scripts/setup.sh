@@ -32,6 +32,8 @@ if [ "${1:-test}" = test ]; then
   need cmake cmake
   need valgrind valgrind
   need nm binutils
+  need chromium chromium
+  need chromedriver chromium-driver
 fi
 [ ${#missing[@]} -eq 0 ] && exit 0
 

@@ -178,6 +178,13 @@ foreign_server() {
   tests/peers/oidc-provider/run.sh target/c-tests/print_token
 }
 
+page_in_a_browser() {
+  local program
+  for program in chromedriver chromium; do
+    have "$program" || { echo "SKIPPED: browser: $program is missing"; exit 77; }
+  done
+  cargo test -p tu-token-browser-tests --quiet -- --ignored --test-threads=1
+}
 
 # A step that is a function runs in a copy of this script, so that it can be timed out.
 if [ "${1:-}" = --function ]; then
@@ -225,6 +232,7 @@ beside "c: memcheck, threads" memcheck_threads
 beside "c: memcheck, cancelled waits" memcheck_cancelled_waits
 beside "c: memcheck, forked children" memcheck_forked_children
 alone "a certified authorization server" foreign_server
+alone "emulator: its page in a browser" page_in_a_browser
 
 echo
 printf '%s\n' "${summaries[@]}"

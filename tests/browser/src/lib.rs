@@ -1,0 +1,14 @@
+//! A browser that is driven by WebDriver, and the emulator's page in it.
+//!
+//! The tests are ignored unless asked for: they need `chromium` and `chromedriver` (two Debian packages: `chromium`
+//! and `chromium-driver`). `tests/run.sh` runs them where both are there.
+
+#![forbid(unsafe_code)]
+
+mod browser;
+mod page;
+mod processes;
+mod webdriver;
+
+pub use browser::Browser;
+pub use page::{BOUND, Page, Shown, until};

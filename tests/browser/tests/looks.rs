@@ -1,0 +1,72 @@
+//! The page in several widths and both colour schemes: nothing is cut off, and pictures for people.
+
+use std::fs;
+use std::path::PathBuf;
+
+use tu_token_browser_tests::{Page, Shown, until};
+use tu_token_emulator::{Fault, NewKey};
+
+/// The narrowest window that is served, a phone, a desk.
+const WIDTHS: [u32; 3] = [320, 360, 1200];
+
+/// `target/screenshots`, of the whole workspace.
+fn directory() -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/screenshots");
+    fs::create_dir_all(&path).expect("a directory for the pictures");
+    path
+}
+
+/// Something in every place: long and short names, a revoked key, faults, answers of all kinds.
+fn fill(page: &Page) {
+    let emulator = &page.emulator;
+    let long = "a-name-without-a-place-to-break-".repeat(3);
+    let key = NewKey::new(long, "asset.view site.view site.update api.iso15143.snapshot scope1")
+        .description("A description that is long enough to go over more than one line, as people write them.");
+    let issued = emulator.create_key(key).expect("a key");
+    let gone = emulator.create_key(NewKey::new("gone", "asset.view")).expect("a key");
+    emulator.revoke(&gone.client_id).expect("revoked");
+    let shown = Shown { id: issued.client_id, secret: issued.client_secret };
+    page.mint(&shown).expect("a token");
+    page.mint(&Shown { secret: "wrong".to_owned(), ..shown.clone() }).expect_err("refused");
+    emulator.faults([Fault::error("invalid_scope").once()]).expect("taken");
+    page.mint(&shown).expect_err("a fault");
+    emulator.faults([Fault::status(503).retry_after(30).times(2), Fault::reset()]).expect("taken");
+    until("the last request is listed", || page.has("#request-3"));
+}
+
+/// Looks at what is there in all widths and schemes.
+fn look(page: &Page, scene: &str, whole: bool) {
+    for width in WIDTHS {
+        for scheme in ["light", "dark"] {
+            page.browser.look(width, 800, scheme);
+            let beyond =
+                page.number("return document.documentElement.scrollWidth - innerWidth", "");
+            assert!(beyond <= 0, "{scene} is {beyond} px too wide for {width} px");
+            let within = "return Math.max(0, ...[...document.querySelectorAll('dialog[open]')]
+                .map((dialog) => dialog.scrollWidth - dialog.clientWidth))";
+            assert_eq!(page.number(within, ""), 0, "the dialog {scene} at {width} px");
+            let file = directory().join(format!("{scene}-{width}-{scheme}.png"));
+            fs::write(file, page.browser.picture(whole)).expect("a picture");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs chromium and chromedriver"]
+fn the_page_fits_wide_and_narrow_windows() {
+    let page = Page::open();
+    look(&page, "empty", true);
+    fill(&page);
+    look(&page, "full", true);
+    page.browser.click("#revoked summary");
+    page.browser.click("#new-key");
+    look(&page, "create", false);
+    page.browser.fill("#key-name", "reports");
+    page.browser.click("#create [type=submit]");
+    let key = page.shown();
+    look(&page, "secret", false);
+    page.saved();
+    page.browser.click(&format!("[data-action=revoke][data-id='{}']", key.id));
+    look(&page, "confirm", false);
+    page.is_clean();
+}
