@@ -9,18 +9,22 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::processes::{MARK, await_end};
+use crate::processes::{MARK, await_end, marked};
 use crate::webdriver::Session;
 
 /// How long the browser has to end after it was told to.
 const ENDING: Duration = Duration::from_secs(20);
 
+/// The driver, until the pipe to this process is closed: also when this process is killed. The browser is on a pipe to
+/// the driver and does the same.
+const WHILE_WE_LIVE: &str = "chromedriver --port=0 & read -r _; kill $!; wait";
+
 /// A browser with one window. All its processes are gone when it is dropped.
 pub struct Browser {
     session: Option<Session>,
     driver: Child,
-    // Held: the driver writes to it.
-    _said: BufReader<ChildStdout>,
+    // What the driver says; held for as long as it may write.
+    said: BufReader<ChildStdout>,
     profile: TempDir,
 }
 
@@ -29,33 +33,39 @@ impl Browser {
     pub fn start() -> Browser {
         let profile = tempfile::tempdir().expect("a directory for the profile");
         // In the test's own process group, so that what ends the group ends the driver too.
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
+        let mut driver = Command::new("sh")
+            .args(["-c", WHILE_WE_LIVE])
             .env(MARK, profile.path())
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .expect("chromedriver (Debian package chromium-driver)");
+            .expect("a shell");
         let said = BufReader::new(driver.stdout.take().expect("a pipe"));
         // From here on `drop` ends whatever has been started.
-        let mut browser = Browser { session: None, driver, _said: said, profile };
+        let mut browser = Browser { session: None, driver, said, profile };
         let address = format!("http://127.0.0.1:{}", browser.port());
         let opened = Session::open(&address, capabilities(&browser.profile));
         browser.session = Some(opened.expect("a browser"));
+        assert!(marked(browser.mark()).len() > 1, "driver and browser are found again");
         browser
     }
 
     /// The port that the driver found free, which it tells in a line.
     fn port(&mut self) -> u16 {
         let mut line = String::new();
-        while self._said.read_line(&mut line).expect("a line") > 0 {
+        while self.said.read_line(&mut line).expect("a line") > 0 {
             if let Some((_, port)) = line.trim_end().split_once("started successfully on port ") {
                 return port.trim_end_matches('.').parse().expect("a port");
             }
             line.clear();
         }
-        panic!("chromedriver ended before it listened");
+        panic!("chromedriver (Debian package chromium-driver) did not start");
+    }
+
+    /// What its processes are found by: the path of its profile.
+    fn mark(&self) -> &str {
+        self.profile.path().to_str().expect("a path of plain letters")
     }
 
     fn session(&self) -> &Session {
@@ -138,10 +148,9 @@ impl Drop for Browser {
         if let Some(session) = self.session.take() {
             session.close();
         }
-        let _ = self.driver.kill();
+        drop(self.driver.stdin.take());
         let _ = self.driver.wait();
-        let mark = self.profile.path().to_str().expect("a path of plain letters");
-        let left = await_end(mark, ENDING);
+        let left = await_end(self.mark(), ENDING);
         if !std::thread::panicking() {
             assert!(left.is_empty(), "processes {left:?} of the browser did not end");
         }
@@ -157,7 +166,7 @@ fn capabilities(profile: &TempDir) -> Value {
         "--disable-dev-shm-usage",
         "--no-first-run",
         "--disable-background-networking",
-        // Without its driver a browser on a pipe ends by itself.
+        // Not on a port: without its driver a browser on a pipe ends by itself.
         "--remote-debugging-pipe",
         &directory,
     ];
