@@ -208,17 +208,16 @@ impl EventQueue {
             let mut waiting = self.waiting.lock();
             let forgotten = waiting.renew();
             waiting.released = true;
-            let owner = waiting.take_released();
             let must_queue = !waiting.queued && !waiting.events.is_empty();
             waiting.queued |= must_queue;
-            (forgotten, owner, must_queue)
+            (forgotten, waiting.take_released(), must_queue)
         };
         drop(forgotten);
         drop(owner);
         if must_queue {
             runtime::dispatch(self.clone());
             // If nobody can tell them, nobody holds the callback for them either.
-            let owner = self.waiting.lock().take_released_untold();
+            let owner = self.waiting.lock().take_released();
             drop(owner);
         }
     }
@@ -280,10 +279,6 @@ impl EventQueue {
 impl Waiting {
     /// The client's part in the callback, if it is to go now.
     fn take_released(&mut self) -> Option<Callback<EventFn>> {
-        self.owner.take_if(|_| self.released && !self.queued && self.events.is_empty())
-    }
-
-    fn take_released_untold(&mut self) -> Option<Callback<EventFn>> {
         self.owner.take_if(|_| self.released && !self.queued)
     }
 
