@@ -2,27 +2,17 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Mutex;
 
 use common::process::{command, exported, spawn};
+use common::state_file::{place, start};
 use common::{FORM, form, post, try_send};
 use redb::{Database, TableDefinition};
-use tempfile::TempDir;
 use tu_token_emulator::{Emulator, StartError, StateError};
 
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("tu_token_emulator");
-
-fn place() -> (TempDir, PathBuf) {
-    let directory = tempfile::tempdir().expect("a directory");
-    let file = directory.path().join("state");
-    (directory, file)
-}
-
-fn start(file: &Path) -> Emulator {
-    Emulator::builder().state(file).start().expect("an emulator")
-}
 
 #[test]
 fn a_file_of_another_version_is_left_as_it_is() {

@@ -2,26 +2,16 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use common::process::{command, exported, read_start, spawn};
+use common::state_file::{place, start};
 use common::{FORM, form, get, post, send, token};
-use tempfile::TempDir;
 use tu_token_emulator::{Emulator, NewKey, Readings, StartError, StateError};
 
 const ASSETS: &str = "/api/asset/v2/assets";
-
-fn place() -> (TempDir, PathBuf) {
-    let directory = tempfile::tempdir().expect("a directory");
-    let file = directory.path().join("state");
-    (directory, file)
-}
-
-fn start(file: &Path) -> Emulator {
-    Emulator::builder().state(file).start().expect("an emulator")
-}
 
 fn refused(file: &Path) -> StateError {
     match Emulator::builder().state(file).start() {

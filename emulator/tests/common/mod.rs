@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod process;
+pub mod state_file;
 
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
