@@ -168,7 +168,8 @@ typedef struct tu_client tu_client;
 typedef struct tu_config tu_config;
 
 /**
- * Takes a client id and secret from a credentials function. Valid during that call only.
+ * Takes a client id and secret from a credentials function, or why there are none. Valid during
+ * that call only.
  */
 typedef struct tu_credentials tu_credentials;
 
@@ -188,9 +189,10 @@ typedef struct tu_token tu_token;
 /**
  * Gives the client id and secret, by tu_credentials_set, before each token request. `refused`:
  * the endpoint refused the last pair. Returns false, or sets nothing, if there is none to be had:
- * TU_CREDENTIALS. Called on a thread of the library's, by several fetches at once if there are
- * several scopes. It must not wait for a token of the client it serves (such a call gets
- * TU_INVALID_ARGUMENT). While it blocks its fetch stands still; callers wait at most their timeout.
+ * TU_CREDENTIALS; tu_credentials_fail tells why. Called on a thread of the library's, by several
+ * fetches at once if there are several scopes. It must not wait for a token of the client it serves
+ * (such a call gets TU_INVALID_ARGUMENT). While it blocks its fetch stands still; callers wait at
+ * most their timeout.
  */
 typedef bool (*tu_credentials_fn)(void *user_data, bool refused, struct tu_credentials *out);
 
@@ -399,6 +401,24 @@ void tu_client_invalidate(struct tu_client *client, const struct tu_token *token
 void tu_client_invalidate_value(struct tu_client *client, const char *token);
 
 /**
+ * Whether a token may be sent to this URL: by https to a host of the option `api_hosts`, or to this
+ * machine. For whoever attaches tokens to requests by itself; ask again after each redirect.
+ *
+ * # Safety
+ * `client` is NULL or a live handle, `url` NULL or NUL-terminated.
+ */
+bool tu_client_may_send_to(const struct tu_client *client, const char *url);
+
+/**
+ * An API at this URL answered 401 also to the token that followed the invalidated one. Says in an
+ * event, once a host, that it may not accept API Tokens v2 yet. Does nothing else.
+ *
+ * # Safety
+ * `client` is NULL or a live handle, `url` NULL or NUL-terminated.
+ */
+void tu_client_api_refused(struct tu_client *client, const char *url);
+
+/**
  * The network is back: pauses after failures end now for whoever waits, and within five seconds
  * for renewals. A wait that the server asked for by Retry-After still holds.
  *
@@ -487,6 +507,21 @@ void tu_credentials_set(struct tu_credentials *out,
                         const char *client_secret);
 
 /**
+ * Says why there are none, from within a credentials function that then returns false. `message`
+ * (may be NULL) becomes part of the error's message and of events, so it must hold no secret;
+ * `cause` is for tu_error_cause, and `drop` (may be NULL) is called with it, exactly once, when the
+ * last error that carries it has been released.
+ *
+ * # Safety
+ * `out` is NULL or what the credentials function was given; `message` is NULL or NUL-terminated;
+ * `cause` may be used and dropped on any thread.
+ */
+void tu_credentials_fail(struct tu_credentials *out,
+                         const char *message,
+                         void *cause,
+                         tu_drop_fn drop);
+
+/**
  * The status; TU_OK for NULL, which is "no error".
  *
  * # Safety
@@ -519,6 +554,16 @@ const char *tu_error_oauth_code(const struct tu_error *error);
  * `error` is NULL or a live handle.
  */
 int32_t tu_error_http_status(const struct tu_error *error);
+
+/**
+ * The pointer that a credentials function left with tu_credentials_fail; NULL: none. It lives as
+ * long as some error that carries it: every caller of a failed fetch gets one, and the client
+ * remembers another for a while.
+ *
+ * # Safety
+ * `error` is NULL or a live handle.
+ */
+void *tu_error_cause(const struct tu_error *error);
 
 /**
  * Whether the same call may succeed later without anybody changing anything.
@@ -562,6 +607,17 @@ struct tu_token *tu_token_get(struct tu_client *client, const char *scope, struc
 struct tu_token *tu_token_get_with(struct tu_client *client,
                                    const struct tu_get_options *options,
                                    struct tu_error **error);
+
+/**
+ * Which token tu_token_get would hand out now without asking anybody: its tu_token_serial. 0: it
+ * would have to ask. A wrapper that keeps its own copy of a token may hand that out for as long as
+ * this returns its serial: the copy then never outlives a renewal, an invalidation, a fork or a
+ * suspend. Never blocks; costs a look at the clock.
+ *
+ * # Safety
+ * `client` is NULL or a live handle, `scope` NULL or NUL-terminated.
+ */
+uint64_t tu_token_at_hand(const struct tu_client *client, const char *scope);
 
 /**
  * Copies "Bearer <token>" into `buffer`: no allocation when the token is at hand. `*length` (may
@@ -685,6 +741,15 @@ int64_t tu_token_expires_in_ms(const struct tu_token *token);
  * `token` is NULL or a live handle.
  */
 int64_t tu_token_fresh_for_ms(const struct tu_token *token);
+
+/**
+ * Which token of its client this is: a number that no other token of that client has; see
+ * tu_token_at_hand. 0 for NULL.
+ *
+ * # Safety
+ * `token` is NULL or a live handle.
+ */
+uint64_t tu_token_serial(const struct tu_token *token);
 
 /**
  * When the token ends, in milliseconds since 1970 by the wall clock at the time it was had. To

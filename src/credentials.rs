@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::callback::{Callable, Callback};
 use crate::config::options::Options;
 use crate::config::parse;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Cause, Error, ErrorKind};
 use crate::fork::Locked;
 use crate::token::Secret;
 
@@ -55,11 +55,41 @@ impl fmt::Debug for Credentials {
 /// token of the client it serves.
 pub struct CredentialsFn(Box<Ask>);
 
-type Ask = dyn Fn(bool) -> Option<Credentials> + Send + Sync;
+type Ask = dyn Fn(bool) -> Result<Credentials, Lack> + Send + Sync;
+
+/// Why a function gave no credentials.
+#[derive(Default)]
+pub(crate) struct Lack {
+    /// For the error's message: text that the program chose to be seen.
+    pub(crate) message: Option<String>,
+    pub(crate) cause: Option<Arc<Cause>>,
+}
+
+impl CredentialsFn {
+    /// A function that tells why it has none: its error becomes the `source` of the error that the
+    /// token's callers get. (The error's text stands in no message: it may hold anything.)
+    pub fn fallible<F>(function: F) -> Self
+    where
+        F: Fn(bool) -> Result<Credentials, Box<dyn std::error::Error + Send + Sync>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        Self::explaining(move |refused| {
+            function(refused).map_err(|cause| Lack { message: None, cause: Some(Arc::from(cause)) })
+        })
+    }
+
+    pub(crate) fn explaining(
+        function: impl Fn(bool) -> Result<Credentials, Lack> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Box::new(function))
+    }
+}
 
 impl<F: Fn(bool) -> Option<Credentials> + Send + Sync + 'static> From<F> for CredentialsFn {
     fn from(function: F) -> Self {
-        Self(Box::new(function))
+        Self::explaining(move |refused| function(refused).ok_or_else(Lack::default))
     }
 }
 
@@ -136,8 +166,8 @@ impl Source {
             },
             Way::Function(function) => function
                 .call(|function| (function.0)(refused))
-                .flatten()
-                .ok_or_else(|| unavailable("the credentials callback gave none"))?,
+                .unwrap_or_else(|| Err(Lack::default()))
+                .map_err(lacking)?,
         };
         credentials.check().map_err(|problem| unavailable(&problem))?;
         self.adopt(credentials)
@@ -258,6 +288,15 @@ impl Place {
     }
 }
 
+fn lacking(lack: Lack) -> Error {
+    let problem = match (&lack.message, &lack.cause) {
+        (Some(message), _) => &format!("the credentials callback failed: {message}"),
+        (None, Some(_)) => "the credentials callback failed",
+        (None, None) => "the credentials callback gave none",
+    };
+    unavailable(problem).with_cause(lack.cause)
+}
+
 fn released() -> Error {
     unavailable("the client has gone")
 }
@@ -316,6 +355,17 @@ mod tests {
         let source = Source::new(&mut options, None);
         assert!(options.client_id.is_none() && options.client_secret.is_none());
         assert_eq!(source.read(false).unwrap().credentials.client_secret.reveal(), "secret");
+    }
+
+    #[test]
+    fn what_a_function_failed_with_is_the_source_of_the_error() {
+        let function = CredentialsFn::fallible(|_| Err("the vault is sealed".into()));
+        let source = Source::new(&mut Options::default(), Some(Callback::new(function)));
+        let error = source.read(false).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Credentials);
+        assert!(!error.message().contains("sealed"));
+        let cause = std::error::Error::source(&error).unwrap();
+        assert_eq!(cause.to_string(), "the vault is sealed");
     }
 
     #[test]

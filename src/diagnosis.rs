@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::cache::flight::Failure;
 use crate::config::Config;
-use crate::config::endpoint::{ProxyChoice, TokenUrl, is_loopback, may_send_to};
+use crate::config::endpoint::{ProxyChoice, TokenUrl, host_to_send_to, is_loopback};
 use crate::config::options::Options;
 use crate::credentials::Source;
 use crate::endpoint::http::Http;
@@ -146,7 +146,7 @@ impl Diagnosis {
     /// # Errors
     /// The URL cannot be asked, the token may not be sent there, or there is no answer.
     pub fn get(&self, url: &str, token: Option<&Token>) -> Result<Answer, Error> {
-        if token.is_some() && !may_send_to(url, &self.options.api_hosts) {
+        if token.is_some() && host_to_send_to(url, &self.options.api_hosts).is_none() {
             return Err(Error::argument("a token may not be sent there: see api_hosts"));
         }
         let target = TokenUrl::parse(url).map_err(Error::argument)?;

@@ -155,7 +155,11 @@ struct Detail {
     oauth_code: Option<String>,
     http_status: u16,
     retryable: bool,
+    cause: Option<Arc<Cause>>,
 }
+
+/// What a function of the program failed with.
+pub(crate) type Cause = dyn std::error::Error + Send + Sync;
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
@@ -166,6 +170,7 @@ impl Error {
                 oauth_code: None,
                 http_status: 0,
                 retryable: kind.usually_retryable(),
+                cause: None,
             }),
             retry_after: None,
         }
@@ -191,6 +196,11 @@ impl Error {
 
     pub(crate) fn with_retryable(mut self, retryable: bool) -> Self {
         Arc::make_mut(&mut self.detail).retryable = retryable;
+        self
+    }
+
+    pub(crate) fn with_cause(mut self, cause: Option<Arc<Cause>>) -> Self {
+        Arc::make_mut(&mut self.detail).cause = cause;
         self
     }
 
@@ -248,7 +258,12 @@ impl fmt::Debug for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    /// What the program's credentials function failed with; `None` for every other failure.
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.detail.cause.as_deref().map(|cause| cause as &(dyn std::error::Error + 'static))
+    }
+}
 
 #[cfg(test)]
 mod tests {

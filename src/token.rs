@@ -21,7 +21,7 @@ pub(crate) const LENGTHS: usize = 1;
 const EXPIRES_AT: usize = 2;
 const FRESH_UNTIL: usize = 3;
 const EXPIRES_AT_UNIX_MS: usize = 4;
-const SERIAL: usize = 5;
+pub(crate) const SERIAL: usize = 5;
 pub(crate) const TEXT: usize = 6;
 
 /// One byte of padding puts "Bearer " on a word boundary, so that copying it needs no shifting.
@@ -202,9 +202,14 @@ impl Token {
         self.words[FRESH_UNTIL] = at.nanos();
     }
 
-    /// Which token of its client this is.
-    pub(crate) fn serial(&self) -> u64 {
-        self.words[SERIAL]
+    /// Which token of its client this is: a number that no other token of the client has. See
+    /// [`crate::Client::serial_at_hand`].
+    pub fn serial(&self) -> u64 {
+        Self::serial_of(&self.words)
+    }
+
+    pub(crate) fn serial_of(words: &[u64]) -> u64 {
+        words[SERIAL]
     }
 }
 

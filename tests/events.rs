@@ -149,3 +149,23 @@ fn events_of_a_client_that_has_gone_are_still_told() {
     assert_eq!(*told.lock().unwrap(), [EventKind::FetchStarted, EventKind::FetchSucceeded]);
     until("the function is let go of", || Arc::strong_count(&told) == 1);
 }
+
+#[test]
+fn a_host_that_refuses_fresh_tokens_is_told_once_and_only_if_tokens_go_there() {
+    let scene = Scene::with_tokens_of(1200, &[("api_hosts", "api.example other.example")]);
+    for url in [
+        "https://api.example/a",
+        "https://API.example/b",
+        "https://other.example/",
+        "https://unknown.example/",
+        "no url",
+    ] {
+        scene.client.api_refused(url);
+    }
+    let told = scene.told(EventKind::Warning);
+    let messages: Vec<&str> = told.iter().map(|event| event.message.as_str()).collect();
+    assert_eq!(messages.len(), 2, "{messages:?}");
+    assert!(messages[0].starts_with("api.example refused"), "{messages:?}");
+    assert!(messages[1].starts_with("other.example refused"), "{messages:?}");
+    assert!(messages[0].contains("API Tokens v2"));
+}

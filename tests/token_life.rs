@@ -165,3 +165,27 @@ fn a_storm_of_401_is_spaced() {
     assert_eq!(server.requests(), 3);
     assert!(started.elapsed() >= Duration::from_millis(1990), "{:?}", started.elapsed());
 }
+
+#[test]
+fn a_wrapper_sees_by_the_serial_until_when_its_own_copy_holds() {
+    let server = Server::tokens(1200);
+    let (client, clock) = manual_client(&server);
+    assert_eq!(client.serial_at_hand(None), None, "no token yet");
+    let first = client.token().unwrap();
+    let at_hand = || client.serial_at_hand(None).map(|serial| serial.get());
+    assert_eq!(at_hand(), Some(first.serial()));
+    assert_eq!(client.serial_at_hand(Some("some.other")), None);
+    clock.advance(SOFT);
+    assert_eq!(at_hand(), None, "somebody has to ask for the renewal");
+    value(client.token());
+    until("the renewal", || server.requests() == 2 && at_hand().is_some());
+    let second = client.token().unwrap();
+    assert_ne!(first.serial(), second.serial());
+    client.invalidate(&second);
+    assert_eq!(at_hand(), None, "an API refused it");
+    clock.advance(Duration::from_secs(1));
+    value(client.token());
+    client.close();
+    assert_eq!(at_hand(), None, "the client is closed");
+    assert_eq!(server.requests(), 3);
+}

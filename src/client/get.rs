@@ -1,6 +1,7 @@
 //! A caller's way to a token.
 
 use std::cell::Cell as ThreadCell;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::clock::BootTime;
 use crate::error::{Error, ErrorKind};
 use crate::events::{Event, EventKind};
 use crate::runtime::{self, Job, Rank};
-use crate::token::{BEARER_AT, BEARER_PREFIX_LEN, LENGTHS, TEXT, Token};
+use crate::token::{BEARER_AT, BEARER_PREFIX_LEN, LENGTHS, SERIAL, TEXT, Token};
 
 crate::sync::thread_local! {
     /// The client whose credentials callback runs on this thread.
@@ -100,6 +101,20 @@ impl Shared {
         }
         self.note_asked(slot);
         Some(Ok(length))
+    }
+
+    /// Which token is at hand.
+    #[inline(always)]
+    pub(super) fn serial_at_hand(&self, scope: Option<&[u8]>) -> Option<NonZeroU64> {
+        let slot = self.slot_ref(scope).filter(|_| self.is_own_generation())?;
+        let now = self.clock.now();
+        let view = slot.current.look(now, now)?;
+        let serial = view.word(SERIAL);
+        if !view.holds() {
+            return None;
+        }
+        self.note_asked(slot);
+        NonZeroU64::new(serial)
     }
 
     /// Written once a renewal, read by all: the cache line stays shared.

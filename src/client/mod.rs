@@ -23,6 +23,7 @@ mod wait;
 mod warm;
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,8 +33,8 @@ pub use wait::Cancel;
 
 use crate::cache::entry::State;
 use crate::clock::Clock;
-use crate::config::Config;
 use crate::config::options::Options;
+use crate::config::{Config, endpoint};
 use crate::credentials::{Credentials, Source};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind};
@@ -213,6 +214,13 @@ impl Client {
         })
     }
 
+    /// [`Client::serial_at_hand`] for a scope in bytes.
+    #[cfg(feature = "capi")]
+    #[inline]
+    pub(crate) fn serial_of_bytes(&self, scope: Option<&[u8]>) -> Option<NonZeroU64> {
+        self.shared.serial_at_hand(scope)
+    }
+
     /// The token for a scope in bytes, if it is at hand. For the C ABI's fast way.
     #[cfg(feature = "capi")]
     #[inline]
@@ -293,7 +301,22 @@ impl Client {
     /// Whether the HTTP adapters may send a token to this URL: https to a host of `api_hosts`, or
     /// any to this machine.
     pub fn may_send_to(&self, url: &str) -> bool {
-        crate::config::endpoint::may_send_to(url, &self.shared.options.api_hosts)
+        endpoint::host_to_send_to(url, &self.shared.options.api_hosts).is_some()
+    }
+
+    /// An API at this URL answered 401 also to the token that followed the invalidated one. Says in
+    /// an event, once a host, that it may not accept API Tokens v2. For HTTP adapters.
+    pub fn api_refused(&self, url: &str) {
+        self.shared.api_refused(url);
+    }
+
+    /// Which token a get would hand out now without asking anybody: its [`Token::serial`]. `None`:
+    /// it would have to ask. A wrapper that keeps its own copy of a token hands that out for as long
+    /// as this says so, and so never outlives a renewal, an invalidation, a fork or a suspend.
+    /// `scope`: the client's own if `None`.
+    #[inline]
+    pub fn serial_at_hand(&self, scope: Option<&str>) -> Option<NonZeroU64> {
+        self.shared.serial_at_hand(scope.map(str::as_bytes))
     }
 
     /// Ends the client: waits return [`ErrorKind::Closed`], and so does every later call that asks

@@ -9,6 +9,7 @@ use super::state::{ClientState, Slot};
 use super::{Stats, fetch, wait};
 use crate::cache::{Random, policy};
 use crate::clock::Clock;
+use crate::config::endpoint;
 use crate::config::options::Options;
 use crate::credentials::{Credentials, Source};
 use crate::endpoint::Endpoint;
@@ -197,6 +198,22 @@ impl Shared {
             });
         }
         self.keep_warm(dropped.iter().map(|(slot, _)| slot.index));
+    }
+
+    pub(super) fn api_refused(self: &Arc<Self>, url: &str) {
+        let Some(host) = endpoint::host_to_send_to(url, &self.options.api_hosts) else { return };
+        let is_new = self.state().doubted_hosts.insert(host.clone());
+        if is_new {
+            self.events.tell(|| {
+                Event::new(
+                    EventKind::Warning,
+                    format!(
+                        "{host} refused a token that was fetched for this very call: it may not \
+                         accept API Tokens v2 yet"
+                    ),
+                )
+            });
+        }
     }
 
     pub(super) fn rotate(self: &Arc<Self>, credentials: Credentials) -> Result<(), Error> {

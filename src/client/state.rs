@@ -1,6 +1,6 @@
 //! A client's mutable state, under its one lock: the pure entries and who waits for them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,8 +98,10 @@ pub(crate) struct ClientState {
     pub(crate) credentials_version: u64,
     pub(crate) looked_at_files: BootTime,
     pub(crate) jumps: Jumps,
-    /// That an API may not accept these tokens was told.
+    /// That some API may not accept these tokens was told.
     pub(crate) v2_was_doubted: bool,
+    /// Of which hosts that was told, by those who know the host.
+    pub(crate) doubted_hosts: BTreeSet<String>,
     /// When the event was told that the budget has run out.
     pub(crate) budget_told_at: Option<BootTime>,
     by_scope: HashMap<String, usize>,
@@ -119,6 +121,7 @@ impl ClientState {
             looked_at_files: BootTime::ZERO,
             jumps: Jumps::new(clocks),
             v2_was_doubted: false,
+            doubted_hosts: BTreeSet::new(),
             budget_told_at: None,
             by_scope: HashMap::new(),
             last_flight: 0,

@@ -90,18 +90,17 @@ pub(crate) fn is_loopback(host: &str) -> bool {
     }
 }
 
-/// Whether a token may be sent to a URL: to this machine in any case, else by https to a host in
-/// the list (in lower case, each with an optional port).
-pub(crate) fn may_send_to(url: &str, hosts: &[String]) -> bool {
-    let Ok(uri) = url.parse::<Uri>() else { return false };
-    let (Some(scheme), Some(host)) = (uri.scheme_str(), uri.host()) else { return false };
+/// The host of a URL that a token may be sent to, in lower case: this machine in any case, else by
+/// https a host in the list (in lower case, each with an optional port). `None`: it may not.
+pub(crate) fn host_to_send_to(url: &str, hosts: &[String]) -> Option<String> {
+    let uri = url.parse::<Uri>().ok()?;
+    let (scheme, host) = (uri.scheme_str()?, uri.host()?.to_ascii_lowercase());
     if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        return false;
+        return None;
     }
-    if is_loopback(host) {
-        return matches!(scheme, "http" | "https");
+    if is_loopback(&host) {
+        return matches!(scheme, "http" | "https").then_some(host);
     }
-    let host = host.to_ascii_lowercase();
     let port = uri.port_u16().unwrap_or(443);
     let listed = |entry: &String| match entry
         .rsplit_once(':')
@@ -110,7 +109,7 @@ pub(crate) fn may_send_to(url: &str, hosts: &[String]) -> bool {
         Some((name, own_port)) if !name.is_empty() => name == host && own_port.parse() == Ok(port),
         _ => *entry == host && port == 443,
     };
-    scheme == "https" && hosts.iter().any(listed)
+    (scheme == "https" && hosts.iter().any(listed)).then_some(host)
 }
 
 /// What the `proxy` option says.
@@ -334,7 +333,7 @@ mod tests {
             "http://127.0.0.1:8477/api",
             "https://localhost/",
         ] {
-            assert!(may_send_to(url, &hosts), "{url}");
+            assert!(host_to_send_to(url, &hosts).is_some(), "{url}");
         }
         for url in [
             "http://iris.trackunit.com/api",
@@ -347,7 +346,7 @@ mod tests {
             "/relative",
             "",
         ] {
-            assert!(!may_send_to(url, &hosts), "{url}");
+            assert!(host_to_send_to(url, &hosts).is_none(), "{url}");
         }
     }
 

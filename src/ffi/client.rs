@@ -90,6 +90,37 @@ pub unsafe extern "C" fn tu_client_invalidate_value(client: *mut tu_client, toke
     });
 }
 
+/// Whether a token may be sent to this URL: by https to a host of the option `api_hosts`, or to this
+/// machine. For whoever attaches tokens to requests by itself; ask again after each redirect.
+///
+/// # Safety
+/// `client` is NULL or a live handle, `url` NULL or NUL-terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tu_client_may_send_to(
+    client: *const tu_client,
+    url: *const c_char,
+) -> bool {
+    // SAFETY: the caller vouches for both.
+    contained(false, || unsafe {
+        matches!((live(client), text::read(url, "url")), (Ok(client), Ok(url)) if client.may_send_to(url))
+    })
+}
+
+/// An API at this URL answered 401 also to the token that followed the invalidated one. Says in an
+/// event, once a host, that it may not accept API Tokens v2 yet. Does nothing else.
+///
+/// # Safety
+/// `client` is NULL or a live handle, `url` NULL or NUL-terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tu_client_api_refused(client: *mut tu_client, url: *const c_char) {
+    // SAFETY: the caller vouches for both.
+    contained((), || unsafe {
+        if let (Ok(client), Ok(url)) = (live(client), text::read(url, "url")) {
+            client.api_refused(url);
+        }
+    });
+}
+
 /// The network is back: pauses after failures end now for whoever waits, and within five seconds
 /// for renewals. A wait that the server asked for by Retry-After still holds.
 ///

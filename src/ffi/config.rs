@@ -1,11 +1,13 @@
 //! `tu_config`: options on their way to a client.
 
 use std::ffi::{c_char, c_void};
+use std::fmt;
+use std::sync::Arc;
 
 use super::guard::contained;
 use super::user_data::UserData;
 use super::{owned, text, tu_event, tu_event_fn};
-use crate::credentials::{Credentials, CredentialsFn};
+use crate::credentials::{Credentials, CredentialsFn, Lack};
 use crate::error::Error;
 use crate::events::{Event, EventFn};
 
@@ -13,8 +15,36 @@ use crate::events::{Event, EventFn};
 /// may be changed or released at once afterwards. Release it with tu_free.
 pub struct tu_config(());
 
-/// Takes a client id and secret from a credentials function. Valid during that call only.
-pub struct tu_credentials(Option<Credentials>);
+/// Takes a client id and secret from a credentials function, or why there are none. Valid during
+/// that call only.
+pub struct tu_credentials {
+    given: Option<Credentials>,
+    lack: Lack,
+}
+
+/// What a credentials function failed with: a pointer of the program's, and its text.
+struct ForeignCause(UserData, String);
+
+impl fmt::Debug for ForeignCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ForeignCause(..)")
+    }
+}
+
+impl fmt::Display for ForeignCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.1)
+    }
+}
+
+impl std::error::Error for ForeignCause {}
+
+/// The pointer that a credentials function left for whoever gets the error; NULL: none.
+pub(super) fn cause_of(error: &Error) -> *mut c_void {
+    std::error::Error::source(error)
+        .and_then(|source| source.downcast_ref::<ForeignCause>())
+        .map_or(std::ptr::null_mut(), |cause| cause.0.pointer())
+}
 
 /// Lets go of `user_data`. Called exactly once, after the last call of the function it belongs to
 /// has ended; also when setting that function failed. On any thread.
@@ -22,9 +52,10 @@ pub type tu_drop_fn = Option<unsafe extern "C-unwind" fn(user_data: *mut c_void)
 
 /// Gives the client id and secret, by tu_credentials_set, before each token request. `refused`:
 /// the endpoint refused the last pair. Returns false, or sets nothing, if there is none to be had:
-/// TU_CREDENTIALS. Called on a thread of the library's, by several fetches at once if there are
-/// several scopes. It must not wait for a token of the client it serves (such a call gets
-/// TU_INVALID_ARGUMENT). While it blocks its fetch stands still; callers wait at most their timeout.
+/// TU_CREDENTIALS; tu_credentials_fail tells why. Called on a thread of the library's, by several
+/// fetches at once if there are several scopes. It must not wait for a token of the client it serves
+/// (such a call gets TU_INVALID_ARGUMENT). While it blocks its fetch stands still; callers wait at
+/// most their timeout.
 pub type tu_credentials_fn = Option<
     unsafe extern "C-unwind" fn(
         user_data: *mut c_void,
@@ -123,11 +154,11 @@ fn credentials_fn(
     function: unsafe extern "C-unwind" fn(*mut c_void, bool, *mut tu_credentials) -> bool,
     user_data: UserData,
 ) -> CredentialsFn {
-    CredentialsFn::from(move |refused| {
-        let mut out = tu_credentials(None);
+    CredentialsFn::explaining(move |refused| {
+        let mut out = tu_credentials { given: None, lack: Lack::default() };
         // SAFETY: the host program gave both for this call; `out` lives through it.
-        let given = unsafe { function(user_data.pointer(), refused, &mut out) };
-        out.0.filter(|_| given)
+        let is_given = unsafe { function(user_data.pointer(), refused, &mut out) };
+        out.given.filter(|_| is_given).ok_or(out.lack)
     })
 }
 
@@ -185,6 +216,37 @@ pub unsafe extern "C" fn tu_credentials_set(
         let Some(out) = out.as_mut() else { return };
         let pair = text::read(client_id, "client_id")
             .and_then(|id| Ok((id, text::read(client_secret, "client_secret")?)));
-        out.0 = pair.ok().map(|(id, secret)| Credentials::new(id, secret));
+        out.given = pair.ok().map(|(id, secret)| Credentials::new(id, secret));
+    });
+}
+
+/// Longest text of a failure that is kept, in characters.
+const MOST_MESSAGE: usize = 256;
+
+/// Says why there are none, from within a credentials function that then returns false. `message`
+/// (may be NULL) becomes part of the error's message and of events, so it must hold no secret;
+/// `cause` is for tu_error_cause, and `drop` (may be NULL) is called with it, exactly once, when the
+/// last error that carries it has been released.
+///
+/// # Safety
+/// `out` is NULL or what the credentials function was given; `message` is NULL or NUL-terminated;
+/// `cause` may be used and dropped on any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tu_credentials_fail(
+    out: *mut tu_credentials,
+    message: *const c_char,
+    cause: *mut c_void,
+    drop: tu_drop_fn,
+) {
+    let cause = UserData::new(cause, drop);
+    // SAFETY: the caller vouches for all four.
+    contained((), || unsafe {
+        let Some(out) = out.as_mut() else { return };
+        let message = text::read(message, "message").ok().map(|message| {
+            message.chars().filter(|c| !c.is_control()).take(MOST_MESSAGE).collect::<String>()
+        });
+        let text = message.clone().unwrap_or_default();
+        out.given = None;
+        out.lack = Lack { message, cause: Some(Arc::new(ForeignCause(cause, text))) };
     });
 }

@@ -1,6 +1,6 @@
 //! `tu_error` and the names of statuses.
 
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, CString, c_char, c_void};
 
 use super::guard::contained;
 use super::{OK, owned, text, tu_status};
@@ -80,6 +80,18 @@ pub unsafe extern "C" fn tu_error_oauth_code(error: *const tu_error) -> *const c
 pub unsafe extern "C" fn tu_error_http_status(error: *const tu_error) -> i32 {
     // SAFETY: the caller vouches for the handle.
     unsafe { with(error, 0, |object| object.error.http_status().map_or(0, i32::from)) }
+}
+
+/// The pointer that a credentials function left with tu_credentials_fail; NULL: none. It lives as
+/// long as some error that carries it: every caller of a failed fetch gets one, and the client
+/// remembers another for a while.
+///
+/// # Safety
+/// `error` is NULL or a live handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tu_error_cause(error: *const tu_error) -> *mut c_void {
+    // SAFETY: the caller vouches for the handle.
+    unsafe { with(error, std::ptr::null_mut(), |object| super::config::cause_of(&object.error)) }
 }
 
 /// Whether the same call may succeed later without anybody changing anything.

@@ -1,6 +1,7 @@
 //! Getting a token: waiting, copying, asynchronously.
 
 use std::ffi::{c_char, c_void};
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::guard::{caught, contained, no_error, report, status};
@@ -140,6 +141,22 @@ pub unsafe extern "C" fn tu_token_get_with(
         let outcome = caught(|| client::live(client)?.get(&read_options(options)?));
         hand_out(outcome, error)
     }
+}
+
+/// Which token tu_token_get would hand out now without asking anybody: its tu_token_serial. 0: it
+/// would have to ask. A wrapper that keeps its own copy of a token may hand that out for as long as
+/// this returns its serial: the copy then never outlives a renewal, an invalidation, a fork or a
+/// suspend. Never blocks; costs a look at the clock.
+///
+/// # Safety
+/// `client` is NULL or a live handle, `scope` NULL or NUL-terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tu_token_at_hand(client: *const tu_client, scope: *const c_char) -> u64 {
+    // SAFETY: the caller vouches for both.
+    let found = contained(None, || unsafe {
+        owned::as_client(client)?.serial_of_bytes(text::bytes(scope))
+    });
+    found.map_or(0, NonZeroU64::get)
 }
 
 /// Copies "Bearer <token>" into `buffer`: no allocation when the token is at hand. `*length` (may

@@ -108,6 +108,17 @@ pub unsafe extern "C" fn tu_token_fresh_for_ms(token: *const tu_token) -> i64 {
     })
 }
 
+/// Which token of its client this is: a number that no other token of that client has; see
+/// tu_token_at_hand. 0 for NULL.
+///
+/// # Safety
+/// `token` is NULL or a live handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tu_token_serial(token: *const tu_token) -> u64 {
+    // SAFETY: the caller vouches for the handle.
+    unsafe { owned::as_token_words(token) }.map_or(0, Token::serial_of)
+}
+
 /// When the token ends, in milliseconds since 1970 by the wall clock at the time it was had. To
 /// report only: the wall clock may be set. 0 for NULL.
 ///

@@ -218,6 +218,33 @@ static void a_credentials_function_may_have_nothing(void) {
   CHECK(wait_for(&scene.dropped) && scene.drops == 1);
 }
 
+static bool failing_credentials(void *user_data, bool refused, tu_credentials *out) {
+  struct scene *scene = (struct scene *)user_data;
+  (void)refused;
+  scene->calls++;
+  give(out); /* what is set before counts for nothing */
+  tu_credentials_fail(out, "the vault\nis sealed", scene, on_drop);
+  return false;
+}
+
+static void a_credentials_function_may_say_why_it_has_nothing(void) {
+  struct scene scene;
+  tu_error *error = NULL;
+  scene_init(&scene);
+  tu_config *config = tu_config_new();
+  tu_config_load_env(config);
+  tu_config_on_credentials(config, failing_credentials, &scene, NULL);
+  tu_client *client = tu_client_new(config, NULL);
+  tu_free(config);
+  CHECK(tu_token_get(client, NULL, &error) == NULL);
+  tu_free(client);
+  CHECK(tu_error_cause(error) == &scene);
+  CHECK(scene.drops == scene.calls - 1); /* the last attempt's is still wanted */
+  CHECK_ERROR(error, TU_CREDENTIALS, "failed: the vaultis sealed");
+  for (int i = 0; i < scene.calls; i++) CHECK(wait_for(&scene.dropped));
+  CHECK(scene.drops == scene.calls);
+}
+
 static bool waiting_credentials(void *user_data, bool refused, tu_credentials *out) {
   struct scene *scene = (struct scene *)user_data;
   tu_error *error = NULL;
@@ -589,6 +616,7 @@ int main(void) {
   an_event_function_may_free_its_client();
   a_credentials_function_that_blocks_costs_a_caller_its_own_timeout();
   a_credentials_function_may_have_nothing();
+  a_credentials_function_may_say_why_it_has_nothing();
   a_credentials_function_cannot_wait_for_itself();
   a_credentials_function_may_close_its_client();
   an_answer_may_free_the_client();

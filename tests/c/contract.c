@@ -100,6 +100,13 @@ static void null_handles(void) {
   tu_config_on_credentials(NULL, NULL, NULL, count_drop);
   CHECK(drops == 2);
   tu_credentials_set(NULL, "a", "b");
+  tu_credentials_fail(NULL, "a", NULL, count_drop);
+  CHECK(drops == 3);
+  drops = 2;
+  CHECK(!tu_client_may_send_to(NULL, "https://iris.trackunit.com/"));
+  tu_client_api_refused(NULL, NULL);
+  CHECK(tu_token_at_hand(NULL, NULL) == 0 && tu_token_serial(NULL) == 0);
+  CHECK(tu_error_cause(NULL) == NULL);
   tu_client_close(NULL);
   tu_client_wake(NULL);
   tu_client_invalidate(NULL, NULL);
@@ -150,8 +157,11 @@ static void views_of_a_token(tu_client *client) {
   tu_token *again = tu_token_get(client, "asset.view  asset.view", NULL);
   CHECK(again && strcmp(tu_token_value(again), value) == 0);
   tu_free(again);
+  CHECK(tu_token_serial(token) > 0 && tu_token_at_hand(client, NULL) == tu_token_serial(token));
+  CHECK(tu_token_at_hand(client, "never.asked") == 0);
 
   tu_client_invalidate(client, token);
+  CHECK(tu_token_at_hand(client, NULL) == 0);
   again = tu_token_get(client, NULL, NULL);
   CHECK(again && strcmp(tu_token_value(again), value) != 0);
   tu_client_invalidate(client, token); /* an old one: nothing happens */
@@ -219,6 +229,14 @@ static void options_of_a_call(tu_client *client) {
   CHECK(tu_token_get_with(client, &options, &error) == NULL);
   CHECK_ERROR(error, TU_CANCELLED, "cancelled");
   tu_free(options.cancel);
+}
+
+static void where_tokens_may_go(tu_client *client) {
+  CHECK(tu_client_may_send_to(client, "https://iris.trackunit.com/api"));
+  CHECK(tu_client_may_send_to(client, "http://127.0.0.1:8477/api"));
+  CHECK(!tu_client_may_send_to(client, "http://iris.trackunit.com/api"));
+  CHECK(!tu_client_may_send_to(client, "https://iris.trackunit.com.example/"));
+  CHECK(!tu_client_may_send_to(client, "\xff") && !tu_client_may_send_to(client, NULL));
 }
 
 static void bad_scopes(tu_client *client) {
@@ -319,6 +337,7 @@ int main(void) {
   copies(client);
   options_of_a_call(client);
   bad_scopes(client);
+  where_tokens_may_go(client);
   stats_of_a_client(client);
   tu_free(client);
   config_is_copied();
