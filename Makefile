@@ -48,7 +48,7 @@ install: library
 	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" TARGET_DIR=target/release packaging/install.sh
 
 bench:
-	@scripts/setup.sh demo
+	@scripts/setup.sh test
 	@$(MAKE) --no-print-directory library emulator
 	@benches/run.sh
 

@@ -48,6 +48,11 @@ static int get_and_free(char *buffer) {
 
 typedef int (*way)(char *buffer);
 
+/* The same by the C++ header: benches/hit.cpp. */
+int cpp_take(tu_client *client);
+int cpp_copy(char *buffer);
+int cpp_get(char *buffer);
+
 struct work {
   way way;
   atomic_int *missing; /* threads that are not there yet */
@@ -97,7 +102,9 @@ int main(void) {
     way way;
   } ways[] = {{"by hand: mutex, clock, copy", by_hand},
               {"tu_token_copy", copy},
-              {"tu_token_get + tu_free", get_and_free}};
+              {"tu_token_get + tu_free", get_and_free},
+              {"C++: client.copy", cpp_copy},
+              {"C++: client.get", cpp_get}};
   enum { WAYS = sizeof ways / sizeof *ways };
   double results[MOST_THREADS][WAYS][ROUNDS];
 
@@ -107,6 +114,8 @@ int main(void) {
     fprintf(stderr, "%s\n", tu_error_message(error));
     return 1;
   }
+  tu_client *second = tu_client_new(NULL, &error);
+  if (!cpp_take(second)) return 1;
   cached_until = boot_ns() + 600000000000LL;
   for (int round = 0; round < ROUNDS; round++)
     for (int threads = 1; threads <= MOST_THREADS; threads++)

@@ -5,7 +5,9 @@ cd "$(dirname "$0")/.."
 
 mkdir -p target/bench
 ln -sf ../release/libtu_token.so target/bench/libtu_token.so.0
-cc -std=c11 -O2 -D_GNU_SOURCE -Iinclude benches/hit.c -o target/bench/hit \
+c++ -std=c++17 -O2 -Iinclude -c benches/hit.cpp -o target/bench/hit-cpp.o
+cc -std=c11 -O2 -D_GNU_SOURCE -Iinclude -c benches/hit.c -o target/bench/hit.o
+c++ target/bench/hit.o target/bench/hit-cpp.o -o target/bench/hit \
   -Ltarget/release -Wl,-rpath,"$PWD/target/bench" -ltu_token -lpthread
 readers=$(cargo bench --no-run --bench readers -p tu-token --message-format=json 2>/dev/null |
   sed -n 's/.*"executable":"\([^"]*readers[^"]*\)".*/\1/p')

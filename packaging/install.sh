@@ -158,9 +158,7 @@ put_link "$soname" "$libdir/$linkname"
 "$strip" "${strip_archive[@]}" -o "$scratch/archive" "$target_dir/libtu_token.a"
 put 644 "$scratch/archive" "$libdir/libtu_token.a"
 put 644 "$root/include/tu_token.h" include/tu_token.h
-if [[ -f $root/include/tu_token.hpp ]]; then
-    put 644 "$root/include/tu_token.hpp" include/tu_token.hpp
-fi
+put 644 "$root/include/tu_token.hpp" include/tu_token.hpp
 put_filled_in tu_token.pc.in "$libdir/pkgconfig/tu_token.pc"
 put_filled_in TuTokenConfig.cmake.in "$libdir/cmake/TuToken/TuTokenConfig.cmake"
 put_filled_in TuTokenConfigVersion.cmake.in "$libdir/cmake/TuToken/TuTokenConfigVersion.cmake"

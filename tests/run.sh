@@ -78,17 +78,42 @@ build_c_tests() {
     # shellcheck disable=SC2086
     c++ -std=c++17 -x c++ tests/c/$program.c -x none -o target/c-tests/$program++ $flags
   done
-  # The program in the README is one that compiles.
-  awk '/^```c$/ {inside = 1; next} /^```$/ {inside = 0} inside' README.md >target/c-tests/readme.c
-  grep -q tu_token_get target/c-tests/readme.c
   # shellcheck disable=SC2086
-  cc -std=c11 target/c-tests/readme.c -o target/c-tests/readme $flags
-  # shellcheck disable=SC2086,SC2046
-  cc -std=c11 examples/c/quickstart.c -o target/c-tests/quickstart $flags $(pkg-config --cflags --libs libcurl)
+  c++ -std=c++17 tests/cpp/contract.cpp -o target/c-tests/cpp-contract $flags
+  # shellcheck disable=SC2046,SC2086
+  {
+    flags="$flags $(pkg-config --cflags --libs libcurl)"
+    cc -std=c11 examples/c/quickstart.c -o target/c-tests/quickstart $flags
+    c++ -std=c++17 examples/cpp/fleet.cpp -o target/c-tests/fleet $flags
+    # The programs in the pages are such that compile.
+    for source in $(scripts/code-blocks.sh c target/c-tests/pages); do
+      cc -std=c11 "$source" -o "${source%.c}-c" $flags
+    done
+    for source in $(scripts/code-blocks.sh cpp target/c-tests/pages); do
+      c++ -std=c++17 "$source" -o "${source%.cpp}-cpp" $flags
+    done
+  }
 }
 
-readme_program() {
-  target/c-tests/readme
+# Every program of the pages ends well beside an emulator.
+programs_of_the_pages() {
+  local program count=0
+  for program in target/c-tests/pages/*-c target/c-tests/pages/*-cpp; do
+    "$program"
+    count=$((count + 1))
+  done
+  echo "$count passed, 0 failed"
+}
+
+cpp_contract() {
+  target/c-tests/cpp-contract
+}
+
+fleet_example() {
+  export IRIS_URL=$EMULATOR_URL
+  test "$(target/c-tests/fleet)" = "42 machines; token requests: 1"
+  fault '{"route":"/api/asset","reject_v2":true,"count":1}'
+  test "$(target/c-tests/fleet)" = "42 machines; token requests: 2"
 }
 
 contract() {
@@ -143,10 +168,12 @@ warm_clients() {
 
 quickstart_repeats_after_401() {
   export IRIS_URL=$EMULATOR_URL/api/asset/v2/assets?size=1
-  target/c-tests/quickstart && exactly 1
+  target/c-tests/quickstart
+  exactly 1
   # A token that the API refuses once: the program gets another and asks again.
   fault '{"route":"/api/asset","reject_v2":true,"count":1}'
-  target/c-tests/quickstart && exactly 3
+  target/c-tests/quickstart
+  exactly 3
 }
 
 no_leak() {
@@ -157,6 +184,10 @@ no_leak() {
 
 memcheck_contract() {
   no_leak target/c-tests/contract
+}
+
+memcheck_cpp() {
+  no_leak target/c-tests/cpp-contract
 }
 
 memcheck_threads() {
@@ -219,7 +250,7 @@ step "package: install, pkg-config, CMake" tests/install/run.sh
 alone "c: build against the package" build_c_tests
 alone "c and c++: the contract" contract
 alone "c and c++: callbacks that misbehave" callbacks
-beside "c: the README's program" readme_program
+beside "c and c++: the pages' programs" programs_of_the_pages
 beside "c: 64 threads, one request" one_request_for_64_threads
 beside "c: 100 refusals, one request" one_request_for_100_refusals
 beside "c: children of a busy process" forked_children
@@ -227,7 +258,10 @@ beside "c: 1,000 waits, most of them cancelled" cancelled_waits
 beside "c: 10,000 clients, all cold at once" cold_clients
 beside "c: 10,000 clients renewing" warm_clients
 beside "c: quickstart, once more after a 401" quickstart_repeats_after_401
+beside "c++: the contract" cpp_contract
+beside "c++: the example, once more after a 401" fleet_example
 beside "c: memcheck, the contract" memcheck_contract
+beside "c++: memcheck, the contract" memcheck_cpp
 beside "c: memcheck, threads" memcheck_threads
 beside "c: memcheck, cancelled waits" memcheck_cancelled_waits
 beside "c: memcheck, forked children" memcheck_forked_children

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Compiles a program that includes only tu_token.h as every C and C++ it is written for, with
-# every compiler that is here and all warnings as errors. tu_token.hpp too, if there is one.
+# Compiles programs that include only tu_token.h or tu_token.hpp as every C and C++ they are written
+# for, with every compiler that is here and all warnings as errors.
 #
 #   tests/header/check.sh [INCLUDE_DIRECTORY]     default: include
 set -euo pipefail
@@ -50,10 +50,11 @@ check_cpp() { # compiler
     for standard in c++17 c++20; do
         compile "tu_token.h, $1 -std=$standard" \
             "$1" "-std=$standard" "${both[@]}" "${only_cpp[@]}" -x c++ "$here/only_header.c"
-        if [[ -f $include/tu_token.hpp ]]; then
-            compile "tu_token.hpp, $1 -std=$standard" \
-                "$1" "-std=$standard" "${both[@]}" "${only_cpp[@]}" "$here/only_header.cpp"
-        fi
+        compile "tu_token.hpp, $1 -std=$standard" \
+            "$1" "-std=$standard" "${both[@]}" "${only_cpp[@]}" "$here/only_header.cpp"
+        compile "tu_token.hpp, $1 -std=$standard -fno-exceptions -fno-rtti" \
+            "$1" "-std=$standard" -fno-exceptions -fno-rtti "${both[@]}" "${only_cpp[@]}" \
+            "$here/no_exceptions.cpp"
     done
 }
 

@@ -1,0 +1,636 @@
+/*
+ * tu_token.hpp - tu_token.h for C++17 and later: header only, no library of its own to link.
+ * Not affiliated with Trackunit. SPDX-License-Identifier: MIT OR Apache-2.0
+ *
+ * THREE LINES MAKE A PROGRAM
+ *   tu::client client(tu::config{}.load_env());   // options from TRACKUNIT_* variables
+ *   tu::token token = client.get();               // for each request: it is cached
+ *   use(token.header());                          // "Authorization: Bearer ..."
+ *
+ * RULES, beside those of tu_token.h
+ * - Failures throw tu::error; what ends in noexcept does not. Where exceptions are switched off
+ *   (-fno-exceptions) a failure of a throwing function ends the process with its message: use
+ *   client::make, try_get and try_rotate there.
+ * - Handles are move-only and release what they hold. One that was moved from is empty: its calls
+ *   fail with TU_INVALID_ARGUMENT.
+ * - Views (std::string_view) live as long as the object they came from.
+ * - Threads: every function of a client, token, cancel or error may be called from any thread at
+ *   once; a config belongs to one thread at a time. Destroying a client is "close, join, free".
+ * - Callables you hand over are moved or copied into the library, may run on threads of the
+ *   library's, and are destroyed exactly once, after their last call has ended. An exception never
+ *   leaves one: what a credentials callable throws becomes the error's cause(), once; what an event
+ *   or answer callable throws is dropped.
+ * - Durations are whole milliseconds.
+ */
+#ifndef TU_TOKEN_HPP
+#define TU_TOKEN_HPP
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <memory>
+#include <new>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "tu_token.h"
+
+#if defined(__cpp_exceptions) || defined(_CPPUNWIND)
+#define TU_TOKEN_TRY try
+#define TU_TOKEN_CATCH_ALL catch (...)
+#else
+#define TU_TOKEN_TRY if (true)
+#define TU_TOKEN_CATCH_ALL else
+#endif
+
+namespace tu {
+
+/** For get_options::timeout: do not wait. */
+inline constexpr std::chrono::milliseconds no_wait{0};
+
+/** A client id and its secret, as a credentials callable gives them. */
+struct credentials {
+  std::string client_id;
+  std::string client_secret;
+};
+
+/** Something that happened. Valid during the call; holds neither a secret nor a token. */
+struct event {
+  int kind;                           /**< TU_EVENT_*; numbers may be added. */
+  tu_status status;                   /**< The failure, or TU_OK. */
+  std::string_view client;            /**< The client's `name` option. */
+  std::string_view scope;             /**< Canonical; empty if it is about the client. */
+  std::string_view message;           /**< One line for a person. */
+  std::string_view fingerprint;       /**< Tells tokens apart within one process. */
+  int http_status;                    /**< 0: none. */
+  int attempt;                        /**< From 1; 0: not about an attempt. */
+  std::chrono::milliseconds duration; /**< How long it took. */
+  std::optional<std::chrono::milliseconds> wait; /**< Until the next try, if known. */
+};
+
+namespace detail {
+
+/** Releases whatever the C API gave. */
+struct release {
+  void operator()(void *owned) const noexcept { tu_free(owned); }
+};
+
+template <class T>
+using owned = std::unique_ptr<T, release>;
+
+/** What a credentials callable threw, for the one caller that is given it. */
+class thrown {
+ public:
+  explicit thrown(std::exception_ptr exception) noexcept : exception_(std::move(exception)) {}
+
+  std::exception_ptr take() noexcept {
+    return taken_.exchange(true) ? nullptr : exception_;
+  }
+
+  static void drop(void *place) { delete static_cast<thrown *>(place); }
+
+ private:
+  std::exception_ptr exception_;
+  std::atomic<bool> taken_{false};
+};
+
+/** What an error says: copied, so that it outlives every handle. */
+struct failure {
+  tu_status status;
+  std::string message;
+  std::string oauth_code;
+  int http_status = 0;
+  bool is_retryable = false;
+  std::optional<std::chrono::milliseconds> retry_after;
+  std::exception_ptr cause;
+};
+
+inline std::optional<std::chrono::milliseconds> known(std::int64_t ms) noexcept {
+  if (ms < 0) return std::nullopt;
+  return std::chrono::milliseconds(ms);
+}
+
+inline bool has_nul(std::string_view text) noexcept {
+  return text.find('\0') != std::string_view::npos;
+}
+
+template <class F>
+void drop(void *place) {
+  delete static_cast<F *>(place);
+}
+
+}  // namespace detail
+
+/** A failure. Cheap to copy. One made by default is no failure: its status is TU_OK. */
+class error : public std::exception {
+ public:
+  error() noexcept = default;
+
+  /** Takes a failure of the C API over, and releases it. NULL: no failure. */
+  explicit error(tu_error *taken) {
+    detail::owned<tu_error> from(taken);
+    if (!from) return;
+    auto said = std::make_shared<detail::failure>();
+    const char *code = tu_error_oauth_code(taken);
+    said->status = tu_error_status(taken);
+    said->message = tu_error_message(taken);
+    said->oauth_code = code ? code : "";
+    said->http_status = tu_error_http_status(taken);
+    said->is_retryable = tu_error_is_retryable(taken);
+    said->retry_after = detail::known(tu_error_retry_after_ms(taken));
+    if (auto *cause = static_cast<detail::thrown *>(tu_error_cause(taken)))
+      said->cause = cause->take();
+    said_ = std::move(said);
+  }
+
+  /** A failure of the program's own making, such as an argument that C cannot carry. */
+  error(tu_status status, std::string message) {
+    auto said = std::make_shared<detail::failure>();
+    said->status = status;
+    said->message = std::move(message);
+    said_ = std::move(said);
+  }
+
+  /** TU_*; TU_OK: no failure. */
+  tu_status status() const noexcept { return said_ ? said_->status : TU_OK; }
+
+  /** One line: what was being done, what was found, what to do. No secret, no token. */
+  const char *what() const noexcept override { return said_ ? said_->message.c_str() : ""; }
+  std::string_view message() const noexcept { return what(); }
+
+  /** The endpoint's code, such as "invalid_scope" (RFC 6749 section 5.2); empty: none. */
+  std::string_view oauth_code() const noexcept {
+    return said_ ? std::string_view(said_->oauth_code) : std::string_view();
+  }
+
+  /** The HTTP status of the endpoint's answer; 0: there was none. */
+  int http_status() const noexcept { return said_ ? said_->http_status : 0; }
+
+  /** Whether the same call may succeed later without anybody changing anything. */
+  bool retryable() const noexcept { return said_ && said_->is_retryable; }
+
+  /** How long until the library would ask the endpoint again, if that is known. */
+  std::optional<std::chrono::milliseconds> retry_after() const noexcept {
+    return said_ ? said_->retry_after : std::nullopt;
+  }
+
+  /** What the credentials callable threw, given to one caller of the fetch that failed; else null. */
+  std::exception_ptr cause() const noexcept { return said_ ? said_->cause : nullptr; }
+
+  /** Whether there is a failure. */
+  explicit operator bool() const noexcept { return status() != TU_OK; }
+
+ private:
+  std::shared_ptr<const detail::failure> said_;
+};
+
+namespace detail {
+
+[[noreturn]] inline void fail(const error &failure) {
+#if defined(__cpp_exceptions) || defined(_CPPUNWIND)
+  throw failure;
+#else
+  std::fprintf(stderr, "tu_token: %s\n", failure.what());
+  std::abort();
+#endif
+}
+
+inline void check(tu_error *found) {
+  if (found) fail(error(found));
+}
+
+inline error nul_in(const char *what) {
+  return error(TU_INVALID_ARGUMENT, std::string(what) + " holds a NUL byte");
+}
+
+}  // namespace detail
+
+/**
+ * An access token: the program's own, unchanging, wiped when destroyed. It outlives its client. May
+ * be empty (default-made, moved from, or what try_get returns on failure): then its views are "".
+ */
+class token {
+ public:
+  token() noexcept = default;
+  /** Takes over what the C API gave. */
+  explicit token(tu_token *taken) noexcept : handle_(taken) {}
+
+  /** The bare access token. */
+  std::string_view value() const noexcept {
+    return {tu_token_value(handle()), tu_token_length(handle())};
+  }
+
+  /** "Bearer <token>": the value of an Authorization header (RFC 6750 section 2.1). */
+  std::string_view bearer() const noexcept { return tu_token_bearer(handle()); }
+
+  /** "Authorization: Bearer <token>": a whole header line. NUL-terminated, as libcurl takes it. */
+  std::string_view header() const noexcept { return tu_token_header(handle()); }
+
+  /** The scopes that were granted, separated by blanks. */
+  std::string_view scope() const noexcept { return tu_token_scope(handle()); }
+
+  /** Life left now; zero when dead. Time in suspend counts. */
+  std::chrono::milliseconds expires_in() const noexcept {
+    return std::chrono::milliseconds(tu_token_expires_in_ms(handle()));
+  }
+
+  /** How long a copy may be used without asking the client again. */
+  std::chrono::milliseconds fresh_for() const noexcept {
+    return std::chrono::milliseconds(tu_token_fresh_for_ms(handle()));
+  }
+
+  /** When it ends by the wall clock: to report only, since that may be set. */
+  std::chrono::system_clock::time_point expires_at() const noexcept {
+    return std::chrono::system_clock::time_point(
+        std::chrono::milliseconds(tu_token_expires_at_ms(handle())));
+  }
+
+  /** Which token of its client this is; see client::at_hand. */
+  std::uint64_t serial() const noexcept { return tu_token_serial(handle()); }
+
+  explicit operator bool() const noexcept { return handle_ != nullptr; }
+  /** What try_get returned may be read as a pointer to a token, too. */
+  const token *operator->() const noexcept { return this; }
+  const token &operator*() const noexcept { return *this; }
+
+  /** For the C API; still owned by this. */
+  const tu_token *handle() const noexcept { return handle_.get(); }
+
+ private:
+  detail::owned<tu_token> handle_;
+};
+
+/** Ends waits early. One-shot; may serve any number of calls and threads. */
+class cancel {
+ public:
+  cancel() : handle_(tu_cancel_new()) {}
+
+  /** Makes every call that was given this fail with TU_CANCELLED, now and from now on. */
+  void trigger() noexcept { tu_cancel_trigger(handle_.get()); }
+
+  tu_cancel *handle() const noexcept { return handle_.get(); }
+
+ private:
+  detail::owned<tu_cancel> handle_;
+};
+
+/** How a token is asked for. */
+struct get_options {
+  /** Scopes, separated by blanks; nothing: the client's own. */
+  std::optional<std::string> scope{};
+  /** The longest wait; nothing: the client's `timeout`; zero (tu::no_wait): do not wait. */
+  std::optional<std::chrono::milliseconds> timeout{};
+  /** The token should live at least this much longer; best effort. */
+  std::chrono::milliseconds min_ttl{0};
+  /** Ends the wait early. Must live until the call has returned. */
+  const tu::cancel *cancel = nullptr;
+};
+
+/** What the cache entry of a scope has been through. Hits are not counted. */
+struct stats {
+  int state;             /**< TU_STATE_*: what the cached token is worth now. */
+  tu_status last_status; /**< How the last fetch ended. */
+  std::chrono::milliseconds expires_in, next_request_in, last_fetch;
+  std::uint64_t waits, requests, renewals, failures;
+};
+
+/**
+ * The options of a client to be. Setting never fails: the first mistake is reported when the client
+ * is made. What the program sets wins over the environment, in any order.
+ */
+class config {
+ public:
+  config() : handle_(tu_config_new()) {}
+
+  /** Sets an option of the table by its key. */
+  config &set(std::string_view key, std::string_view value) & {
+    const std::string name(key), text(value);
+    if (detail::has_nul(key)) {
+      remember("an option's key");
+    } else if (detail::has_nul(value)) {
+      remember("option " + name);
+    } else {
+      tu_config_set(handle_.get(), name.c_str(), text.c_str());
+    }
+    return *this;
+  }
+
+  config &set(std::string_view key, std::nullptr_t) & = delete;
+
+  /** The same for a value that is a number, true or false. */
+  template <class T, std::enable_if_t<std::is_arithmetic_v<T>, int> = 0>
+  config &set(std::string_view key, T value) & {
+    if constexpr (std::is_same_v<T, bool>) {
+      return set(key, std::string_view(value ? "true" : "false"));
+    } else {
+      return set(key, std::string_view(std::to_string(value)));
+    }
+  }
+
+  /** The same for a duration. */
+  template <class Rep, class Period>
+  config &set(std::string_view key, std::chrono::duration<Rep, Period> value) & {
+    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(value).count();
+    return set(key, std::string_view(std::to_string(ms) + "ms"));
+  }
+
+  /** Takes every TRACKUNIT_<KEY> that is set in the environment now and not empty. */
+  config &load_env() & {
+    tu_config_load_env(handle_.get());
+    return *this;
+  }
+
+  /**
+   * Sets the callable that gives the credentials before each token request: it is told whether the
+   * last pair was refused, and returns tu::credentials or std::optional of them. It may run on
+   * several threads at once, and must not wait for a token of its own client.
+   */
+  template <class F>
+  config &on_credentials(F &&callable) & {
+    using function = std::decay_t<F>;
+    static_assert(std::is_invocable_r_v<std::optional<credentials>, function &, bool>,
+                  "a credentials callable takes a bool and returns (optional) tu::credentials");
+    tu_config_on_credentials(handle_.get(), give_credentials<function>,
+                             new function(std::forward<F>(callable)), detail::drop<function>);
+    return *this;
+  }
+
+  /** Sets the callable that is told what happens: on one thread, one event after the other. */
+  template <class F>
+  config &on_event(F &&callable) & {
+    using function = std::decay_t<F>;
+    static_assert(std::is_invocable_v<function &, const event &>,
+                  "an event callable takes a const tu::event &");
+    tu_config_on_event(handle_.get(), tell_event<function>,
+                       new function(std::forward<F>(callable)), detail::drop<function>);
+    return *this;
+  }
+
+  /* The same on a temporary: config{}.set(...).load_env() is a config to move from. */
+  template <class T>
+  config &&set(std::string_view key, T &&value) && {
+    return std::move(set(key, std::forward<T>(value)));
+  }
+  config &&load_env() && { return std::move(load_env()); }
+  template <class F>
+  config &&on_credentials(F &&callable) && {
+    return std::move(on_credentials(std::forward<F>(callable)));
+  }
+  template <class F>
+  config &&on_event(F &&callable) && {
+    return std::move(on_event(std::forward<F>(callable)));
+  }
+
+  const tu_config *handle() const noexcept { return handle_.get(); }
+
+  /** The first mistake that the C API could not be told of. */
+  const error &mistake() const noexcept { return mistake_; }
+
+ private:
+  void remember(const std::string &what) {
+    if (!mistake_) mistake_ = detail::nul_in(what.c_str());
+  }
+
+  template <class F>
+  static bool give_credentials(void *callable, bool refused, tu_credentials *out) {
+    TU_TOKEN_TRY {
+      const std::optional<credentials> pair = (*static_cast<F *>(callable))(refused);
+      if (!pair) return false;
+      if (detail::has_nul(pair->client_id) || detail::has_nul(pair->client_secret)) {
+        tu_credentials_fail(out, "it gave a NUL byte", nullptr, nullptr);
+        return false;
+      }
+      tu_credentials_set(out, pair->client_id.c_str(), pair->client_secret.c_str());
+      return true;
+    }
+    TU_TOKEN_CATCH_ALL {
+      auto *cause = new (std::nothrow) detail::thrown(std::current_exception());
+      tu_credentials_fail(out, nullptr, cause, detail::thrown::drop);
+      return false;
+    }
+  }
+
+  template <class F>
+  static void tell_event(void *callable, const tu_event *from) {
+    const event told{from->kind,
+                     from->status,
+                     from->client,
+                     from->scope,
+                     from->message,
+                     from->fingerprint,
+                     from->http_status,
+                     from->attempt,
+                     std::chrono::milliseconds(from->duration_ms),
+                     detail::known(from->wait_ms)};
+    TU_TOKEN_TRY { (*static_cast<F *>(callable))(told); }
+    TU_TOKEN_CATCH_ALL {}
+  }
+
+  detail::owned<tu_config> handle_;
+  error mistake_;
+};
+
+/** Gets, keeps and hands out the tokens of one API key. */
+class client {
+ public:
+  /** A client with a copy of these options. Makes no request. Throws TU_CONFIG, TU_INVALID_ARGUMENT. */
+  explicit client(const config &options) {
+    error failure;
+    *this = make(options, failure);
+    if (failure) detail::fail(failure);
+  }
+
+  /** A client with every option from TRACKUNIT_* variables. */
+  static client from_env() { return client(config{}.load_env()); }
+
+  /** The same as the constructor; an empty client and `failure` set if it fails. */
+  static client make(const config &options, error &failure) noexcept {
+    failure = options.mistake();
+    if (failure) return client(static_cast<tu_client *>(nullptr));
+    tu_error *found = nullptr;
+    client made(tu_client_new(options.handle(), &found));
+    failure = error(found);
+    return made;
+  }
+
+  /** Takes over what the C API gave. */
+  explicit client(tu_client *taken) noexcept : handle_(taken) {}
+
+  /** A token that is valid now, for the client's own scope. Waits at most the client's `timeout`. */
+  token get() { return get(static_cast<const char *>(nullptr)); }
+
+  /** The same for other scopes, separated by blanks. */
+  token get(const char *scope) {
+    tu_error *found = nullptr;
+    token made(tu_token_get(handle(), scope, &found));
+    detail::check(found);
+    return made;
+  }
+  token get(const std::string &scope) {
+    if (detail::has_nul(scope)) detail::fail(detail::nul_in("the scope"));
+    return get(scope.c_str());
+  }
+  token get(std::string_view scope) { return get(std::string(scope)); }
+
+  /** The same with options. */
+  token get(const get_options &options) {
+    error failure;
+    token made = try_get(options, failure);
+    if (failure) detail::fail(failure);
+    return made;
+  }
+
+  /** The same; an empty token and `failure` set if it fails. */
+  token try_get(const get_options &options, error &failure) noexcept {
+    if (options.scope && detail::has_nul(*options.scope)) {
+      failure = detail::nul_in("the scope");
+      return token();
+    }
+    const tu_get_options plain = in_c(options);
+    tu_error *found = nullptr;
+    token made(tu_token_get_with(handle(), &plain, &found));
+    failure = error(found);
+    return made;
+  }
+
+  /**
+   * Copies "Bearer <token>" into the caller's own memory, and a NUL behind it if there is room;
+   * returns its length. No allocation while a token is at hand. Wiping the buffer is up to you.
+   */
+  std::size_t copy(char *buffer, std::size_t capacity, const char *scope = nullptr) {
+    std::size_t length = 0;
+    tu_error *found = nullptr;
+    tu_token_copy(handle(), scope, buffer, capacity, &length, &found);
+    detail::check(found);
+    return length;
+  }
+
+  /**
+   * Asks for a token without waiting. The callable is given (tu::token, tu::error), one of them
+   * empty, exactly once: before this returns if the answer is at hand, else on a thread of the
+   * library's. It should be short.
+   */
+  template <class F>
+  void get_async(const get_options &options, F &&callable) {
+    using function = std::decay_t<F>;
+    static_assert(std::is_invocable_v<function &, token, error>,
+                  "an answer's callable takes (tu::token, tu::error)");
+    if (options.scope && detail::has_nul(*options.scope))
+      detail::fail(detail::nul_in("the scope"));
+    const tu_get_options plain = in_c(options);
+    tu_error *found = nullptr;
+    tu_token_get_async(handle(), &plain, answer<function>, new function(std::forward<F>(callable)),
+                       detail::drop<function>, &found);
+    detail::check(found);
+  }
+  template <class F>
+  void get_async(F &&callable) {
+    get_async(get_options{}, std::forward<F>(callable));
+  }
+
+  /** Uses another pair from the next request on. Cached tokens stay in use. */
+  void rotate(const std::string &client_id, const std::string &client_secret) {
+    const error failure = try_rotate(client_id, client_secret);
+    if (failure) detail::fail(failure);
+  }
+
+  /** The same; what failed, if it did. */
+  error try_rotate(const std::string &client_id, const std::string &client_secret) noexcept {
+    if (detail::has_nul(client_id)) return detail::nul_in("client_id");
+    if (detail::has_nul(client_secret)) return detail::nul_in("client_secret");
+    tu_error *found = nullptr;
+    tu_client_rotate(handle(), client_id.c_str(), client_secret.c_str(), &found);
+    return error(found);
+  }
+
+  /** An API answered 401 to this token: it is not handed out again. */
+  void invalidate(const token &refused) noexcept { tu_client_invalidate(handle(), refused.handle()); }
+
+  /** The same for a token known by its text, bare or as "Bearer <token>". */
+  void invalidate(const std::string &refused) noexcept {
+    tu_client_invalidate_value(handle(), refused.c_str());
+  }
+
+  /** An API at this URL answered 401 also to the next token: says so in an event, once a host. */
+  void api_refused(const std::string &url) noexcept { tu_client_api_refused(handle(), url.c_str()); }
+
+  /** Whether a token may be sent to this URL. Ask again after each redirect. */
+  bool may_send_to(const std::string &url) const noexcept {
+    return !detail::has_nul(url) && tu_client_may_send_to(handle(), url.c_str());
+  }
+
+  /** The serial of the token that get would return now without asking anybody; 0: it would ask. */
+  std::uint64_t at_hand(const char *scope = nullptr) const noexcept {
+    return tu_token_at_hand(handle(), scope);
+  }
+
+  /** The network is back: pauses after failures end now. */
+  void wake() noexcept { tu_client_wake(handle()); }
+
+  /** What the entry of a scope has been through; NULL: the client's own. */
+  tu::stats stats(const char *scope = nullptr) const {
+    tu_stats plain{};
+    plain.struct_size = sizeof plain;
+    tu_error *found = nullptr;
+    tu_client_stats(handle(), scope, &plain, &found);
+    detail::check(found);
+    return {plain.state,
+            plain.last_status,
+            std::chrono::milliseconds(plain.expires_in_ms),
+            std::chrono::milliseconds(plain.next_request_in_ms),
+            std::chrono::milliseconds(plain.last_fetch_ms),
+            plain.waits,
+            plain.requests,
+            plain.renewals,
+            plain.failures};
+  }
+
+  /** Ends the client: waiting calls fail with TU_CLOSED, and so does every later one. Never blocks. */
+  void close() noexcept { tu_client_close(handle()); }
+
+  explicit operator bool() const noexcept { return handle_ != nullptr; }
+
+  tu_client *handle() const noexcept { return handle_.get(); }
+
+ private:
+  static tu_get_options in_c(const get_options &options) noexcept {
+    tu_get_options plain = TU_GET_OPTIONS_INIT;
+    plain.scope = options.scope ? options.scope->c_str() : nullptr;
+    if (options.timeout) {
+      // Zero is "do not wait" here and "the client's own" there.
+      const auto wait = options.timeout->count();
+      plain.timeout_ms = wait == 0 ? TU_NO_WAIT : wait;
+    }
+    plain.min_ttl_ms = options.min_ttl.count();
+    plain.cancel = options.cancel ? options.cancel->handle() : nullptr;
+    return plain;
+  }
+
+  template <class F>
+  static void answer(void *callable, tu_token *made, tu_error *found) {
+    TU_TOKEN_TRY { (*static_cast<F *>(callable))(token(made), error(found)); }
+    TU_TOKEN_CATCH_ALL {}
+  }
+
+  detail::owned<tu_client> handle_;
+};
+
+/** The name of a status, such as "TU_INVALID_CLIENT"; "TU_UNKNOWN" for any other number. */
+inline std::string_view status_name(tu_status status) noexcept { return tu_status_name(status); }
+
+/** The version of the library that is linked, such as "0.1.0". */
+inline std::string_view version() noexcept { return tu_version(); }
+
+}  // namespace tu
+
+#undef TU_TOKEN_TRY
+#undef TU_TOKEN_CATCH_ALL
+
+#endif

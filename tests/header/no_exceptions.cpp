@@ -1,0 +1,22 @@
+// Uses every function of the C++ header that needs no exceptions. Compiled without them, never run.
+
+#include "tu_token.hpp"
+
+int main()
+{
+    tu::config options;
+    options.set("scope", "asset.view").set("keep_warm", true).load_env();
+    options.on_credentials([](bool) { return tu::credentials{"id", "secret"}; });
+    options.on_event([](const tu::event &) {});
+    tu::error failure;
+    tu::client client = tu::client::make(options, failure);
+    tu::cancel cancel;
+    tu::get_options how;
+    how.cancel = &cancel;
+    const tu::token token = client.try_get(how, failure);
+    client.get_async([](tu::token, tu::error) {});
+    failure = client.try_rotate("id", "secret");
+    client.invalidate(token);
+    cancel.trigger();
+    return token && !failure ? 0 : 1;
+}
