@@ -16,6 +16,11 @@ use crate::token::Secret;
 const MAX_FILE_BYTES: u64 = 64 * 1024;
 
 /// A client id and its secret.
+///
+/// ```
+/// let pair = tu_token::Credentials::new("id", "secret");
+/// assert_eq!(format!("{pair:?}"), "Credentials(..)");
+/// ```
 #[derive(Clone)]
 pub struct Credentials {
     pub(crate) client_id: Secret,
@@ -24,6 +29,11 @@ pub struct Credentials {
 
 impl Credentials {
     /// Takes both; they are wiped when dropped.
+    ///
+    /// ```
+    /// let pair = tu_token::Credentials::new(String::from("id"), "secret");
+    /// # drop(pair);
+    /// ```
     pub fn new(client_id: impl Into<String>, client_secret: impl Into<String>) -> Self {
         Self { client_id: Secret::new(client_id), client_secret: Secret::new(client_secret) }
     }
@@ -53,6 +63,20 @@ impl fmt::Debug for Credentials {
 /// A function of the program that gives the credentials. It is told whether the pair it gave last
 /// was refused, runs on a thread of the library's, never under a lock, and must not wait for a
 /// token of the client it serves.
+///
+/// ```
+/// # let emulator = tu_token_emulator::Emulator::start()?;
+/// # let [(_, id), (_, secret), (_, scope), (_, token_url)] = emulator.client_options();
+/// use tu_token::{Client, Credentials};
+///
+/// let client = Client::builder()
+///     .scope(&scope)
+///     .token_url(&token_url)
+///     .on_credentials(move |_refused| Some(Credentials::new(&id, &secret)))
+///     .build()?;
+/// assert!(client.token().is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct CredentialsFn(Box<Ask>);
 
 type Ask = dyn Fn(bool) -> Result<Credentials, Lack> + Send + Sync;
@@ -68,6 +92,20 @@ pub(crate) struct Lack {
 impl CredentialsFn {
     /// A function that tells why it has none: its error becomes the `source` of the error that the
     /// token's callers get. (The error's text stands in no message: it may hold anything.)
+    ///
+    /// ```
+    /// use std::error::Error;
+    /// use tu_token::{Client, CredentialsFn, ErrorKind};
+    ///
+    /// let client = Client::builder()
+    ///     .scope("asset.view")
+    ///     .on_credentials(CredentialsFn::fallible(|_refused| Err("the vault is sealed".into())))
+    ///     .build()?;
+    /// let error = client.token().unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Credentials);
+    /// assert_eq!(error.source().unwrap().to_string(), "the vault is sealed");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn fallible<F>(function: F) -> Self
     where
         F: Fn(bool) -> Result<Credentials, Box<dyn std::error::Error + Send + Sync>>

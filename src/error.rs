@@ -5,6 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// What kind of failure an [`Error`] is. Each kind has a fixed number and name in the C API.
+///
+/// ```
+/// use tu_token::ErrorKind;
+///
+/// // Every kind has a number and a name that other languages share.
+/// assert_eq!((ErrorKind::InvalidScope.status(), ErrorKind::InvalidScope.name()), (301, "TU_INVALID_SCOPE"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -46,6 +53,10 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind, in the order of the numbers.
+    ///
+    /// ```
+    /// assert!(tu_token::ErrorKind::ALL.contains(&tu_token::ErrorKind::Timeout));
+    /// ```
     pub const ALL: [ErrorKind; 17] = [
         Self::InvalidArgument,
         Self::Config,
@@ -67,6 +78,10 @@ impl ErrorKind {
     ];
 
     /// The `tu_status` number of the C API. Never reused for another meaning.
+    ///
+    /// ```
+    /// assert_eq!(tu_token::ErrorKind::Internal.status(), 900);
+    /// ```
     pub const fn status(self) -> i32 {
         match self {
             Self::InvalidArgument => 1,
@@ -90,6 +105,10 @@ impl ErrorKind {
     }
 
     /// The name of the status in the C API, such as `TU_INVALID_CLIENT`.
+    ///
+    /// ```
+    /// assert_eq!(tu_token::ErrorKind::Budget.name(), "TU_BUDGET");
+    /// ```
     pub const fn name(self) -> &'static str {
         // The C strings are the one list; this is the same text without its NUL.
         match self.c_name().to_str() {
@@ -141,6 +160,17 @@ impl ErrorKind {
 ///
 /// Cloning is cheap; all callers that waited for one fetch share one error. The message holds
 /// neither a secret nor a token.
+///
+/// ```
+/// # let emulator = tu_token_emulator::Emulator::start()?;
+/// # let client = emulator.client_options().iter()
+/// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+/// let options = tu_token::GetOptions { scope: Some("site.update"), ..Default::default() };
+/// let error = client.get(&options).unwrap_err();
+/// assert_eq!(error.oauth_code(), Some("invalid_scope"));
+/// assert!(error.to_string().contains("site.update"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Error {
     detail: Arc<Detail>,
@@ -210,31 +240,91 @@ impl Error {
     }
 
     /// What kind of failure this is.
+    ///
+    /// ```
+    /// # let emulator = tu_token_emulator::Emulator::start()?;
+    /// # let client = emulator.client_options().iter()
+    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// let options = tu_token::GetOptions { scope: Some("site.update"), ..Default::default() };
+    /// let error = client.get(&options).unwrap_err();
+    /// assert_eq!(error.kind(), tu_token::ErrorKind::InvalidScope);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn kind(&self) -> ErrorKind {
         self.detail.kind
     }
 
     /// One line that says what was being done, what was found and what to do.
+    ///
+    /// ```
+    /// # let emulator = tu_token_emulator::Emulator::start()?;
+    /// # let client = emulator.client_options().iter()
+    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// let options = tu_token::GetOptions { scope: Some("site.update"), ..Default::default() };
+    /// let error = client.get(&options).unwrap_err();
+    /// assert!(error.message().contains("asked for: site.update"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn message(&self) -> &str {
         &self.detail.message
     }
 
     /// The `error` member of the endpoint's answer (RFC 6749 section 5.2), cleaned of secrets.
+    ///
+    /// ```
+    /// # let emulator = tu_token_emulator::Emulator::start()?;
+    /// # let client = emulator.client_options().iter()
+    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// let options = tu_token::GetOptions { scope: Some("site.update"), ..Default::default() };
+    /// let error = client.get(&options).unwrap_err();
+    /// assert_eq!(error.oauth_code(), Some("invalid_scope"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn oauth_code(&self) -> Option<&str> {
         self.detail.oauth_code.as_deref()
     }
 
     /// The HTTP status of the endpoint's answer, if there was one.
+    ///
+    /// ```
+    /// # let emulator = tu_token_emulator::Emulator::start()?;
+    /// # let client = emulator.client_options().iter()
+    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// let options = tu_token::GetOptions { scope: Some("site.update"), ..Default::default() };
+    /// let error = client.get(&options).unwrap_err();
+    /// assert_eq!(error.http_status(), Some(400));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn http_status(&self) -> Option<u16> {
         (self.detail.http_status != 0).then_some(self.detail.http_status)
     }
 
     /// Whether the same call may succeed later without anybody changing anything.
+    ///
+    /// ```
+    /// # let emulator = tu_token_emulator::Emulator::start()?;
+    /// # let client = emulator.client_options().iter()
+    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// let options = tu_token::GetOptions { scope: Some("site.update"), ..Default::default() };
+    /// let error = client.get(&options).unwrap_err();
+    /// assert!(!error.is_retryable());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_retryable(&self) -> bool {
         self.detail.retryable
     }
 
     /// How long until this client would ask the endpoint again, if that is known.
+    ///
+    /// ```
+    /// # let emulator = tu_token_emulator::Emulator::start()?;
+    /// # let client = emulator.client_options().iter()
+    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// let options = tu_token::GetOptions { scope: Some("site.update"), ..Default::default() };
+    /// let error = client.get(&options).unwrap_err();
+    /// assert!(error.retry_after().unwrap().as_secs() <= 60);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }

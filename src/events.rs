@@ -20,6 +20,10 @@ use crate::runtime;
 const QUEUE_LENGTH: usize = 1024;
 
 /// What kind of thing happened. The numbers are those of the C API.
+///
+/// ```
+/// assert_eq!(tu_token::EventKind::Warning as i32, 11); // the number in the C API
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EventKind {
@@ -48,6 +52,27 @@ pub enum EventKind {
 }
 
 /// One thing that happened. Never holds a secret or a token.
+///
+/// ```
+/// # let emulator = tu_token_emulator::Emulator::start()?;
+/// # let [(_, id), (_, secret), (_, scope), (_, token_url)] = emulator.client_options();
+/// use std::sync::mpsc;
+/// use tu_token::{Client, Event, EventKind};
+///
+/// let (sender, receiver) = mpsc::channel();
+/// let client = Client::builder()
+///     .client_id(&id)
+///     .client_secret(&secret)
+///     .scope(&scope)
+///     .token_url(&token_url)
+///     .on_event(move |event: &Event| drop(sender.send(event.clone())))
+///     .build()?;
+/// let token = client.token()?;
+/// let started = receiver.recv()?;
+/// assert_eq!((started.kind, started.scope.as_str()), (EventKind::FetchStarted, "asset.view"));
+/// assert!(!receiver.recv()?.to_string().contains(token.value()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Event {
@@ -119,6 +144,11 @@ impl fmt::Display for Event {
 
 /// A function that is told what happens. It runs on one thread of the library's, one event at a
 /// time, never under a lock, and may call the client.
+///
+/// ```
+/// let function = tu_token::EventFn::from(|event: &tu_token::Event| eprintln!("{event}"));
+/// tu_token::Config::new().on_event(function);
+/// ```
 pub struct EventFn(Box<dyn Fn(&Event) + Send + Sync>);
 
 impl<F: Fn(&Event) + Send + Sync + 'static> From<F> for EventFn {

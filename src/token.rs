@@ -62,6 +62,15 @@ impl Life {
 ///
 /// It is wiped from memory when dropped and never shown by `Debug`. It can be sent to and shared
 /// between threads; it does not change and does not keep its client alive.
+///
+/// ```
+/// # let emulator = tu_token_emulator::Emulator::start()?;
+/// # let client = emulator.client_options().iter()
+/// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+/// let token = client.token()?;
+/// assert!(!format!("{token:?}").contains(token.value()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Token {
     words: Box<[u64]>,
 }
@@ -152,16 +161,41 @@ impl Token {
     }
 
     /// The bare access token.
+    ///
+    /// ```
+    /// # let emulator = tu_token_emulator::Emulator::start()?;
+    /// # let client = emulator.client_options().iter()
+    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// assert!(!client.token()?.value().is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn value(&self) -> &str {
         self.slice(VALUE_AT, self.parts().length)
     }
 
     /// `Bearer <token>`: the value of an `Authorization` header (RFC 6750 section 2.1).
+    ///
+    /// ```
+    /// # let emulator = tu_token_emulator::Emulator::start()?;
+    /// # let client = emulator.client_options().iter()
+    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// let token = client.token()?;
+    /// assert_eq!(token.bearer(), format!("Bearer {}", token.value()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn bearer(&self) -> &str {
         self.slice(BEARER_AT, VALUE_AT - BEARER_AT + self.parts().length)
     }
 
     /// `Authorization: Bearer <token>`: a whole header line, without its line end.
+    ///
+    /// ```
+    /// # let emulator = tu_token_emulator::Emulator::start()?;
+    /// # let client = emulator.client_options().iter()
+    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// assert!(client.token()?.header().starts_with("Authorization: Bearer "));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn header(&self) -> &str {
         self.slice(HEADER_AT, VALUE_AT - HEADER_AT + self.parts().length)
     }
@@ -175,21 +209,54 @@ impl Token {
     }
 
     /// The scopes that were granted, separated by blanks.
+    ///
+    /// ```
+    /// # let emulator = tu_token_emulator::Emulator::start()?;
+    /// # let client = emulator.client_options().iter()
+    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// assert_eq!(client.token()?.scope(), "asset.view");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn scope(&self) -> &str {
         self.slice(self.parts().scope, self.parts().scope_length)
     }
 
     /// Life left now; zero when the token is dead. Time in suspend counts.
+    ///
+    /// ```
+    /// # let emulator = tu_token_emulator::Emulator::start()?;
+    /// # let client = emulator.client_options().iter()
+    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// assert!(client.token()?.expires_in().as_secs() > 1100);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn expires_in(&self) -> Duration {
         Self::life_left(&self.words)
     }
 
     /// How long until the library would renew it: as long as a copy may be cached elsewhere.
+    ///
+    /// ```
+    /// # let emulator = tu_token_emulator::Emulator::start()?;
+    /// # let client = emulator.client_options().iter()
+    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// let token = client.token()?;
+    /// assert!(token.fresh_for() < token.expires_in());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn fresh_for(&self) -> Duration {
         Self::fresh_left(&self.words)
     }
 
     /// When it ends by the wall clock, in milliseconds since 1970. To report only.
+    ///
+    /// ```
+    /// # let emulator = tu_token_emulator::Emulator::start()?;
+    /// # let client = emulator.client_options().iter()
+    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// assert!(client.token()?.expires_at_unix_ms() > 1_700_000_000_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn expires_at_unix_ms(&self) -> i64 {
         Self::expires_at_unix_ms_of(&self.words)
     }
@@ -204,6 +271,14 @@ impl Token {
 
     /// Which token of its client this is: a number that no other token of the client has. See
     /// [`crate::Client::serial_at_hand`].
+    ///
+    /// ```
+    /// # let emulator = tu_token_emulator::Emulator::start()?;
+    /// # let client = emulator.client_options().iter()
+    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// assert_eq!(client.token()?.serial(), client.token()?.serial());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn serial(&self) -> u64 {
         Self::serial_of(&self.words)
     }

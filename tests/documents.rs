@@ -41,3 +41,47 @@ fn every_status_stands_in_the_page_on_errors() {
         assert!(page.contains(&cells), "{cells}");
     }
 }
+
+/// The files whose public items are the crate's API.
+const API: [&str; 12] = [
+    "cache/entry.rs",
+    "client/builder.rs",
+    "client/future.rs",
+    "client/mod.rs",
+    "client/wait.rs",
+    "config/mod.rs",
+    "config/options.rs",
+    "credentials.rs",
+    "error.rs",
+    "events.rs",
+    "lib.rs",
+    "token.rs",
+];
+
+#[test]
+fn every_public_item_shows_how_it_is_used() {
+    let (mut items, mut bare) = (0, Vec::new());
+    for file in API {
+        let path = format!("{}/src/{file}", env!("CARGO_MANIFEST_DIR"));
+        let source = std::fs::read_to_string(path).unwrap();
+        let (mut is_shown, mut is_hidden) = (false, false);
+        for line in source.lines().map(str::trim_start) {
+            let is_item = ["pub fn ", "pub const ", "pub struct ", "pub enum ", "pub static "]
+                .iter()
+                .any(|beginning| line.starts_with(beginning));
+            if line.starts_with("/// ```") {
+                is_shown = true;
+            } else if line.contains("doc(hidden)") {
+                is_hidden = true;
+            } else if !line.starts_with("///") && !line.starts_with("#[") {
+                if is_item && !is_hidden {
+                    items += 1;
+                    bare.extend((!is_shown).then(|| format!("{file}: {line}")));
+                }
+                (is_shown, is_hidden) = (false, false);
+            }
+        }
+    }
+    assert!(items > 60, "only {items} items found");
+    assert!(bare.is_empty(), "without an example: {bare:#?}");
+}

@@ -186,6 +186,17 @@ memcheck_contract() {
   no_leak target/c-tests/contract
 }
 
+# As a program outside the workspace is built: with its own list of dependencies.
+rust_example() {
+  export IRIS_URL=$EMULATOR_URL
+  local run="cargo run --quiet --locked --manifest-path examples/rust/Cargo.toml --target-dir target/examples-rust"
+  fault '{"route":"/api/asset","reject_v2":true,"count":1}'
+  $run >target/examples-rust.out
+  diff target/examples-rust.out - <<<"42 assets
+20 machines on the fleet's first page"
+  exactly 3
+}
+
 memcheck_cpp() {
   no_leak target/c-tests/cpp-contract
 }
@@ -260,6 +271,7 @@ beside "c: 10,000 clients renewing" warm_clients
 beside "c: quickstart, once more after a 401" quickstart_repeats_after_401
 beside "c++: the contract" cpp_contract
 beside "c++: the example, once more after a 401" fleet_example
+beside "rust: the example, once more after a 401" rust_example
 beside "c: memcheck, the contract" memcheck_contract
 beside "c++: memcheck, the contract" memcheck_cpp
 beside "c: memcheck, threads" memcheck_threads

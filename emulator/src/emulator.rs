@@ -12,6 +12,7 @@ use crate::faults::queue::QueuedFault;
 use crate::faults::{Fault, FaultError};
 use crate::journal::Entry;
 use crate::route::{TOKEN, TOKEN_PATH};
+use crate::shell::usual_scope;
 use crate::thread::Running;
 use crate::world::World;
 
@@ -67,6 +68,29 @@ impl Emulator {
     #[must_use]
     pub fn token_url(&self) -> String {
         format!("{}{TOKEN_PATH}", self.url())
+    }
+
+    /// The options of a client that meets this emulator with the demo key: `client_id`, `client_secret`, `scope` and
+    /// `token_url`, by the names that they have in every language.
+    ///
+    /// # Panics
+    /// As [`Emulator::demo_key`].
+    ///
+    /// ```
+    /// let emulator = tu_token_emulator::Emulator::start()?;
+    /// let [client_id, ..] = emulator.client_options();
+    /// assert_eq!(client_id, ("client_id", emulator.demo_key().client_id.clone()));
+    /// # Ok::<(), tu_token_emulator::StartError>(())
+    /// ```
+    #[must_use]
+    pub fn client_options(&self) -> [(&'static str, String); 4] {
+        let key = self.demo_key();
+        [
+            ("client_id", key.client_id.clone()),
+            ("client_secret", key.client_secret.clone()),
+            ("scope", usual_scope(&key.scopes).to_owned()),
+            ("token_url", self.token_url()),
+        ]
     }
 
     /// The demo key as it was at the start; a later rotation does not show here.

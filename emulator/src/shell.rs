@@ -36,10 +36,15 @@ pub(crate) fn exports(emulator: &Emulator) -> String {
         }
         (None, None) => return token_url,
     };
-    let usual = scopes.iter().find(|scope| *scope == "asset.view").or(scopes.first());
-    let scope = export("TRACKUNIT_SCOPE", usual.map_or("", String::as_str));
+    let scope = export("TRACKUNIT_SCOPE", usual_scope(&scopes));
     let client_id = export("TRACKUNIT_CLIENT_ID", &client_id);
     [client_id, secret, scope, token_url].concat()
+}
+
+/// The one of a key's scopes that a first program asks for.
+pub(crate) fn usual_scope(scopes: &[String]) -> &str {
+    let usual = scopes.iter().find(|scope| *scope == "asset.view").or(scopes.first());
+    usual.map_or("", String::as_str)
 }
 
 fn kept_demo(emulator: &Emulator) -> Option<ApiKey> {

@@ -14,6 +14,18 @@ use crate::token::Life;
 pub(crate) type FlightId = u64;
 
 /// What a token is worth at a moment. The numbers are those of the C API.
+///
+/// ```
+/// # let emulator = tu_token_emulator::Emulator::start()?;
+/// # let client = emulator.client_options().iter()
+/// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+/// use tu_token::State;
+///
+/// assert_eq!(client.stats(None)?.state, State::Empty);
+/// client.token()?;
+/// assert_eq!(client.stats(None)?.state, State::Fresh);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// No token has been had, or the last one was refused by an API.

@@ -14,6 +14,16 @@ use crate::token::Token;
 
 impl Client {
     /// A token as asked for, as a future.
+    ///
+    /// ```
+    /// # let emulator = tu_token_emulator::Emulator::start()?;
+    /// # let client = emulator.client_options().iter()
+    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// # fn block_on<F: Future>(future: F) -> F::Output { tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future) }
+    /// let options = tu_token::GetOptions { scope: Some("site.view"), ..Default::default() };
+    /// assert_eq!(block_on(client.get_future(&options))?.scope(), "site.view");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn get_future(&self, options: &GetOptions<'_>) -> TokenFuture {
         let slot = Arc::new(Locked::new(Parked::default()));
         let place = slot.clone();
@@ -46,6 +56,17 @@ struct Parked {
 }
 
 /// A token to come. Made by [`Client::token_async`].
+///
+/// ```
+/// # let emulator = tu_token_emulator::Emulator::start()?;
+/// # let client = emulator.client_options().iter()
+/// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+/// let waiting: tu_token::TokenFuture = client.token_async();
+/// drop(waiting); // gives up the wait; the fetch goes on and serves the next caller
+/// assert!(client.token().is_ok());
+/// assert_eq!(emulator.token_requests(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct TokenFuture {
     parked: Arc<Locked<Parked>>,
     registration: Option<Registration>,

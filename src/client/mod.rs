@@ -51,6 +51,17 @@ use state::ClientState;
 ///
 /// Cheap to clone: clones are one client. Every method may be called from any thread, also after a
 /// fork. When the last clone is dropped the client is closed.
+///
+/// ```
+/// # let emulator = tu_token_emulator::Emulator::start()?;
+/// # let client = emulator.client_options().iter()
+/// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+/// let token = client.token()?;
+/// let same = client.clone().token()?; // a clone is the same client: no second request
+/// assert_eq!(token.value(), same.value());
+/// assert_eq!(emulator.token_requests(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
@@ -69,6 +80,23 @@ impl Drop for Handle {
 }
 
 /// How a token is asked for.
+///
+/// ```
+/// # let emulator = tu_token_emulator::Emulator::start()?;
+/// # let client = emulator.client_options().iter()
+/// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+/// use std::time::Duration;
+/// use tu_token::GetOptions;
+///
+/// let token = client.get(&GetOptions {
+///     scope: Some("site.view"),
+///     timeout: Some(Duration::from_secs(5)),
+///     min_ttl: Duration::from_secs(60),
+///     ..GetOptions::default()
+/// })?;
+/// assert_eq!(token.scope(), "site.view");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct GetOptions<'a> {
     /// Scopes, separated by blanks; the client's own if `None`.
@@ -82,6 +110,17 @@ pub struct GetOptions<'a> {
 }
 
 /// What an entry has been through. Hits are not counted: threads would share the counter.
+///
+/// ```
+/// # let emulator = tu_token_emulator::Emulator::start()?;
+/// # let client = emulator.client_options().iter()
+/// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+/// client.token()?;
+/// let stats = client.stats(None)?;
+/// assert_eq!((stats.state, stats.requests), (tu_token::State::Fresh, 1));
+/// assert!(stats.last_error.is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Stats {
@@ -107,6 +146,17 @@ pub struct Stats {
 
 impl Client {
     /// Builds a client. Makes no request and reads no file but those the options name.
+    ///
+    /// ```
+    /// # let emulator = tu_token_emulator::Emulator::start()?;
+    /// let mut config = tu_token::Config::new();
+    /// for (key, value) in emulator.client_options() {
+    ///     config.set(key, &value);
+    /// }
+    /// let client = tu_token::Client::new(&config)?;
+    /// assert!(client.token().is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Config`] or [`ErrorKind::InvalidArgument`]: the first mistake in the options.
@@ -161,6 +211,13 @@ impl Client {
 
     /// Builds a client from `TRACKUNIT_*` environment variables alone.
     ///
+    /// ```
+    /// match tu_token::Client::from_env() {
+    ///     Ok(client) => println!("{client:?}"),
+    ///     Err(error) => eprintln!("{error}"), // names the variable that is missing
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// As [`Client::new`].
     pub fn from_env() -> Result<Self, Error> {
@@ -168,11 +225,33 @@ impl Client {
     }
 
     /// Starts to build a client by naming options.
+    ///
+    /// ```
+    /// # let emulator = tu_token_emulator::Emulator::start()?;
+    /// # let [(_, id), (_, secret), _, (_, token_url)] = emulator.client_options();
+    /// let client = tu_token::Client::builder()
+    ///     .client_id(&id)
+    ///     .client_secret(&secret)
+    ///     .scope("asset.view")
+    ///     .token_url(&token_url)
+    ///     .build()?;
+    /// assert!(client.token().is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn builder() -> Builder {
         Builder { config: Config::new() }
     }
 
     /// A token for the client's own scope, valid now. Waits if it must, at most `timeout`.
+    ///
+    /// ```
+    /// # let emulator = tu_token_emulator::Emulator::start()?;
+    /// # let client = emulator.client_options().iter()
+    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// let token = client.token()?;
+    /// assert_eq!(token.scope(), "asset.view");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// Every kind but `Pending` and `Cancelled`; only if there is no valid token.
@@ -182,6 +261,15 @@ impl Client {
 
     /// Calls a function with a token for the client's own scope and wipes the token afterwards.
     ///
+    /// ```
+    /// # let emulator = tu_token_emulator::Emulator::start()?;
+    /// # let client = emulator.client_options().iter()
+    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// let length = client.with_token(|token| token.bearer().len())?;
+    /// assert!(length > "Bearer ".len());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`Client::token`].
     pub fn with_token<R>(&self, function: impl FnOnce(&Token) -> R) -> Result<R, Error> {
@@ -189,6 +277,17 @@ impl Client {
     }
 
     /// A token as asked for.
+    ///
+    /// ```
+    /// # let emulator = tu_token_emulator::Emulator::start()?;
+    /// # let client = emulator.client_options().iter()
+    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// use tu_token::{ErrorKind, GetOptions};
+    ///
+    /// let refused = client.get(&GetOptions { scope: Some("site.update"), ..GetOptions::default() });
+    /// assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidScope);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// Every kind; only `Cancelled`, `Closed` and `InvalidArgument` while there is a valid token.
@@ -198,6 +297,16 @@ impl Client {
 
     /// Copies `Bearer <token>` into the caller's own memory and returns its length; allocates
     /// nothing if the token is at hand. `scope`: the client's own if `None`.
+    ///
+    /// ```
+    /// # let emulator = tu_token_emulator::Emulator::start()?;
+    /// # let client = emulator.client_options().iter()
+    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// let mut buffer = [0; 2048];
+    /// let length = client.copy_bearer(None, &mut buffer)?;
+    /// assert!(buffer[..length].starts_with(b"Bearer "));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Client::token`]; [`ErrorKind::InvalidArgument`] if the buffer is too small.
@@ -242,6 +351,21 @@ impl Client {
     /// A token as asked for, handed to a function: before this returns if it is at hand, else on a
     /// thread of the library's, exactly once. The function should be short.
     ///
+    /// ```
+    /// # let emulator = tu_token_emulator::Emulator::start()?;
+    /// # let client = emulator.client_options().iter()
+    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// use std::sync::mpsc;
+    /// use tu_token::GetOptions;
+    ///
+    /// let (sender, receiver) = mpsc::channel();
+    /// client.get_async(&GetOptions::default(), move |outcome| {
+    ///     let _ = sender.send(outcome.map(|token| token.scope().to_owned()));
+    /// })?;
+    /// assert_eq!(receiver.recv()??, "asset.view");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] or [`ErrorKind::Internal`]; the function is then not called.
     pub fn get_async(
@@ -254,17 +378,50 @@ impl Client {
 
     /// A token for the client's own scope, as a future that needs no particular runtime. Dropping
     /// the future gives up the wait, not the fetch.
+    ///
+    /// ```
+    /// # let emulator = tu_token_emulator::Emulator::start()?;
+    /// # let client = emulator.client_options().iter()
+    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// # fn block_on<F: Future>(future: F) -> F::Output { tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future) }
+    /// let scope = block_on(async {
+    ///     let token = client.token_async().await?;
+    ///     Ok::<_, tu_token::Error>(token.scope().to_owned())
+    /// })?;
+    /// assert_eq!(scope, "asset.view");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn token_async(&self) -> TokenFuture {
         self.get_future(&GetOptions::default())
     }
 
     /// An API answered 401 to this token: it is not handed out again. If a newer one is cached
     /// already, nothing happens. Neither 403 nor 429 is a reason to call this.
+    ///
+    /// ```
+    /// # let emulator = tu_token_emulator::Emulator::start()?;
+    /// # let client = emulator.client_options().iter()
+    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// let refused = client.token()?;
+    /// client.invalidate(&refused);
+    /// assert_ne!(client.token()?.value(), refused.value());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn invalidate(&self, token: &Token) {
         self.shared.invalidate(token.value());
     }
 
     /// The same for a token known by its text, bare or as `Bearer <token>`.
+    ///
+    /// ```
+    /// # let emulator = tu_token_emulator::Emulator::start()?;
+    /// # let client = emulator.client_options().iter()
+    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// let header = client.token()?.bearer().to_owned();
+    /// client.invalidate_value(&header);
+    /// assert_ne!(client.token()?.bearer(), header);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn invalidate_value(&self, token: &str) {
         let bare = match token.get(..7) {
             Some(scheme) if scheme.eq_ignore_ascii_case("bearer ") => &token[7..],
@@ -276,6 +433,16 @@ impl Client {
     /// Uses other credentials from the next request on; they take the place of values, files or
     /// callback. Cached tokens stay in use; remembered refusals are forgotten.
     ///
+    /// ```
+    /// # let emulator = tu_token_emulator::Emulator::start()?;
+    /// # let client = emulator.client_options().iter()
+    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// let token = client.token()?;
+    /// client.rotate("another id", "another secret")?;
+    /// assert_eq!(client.token()?.value(), token.value()); // for as long as it is fresh
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`]: one of them cannot be sent. [`ErrorKind::Closed`].
     pub fn rotate(&self, client_id: &str, client_secret: &str) -> Result<(), Error> {
@@ -286,11 +453,30 @@ impl Client {
 
     /// The network is back: pauses after failures end now for whoever waits, and within five
     /// seconds for renewals. What a server asked for by `Retry-After` still holds.
+    ///
+    /// ```
+    /// # let emulator = tu_token_emulator::Emulator::start()?;
+    /// # let client = emulator.client_options().iter()
+    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// client.wake(); // from a network manager's "connected" signal, for instance
+    /// assert!(client.token().is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn wake(&self) {
         self.shared.wake();
     }
 
     /// What has happened to the entry of a scope; the client's own if `None`.
+    ///
+    /// ```
+    /// # let emulator = tu_token_emulator::Emulator::start()?;
+    /// # let client = emulator.client_options().iter()
+    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// client.token()?;
+    /// assert_eq!(client.stats(None)?.waits, 1);
+    /// assert_eq!(client.stats(Some("site.view"))?.state, tu_token::State::Empty);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`]: the scope cannot be one.
@@ -300,12 +486,31 @@ impl Client {
 
     /// Whether the HTTP adapters may send a token to this URL: https to a host of `api_hosts`, or
     /// any to this machine.
+    ///
+    /// ```
+    /// # let emulator = tu_token_emulator::Emulator::start()?;
+    /// # let client = emulator.client_options().iter()
+    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// assert!(client.may_send_to("https://iris.trackunit.com/api/asset/v2/assets"));
+    /// assert!(!client.may_send_to("https://example.com/"));
+    /// assert!(!client.may_send_to("http://iris.trackunit.com/")); // in clear
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn may_send_to(&self, url: &str) -> bool {
         endpoint::host_to_send_to(url, &self.shared.options.api_hosts).is_some()
     }
 
     /// An API at this URL answered 401 also to the token that followed the invalidated one. Says in
     /// an event, once a host, that it may not accept API Tokens v2. For HTTP adapters.
+    ///
+    /// ```
+    /// # let emulator = tu_token_emulator::Emulator::start()?;
+    /// # let client = emulator.client_options().iter()
+    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// // After a 401, an invalidation, and a second 401:
+    /// client.api_refused("https://iris.trackunit.com/api/asset/v2/assets");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn api_refused(&self, url: &str) {
         self.shared.api_refused(url);
     }
@@ -314,6 +519,18 @@ impl Client {
     /// it would have to ask. A wrapper that keeps its own copy of a token hands that out for as long
     /// as this says so, and so never outlives a renewal, an invalidation, a fork or a suspend.
     /// `scope`: the client's own if `None`.
+    ///
+    /// ```
+    /// # let emulator = tu_token_emulator::Emulator::start()?;
+    /// # let client = emulator.client_options().iter()
+    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// assert_eq!(client.serial_at_hand(None), None);
+    /// let token = client.token()?;
+    /// assert_eq!(client.serial_at_hand(None).unwrap().get(), token.serial());
+    /// client.invalidate(&token);
+    /// assert_eq!(client.serial_at_hand(None), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn serial_at_hand(&self, scope: Option<&str>) -> Option<NonZeroU64> {
         self.shared.serial_at_hand(scope.map(str::as_bytes))
@@ -321,6 +538,15 @@ impl Client {
 
     /// Ends the client: waits return [`ErrorKind::Closed`], and so does every later call that asks
     /// for a token or rotates. Never blocks.
+    ///
+    /// ```
+    /// # let emulator = tu_token_emulator::Emulator::start()?;
+    /// # let client = emulator.client_options().iter()
+    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// client.close();
+    /// assert_eq!(client.token().unwrap_err().kind(), tu_token::ErrorKind::Closed);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn close(&self) {
         self.shared.close();
     }

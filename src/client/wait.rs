@@ -104,6 +104,19 @@ impl Waiter {
 /// Ends waits early, once and for all: every call that was given it returns
 /// [`ErrorKind::Cancelled`]. The fetch that was waited for goes on. May be shared by any number of
 /// calls and threads; is not carried over a fork.
+///
+/// ```
+/// # let emulator = tu_token_emulator::Emulator::start()?;
+/// # let client = emulator.client_options().iter()
+/// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+/// use tu_token::{Cancel, ErrorKind, GetOptions};
+///
+/// let cancel = Cancel::new();
+/// cancel.trigger();
+/// let options = GetOptions { cancel: Some(&cancel), ..GetOptions::default() };
+/// assert_eq!(client.get(&options).unwrap_err().kind(), ErrorKind::Cancelled);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct Cancel {
     state: Arc<CancelState>,
@@ -146,12 +159,22 @@ impl std::fmt::Debug for Cancel {
 
 impl Cancel {
     /// Not triggered yet.
+    ///
+    /// ```
+    /// assert!(!tu_token::Cancel::new().is_triggered());
+    /// ```
     pub fn new() -> Self {
         fork::install_handlers();
         Self::default()
     }
 
     /// Ends the waits that run with it, and every later one at once.
+    ///
+    /// ```
+    /// let cancel = tu_token::Cancel::new();
+    /// cancel.trigger();
+    /// assert!(cancel.is_triggered());
+    /// ```
     pub fn trigger(&self) {
         self.state.triggered.store(true, Ordering::SeqCst);
         let waiters = std::mem::take(self.state.waiters.lock().own());
@@ -159,6 +182,12 @@ impl Cancel {
     }
 
     /// Whether it has been triggered.
+    ///
+    /// ```
+    /// let cancel = tu_token::Cancel::new();
+    /// cancel.clone().trigger(); // a clone is the same cancel
+    /// assert!(cancel.is_triggered());
+    /// ```
     pub fn is_triggered(&self) -> bool {
         self.state.triggered.load(Ordering::SeqCst)
     }

@@ -25,6 +25,12 @@ pub(crate) const ENV_PREFIX: &str = "TRACKUNIT_";
 ///
 /// Setting never fails: the first mistake is remembered and reported when the client is built.
 /// What the program sets wins over the environment, in any order.
+///
+/// ```
+/// let mut config = tu_token::Config::new();
+/// config.set("client_id", "id").set("client_secret", "secret").set("scope", "asset.view");
+/// assert!(tu_token::Client::new(&config).is_ok());
+/// ```
 #[derive(Clone, Default)]
 pub struct Config {
     program: BTreeMap<&'static str, Secret>,
@@ -36,11 +42,22 @@ pub struct Config {
 
 impl Config {
     /// The defaults of the option table.
+    ///
+    /// ```
+    /// let client = tu_token::Client::new(&tu_token::Config::new());
+    /// assert!(client.unwrap_err().message().contains("client_id"));
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Sets an option by its key in the table. A second value replaces the first.
+    ///
+    /// ```
+    /// let mut config = tu_token::Config::new();
+    /// config.set("timeout", "soon");
+    /// assert!(tu_token::Client::new(&config).unwrap_err().message().contains("timeout"));
+    /// ```
     pub fn set(&mut self, key: &str, value: &str) -> &mut Self {
         match options::find(key) {
             Some(option) => {
@@ -56,6 +73,11 @@ impl Config {
     }
 
     /// Takes every `TRACKUNIT_<KEY>` that is set in the environment now and not empty.
+    ///
+    /// ```
+    /// let mut config = tu_token::Config::new();
+    /// config.load_env().set("scope", "asset.view"); // wins over TRACKUNIT_SCOPE
+    /// ```
     pub fn load_env(&mut self) -> &mut Self {
         for option in OPTIONS {
             let variable = option.env_name();
@@ -75,12 +97,26 @@ impl Config {
 
     /// Sets the function that is asked for the client id and secret before each token request. It
     /// takes the place of `client_id` and `client_secret`.
+    ///
+    /// ```
+    /// let mut config = tu_token::Config::new();
+    /// config.on_credentials(|refused| {
+    ///     // `refused`: the endpoint did not take the last pair; look for a newer one.
+    ///     let _ = refused;
+    ///     Some(tu_token::Credentials::new("id", "secret"))
+    /// });
+    /// ```
     pub fn on_credentials(&mut self, function: impl Into<CredentialsFn>) -> &mut Self {
         self.credentials = Some(Callback::new(function.into()));
         self
     }
 
     /// Sets the function that is told what happens.
+    ///
+    /// ```
+    /// let mut config = tu_token::Config::new();
+    /// config.on_event(|event: &tu_token::Event| eprintln!("{event}"));
+    /// ```
     pub fn on_event(&mut self, function: impl Into<EventFn>) -> &mut Self {
         self.events = Some(Callback::new(function.into()));
         self
@@ -138,6 +174,11 @@ fn unknown_key(key: &str) -> Error {
 
 impl OptionSpec {
     /// The name of the environment variable.
+    ///
+    /// ```
+    /// let scope = tu_token::OPTIONS.iter().find(|option| option.key == "scope").unwrap();
+    /// assert_eq!(scope.env_name(), "TRACKUNIT_SCOPE");
+    /// ```
     pub fn env_name(&self) -> String {
         format!("{ENV_PREFIX}{}", self.key.to_uppercase())
     }

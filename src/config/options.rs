@@ -12,6 +12,12 @@ use crate::scope::ScopeSet;
 use crate::token::Secret;
 
 /// One option: how it is called, what it means, how it is read.
+///
+/// ```
+/// let secrets: Vec<&str> =
+///     tu_token::OPTIONS.iter().filter(|option| option.secret).map(|option| option.key).collect();
+/// assert!(secrets.contains(&"client_secret"));
+/// ```
 pub struct OptionSpec {
     /// The name in C and Python; in upper case behind `TRACKUNIT_` the environment variable.
     pub key: &'static str,
@@ -201,11 +207,17 @@ fn store_choice(value: &str) -> Result<StoreChoice, String> {
 }
 
 /// Finds an option by its exact key.
-pub fn find(key: &str) -> Option<&'static OptionSpec> {
+pub(crate) fn find(key: &str) -> Option<&'static OptionSpec> {
     OPTIONS.iter().find(|option| option.key == key)
 }
 
 /// The option table.
+///
+/// ```
+/// for option in tu_token::OPTIONS {
+///     println!("{} ({}): {}", option.key, option.default, option.meaning);
+/// }
+/// ```
 pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "client_id",
