@@ -159,6 +159,11 @@ fn an_account_without_access_is_told_so() {
         assert_eq!(error.kind(), InvalidClient);
         assert!(error.message().contains("may not be enabled"), "{error}");
     }
+    for status in [403, 404] {
+        let error = failure_in_time(&client(&Server::always(answer(status, "", ""))));
+        assert_eq!(error.kind(), BadResponse);
+        assert!(error.message().contains("may not be enabled"), "{error}");
+    }
 }
 
 #[test]
