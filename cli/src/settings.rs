@@ -32,6 +32,15 @@ impl Settings {
         config
     }
 
+    /// The same for runs that share their tokens: in files, unless told otherwise.
+    pub fn sharing_config(&self) -> Config {
+        let mut config = self.config();
+        if cfg!(unix) && self.source_of("store") == Source::Default {
+            config.set("store", "file");
+        }
+        config
+    }
+
     /// Where an option's value comes from. A flag also switches off the environment's other way to
     /// say the same: a value and the file that holds it.
     pub fn source(&self, option: &OptionSpec) -> Source {

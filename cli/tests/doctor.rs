@@ -8,10 +8,11 @@ use common::Shell;
 use serde_json::Value;
 use tu_token_emulator::Fault;
 
-const CHECKS: [&str; 11] = [
+const CHECKS: [&str; 12] = [
     "credentials",
     "options",
     "clock",
+    "store",
     "proxy",
     "name_resolution",
     "trust_store",
@@ -159,6 +160,116 @@ fn options_that_are_wrong() {
     ends(&found, "options", "wrong", 2);
     let found = examine(&shell, shell.command(&["doctor", "--json"]).env_remove("TRACKUNIT_SCOPE"));
     assert_eq!(found.code("connection"), "connected");
+}
+
+/// Runs it with a store in `directory`.
+#[cfg(unix)]
+fn with_store(shell: &Shell, directory: &std::path::Path) -> Found {
+    let place = format!("file:{}", directory.display());
+    doctor(shell, &["--store", &place])
+}
+
+#[cfg(unix)]
+#[test]
+fn a_store_that_works() {
+    let shell = Shell::new();
+    assert_eq!(doctor(&shell, &[]).code("store"), "memory");
+    let directory = shell.home.path().join("deep/tokens");
+    let found = with_store(&shell, &directory);
+    assert_eq!(found.code("store"), "usable");
+    assert_eq!(found.check("store")["directory"], directory.to_str().expect("a path"));
+    assert_eq!(std::fs::read_dir(&directory).expect("made").count(), 0, "nothing stays");
+    // What `get` and `exec` use when nothing is said.
+    let mut unsaid = shell.command(&["doctor", "--json"]);
+    let found = examine(&shell, unsaid.env_remove("TRACKUNIT_STORE"));
+    let own = shell.home.path().join(".cache/tu-token");
+    assert_eq!(found.check("store")["directory"], own.to_str().expect("a path"));
+    assert_eq!(found.with_state("warning"), [""; 0]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_store_that_is_of_no_use() {
+    let shell = Shell::new();
+    let home = shell.home.path();
+    let directory = |name: &str, mode: u32| {
+        let path = home.join(name);
+        std::fs::create_dir(&path).expect("made");
+        common::set_mode(&path, mode);
+        path
+    };
+    let open = directory("open", 0o777);
+    let link = home.join("link");
+    std::os::unix::fs::symlink(directory("behind", 0o700), &link).expect("made");
+    let file = shell.write("file", "");
+    for (place, why) in [
+        (open, "chmod 700"),
+        (link, "symbolic link"),
+        (file.clone(), "Not a directory"),
+        (file.join("below"), "Not a directory"),
+    ] {
+        let found = with_store(&shell, &place);
+        assert_eq!(found.with_state("warning"), ["store"], "{}", found.0);
+        assert_eq!(found.with_state("failed"), [""; 0]);
+        assert_eq!((found.code("store"), &found.0["exit_code"]), ("unusable", &0.into()));
+        let said = found.check("store")["why"].as_str().expect("a string");
+        assert!(said.contains(why) && said.contains(place.to_str().expect("a path")), "{said}");
+    }
+    let mut homeless = shell.command(&["doctor", "--json"]);
+    homeless.env("HOME", "nowhere").env_remove("TRACKUNIT_STORE");
+    let found = examine(&shell, &mut homeless);
+    assert_eq!((found.with_state("warning"), found.code("store")), (vec!["store"], "unusable"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_store_whose_disk_is_full() {
+    let shell = Shell::new();
+    let place = shell.home.path().join("tokens");
+    // No file may grow, as on a disk without room. What is printed goes to a pipe.
+    let script = "trap '' XFSZ; ulimit -f 0; exec tu-token doctor --json --store \"$0\"";
+    let mut full = common::instead(
+        &shell.command(&[]),
+        "sh".as_ref(),
+        &["-c", script, &format!("file:{}", place.display())],
+    );
+    let found = examine(&shell, &mut full);
+    assert_eq!((found.with_state("warning"), found.code("store")), (vec!["store"], "unusable"));
+    let said = found.check("store")["why"].to_string();
+    assert!(said.contains("cannot write"), "{said}");
+    assert_eq!(std::fs::read_dir(&place).expect("made").count(), 0, "nothing stays");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_store_that_this_user_may_not_use() {
+    use std::os::unix::fs::chown;
+    use std::os::unix::process::CommandExt as _;
+
+    const NOBODY: u32 = 65_534;
+    let shell = Shell::new();
+    let home = shell.home.path();
+    let place = home.join("tokens");
+    std::fs::create_dir(&place).expect("made");
+    let mut command = shell.command(&["doctor", "--json"]);
+    command.env("TRACKUNIT_STORE", format!("file:{}", place.display()));
+    // Modes do not bind root, who becomes somebody without rights.
+    let is_root = chown(&place, Some(NOBODY), Some(NOBODY)).is_ok();
+    if is_root {
+        let found = examine(&shell, &mut command);
+        assert_eq!(found.with_state("warning"), ["store"]);
+        assert!(found.check("store")["why"].to_string().contains("belongs to another user"));
+        let program = home.join("program");
+        std::fs::copy(common::BINARY, &program).expect("copied");
+        common::set_mode(&program, 0o755);
+        common::set_mode(home, 0o755);
+        command = common::instead(&command, &program, &["doctor", "--json"]);
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    common::set_mode(&place, 0o500);
+    let found = examine(&shell, &mut command);
+    assert_eq!((found.with_state("warning"), found.code("store")), (vec!["store"], "unusable"));
+    assert!(found.check("store")["why"].to_string().contains("Permission denied"), "{}", found.0);
 }
 
 #[test]

@@ -27,6 +27,14 @@ impl Directory {
         let opened = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
             Ok(opened) => opened,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            // What the system says of a link ("not a directory") would lead astray.
+            Err(_) if path.is_symlink() => {
+                return Err(Problem::new(format!(
+                    "{} is a symbolic link, which is not followed. Name the directory itself \
+                     (file:<dir>)",
+                    path.display()
+                )));
+            }
             Err(error) => return Err(cannot("open", path, &error)),
         };
         let metadata = opened.metadata().map_err(|error| cannot("look at", path, &error))?;

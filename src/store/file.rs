@@ -48,7 +48,7 @@ impl FileStore {
         Self { directory, is_tidy: AtomicBool::new(false) }
     }
 
-    fn path(&self) -> Result<&Path, Problem> {
+    pub(super) fn path(&self) -> Result<&Path, Problem> {
         self.directory.as_deref().ok_or_else(|| {
             Problem::new(
                 "there is no directory for it: XDG_RUNTIME_DIR, XDG_CACHE_HOME and HOME are not \

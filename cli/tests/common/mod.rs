@@ -108,6 +108,14 @@ impl Run {
     }
 }
 
+/// Another program in the environment of `command`.
+pub fn instead(command: &Command, program: &Path, arguments: &[&str]) -> Command {
+    let mut other = Command::new(program);
+    other.args(arguments).env_clear().stdin(Stdio::null());
+    other.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    other
+}
+
 pub fn set_mode(path: &Path, mode: u32) {
     #[cfg(unix)]
     {
