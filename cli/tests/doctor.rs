@@ -289,6 +289,8 @@ fn a_proxy_and_where_it_comes_from() {
     assert_eq!(found.check("proxy")["proxy"], "http://127.0.0.1:1");
     assert_eq!(found.code("name_resolution"), "not_needed");
     ends(&found, "connection", "network", 4);
+    let remedy = found.check("connection")["what_to_do"].to_string();
+    assert!(remedy.contains("http://127.0.0.1:1 the right proxy"), "{remedy}");
     let found = through("TRACKUNIT_PROXY", "socks5://user:hush@127.0.0.1:1");
     assert_eq!(found.code("proxy"), "option");
     let found = through("HTTPS_PROXY", "not a proxy");
@@ -333,6 +335,7 @@ fn no_roots_to_trust() {
     let found = examine(&shell, command.env("SSL_CERT_FILE", empty));
     ends(&found, "trust_store", "no_roots", 5);
     assert_eq!(found.check("trust_store")["roots"], 0);
+    assert_eq!(found.with_state("failed"), ["trust_store"], "the rest follows from it");
 }
 
 #[test]
@@ -342,6 +345,25 @@ fn a_clock_that_is_off() {
     let found = doctor(&shell, &[]);
     assert_eq!(found.code("server_clock"), "off");
     assert_eq!(found.with_state("warning"), ["server_clock"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_clock_that_was_never_set() {
+    let shell = Shell::new();
+    let mut command = shell.command(&["doctor", "--json"]);
+    let found = examine(&shell, command.env("LD_PRELOAD", shell.preload("clock")));
+    ends(&found, "clock", "unset", 5);
+    assert!(found.check("clock")["why"].to_string().contains("1970-01-01"));
+    assert_eq!(found.with_state("failed"), ["clock"]);
+    assert_eq!(found.with_state("warning"), [""; 0]);
+    assert_eq!(found.with_state("skipped"), ["trust_store", "server_clock"]);
+    // Over TLS, what cannot be had for the sake of the clock is no fault of its own.
+    let url = shell.emulator.token_url().replace("http:", "https:");
+    let mut secure = shell.command(&["doctor", "--json", "--token-url", &url]);
+    let found = examine(&shell, secure.env("LD_PRELOAD", shell.preload("clock")));
+    ends(&found, "clock", "unset", 5);
+    assert_eq!(found.check("connection")["state"], "skipped");
 }
 
 #[test]

@@ -84,6 +84,18 @@ impl Shell {
         run
     }
 
+    /// Builds a library of `tests/preload`, to be loaded before a program by `LD_PRELOAD`.
+    #[cfg(target_os = "linux")]
+    pub fn preload(&self, name: &str) -> PathBuf {
+        let source = format!("{}/tests/preload/{name}.c", env!("CARGO_MANIFEST_DIR"));
+        let library = self.home.path().join(format!("{name}.so"));
+        let flags = ["-std=c11", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"];
+        let mut compiler = Command::new("cc");
+        compiler.args(flags).arg(source).arg("-o").arg(&library).arg("-ldl");
+        assert!(compiler.status().expect("a C compiler").success());
+        library
+    }
+
     pub fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.home.path().join(name);
         std::fs::write(&path, text).expect("written");
