@@ -280,6 +280,33 @@ fn the_users_own_directory_is_below_the_runtime_directory() {
 }
 
 #[test]
+fn what_the_variables_name_of_another_users_is_not_used() {
+    let server = Server::tokens(1200);
+    let (theirs, ours) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    // Only root can give something away; to others, the root of the file system is root's.
+    let is_root = chown(theirs.path(), Some(65_533), Some(65_533)).is_ok();
+    let foreign = if is_root { theirs.path() } else { Path::new("/") };
+    for (runtime, cache) in [(foreign, ours.path()), (Path::new("/nowhere/at/all"), ours.path())] {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.env("XDG_RUNTIME_DIR", runtime).env("XDG_CACHE_HOME", cache);
+        let mut process = Process::spawn(command.env("TU_TEST_STORE", "file"), "get", &server);
+        process.go();
+        assert_eq!(process.token(), "token-1");
+        drop(process.events());
+    }
+    assert_eq!(files(&ours.path().join("tu-token")).len(), 2);
+    assert!(files(theirs.path()).is_empty());
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    for variable in ["XDG_RUNTIME_DIR", "XDG_CACHE_HOME", "HOME"] {
+        command.env(variable, foreign);
+    }
+    let mut process = Process::spawn(command.env("TU_TEST_STORE", "file"), "get", &server);
+    process.go();
+    assert_eq!(process.token(), "token-2");
+    assert!(process.next().contains("are not set, or name what is not this user's"));
+}
+
+#[test]
 fn without_any_directory_tokens_are_had_all_the_same() {
     let server = Server::tokens(1200);
     let mut command = Command::new(std::env::current_exe().unwrap());

@@ -85,8 +85,7 @@ impl World {
         self.clock.advance(Duration::from_secs(seconds));
     }
 
-    /// Does something that has a record saved; a fetch saves and unlocks when its callers have
-    /// gone on.
+    /// Does something that has a record saved; a fetch may unlock when its callers have gone on.
     fn saving<T>(&self, act: impl FnOnce() -> T) -> T {
         let before = self.store.records();
         let outcome = act();

@@ -140,7 +140,7 @@ fn writable_by_others(metadata: &Metadata) -> bool {
     metadata.mode() & 0o022 != 0
 }
 
-fn own_user() -> u32 {
+pub(super) fn own_user() -> u32 {
     // SAFETY: takes nothing, always succeeds.
     unsafe { libc::geteuid() }
 }

@@ -7,13 +7,14 @@
 //! memory more than a token request costs the network.
 
 use std::io::{Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use ring::rand::{SecureRandom, SystemRandom};
 
-use super::directory::{Directory, problem};
+use super::directory::{Directory, own_user, problem};
 use super::{Held, MAX_RECORD_BYTES, Problem, Store, lock};
 
 const RECORD: &str = "token";
@@ -30,29 +31,33 @@ const MOST_TIDIED: usize = 1000;
 
 /// The store. Keeps nothing open.
 pub(crate) struct FileStore {
-    /// `None`: no place was named, and the environment names none either.
-    directory: Option<PathBuf>,
+    /// The directory, or those to choose from.
+    places: Vec<PathBuf>,
+    is_named: bool,
     is_tidy: AtomicBool,
 }
 
 impl FileStore {
     /// A store in a directory; without one, in the user's own.
     pub(crate) fn new(directory: Option<&Path>) -> Self {
-        let directory = match directory {
+        let places: Vec<PathBuf> = match directory {
             // The program may go to another directory later.
-            Some(given) => std::path::absolute(given).ok(),
+            Some(given) => std::path::absolute(given).into_iter().collect(),
             None => users_own(),
         };
         // Without a slash at its end, after which a link would be followed.
-        let directory = directory.map(|path| path.components().collect());
-        Self { directory, is_tidy: AtomicBool::new(false) }
+        let places = places.into_iter().map(|path| path.components().collect()).collect();
+        Self { places, is_named: directory.is_some(), is_tidy: AtomicBool::new(false) }
     }
 
     pub(super) fn path(&self) -> Result<&Path, Problem> {
-        self.directory.as_deref().ok_or_else(|| {
+        // After `su` or `sudo` the variables may still be those of another user, who could not use
+        // what this one makes there.
+        let place = self.places.iter().find(|path| self.is_named || is_for_this_user(path));
+        place.map(PathBuf::as_path).ok_or_else(|| {
             Problem::new(
                 "there is no directory for it: XDG_RUNTIME_DIR, XDG_CACHE_HOME and HOME are not \
-                 set. Name one: file:<dir>",
+                 set, or name what is not this user's. Name one: file:<dir>",
             )
         })
     }
@@ -148,20 +153,28 @@ impl Store for FileStore {
     }
 }
 
-/// A directory below the user's own ones, by the XDG Base Directory Specification: what it calls
-/// the runtime directory is gone after a reboot, which suits a token best.
-fn users_own() -> Option<PathBuf> {
+/// Directories below the user's own ones, the best first, by the XDG Base Directory Specification:
+/// what it calls the runtime directory is gone after a reboot, which suits a token best.
+fn users_own() -> Vec<PathBuf> {
     // The specification has relative paths ignored.
     let named =
         |variable| std::env::var_os(variable).map(PathBuf::from).filter(|p| p.is_absolute());
     let home =
         |below| std::env::home_dir().filter(|p| p.is_absolute()).map(|home| home.join(below));
-    let base = if cfg!(target_os = "macos") {
-        home("Library/Caches")
+    let bases = if cfg!(target_os = "macos") {
+        vec![home("Library/Caches")]
     } else {
-        named("XDG_RUNTIME_DIR").or_else(|| named("XDG_CACHE_HOME")).or_else(|| home(".cache"))
+        // Whoever logs in gets the runtime directory; it is not for others to make.
+        let runtime = named("XDG_RUNTIME_DIR").filter(|path| path.is_dir());
+        vec![runtime, named("XDG_CACHE_HOME"), home(".cache")]
     };
-    base.map(|base| base.join("tu-token"))
+    bases.into_iter().flatten().map(|base| base.join("tu-token")).collect()
+}
+
+/// Whether a directory is this user's, or would be one in a directory that is.
+fn is_for_this_user(path: &Path) -> bool {
+    let there = path.ancestors().find_map(|place| std::fs::metadata(place).ok());
+    there.is_some_and(|metadata| metadata.uid() == own_user())
 }
 
 #[cfg(all(test, not(feature = "shuttle")))]
