@@ -4,12 +4,12 @@
 
 mod common;
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::Read as _;
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use common::Shell;
+use common::{Shell, Started};
 use tu_token_emulator::Fault;
 
 #[test]
@@ -58,8 +58,8 @@ fn its_exit_code_and_its_signal_are_ours() {
 }
 
 /// Sends a signal by its name.
-fn signal(name: &str, child: &Child) {
-    let sent = Command::new("kill").args(["-s", name, &child.id().to_string()]).status();
+fn signal(name: &str, process: &Started) {
+    let sent = Command::new("kill").args(["-s", name, &process.0.id().to_string()]).status();
     assert!(sent.expect("kill").success());
 }
 
@@ -69,13 +69,12 @@ fn a_signal_sent_to_us_is_the_programs() {
     for (name, code) in [("TERM", 41), ("INT", 42), ("HUP", 43), ("USR1", 44)] {
         let script = format!("trap 'exit {code}' {name}; echo ready; while :; do sleep 0.05; done");
         let mut command = shell.command(&["exec", "--", "sh", "-c", &script]);
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("started");
-        let mut line = String::new();
-        let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
-        out.read_line(&mut line).expect("a line");
-        assert_eq!(line, "ready\n");
-        signal(name, &child);
-        assert_eq!(child.wait().expect("ended").code(), Some(code), "{name}");
+        let mut process = Started::start(&mut command);
+        let mut ready = [0; 6];
+        process.0.stdout.as_mut().expect("a pipe").read_exact(&mut ready).expect("a line");
+        assert_eq!(&ready, b"ready\n");
+        signal(name, &process);
+        assert_eq!(process.end().code, Some(code), "{name}");
     }
 }
 
@@ -96,15 +95,14 @@ fn a_signal_before_the_program_starts_ends_us_and_nothing_is_run() {
     for (name, number) in [("INT", 2), ("TERM", 15)] {
         let before = shell.emulator.token_requests();
         let mut command = shell.command(&["exec", "--", "echo", "ran"]);
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("started");
+        let mut process = Started::start(&mut command);
         while shell.emulator.token_requests() == before {
             std::thread::sleep(Duration::from_millis(1));
         }
         let from = Instant::now();
-        signal(name, &child);
-        let mut said = String::new();
-        child.stdout.take().expect("a pipe").read_to_string(&mut said).expect("text");
-        assert_eq!((child.wait().expect("ended").signal(), said.as_str()), (Some(number), ""));
+        signal(name, &process);
+        assert_eq!(process.0.wait().expect("ended").signal(), Some(number));
+        assert_eq!(process.end().out, "", "{name}");
         assert!(from.elapsed() < Duration::from_secs(1), "{name}");
     }
 }

@@ -5,11 +5,10 @@
 mod common;
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use common::{Run, Shell};
+use common::{Shell, Started};
 
 /// Far below the 12 s that a lock is waited for.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -18,7 +17,7 @@ const TOO_MANY: usize = 200;
 
 /// A run that tells its steps.
 struct Watched {
-    child: Child,
+    run: Started,
     log: PathBuf,
 }
 
@@ -31,10 +30,8 @@ impl Watched {
             .env("TRACKUNIT_STORE", format!("file:{}", store.display()))
             .env("LD_PRELOAD", library)
             .env("STEPS_LOG", &log)
-            .env("STEPS_STOP_AT", at.to_string())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        Self { child: command.spawn().expect("started"), log }
+            .env("STEPS_STOP_AT", at.to_string());
+        Self { run: Started::start(&mut command), log }
     }
 
     fn steps(&self) -> Vec<String> {
@@ -44,13 +41,9 @@ impl Watched {
 
     /// `T` stopped, `Z` ended.
     fn state(&self) -> char {
-        let path = format!("/proc/{}/stat", self.child.id());
+        let path = format!("/proc/{}/stat", self.run.0.id());
         let text = std::fs::read_to_string(path).expect("a process");
         text.rsplit(") ").next().and_then(|rest| rest.chars().next()).expect("its state")
-    }
-
-    fn end(self) -> Run {
-        Run::from(self.child.wait_with_output().expect("ended"))
     }
 }
 
@@ -67,10 +60,10 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 fn kill_at(shell: &Shell, library: &Path, at: usize) -> Option<String> {
     let store = shell.home.path().join(format!("store-{at}"));
     let before = shell.emulator.token_requests();
-    let mut victim = Watched::start(shell, library, &store, "victim", at);
+    let victim = Watched::start(shell, library, &store, "victim", at);
     until("stopped or ended", || "TZ".contains(victim.state()));
     if victim.state() == 'Z' {
-        assert_eq!(victim.end().code, Some(0));
+        assert_eq!(victim.run.end().code, Some(0));
         return None;
     }
     let step = victim.steps()[at - 1].clone();
@@ -80,15 +73,14 @@ fn kill_at(shell: &Shell, library: &Path, at: usize) -> Option<String> {
         until("done, or waiting", || other.state() == 'Z' || locks() > 2);
     }
     let killed = Instant::now();
-    victim.child.kill().expect("killed");
-    victim.child.wait().expect("ended");
-    let [one, two] = others.map(Watched::end);
+    drop(victim);
+    let [one, two] = others.map(|other| other.run.end());
     assert!(killed.elapsed() < PATIENCE, "killed before {step}");
     for run in [&one, &two] {
         assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "killed before {step}: {run:?}");
     }
     assert_eq!(one.out, two.out, "killed before {step}");
-    let last = Watched::start(shell, library, &store, "last", 0).end();
+    let last = Watched::start(shell, library, &store, "last", 0).run.end();
     assert_eq!(last.out, one.out, "killed before {step}");
     let made = shell.emulator.token_requests() - before;
     assert!((1..=2).contains(&made), "{made} requests, killed before {step}");

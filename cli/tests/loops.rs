@@ -3,10 +3,9 @@
 mod common;
 
 use std::io::Write as _;
-use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Run, Shell};
+use common::{Run, Shell, Started};
 use tu_token_emulator::Fault;
 
 const RUNS: usize = 1000;
@@ -56,14 +55,10 @@ fn many_at_once_make_one_token_request() {
     let shell = Shell::with(Fault::delay(Duration::from_millis(300)));
     let start = || {
         let mut command = shell.command(&["get"]);
-        command.env_remove("TRACKUNIT_STORE").stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.spawn().expect("started")
+        Started::start(command.env_remove("TRACKUNIT_STORE"))
     };
-    let children: Vec<Child> = (0..64).map(|_| start()).collect();
-    let ended: Vec<Run> = children
-        .into_iter()
-        .map(|child| Run::from(child.wait_with_output().expect("ended")))
-        .collect();
+    let started: Vec<Started> = (0..64).map(|_| start()).collect();
+    let ended: Vec<Run> = started.into_iter().map(Started::end).collect();
     for run in &ended {
         assert_eq!((run.code, run.err.as_str(), &run.out), (Some(0), "", &ended[0].out));
     }

@@ -4,8 +4,9 @@
 #![allow(dead_code)]
 
 use std::ffi::OsStr;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -101,6 +102,31 @@ impl Shell {
         std::fs::write(&path, text).expect("written");
         set_mode(&path, 0o600);
         path
+    }
+}
+
+/// A process whose output is piped; killed, whatever becomes of the test.
+pub struct Started(pub Child);
+
+impl Started {
+    pub fn start(command: &mut Command) -> Self {
+        Self(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started"))
+    }
+
+    /// Waits for its end. It says little: no pipe is full before the other is read.
+    pub fn end(mut self) -> Run {
+        let (mut out, mut err) = (String::new(), String::new());
+        let piped = (self.0.stdout.take(), self.0.stderr.take());
+        piped.0.expect("a pipe").read_to_string(&mut out).expect("text");
+        piped.1.expect("a pipe").read_to_string(&mut err).expect("text");
+        Run { code: self.0.wait().expect("ended").code(), out, err }
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
