@@ -307,6 +307,25 @@ fn what_the_variables_name_of_another_users_is_not_used() {
 }
 
 #[test]
+fn a_place_where_this_user_may_make_a_directory_will_do() {
+    let server = Server::tokens(1200);
+    let (place, shared) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    // Another user's, but for everybody, as /tmp is.
+    chmod(shared.path(), 0o1777);
+    let variables = [
+        ("TU_TEST_STORE", "file"),
+        ("XDG_RUNTIME_DIR", ""),
+        ("XDG_CACHE_HOME", ""),
+        ("HOME", shared.path().to_str().unwrap()),
+    ];
+    let Some(mut process) = as_user_with(65_533, place.path(), &server, &variables) else { return };
+    process.go();
+    assert_eq!(process.token(), "token-1");
+    drop(process.events());
+    assert_eq!(files(&shared.path().join(".cache/tu-token")).len(), 2);
+}
+
+#[test]
 fn without_any_directory_tokens_are_had_all_the_same() {
     let server = Server::tokens(1200);
     let mut command = Command::new(std::env::current_exe().unwrap());
@@ -353,6 +372,16 @@ fn a_directory_that_everybody_can_write_to_is_refused_in_one_event() {
 
 /// A process of another user; only root can start one.
 fn as_user(user: u32, place: &Path, server: &Server, store: &str) -> Option<Process> {
+    as_user_with(user, place, server, &[("TU_TEST_STORE", store)])
+}
+
+/// The same with more in its environment.
+fn as_user_with(
+    user: u32,
+    place: &Path,
+    server: &Server,
+    variables: &[(&str, &str)],
+) -> Option<Process> {
     // SAFETY: takes nothing.
     if unsafe { libc::geteuid() } != 0 {
         eprintln!("not root: processes of other users are left out");
@@ -364,7 +393,7 @@ fn as_user(user: u32, place: &Path, server: &Server, store: &str) -> Option<Proc
     chmod(&exe, 0o755);
     chmod(place, 0o755);
     let mut command = Command::new(exe);
-    command.uid(user).gid(user).current_dir("/").env("TU_TEST_STORE", store);
+    command.uid(user).gid(user).current_dir("/").envs(variables.iter().copied());
     Some(Process::spawn(&mut command, "get", server))
 }
 

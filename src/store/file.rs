@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use ring::rand::{SecureRandom, SystemRandom};
 
-use super::directory::{Directory, own_user, problem};
+use super::directory::{Directory, is_writable, own_user, problem};
 use super::{Held, MAX_RECORD_BYTES, Problem, Store, lock};
 
 const RECORD: &str = "token";
@@ -171,10 +171,13 @@ fn users_own() -> Vec<PathBuf> {
     bases.into_iter().flatten().map(|base| base.join("tu-token")).collect()
 }
 
-/// Whether a directory is this user's, or would be one in a directory that is.
+/// Whether a directory is this user's or, if it is not there, for this user to make. Root could make
+/// one everywhere, but it would be in the way of the user whose place that is.
 fn is_for_this_user(path: &Path) -> bool {
-    let there = path.ancestors().find_map(|place| std::fs::metadata(place).ok());
-    there.is_some_and(|metadata| metadata.uid() == own_user())
+    let find = |place| Some((place, std::fs::metadata(place).ok()?.uid()));
+    let Some((place, owner)) = path.ancestors().find_map(find) else { return false };
+    let may_make = || place != path && own_user() != 0 && is_writable(place);
+    owner == own_user() || may_make()
 }
 
 #[cfg(all(test, not(feature = "shuttle")))]
