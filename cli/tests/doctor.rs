@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::Command;
 
 use common::Shell;
@@ -330,6 +331,32 @@ fn a_proxy_and_where_it_comes_from() {
     let mut command = shell.command(&["doctor", "--json", "--token-url", &url]);
     command.env("HTTPS_PROXY", "http://127.0.0.1:1").env("https_proxy", "");
     assert_eq!(examine(&shell, &mut command).code("proxy"), "none");
+}
+
+#[test]
+fn a_proxy_that_lets_nobody_pass() {
+    let shell = Shell::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
+            assert!(lines.any(|line| line.is_empty()), "a whole request");
+            let answer = "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n";
+            let _ = (&stream).write_all(answer.as_bytes());
+        }
+    });
+    let mut command = shell.command(&["doctor", "--json", "--token-url", &impossible_host()]);
+    command.env("HTTPS_PROXY", format!("http://user:hush@{address}"));
+    let found = examine(&shell, &mut command);
+    ends(&found, "connection", "network", 4);
+    assert_eq!(found.code("proxy"), "environment");
+    let check = found.check("connection").to_string();
+    assert!(
+        check.contains("the proxy refused to connect") && check.contains("NO_PROXY"),
+        "{check}"
+    );
+    assert!(!found.0.to_string().contains("hush"));
 }
 
 #[test]
