@@ -294,7 +294,9 @@ fn a_store_that_this_user_may_not_use() {
     common::set_mode(&place, 0o500);
     let found = examine(&shell, &mut command);
     assert_eq!((found.with_state("warning"), found.code("store")), (vec!["store"], "unusable"));
-    assert!(found.check("store")["why"].to_string().contains("Permission denied"), "{}", found.0);
+    let said = found.check("store")["why"].to_string();
+    let shown = place.to_str().expect("a path");
+    assert!(said.contains("Permission denied") && said.contains(shown), "{said}");
 }
 
 #[test]

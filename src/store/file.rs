@@ -85,6 +85,15 @@ impl FileStore {
     }
 }
 
+/// A name that no other process gives to a file that it writes.
+pub(super) fn new_name(stem: &str) -> Result<String, Problem> {
+    let mut chance = [0; 8];
+    SystemRandom::new()
+        .fill(&mut chance)
+        .map_err(|_| Problem::new("the system has no randomness to give"))?;
+    Ok(format!("{stem}.{:016x}.{NEW}", u64::from_ne_bytes(chance)))
+}
+
 /// Removes a record and its lock, unless somebody holds that. The record may be younger than the
 /// lock's file; then both stay.
 fn remove_entry(directory: &Directory, stem: &str) {
@@ -117,11 +126,7 @@ impl Store for FileStore {
     fn save(&self, name: &str, record: &[u8], _life: Duration) -> Result<(), Problem> {
         let path = self.path()?;
         let directory = Directory::open_or_make(path)?;
-        let mut chance = [0; 8];
-        SystemRandom::new()
-            .fill(&mut chance)
-            .map_err(|_| Problem::new("the system has no randomness to give"))?;
-        let new = format!("{name}.{:016x}.{NEW}", u64::from_ne_bytes(chance));
+        let new = new_name(name)?;
         let mut file = directory.make(&new)?;
         let saved = file
             .write_all(record)

@@ -1,57 +1,51 @@
 //! A file store tried out, for a diagnosis: everything a fetch does with it, and nothing stays.
 
-use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
-
-use ring::rand::{SecureRandom, SystemRandom};
+use std::io::{ErrorKind, Read, Write};
+use std::path::PathBuf;
 
 use super::directory::{Directory, problem};
-use super::file::FileStore;
+use super::file::{FileStore, new_name};
 use super::{Problem, lock};
 
 /// As large as records commonly are: a disk that is full often still has room for a name.
 const BYTES: [u8; 4096] = [b'x'; 4096];
 
 impl FileStore {
-    /// Makes the directory if there is none; makes, locks, writes, renames, reads and removes a
-    /// file there. The directory.
+    /// Makes the directory if there is none; makes, writes, renames, reads, locks and removes a file
+    /// there. The directory.
     pub(crate) fn try_out(&self) -> Result<PathBuf, Problem> {
         let path = self.path()?;
         let directory = Directory::open_or_make(path)?;
-        let mut chance = [0; 8];
-        SystemRandom::new()
-            .fill(&mut chance)
-            .map_err(|_| Problem::new("the system has no randomness to give"))?;
-        let name = format!("trial-{:016x}", u64::from_ne_bytes(chance));
         // Named like what a killed process leaves, which is tidied away.
-        let (new, renamed) = (format!("{name}.new"), format!("{name}-renamed.new"));
-        let outcome = round_trip(&directory, path, &new, &renamed);
-        let _ = directory.remove(&new);
-        let _ = directory.remove(&renamed);
-        outcome.map(|()| path.to_owned())
+        let (first, second) = (new_name("trial")?, new_name("trial")?);
+        let outcome = round_trip(&directory, &first, &second);
+        let _ = directory.remove(&first);
+        let _ = directory.remove(&second);
+        match outcome {
+            Ok(()) => Ok(path.to_owned()),
+            Err(Problem { kind, message }) => {
+                Err(Problem { kind, message: format!("in {}: {message}", path.display()) })
+            }
+        }
     }
 }
 
-fn round_trip(directory: &Directory, path: &Path, new: &str, renamed: &str) -> Result<(), Problem> {
-    let refused = |what: &str, error: &std::io::Error| {
-        Problem::new(format!("cannot {what} a file in {}: {error}", path.display()))
-    };
-    let mut file = directory.make(new)?;
-    file.write_all(&BYTES).map_err(|error| refused("write", &error))?;
+fn round_trip(directory: &Directory, first: &str, second: &str) -> Result<(), Problem> {
+    let mut file = directory.make(first)?;
+    file.write_all(&BYTES).map_err(|error| problem("write", first, &error))?;
     drop(file);
-    directory.rename(new, renamed)?;
+    directory.rename(first, second)?;
+    let file = directory.read(second)?;
+    let file = file.ok_or_else(|| problem("find", second, &ErrorKind::NotFound.into()))?;
     let mut read = Vec::new();
-    let file = directory.read(renamed)?;
-    let file = file.ok_or_else(|| Problem::new(format!("{} loses files", path.display())))?;
     file.take(2 * BYTES.len() as u64)
         .read_to_end(&mut read)
-        .map_err(|error| refused("read", &error))?;
+        .map_err(|error| problem("read", second, &error))?;
     if read != BYTES {
-        return Err(Problem::new(format!("{} changes what is written", path.display())));
+        return Err(Problem::new("what was written is not what is read"));
     }
-    match lock::try_lock(directory, renamed) {
-        Ok(Some(_held)) => Ok(()),
-        Ok(None) => Err(problem("lock", renamed, &std::io::ErrorKind::WouldBlock.into())),
-        Err(problem) => Err(problem),
+    match lock::try_lock(directory, second)? {
+        Some(_held) => Ok(()),
+        None => Err(problem("lock", second, &ErrorKind::WouldBlock.into())),
     }
 }
