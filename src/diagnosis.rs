@@ -2,15 +2,17 @@
 //! store, the same errors. For the command of this workspace; no part of the API.
 
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 use std::time::{Duration, SystemTime};
 
 use crate::cache::flight::Failure;
 use crate::config::Config;
 use crate::config::endpoint::{ProxyChoice, TokenUrl, host_to_send_to, is_loopback};
-use crate::config::options::Options;
+use crate::config::options::{Options, StoreChoice};
 use crate::credentials::Source;
 use crate::endpoint::http::Http;
 use crate::error::Error;
+use crate::store;
 use crate::token::Token;
 
 /// Options whose way to the services can be looked at.
@@ -113,6 +115,23 @@ impl Diagnosis {
         self.options.connect_timeout
     }
 
+    /// Tries the store out, as a fetch uses it. The directory of its files; `None`: tokens stay in
+    /// memory.
+    ///
+    /// # Errors
+    /// What keeps it from being of use; [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) after
+    /// `store_timeout`.
+    pub fn try_store(&self) -> Result<Option<PathBuf>, Error> {
+        match &self.options.store {
+            StoreChoice::Memory => Ok(None),
+            StoreChoice::File(directory) => {
+                let directory = directory.clone();
+                let attempt = move || store::try_files(directory.as_deref());
+                within(self.options.store_timeout, attempt).map(Some)
+            }
+        }
+    }
+
     /// The way to the token endpoint.
     ///
     /// # Errors
@@ -162,4 +181,19 @@ impl Diagnosis {
             retry_after: answer.retry_after,
         })
     }
+}
+
+/// Does something with a store on a thread of its own. A file system that hangs is not waited for;
+/// the thread ends with the process.
+fn within<T: Send + 'static>(
+    timeout: Duration,
+    attempt: impl FnOnce() -> Result<T, store::Problem> + Send + 'static,
+) -> Result<T, Error> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let _ = sender.send(attempt());
+    });
+    let outcome =
+        receiver.recv_timeout(timeout).unwrap_or_else(|_| Err(store::Problem::slow(timeout)));
+    outcome.map_err(|problem| Error::new(problem.kind, problem.message))
 }

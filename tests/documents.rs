@@ -34,6 +34,14 @@ fn the_option_table_is_that_of_the_code() {
 }
 
 #[test]
+fn the_readme_names_the_tokens_as_the_service_does() {
+    let page = include_str!("../README.md");
+    for name in ["API Tokens V2", "Scoped Tokens"] {
+        assert!(page.contains(name), "{name}");
+    }
+}
+
+#[test]
 fn every_status_stands_in_the_page_on_errors() {
     let page = include_str!("../docs/errors.md");
     for kind in tu_token::ErrorKind::ALL {

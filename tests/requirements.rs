@@ -99,6 +99,32 @@ fn a_client_asks_for_the_scopes_it_was_given_and_has_no_default() {
 }
 
 #[test]
+fn the_secret_goes_to_the_token_endpoint_and_follows_no_redirect() {
+    let trap = Server::tokens(1200);
+    for status in [301, 302, 303, 307, 308] {
+        let location = format!("Location: {}\r\n", trap.url());
+        let error = failure_in_time(&client(&Server::always(answer(status, &location, ""))));
+        assert_eq!(error.kind(), BadResponse, "{status}");
+    }
+    assert_eq!(trap.connections(), 0);
+}
+
+#[test]
+fn the_secret_is_kept_in_a_file_and_read_when_it_is_needed() {
+    let server = Server::tokens(1200);
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("secret");
+    std::fs::write(&file, "kept-in-a-file\n").unwrap();
+    let url = server.url();
+    let others = options(&url).into_iter().filter(|(key, _)| *key != "client_secret");
+    let builder = others.fold(Client::builder(), |builder, (key, value)| builder.set(key, value));
+    let client = builder.set("client_secret_file", file.to_str().unwrap()).build().unwrap();
+    client.token().unwrap();
+    let body = &server.received()[0].body;
+    assert!(body.contains("&client_secret=kept-in-a-file&"), "{body}");
+}
+
+#[test]
 fn an_id_and_a_secret_are_needed() {
     for key in ["client_id", "client_secret"] {
         assert!([BadConfig, InvalidArgument].contains(&refused(key, "").kind()), "{key}");
@@ -157,6 +183,11 @@ fn an_account_without_access_is_told_so() {
     for reply in [answer(401, "", ""), oauth_error(403, "unauthorized_client")] {
         let error = failure_in_time(&client(&Server::always(reply)));
         assert_eq!(error.kind(), InvalidClient);
+        assert!(error.message().contains("may not be enabled"), "{error}");
+    }
+    for status in [403, 404] {
+        let error = failure_in_time(&client(&Server::always(answer(status, "", ""))));
+        assert_eq!(error.kind(), BadResponse);
         assert!(error.message().contains("may not be enabled"), "{error}");
     }
 }
@@ -326,6 +357,26 @@ fn a_key_is_rotated_while_the_client_runs() {
     client.token().unwrap();
     let body = server.received().pop().unwrap().body;
     assert!(body.contains("client_id=new-id&client_secret=new-secret"), "{body}");
+}
+
+#[test]
+fn which_service_uses_a_key_is_told_by_its_name() {
+    let server = Server::tokens(1200);
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let events = heard.clone();
+    let client = builder(&server.url())
+        .set("name", "nightly-reports")
+        .on_event(move |event: &Event| events.lock().unwrap().push(event.clone()))
+        .build()
+        .unwrap();
+    client.token().unwrap();
+    let head = server.received()[0].head.clone();
+    assert!(header(&head, "user-agent").is_some_and(|it| it.contains("nightly-reports")), "{head}");
+    until("events", || heard.lock().unwrap().len() >= 2);
+    for event in heard.lock().unwrap().iter() {
+        assert_eq!(&*event.client, "nightly-reports");
+        assert!(!format!("{event:?}").contains(ID), "the name stands for the id");
+    }
 }
 
 #[test]

@@ -280,6 +280,52 @@ fn the_users_own_directory_is_below_the_runtime_directory() {
 }
 
 #[test]
+fn what_the_variables_name_of_another_users_is_not_used() {
+    let server = Server::tokens(1200);
+    let (theirs, ours) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    // Only root can give something away; to others, the root of the file system is root's.
+    let is_root = chown(theirs.path(), Some(65_533), Some(65_533)).is_ok();
+    let foreign = if is_root { theirs.path() } else { Path::new("/") };
+    for (runtime, cache) in [(foreign, ours.path()), (Path::new("/nowhere/at/all"), ours.path())] {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.env("XDG_RUNTIME_DIR", runtime).env("XDG_CACHE_HOME", cache);
+        let mut process = Process::spawn(command.env("TU_TEST_STORE", "file"), "get", &server);
+        process.go();
+        assert_eq!(process.token(), "token-1");
+        drop(process.events());
+    }
+    assert_eq!(files(&ours.path().join("tu-token")).len(), 2);
+    assert!(files(theirs.path()).is_empty());
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    for variable in ["XDG_RUNTIME_DIR", "XDG_CACHE_HOME", "HOME"] {
+        command.env(variable, foreign);
+    }
+    let mut process = Process::spawn(command.env("TU_TEST_STORE", "file"), "get", &server);
+    process.go();
+    assert_eq!(process.token(), "token-2");
+    assert!(process.next().contains("are not set, or name what is not this user's"));
+}
+
+#[test]
+fn a_place_where_this_user_may_make_a_directory_will_do() {
+    let server = Server::tokens(1200);
+    let (place, shared) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    // Another user's, but for everybody, as /tmp is.
+    chmod(shared.path(), 0o1777);
+    let variables = [
+        ("TU_TEST_STORE", "file"),
+        ("XDG_RUNTIME_DIR", ""),
+        ("XDG_CACHE_HOME", ""),
+        ("HOME", shared.path().to_str().unwrap()),
+    ];
+    let Some(mut process) = as_user_with(65_533, place.path(), &server, &variables) else { return };
+    process.go();
+    assert_eq!(process.token(), "token-1");
+    drop(process.events());
+    assert_eq!(files(&shared.path().join(".cache/tu-token")).len(), 2);
+}
+
+#[test]
 fn without_any_directory_tokens_are_had_all_the_same() {
     let server = Server::tokens(1200);
     let mut command = Command::new(std::env::current_exe().unwrap());
@@ -326,6 +372,16 @@ fn a_directory_that_everybody_can_write_to_is_refused_in_one_event() {
 
 /// A process of another user; only root can start one.
 fn as_user(user: u32, place: &Path, server: &Server, store: &str) -> Option<Process> {
+    as_user_with(user, place, server, &[("TU_TEST_STORE", store)])
+}
+
+/// The same with more in its environment.
+fn as_user_with(
+    user: u32,
+    place: &Path,
+    server: &Server,
+    variables: &[(&str, &str)],
+) -> Option<Process> {
     // SAFETY: takes nothing.
     if unsafe { libc::geteuid() } != 0 {
         eprintln!("not root: processes of other users are left out");
@@ -337,7 +393,7 @@ fn as_user(user: u32, place: &Path, server: &Server, store: &str) -> Option<Proc
     chmod(&exe, 0o755);
     chmod(place, 0o755);
     let mut command = Command::new(exe);
-    command.uid(user).gid(user).current_dir("/").env("TU_TEST_STORE", store);
+    command.uid(user).gid(user).current_dir("/").envs(variables.iter().copied());
     Some(Process::spawn(&mut command, "get", server))
 }
 

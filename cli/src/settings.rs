@@ -2,6 +2,9 @@
 
 use tu_token::{Config, OPTIONS, OptionSpec};
 
+/// The one option that the command sets by itself: a run finds what an earlier one got.
+const SHARED: Option<(&str, &str)> = if cfg!(unix) { Some(("store", "file")) } else { None };
+
 /// The client's options as given to this run.
 #[derive(Clone)]
 pub struct Settings {
@@ -29,6 +32,16 @@ impl Settings {
             config.set(option.key, value);
         }
         config.load_env();
+        config
+    }
+
+    /// The same for runs that share their tokens, unless told otherwise.
+    pub fn sharing_config(&self) -> Config {
+        let mut config = self.config();
+        if let Some((key, value)) = SHARED.filter(|(key, _)| self.source_of(key) == Source::Default)
+        {
+            config.set(key, value);
+        }
         config
     }
 
@@ -60,7 +73,9 @@ impl Settings {
             Source::Environment => {
                 std::env::var_os(option.env_name()).map(|value| value.to_string_lossy().into())
             }
-            Source::Default => None,
+            Source::Default => {
+                SHARED.filter(|(key, _)| *key == option.key).map(|(_, value)| value.to_owned())
+            }
         }
     }
 

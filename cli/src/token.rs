@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use tu_token::{Client, Error, GetOptions, Token};
 
-use crate::settings::{Settings, Source};
+use crate::settings::Settings;
 
 /// Gets a token for the client's own scope.
 pub fn get(settings: &Settings) -> Result<Token, Error> {
     settings.warn();
-    let client = client(settings)?;
+    // The next run finds what this one got.
+    let client = Client::new(&settings.sharing_config())?;
     let token = client.token()?;
     if !token.fresh_for().is_zero() {
         return Ok(token);
@@ -18,13 +19,4 @@ pub fn get(settings: &Settings) -> Result<Token, Error> {
     // A token for longer than this one lives waits for it, and gets this one if it fails.
     let min_ttl = token.expires_in() + Duration::from_secs(1);
     client.get(&GetOptions { min_ttl, ..GetOptions::default() })
-}
-
-/// A client that keeps its tokens in files, unless told otherwise: the next run finds them.
-fn client(settings: &Settings) -> Result<Client, Error> {
-    let mut config = settings.config();
-    if settings.source_of("store") == Source::Default {
-        config.set("store", "file");
-    }
-    Client::new(&config)
 }

@@ -31,7 +31,19 @@ fn options_tell_values_and_where_they_come_from() {
     is("proxy", "(hidden)".into(), "environment");
     is("token_url", shell.emulator.token_url().into(), "environment");
     is("fetch_timeout", "15s".into(), "default");
+    is("store", "memory".into(), "environment");
     is("client_secret_file", Value::Null, "default");
+}
+
+#[cfg(unix)]
+#[test]
+fn options_tell_that_runs_share_their_tokens() {
+    let shell = Shell::new();
+    let run = shell.output(shell.command(&["options", "--json"]).env_remove("TRACKUNIT_STORE"));
+    let table = run.json();
+    let row = table.as_array().expect("an array").iter().find(|row| row["key"] == "store");
+    let row = row.expect("its row");
+    assert_eq!((&row["value"], &row["source"]), (&"file".into(), &"default".into()));
 }
 
 #[test]

@@ -2,16 +2,18 @@
 
 mod common;
 
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::Command;
 
 use common::Shell;
 use serde_json::Value;
 use tu_token_emulator::Fault;
 
-const CHECKS: [&str; 11] = [
+const CHECKS: [&str; 12] = [
     "credentials",
     "options",
     "clock",
+    "store",
     "proxy",
     "name_resolution",
     "trust_store",
@@ -70,9 +72,11 @@ fn doctor(shell: &Shell, arguments: &[&str]) -> Found {
     examine(shell, &mut shell.command(&[&["doctor", "--json"], arguments].concat()))
 }
 
-/// The first failed check with its code, and the exit code.
+/// The one failed check with its code, and the exit code. Of a scope, two checks tell.
 fn ends(found: &Found, check: &str, code: &str, exit: i32) {
-    assert_eq!(found.with_state("failed").first(), Some(&check), "{}", found.0);
+    let mut failed = found.with_state("failed");
+    failed.retain(|it| *it != "scopes" || code != "invalid_scope");
+    assert_eq!(failed, [check], "{}", found.0);
     assert_eq!((found.code(check), found.0["exit_code"].as_i64()), (code, Some(exit.into())));
 }
 
@@ -110,6 +114,28 @@ fn people_get_a_line_for_each_check() {
     let run = shell.output(shell.command(&["doctor"]).env("TRACKUNIT_CLIENT_SECRET", "mistaken"));
     assert_eq!(run.code, Some(3));
     assert_eq!(run.out.lines().filter(|line| line.trim().starts_with("-> ")).count(), 1);
+}
+
+/// Runs the doctor on a terminal of its own.
+#[cfg(target_os = "linux")]
+fn on_a_terminal(shell: &Shell, more: &[(&str, &str)]) -> String {
+    let mut command = shell.command(&[]);
+    command.env("TERM", "xterm").envs(more.iter().copied());
+    let arguments = ["--quiet", "--return", "--command", "tu-token doctor", "/dev/null"];
+    let run = shell.output(&mut common::instead(&command, "script".as_ref(), &arguments));
+    assert_eq!(run.code, Some(0), "{run:?}");
+    run.out
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn colour_is_for_terminals_and_for_those_who_want_it() {
+    let shell = Shell::new();
+    assert!(on_a_terminal(&shell, &[]).contains("\x1b[32mok"));
+    for refusal in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+        let plain = on_a_terminal(&shell, &[refusal]);
+        assert!(plain.contains("ok  ") && !plain.contains('\x1b'), "{refusal:?}: {plain}");
+    }
 }
 
 #[test]
@@ -161,6 +187,118 @@ fn options_that_are_wrong() {
     assert_eq!(found.code("connection"), "connected");
 }
 
+/// Runs it with a store in `directory`.
+#[cfg(unix)]
+fn with_store(shell: &Shell, directory: &std::path::Path) -> Found {
+    let place = format!("file:{}", directory.display());
+    doctor(shell, &["--store", &place])
+}
+
+#[cfg(unix)]
+#[test]
+fn a_store_that_works() {
+    let shell = Shell::new();
+    assert_eq!(doctor(&shell, &[]).code("store"), "memory");
+    let directory = shell.home.path().join("deep/tokens");
+    let found = with_store(&shell, &directory);
+    assert_eq!(found.code("store"), "usable");
+    assert_eq!(found.check("store")["directory"], directory.to_str().expect("a path"));
+    assert_eq!(std::fs::read_dir(&directory).expect("made").count(), 0, "nothing stays");
+    // What `get` and `exec` use when nothing is said.
+    let mut unsaid = shell.command(&["doctor", "--json"]);
+    let found = examine(&shell, unsaid.env_remove("TRACKUNIT_STORE"));
+    let own = shell.home.path().join(".cache/tu-token");
+    assert_eq!(found.check("store")["directory"], own.to_str().expect("a path"));
+    assert_eq!(found.with_state("warning"), [""; 0]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_store_that_is_of_no_use() {
+    let shell = Shell::new();
+    let home = shell.home.path();
+    let directory = |name: &str, mode: u32| {
+        let path = home.join(name);
+        std::fs::create_dir(&path).expect("made");
+        common::set_mode(&path, mode);
+        path
+    };
+    let open = directory("open", 0o777);
+    let link = home.join("link");
+    std::os::unix::fs::symlink(directory("behind", 0o700), &link).expect("made");
+    let file = shell.write("file", "");
+    for (place, why) in [
+        (open, "chmod 700"),
+        (link, "symbolic link"),
+        (file.clone(), "Not a directory"),
+        (file.join("below"), "Not a directory"),
+    ] {
+        let found = with_store(&shell, &place);
+        assert_eq!(found.with_state("warning"), ["store"], "{}", found.0);
+        assert_eq!(found.with_state("failed"), [""; 0]);
+        assert_eq!((found.code("store"), &found.0["exit_code"]), ("unusable", &0.into()));
+        let said = found.check("store")["why"].as_str().expect("a string");
+        assert!(said.contains(why) && said.contains(place.to_str().expect("a path")), "{said}");
+    }
+    let mut homeless = shell.command(&["doctor", "--json"]);
+    homeless.env("HOME", "nowhere").env_remove("TRACKUNIT_STORE");
+    let found = examine(&shell, &mut homeless);
+    assert_eq!((found.with_state("warning"), found.code("store")), (vec!["store"], "unusable"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_store_whose_disk_is_full() {
+    let shell = Shell::new();
+    let place = shell.home.path().join("tokens");
+    // No file may grow, as on a disk without room. What is printed goes to a pipe.
+    let script = "trap '' XFSZ; ulimit -f 0; exec tu-token doctor --json --store \"$0\"";
+    let mut full = common::instead(
+        &shell.command(&[]),
+        "sh".as_ref(),
+        &["-c", script, &format!("file:{}", place.display())],
+    );
+    let found = examine(&shell, &mut full);
+    assert_eq!((found.with_state("warning"), found.code("store")), (vec!["store"], "unusable"));
+    let said = found.check("store")["why"].to_string();
+    assert!(said.contains("cannot write"), "{said}");
+    assert_eq!(std::fs::read_dir(&place).expect("made").count(), 0, "nothing stays");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_store_that_this_user_may_not_use() {
+    use std::os::unix::fs::chown;
+    use std::os::unix::process::CommandExt as _;
+
+    const NOBODY: u32 = 65_534;
+    let shell = Shell::new();
+    let home = shell.home.path();
+    let place = home.join("tokens");
+    std::fs::create_dir(&place).expect("made");
+    let mut command = shell.command(&["doctor", "--json"]);
+    command.env("TRACKUNIT_STORE", format!("file:{}", place.display()));
+    // Modes do not bind root, who becomes somebody without rights.
+    let is_root = chown(&place, Some(NOBODY), Some(NOBODY)).is_ok();
+    if is_root {
+        let found = examine(&shell, &mut command);
+        assert_eq!(found.with_state("warning"), ["store"]);
+        assert!(found.check("store")["why"].to_string().contains("belongs to another user"));
+        let program = home.join("program");
+        std::fs::copy(common::BINARY, &program).expect("copied");
+        common::set_mode(&program, 0o755);
+        common::set_mode(home, 0o755);
+        command = common::instead(&command, &program, &["doctor", "--json"]);
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    common::set_mode(&place, 0o500);
+    let found = examine(&shell, &mut command);
+    assert_eq!((found.with_state("warning"), found.code("store")), (vec!["store"], "unusable"));
+    let said = found.check("store")["why"].to_string();
+    let shown = place.to_str().expect("a path");
+    assert!(said.contains("Permission denied") && said.contains(shown), "{said}");
+}
+
 #[test]
 fn a_proxy_and_where_it_comes_from() {
     let shell = Shell::new();
@@ -178,6 +316,8 @@ fn a_proxy_and_where_it_comes_from() {
     assert_eq!(found.check("proxy")["proxy"], "http://127.0.0.1:1");
     assert_eq!(found.code("name_resolution"), "not_needed");
     ends(&found, "connection", "network", 4);
+    let remedy = found.check("connection")["what_to_do"].to_string();
+    assert!(remedy.contains("http://127.0.0.1:1 the right proxy"), "{remedy}");
     let found = through("TRACKUNIT_PROXY", "socks5://user:hush@127.0.0.1:1");
     assert_eq!(found.code("proxy"), "option");
     let found = through("HTTPS_PROXY", "not a proxy");
@@ -193,6 +333,32 @@ fn a_proxy_and_where_it_comes_from() {
     let mut command = shell.command(&["doctor", "--json", "--token-url", &url]);
     command.env("HTTPS_PROXY", "http://127.0.0.1:1").env("https_proxy", "");
     assert_eq!(examine(&shell, &mut command).code("proxy"), "none");
+}
+
+#[test]
+fn a_proxy_that_lets_nobody_pass() {
+    let shell = Shell::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
+            assert!(lines.any(|line| line.is_empty()), "a whole request");
+            let answer = "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n";
+            let _ = (&stream).write_all(answer.as_bytes());
+        }
+    });
+    let mut command = shell.command(&["doctor", "--json", "--token-url", &impossible_host()]);
+    command.env("HTTPS_PROXY", format!("http://user:hush@{address}"));
+    let found = examine(&shell, &mut command);
+    ends(&found, "connection", "network", 4);
+    assert_eq!(found.code("proxy"), "environment");
+    let check = found.check("connection").to_string();
+    assert!(
+        check.contains("the proxy refused to connect") && check.contains("NO_PROXY"),
+        "{check}"
+    );
+    assert!(!found.0.to_string().contains("hush"));
 }
 
 #[test]
@@ -222,6 +388,7 @@ fn no_roots_to_trust() {
     let found = examine(&shell, command.env("SSL_CERT_FILE", empty));
     ends(&found, "trust_store", "no_roots", 5);
     assert_eq!(found.check("trust_store")["roots"], 0);
+    assert_eq!(found.with_state("failed"), ["trust_store"], "the rest follows from it");
 }
 
 #[test]
@@ -231,6 +398,25 @@ fn a_clock_that_is_off() {
     let found = doctor(&shell, &[]);
     assert_eq!(found.code("server_clock"), "off");
     assert_eq!(found.with_state("warning"), ["server_clock"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_clock_that_was_never_set() {
+    let shell = Shell::new();
+    let mut command = shell.command(&["doctor", "--json"]);
+    let found = examine(&shell, command.env("LD_PRELOAD", shell.preload("clock")));
+    ends(&found, "clock", "unset", 5);
+    assert!(found.check("clock")["why"].to_string().contains("1970-01-01"));
+    assert_eq!(found.with_state("failed"), ["clock"]);
+    assert_eq!(found.with_state("warning"), [""; 0]);
+    assert_eq!(found.with_state("skipped"), ["trust_store", "server_clock"]);
+    // Over TLS, what cannot be had for the sake of the clock is no fault of its own.
+    let url = shell.emulator.token_url().replace("http:", "https:");
+    let mut secure = shell.command(&["doctor", "--json", "--token-url", &url]);
+    let found = examine(&shell, secure.env("LD_PRELOAD", shell.preload("clock")));
+    ends(&found, "clock", "unset", 5);
+    assert_eq!(found.check("connection")["state"], "skipped");
 }
 
 #[test]

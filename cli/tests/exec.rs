@@ -4,9 +4,12 @@
 
 mod common;
 
+use std::io::Read as _;
 use std::os::unix::process::ExitStatusExt as _;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
-use common::Shell;
+use common::{Shell, Started};
 use tu_token_emulator::Fault;
 
 #[test]
@@ -51,6 +54,56 @@ fn its_exit_code_and_its_signal_are_ours() {
         let script = format!("kill -{name} $$; sleep 60");
         let status = shell.command(&["exec", "--", "sh", "-c", &script]).status().expect("started");
         assert_eq!(status.signal(), Some(number), "{name}");
+    }
+}
+
+/// Sends a signal by its name.
+fn signal(name: &str, process: &Started) {
+    let sent = Command::new("kill").args(["-s", name, &process.0.id().to_string()]).status();
+    assert!(sent.expect("kill").success());
+}
+
+#[test]
+fn a_signal_sent_to_us_is_the_programs() {
+    let shell = Shell::new();
+    for (name, code) in [("TERM", 41), ("INT", 42), ("HUP", 43), ("USR1", 44)] {
+        let script = format!("trap 'exit {code}' {name}; echo ready; while :; do sleep 0.05; done");
+        let mut command = shell.command(&["exec", "--", "sh", "-c", &script]);
+        let mut process = Started::start(&mut command);
+        let mut ready = [0; 6];
+        process.0.stdout.as_mut().expect("a pipe").read_exact(&mut ready).expect("a line");
+        assert_eq!(&ready, b"ready\n");
+        signal(name, &process);
+        assert_eq!(process.end().code, Some(code), "{name}");
+    }
+}
+
+#[test]
+fn a_shell_sees_the_programs_signal_as_128_and_its_number() {
+    let shell = Shell::new();
+    for (name, code) in [("TERM", 143), ("KILL", 137), ("INT", 130)] {
+        let script = format!("tu-token exec -- sh -c 'kill -s {name} $$'; exit $?");
+        let command = shell.command(&[]);
+        let mut outer = common::instead(&command, "sh".as_ref(), &["-c", &script]);
+        assert_eq!(shell.output(&mut outer).code, Some(code), "{name}");
+    }
+}
+
+#[test]
+fn a_signal_before_the_program_starts_ends_us_and_nothing_is_run() {
+    let shell = Shell::with(Fault::delay(Duration::from_secs(60)));
+    for (name, number) in [("INT", 2), ("TERM", 15)] {
+        let before = shell.emulator.token_requests();
+        let mut command = shell.command(&["exec", "--", "echo", "ran"]);
+        let mut process = Started::start(&mut command);
+        while shell.emulator.token_requests() == before {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let from = Instant::now();
+        signal(name, &process);
+        assert_eq!(process.0.wait().expect("ended").signal(), Some(number));
+        assert_eq!(process.end().out, "", "{name}");
+        assert!(from.elapsed() < Duration::from_secs(1), "{name}");
     }
 }
 

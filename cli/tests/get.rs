@@ -27,24 +27,6 @@ fn every_format_holds_the_token() {
 }
 
 #[test]
-fn two_loops_make_one_token_request() {
-    let shell = Shell::new();
-    let runs = || {
-        (0..50)
-            .map(|_| shell.output(shell.command(&["get"]).env_remove("TRACKUNIT_STORE")))
-            .inspect(|run| assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{run:?}"))
-            .map(|run| run.out)
-            .collect::<Vec<_>>()
-    };
-    let tokens: Vec<String> = std::thread::scope(|scope| {
-        let loops = [scope.spawn(runs), scope.spawn(runs)];
-        loops.into_iter().flat_map(|each| each.join().expect("a loop")).collect()
-    });
-    assert!(tokens.iter().all(|token| *token == tokens[0]));
-    assert_eq!(shell.emulator.token_requests(), 1);
-}
-
-#[test]
 fn flags_win_over_the_environment_and_over_its_files() {
     let shell = Shell::new();
     let (id, secret) = (shell.emulator.demo_key().client_id.clone(), shell.secret().to_owned());

@@ -184,6 +184,7 @@ fn refusal(error: &KeyError) -> Response {
         KeyError::BadClientId | KeyError::BadClientSecret => {
             (S::UNPROCESSABLE_ENTITY, "CREDENTIALS_INVALID")
         }
+        KeyError::NoApp => (S::FORBIDDEN, "NO_ACCESS"),
         KeyError::NameTaken(_) => (S::CONFLICT, "NAME_TAKEN"),
         KeyError::TooMany(_) => (S::CONFLICT, "LIMIT_REACHED"),
         KeyError::Revoked(_) => (S::CONFLICT, "REVOKED"),

@@ -209,6 +209,9 @@ async fn token(
 ) -> Response {
     let decision =
         world.decide(&TokenRequest { query: uri.query(), headers: &headers, body: &body });
+    if let Some(hold) = world.count_guess(&decision) {
+        tokio::time::sleep(hold).await;
+    }
     let (response, outcome) = match decision.outcome {
         Ok(grant) => {
             let minted = match fault {

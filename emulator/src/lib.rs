@@ -14,7 +14,8 @@
 //! ```
 //!
 //! What is where: `account` (keys), `tokens`, `clock`, `faults` and `journal` are the state, without a connection in
-//! sight, and `world` holds them together. `oauth` decides on a token request. `gate` leads a request through all of
+//! sight, and `world` holds them together. `oauth` decides on a token request, `guesses` slows down who
+//! tries secrets out. `gate` leads a request through all of
 //! that to its route: the token endpoint, `iris`, or one of the emulator's own: `page`, `live`, `api_keys`, `control`. `state`
 //! is what outlives the process. `server` has the sockets, `thread` the thread of
 //! an [`Emulator`], [`run()`] the command.
@@ -30,6 +31,7 @@ mod emulator;
 mod faults;
 mod form;
 mod gate;
+mod guesses;
 mod iris;
 mod journal;
 mod live;

@@ -84,6 +84,10 @@ pub struct Options {
     /// A new token ends the earlier ones of its key
     #[arg(long, help_heading = "What the service's documentation leaves open")]
     pub single_token: bool,
+
+    /// The account has no access to the API Keys application: keys stay as they are
+    #[arg(long, help_heading = "What the service's documentation leaves open")]
+    pub no_api_keys_app: bool,
 }
 
 impl Options {
@@ -112,6 +116,7 @@ impl Options {
                 revoke_ends_tokens: self.revoke_ends_tokens,
                 rotate_overlap: self.rotate_overlap,
                 single_token: self.single_token,
+                api_keys_app: !self.no_api_keys_app,
             })
     }
 }

@@ -15,6 +15,7 @@ use crate::account::{Account, ApiKey, IssuedKey, KeyError, NewKey};
 use crate::clock::{Clock, milliseconds};
 use crate::faults::queue::{Queue, QueuedFault};
 use crate::faults::{Fault, FaultError};
+use crate::guesses::Guesses;
 use crate::journal::{Arrival, Entry, Journal};
 use crate::oauth::{self, Decision, Readings, TokenRequest};
 use crate::reply::Note;
@@ -38,6 +39,7 @@ pub(crate) struct World {
     tokens: Mutex<Tokens>,
     faults: Mutex<Queue>,
     journal: Mutex<Journal>,
+    guesses: Mutex<Guesses>,
     /// Counts how often the faults were cleared: requests that a fault holds wait for it to change.
     clearings: watch::Sender<u64>,
     /// Counts changes of whatever the page shows.
@@ -84,6 +86,7 @@ impl World {
             tokens: Mutex::new(tokens),
             faults: Mutex::new(Queue::default()),
             journal: Mutex::new(Journal::new(&kept.fingerprint_key)),
+            guesses: Mutex::default(),
             clearings: watch::Sender::new(0),
             changes: watch::Sender::new(0),
             state,
@@ -115,24 +118,31 @@ impl World {
     }
 
     pub(crate) fn create_key(&self, new: NewKey) -> Result<IssuedKey, KeyError> {
+        self.has_app()?;
         let created = locked(&self.account).create(new, self.clock.unix_ms());
         self.changed();
         created
     }
 
     pub(crate) fn rotate(&self, client_id: &str) -> Result<IssuedKey, KeyError> {
+        self.has_app()?;
         let rotated = locked(&self.account).rotate(client_id, None, self.clock.unix_ms());
         self.changed();
         rotated
     }
 
     pub(crate) fn revoke(&self, client_id: &str) -> Result<(), KeyError> {
+        self.has_app()?;
         locked(&self.account).revoke(client_id, self.clock.unix_ms())?;
         if self.settings.readings.revoke_ends_tokens {
             self.end_tokens(client_id).map_err(KeyError::NotKept)?;
         }
         self.changed();
         Ok(())
+    }
+
+    fn has_app(&self) -> Result<(), KeyError> {
+        if self.settings.readings.api_keys_app { Ok(()) } else { Err(KeyError::NoApp) }
     }
 
     fn end_tokens(&self, client_id: &str) -> Result<(), StateError> {
@@ -234,6 +244,11 @@ impl World {
     /// What the token endpoint says to a request, still without a token.
     pub(crate) fn decide(&self, request: &TokenRequest<'_>) -> Decision {
         oauth::decide(request, &locked(&self.account), &self.settings.readings)
+    }
+
+    /// How long the answer to a request is held back, because somebody seems to guess a secret.
+    pub(crate) fn count_guess(&self, decision: &Decision) -> Option<Duration> {
+        locked(&self.guesses).count(decision)
     }
 
     /// The form of a token request as it can be shown.

@@ -306,7 +306,14 @@ impl Reader<'_> {
                 failure.error = failure.error.with_retryable(false);
                 failure
             }
-            (403, None) => self.bad("has status 403 without an OAuth error: often a wrong secret"),
+            (403, None) => self.bad(
+                "has status 403 without an OAuth error: often a wrong secret; or API Tokens v2 may \
+                 not be enabled for the account",
+            ),
+            (404, None) => self.bad(
+                "has status 404 without an OAuth error: check token_url; or API Tokens v2 may not \
+                 be enabled for the account",
+            ),
             _ => self.bad(&format!("has status {status} without an OAuth error")),
         }
     }

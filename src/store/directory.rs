@@ -8,6 +8,7 @@ use std::ffi::CString;
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -27,6 +28,14 @@ impl Directory {
         let opened = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
             Ok(opened) => opened,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            // What the system says of a link ("not a directory") would lead astray.
+            Err(_) if path.is_symlink() => {
+                return Err(Problem::new(format!(
+                    "{} is a symbolic link, which is not followed. Name the directory itself \
+                     (file:<dir>)",
+                    path.display()
+                )));
+            }
             Err(error) => return Err(cannot("open", path, &error)),
         };
         let metadata = opened.metadata().map_err(|error| cannot("look at", path, &error))?;
@@ -132,9 +141,19 @@ fn writable_by_others(metadata: &Metadata) -> bool {
     metadata.mode() & 0o022 != 0
 }
 
-fn own_user() -> u32 {
+pub(super) fn own_user() -> u32 {
     // SAFETY: takes nothing, always succeeds.
     unsafe { libc::geteuid() }
+}
+
+/// Whether this user may make files in a directory.
+pub(super) fn is_writable(directory: &Path) -> bool {
+    let Ok(path) = CString::new(directory.as_os_str().as_bytes()) else { return false };
+    // SAFETY: the path ends with a NUL; nothing else is read.
+    let status = unsafe {
+        libc::faccessat(libc::AT_FDCWD, path.as_ptr(), libc::W_OK | libc::X_OK, libc::AT_EACCESS)
+    };
+    status == 0
 }
 
 fn c_name(name: &str) -> io::Result<CString> {

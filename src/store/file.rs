@@ -7,13 +7,14 @@
 //! memory more than a token request costs the network.
 
 use std::io::{Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use ring::rand::{SecureRandom, SystemRandom};
 
-use super::directory::{Directory, problem};
+use super::directory::{Directory, is_writable, own_user, problem};
 use super::{Held, MAX_RECORD_BYTES, Problem, Store, lock};
 
 const RECORD: &str = "token";
@@ -30,29 +31,33 @@ const MOST_TIDIED: usize = 1000;
 
 /// The store. Keeps nothing open.
 pub(crate) struct FileStore {
-    /// `None`: no place was named, and the environment names none either.
-    directory: Option<PathBuf>,
+    /// The directory, or those to choose from.
+    places: Vec<PathBuf>,
+    is_named: bool,
     is_tidy: AtomicBool,
 }
 
 impl FileStore {
     /// A store in a directory; without one, in the user's own.
     pub(crate) fn new(directory: Option<&Path>) -> Self {
-        let directory = match directory {
+        let places: Vec<PathBuf> = match directory {
             // The program may go to another directory later.
-            Some(given) => std::path::absolute(given).ok(),
+            Some(given) => std::path::absolute(given).into_iter().collect(),
             None => users_own(),
         };
         // Without a slash at its end, after which a link would be followed.
-        let directory = directory.map(|path| path.components().collect());
-        Self { directory, is_tidy: AtomicBool::new(false) }
+        let places = places.into_iter().map(|path| path.components().collect()).collect();
+        Self { places, is_named: directory.is_some(), is_tidy: AtomicBool::new(false) }
     }
 
-    fn path(&self) -> Result<&Path, Problem> {
-        self.directory.as_deref().ok_or_else(|| {
+    pub(super) fn path(&self) -> Result<&Path, Problem> {
+        // After `su` or `sudo` the variables may still be those of another user, who could not use
+        // what this one makes there.
+        let place = self.places.iter().find(|path| self.is_named || is_for_this_user(path));
+        place.map(PathBuf::as_path).ok_or_else(|| {
             Problem::new(
                 "there is no directory for it: XDG_RUNTIME_DIR, XDG_CACHE_HOME and HOME are not \
-                 set. Name one: file:<dir>",
+                 set, or name what is not this user's. Name one: file:<dir>",
             )
         })
     }
@@ -78,6 +83,15 @@ impl FileStore {
             }
         }
     }
+}
+
+/// A name that no other process gives to a file that it writes.
+pub(super) fn new_name(stem: &str) -> Result<String, Problem> {
+    let mut chance = [0; 8];
+    SystemRandom::new()
+        .fill(&mut chance)
+        .map_err(|_| Problem::new("the system has no randomness to give"))?;
+    Ok(format!("{stem}.{:016x}.{NEW}", u64::from_ne_bytes(chance)))
 }
 
 /// Removes a record and its lock, unless somebody holds that. The record may be younger than the
@@ -112,11 +126,7 @@ impl Store for FileStore {
     fn save(&self, name: &str, record: &[u8], _life: Duration) -> Result<(), Problem> {
         let path = self.path()?;
         let directory = Directory::open_or_make(path)?;
-        let mut chance = [0; 8];
-        SystemRandom::new()
-            .fill(&mut chance)
-            .map_err(|_| Problem::new("the system has no randomness to give"))?;
-        let new = format!("{name}.{:016x}.{NEW}", u64::from_ne_bytes(chance));
+        let new = new_name(name)?;
         let mut file = directory.make(&new)?;
         let saved = file
             .write_all(record)
@@ -148,20 +158,31 @@ impl Store for FileStore {
     }
 }
 
-/// A directory below the user's own ones, by the XDG Base Directory Specification: what it calls
-/// the runtime directory is gone after a reboot, which suits a token best.
-fn users_own() -> Option<PathBuf> {
+/// Directories below the user's own ones, the best first, by the XDG Base Directory Specification:
+/// what it calls the runtime directory is gone after a reboot, which suits a token best.
+fn users_own() -> Vec<PathBuf> {
     // The specification has relative paths ignored.
     let named =
         |variable| std::env::var_os(variable).map(PathBuf::from).filter(|p| p.is_absolute());
     let home =
         |below| std::env::home_dir().filter(|p| p.is_absolute()).map(|home| home.join(below));
-    let base = if cfg!(target_os = "macos") {
-        home("Library/Caches")
+    let bases = if cfg!(target_os = "macos") {
+        vec![home("Library/Caches")]
     } else {
-        named("XDG_RUNTIME_DIR").or_else(|| named("XDG_CACHE_HOME")).or_else(|| home(".cache"))
+        // Whoever logs in gets the runtime directory; it is not for others to make.
+        let runtime = named("XDG_RUNTIME_DIR").filter(|path| path.is_dir());
+        vec![runtime, named("XDG_CACHE_HOME"), home(".cache")]
     };
-    base.map(|base| base.join("tu-token"))
+    bases.into_iter().flatten().map(|base| base.join("tu-token")).collect()
+}
+
+/// Whether a directory is this user's or, if it is not there, for this user to make. Root could make
+/// one everywhere, but it would be in the way of the user whose place that is.
+fn is_for_this_user(path: &Path) -> bool {
+    let find = |place| Some((place, std::fs::metadata(place).ok()?.uid()));
+    let Some((place, owner)) = path.ancestors().find_map(find) else { return false };
+    let may_make = || place != path && own_user() != 0 && is_writable(place);
+    owner == own_user() || may_make()
 }
 
 #[cfg(all(test, not(feature = "shuttle")))]

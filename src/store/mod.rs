@@ -4,6 +4,7 @@
 //! - [`record`] what is kept, and whether it may be used here and now
 //! - [`seal`] how a record is encrypted, and what it is called
 //! - [`file`](mod@file) records in a directory; [`directory`], [`lock`] the system calls under it
+//! - [`trial`] the same tried out, for a diagnosis
 //! - [`boot`] which run of which machine the boot clock belongs to
 //!
 //! A store is a courtesy. Whatever happens to it, the token still comes from the endpoint; and it is
@@ -21,7 +22,10 @@ pub(crate) mod record;
 #[cfg(all(test, not(feature = "shuttle")))]
 pub(crate) mod scripted;
 pub(crate) mod seal;
+#[cfg(unix)]
+mod trial;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,10 +59,18 @@ impl Problem {
         Self { kind: ErrorKind::Config, message: message.into() }
     }
 
-    fn slow(timeout: Duration) -> Self {
+    pub(crate) fn slow(timeout: Duration) -> Self {
         let message = format!("it did not answer within store_timeout ({timeout:?})");
         Self { kind: ErrorKind::Timeout, message }
     }
+}
+
+/// Tries out a store of files: its directory, or what is in the way.
+pub(crate) fn try_files(directory: Option<&Path>) -> Result<PathBuf, Problem> {
+    #[cfg(unix)]
+    return file::FileStore::new(directory).try_out();
+    #[cfg(not(unix))]
+    Err(Problem::new(format!("a store of files is not built in here: {directory:?}")))
 }
 
 /// A lock that is held until this is dropped. Dropping may block.

@@ -105,6 +105,23 @@ fn judge_clock(now: SystemTime) -> Check {
     Check::ok("clock", "plausible", format!("this device says {time}"))
 }
 
+/// Whether runs can share their tokens. Never a failure: without a store every run asks anew.
+pub fn store(diagnosis: &Diagnosis) -> Check {
+    const NAME: &str = "store";
+    match diagnosis.try_store() {
+        Ok(None) => Check::ok(NAME, "memory", "tokens stay in memory, each run asks for its own"),
+        Ok(Some(directory)) => {
+            let shown = directory.display().to_string();
+            Check::ok(NAME, "usable", format!("runs share tokens in {shown}"))
+                .detail("directory", shown)
+        }
+        Err(error) => Check::new(NAME, State::Warning, "unusable", error.message()).remedy(
+            "tokens are had all the same, but each run asks for its own: mend that, or name \
+             another place (--store file:<dir> or TRACKUNIT_STORE)",
+        ),
+    }
+}
+
 /// Which roots there are to trust.
 pub fn trust_store(diagnosis: &Diagnosis) -> Check {
     const NAME: &str = "trust_store";

@@ -4,7 +4,7 @@
 //! after it: what cannot be looked at then is skipped.
 //!
 //! - [`report`] a check, and how it is shown
-//! - [`machine`] what can be said without a network: credentials, options, clock, trust store
+//! - [`machine`] what can be said without a network: credentials, options, clock, store, trust store
 //! - [`network`] the way to the token endpoint: proxy, name, connection, its clock
 //! - [`service`] what the services say: token, scopes, API
 
@@ -24,7 +24,8 @@ use crate::settings::Settings;
 use report::Report;
 
 /// What needs sound options.
-const AFTER_OPTIONS: [&str; 8] = [
+const AFTER_OPTIONS: [&str; 9] = [
+    "store",
     "proxy",
     "name_resolution",
     "trust_store",
@@ -43,7 +44,7 @@ pub fn run(settings: &Settings, doctor: &Doctor) -> Result<(), Failure> {
 
 fn examine(settings: &Settings, report: &mut Report) -> Result<(), Failure> {
     let places = machine::credentials(settings);
-    let mut config = settings.config();
+    let mut config = settings.sharing_config();
     let diagnosis = Diagnosis::new(&tolerant(&config, places.state.is_failed()));
     let credentials = match &diagnosis {
         Ok(diagnosis) if !places.state.is_failed() => machine::readable(places, diagnosis),
@@ -65,6 +66,7 @@ fn examine(settings: &Settings, report: &mut Report) -> Result<(), Failure> {
     let may_ask = has_credentials && !options.state.is_failed();
     report.add(options)?;
     report.add(machine::clock())?;
+    report.add(machine::store(&diagnosis))?;
     let is_connected = network::examine(&diagnosis, report)?;
     match (is_connected, may_ask) {
         (true, true) => service::examine(&config, &diagnosis, report),

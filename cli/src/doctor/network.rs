@@ -38,11 +38,22 @@ pub fn examine(diagnosis: &Diagnosis, report: &mut Report) -> Result<bool, Failu
     match diagnosis.get(&diagnosis.token_url(), None) {
         Ok(answer) => {
             report.add(connection(diagnosis, &answer))?;
-            report.add(server_clock(&answer))?;
+            // A clock that was never set has been told of.
+            match report.has_failed("clock") {
+                true => report.skip(&["server_clock"], "see clock")?,
+                false => report.add(server_clock(&answer))?,
+            }
             Ok(true)
         }
         Err(error) => {
-            report.add(failed("connection", &error))?;
+            let cause = ["clock", "trust_store"].into_iter().find(|name| report.has_failed(name));
+            report.add(match (error.kind(), cause) {
+                (ErrorKind::Tls, Some(cause)) => {
+                    let why = format!("follows from {cause}: {}", error.message());
+                    Check::skipped("connection", why)
+                }
+                _ => unconnected(&way, &error),
+            })?;
             report.skip(&["server_clock"], "there is no answer")?;
             Ok(false)
         }
@@ -116,6 +127,22 @@ fn connection(diagnosis: &Diagnosis, answer: &Answer) -> Check {
         _ if answer.status == 200 && answer.is_html => {
             check.warn("html", "with a web page, as a captive portal would", portal)
         }
+        _ => check,
+    }
+}
+
+/// Why nobody answers: behind a proxy, that is the first thing to look at.
+fn unconnected(way: &Way, error: &Error) -> Check {
+    let check = failed("connection", error);
+    match (error.kind(), &way.proxy) {
+        (ErrorKind::Network | ErrorKind::Timeout, Some(proxy)) => check.remedy(format!(
+            "is {proxy} the right proxy, are user and password right, and does it let this host \
+             pass? NO_PROXY excepts hosts, TRACKUNIT_PROXY=none switches it off"
+        )),
+        (ErrorKind::Tls, Some(proxy)) => check.remedy(format!(
+            "if {proxy} opens TLS, set ca_file to its root; else compare the clock and the trust \
+             store above"
+        )),
         _ => check,
     }
 }

@@ -137,6 +137,11 @@ impl Report {
         names.iter().try_for_each(|name| self.add(Check::skipped(name, why)))
     }
 
+    /// Whether a check was made and failed.
+    pub fn has_failed(&self, name: &str) -> bool {
+        self.checks.iter().any(|check| check.name == name && check.state.is_failed())
+    }
+
     /// Ends the report; the first failure's exit code is that of the run.
     pub fn finish(self) -> Result<(), Failure> {
         let code = self.checks.iter().find_map(|check| match check.state {

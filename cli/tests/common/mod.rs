@@ -4,8 +4,9 @@
 #![allow(dead_code)]
 
 use std::ffi::OsStr;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -84,11 +85,48 @@ impl Shell {
         run
     }
 
+    /// Builds a library of `tests/preload`, to be loaded before a program by `LD_PRELOAD`.
+    #[cfg(target_os = "linux")]
+    pub fn preload(&self, name: &str) -> PathBuf {
+        let source = format!("{}/tests/preload/{name}.c", env!("CARGO_MANIFEST_DIR"));
+        let library = self.home.path().join(format!("{name}.so"));
+        let flags = ["-std=c11", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"];
+        let mut compiler = Command::new("cc");
+        compiler.args(flags).arg(source).arg("-o").arg(&library).arg("-ldl");
+        assert!(compiler.status().expect("a C compiler").success());
+        library
+    }
+
     pub fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.home.path().join(name);
         std::fs::write(&path, text).expect("written");
         set_mode(&path, 0o600);
         path
+    }
+}
+
+/// A process whose output is piped; killed, whatever becomes of the test.
+pub struct Started(pub Child);
+
+impl Started {
+    pub fn start(command: &mut Command) -> Self {
+        Self(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started"))
+    }
+
+    /// Waits for its end. It says little: no pipe is full before the other is read.
+    pub fn end(mut self) -> Run {
+        let (mut out, mut err) = (String::new(), String::new());
+        let piped = (self.0.stdout.take(), self.0.stderr.take());
+        piped.0.expect("a pipe").read_to_string(&mut out).expect("text");
+        piped.1.expect("a pipe").read_to_string(&mut err).expect("text");
+        Run { code: self.0.wait().expect("ended").code(), out, err }
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -106,6 +144,14 @@ impl Run {
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
+}
+
+/// Another program in the environment of `command`.
+pub fn instead(command: &Command, program: &Path, arguments: &[&str]) -> Command {
+    let mut other = Command::new(program);
+    other.args(arguments).env_clear().stdin(Stdio::null());
+    other.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    other
 }
 
 pub fn set_mode(path: &Path, mode: u32) {

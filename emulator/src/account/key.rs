@@ -100,6 +100,8 @@ pub enum KeyError {
         /// How many characters it may have.
         most: usize,
     },
+    /// The account has no access to the API Keys application.
+    NoApp,
     /// No key has this id.
     Unknown(String),
     /// The key with this id was revoked.
@@ -129,6 +131,9 @@ impl fmt::Display for KeyError {
             }
             KeyError::BadText { what, most } => {
                 write!(out, "the {what} of an API key is one line of at most {most} characters")
+            }
+            KeyError::NoApp => {
+                out.write_str("the account has no access to the API Keys application")
             }
             KeyError::Unknown(id) => write!(out, "no API key has the client id {id:?}"),
             KeyError::Revoked(id) => write!(out, "the API key {id:?} was revoked"),

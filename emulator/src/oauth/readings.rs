@@ -23,6 +23,9 @@ pub struct Readings {
     pub rotate_overlap: bool,
     /// Whether a new token ends the earlier ones of its key.
     pub single_token: bool,
+    /// Whether the account has access to the API Keys application, so that keys can be made, rotated and revoked while
+    /// the emulator runs. Those it was started with work in any case.
+    pub api_keys_app: bool,
 }
 
 impl Default for Readings {
@@ -34,6 +37,7 @@ impl Default for Readings {
             revoke_ends_tokens: false,
             rotate_overlap: false,
             single_token: false,
+            api_keys_app: true,
         }
     }
 }

@@ -109,7 +109,7 @@ fn clock_panel(world: &World, offset: PreEscaped<&str>) -> Markup {
                 button type="button" data-advance="5m" { "+5 min" }
                 button type="button" data-advance="20m" { "+20 min" }
             }
-            p.small { "Turned forward, tokens expire. New ones live " (world.settings.expires_in) " s." }
+            p.small { "Turned forward, tokens expire. New ones live " (world.settings.expires_in) "\u{a0}s." }
         }
     }
 }

@@ -38,6 +38,23 @@ fn the_limit_can_be_five() {
 }
 
 #[test]
+fn keys_are_for_accounts_with_the_api_keys_app() {
+    let readings = Readings { api_keys_app: false, ..Readings::default() };
+    let without = Emulator::builder().readings(readings).start().expect("an emulator");
+    let key = without.demo_key();
+    let id = &key.client_id;
+    for (method, path, body) in [
+        ("POST", "", r#"{"name":"n","scopes":"a"}"#),
+        ("POST", &format!("/{id}/rotate"), ""),
+        ("DELETE", &format!("/{id}"), ""),
+    ] {
+        let answer = super::api_keys(&without, method, path, body);
+        assert_eq!((answer.status, answer.member("code").as_str()), (403, "NO_ACCESS"), "{path}");
+    }
+    assert_eq!((without.keys().len(), post(&without, &form(key, "asset.view")).status), (1, 200));
+}
+
+#[test]
 fn a_key_has_a_name_a_description_and_a_set_of_scopes() {
     let emulator = emulator();
     let body = r#"{"name":"reports","description":"nightly","scopes":["b","a","b"]}"#;

@@ -22,6 +22,23 @@ fn an_invalid_client_is_told_no_more_than_that() {
 }
 
 #[test]
+fn guessing_a_secret_is_slow() {
+    let emulator = emulator();
+    let (demo, other) = (emulator.demo_key(), create(&emulator, "other", "asset.view"));
+    let (wrong, good) = (form(&spoilt(demo), "asset.view"), form(demo, "asset.view"));
+    let took = |body: &str| {
+        let from = std::time::Instant::now();
+        (post(&emulator, body).status, from.elapsed() >= Duration::from_millis(250))
+    };
+    for _ in 0..100 {
+        assert_eq!(post(&emulator, &wrong).status, 401);
+    }
+    assert_eq!(took(&wrong), (401, true), "the 101st in a row");
+    assert_eq!(post(&emulator, &form(&spoilt(&other), "asset.view")).status, 401);
+    assert_eq!(post(&emulator, &good).status, 200, "who knows it is let in");
+}
+
+#[test]
 fn a_scope_that_is_not_allowed_gets_invalid_scope_and_no_token() {
     const BODY: &str = "{\n  \"error\": \"invalid_scope\",\n  \"error_description\": \"Requested scope is not allowed for this API Key.\"\n}";
     let emulator = emulator();

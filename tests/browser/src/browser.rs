@@ -19,6 +19,18 @@ const ENDING: Duration = Duration::from_secs(20);
 /// the driver and does the same.
 const WHILE_WE_LIVE: &str = "chromedriver --port=0 & read -r _; kill $!; wait";
 
+/// What a page is looked at with; width and height in CSS pixels. A phone has fingers, and lays a
+/// page out by its own viewport.
+#[derive(Clone, Copy, Debug)]
+pub struct Device {
+    /// The width.
+    pub width: u32,
+    /// The height.
+    pub height: u32,
+    /// Whether it is a phone.
+    pub is_phone: bool,
+}
+
 /// A browser with one window. All its processes are gone when it is dropped.
 pub struct Browser {
     session: Option<Session>,
@@ -124,11 +136,14 @@ impl Browser {
         lines.as_array().expect("a list").iter().map(|line| line["message"].to_string()).collect()
     }
 
-    /// Gives the window a size, in CSS pixels, and the page a colour scheme: `light` or `dark`.
-    pub fn look(&self, width: u32, height: u32, scheme: &str) {
-        let size =
-            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+    /// Makes the window that of a device, and gives the page a colour scheme: `light` or `dark`.
+    pub fn look(&self, device: Device, scheme: &str) {
+        let Device { width, height, is_phone } = device;
+        let size = json!({
+            "width": width, "height": height, "deviceScaleFactor": 1, "mobile": is_phone,
+        });
         self.devtools("Emulation.setDeviceMetricsOverride", size);
+        self.devtools("Emulation.setTouchEmulationEnabled", json!({ "enabled": is_phone }));
         // Else a picture of the whole document lacks a strip as wide as the bar.
         self.devtools("Emulation.setScrollbarsHidden", json!({ "hidden": true }));
         let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);

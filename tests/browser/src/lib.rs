@@ -10,5 +10,5 @@ mod page;
 mod processes;
 mod webdriver;
 
-pub use browser::Browser;
+pub use browser::{Browser, Device};
 pub use page::{BOUND, Page, Shown, until};

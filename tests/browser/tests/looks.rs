@@ -1,13 +1,17 @@
-//! The page in several widths and both colour schemes: nothing is cut off, and pictures for people.
+//! The page on several devices and in both colour schemes: nothing is cut off, and pictures for people.
 
 use std::fs;
 use std::path::PathBuf;
 
-use tu_token_browser_tests::{Page, Shown, until};
+use tu_token_browser_tests::{Device, Page, Shown, until};
 use tu_token_emulator::{Fault, NewKey};
 
 /// The narrowest window that is served, a phone, a desk.
-const WIDTHS: [u32; 3] = [320, 360, 1200];
+const DEVICES: [Device; 3] = [
+    Device { width: 320, height: 640, is_phone: true },
+    Device { width: 390, height: 844, is_phone: true },
+    Device { width: 1280, height: 800, is_phone: false },
+];
 
 /// `target/screenshots`, of the whole workspace.
 fn directory() -> PathBuf {
@@ -34,14 +38,15 @@ fn fill(page: &Page) {
     until("the last request is listed", || page.has("#request-3"));
 }
 
-/// Looks at what is there in all widths and schemes.
+/// Looks at what is there on all devices and in both schemes.
 fn look(page: &Page, scene: &str, whole: bool) {
-    for width in WIDTHS {
+    for device in DEVICES {
+        let width = device.width;
         for scheme in ["light", "dark"] {
-            page.browser.look(width, 800, scheme);
-            let beyond =
-                page.number("return document.documentElement.scrollWidth - innerWidth", "");
-            assert!(beyond <= 0, "{scene} is {beyond} px too wide for {width} px");
+            page.browser.look(device, scheme);
+            // Not `innerWidth`: a phone zooms out of a page that is too wide.
+            let needed = page.number("return document.documentElement.scrollWidth", "");
+            assert!(needed <= width.into(), "{scene} needs {needed} px, and {width} are there");
             let within = "return Math.max(0, ...[...document.querySelectorAll('dialog[open]')]
                 .map((dialog) => dialog.scrollWidth - dialog.clientWidth))";
             assert_eq!(page.number(within, ""), 0, "the dialog {scene} at {width} px");
@@ -68,5 +73,13 @@ fn the_page_fits_wide_and_narrow_windows() {
     page.saved();
     page.browser.click(&format!("[data-action=revoke][data-id='{}']", key.id));
     look(&page, "confirm", false);
+    page.browser.click("#confirm [data-close]");
     page.is_clean();
+    for number in page.emulator.keys().iter().filter(|key| key.is_active()).count()..10 {
+        let name = format!("key {number}");
+        page.emulator.create_key(NewKey::new(name, "asset.view")).expect("a key");
+    }
+    page.ask_for_key("one too many", "", "");
+    until("the reason is shown", || page.text("#create-error").contains("10"));
+    look(&page, "refused", false);
 }

@@ -1,0 +1,12 @@
+// Loaded before a program: its wall clock is one that was never set.
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <time.h>
+
+int clock_gettime(clockid_t id, struct timespec *at) {
+  int (*real)(clockid_t, struct timespec *) =
+      (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+  int status = real(id, at);
+  if (status == 0 && id == CLOCK_REALTIME) at->tv_sec %= 86400;
+  return status;
+}

@@ -1,0 +1,51 @@
+//! A file store tried out, for a diagnosis: everything a fetch does with it, and nothing stays.
+
+use std::io::{ErrorKind, Read, Write};
+use std::path::PathBuf;
+
+use super::directory::{Directory, problem};
+use super::file::{FileStore, new_name};
+use super::{Problem, lock};
+
+/// As large as records commonly are: a disk that is full often still has room for a name.
+const BYTES: [u8; 4096] = [b'x'; 4096];
+
+impl FileStore {
+    /// Makes the directory if there is none; makes, writes, renames, reads, locks and removes a file
+    /// there. The directory.
+    pub(crate) fn try_out(&self) -> Result<PathBuf, Problem> {
+        let path = self.path()?;
+        let directory = Directory::open_or_make(path)?;
+        // Named like what a killed process leaves, which is tidied away.
+        let (first, second) = (new_name("trial")?, new_name("trial")?);
+        let outcome = round_trip(&directory, &first, &second);
+        let _ = directory.remove(&first);
+        let _ = directory.remove(&second);
+        match outcome {
+            Ok(()) => Ok(path.to_owned()),
+            Err(Problem { kind, message }) => {
+                Err(Problem { kind, message: format!("in {}: {message}", path.display()) })
+            }
+        }
+    }
+}
+
+fn round_trip(directory: &Directory, first: &str, second: &str) -> Result<(), Problem> {
+    let mut file = directory.make(first)?;
+    file.write_all(&BYTES).map_err(|error| problem("write", first, &error))?;
+    drop(file);
+    directory.rename(first, second)?;
+    let file = directory.read(second)?;
+    let file = file.ok_or_else(|| problem("find", second, &ErrorKind::NotFound.into()))?;
+    let mut read = Vec::new();
+    file.take(2 * BYTES.len() as u64)
+        .read_to_end(&mut read)
+        .map_err(|error| problem("read", second, &error))?;
+    if read != BYTES {
+        return Err(Problem::new("what was written is not what is read"));
+    }
+    match lock::try_lock(directory, second)? {
+        Some(_held) => Ok(()),
+        None => Err(problem("lock", second, &ErrorKind::WouldBlock.into())),
+    }
+}
