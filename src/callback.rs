@@ -10,7 +10,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::fork::{self, Locked};
+use crate::fork::{self, Locked, Process};
 use crate::sync::atomic::AtomicUsize;
 use crate::sync::{global, thread_local};
 
@@ -33,7 +33,7 @@ struct State<F> {
     function: Option<NonNull<F>>,
     owners: usize,
     running: usize,
-    generation: u32,
+    process: Process,
 }
 
 // SAFETY: the pointer is a box's: it is owned here, and calls share the function by reference.
@@ -46,7 +46,7 @@ impl<F> Callback<F> {
             function: Some(NonNull::from(Box::leak(Box::new(function)))),
             owners: 1,
             running: 0,
-            generation: fork::generation(),
+            process: Process::this(),
         };
         Self { inner: Arc::new(Inner { state: Locked::new(state) }) }
     }
@@ -93,8 +93,7 @@ impl<F> Inner<F> {
 impl<F> State<F> {
     /// In a forked child the parent's calls have no thread; only that one goes on which forked.
     fn renew(&mut self, address: usize) {
-        if self.generation != fork::generation() {
-            self.generation = fork::generation();
+        if self.process.adopt() {
             self.running = usize::from(CALLED_AT_FORK.load(Ordering::Relaxed) == address);
         }
     }
@@ -207,7 +206,7 @@ mod tests {
         let (owner, drops) = counted();
         // As if another thread's call had been running when this process was forked.
         owner.inner.state.lock().running = 1;
-        owner.inner.state.lock().generation = fork::generation().wrapping_sub(1);
+        owner.inner.state.lock().process = Process::parent();
         drop(owner);
         assert_eq!(drops.load(Ordering::SeqCst), 1);
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::callback::{Callable, Callback};
 use crate::config::options::LogLevel;
 use crate::error::ErrorKind;
-use crate::fork::{self, Locked};
+use crate::fork::{Locked, Process};
 use crate::runtime;
 
 /// Most events that wait to be told, per client.
@@ -175,7 +175,7 @@ pub(crate) struct EventQueue {
 struct Waiting {
     events: VecDeque<Event>,
     lost: u64,
-    generation: u32,
+    process: Process,
     /// Whether the queue stands in line to be told.
     queued: bool,
     /// The client's part in its callback.
@@ -190,11 +190,7 @@ impl EventQueue {
             client: Arc::from(name),
             callback: owner.as_ref().map(Callback::callable),
             stderr,
-            waiting: Locked::new(Waiting {
-                generation: fork::generation(),
-                owner,
-                ..Waiting::default()
-            }),
+            waiting: Locked::new(Waiting { process: Process::this(), owner, ..Waiting::default() }),
         })
     }
 
@@ -265,11 +261,11 @@ impl EventQueue {
 
     /// Hands out everything that waits. On the events thread.
     pub(crate) fn hand_out(&self) {
-        let generation = fork::generation();
+        let process = Process::this();
         loop {
             let (event, lost) = {
                 let mut waiting = self.waiting.lock();
-                if fork::generation() != generation {
+                if !process.is_this() {
                     // The callback forked, and this is the child: what waits is the parent's.
                     return;
                 }
@@ -314,10 +310,9 @@ impl Waiting {
 
     /// A forked child starts with an empty queue: the parent tells its own events.
     fn renew(&mut self) -> VecDeque<Event> {
-        if self.generation == fork::generation() {
+        if !self.process.adopt() {
             return VecDeque::new();
         }
-        self.generation = fork::generation();
         self.queued = false;
         self.lost = 0;
         std::mem::take(&mut self.events)

@@ -34,6 +34,42 @@ pub(crate) fn generation() -> u32 {
     GENERATION.load(Ordering::Relaxed)
 }
 
+/// Whose a piece of state is. A forked child finds its parent's, and makes it its own when it first
+/// meets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Process(u32);
+
+impl Process {
+    /// The process that loaded the library: whose statics are as long as nobody has met them.
+    pub(crate) const FIRST: Self = Self(0);
+
+    pub(crate) fn this() -> Self {
+        Self(generation())
+    }
+
+    #[inline]
+    pub(crate) fn is_this(self) -> bool {
+        self == Self::this()
+    }
+
+    /// Makes the state this process's own. Whether it was the parent's, so that what only makes
+    /// sense there is to be let go.
+    pub(crate) fn adopt(&mut self) -> bool {
+        std::mem::replace(self, Self::this()) != Self::this()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn parent() -> Self {
+        Self(generation().wrapping_sub(1))
+    }
+}
+
+impl Default for Process {
+    fn default() -> Self {
+        Self::FIRST
+    }
+}
+
 struct Pass;
 
 impl Pass {

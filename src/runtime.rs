@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::clock::{BootTime, Clock};
 use crate::events::EventQueue;
-use crate::fork::{self, Locked, Mailbox};
+use crate::fork::{Locked, Mailbox, Process};
 use crate::sync::{Mutex, global, thread};
 
 /// Most fetches at a time, and how many of them may be background renewals.
@@ -136,7 +136,7 @@ type Desk = Arc<Mailbox<Assignment>>;
 
 #[derive(Default)]
 struct Pool {
-    generation: u32,
+    process: Process,
     calls: VecDeque<Arc<Job>>,
     stores: VecDeque<Arc<Job>>,
     awaited: VecDeque<Arc<Job>>,
@@ -148,7 +148,7 @@ struct Pool {
 
 global! {
     static POOL: Locked<Pool> = Locked::new(Pool {
-        generation: 0,
+        process: Process::FIRST,
         calls: VecDeque::new(),
         stores: VecDeque::new(),
         awaited: VecDeque::new(),
@@ -222,7 +222,7 @@ fn start_worker(assignment: Assignment) -> io::Result<bool> {
 }
 
 fn work(first: Assignment) {
-    let generation = fork::generation();
+    let process = Process::this();
     let desk = Desk::default();
     let mut assignment = first;
     loop {
@@ -230,7 +230,7 @@ fn work(first: Assignment) {
             // A panic is a bug of ours; it must not take the thread's place in the pool with it.
             let _ = catch_unwind(AssertUnwindSafe(body));
         }
-        if fork::generation() != generation {
+        if !process.is_this() {
             // A callback forked, and this is the child: its pool has threads of its own.
             return;
         }
@@ -309,9 +309,8 @@ impl Pool {
 
     /// In a forked child: lets go of the parent's threads and jobs.
     fn renew(&mut self) -> Option<Pool> {
-        let generation = fork::generation();
-        (self.generation != generation)
-            .then(|| std::mem::replace(self, Pool { generation, ..Pool::default() }))
+        let process = Process::this();
+        self.process.adopt().then(|| std::mem::replace(self, Pool { process, ..Pool::default() }))
     }
 }
 
@@ -354,7 +353,7 @@ impl Ord for Timer {
 }
 
 struct Timers {
-    generation: u32,
+    process: Process,
     sequence: u64,
     waiting: BinaryHeap<Reverse<Timer>>,
     /// The watcher's bell, while there is a watcher.
@@ -363,7 +362,7 @@ struct Timers {
 
 global! {
     static TIMERS: Locked<Timers> =
-        Locked::new(Timers { generation: 0, sequence: 0, waiting: BinaryHeap::new(), bell: None });
+        Locked::new(Timers { process: Process::FIRST, sequence: 0, waiting: BinaryHeap::new(), bell: None });
 }
 
 /// Does something short with `owner` at a point in boot time, on the clock watcher's thread; nothing
@@ -383,8 +382,7 @@ pub(crate) fn at<T: Send + Sync + 'static>(
     let mut forgotten = BinaryHeap::new();
     let (bell, is_new) = {
         let mut timers = TIMERS.lock();
-        if timers.generation != fork::generation() {
-            timers.generation = fork::generation();
+        if timers.process.adopt() {
             timers.bell = None;
             forgotten = std::mem::take(&mut timers.waiting);
         }
@@ -447,7 +445,7 @@ impl Timers {
 // --- the teller of events ------------------------------------------------------------------
 
 struct Teller {
-    generation: u32,
+    process: Process,
     ready: VecDeque<Arc<EventQueue>>,
     /// The queue that is being told.
     telling: Option<Arc<EventQueue>>,
@@ -456,17 +454,16 @@ struct Teller {
 
 global! {
     static TELLER: Locked<Teller> =
-        Locked::new(Teller { generation: 0, ready: VecDeque::new(), telling: None, bell: None });
+        Locked::new(Teller { process: Process::FIRST, ready: VecDeque::new(), telling: None, bell: None });
 }
 
 /// In a forked child: lets go of the events that its parent has to tell.
 pub(crate) fn forget_parents_events() {
     let forgotten = {
         let mut teller = TELLER.lock();
-        if teller.generation == fork::generation() {
+        if !teller.process.adopt() {
             return;
         }
-        teller.generation = fork::generation();
         teller.bell = None;
         let telling = teller.telling.take();
         std::mem::take(&mut teller.ready).into_iter().chain(telling)
@@ -497,11 +494,11 @@ pub(crate) fn dispatch(queue: Arc<EventQueue>) {
 
 fn tell(bell: &Mailbox<()>) {
     let clock = Clock::System;
-    let generation = fork::generation();
+    let process = Process::this();
     loop {
         let (next, told) = {
             let mut teller = TELLER.lock();
-            if fork::generation() != generation {
+            if !process.is_this() {
                 // A callback forked, and this is the child: its events are told by a thread of its
                 // own.
                 return;

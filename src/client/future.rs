@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use super::get_async::Registration;
 use super::{Client, GetOptions};
 use crate::error::{Error, ErrorKind};
-use crate::fork::{self, Locked};
+use crate::fork::{Locked, Process};
 use crate::token::Token;
 
 impl Client {
@@ -45,7 +45,7 @@ impl Client {
                 slot.lock().outcome = Some(Err(error));
             })
             .ok();
-        TokenFuture { parked: slot, registration, generation: fork::generation() }
+        TokenFuture { parked: slot, registration, process: Process::this() }
     }
 }
 
@@ -71,7 +71,7 @@ pub struct TokenFuture {
     parked: Arc<Locked<Parked>>,
     registration: Option<Registration>,
     /// The process that waits.
-    generation: u32,
+    process: Process,
 }
 
 impl Drop for TokenFuture {
@@ -102,7 +102,7 @@ impl Future for TokenFuture {
             former = parked.waker.replace(context.waker().clone());
         }
         drop(former);
-        if self.generation != fork::generation() {
+        if !self.process.is_this() {
             return Poll::Ready(Err(Error::new(
                 ErrorKind::Cancelled,
                 "this wait belongs to the process that was forked; ask for a token anew",

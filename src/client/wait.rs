@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 
 use crate::clock::{BootTime, Clock};
 use crate::error::{Error, ErrorKind};
-use crate::fork::{self, Locked, Mailbox};
+use crate::fork::{self, Locked, Mailbox, Process};
 use crate::runtime::{self, Job, Rank};
 use crate::sync::atomic::AtomicBool;
 use crate::sync::global;
@@ -30,7 +30,7 @@ pub(crate) struct Waiter {
     way: Way,
     open: AtomicBool,
     /// The process that it belongs to.
-    generation: u32,
+    process: Process,
 }
 
 impl Waiter {
@@ -43,7 +43,7 @@ impl Waiter {
     }
 
     fn new(way: Way) -> Arc<Self> {
-        Arc::new(Self { way, open: AtomicBool::new(true), generation: fork::generation() })
+        Arc::new(Self { way, open: AtomicBool::new(true), process: Process::this() })
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -67,7 +67,7 @@ impl Waiter {
             Way::Call(call) => {
                 let call = call.lock().take();
                 // A child has no part in its parent's waits: there it is only dropped.
-                let call = call.filter(|_| self.generation == fork::generation());
+                let call = call.filter(|_| self.process.is_this());
                 // One that panics must not take the others with it.
                 let _ = catch_unwind(AssertUnwindSafe(|| call.map(|call| call(outcome))));
             }
@@ -130,14 +130,13 @@ struct CancelState {
 /// The waits that a cancel would end. A forked child has no part in its parent's.
 #[derive(Default)]
 struct Waiters {
-    generation: u32,
+    process: Process,
     list: Vec<Weak<Waiter>>,
 }
 
 impl Waiters {
     fn own(&mut self) -> &mut Vec<Weak<Waiter>> {
-        if self.generation != fork::generation() {
-            self.generation = fork::generation();
+        if self.process.adopt() {
             // Weak: nothing of the parent's is dropped by this.
             self.list.clear();
         }
@@ -226,14 +225,14 @@ type Batch = VecDeque<(Arc<Waiter>, Outcome)>;
 /// Functions on their way to being called. They are kept here, and not by the threads that call
 /// them, so that a forked child finds and drops those that its parent's threads hold.
 struct Answers {
-    generation: u32,
+    process: Process,
     batches: Vec<(u64, Batch)>,
     last: u64,
 }
 
 global! {
     static ANSWERS: Locked<Answers> =
-        Locked::new(Answers { generation: 0, batches: Vec::new(), last: 0 });
+        Locked::new(Answers { process: Process::FIRST, batches: Vec::new(), last: 0 });
 }
 
 impl Answers {
@@ -269,10 +268,9 @@ impl Answers {
     }
 
     fn renew(&mut self) -> Vec<(u64, Batch)> {
-        if self.generation == fork::generation() {
+        if !self.process.adopt() {
             return Vec::new();
         }
-        self.generation = fork::generation();
         std::mem::take(&mut self.batches)
     }
 }

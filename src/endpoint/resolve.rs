@@ -15,7 +15,7 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
 use crate::clock::Clock;
-use crate::fork::{self, Locked, Mailbox};
+use crate::fork::{Locked, Mailbox, Process};
 use crate::runtime;
 
 /// As many addresses as ureq's own list holds.
@@ -31,11 +31,12 @@ struct Lookup {
 
 #[derive(Default)]
 struct Lookups {
-    generation: u32,
+    process: Process,
     running: Vec<Lookup>,
 }
 
-static LOOKUPS: Locked<Lookups> = Locked::new(Lookups { generation: 0, running: Vec::new() });
+static LOOKUPS: Locked<Lookups> =
+    Locked::new(Lookups { process: Process::FIRST, running: Vec::new() });
 
 /// Resolves names for ureq.
 #[derive(Debug)]
@@ -102,8 +103,7 @@ fn look_up(host: &str, timeout: NextTimeout) -> Result<Vec<IpAddr>, ureq::Error>
     let mailbox = Arc::new(Mailbox::default());
     let is_first = {
         let mut lookups = LOOKUPS.lock();
-        if lookups.generation != fork::generation() {
-            lookups.generation = fork::generation();
+        if lookups.process.adopt() {
             // The parent's threads are not ours; what they were asked will not be answered here.
             lookups.running.clear();
         }

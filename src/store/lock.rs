@@ -18,50 +18,46 @@ use std::os::unix::fs::MetadataExt;
 
 use super::directory::{Directory, problem};
 use super::{Held, Problem};
-use crate::fork::{self, Locked};
+use crate::fork::{Locked, Process};
 use crate::sync::global;
 
 /// A directory, and a file in it.
 type Place = ((u64, u64), String);
 
 struct Taken {
-    generation: u32,
+    process: Process,
     places: BTreeSet<Place>,
 }
 
 global! {
-    static TAKEN: Locked<Taken> = Locked::new(Taken { generation: 0, places: BTreeSet::new() });
+    static TAKEN: Locked<Taken> = Locked::new(Taken { process: Process::FIRST, places: BTreeSet::new() });
 }
 
 /// A place in the table.
 struct Reserved {
     place: Place,
-    generation: u32,
+    process: Process,
 }
 
 impl Reserved {
     fn take(place: Place) -> Option<Self> {
-        let generation = fork::generation();
         let forgotten;
         let is_free = {
             let mut taken = TAKEN.lock();
             // What the parent held, it holds itself.
-            forgotten = (taken.generation != generation).then(|| {
-                taken.generation = generation;
-                std::mem::take(&mut taken.places)
-            });
+            forgotten = taken.process.adopt().then(|| std::mem::take(&mut taken.places));
             taken.places.insert(place.clone())
         };
         drop(forgotten);
         // Made only then: dropping it frees the place.
-        is_free.then(|| Self { place, generation })
+        is_free.then(|| Self { place, process: Process::this() })
     }
 }
 
 impl Drop for Reserved {
     fn drop(&mut self) {
         let mut taken = TAKEN.lock();
-        if taken.generation == self.generation {
+        if taken.process == self.process {
             taken.places.remove(&self.place);
         }
     }
