@@ -7,9 +7,9 @@ use std::process::{Command, Output};
 use std::sync::Mutex;
 
 use common::process::{command, exported, spawn};
-use common::state_file::{place, start};
+use common::state_file::{database, place, start};
 use common::{FORM, form, post, try_send};
-use redb::{Database, TableDefinition};
+use redb::TableDefinition;
 use tu_token_emulator::{Emulator, StartError, StateError};
 
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("tu_token_emulator");
@@ -19,7 +19,7 @@ fn a_file_of_another_version_is_left_as_it_is() {
     let (_directory, file) = place();
     let key = start(&file).demo_key().clone();
     let set_format = |format: &[u8]| {
-        let database = Database::open(&file).expect("a database");
+        let database = database(&file);
         let transaction = database.begin_write().expect("a transaction");
         transaction.open_table(META).expect("a table").insert("format", format).expect("written");
         transaction.commit().expect("kept");

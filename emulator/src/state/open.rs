@@ -6,6 +6,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{Database, DatabaseError, StorageBackend as _};
@@ -17,8 +18,23 @@ pub(crate) const CHECKING_THREAD: &str = "tu-emulator-check";
 /// How every file of the database begins.
 const MAGIC: &[u8] = b"redb\x1A\x0A\xA9\x0D\x0A";
 
+/// How long a file that is in use is waited for: the emulator before may be about to end, and a child
+/// that is about to become another program holds for a moment what its parent has locked.
+const PATIENCE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// Opens a file of ours, or makes one that only its owner can read.
 pub(super) fn database(path: &Path) -> Result<Database, StateError> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match open(path) {
+            Err(StateError::InUse(_)) if Instant::now() < end => std::thread::sleep(PAUSE),
+            outcome => return outcome,
+        }
+    }
+}
+
+fn open(path: &Path) -> Result<Database, StateError> {
     let unusable = |error: io::Error| StateError::unusable(path, error);
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use redb::{Database, DatabaseError};
 use tempfile::TempDir;
 use tu_token_emulator::Emulator;
 
@@ -13,4 +14,17 @@ pub fn place() -> (TempDir, PathBuf) {
 
 pub fn start(file: &Path) -> Emulator {
     Emulator::builder().state(file).start().expect("an emulator")
+}
+
+/// The database in a file. While another test starts a program, its child holds the lock of every
+/// file that is open here, for a moment.
+pub fn database(file: &Path) -> Database {
+    let opened = (0..1000).find_map(|_| match Database::open(file) {
+        Err(DatabaseError::DatabaseAlreadyOpen) => {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            None
+        }
+        outcome => Some(outcome),
+    });
+    opened.expect("a file that nobody uses").expect("a database")
 }
