@@ -223,15 +223,15 @@ class token {
   explicit token(tu_token *taken) noexcept : handle_(taken) {}
 
   /** The bare access token. */
-  std::string_view value() const noexcept {
-    return {tu_token_value(handle()), tu_token_length(handle())};
-  }
+  std::string_view value() const noexcept { return behind("", tu_token_value(handle())); }
 
   /** "Bearer <token>": the value of an Authorization header (RFC 6750 section 2.1). */
-  std::string_view bearer() const noexcept { return tu_token_bearer(handle()); }
+  std::string_view bearer() const noexcept { return behind("Bearer ", tu_token_bearer(handle())); }
 
   /** "Authorization: Bearer <token>": a whole header line. NUL-terminated, as libcurl takes it. */
-  std::string_view header() const noexcept { return tu_token_header(handle()); }
+  std::string_view header() const noexcept {
+    return behind("Authorization: Bearer ", tu_token_header(handle()));
+  }
 
   /** The scopes that were granted, separated by blanks. */
   std::string_view scope() const noexcept { return tu_token_scope(handle()); }
@@ -264,6 +264,11 @@ class token {
   const tu_token *handle() const noexcept { return handle_.get(); }
 
  private:
+  // The lengths are known: a token need not be searched for its end.
+  std::string_view behind(std::string_view prefix, const char *text) const noexcept {
+    return {text, handle_ ? prefix.size() + tu_token_length(handle()) : 0};
+  }
+
   detail::owned<tu_token> handle_;
 };
 
