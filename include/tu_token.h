@@ -557,8 +557,8 @@ int32_t tu_error_http_status(const struct tu_error *error);
 
 /**
  * The pointer that a credentials function left with tu_credentials_fail; NULL: none. It lives as
- * long as some error that carries it: every caller of a failed fetch gets one, and the client
- * remembers another for a while.
+ * long as some error that carries it: every caller that waited for the fetch that failed gets one.
+ * Later callers, who are told of the same failure while it is remembered, do not.
  *
  * # Safety
  * `error` is NULL or a live handle.

@@ -234,6 +234,10 @@ impl Error {
         self
     }
 
+    pub(crate) fn take_cause(&mut self) -> Option<Arc<Cause>> {
+        self.detail.cause.is_some().then(|| Arc::make_mut(&mut self.detail).cause.take())?
+    }
+
     pub(crate) fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
         self.retry_after = wait;
         self
@@ -349,7 +353,8 @@ impl fmt::Debug for Error {
 }
 
 impl std::error::Error for Error {
-    /// What the program's credentials function failed with; `None` for every other failure.
+    /// What the program's credentials function failed with, for those who waited for that fetch;
+    /// `None` for every other failure.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.detail.cause.as_deref().map(|cause| cause as &(dyn std::error::Error + 'static))
     }

@@ -2,18 +2,19 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use support::tls::Files;
 use support::{
     ID, Reply, SECRET, Server, Step, answer, builder, each, failure_in_time, manual_client,
-    oauth_error, patient_builder, token, until, value,
+    oauth_error, patient_builder, together, token, until, value,
 };
 use tu_token::ErrorKind::{
     BadResponse, Budget, Credentials as NoCredentials, InvalidClient, InvalidScope, Network, OAuth,
     RateLimited, Server as InTrouble,
 };
-use tu_token::{Client, Credentials, ErrorKind, GetOptions};
+use tu_token::{Client, Credentials, CredentialsFn, ErrorKind, GetOptions};
 
 /// The first fetch makes so many requests and fails so; the next call gets the same from memory.
 fn check(reply: Reply, kind: ErrorKind, requests: usize) {
@@ -314,4 +315,39 @@ fn a_program_gone_wild_runs_into_its_budget() {
     assert!(error.message().contains("500"), "the last failure is told: {error}");
     assert!(error.retry_after().unwrap() > Duration::from_secs(30));
     assert_eq!(server.requests(), 5);
+}
+
+#[test]
+fn what_a_credentials_function_failed_with_is_for_those_who_waited() {
+    #[derive(Debug)]
+    struct Sealed(#[allow(dead_code)] Arc<()>);
+    impl std::fmt::Display for Sealed {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("the vault is sealed")
+        }
+    }
+    impl std::error::Error for Sealed {}
+
+    let (alive, server) = (Arc::new(()), Server::tokens(1200));
+    let held = alive.clone();
+    let client = Client::builder()
+        .set("token_url", &server.url())
+        .set("scope", "a")
+        .on_credentials(CredentialsFn::fallible(move |_| Err(Sealed(held.clone()).into())))
+        .build()
+        .unwrap();
+    let errors: Vec<tu_token::Error> =
+        together(8, |_| client.token()).into_iter().map(Result::unwrap_err).collect();
+    for error in &errors {
+        assert_eq!(error.kind(), NoCredentials);
+        let cause = std::error::Error::source(error).expect("they all waited");
+        assert!(cause.is::<Sealed>() && !error.message().contains("sealed"));
+    }
+    let later = client.token().unwrap_err();
+    assert_eq!(later.message(), errors[0].message());
+    assert!(std::error::Error::source(&later).is_none(), "it waited for nothing");
+    drop(errors);
+    // One here, one in the function: nothing remembers what it failed with.
+    until("the last of it has gone", || Arc::strong_count(&alive) == 2);
+    assert_eq!(server.requests(), 0);
 }

@@ -16,7 +16,7 @@ use crate::cache::limits::Blocked;
 use crate::clock::BootTime;
 use crate::credentials::Pair;
 use crate::endpoint::Granted;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Cause, Error, ErrorKind};
 use crate::events::{Event, EventKind};
 use crate::fork::Mailbox;
 use crate::runtime;
@@ -50,8 +50,9 @@ enum Step {
     Granted(Granted, BootTime),
     /// Try again at this time.
     Again(BootTime),
-    /// With the version of the credentials it was told about.
-    Failed(Failure, u64),
+    /// With the version of the credentials it was told about, and what the program's function failed
+    /// with.
+    Failed(Failure, u64, Option<Arc<Cause>>),
     /// The client was closed, the fetch given up, or a callback forked and this is the child.
     Unwanted,
     /// Not allowed to ask; nothing was learned about the endpoint.
@@ -74,8 +75,8 @@ impl Shared {
                     self.put_into_store(&mut flight, &granted, requested_at);
                     return self.succeed(&flight, &granted, requested_at, Origin::Endpoint);
                 }
-                Step::Failed(failure, version) => {
-                    if self.fail(&flight, failure, version) {
+                Step::Failed(failure, version, cause) => {
+                    if self.fail(&flight, failure, version, cause) {
                         return;
                     }
                 }
@@ -225,8 +226,16 @@ impl Shared {
         flight.fresh_pair.is_some()
     }
 
-    fn attempt_failed(self: &Arc<Self>, flight: &Flight, failure: Failure, version: u64) -> Step {
+    fn attempt_failed(
+        self: &Arc<Self>,
+        flight: &Flight,
+        mut failure: Failure,
+        version: u64,
+    ) -> Step {
         let now = self.clock.now();
+        // What is remembered is let go under the lock, where no foreign code may run. So the cause
+        // goes to those who wait for this very fetch, and to nobody later.
+        let cause = failure.error.take_cause();
         let again = flight.attempts.after(&failure, now, &mut SystemRandom);
         self.state().limits.attempt_failed(&failure, now);
         self.tell(&flight.slot, || {
@@ -240,7 +249,7 @@ impl Shared {
         });
         match again {
             Some(at) => Step::Again(at),
-            None => Step::Failed(failure, version),
+            None => Step::Failed(failure, version, cause),
         }
     }
 
@@ -326,7 +335,13 @@ impl Shared {
 
     /// Records a failed fetch and tells those who wait. Not so if the credentials it was refused
     /// with have been replaced: then false, and the fetch asks again with the new ones.
-    fn fail(self: &Arc<Self>, flight: &Flight, failure: Failure, version: u64) -> bool {
+    fn fail(
+        self: &Arc<Self>,
+        flight: &Flight,
+        failure: Failure,
+        version: u64,
+        cause: Option<Arc<Cause>>,
+    ) -> bool {
         let policy = &self.options.policy;
         let index = flight.slot.index;
         let now = self.clock.now();
@@ -364,7 +379,7 @@ impl Shared {
                 event
             });
         }
-        self.finish(waiters, Err(error));
+        self.finish(waiters, Err(error.with_cause(cause)));
         self.keep_warm([index]);
         true
     }
