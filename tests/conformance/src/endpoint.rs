@@ -1,0 +1,352 @@
+//! The token endpoint of a case: it answers by the transcript and remembers what it was sent.
+
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use http_body_util::BodyExt as _;
+use hyper::body::{Body, Bytes, Frame, Incoming};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, oneshot};
+
+use crate::case::{Answer, Fault};
+
+/// A request as it came.
+#[derive(Clone, Debug)]
+pub struct Received {
+    pub method: String,
+    /// By lower-case name.
+    pub headers: Value,
+    pub body: String,
+}
+
+/// The script of one case, and what has come of it.
+#[derive(Default)]
+struct Script {
+    path: String,
+    answers: Vec<Answer>,
+    received: Vec<Received>,
+    tokens: Vec<String>,
+    released: HashSet<String>,
+    over: bool,
+}
+
+#[derive(Default)]
+struct Shared {
+    script: Mutex<Script>,
+    arrived: Condvar,
+    let_go: Notify,
+}
+
+impl Shared {
+    fn script(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A server on a port of loopback. Its thread has ended when this is dropped.
+pub struct Endpoint {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Endpoint {
+    /// Opens a free port.
+    pub fn start() -> io::Result<Self> {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared::default());
+        let (stop, stopped) = oneshot::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let served = shared.clone();
+        let thread = std::thread::spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    _ = serve(listener, served) => {}
+                    _ = stopped => {}
+                }
+            });
+        });
+        Ok(Self { shared, address, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// `http://127.0.0.1:<port>`.
+    pub fn origin(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Begins a case: only requests below its path count from now on.
+    pub fn begin(&self, path: &str, answers: &[Answer]) {
+        let script =
+            Script { path: format!("{path}/"), answers: answers.to_vec(), ..Script::default() };
+        *self.shared.script() = script;
+    }
+
+    /// Ends it: what is held goes out, what still comes is refused. How many requests there were.
+    pub fn end(&self) -> usize {
+        let count = {
+            let mut script = self.shared.script();
+            script.over = true;
+            script.received.len()
+        };
+        self.shared.let_go.notify_waiters();
+        count
+    }
+
+    /// Lets the answers with this name go.
+    pub fn release(&self, name: &str) {
+        self.shared.script().released.insert(name.to_owned());
+        self.shared.let_go.notify_waiters();
+    }
+
+    /// The requests so far.
+    pub fn received(&self) -> Vec<Received> {
+        self.shared.script().received.clone()
+    }
+
+    /// The tokens handed out so far.
+    pub fn tokens(&self) -> Vec<String> {
+        self.shared.script().tokens.clone()
+    }
+
+    /// Waits until so many requests have come; how many have, if not.
+    pub fn await_requests(&self, count: usize, bound: Duration) -> Result<(), usize> {
+        let end = Instant::now() + bound;
+        let mut script = self.shared.script();
+        while script.received.len() < count {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let waited = self.shared.arrived.wait_timeout(script, left);
+            script = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        match script.received.len() {
+            found if found == count => Ok(()),
+            found => Err(found),
+        }
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn serve(listener: std::net::TcpListener, shared: Arc<Shared>) -> io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
+    loop {
+        let (stream, _) = listener.accept().await?;
+        tokio::spawn(connection(stream, shared.clone()));
+    }
+}
+
+/// One connection, to its end.
+async fn connection(stream: TcpStream, shared: Arc<Shared>) {
+    // Answers are small; without this the second packet could wait for the client's acknowledgement.
+    let _ = stream.set_nodelay(true);
+    let reset = Arc::new(Notify::new());
+    let wanted = reset.clone();
+    let service = service_fn(move |request| {
+        let (shared, reset) = (shared.clone(), reset.clone());
+        async move { Ok::<_, Infallible>(answer(request, &shared, &reset).await) }
+    });
+    let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    let reset = tokio::select! {
+        // How it ended is the client's business.
+        _ = &mut connection => false,
+        () = wanted.notified() => true,
+    };
+    if reset {
+        // Closing without lingering sends a reset.
+        let _ = connection.into_parts().io.into_inner().set_zero_linger();
+    }
+}
+
+async fn answer(request: Request<Incoming>, shared: &Shared, reset: &Notify) -> Response<Pieces> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let headers: serde_json::Map<String, Value> = head
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into()))
+        .collect();
+    let received = Received {
+        method: head.method.to_string(),
+        headers: headers.into(),
+        body: String::from_utf8_lossy(&body).into_owned(),
+    };
+    let found = {
+        let mut script = shared.script();
+        if script.over || !head.uri.path().starts_with(&script.path) {
+            return plain(StatusCode::GONE, "this case is over");
+        }
+        let index = script.received.len();
+        script.received.push(received.clone());
+        script.answers.get(index).cloned()
+    };
+    shared.arrived.notify_all();
+    let Some(answer) = found else {
+        return plain(StatusCode::INTERNAL_SERVER_ERROR, "the script has ended");
+    };
+    if let Some(name) = &answer.hold {
+        held(shared, name).await;
+    }
+    if answer.fault == Some(Fault::Reset) {
+        reset.notify_one();
+        return std::future::pending().await;
+    }
+    let body = answer.body(&received);
+    shared.script().tokens.extend(token_in(&body));
+    answer.response(body)
+}
+
+/// Waits until an answer may go.
+async fn held(shared: &Shared, name: &str) {
+    loop {
+        // Made before the look, so that nothing is missed in between.
+        let let_go = shared.let_go.notified();
+        {
+            let script = shared.script();
+            if script.over || script.released.contains(name) {
+                return;
+            }
+        }
+        let_go.await;
+    }
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response<Pieces> {
+    let mut response = Response::new(Pieces::whole(Bytes::from_static(text.as_bytes())));
+    *response.status_mut() = status;
+    response
+}
+
+fn token_in(body: &[u8]) -> Option<String> {
+    let answer: Value = serde_json::from_slice(body).ok()?;
+    answer.get("access_token")?.as_str().map(str::to_owned)
+}
+
+impl Answer {
+    fn body(&self, request: &Received) -> Vec<u8> {
+        if let Some(token) = &self.token {
+            let asked = form_urlencoded::parse(request.body.as_bytes())
+                .find(|(name, _)| name == "scope")
+                .map(|(_, scope)| json!(scope));
+            let lifetime = self.expires_in.clone().unwrap_or(json!(1200));
+            let scope = self.scope.clone().or(asked).unwrap_or_default();
+            // In the order of the service's own answers.
+            let body = format!(
+                r#"{{"token_type":"Bearer","expires_in":{lifetime},"access_token":{},"scope":{scope}}}"#,
+                json!(token)
+            );
+            return body.into_bytes();
+        }
+        match (&self.json, &self.body, &self.body_hex) {
+            (Some(json), ..) => json.to_string().into_bytes(),
+            (_, Some(text), _) => text.clone().into_bytes(),
+            (.., Some(hex)) => bytes(hex),
+            _ => Vec::new(),
+        }
+    }
+
+    fn response(&self, body: Vec<u8>) -> Response<Pieces> {
+        let mut response = Response::builder().status(self.status);
+        if self.token.is_some() || self.json.is_some() {
+            response = response.header(CONTENT_TYPE, "application/json");
+        }
+        for (name, value) in &self.headers {
+            response = response.header(name, value);
+        }
+        let is_cut = self.fault == Some(Fault::Cut);
+        if is_cut {
+            response = response.header(CONTENT_LENGTH, body.len().max(1));
+        }
+        let half = body.len() / 2;
+        let body = Bytes::from(body);
+        let pieces = if is_cut { Pieces::cut(body.slice(..half)) } else { Pieces::whole(body) };
+        response.body(pieces).unwrap_or_else(|_| {
+            plain(StatusCode::INTERNAL_SERVER_ERROR, "the case's answer cannot be sent")
+        })
+    }
+}
+
+fn bytes(hex: &str) -> Vec<u8> {
+    let digits: Vec<u8> =
+        hex.chars().filter_map(|digit| digit.to_digit(16)).map(|digit| digit as u8).collect();
+    digits.chunks_exact(2).map(|pair| pair[0] * 16 + pair[1]).collect()
+}
+
+/// A body in memory, sent whole or cut off behind what there is.
+struct Pieces {
+    bytes: Option<Bytes>,
+    is_cut: bool,
+    is_flushed: bool,
+}
+
+impl Pieces {
+    fn whole(bytes: Bytes) -> Self {
+        Self { bytes: Some(bytes), is_cut: false, is_flushed: false }
+    }
+
+    fn cut(bytes: Bytes) -> Self {
+        Self { is_cut: true, ..Self::whole(bytes) }
+    }
+}
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if let Some(bytes) = self.bytes.take() {
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        }
+        if !self.is_cut {
+            return Poll::Ready(None);
+        }
+        if !self.is_flushed {
+            // While a body is pending, the server writes out what it has so far.
+            self.is_flushed = true;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Some(Err(io::Error::other("cut off on purpose"))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        !self.is_cut && self.bytes.as_ref().is_none_or(Bytes::is_empty)
+    }
+
+    fn size_hint(&self) -> hyper::body::SizeHint {
+        let length = self.bytes.as_ref().map_or(0, Bytes::len) as u64;
+        match self.is_cut {
+            true => hyper::body::SizeHint::default(),
+            false => hyper::body::SizeHint::with_exact(length),
+        }
+    }
+}
