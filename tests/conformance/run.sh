@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Plays the transcripts in tests/vectors to the testee of one language.
+# Usage: tests/conformance/run.sh LANGUAGE [--only TEXT]
+#
+# testees/LANGUAGE.sh builds the testee, into target/conformance, and says in `command` how to start it.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+language=$1
+shift
+built=target/conformance
+mkdir -p "$built"
+
+# The library as a program would have it, but for the clock that can be turned.
+build_c_library() {
+  cargo rustc --quiet -p tu-token --features capi,test-clock --crate-type cdylib --target-dir "$built"
+  # By this name the loader looks for it.
+  ln -sf libtu_token.so "$built/debug/libtu_token.so.0"
+}
+
+# Flags for programs that are linked with it.
+c_flags="-g -O1 -Wall -Wextra -Wpedantic -Werror -Iinclude"
+c_libraries="-L$built/debug -ltu_token -Wl,-rpath,$PWD/$built/debug -lpthread"
+
+if [ ! -e "tests/conformance/testees/$language.sh" ]; then
+  echo "There is no testee for $language."
+  echo "0 passed, 1 failed"
+  exit 1
+fi
+command=()
+# shellcheck source=/dev/null
+. "tests/conformance/testees/$language.sh"
+cargo build --quiet -p tu-token-conformance
+target/debug/tu-token-conformance "$@" "$language" -- "${command[@]}"
