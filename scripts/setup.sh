@@ -35,6 +35,9 @@ if [ "${1:-test}" = test ]; then
   need script bsdutils
   need chromium chromium
   need chromedriver chromium-driver
+  # JSON for the programs that the conformance suite is played to.
+  need_pkg libcjson libcjson-dev
+  need_pkg nlohmann_json nlohmann-json3-dev
 fi
 [ ${#missing[@]} -eq 0 ] && exit 0
 

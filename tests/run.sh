@@ -49,6 +49,7 @@ lints() {
   cargo clippy --version >/dev/null 2>&1 || { echo "SKIPPED: this toolchain has no clippy"; exit 77; }
   cargo clippy --workspace --all-targets -- -D warnings
   cargo clippy -p tu-token --all-targets --features capi,test-clock -- -D warnings
+  cargo clippy -p tu-token-conformance --all-targets --features testee -- -D warnings
 }
 
 header_drift() {
@@ -215,6 +216,21 @@ memcheck_forked_children() {
   valgrind --error-exitcode=9 --leak-check=no --fair-sched=yes target/c-tests/forks 10
 }
 
+# A suite that cannot fail is worth nothing.
+conformance_can_fail() {
+  cargo test -p tu-token-conformance --features testee --quiet
+}
+
+conformance() {
+  tests/conformance/run.sh "$1"
+}
+
+memcheck_conformance() {
+  have valgrind || { echo "SKIPPED: valgrind is missing"; exit 77; }
+  TESTEE_UNDER="valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite
+    --show-leak-kinds=definite --fair-sched=yes" tests/conformance/run.sh c
+}
+
 foreign_server() {
   have npm || { echo "SKIPPED: npm is missing, so is the authorization server we did not write"; exit 77; }
   tests/peers/oidc-provider/run.sh target/c-tests/print_token
@@ -277,6 +293,13 @@ beside "c++: memcheck, the contract" memcheck_cpp
 beside "c: memcheck, threads" memcheck_threads
 beside "c: memcheck, cancelled waits" memcheck_cancelled_waits
 beside "c: memcheck, forked children" memcheck_forked_children
+alone "conformance: that it can fail" conformance_can_fail
+alone "conformance: rust" conformance rust
+alone "conformance: c" conformance c
+alone "conformance: c++" conformance cpp
+alone "conformance: python" conformance python
+alone "conformance: go" conformance go
+alone "conformance: memcheck, c" memcheck_conformance
 alone "a certified authorization server" foreign_server
 alone "emulator: its page in a browser" page_in_a_browser
 

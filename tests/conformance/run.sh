@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Plays the transcripts in tests/vectors to the testee of one language.
 # Usage: tests/conformance/run.sh LANGUAGE [--only TEXT]
+# TESTEE_UNDER: a program that runs the testee, such as valgrind with its options.
 #
 # testees/LANGUAGE.sh builds the testee, into target/conformance, and says in `command` how to start it.
 set -euo pipefail
@@ -30,4 +31,5 @@ command=()
 # shellcheck source=/dev/null
 . "tests/conformance/testees/$language.sh"
 cargo build --quiet -p tu-token-conformance
-target/debug/tu-token-conformance "$@" "$language" -- "${command[@]}"
+# shellcheck disable=SC2086
+target/debug/tu-token-conformance "$@" "$language" -- ${TESTEE_UNDER:-} "${command[@]}"

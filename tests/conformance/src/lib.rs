@@ -1,7 +1,7 @@
 //! One suite for every language: transcripts in `tests/vectors`, played to a program that does nothing but call the
 //! library's interface in its language (the testee), over a line of JSON each way.
 //!
-//! - [`case`] a transcript, read strictly; [`placeholders`] what may stand in its texts
+//! - [`case`] a transcript; [`vectors`] how it is read; [`placeholders`] what may stand in its texts
 //! - [`protocol`] what a testee can be asked
 //! - [`endpoint`] the token endpoint that answers by the transcript
 //! - [`testee`] the other program
@@ -20,3 +20,4 @@ mod protocol;
 mod secrets;
 pub mod suite;
 mod testee;
+mod vectors;

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::case::{self, Case, Stage};
+use crate::case::Case;
 use crate::endpoint::Endpoint;
 use crate::play::Play;
 use crate::secrets::Secrets;
 use crate::testee::Testee;
+use crate::vectors::{self, Stage};
 
 /// What is played, and to whom.
 #[derive(Clone, Debug)]
@@ -68,7 +69,7 @@ impl Suite {
 
     fn cases(&self, origin: &str, scratch: &Path) -> Result<Vec<Case>, String> {
         let stage = Stage { origin: origin.to_owned(), directory: scratch.to_owned() };
-        let mut cases = case::read_all(&self.vectors, &stage)?;
+        let mut cases = vectors::read_all(&self.vectors, &stage)?;
         if let Some(text) = &self.only {
             cases.retain(|case| case.name.contains(text.as_str()));
         }
