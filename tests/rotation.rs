@@ -52,7 +52,13 @@ fn a_refusal_of_the_pair_that_was_rotated_away_is_nobodys() {
                 oauth_error(status, code)
             }
         });
-        let client = patient_builder(&server.url()).set("client_secret", OLD).build().unwrap();
+        let told = Arc::<Mutex<Vec<EventKind>>>::default();
+        let seen = told.clone();
+        let client = patient_builder(&server.url())
+            .set("client_secret", OLD)
+            .on_event(move |event: &Event| seen.lock().unwrap().push(event.kind))
+            .build()
+            .unwrap();
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| client.token());
             until("the old pair is sent", || server.requests() == 1);
@@ -62,6 +68,8 @@ fn a_refusal_of_the_pair_that_was_rotated_away_is_nobodys() {
         });
         let stats = client.stats(None).unwrap();
         assert_eq!((stats.waits, stats.failures, stats.last_error), (1, 0, None), "{code}");
+        until("the success is told", || told.lock().unwrap().contains(&EventKind::FetchSucceeded));
+        assert!(!told.lock().unwrap().contains(&EventKind::FetchFailed), "{code}");
         assert_eq!(value(of_scope(&client, "c")), "of-the-new-pair", "{code}");
         assert_eq!(server.requests(), 3);
     }

@@ -173,7 +173,7 @@ impl Shared {
                 flight.stored.used = Some(pair);
                 Step::Granted(granted, requested_at)
             }
-            Err(failure) if failure.class == Class::Refused && self.has_newer(flight, &pair) => {
+            Err(failure) if self.is_outdated(flight, &failure, &pair) => {
                 Step::Again(BootTime::ZERO)
             }
             Err(failure) => self.attempt_failed(flight, failure, pair.version),
@@ -209,6 +209,15 @@ impl Shared {
         });
         self.tell_budget(&flight.slot, &error);
         Step::Blocked(error)
+    }
+
+    /// Whether a refusal is of a pair that nobody would use any more: it is nobody's.
+    fn is_outdated(self: &Arc<Self>, flight: &mut Flight, failure: &Failure, pair: &Pair) -> bool {
+        match failure.class {
+            Class::Refused => self.has_newer(flight, pair),
+            Class::Terminal => self.source.version() != pair.version,
+            _ => false,
+        }
     }
 
     /// Whether there are other credentials than the refused ones: rotated in the meantime, or had
