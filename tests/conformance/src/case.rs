@@ -81,6 +81,39 @@ fn once() -> usize {
     1
 }
 
+impl Answer {
+    /// Whether it can be sent, and means one thing.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let bodies = [
+            self.token.is_some(),
+            self.json.is_some(),
+            self.body.is_some(),
+            self.body_hex.is_some(),
+        ];
+        if bodies.iter().filter(|is_given| **is_given).count() > 1 {
+            return Err("an answer has more than one body".to_owned());
+        }
+        if self.token.is_none() && (self.expires_in.is_some() || self.scope.is_some()) {
+            return Err("an answer without \"token\" has \"expires_in\" or \"scope\"".to_owned());
+        }
+        if !(200..600).contains(&self.status) || self.times == 0 {
+            return Err(format!("an answer has status {}, {} times", self.status, self.times));
+        }
+        match &self.body_hex {
+            Some(hex) if bytes(hex).is_none() => Err(format!("\"{hex}\" is not hexadecimal")),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What pairs of hexadecimal digits stand for.
+pub(crate) fn bytes(hex: &str) -> Option<Vec<u8>> {
+    let digits: Vec<u8> =
+        hex.chars().map(|c| c.to_digit(16).map(|digit| digit as u8)).collect::<Option<_>>()?;
+    let pairs = digits.chunks(2);
+    pairs.map(|pair| Some(pair.first()? * 16 + pair.get(1)?)).collect()
+}
+
 /// What goes wrong with an answer.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
@@ -94,8 +127,8 @@ pub enum Fault {
 /// One step of a case.
 #[derive(Debug)]
 pub enum Step {
-    /// Of the driver alone.
-    Own(Own),
+    /// Of the driver alone, and as it is written.
+    Own(Own, Value),
     /// A request to the testee.
     Ask(Ask),
 }
@@ -197,8 +230,9 @@ fn steps<'de, D: serde::Deserializer<'de>>(source: D) -> Result<Vec<Step>, D::Er
 fn step(mut members: Map<String, Value>) -> Result<Step, String> {
     let name = members.get("do").and_then(Value::as_str).ok_or("it does nothing")?.to_owned();
     if OWN.contains(&name.as_str()) {
-        let own = serde_json::from_value(Value::Object(members));
-        return own.map(Step::Own).map_err(|error| error.to_string());
+        let written = Value::Object(members);
+        let own = serde_json::from_value(written.clone()).map_err(|error| error.to_string())?;
+        return Ok(Step::Own(own, written));
     }
     members.remove("do");
     let expect = members.remove("expect").or_else(|| protocol::usual_answer(&name));

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http_body_util::BodyExt as _;
 use hyper::body::{Body, Bytes, Frame, Incoming};
@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
 
-use crate::case::{Answer, Fault};
+use crate::case::{Answer, Fault, bytes};
 
 /// A request as it came.
 #[derive(Clone, Debug)]
@@ -37,28 +37,31 @@ pub struct Received {
 struct Script {
     path: String,
     answers: Vec<Answer>,
-    received: Vec<Received>,
-    tokens: Vec<String>,
-    released: HashSet<String>,
-    over: bool,
-}
-
-#[derive(Default)]
-struct Shared {
-    script: Mutex<Script>,
+    state: Mutex<State>,
     arrived: Condvar,
     let_go: Notify,
 }
 
-impl Shared {
-    fn script(&self) -> MutexGuard<'_, Script> {
-        self.script.lock().unwrap_or_else(PoisonError::into_inner)
+#[derive(Default)]
+struct State {
+    received: Vec<Received>,
+    tokens: Vec<String>,
+    released: HashSet<String>,
+    is_over: bool,
+}
+
+impl Script {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// The script that is played now.
+type Current = Arc<Mutex<Arc<Script>>>;
+
 /// A server on a port of loopback. Its thread has ended when this is dropped.
 pub struct Endpoint {
-    shared: Arc<Shared>,
+    current: Current,
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -70,10 +73,10 @@ impl Endpoint {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared::default());
+        let current = Current::default();
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-        let served = shared.clone();
+        let served = current.clone();
         let thread = std::thread::spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
@@ -82,7 +85,7 @@ impl Endpoint {
                 }
             });
         });
-        Ok(Self { shared, address, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { current, address, stop: Some(stop), thread: Some(thread) })
     }
 
     /// `http://127.0.0.1:<port>`.
@@ -90,53 +93,53 @@ impl Endpoint {
         format!("http://{}", self.address)
     }
 
+    fn script(&self) -> Arc<Script> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Begins a case: only requests below its path count from now on.
     pub fn begin(&self, path: &str, answers: &[Answer]) {
-        let script =
-            Script { path: format!("{path}/"), answers: answers.to_vec(), ..Script::default() };
-        *self.shared.script() = script;
+        let (path, answers) = (format!("{path}/"), answers.to_vec());
+        let script = Arc::new(Script { path, answers, ..Script::default() });
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = script;
     }
 
     /// Ends it: what is held goes out, what still comes is refused. How many requests there were.
     pub fn end(&self) -> usize {
+        let script = self.script();
         let count = {
-            let mut script = self.shared.script();
-            script.over = true;
-            script.received.len()
+            let mut state = script.state();
+            state.is_over = true;
+            state.received.len()
         };
-        self.shared.let_go.notify_waiters();
+        script.let_go.notify_waiters();
         count
     }
 
     /// Lets the answers with this name go.
     pub fn release(&self, name: &str) {
-        self.shared.script().released.insert(name.to_owned());
-        self.shared.let_go.notify_waiters();
+        let script = self.script();
+        script.state().released.insert(name.to_owned());
+        script.let_go.notify_waiters();
     }
 
     /// The requests so far.
     pub fn received(&self) -> Vec<Received> {
-        self.shared.script().received.clone()
+        self.script().state().received.clone()
     }
 
     /// The tokens handed out so far.
     pub fn tokens(&self) -> Vec<String> {
-        self.shared.script().tokens.clone()
+        self.script().state().tokens.clone()
     }
 
     /// Waits until so many requests have come; how many have, if not.
     pub fn await_requests(&self, count: usize, bound: Duration) -> Result<(), usize> {
-        let end = Instant::now() + bound;
-        let mut script = self.shared.script();
-        while script.received.len() < count {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            let waited = self.shared.arrived.wait_timeout(script, left);
-            script = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        match script.received.len() {
+        let script = self.script();
+        let too_few = |state: &mut State| state.received.len() < count;
+        let waited = script.arrived.wait_timeout_while(script.state(), bound, too_few);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        match state.received.len() {
             found if found == count => Ok(()),
             found => Err(found),
         }
@@ -154,23 +157,24 @@ impl Drop for Endpoint {
     }
 }
 
-async fn serve(listener: std::net::TcpListener, shared: Arc<Shared>) -> io::Result<()> {
+async fn serve(listener: std::net::TcpListener, current: Current) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     loop {
         let (stream, _) = listener.accept().await?;
-        tokio::spawn(connection(stream, shared.clone()));
+        tokio::spawn(connection(stream, current.clone()));
     }
 }
 
 /// One connection, to its end.
-async fn connection(stream: TcpStream, shared: Arc<Shared>) {
+async fn connection(stream: TcpStream, current: Current) {
     // Answers are small; without this the second packet could wait for the client's acknowledgement.
     let _ = stream.set_nodelay(true);
     let reset = Arc::new(Notify::new());
     let wanted = reset.clone();
     let service = service_fn(move |request| {
-        let (shared, reset) = (shared.clone(), reset.clone());
-        async move { Ok::<_, Infallible>(answer(request, &shared, &reset).await) }
+        let script = current.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let reset = reset.clone();
+        async move { Ok::<_, Infallible>(answer(request, &script, &reset).await) }
     });
     let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     let reset = tokio::select! {
@@ -184,7 +188,7 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>) {
     }
 }
 
-async fn answer(request: Request<Incoming>, shared: &Shared, reset: &Notify) -> Response<Pieces> {
+async fn answer(request: Request<Incoming>, script: &Script, reset: &Notify) -> Response<Pieces> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let headers: serde_json::Map<String, Value> = head
@@ -197,39 +201,38 @@ async fn answer(request: Request<Incoming>, shared: &Shared, reset: &Notify) -> 
         headers: headers.into(),
         body: String::from_utf8_lossy(&body).into_owned(),
     };
-    let found = {
-        let mut script = shared.script();
-        if script.over || !head.uri.path().starts_with(&script.path) {
+    let index = {
+        let mut state = script.state();
+        if state.is_over || !head.uri.path().starts_with(&script.path) {
             return plain(StatusCode::GONE, "this case is over");
         }
-        let index = script.received.len();
-        script.received.push(received.clone());
-        script.answers.get(index).cloned()
+        state.received.push(received.clone());
+        state.received.len() - 1
     };
-    shared.arrived.notify_all();
-    let Some(answer) = found else {
+    script.arrived.notify_all();
+    let Some(answer) = script.answers.get(index) else {
         return plain(StatusCode::INTERNAL_SERVER_ERROR, "the script has ended");
     };
     if let Some(name) = &answer.hold {
-        held(shared, name).await;
+        held(script, name).await;
     }
     if answer.fault == Some(Fault::Reset) {
         reset.notify_one();
         return std::future::pending().await;
     }
     let body = answer.body(&received);
-    shared.script().tokens.extend(token_in(&body));
+    script.state().tokens.extend(token_in(&body));
     answer.response(body)
 }
 
 /// Waits until an answer may go.
-async fn held(shared: &Shared, name: &str) {
+async fn held(script: &Script, name: &str) {
     loop {
         // Made before the look, so that nothing is missed in between.
-        let let_go = shared.let_go.notified();
+        let let_go = script.let_go.notified();
         {
-            let script = shared.script();
-            if script.over || script.released.contains(name) {
+            let state = script.state();
+            if state.is_over || state.released.contains(name) {
                 return;
             }
         }
@@ -266,7 +269,7 @@ impl Answer {
         match (&self.json, &self.body, &self.body_hex) {
             (Some(json), ..) => json.to_string().into_bytes(),
             (_, Some(text), _) => text.clone().into_bytes(),
-            (.., Some(hex)) => bytes(hex),
+            (.., Some(hex)) => bytes(hex).unwrap_or_default(),
             _ => Vec::new(),
         }
     }
@@ -290,12 +293,6 @@ impl Answer {
             plain(StatusCode::INTERNAL_SERVER_ERROR, "the case's answer cannot be sent")
         })
     }
-}
-
-fn bytes(hex: &str) -> Vec<u8> {
-    let digits: Vec<u8> =
-        hex.chars().filter_map(|digit| digit.to_digit(16)).map(|digit| digit as u8).collect();
-    digits.chunks_exact(2).map(|pair| pair[0] * 16 + pair[1]).collect()
 }
 
 /// A body in memory, sent whole or cut off behind what there is.

@@ -48,7 +48,7 @@ impl<'a> Play<'a> {
         let outcome = case.steps.iter().enumerate().try_for_each(|(index, step)| {
             self.step(step).map_err(|problem| {
                 let what = match step {
-                    Step::Own(own) => format!("{own:?}"),
+                    Step::Own(_, written) => short(written),
                     Step::Ask(ask) => short(&ask.request),
                 };
                 format!("step {} {what}\n      {problem}", index + 1)
@@ -83,7 +83,7 @@ impl<'a> Play<'a> {
 
     fn step(&mut self, step: &Step) -> Result<(), String> {
         match step {
-            Step::Own(own) => self.own(own),
+            Step::Own(own, _) => self.own(own),
             Step::Ask(ask) => self.ask(ask),
         }
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use crate::case::{Ask, Case, Step};
+use crate::case::{Answer, Ask, Case, Step};
 use crate::placeholders::{Names, filled};
 use crate::protocol;
 
@@ -70,6 +70,7 @@ fn one(case: &Map<String, Value>, row: Names, stage: &Stage, index: usize) -> Re
     let names = names(row, stage, &path, &url, &directory)?;
     let whole = filled(&Value::Object(case.clone()), &names)?;
     let case: Case = serde_json::from_value(whole).map_err(|error| error.to_string())?;
+    case.answers.iter().try_for_each(Answer::check)?;
     let mut case = Case { path, directory, url, ..case };
     case.answers =
         case.answers.iter().flat_map(|answer| vec![answer.clone(); answer.times]).collect();
@@ -210,8 +211,24 @@ mod tests {
         let mut unknown = case(json!([]));
         unknown["answer"] = json!([]);
         assert!(read_one(unknown).unwrap_err().contains("answer"));
-        let mut bad_answer = case(json!([]));
-        bad_answer["answers"] = json!([{"stat": 200}]);
-        assert!(read_one(bad_answer).unwrap_err().contains("stat"));
+    }
+
+    #[test]
+    fn answers_that_cannot_be_sent_are_told() {
+        for (answer, word) in [
+            (json!({"stat": 200}), "stat"),
+            (json!({"status": 100}), "100"),
+            (json!({"times": 0}), "0 times"),
+            (json!({"token": "t", "body": "b"}), "more than one"),
+            (json!({"body": "b", "expires_in": 1}), "expires_in"),
+            (json!({"body_hex": "7"}), "hexadecimal"),
+            (json!({"body_hex": "7x"}), "hexadecimal"),
+            (json!({"fault": "fire"}), "fire"),
+        ] {
+            let mut bad = case(json!([]));
+            bad["answers"] = json!([answer]);
+            let problem = read_one(bad).unwrap_err();
+            assert!(problem.contains(word), "{problem}");
+        }
     }
 }
