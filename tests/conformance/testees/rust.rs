@@ -255,7 +255,7 @@ fn ms(time: Duration) -> i64 {
 }
 
 fn unknown(name: &str) -> Value {
-    json!({ "unknown": name })
+    json!({ "unsupported": format!("nothing is called \"{name}\"") })
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
