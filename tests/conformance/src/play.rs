@@ -57,6 +57,9 @@ impl<'a> Play<'a> {
         let outcome = outcome.and_then(|()| self.after_steps());
         let requests = self.endpoint.end();
         outcome.and_then(|()| match requests {
+            found if found > case.answers.len() => {
+                Err(format!("{found} token requests, and {} answers", case.answers.len()))
+            }
             found if found == case.requests => Ok(()),
             found => Err(format!("expected {} token requests, found {found}", case.requests)),
         })

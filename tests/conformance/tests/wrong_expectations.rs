@@ -60,7 +60,10 @@ fn every_wrong_expectation_fails_for_its_own_reason() {
         ),
         (json!({"requests": 0}), "expected 0 token requests, found 1"),
         (json!({"requests": 2}), "expected 2 token requests, found 1"),
-        (json!({"answers": [], "requests": 0}), "error"),
+        (
+            json!({"answers": [], "requests": 3, "steps": [get(json!({"error": {"status": 304}}))]}),
+            "3 token requests, and 0 answers",
+        ),
         (json!({"steps": [first, {"do": "expect_requests", "count": 2}]}), "found 1"),
         (json!({"steps": [first, {"do": "expect_sent", "request": 2}]}), "no request 2"),
         (json!({"steps": [first, {"do": "expect_sent", "request": 1, "form": {}}]}), "too"),
@@ -79,7 +82,7 @@ fn every_wrong_expectation_fails_for_its_own_reason() {
             json!({"steps": [{"do": "new", "options": {"scope": null}, "expect": {"ok": false}}]}),
             "expected false",
         ),
-        (json!({"steps": [{"do": "join", "id": "nobody", "expect": {"results": []}}]}), "results"),
+        (json!({"steps": [{"do": "join", "id": "nobody", "expect": {"results": []}}]}), "support"),
         (
             json!({"secrets": ["asking for a token"],
             "steps": [first, {"do": "expect_events", "contains": [{"kind": 2}]}]}),
