@@ -160,6 +160,7 @@ put 644 "$scratch/archive" "$libdir/libtu_token.a"
 put 644 "$root/include/tu_token.h" include/tu_token.h
 put 644 "$root/include/tu_token.hpp" include/tu_token.hpp
 put_filled_in tu_token.pc.in "$libdir/pkgconfig/tu_token.pc"
+put_filled_in tu_token_static.pc.in "$libdir/pkgconfig/tu_token_static.pc"
 put_filled_in TuTokenConfig.cmake.in "$libdir/cmake/TuToken/TuTokenConfig.cmake"
 put_filled_in TuTokenConfigVersion.cmake.in "$libdir/cmake/TuToken/TuTokenConfigVersion.cmake"
 
