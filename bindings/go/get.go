@@ -1,0 +1,194 @@
+package tutoken
+
+// #include "bridge.h"
+import "C"
+
+import (
+	"context"
+	"runtime"
+	"runtime/cgo"
+	"time"
+	"unsafe"
+)
+
+// An Option says how a token is asked for.
+type Option func(*request)
+
+// A request is what the options of one call come to.
+type request struct {
+	minTTL time.Duration
+	noWait bool
+}
+
+// MinTTL asks for a token that is good for at least that much longer. It is best effort: the caller
+// gets what a fetch brings, or else the valid token that there is.
+func MinTTL(ttl time.Duration) Option {
+	return func(r *request) { r.minTTL = ttl }
+}
+
+// NoWait asks for the token that is at hand. If there is none, the error is ErrPending, and it is
+// being fetched.
+func NoWait() Option {
+	return func(r *request) { r.noWait = true }
+}
+
+// Token is a token for the client's own scope that is valid now: the one at hand, or one that is
+// fetched once for all callers. It waits until ctx ends, at most Config.Timeout; a wait holds no
+// thread. The fetch goes on for others when ctx ends.
+//
+// A context that has ended before the call is an error even if a token is at hand, because a request
+// made with that context would fail too. One whose deadline passes during the wait is an error only
+// if there is no valid token.
+func (c *Client) Token(ctx context.Context) (*Token, error) {
+	if ctx != nil && ctx.Err() == nil {
+		if held := c.library.Load(); held != nil {
+			if token := c.own.atHand(held); token != nil {
+				return token, nil
+			}
+		}
+	}
+	return c.get(ctx, &c.own, request{})
+}
+
+// TokenFor is the same for another scope (scopes are separated by blanks; "": the client's own) and
+// with options.
+func (c *Client) TokenFor(ctx context.Context, scope string, options ...Option) (*Token, error) {
+	var asked request
+	if len(options) > 0 {
+		asked = made(options)
+	}
+	if scope == "" {
+		return c.get(ctx, &c.own, asked)
+	}
+	if known := c.scopes.find(scope); known != nil {
+		return c.get(ctx, known, asked)
+	}
+	name, err := scopeText(scope)
+	if err != nil {
+		return nil, err
+	}
+	added := &entry{scope: name}
+	token, failure := c.get(ctx, added, asked)
+	if failure == nil {
+		c.scopes.add(scope, added)
+	}
+	return token, failure
+}
+
+// made is apart from TokenFor, because it allocates.
+func made(options []Option) request {
+	var asked request
+	for _, option := range options {
+		if option != nil {
+			option(&asked)
+		}
+	}
+	return asked
+}
+
+// scopeText is a scope for C; "": the client's own.
+func scopeText(scope string) (cText, *Error) {
+	if scope == "" {
+		return nil, nil
+	}
+	return newCText("the scope", scope)
+}
+
+func (c *Client) get(ctx context.Context, from *entry, asked request) (*Token, error) {
+	if ctx == nil {
+		return nil, newError(StatusInvalidArgument, "the context is nil; use context.Background()")
+	}
+	if ctx.Err() != nil {
+		return nil, contextError(ctx)
+	}
+	held := c.library.Load()
+	if held == nil {
+		return nil, closedError()
+	}
+	if c.livesFor(from, asked.minTTL) {
+		if token := from.atHand(held); token != nil {
+			return token, nil
+		}
+	}
+	return held.wait(ctx, from, asked)
+}
+
+// livesFor reports whether the cached token is good for that much longer. Asked before which token
+// that is: a newer one lives longer, and is not the one at hand on this side.
+func (c *Client) livesFor(from *entry, ttl time.Duration) bool {
+	if ttl == 0 {
+		return true
+	}
+	if from.token.Load() == nil {
+		return false
+	}
+	stats, err := c.stats(from.scope)
+	return err == nil && stats.ExpiresIn >= ttl
+}
+
+// A call waits for an answer.
+type call struct {
+	entry  *entry
+	answer chan answer
+}
+
+type answer struct {
+	token *Token
+	err   error
+}
+
+const noWait = C.int64_t(C.TU_NO_WAIT)
+
+// wait asks the library and waits for its answer or the end of the context.
+func (l *library) wait(ctx context.Context, from *entry, asked request) (*Token, error) {
+	timeout := C.int64_t(0)
+	if asked.noWait {
+		timeout = noWait
+	}
+	var cancel *C.tu_cancel
+	if ctx.Done() != nil {
+		cancel = C.tu_cancel_new()
+		// The library keeps what it needs of it.
+		defer C.tu_free(unsafe.Pointer(cancel))
+	}
+	answered, err := l.ask(from, timeout, asked.minTTL, cancel)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case answer := <-answered:
+		return answer.token, answer.err
+	case <-ctx.Done():
+		C.tu_cancel_trigger(cancel)
+		return l.afterContext(ctx, from)
+	}
+}
+
+// ask hands a call to the library, which answers it exactly once. The channel takes the answer also
+// when nobody waits for it any more.
+func (l *library) ask(from *entry, timeout C.int64_t, minTTL time.Duration, cancel *C.tu_cancel) (<-chan answer, error) {
+	call := &call{from, make(chan answer, 1)}
+	handle := cgo.NewHandle(call)
+	var failure *C.tu_error
+	status := C.tutoken_go_get(l.client, from.scope.pointer(), timeout, C.int64_t(toMillis(minTTL)),
+		cancel, C.uintptr_t(handle), &failure)
+	runtime.KeepAlive(l)
+	if status != C.TU_OK {
+		handle.Delete()
+		return nil, takeError(failure)
+	}
+	return call.answer, nil
+}
+
+// afterContext: a deadline that passes takes away no valid token; a cancelled caller wants none.
+func (l *library) afterContext(ctx context.Context, from *entry) (*Token, error) {
+	if ctx.Err() == context.DeadlineExceeded {
+		if answered, err := l.ask(from, noWait, 0, nil); err == nil {
+			// It does not wait, so the answer is there.
+			if answer := <-answered; answer.err == nil {
+				return answer.token, nil
+			}
+		}
+	}
+	return nil, contextError(ctx)
+}

@@ -1,0 +1,3 @@
+module tutoken.example/tutoken
+
+go 1.24
