@@ -38,8 +38,7 @@ func tutoken_go_credentials(handle C.uintptr_t, refused C.bool, out *C.tu_creden
 	}
 	// A NUL in a text for a person is not worth a failure of its own: C takes what is before it.
 	message := append(cText(err.Error()), 0)
-	cause := cgo.NewHandle(&causeOnce{err: err})
-	C.tutoken_go_fail(out, message.pointer(), C.uintptr_t(cause))
+	C.tutoken_go_fail(out, message.pointer(), C.uintptr_t(cgo.NewHandle(err)))
 	return false
 }
 

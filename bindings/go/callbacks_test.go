@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"tutoken.example/tutoken"
@@ -52,27 +53,55 @@ type vaultError struct{ number int }
 
 func (e *vaultError) Error() string { return fmt.Sprintf("the vault is sealed (%d)", e.number) }
 
-func TestErrorOfCredentialsArrivesOnce(t *testing.T) {
+func TestErrorOfCredentialsReachesWhoWaited(t *testing.T) {
 	sealed := &vaultError{7}
+	begin := make(chan struct{})
 	client := newClient(t, withCredentials(newEndpoint(t), func(context.Context, bool) (string, string, error) {
+		<-begin
 		return "", "", sealed
 	}))
-	_, err := client.Token(t.Context())
-	var found *vaultError
-	if !errors.As(err, &found) || found != sealed {
-		t.Fatalf("%v", err)
-	}
-	expectError(t, err, tutoken.ErrCredentials, sealed)
-	if !strings.Contains(err.Error(), "the vault is sealed (7)") {
-		t.Fatal(err)
+	results := start(10, func() error {
+		_, err := client.Token(context.Background())
+		return err
+	})
+	eventually(t, "all wait", func() bool {
+		stats, err := client.Stats()
+		return err == nil && stats.Waits == 10
+	})
+	close(begin)
+	for range 10 {
+		err := within(t, results)
+		var found *vaultError
+		if !errors.As(err, &found) || found != sealed || !strings.Contains(err.Error(), "the vault is sealed (7)") {
+			t.Fatal(err)
+		}
+		expectError(t, err, tutoken.ErrCredentials, sealed)
 	}
 	// What is remembered tells of it, and is not it.
-	_, err = client.Token(t.Context())
+	_, err := client.Token(t.Context())
 	expectError(t, err, tutoken.ErrCredentials)
 	if errors.Is(err, sealed) || !strings.Contains(err.Error(), "sealed") {
 		t.Fatal(err)
 	}
 }
+
+func TestErrorOfCredentialsIsReleased(t *testing.T) {
+	var gone atomic.Bool
+	func() {
+		sealed := &heldError{tracked(&gone)}
+		client := newClient(t, withCredentials(newEndpoint(t), func(context.Context, bool) (string, string, error) {
+			return "", "", sealed
+		}))
+		_, err := client.Token(t.Context())
+		expectError(t, err, sealed)
+		client.Close()
+	}()
+	awaitGarbage(t, "the error of a credentials callback", &gone)
+}
+
+type heldError struct{ held *[64]byte }
+
+func (*heldError) Error() string { return "held" }
 
 func TestCredentialsThatCannotBeUsed(t *testing.T) {
 	for what, give := range map[string]func(context.Context, bool) (string, string, error){

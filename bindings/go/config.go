@@ -53,8 +53,9 @@ type Config struct {
 	// Credentials gives the client id and secret, in the place of the fields and variables for them,
 	// before each token request; refused: the endpoint refused the last pair. It is called by
 	// several fetches at once if there are several scopes. Its context ends when the client is
-	// closed. It must not wait for a token of this client. Its error is what Error.Unwrap of the
-	// failed call returns, and its text is in events and messages: it must hold no secret.
+	// closed. It must not wait for a token of this client. Error.Unwrap of the
+	// calls that waited returns its error, whose text is in events and messages too: it must hold no
+	// secret.
 	Credentials func(ctx context.Context, refused bool) (clientID, clientSecret string, err error)
 
 	// OnEvent is told what happens, one event after the other, on a thread of the library's. While

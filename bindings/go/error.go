@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"runtime/cgo"
-	"sync/atomic"
 	"time"
 	"unsafe"
 )
@@ -29,8 +28,8 @@ func (e *Error) Error() string {
 	return "tutoken: " + e.Message
 }
 
-// Unwrap is what the credentials callback failed with, at the first caller that is told of it, or
-// the cause of the context that ended a wait.
+// Unwrap is what the credentials callback failed with, for whoever waited for the fetch that it failed,
+// or the cause of the context that ended a wait. A failure that is remembered has no cause.
 func (e *Error) Unwrap() error {
 	return e.cause
 }
@@ -92,23 +91,13 @@ func takeError(failure *C.tu_error) *Error {
 	}
 }
 
-// A causeOnce is an error of a credentials callback on its way to the first caller that is told.
-// Later ones, who are told what the library remembers, do not get the old error as if it were new.
-type causeOnce struct {
-	err   error
-	taken atomic.Bool
-}
-
+// takeCause is the error of a credentials callback: of whoever waited for the fetch that it failed.
 func takeCause(failure *C.tu_error) error {
 	handle := C.tutoken_go_cause(failure)
 	if handle == 0 {
 		return nil
 	}
-	once := cgo.Handle(handle).Value().(*causeOnce)
-	if once.taken.Swap(true) {
-		return nil
-	}
-	return once.err
+	return cgo.Handle(handle).Value().(error)
 }
 
 // fromMillis keeps -1, which is "unknown".
