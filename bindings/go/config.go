@@ -31,7 +31,7 @@ type Config struct {
 	ClientAuth           string        // "post" or "basic" (RFC 6749 section 2.3.1)
 	Params               string        // more form fields: url.Values.Encode
 	Name                 string        // the API key's name, for audit
-	Timeout              time.Duration // a caller's longest wait, whatever its context says; NeverWait
+	Timeout              time.Duration // a caller's longest wait if its context has no deadline; NeverWait
 	RequestTimeout       time.Duration // the longest time of one token request
 	ConnectTimeout       time.Duration // the longest time to connect
 	FetchTimeout         time.Duration // the longest time of one fetch with all its attempts

@@ -33,8 +33,8 @@ func NoWait() Option {
 }
 
 // Token is a token for the client's own scope that is valid now: the one at hand, or one that is
-// fetched once for all callers. It waits until ctx ends, at most Config.Timeout; a wait holds no
-// thread. The fetch goes on for others when ctx ends.
+// fetched once for all callers. It waits until ctx ends; without a deadline, at most Config.Timeout. A
+// wait holds no thread. The fetch goes on for others when ctx ends.
 //
 // A context that has ended before the call is an error even if a token is at hand, because a request
 // made with that context would fail too. One whose deadline passes during the wait is an error only
@@ -137,11 +137,25 @@ type answer struct {
 	err   error
 }
 
-const noWait = C.int64_t(C.TU_NO_WAIT)
+// Times for the library: do not wait; wait as long as its option says.
+const (
+	noWait     = C.int64_t(C.TU_NO_WAIT)
+	ownTimeout = C.int64_t(0)
+)
+
+// timeoutOf is the time that a context leaves, and a little, so that the context ends first. The
+// library keeps it too because its clock counts the time a machine sleeps.
+func timeoutOf(ctx context.Context) C.int64_t {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return ownTimeout
+	}
+	return C.int64_t(max(1, toMillis(time.Until(deadline)+10*time.Millisecond)))
+}
 
 // wait asks the library and waits for its answer or the end of the context.
 func (l *library) wait(ctx context.Context, from *entry, asked request) (*Token, error) {
-	timeout := C.int64_t(0)
+	timeout := timeoutOf(ctx)
 	if asked.noWait {
 		timeout = noWait
 	}

@@ -151,8 +151,16 @@ func TestClientsTimeoutEndsTheWait(t *testing.T) {
 	_, err := newClient(t, config).Token(t.Context())
 	expectError(t, err, tutoken.ErrTimeout, context.DeadlineExceeded)
 	config.Timeout = tutoken.NeverWait
-	_, err = newClient(t, config).Token(t.Context())
+	client := newClient(t, config)
+	_, err = client.Token(t.Context())
 	expectError(t, err, tutoken.ErrPending)
+	// A deadline takes its place.
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	endpoint.open()
+	if _, err = client.Token(ctx); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestContextThatHasEndedBefore(t *testing.T) {

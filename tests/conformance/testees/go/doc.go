@@ -1,0 +1,9 @@
+//go:build !tu_token_test_clock
+
+package main
+
+import "log"
+
+func main() {
+	log.Fatal("the testee needs a library whose clock can be turned: build with -tags tu_token_test_clock")
+}
