@@ -1,8 +1,6 @@
 package tutoken
 
 // #include "bridge.h"
-// #cgo noescape tu_token_at_hand
-// #cgo nocallback tu_token_at_hand
 import "C"
 
 import (
@@ -10,6 +8,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 )
 
 // An entry is a scope as callers spell it, and the Go copy of its current token.
@@ -25,7 +24,7 @@ func (e *entry) atHand(held *library) *Token {
 	if token == nil {
 		return nil
 	}
-	at := C.tu_token_at_hand(held.client, e.scope.pointer())
+	at := C.tutoken_go_at_hand(C.uintptr_t(uintptr(unsafe.Pointer(held.client))), e.scope.pointer())
 	runtime.KeepAlive(held)
 	if uint64(at) != token.serial {
 		return nil

@@ -1,0 +1,10 @@
+module tutoken.example/bench
+
+go 1.24
+
+require (
+	golang.org/x/oauth2 v0.30.0
+	tutoken.example/tutoken v0.0.0
+)
+
+replace tutoken.example/tutoken => ../../bindings/go

@@ -1,0 +1,101 @@
+// Poll asks an IRIS API for assets again and again, until Ctrl-C or SIGTERM ends it.
+//
+// The options come from TRACKUNIT_* variables. The token is fetched when it is needed, kept, renewed
+// in the background, and replaced if the API refuses it: see tutoken.Client.HTTPClient.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"tutoken.example/tutoken"
+)
+
+// mostBytes of an answer are read.
+const mostBytes = 16 << 20
+
+func main() {
+	url := flag.String("url", "https://iris.trackunit.com/api/asset/v2/assets?size=50", "what to ask for")
+	every := flag.Duration("every", time.Minute, "how long to wait between two requests")
+	times := flag.Int("times", 0, "how many requests to make; 0: until it is ended")
+	flag.Parse()
+
+	// Ctrl-C ends waits for tokens and requests that are under way.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, *url, *every, *times); err != nil {
+		slog.Error("poll: " + err.Error())
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, url string, every time.Duration, times int) error {
+	client, err := tutoken.New(tutoken.Config{Logger: slog.Default()})
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	// Shared by all requests: it keeps connections, and the client keeps the token.
+	web := client.HTTPClient(&http.Client{Timeout: 30 * time.Second})
+
+	for made := 1; ; made++ {
+		assets, err := count(ctx, web, url)
+		switch {
+		case ctx.Err() != nil:
+			slog.Info("poll: ended")
+			return nil
+		case err == nil:
+			fmt.Printf("%d assets\n", assets)
+		case !worthAnotherTry(err):
+			return err
+		default:
+			slog.Warn("poll: " + err.Error())
+		}
+		if made == times {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(every):
+		}
+	}
+}
+
+// worthAnotherTry: what a person has to mend is not.
+func worthAnotherTry(err error) bool {
+	var failure *tutoken.Error
+	return !errors.As(err, &failure) || failure.Retryable
+}
+
+func count(ctx context.Context, web *http.Client, url string) (int, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, err
+	}
+	request.Header.Set("Accept", "application/json")
+	response, err := web.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return 0, fmt.Errorf("the API answered %s", response.Status)
+	}
+	var page struct {
+		Content []json.RawMessage `json:"content"`
+	}
+	if err := json.NewDecoder(io.LimitReader(response.Body, mostBytes)).Decode(&page); err != nil {
+		return 0, fmt.Errorf("the API's answer: %w", err)
+	}
+	return len(page.Content), nil
+}

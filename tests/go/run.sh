@@ -1,0 +1,164 @@
+#!/usr/bin/env bash
+# Tests of the Go binding against the package in target/stage (see build_c_tests in tests/run.sh).
+# Usage: tests/go/run.sh style|tests|checked|clock|vendored|pages|example
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+root=$PWD
+modules="bindings/go bindings/go/oauth2source examples/go benches/go tests/go/consumer tests/conformance/testees/go"
+tested="bindings/go bindings/go/oauth2source"
+
+# What is here is used, and nothing is downloaded but modules.
+export GOTOOLCHAIN=local
+export PKG_CONFIG_PATH=$root/target/stage/lib/pkgconfig LD_LIBRARY_PATH=$root/target/stage/lib
+
+fail() {
+  echo "$*"
+  exit 1
+}
+
+need_go() {
+  local version
+  command -v go >/dev/null 2>&1 || { echo "SKIPPED: go is missing"; exit 77; }
+  version=$(go env GOVERSION)
+  [[ $version =~ ^go1\.([0-9]+) && ${BASH_REMATCH[1]} -ge 24 ]] ||
+    { echo "SKIPPED: go 1.24 is needed, this is $version"; exit 77; }
+}
+
+in_each() { # modules, command...
+  local module
+  for module in $1; do
+    echo "== $module: ${*:2}"
+    (cd "$module" && "${@:2}")
+  done
+}
+
+# count FILE: how many tests passed and failed, from the output of go test -v.
+count() {
+  awk '/^ *--- PASS: / {passed++} /^ *--- FAIL: / {failed++} /^(panic|fatal error): / {died++}
+    END {if (died && !failed) failed = died; printf "%d passed, %d failed\n", passed, failed}' "$1"
+}
+
+# Every run is a run: Go's cache of results does not know the C library.
+test_each() { # options of go test...
+  local log status=0
+  mkdir -p target/go
+  log=$(mktemp target/go/log.XXXXXX)
+  in_each "$tested" go test -count=1 -v "$@" ./... 2>&1 | tee "$log" || status=$?
+  count "$log"
+  rm -f "$log"
+  return "$status"
+}
+
+style() {
+  # shellcheck disable=SC2086
+  local badly
+  badly=$(gofmt -l $modules)
+  [ -z "$badly" ] || fail "not as gofmt writes it: $badly"
+  in_each "$modules" go vet ./...
+  in_each "bindings/go" go vet -tags tu_token_static ./...
+  in_each "$modules" go mod verify
+  in_each "$tested" go mod tidy -diff
+  # What a program that uses tokens gets with them.
+  ! grep -q '^require' bindings/go/go.mod || fail "the module bindings/go has a dependency"
+}
+
+tests() {
+  test_each -race
+}
+
+# Go's strictest looks at what passes between the languages, and a collection at every allocation.
+checked() {
+  GOEXPERIMENT=cgocheck2 GOGC=1 test_each -timeout 20m
+}
+
+clock() {
+  eval "$(tests/go/test-clock.sh)"
+  in_each "$tested tests/conformance/testees/go" go vet -tags tu_token_test_clock ./...
+  test_each -race -tags tu_token_test_clock
+}
+
+# A copy outside of the tree has nothing but what go mod vendor brings and pkg-config finds.
+vendored() {
+  local place link
+  place=$(mktemp -d)
+  # shellcheck disable=SC2064
+  trap "rm -rf '$place'" EXIT
+  cp tests/go/consumer/* "$place"
+  cd "$place"
+  go mod edit -replace "tutoken.example/tutoken=$root/bindings/go" \
+    -replace "tutoken.example/tutoken/oauth2source=$root/bindings/go/oauth2source"
+  go mod vendor
+  go build -mod=vendor -o shared .
+  go build -mod=vendor -tags tu_token_static -o static .
+  ldd shared | grep -q libtu_token || fail "the shared program does not load the library"
+  ! ldd static | grep libtu_token || fail "the static program loads the library"
+  for link in shared static; do
+    (cd "$root" && scripts/emulator.sh "$place/$link")
+  done
+  (unset LD_LIBRARY_PATH && cd "$root" && scripts/emulator.sh "$place/static")
+  echo "3 passed, 0 failed"
+}
+
+# Every Go block in a page is a program; each is built as it stands there.
+pages() {
+  local page built=0
+  rm -rf target/go/pages && mkdir -p target/go/pages
+  cp tests/go/consumer/go.mod tests/go/consumer/go.sum target/go/pages
+  (cd target/go/pages && go mod edit -replace "tutoken.example/tutoken=$root/bindings/go" \
+    -replace "tutoken.example/tutoken/oauth2source=$root/bindings/go/oauth2source")
+  while IFS= read -r page; do
+    awk -v stem="target/go/pages/$(tr -c 'A-Za-z0-9\n' '-' <<<"$page")" '
+      /^```go$/ {inside = 1; number++; directory = stem "-" number; system("mkdir -p " directory); next}
+      /^```/ {inside = 0}
+      inside {print > (directory "/main.go")}' "$page"
+  done < <(git ls-files '*.md')
+  for page in target/go/pages/*/; do
+    [ -z "$(gofmt -l "$page")" ] || fail "not as gofmt writes it: $page"
+    (cd target/go/pages && go vet "./$(basename "$page")" && go build -o "$root/$page" "./$(basename "$page")")
+    built=$((built + 1))
+  done
+  [ "$built" -ge 2 ] || fail "only $built programs were found in the pages"
+  echo "$built passed, 0 failed"
+}
+
+# Beside an emulator.
+example() {
+  local poll=$root/target/go/poll url=$EMULATOR_URL/api/asset/v2/assets?size=3
+  mkdir -p target/go
+  (cd examples/go && go build -o "$poll" .)
+  [ "$("$poll" -url "$url" -every 1ms -times 3 2>/dev/null)" = $'3 assets\n3 assets\n3 assets' ] ||
+    fail "three requests did not bring three answers"
+  exactly 1
+  # A token that the API refuses once: it gets another and asks again.
+  curl -sf "$EMULATOR_URL/_emulator/faults" -d '{"route":"/api/asset","reject_v2":true,"count":1}' >/dev/null
+  "$poll" -url "$url" -times 1
+  exactly 3
+  # A wrong secret is not tried twice.
+  ! TRACKUNIT_CLIENT_SECRET=wrong "$poll" -url "$url" -every 1ms || fail "a wrong secret did not end it"
+  exactly 4
+  ended_by_a_signal "$poll" "$url"
+  echo "4 passed, 0 failed"
+}
+
+exactly() {
+  local made
+  made=$(curl -sf "$EMULATOR_URL/_emulator/count?route=/token/v2")
+  [ "$made" = "$1" ] || fail "expected $1 token requests, found $made"
+}
+
+ended_by_a_signal() {
+  local output=target/go/poll.log pid
+  "$1" -url "$2" -every 1h >"$output" 2>&1 &
+  pid=$!
+  for _ in $(seq 200); do
+    grep -q '3 assets' "$output" && break
+    sleep 0.05
+  done
+  kill -TERM "$pid"
+  wait "$pid" || fail "SIGTERM did not end it well: $(cat "$output")"
+  grep -q 'poll: ended' "$output" || fail "it does not say that it was ended"
+}
+
+need_go
+"$1"
