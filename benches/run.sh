@@ -24,9 +24,9 @@ echo "In Go: the token at hand beside the cache of golang.org/x/oauth2"
 if command -v go >/dev/null 2>&1; then
   rm -rf target/bench/stage
   PREFIX=$PWD/target/bench/stage TARGET_DIR=target/release packaging/install.sh >/dev/null
-  (cd benches/go && GOTOOLCHAIN=local PKG_CONFIG_PATH=../../target/bench/stage/lib/pkgconfig \
-    go build -o ../../target/bench/go .)
-  LD_LIBRARY_PATH=target/bench/stage/lib scripts/emulator.sh target/bench/go
+  eval "$(scripts/go-env.sh "$PWD/target/bench/stage/lib/pkgconfig" "$PWD/target/bench/stage/lib")"
+  (cd benches/go && go build -o ../../target/bench/go .)
+  scripts/emulator.sh target/bench/go
 else
   echo "go is missing"
 fi

@@ -32,6 +32,7 @@ if [ "${1:-test}" = test ]; then
   need cmake cmake
   need valgrind valgrind
   need nm binutils
+  need go golang-go
   need script bsdutils
   need chromium chromium
   need chromedriver chromium-driver

@@ -244,6 +244,11 @@ page_in_a_browser() {
   cargo test -p tu-token-browser-tests --quiet -- --ignored --test-threads=1
 }
 
+# The binding says for each of them what it needs, and skips what cannot be run here.
+go_binding() {
+  tests/go/run.sh "$1"
+}
+
 # A step that is a function runs in a copy of this script, so that it can be timed out.
 if [ "${1:-}" = --function ]; then
   set -e
@@ -293,6 +298,13 @@ beside "c++: memcheck, the contract" memcheck_cpp
 beside "c: memcheck, threads" memcheck_threads
 beside "c: memcheck, cancelled waits" memcheck_cancelled_waits
 beside "c: memcheck, forked children" memcheck_forked_children
+alone "go: gofmt, vet, modules" go_binding style
+alone "go: tests, race detector" go_binding tests
+alone "go: cgocheck2, GOGC=1" go_binding checked
+alone "go: a clock that is turned, race detector" go_binding clock
+alone "go: vendored, shared and static" go_binding vendored
+alone "go: the pages' programs" go_binding pages
+beside "go: the example, once more after a 401" go_binding example
 alone "conformance: that it can fail" conformance_can_fail
 alone "conformance: rust" conformance rust
 alone "conformance: c" conformance c

@@ -34,10 +34,6 @@ uintptr_t tutoken_go_cause(const tu_error *error) {
   return (uintptr_t)tu_error_cause(error);
 }
 
-uint64_t tutoken_go_at_hand(uintptr_t client, const char *scope) {
-  return tu_token_at_hand((const tu_client *)client, scope);
-}
-
 tu_status tutoken_go_get(tu_client *client, const char *scope, int64_t timeout_ms,
                          int64_t min_ttl_ms, tu_cancel *cancel, uintptr_t call, tu_error **error) {
   tu_get_options options = TU_GET_OPTIONS_INIT;

@@ -17,8 +17,10 @@ void tutoken_go_fail(tu_credentials *out, const char *message, uintptr_t cause);
 uintptr_t tutoken_go_cause(const tu_error *error);
 
 /* tu_token_at_hand. A pointer to C's memory that comes as a number is not looked up in Go's at each
- * call, which is a tenth of the time. */
-uint64_t tutoken_go_at_hand(uintptr_t client, const char *scope);
+ * call. */
+static inline uint64_t tutoken_go_at_hand(uintptr_t client, const char *scope) {
+  return tu_token_at_hand((const tu_client *)client, scope);
+}
 
 /* Asks for a token; the answer goes to the Go value behind `call`. */
 tu_status tutoken_go_get(tu_client *client, const char *scope, int64_t timeout_ms,

@@ -81,6 +81,11 @@ func (c *Client) use(call func(client *C.tu_client)) bool {
 	return true
 }
 
+// String tells nothing of what is inside.
+func (c *Client) String() string {
+	return "tutoken.Client"
+}
+
 // Close ends the client: calls that wait return ErrClosed, and so does every later one. It never
 // blocks and may be called more than once; the error is always nil.
 func (c *Client) Close() error {

@@ -284,7 +284,7 @@ func TestCloseReleasesCallbacks(t *testing.T) {
 		config := newEndpoint(t).config()
 		var client *tutoken.Client
 		// A callback that holds the client holds itself.
-		config.OnEvent = func(tutoken.Event) { fmt.Fprint(nowhere{}, value, client) }
+		config.OnEvent = func(tutoken.Event) { fmt.Fprint(nowhere{}, value, client.String()) }
 		client, err := tutoken.New(config)
 		if err != nil {
 			t.Fatal(err)

@@ -25,8 +25,8 @@ func (c *Client) Transport(base http.RoundTripper) *Transport {
 }
 
 // A Transport puts the token of the client's own scope into the Authorization header of requests to
-// the hosts that may get it (Config.APIHosts, by https; and this machine). Requests to any other host
-// go out as they are, also after a redirect.
+// the hosts that may get it (Config.APIHosts, by https; and this machine), whatever stood in it.
+// Requests to any other host go out as they are, also after a redirect.
 //
 // If the API answers 401, the token is invalidated, and the request is repeated once with another
 // token, if its body can be sent again (there is none, or Request.GetBody is set). If that is refused
@@ -38,7 +38,7 @@ type Transport struct {
 
 // RoundTrip sends one request. It does not change it.
 func (t *Transport) RoundTrip(request *http.Request) (*http.Response, error) {
-	if request.URL == nil || !t.client.MaySendTo(request.URL.String()) {
+	if request.URL == nil || !t.client.MaySendTo(origin(request)) {
 		return t.base.RoundTrip(request)
 	}
 	token, err := t.client.Token(request.Context())
@@ -51,6 +51,11 @@ func (t *Transport) RoundTrip(request *http.Request) (*http.Response, error) {
 		return response, err
 	}
 	return t.onceMore(request, response, token)
+}
+
+// origin is where a request goes: not what URL.String tells, which can name another host (URL.Opaque).
+func origin(request *http.Request) string {
+	return request.URL.Scheme + "://" + request.URL.Host
 }
 
 // onceMore is what follows a 401. What keeps the request from being repeated leaves the program with
@@ -69,7 +74,7 @@ func (t *Transport) onceMore(request *http.Request, refused *http.Response, toke
 	discard(refused)
 	response, err := t.send(repeated, next)
 	if err == nil && response.StatusCode == http.StatusUnauthorized {
-		t.client.APIRefused(request.URL.String())
+		t.client.APIRefused(origin(request))
 	}
 	if response != nil {
 		response.Request = request

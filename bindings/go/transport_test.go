@@ -115,6 +115,17 @@ func TestHeaderIsForAllowedHosts(t *testing.T) {
 	}
 }
 
+func TestHeaderIsForWhereTheRequestGoes(t *testing.T) {
+	web, client, _, _ := newWeb(t, statuses(200))
+	request, _ := http.NewRequest("GET", "https://evil.example/", nil)
+	request.URL.Opaque = "//iris.trackunit.com/"
+	request.Host = "iris.trackunit.com"
+	if _, err := client.Transport(web).RoundTrip(request); err != nil {
+		t.Fatal(err)
+	}
+	expectHeaders(t, web, "")
+}
+
 func TestRedirectToAnotherHostLosesTheHeader(t *testing.T) {
 	web, client, _, _ := newWeb(t, func(request *http.Request) *http.Response {
 		if request.URL.Host == "iris.trackunit.com" {

@@ -63,7 +63,8 @@ func TestManyGoroutinesOneRequestNoThreads(t *testing.T) {
 		stats, err := client.Stats()
 		return err == nil && stats.Waits == number
 	})
-	if count := threads(t); count > 100 {
+	// A few dozen: those of Go's that met at a lock, and the library's.
+	if count := threads(t); count > number/10 {
 		t.Errorf("%d threads", count)
 	}
 	endpoint.open()
@@ -230,8 +231,8 @@ func TestEndedWaitsLeaveNothing(t *testing.T) {
 		round(500)
 	}
 	eventually(t, "the goroutines end", func() bool { return runtime.NumGoroutine() <= goroutines+2 })
-	// 60,000 waits: a hundred bytes for each would be seen.
-	if _, after := measured(); after > memory+3<<20 {
+	// 60,000 waits: a hundred bytes for each would be seen. (The race detector keeps more.)
+	if _, after := measured(); after > memory+3<<20 && !raceDetector {
 		t.Fatalf("%d bytes more", after-memory)
 	}
 }

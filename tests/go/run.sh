@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Tests of the Go binding against the package in target/stage (see build_c_tests in tests/run.sh).
-# Usage: tests/go/run.sh style|tests|checked|clock|vendored|pages|example
+# Usage: tests/go/run.sh style|tests|checked|clock|testee|vendored|pages|example
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -8,9 +8,7 @@ root=$PWD
 modules="bindings/go bindings/go/oauth2source examples/go benches/go tests/go/consumer tests/conformance/testees/go"
 tested="bindings/go bindings/go/oauth2source"
 
-# What is here is used, and nothing is downloaded but modules.
-export GOTOOLCHAIN=local
-export PKG_CONFIG_PATH=$root/target/stage/lib/pkgconfig LD_LIBRARY_PATH=$root/target/stage/lib
+eval "$(scripts/go-env.sh "$root/target/stage/lib/pkgconfig" "$root/target/stage/lib")"
 
 fail() {
   echo "$*"
@@ -26,11 +24,12 @@ need_go() {
 }
 
 in_each() { # modules, command...
-  local module
+  local module failed=0
   for module in $1; do
     echo "== $module: ${*:2}"
-    (cd "$module" && "${@:2}")
+    (cd "$module" && "${@:2}") || failed=1
   done
+  return "$failed"
 }
 
 # count FILE: how many tests passed and failed, from the output of go test -v.
@@ -76,6 +75,14 @@ clock() {
   eval "$(tests/go/test-clock.sh)"
   in_each "$tested tests/conformance/testees/go" go vet -tags tu_token_test_clock ./...
   test_each -race -tags tu_token_test_clock
+}
+
+# Builds what the conformance suite runs, and prints the command.
+testee() {
+  eval "$(tests/go/test-clock.sh)"
+  (cd tests/conformance/testees/go &&
+    go build -tags tu_token_test_clock -o "$root/target/conformance/go/testee" .)
+  echo "env LD_LIBRARY_PATH=$LD_LIBRARY_PATH target/conformance/go/testee"
 }
 
 # A copy outside of the tree has nothing but what go mod vendor brings and pkg-config finds.

@@ -10,10 +10,12 @@ mkdir -p "$place"
 ln -sf ../debug/libtu_token.so "$place/libtu_token.so"
 ln -sf ../debug/libtu_token.so "$place/libtu_token.so.0"
 cat >"$place/tu_token.pc" <<PC
+includedir=$PWD/include
+
 Name: tu_token
 Description: built for tests
 Version: 0
-Cflags: -I$PWD/include
+Cflags: -I\${includedir}
 Libs: -L$place -ltu_token
 PC
-echo "export PKG_CONFIG_PATH=$place LD_LIBRARY_PATH=$place"
+scripts/go-env.sh "$place" "$place"

@@ -1,0 +1,5 @@
+//go:build race
+
+package tutoken_test
+
+const raceDetector = true
