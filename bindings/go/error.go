@@ -5,6 +5,7 @@ import "C"
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/cgo"
 	"time"
@@ -67,7 +68,7 @@ func closedError() *Error {
 // contextError is for a context that has ended.
 func contextError(ctx context.Context) *Error {
 	status := StatusCancelled
-	if ctx.Err() == context.DeadlineExceeded {
+	if pastDeadline(ctx) {
 		status = StatusTimeout
 	}
 	cause := context.Cause(ctx)
@@ -75,6 +76,10 @@ func contextError(ctx context.Context) *Error {
 	failure.Retryable = true
 	failure.cause = cause
 	return failure
+}
+
+func pastDeadline(ctx context.Context) bool {
+	return errors.Is(ctx.Err(), context.DeadlineExceeded)
 }
 
 // takeError makes a Go error of one of C, and releases that.

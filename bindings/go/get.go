@@ -196,7 +196,7 @@ func (l *library) ask(from *entry, timeout C.int64_t, minTTL time.Duration, canc
 
 // afterContext: a deadline that passes takes away no valid token; a cancelled caller wants none.
 func (l *library) afterContext(ctx context.Context, from *entry) (*Token, error) {
-	if ctx.Err() == context.DeadlineExceeded {
+	if pastDeadline(ctx) {
 		if answered, err := l.ask(from, noWait, 0, nil); err == nil {
 			// It does not wait, so the answer is there.
 			if answer := <-answered; answer.err == nil {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Tests of the Go binding against the package in target/stage (see build_c_tests in tests/run.sh).
-# Usage: tests/go/run.sh style|tests|checked|clock|testee|vendored|pages|example
+# Usage: tests/go/run.sh style|tests|checked|clock|vendored|pages|example
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -75,14 +75,6 @@ clock() {
   eval "$(tests/go/test-clock.sh)"
   in_each "$tested tests/conformance/testees/go" go vet -tags tu_token_test_clock ./...
   test_each -race -tags tu_token_test_clock
-}
-
-# Builds what the conformance suite runs, and prints the command.
-testee() {
-  eval "$(tests/go/test-clock.sh)"
-  (cd tests/conformance/testees/go &&
-    go build -tags tu_token_test_clock -o "$root/target/conformance/go/testee" .)
-  echo "env LD_LIBRARY_PATH=$LD_LIBRARY_PATH target/conformance/go/testee"
 }
 
 # A copy outside of the tree has nothing but what go mod vendor brings and pkg-config finds.
