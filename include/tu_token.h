@@ -145,11 +145,6 @@ enum {
 #define TU_VERSION_PATCH 0
 
 /**
- * The fewest hours in which both outages and their echoes have room.
- */
-#define Scenario_LEAST_HOURS 8
-
-/**
  * Ends waits early. One-shot; may be shared by any number of calls and threads; may be freed once
  * the calls that used it have returned. Does not cross a fork.
  */

@@ -55,6 +55,14 @@ mod tests {
     }
 
     #[test]
+    fn the_header_defines_nothing_of_somebody_elses() {
+        let header = include_str!("../../include/tu_token.h");
+        let names = header.lines().filter_map(|line| line.strip_prefix("#define "));
+        let others: Vec<&str> = names.filter(|name| !name.starts_with("TU_")).collect();
+        assert!(others.is_empty(), "{others:?}");
+    }
+
+    #[test]
     fn the_headers_numbers_are_those_of_the_library() {
         assert!(header_has("TU_OK", super::OK));
         for kind in ErrorKind::ALL {

@@ -70,6 +70,8 @@ pub struct Scenario {
 
 impl Scenario {
     /// The fewest hours in which both outages and their echoes have room.
+    ///
+    /// cbindgen:ignore
     pub const LEAST_HOURS: u32 = 8;
 
     /// A day with an outage of 10 minutes after a sixth of it, one of 2 hours a little before the
