@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -49,6 +51,11 @@ type Config struct {
 	Log                  string        // events to stderr: "off", "warn" or "info"
 	Store                string        // where tokens are shared: "memory", "file", "file:<dir>"
 	StoreTimeout         time.Duration // the longest time of one store operation
+
+	// Options are options by their keys in docs/options.md, as text: for programs that read them from
+	// a file of their own, and for what a zero field cannot say ("keep_warm": "false" where the
+	// environment says true). A field above wins over its option here.
+	Options map[string]string
 
 	// Credentials gives the client id and secret, in the place of the fields and variables for them,
 	// before each token request; refused: the endpoint refused the last pair. It is called by
@@ -164,20 +171,37 @@ func toMillis(duration time.Duration) int64 {
 // fill hands the options to a configuration of C.
 func (c *Config) fill(config *C.tu_config) error {
 	C.tu_config_load_env(config)
-	for _, option := range c.options() {
-		if option.value == "" {
+	fields := slices.DeleteFunc(c.options(), func(field option) bool { return field.value == "" })
+	// In one order, so that of several mistakes it is always the same that is told.
+	for _, key := range slices.Sorted(maps.Keys(c.Options)) {
+		named := func(field option) bool { return field.key == key }
+		if slices.ContainsFunc(fields, named) {
 			continue
 		}
-		key, _ := newCText("", option.key)
-		value, err := newCText("option "+option.key, option.value)
-		if err != nil {
-			err.Status = StatusConfig
+		if err := set(config, option{key, c.Options[key]}); err != nil {
 			return err
 		}
-		C.tu_config_set(config, key.pointer(), value.pointer())
-		value.wipe()
+	}
+	for _, field := range fields {
+		if err := set(config, field); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+func set(config *C.tu_config, set option) error {
+	key, err := newCText("the key of an option", set.key)
+	if err == nil {
+		var value cText
+		if value, err = newCText("option "+set.key, set.value); err == nil {
+			C.tu_config_set(config, key.pointer(), value.pointer())
+			value.wipe()
+			return nil
+		}
+	}
+	err.Status = StatusConfig
+	return err
 }
 
 // A cText is a string as C takes it, in memory of Go. Empty: NULL.

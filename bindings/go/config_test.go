@@ -1,8 +1,10 @@
 package tutoken
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"reflect"
 	"regexp"
@@ -43,7 +45,7 @@ func TestEveryOptionHasAField(t *testing.T) {
 			t.Errorf("field %d is %s, the option %s", at, name, row[0])
 		}
 	}
-	if fields.NumField() != len(rows)+3 {
+	if fields.NumField() != len(rows)+4 {
 		t.Errorf("%d fields: is there one without an option?", fields.NumField())
 	}
 }
@@ -74,6 +76,42 @@ func TestEveryFieldSetsItsOption(t *testing.T) {
 			t.Errorf("%s sets %s to %q, not %q", fields.Field(at).Name, option.key, value, wanted)
 		}
 	}
+}
+
+func TestOptionsByTheirKeys(t *testing.T) {
+	t.Setenv("TRACKUNIT_TIMEOUT", "soon")
+	options := map[string]string{"client_id": "id", "client_secret": "s3cret", "scope": "a", "timeout": "1s"}
+	for what, change := range map[string]func(*Config){
+		"":                      func(*Config) {},
+		"did you mean timeout?": func(c *Config) { c.Options["timeoutt"] = "1s" },
+		"soon":                  func(c *Config) { delete(c.Options, "timeout") },
+		"scope":                 func(c *Config) { c.Options["scope"] = "" },
+		"option name has a NUL": func(c *Config) { c.Options["name"] = "a\x00b" },
+		"the key of an option":  func(c *Config) { c.Options["a\x00b"] = "x" },
+		"digest":                func(c *Config) { c.Options["client_auth"] = "post"; c.ClientAuth = "digest" },
+	} {
+		config := Config{Options: maps.Clone(options)}
+		change(&config)
+		client, err := New(config)
+		if what == "" {
+			if err != nil {
+				t.Fatal(err)
+			}
+			client.Close()
+			continue
+		}
+		if !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), what) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	// A field wins, also over a mistake.
+	config := Config{Options: options, ClientAuth: "basic"}
+	config.Options["client_auth"] = "digest"
+	client, err := New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.Close()
 }
 
 func TestMistakesInTheConfiguration(t *testing.T) {

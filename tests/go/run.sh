@@ -106,12 +106,10 @@ pages() {
   cp tests/go/consumer/go.mod tests/go/consumer/go.sum target/go/pages
   (cd target/go/pages && go mod edit -replace "tutoken.example/tutoken=$root/bindings/go" \
     -replace "tutoken.example/tutoken/oauth2source=$root/bindings/go/oauth2source")
-  while IFS= read -r page; do
-    awk -v stem="target/go/pages/$(tr -c 'A-Za-z0-9\n' '-' <<<"$page")" '
-      /^```go$/ {inside = 1; number++; directory = stem "-" number; system("mkdir -p " directory); next}
-      /^```/ {inside = 0}
-      inside {print > (directory "/main.go")}' "$page"
-  done < <(git ls-files '*.md')
+  for page in $(scripts/code-blocks.sh go target/go/pages); do
+    mkdir "${page%.go}"
+    mv "$page" "${page%.go}/main.go"
+  done
   for page in target/go/pages/*/; do
     [ -z "$(gofmt -l "$page")" ] || fail "not as gofmt writes it: $page"
     (cd target/go/pages && go vet "./$(basename "$page")" && go build -o "$root/$page" "./$(basename "$page")")

@@ -17,9 +17,6 @@ pub struct Case {
     pub name: String,
     /// Why it has to be so.
     pub why: String,
-    /// Languages in which it cannot be told, each with the reason.
-    #[serde(default)]
-    pub not_for: BTreeMap<String, String>,
     /// Of the client that is made by itself, beside or in the place of the usual ones; null: not that one.
     #[serde(default)]
     pub options: BTreeMap<String, Option<String>>,

@@ -12,7 +12,6 @@ fn played(cases: &Value, command: &[&str]) -> Outcome {
     let vectors = tempfile::tempdir().unwrap();
     fs::write(vectors.path().join("cases.json"), cases.to_string()).unwrap();
     let suite = Suite {
-        name: "test".to_owned(),
         vectors: vectors.path().to_owned(),
         only: None,
         command: command.iter().map(|&word| word.to_owned()).collect(),
@@ -174,13 +173,7 @@ fn a_testee_that_does_not_answer_is_not_waited_for_for_ever() {
     fs::write(vectors.path().join("cases.json"), cases.to_string()).unwrap();
     let command = ["sh", "-c", "cat >/dev/null"].map(str::to_owned).to_vec();
     let bound = Duration::from_millis(100);
-    let suite = Suite {
-        name: "test".to_owned(),
-        vectors: vectors.path().to_owned(),
-        only: None,
-        command,
-        bound,
-    };
+    let suite = Suite { vectors: vectors.path().to_owned(), only: None, command, bound };
     assert!(suite.run().unwrap().failed[0].2.contains("no answer within"));
 }
 
@@ -188,12 +181,6 @@ fn a_testee_that_does_not_answer_is_not_waited_for_for_ever() {
 fn a_directory_without_cases_is_no_success() {
     let command = TRUE_TESTEE.iter().map(|&word| word.to_owned()).collect();
     let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let suite = Suite {
-        name: "test".to_owned(),
-        vectors,
-        only: None,
-        command,
-        bound: Duration::from_secs(20),
-    };
+    let suite = Suite { vectors, only: None, command, bound: Duration::from_secs(20) };
     assert!(suite.run().is_err());
 }

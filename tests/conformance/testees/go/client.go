@@ -3,10 +3,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,11 +27,9 @@ type client struct {
 
 func (t *testee) newClient(asked *request) object {
 	made := &client{}
-	config := tutoken.Config{OnEvent: made.keep}
+	config := tutoken.Config{OnEvent: made.keep, Options: map[string]string{}}
 	for key, value := range asked.Options {
-		if err := set(&config, key, value); err != nil {
-			return unsupported(err.Error())
-		}
+		set(&config, key, value)
 	}
 	if asked.Credentials != nil {
 		config.Credentials = script(asked.Credentials)
@@ -45,14 +45,29 @@ func (t *testee) newClient(asked *request) object {
 	return ok
 }
 
-// set finds the field of an option and gives it the value.
-func set(config *tutoken.Config, key, value string) error {
+// set gives the field of an option its value. What has no field, is no value of its type, or is its
+// zero can only be said as text.
+func set(config *tutoken.Config, key, value string) {
 	field := reflect.ValueOf(config).Elem().FieldByNameFunc(func(name string) bool {
-		return strings.EqualFold(name, strings.ReplaceAll(key, "_", ""))
+		return snakeCase(name) == key
 	})
-	if !field.IsValid() {
-		return fmt.Errorf("option %s", key)
+	if !field.IsValid() || !assign(field, key, value) {
+		config.Options[key] = value
 	}
+}
+
+// Where the words of a field's name meet: Client|ID, and ID|File.
+var (
+	word    = regexp.MustCompile("([a-z])([A-Z])")
+	acronym = regexp.MustCompile("([A-Z])([A-Z][a-z])")
+)
+
+func snakeCase(name string) string {
+	name = word.ReplaceAllString(name, "${1}_$2")
+	return strings.ToLower(acronym.ReplaceAllString(name, "${1}_$2"))
+}
+
+func assign(field reflect.Value, key, value string) bool {
 	var err error
 	switch field.Interface().(type) {
 	case time.Duration:
@@ -67,18 +82,26 @@ func set(config *tutoken.Config, key, value string) error {
 		var on bool
 		on, err = strconv.ParseBool(value)
 		field.SetBool(on)
-	default:
+	case string:
 		field.SetString(value)
+	default:
+		return false
 	}
-	return err
+	if err != nil {
+		field.SetZero()
+	}
+	return !field.IsZero()
 }
 
-// parseDuration: a number alone is of seconds.
+// durations are written so in options; a number alone is of seconds.
+var durations = regexp.MustCompile("^([0-9]+)(ms|s|m|h)?$")
+
 func parseDuration(key, value string) (time.Duration, error) {
-	if _, err := strconv.Atoi(value); err == nil {
-		value += "s"
+	parts := durations.FindStringSubmatch(value)
+	if parts == nil {
+		return 0, fmt.Errorf("%s is no duration", value)
 	}
-	duration, err := time.ParseDuration(value)
+	duration, err := time.ParseDuration(parts[1] + cmp.Or(parts[2], "s"))
 	if duration == 0 && key == "timeout" {
 		return tutoken.NeverWait, err
 	}
