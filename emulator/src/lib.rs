@@ -65,3 +65,8 @@ pub use run::{RunError, run};
 /// For the JSON members of [`Fault`].
 pub use serde_json;
 pub use state::StateError;
+
+/// The Rust code in the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
