@@ -1,0 +1,51 @@
+//! The native half of the Python package `tu_token`: converts, calls the core, converts back.
+//!
+//! - `client`, `token` the two classes
+//! - `at_hand` the `str` objects that are handed out again and again
+//! - `wait` a thread's wait, which Ctrl-C ends
+//! - `tasks` an asyncio task's wait, which takes no thread
+//! - `functions` credentials and event functions of the program
+//! - `attached` Python objects that are let go by any thread
+//! - `arguments`, `error` what goes in, and what comes out when it fails
+//!
+//! What needs no native code (options, exceptions, HTTP adapters) is in `tu_token/*.py`.
+
+mod arguments;
+mod at_hand;
+mod attached;
+mod client;
+mod error;
+mod functions;
+mod tasks;
+mod token;
+mod wait;
+
+/// See `_native.pyi`.
+#[pyo3::pymodule(gil_used = false)]
+mod _native {
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use crate::client::Client;
+    #[pymodule_export]
+    use crate::tasks::{Bridge, Wait};
+    #[pymodule_export]
+    use crate::token::Token;
+
+    #[pymodule_export]
+    #[allow(non_upper_case_globals)]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
+
+    /// The key of every option.
+    #[pyfunction]
+    fn option_keys() -> Vec<&'static str> {
+        tu_token::OPTIONS.iter().map(|option| option.key).collect()
+    }
+
+    /// Turns the library's clock.
+    #[cfg(feature = "test-clock")]
+    #[pyfunction]
+    fn _advance_test_clock_ms(milliseconds: u64) {
+        tu_token::advance_test_clock(std::time::Duration::from_millis(milliseconds));
+    }
+}
