@@ -144,9 +144,6 @@ def _as_text(key: str, value: object) -> str:
     text = read(value)
     if text is None:
         raise ConfigTypeError(f"option {key} is {expected}, not {type(value).__name__}")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        # Not as the cause: it would show the value.
-        raise ConfigError(f"option {key} has a lone surrogate: it is no text") from None
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ConfigError(f"option {key} has a lone surrogate: it is no text")
     return text
