@@ -5,7 +5,7 @@
 //! - `wait` a thread's wait, which Ctrl-C ends
 //! - `tasks` an asyncio task's wait, which takes no thread
 //! - `functions` credentials and event functions of the program
-//! - `attached` Python objects that are let go by any thread
+//! - `attached` the interpreter and its objects in the hands of the library's threads; forks
 //! - `arguments`, `error` what goes in, and what comes out when it fails
 //!
 //! What needs no native code (options, exceptions, HTTP adapters) is in `tu_token/*.py`.
@@ -40,6 +40,22 @@ mod _native {
     #[pyfunction]
     fn option_keys() -> Vec<&'static str> {
         tu_token::OPTIONS.iter().map(|option| option.key).collect()
+    }
+
+    /// For ``os.register_at_fork``, as are the next two.
+    #[pyfunction]
+    fn before_fork(py: Python<'_>) {
+        crate::attached::before_fork(py);
+    }
+
+    #[pyfunction]
+    fn after_fork_in_parent() {
+        crate::attached::after_fork_in_parent();
+    }
+
+    #[pyfunction]
+    fn after_fork_in_child() {
+        crate::attached::after_fork_in_child();
     }
 
     /// Turns the library's clock.

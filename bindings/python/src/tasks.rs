@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use pyo3::prelude::*;
 use tu_token::{Client, GetOptions, TokenFuture};
 
-use crate::attached::Attached;
+use crate::attached::{Attached, attached};
 use crate::error::raised;
 use crate::token::Token;
 
@@ -135,7 +135,7 @@ impl Wake for Waiting {
 impl Queue {
     /// Has the loop look at the queue. If it is gone or closed, nobody waits there any more.
     fn call(self: &Arc<Self>) {
-        let called = Python::try_attach(|py| {
+        let called = attached(|py| {
             let event_loop = self.event_loop.as_ref()?.bind(py).call0().ok()?;
             if event_loop.is_none() {
                 return None;

@@ -40,6 +40,15 @@ class Emulator:
             return content
 
 
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """In the words that `make test` counts."""
+
+    def count(*outcomes: str) -> int:
+        return sum(len(terminalreporter.stats.get(outcome, [])) for outcome in outcomes)
+
+    terminalreporter.write_line(f"{count('passed')} passed, {count('failed', 'error')} failed")
+
+
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
     url = os.environ.get("EMULATOR_URL")

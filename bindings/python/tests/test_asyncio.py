@@ -7,6 +7,7 @@ import gc
 import pathlib
 import threading
 import time
+from typing import Any
 
 import pytest
 from conftest import Emulator
@@ -144,7 +145,8 @@ def test_a_loop_that_is_closed_before_the_answer(
     assert emulator.requests() == 1
     # Nobody else awaits it: what it would complain about when it goes is meant here.
     waits[0]._log_destroy_pending = False  # type: ignore[attr-defined]
-    waits[0].get_coro().close()  # type: ignore[union-attr]
+    coroutine: Any = waits[0].get_coro()
+    coroutine.close()
 
 
 def test_a_loop_that_goes_is_let_go(client: tu_token.Client) -> None:

@@ -290,7 +290,7 @@ def test_a_level_that_nobody_hears_makes_no_event(
 ) -> None:
     from tu_token import _events
 
-    made: list[object] = []
+    made: list[tuple[Any, ...]] = []
     original = _events.Event
 
     def counted(*members: Any) -> Any:

@@ -75,6 +75,15 @@ def test_forks_while_others_fetch(emulator: Emulator) -> None:
     assert ended == [0] * 40
 
 
+def test_forks_while_events_are_told(emulator: Emulator) -> None:
+    """A thread of ours that attaches to the interpreter takes a lock of it without the GIL; a child
+    forked just then must not wait for that."""
+    for _ in range(150):
+        client = tu_token.Client(on_event=lambda event: None)
+        client.token()
+        assert in_child(client.token) == 0
+
+
 def test_a_signal_handler_that_forks_during_a_wait(
     client: tu_token.Client, emulator: Emulator
 ) -> None:

@@ -34,7 +34,7 @@ class Canned(requests.adapters.BaseAdapter):
         response.url = request.url or ""
         response.request = request
         response.raw = io.BytesIO()
-        response.connection = self  # type: ignore[attr-defined]
+        response.connection = self  # type: ignore[assignment]
         return response
 
     def close(self) -> None:

@@ -25,9 +25,20 @@ Credentials: TypeAlias = Callable[[bool], tuple[str, str] | None]
 # The way to each event loop that has waited.
 _bridges: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _native.Bridge]
 _bridges = weakref.WeakKeyDictionary()
-if hasattr(os, "register_at_fork"):
+
+
+def _after_fork_in_child() -> None:
+    _native.after_fork_in_child()
     # A loop is the parent's, and so are those who wait in it.
-    os.register_at_fork(after_in_child=_bridges.clear)
+    _bridges.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_native.before_fork,
+        after_in_parent=_native.after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )
 
 
 class Client(_native.Client):

@@ -10,10 +10,23 @@ from ._client import Credentials
 from ._events import Event
 from ._options import Seconds, Texts
 
-__all__ = ["Bridge", "Client", "Token", "Wait", "__version__", "option_keys"]
+__all__ = [
+    "Bridge",
+    "Client",
+    "Token",
+    "Wait",
+    "__version__",
+    "after_fork_in_child",
+    "after_fork_in_parent",
+    "before_fork",
+    "option_keys",
+]
 
 __version__: str
 
+def after_fork_in_child() -> None: ...
+def after_fork_in_parent() -> None: ...
+def before_fork() -> None: ...
 def option_keys() -> list[str]: ...
 @final
 class Token:
