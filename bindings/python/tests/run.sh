@@ -12,7 +12,8 @@ pip install --quiet --disable-pip-version-check --force-reinstall --no-deps \
 
 # From here, where Python finds no sources of the module: what is installed is looked at.
 python -m mypy --config-file bindings/python/pyproject.toml --cache-dir target/mypy \
-  bindings/python/tu_token bindings/python/tests examples/python benches/python
+  bindings/python/tu_token bindings/python/tests examples/python benches/python \
+  tests/conformance/testees/python.py
 MYPYPATH='' python -m mypy.stubtest tu_token
 exec python -m pytest -c bindings/python/pyproject.toml --rootdir bindings/python \
   -p no:cacheprovider --timeout 60 "$@" bindings/python/tests
