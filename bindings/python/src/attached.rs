@@ -3,9 +3,12 @@
 //! Such a thread gets a *thread state* when it attaches, under a lock of the interpreter's that is
 //! taken without the GIL. Up to Python 3.11 a child forked at that moment waits for this lock for
 //! ever. So no thread of ours makes or drops a thread state while a fork is under way.
+//!
+//! When the interpreter ends it stops such threads wherever they are, be it with the lock of a file
+//! that it then wants itself. So they are asked to leave before, and kept out.
 
 use std::mem;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,9 +18,13 @@ use pyo3::{Python, ffi};
 static INSIDE: AtomicU32 = AtomicU32::new(0);
 /// Forks that are under way.
 static FORKS: AtomicU32 = AtomicU32::new(0);
+/// Threads of ours that run something of Python's.
+static RUNNING: AtomicU32 = AtomicU32::new(0);
+static ENDING: AtomicBool = AtomicBool::new(false);
 
 const NAP: Duration = Duration::from_micros(50);
-/// A thread that attaches while the interpreter ends is stopped for ever, maybe inside.
+/// A thread that attaches while the interpreter ends is stopped for ever, maybe inside; a function
+/// of the program may take its time.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Calls a function attached to the interpreter; `None` if there is no interpreter any more.
@@ -30,6 +37,7 @@ pub(crate) fn attached<R>(function: impl FnOnce(Python<'_>) -> R) -> Option<R> {
     if !unsafe { ffi::PyGILState_GetThisThreadState() }.is_null() {
         return Python::try_attach(function);
     }
+    let _running = Running::begin()?;
     let state = {
         let _inside = Inside::enter();
         // SAFETY: the interpreter is there; the state is given back below.
@@ -44,14 +52,49 @@ struct Release(ffi::PyGILState_STATE);
 
 impl Drop for Release {
     fn drop(&mut self) {
-        // Not attached while it waits to enter: the thread that forks needs the interpreter.
-        // SAFETY: this thread is attached by the state that is given back.
-        unsafe {
-            let thread_state = ffi::PyEval_SaveThread();
-            let _inside = Inside::enter();
-            ffi::PyEval_RestoreThread(thread_state);
-            ffi::PyGILState_Release(self.0);
-        }
+        let _inside = Inside::try_enter().unwrap_or_else(|| {
+            // Not attached while it waits to enter: the thread that forks needs the interpreter.
+            // SAFETY: this thread is attached by the state that is given back.
+            unsafe {
+                let thread_state = ffi::PyEval_SaveThread();
+                let inside = Inside::enter();
+                ffi::PyEval_RestoreThread(thread_state);
+                inside
+            }
+        });
+        // SAFETY: it is attached by this state, which nobody else gives back.
+        unsafe { ffi::PyGILState_Release(self.0) };
+    }
+}
+
+struct Running;
+
+impl Running {
+    fn begin() -> Option<Self> {
+        RUNNING.fetch_add(1, Ordering::SeqCst);
+        let running = Self;
+        (!ENDING.load(Ordering::SeqCst)).then_some(running)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // In a child that was forked by what it ran, it has been counted anew.
+        let _ = RUNNING
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |running| running.checked_sub(1));
+    }
+}
+
+/// The interpreter is about to end: nothing of Python's is begun any more, what runs may finish.
+pub(crate) fn at_exit(py: Python<'_>) {
+    ENDING.store(true, Ordering::SeqCst);
+    py.detach(|| wait_for_none(&RUNNING));
+}
+
+fn wait_for_none(threads: &AtomicU32) {
+    let began = Instant::now();
+    while threads.load(Ordering::SeqCst) != 0 && began.elapsed() < LONGEST_WAIT {
+        thread::sleep(NAP);
     }
 }
 
@@ -60,13 +103,17 @@ struct Inside;
 impl Inside {
     fn enter() -> Self {
         loop {
-            INSIDE.fetch_add(1, Ordering::SeqCst);
-            if FORKS.load(Ordering::SeqCst) == 0 {
-                return Self;
+            if let Some(inside) = Self::try_enter() {
+                return inside;
             }
-            INSIDE.fetch_sub(1, Ordering::SeqCst);
             thread::sleep(NAP);
         }
+    }
+
+    fn try_enter() -> Option<Self> {
+        INSIDE.fetch_add(1, Ordering::SeqCst);
+        let inside = Self;
+        (FORKS.load(Ordering::SeqCst) == 0).then_some(inside)
     }
 }
 
@@ -79,12 +126,7 @@ impl Drop for Inside {
 /// Keeps threads of ours out and waits for those inside, which may need the interpreter.
 pub(crate) fn before_fork(py: Python<'_>) {
     FORKS.fetch_add(1, Ordering::SeqCst);
-    py.detach(|| {
-        let began = Instant::now();
-        while INSIDE.load(Ordering::SeqCst) != 0 && began.elapsed() < LONGEST_WAIT {
-            thread::sleep(NAP);
-        }
-    });
+    py.detach(|| wait_for_none(&INSIDE));
 }
 
 pub(crate) fn after_fork_in_parent() {
@@ -93,8 +135,9 @@ pub(crate) fn after_fork_in_parent() {
 
 /// A child has none of the others' threads, nor their forks.
 pub(crate) fn after_fork_in_child() {
-    INSIDE.store(0, Ordering::SeqCst);
-    FORKS.store(0, Ordering::SeqCst);
+    for threads in [&INSIDE, &FORKS, &RUNNING] {
+        threads.store(0, Ordering::SeqCst);
+    }
 }
 
 /// Something made of Python objects that any thread may let go of: that happens attached to the

@@ -42,6 +42,12 @@ mod _native {
         tu_token::OPTIONS.iter().map(|option| option.key).collect()
     }
 
+    /// For ``atexit``.
+    #[pyfunction]
+    fn at_exit(py: Python<'_>) {
+        crate::attached::at_exit(py);
+    }
+
     /// For ``os.register_at_fork``, as are the next two.
     #[pyfunction]
     fn before_fork(py: Python<'_>) {

@@ -167,10 +167,12 @@ def test_an_event_function_that_raises_harms_nothing(
     monkeypatch.setattr(sys, "unraisablehook", unraisable.put)
 
     def on_event(event: tu_token.Event) -> None:
-        raise LookupError(event.kind)
+        if event.kind in (tu_token.EventKind.FETCH_STARTED, tu_token.EventKind.ROTATED):
+            raise LookupError(event.kind)
 
     client = tu_token.Client(on_event=on_event)
     assert client.token()
+    client.rotate(ID, SECRET)
     first, second = (unraisable.get(timeout=10) for _ in range(2))
     assert first.exc_type is second.exc_type is LookupError
     assert first.object is on_event

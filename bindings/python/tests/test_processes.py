@@ -176,7 +176,14 @@ class Slow:
 builtins.slow = Slow()
 """,
     "an event function is slow": """
-client = tu_token.Client(on_event=lambda event: time.sleep(1))
+client = tu_token.Client(on_event=lambda event: time.sleep(20))
+client.token()
+""",
+    "an event function writes": """
+def write(event):
+    for _ in range(200):
+        print("x" * 9000)
+client = tu_token.Client(on_event=write)
 client.token()
 """,
     "events come while the interpreter ends": """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import inspect
 import os
 import weakref
@@ -33,6 +34,7 @@ def _after_fork_in_child() -> None:
     _bridges.clear()
 
 
+atexit.register(_native.at_exit)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=_native.before_fork,
