@@ -25,8 +25,12 @@ class Emulator:
         """Lets token requests (or those of a ``route``) meet a fault."""
         self._control("POST", "faults", json.dumps(members).encode())
 
-    def clear(self) -> None:
+    def release(self) -> None:
+        """Ends the faults; a request that is held goes on."""
         self._control("DELETE", "faults")
+
+    def clear(self) -> None:
+        self.release()
         self._control("DELETE", "journal")
 
     def requests(self, route: str = "/token/v2") -> int:
