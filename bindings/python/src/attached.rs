@@ -18,7 +18,7 @@ use pyo3::{Python, ffi};
 static INSIDE: AtomicU32 = AtomicU32::new(0);
 /// Forks that are under way.
 static FORKS: AtomicU32 = AtomicU32::new(0);
-/// Threads of ours that run something of Python's.
+/// Threads of ours that run functions of the program.
 static RUNNING: AtomicU32 = AtomicU32::new(0);
 static ENDING: AtomicBool = AtomicBool::new(false);
 
@@ -37,7 +37,6 @@ pub(crate) fn attached<R>(function: impl FnOnce(Python<'_>) -> R) -> Option<R> {
     if !unsafe { ffi::PyGILState_GetThisThreadState() }.is_null() {
         return Python::try_attach(function);
     }
-    let _running = Running::begin()?;
     let state = {
         let _inside = Inside::enter();
         // SAFETY: the interpreter is there; the state is given back below.
@@ -45,6 +44,13 @@ pub(crate) fn attached<R>(function: impl FnOnce(Python<'_>) -> R) -> Option<R> {
     };
     let _release = Release(state);
     Python::try_attach(function)
+}
+
+/// The same for a function of the program, which may do anything: `None` also if the interpreter is
+/// about to end.
+pub(crate) fn attached_to_call<R>(function: impl FnOnce(Python<'_>) -> R) -> Option<R> {
+    let _running = Running::begin()?;
+    attached(function)
 }
 
 /// Gives a thread state back, be it after a panic.
@@ -85,7 +91,7 @@ impl Drop for Running {
     }
 }
 
-/// The interpreter is about to end: nothing of Python's is begun any more, what runs may finish.
+/// The interpreter is about to end: no function is called any more, what runs may finish.
 pub(crate) fn at_exit(py: Python<'_>) {
     ENDING.store(true, Ordering::SeqCst);
     py.detach(|| wait_for_none(&RUNNING));

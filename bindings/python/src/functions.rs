@@ -10,7 +10,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::{PyTraverseError, PyVisit};
 use tu_token::{Credentials, CredentialsFn, Error, Event, EventFn};
 
-use crate::attached::{Attached, attached};
+use crate::attached::{Attached, attached_to_call};
 use crate::error::status;
 
 /// A function of the program, kept where the garbage collector sees it: the client that it was
@@ -48,7 +48,7 @@ impl Function {
 pub(crate) fn credentials(function: Arc<Function>) -> CredentialsFn {
     CredentialsFn::optional(move |refused| {
         // On a thread of the library's.
-        attached(|py| match function.get(py) {
+        attached_to_call(|py| match function.get(py) {
             Some(function) => ask(function.bind(py), refused).map_err(Failure::boxed),
             None => Ok(None),
         })
@@ -109,7 +109,7 @@ pub(crate) fn take_cause(_py: Python<'_>, error: &Error) -> Option<PyErr> {
 pub(crate) fn events(function: Option<Arc<Function>>) -> EventFn {
     EventFn::from(move |event: &Event| {
         // On the library's thread for events. At the end of the interpreter nobody is told.
-        attached(|py| {
+        attached_to_call(|py| {
             let function = function.as_ref().and_then(|function| function.get(py));
             let function = function.as_ref().map(|function| function.bind(py));
             if let Err(raised) = tell(py, function, event) {

@@ -120,7 +120,7 @@ def test_a_coroutine_that_comes_all_the_same() -> None:
     async def later() -> tuple[str, str]:
         raise AssertionError
 
-    function: Any = lambda refused: later()  # noqa: E731
+    function: Any = lambda refused: later()
     with pytest.raises(tu_token.CredentialsError) as failed:
         tu_token.Client(credentials=function).token()
     assert "coroutine" in str(failed.value.__cause__)

@@ -34,7 +34,7 @@ def test_all_names_are_there() -> None:
     assert set(tu_token.__all__) <= set(dir(tu_token))
     assert {"RequestsAuth", "HttpxAuth"} <= set(dir(tu_token))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        tu_token.nothing  # noqa: B018
+        tu_token.nothing
 
 
 @pytest.mark.parametrize(("adapter", "package"), [("RequestsAuth", "requests"), ("HttpxAuth", "httpx")])

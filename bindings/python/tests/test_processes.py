@@ -222,6 +222,12 @@ class Slow:
         sleep(1.5)
 builtins.slow = Slow()
 """,
+    "a task waits when the interpreter is about to end": """
+async def main():
+    assert await client.token_async()
+# Among the last to be called: it was registered before the package was imported.
+late.append(lambda: asyncio.run(main()))
+""",
     "the client goes with the interpreter": """
 builtins.client = tu_token.Client(credentials=lambda refused: None, on_event=print)
 """,
@@ -236,7 +242,8 @@ sys.exit(7)
 def test_the_end_of_the_interpreter(ending: str, run_program: Any, emulator: Emulator) -> None:
     emulator.fault(delay="1s", count=1)
     program = (
-        "import asyncio, builtins, sys, threading, time\nimport tu_token\n"
+        "import asyncio, atexit, builtins, sys, threading, time\nlate = []\n"
+        "atexit.register(lambda: [call() for call in late])\nimport tu_token\n"
         "client = tu_token.Client()\n" + ENDINGS[ending]
     )
     began = time.monotonic()

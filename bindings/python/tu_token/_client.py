@@ -128,7 +128,7 @@ def _check_function(name: str, function: Callable[..., object] | None) -> None:
         raise ConfigTypeError(f"{name} is a function, not {type(function).__name__}")
     # An object's `__call__` may be a coroutine function, too.
     if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004
+        getattr(function, "__call__", None)
     ):
         raise ConfigTypeError(
             f"{name} is a coroutine function: it is called by a thread of the library's, where no "

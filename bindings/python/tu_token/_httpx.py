@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Generator
 try:
     import httpx
 except ImportError:
-    raise ImportError("HttpxAuth needs httpx: pip install 'tu-token[httpx]'")  # noqa: B904
+    raise ImportError("HttpxAuth needs httpx: pip install 'tu-token[httpx]'")
 
 from ._client import Client
 from ._native import Token

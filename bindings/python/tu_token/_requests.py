@@ -11,7 +11,7 @@ try:
     from requests.exceptions import UnrewindableBodyError
     from requests.utils import rewind_body
 except ImportError:
-    raise ImportError("RequestsAuth needs requests: pip install 'tu-token[requests]'")  # noqa: B904
+    raise ImportError("RequestsAuth needs requests: pip install 'tu-token[requests]'")
 
 from ._client import Client
 from ._native import Token
@@ -59,7 +59,7 @@ class RequestsAuth(AuthBase):
             return response
         repeated.headers["Authorization"] = self._client.get(self._scope).bearer
         # The connection is free for the second request when the first answer has been read.
-        response.content  # noqa: B018
+        response.content
         response.close()
         connection: Any = response
         cookies: Any = repeated
