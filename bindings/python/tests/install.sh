@@ -28,7 +28,9 @@ esac
 installs $wheels/*.whl
 
 maturin sdist --manifest-path bindings/python/Cargo.toml --out target/wheels/source
-# Outside of the repository; its build directory stays, and the optimiser is left out, for speed.
+# Outside of the repository; its build directory stays, and the optimiser is left out, for speed. The
+# times of files in the archive say nothing: what is built of them is to be built anew.
+rm -rf target/sdist/debug/.fingerprint/tu-token*
 outside=$(mktemp -d)
 trap 'rm -rf "$outside"' EXIT
 cp target/wheels/source/*.tar.gz "$outside"
