@@ -5,14 +5,17 @@
 //! ever. So no thread of ours makes or drops a thread state while a fork is under way.
 //!
 //! When the interpreter ends it stops such threads wherever they are, be it with the lock of a file
-//! that it then wants itself. So they are asked to leave before, and kept out.
+//! that it then wants itself. So they are asked to leave before, and kept out. Up to Python 3.13 it
+//! stops them by `pthread_exit`, which unwinds Rust's frames too: none may be there to be unwound.
 
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pyo3::{Python, ffi};
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+use pyo3::{BoundObject, ffi};
 
 /// Threads that make or drop a thread state just now.
 static INSIDE: AtomicU32 = AtomicU32::new(0);
@@ -51,6 +54,42 @@ pub(crate) fn attached<R>(function: impl FnOnce(Python<'_>) -> R) -> Option<R> {
 pub(crate) fn attached_to_call<R>(function: impl FnOnce(Python<'_>) -> R) -> Option<R> {
     let _running = Running::begin()?;
     attached(function)
+}
+
+unsafe extern "C-unwind" {
+    /// As in `ffi`, but for what may come through it.
+    fn PyObject_Call(
+        callable: *mut ffi::PyObject,
+        arguments: *mut ffi::PyObject,
+        keywords: *mut ffi::PyObject,
+    ) -> *mut ffi::PyObject;
+}
+
+/// Calls what may let the interpreter go meanwhile, and so may never come back. Then this thread
+/// stops here, attached to nothing, and nothing of it is dropped.
+pub(crate) fn call<'py>(
+    callable: &Bound<'py, PyAny>,
+    arguments: impl IntoPyObject<'py, Target = PyTuple>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = callable.py();
+    let arguments = arguments.into_pyobject(py).map_err(Into::into)?.into_bound();
+    let stop = StopForEver;
+    // SAFETY: this thread is attached, and both objects are alive.
+    let answer =
+        unsafe { PyObject_Call(callable.as_ptr(), arguments.as_ptr(), std::ptr::null_mut()) };
+    mem::forget(stop);
+    // SAFETY: the answer is a reference of ours, or null with an exception set.
+    unsafe { Bound::from_owned_ptr_or_err(py, answer) }
+}
+
+struct StopForEver;
+
+impl Drop for StopForEver {
+    fn drop(&mut self) {
+        loop {
+            thread::park();
+        }
+    }
 }
 
 /// Gives a thread state back, be it after a panic.

@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use tu_token::{Error, ErrorKind};
 
+use crate::attached::call;
 use crate::functions;
 
 /// The exception for a failure; it has the exception of the program's credentials function as its
@@ -22,7 +23,7 @@ pub(crate) fn raised(py: Python<'_>, error: &Error) -> PyErr {
     static FROM_CORE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let exception = FROM_CORE
         .import(py, "tu_token._errors", "from_core")
-        .and_then(|from_core| from_core.call1(arguments))
+        .and_then(|from_core| call(from_core, arguments))
         .map_or_else(|failure| failure, PyErr::from_value);
     if cause.is_some() {
         exception.set_cause(py, cause);

@@ -10,7 +10,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::{PyTraverseError, PyVisit};
 use tu_token::{Credentials, CredentialsFn, Error, Event, EventFn};
 
-use crate::attached::{Attached, attached_to_call};
+use crate::attached::{Attached, attached_to_call, call};
 use crate::error::status;
 
 /// A function of the program, kept where the garbage collector sees it: the client that it was
@@ -57,7 +57,7 @@ pub(crate) fn credentials(function: Arc<Function>) -> CredentialsFn {
 }
 
 fn ask(function: &Bound<'_, PyAny>, refused: bool) -> PyResult<Option<Credentials>> {
-    let answer = function.call1((refused,))?;
+    let answer = call(function, (refused,))?;
     if answer.is_none() {
         return Ok(None);
     }
@@ -134,5 +134,5 @@ fn tell(py: Python<'_>, function: Option<&Bound<'_, PyAny>>, event: &Event) -> P
         event.duration.as_secs_f64(),
         event.wait.map(|wait| wait.as_secs_f64()),
     );
-    tell.call1((function, happened)).map(drop)
+    call(tell, (function, happened)).map(drop)
 }

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use pyo3::prelude::*;
 use tu_token::{Client, GetOptions, TokenFuture};
 
-use crate::attached::{Attached, attached};
+use crate::attached::{Attached, attached, call};
 use crate::error::raised;
 use crate::token::Token;
 
@@ -108,12 +108,12 @@ impl Waiting {
         let Some((mut parts, outcome)) = outcome else { return Ok(()) };
         let Some(future) = parts.future.take() else { return Ok(()) };
         let future = future.bind(py);
-        if future.call_method0("done")?.is_truthy()? {
+        if call(&future.getattr("done")?, ())?.is_truthy()? {
             return Ok(());
         }
         match outcome {
-            Ok(token) => future.call_method1("set_result", (Token::new(token),)),
-            Err(error) => future.call_method1("set_exception", (raised(py, &error),)),
+            Ok(token) => call(&future.getattr("set_result")?, (Token::new(token),)),
+            Err(error) => call(&future.getattr("set_exception")?, (raised(py, &error),)),
         }
         .map(drop)
     }
@@ -141,7 +141,7 @@ impl Queue {
                 return None;
             }
             let drain = Bound::new(py, Bridge(self.clone())).ok()?.getattr("drain").ok()?;
-            event_loop.call_method1("call_soon_threadsafe", (drain,)).ok().map(drop)
+            call(&event_loop.getattr("call_soon_threadsafe").ok()?, (drain,)).ok().map(drop)
         });
         if called.flatten().is_none() {
             let nobody = std::mem::take(&mut *lock(&self.woken));

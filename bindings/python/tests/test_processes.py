@@ -179,6 +179,14 @@ builtins.slow = Slow()
 client = tu_token.Client(on_event=lambda event: time.sleep(20))
 client.token()
 """,
+    "an event function comes back too late": """
+client = tu_token.Client(on_event=lambda event: time.sleep(1.5))
+client.token()
+class Slow:
+    def __del__(self, sleep=time.sleep):
+        sleep(1.5)
+builtins.slow = Slow()
+""",
     "an event function writes": """
 def write(event):
     for _ in range(200):
