@@ -30,3 +30,6 @@ if command -v go >/dev/null 2>&1; then
 else
   echo "go is missing"
 fi
+echo
+echo "In Python: a token at hand, beside what else there is"
+scripts/emulator.sh benches/python/run.sh || [ $? = 77 ]

@@ -39,6 +39,8 @@ if [ "${1:-test}" = test ]; then
   # JSON for the programs that the conformance suite is played to.
   need_pkg libcjson libcjson-dev
   need_pkg nlohmann_json nlohmann-json3-dev
+  need python3 python3
+  python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 fi
 [ ${#missing[@]} -eq 0 ] && exit 0
 

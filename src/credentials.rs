@@ -113,8 +113,20 @@ impl CredentialsFn {
             + Sync
             + 'static,
     {
-        Self::explaining(move |refused| {
-            function(refused).map_err(|cause| Lack { message: None, cause: Some(Arc::from(cause)) })
+        Self::optional(move |refused| function(refused).map(Some))
+    }
+
+    /// The same for a function that may also have none without a reason.
+    pub fn optional<F>(function: F) -> Self
+    where
+        F: Fn(bool) -> Result<Option<Credentials>, Box<dyn std::error::Error + Send + Sync>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        Self::explaining(move |refused| match function(refused) {
+            Ok(credentials) => credentials.ok_or_else(Lack::default),
+            Err(cause) => Err(Lack { message: None, cause: Some(Arc::from(cause)) }),
         })
     }
 
@@ -410,6 +422,9 @@ mod tests {
     fn nothing_given_is_an_error_that_says_so() {
         let error = source(|_| None).read(false).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Credentials);
+        let without_a_reason = Callback::new(CredentialsFn::optional(|_| Ok(None)));
+        let other = Source::new(&mut Options::default(), Some(without_a_reason));
+        assert_eq!(other.read(false).err().unwrap().message(), error.message());
         let empty = source(|_| Some(Credentials::new("id", ""))).read(false).err().unwrap();
         assert!(empty.message().contains("client_secret is empty"));
     }

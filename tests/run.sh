@@ -236,6 +236,15 @@ foreign_server() {
   tests/peers/oidc-provider/run.sh target/c-tests/print_token
 }
 
+# Types, then the tests of the module as a user would have it.
+python_module() {
+  bindings/python/tests/run.sh
+}
+
+python_installed() {
+  bindings/python/tests/install.sh
+}
+
 page_in_a_browser() {
   local program
   for program in chromedriver chromium; do
@@ -314,6 +323,8 @@ alone "conformance: go" conformance go
 alone "conformance: memcheck, c" memcheck_conformance
 alone "a certified authorization server" foreign_server
 alone "emulator: its page in a browser" page_in_a_browser
+beside "python: types, tests, documents, examples" python_module
+beside "python: wheel and source distribution" python_installed
 
 echo
 printf '%s\n' "${summaries[@]}"

@@ -131,7 +131,7 @@ impl Testee {
             builder = builder.set(key, value);
         }
         if let Some(script) = credentials {
-            builder = with_credentials(builder, script)?;
+            builder = with_credentials(builder, script);
         }
         let client = builder.build().map_err(|error| failed(&error))?;
         self.clients.insert(name, (client, events));
@@ -171,12 +171,7 @@ fn awaited(client: &Client, want: &Want) -> Value {
 }
 
 /// A callback that gives one item of the script a call, the last one again and again.
-fn with_credentials(builder: Builder, script: Vec<Value>) -> Result<Builder, Value> {
-    let fails = script.iter().any(Value::is_string);
-    if fails && script.iter().any(Value::is_null) {
-        // A function either has none or tells why.
-        return Err(json!({ "unsupported": "a callback that fails once and lacks once" }));
-    }
+fn with_credentials(builder: Builder, script: Vec<Value>) -> Builder {
     let calls = Mutex::new(0);
     let next = move || {
         let mut calls = locked(&calls);
@@ -185,14 +180,13 @@ fn with_credentials(builder: Builder, script: Vec<Value>) -> Result<Builder, Val
         item
     };
     let pair = |item: &Value| Some(Credentials::new(item[0].as_str()?, item[1].as_str()?));
-    if !fails {
-        return Ok(builder.on_credentials(move |_: bool| pair(&next())));
-    }
-    Ok(builder.on_credentials(CredentialsFn::fallible(move |_| {
+    builder.on_credentials(CredentialsFn::optional(move |_| {
         let item = next();
-        let text = item.as_str().unwrap_or_default();
-        pair(&item).ok_or_else(|| text.trim_start_matches("fail: ").into())
-    })))
+        match item.as_str() {
+            Some(text) => Err(text.trim_start_matches("fail: ").into()),
+            None => Ok(pair(&item)),
+        }
+    }))
 }
 
 fn shown(outcome: Result<Token, Error>) -> Value {

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Measures the Python module. Needs the emulator beside it.
+set -euo pipefail
+# shellcheck source=bindings/python/tests/environment.sh
+. "$(dirname "$0")/../../bindings/python/tests/environment.sh"
+
+environment target/bench-venv benches/python/requirements.txt
+rm -rf target/wheels/bench
+built=$(maturin build --release --manifest-path bindings/python/Cargo.toml --out target/wheels/bench 2>&1) ||
+  { echo "$built"; exit 1; }
+target/bench-venv/bin/pip install --quiet --disable-pip-version-check --force-reinstall --no-deps \
+  target/wheels/bench/*.whl
+target/bench-venv/bin/python benches/python/hit.py

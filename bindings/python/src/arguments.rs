@@ -1,0 +1,86 @@
+//! What a call is given.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyDelta, PyFloat, PyInt, PyList, PyString, PyTuple};
+use tu_token::GetOptions;
+
+use crate::error::{bad_argument, wrong_type};
+
+/// The arguments of a get, in Rust's types.
+pub(crate) struct Asked<'a> {
+    scope: Option<Cow<'a, str>>,
+    timeout: Option<Duration>,
+    min_ttl: Duration,
+}
+
+impl<'a> Asked<'a> {
+    pub(crate) fn new(
+        scope: Option<&'a Bound<'_, PyAny>>,
+        timeout: Option<&Bound<'_, PyAny>>,
+        min_ttl: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        Ok(Self {
+            scope: scope.map(scope_of).transpose()?,
+            timeout: timeout.map(|value| duration("timeout", value)).transpose()?,
+            min_ttl: min_ttl.map_or(Ok(Duration::ZERO), |value| duration("min_ttl", value))?,
+        })
+    }
+
+    pub(crate) fn options(&self) -> GetOptions<'_> {
+        GetOptions {
+            scope: self.scope.as_deref(),
+            timeout: self.timeout,
+            min_ttl: self.min_ttl,
+            cancel: None,
+        }
+    }
+}
+
+/// A scope: text, or a list of texts.
+pub(crate) fn scope_of<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, str>> {
+    if let Ok(text) = value.cast::<PyString>() {
+        return text.to_str().map(Cow::Borrowed).map_err(|_| unreadable(value.py(), "scope"));
+    }
+    if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
+        let scopes: Option<Vec<String>> = value.extract().ok();
+        if let Some(scopes) = scopes {
+            return Ok(Cow::Owned(scopes.join(" ")));
+        }
+    }
+    Err(unlike("scope", "a str, or a list or tuple of them", value))
+}
+
+/// A text that is not shown when it cannot be used.
+pub(crate) fn text<'a>(name: &str, value: &'a Bound<'_, PyAny>) -> PyResult<&'a str> {
+    let text = value.cast::<PyString>().map_err(|_| unlike(name, "a str", value))?;
+    text.to_str().map_err(|_| unreadable(value.py(), name))
+}
+
+/// Seconds, or a timedelta.
+fn duration(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Duration> {
+    let is_number = (value.is_instance_of::<PyFloat>() || value.is_instance_of::<PyInt>())
+        && !value.is_instance_of::<PyBool>();
+    let duration = if is_number {
+        value.extract::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+    } else if value.is_instance_of::<PyDelta>() {
+        value.extract().ok()
+    } else {
+        return Err(unlike(name, "a number of seconds or a timedelta", value));
+    };
+    duration.ok_or_else(|| {
+        let found = value.repr().map_or_else(|_| "something else".to_owned(), |r| r.to_string());
+        bad_argument(value.py(), format!("{name} is {found}: it is a time from 0 upwards"))
+    })
+}
+
+pub(crate) fn unlike(name: &str, expected: &str, found: &Bound<'_, PyAny>) -> PyErr {
+    let kind = found.get_type().name().map_or_else(|_| "object".to_owned(), |n| n.to_string());
+    wrong_type(found.py(), format!("{name} is {expected}, not {kind}"))
+}
+
+fn unreadable(py: Python<'_>, name: &str) -> PyErr {
+    bad_argument(py, format!("{name} has a lone surrogate: it is no text"))
+}

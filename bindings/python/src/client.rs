@@ -1,0 +1,206 @@
+//! The native half of `tu_token.Client`.
+
+use std::sync::Arc;
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+use pyo3::{PyTraverseError, PyVisit};
+use tu_token::Config;
+
+use crate::arguments::{self, Asked};
+use crate::at_hand::AtHand;
+use crate::error::{raised, status};
+use crate::functions::{self, Function};
+use crate::tasks::{self, Bridge};
+use crate::token::Token;
+use crate::wait;
+
+/// Status, seconds and counts.
+type Figures = ((i32, i32), (f64, f64, f64), (u64, u64, u64, u64));
+
+/// See ``tu_token.Client``.
+#[pyclass(frozen, subclass, weakref, module = "tu_token._native")]
+pub(crate) struct Client {
+    core: tu_token::Client,
+    pub(crate) at_hand: AtHand,
+    credentials: Option<Arc<Function>>,
+    on_event: Option<Arc<Function>>,
+}
+
+#[pymethods]
+impl Client {
+    /// Options as text, by key.
+    #[new]
+    fn new(
+        py: Python<'_>,
+        options: Vec<(String, String)>,
+        credentials: Option<Bound<'_, PyAny>>,
+        on_event: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let credentials = credentials.map(Function::new);
+        let on_event = on_event.map(Function::new);
+        let mut config = Config::new();
+        config.load_env();
+        for (key, value) in &options {
+            config.set(key, value);
+        }
+        if let Some(function) = &credentials {
+            config.on_credentials(functions::credentials(function.clone()));
+        }
+        config.on_event(functions::events(on_event.clone()));
+        // It reads the files that options name.
+        let core = py.detach(|| tu_token::Client::new(&config));
+        let core = core.map_err(|error| raised(py, &error))?;
+        Ok(Self { core, at_hand: AtHand::default(), credentials, on_event })
+    }
+
+    /// The bare token: the same object until it is renewed.
+    #[pyo3(signature = (scope=None))]
+    fn token<'py>(
+        slf: &Bound<'py, Self>,
+        scope: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyString>> {
+        let scope = scope.map(arguments::scope_of).transpose()?;
+        let scope = scope.as_deref();
+        let core = &slf.get().core;
+        if let Some(serial) = core.serial_at_hand(scope)
+            && let Some(text) = AtHand::get(slf, scope, serial)
+        {
+            return Ok(text);
+        }
+        let options = tu_token::GetOptions { scope, ..Default::default() };
+        let token = wait::get(slf.py(), core, &options)?;
+        Ok(AtHand::text_of(slf, scope, &token))
+    }
+
+    /// A token as asked for.
+    #[pyo3(signature = (scope=None, timeout=None, min_ttl=None))]
+    fn get(
+        &self,
+        py: Python<'_>,
+        scope: Option<&Bound<'_, PyAny>>,
+        timeout: Option<&Bound<'_, PyAny>>,
+        min_ttl: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Token> {
+        let asked = Asked::new(scope, timeout, min_ttl)?;
+        wait::get(py, &self.core, &asked.options()).map(Token::new)
+    }
+
+    /// A token at once, or a wait that sets the result of a future of the bridge's loop.
+    fn _begin<'py>(
+        &self,
+        py: Python<'py>,
+        bridge: &Bound<'py, Bridge>,
+        future: Bound<'py, PyAny>,
+        scope: Option<&Bound<'py, PyAny>>,
+        timeout: Option<&Bound<'py, PyAny>>,
+        min_ttl: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let asked = Asked::new(scope, timeout, min_ttl)?;
+        if let Some(token) = wait::at_hand(&self.core, &asked.options()) {
+            return Ok(Bound::new(py, Token::new(token))?.into_any());
+        }
+        tasks::begin(py, &self.core, &asked.options(), bridge.get(), future)
+    }
+
+    /// The text of a token that was got for a scope.
+    fn _text_of<'py>(
+        slf: &Bound<'py, Self>,
+        scope: Option<&Bound<'py, PyAny>>,
+        token: &Bound<'py, Token>,
+    ) -> PyResult<Bound<'py, PyString>> {
+        let scope = scope.map(arguments::scope_of).transpose()?;
+        Ok(AtHand::text_of(slf, scope.as_deref(), &token.get().core))
+    }
+
+    /// An API answered 401 to this token: it is not handed out again. If a newer one is cached
+    /// already, nothing happens. Neither 403 nor 429 is a reason to call this.
+    fn invalidate(&self, token: &Bound<'_, PyAny>) -> PyResult<()> {
+        match token.cast::<Token>() {
+            Ok(token) => self.core.invalidate(&token.get().core),
+            Err(_) if token.is_instance_of::<PyString>() => {
+                self.core.invalidate_value(arguments::text("token", token)?);
+            }
+            Err(_) => return Err(arguments::unlike("token", "a Token or a str", token)),
+        }
+        Ok(())
+    }
+
+    /// Uses other credentials from the next request on. Cached tokens stay in use; remembered
+    /// refusals are forgotten.
+    fn rotate(
+        &self,
+        py: Python<'_>,
+        client_id: &Bound<'_, PyAny>,
+        client_secret: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let client_id = arguments::text("client_id", client_id)?;
+        let client_secret = arguments::text("client_secret", client_secret)?;
+        self.core.rotate(client_id, client_secret).map_err(|error| raised(py, &error))
+    }
+
+    /// The network is back: pauses after failures end now for whoever waits, and within five
+    /// seconds for renewals. What a server asked for by ``Retry-After`` still holds.
+    fn wake(&self) {
+        self.core.wake();
+    }
+
+    /// Ends the client: waits end with ``ClosedError``, and so does every later call that asks for
+    /// a token or rotates. Never blocks.
+    fn close(&self) {
+        self.core.close();
+    }
+
+    /// Whether a token may be sent to this URL: https to a host of ``api_hosts``, or any to this
+    /// machine.
+    fn may_send_to(&self, url: &Bound<'_, PyAny>) -> PyResult<bool> {
+        Ok(self.core.may_send_to(arguments::text("url", url)?))
+    }
+
+    /// An API at this URL answered 401 also to the token that followed the invalidated one. Says in
+    /// an event, once a host, that it may not accept API Tokens v2. For HTTP adapters.
+    fn api_refused(&self, url: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.core.api_refused(arguments::text("url", url)?);
+        Ok(())
+    }
+
+    /// The members of ``tu_token.Stats``, in its order.
+    fn _stats(&self, py: Python<'_>, scope: Option<&Bound<'_, PyAny>>) -> PyResult<Figures> {
+        let scope = scope.map(arguments::scope_of).transpose()?;
+        let stats = self.core.stats(scope.as_deref()).map_err(|error| raised(py, &error))?;
+        let [expires_in, next_request_in, last_fetch] =
+            [stats.expires_in, stats.next_request_in, stats.last_fetch]
+                .map(|time| time.as_secs_f64());
+        Ok((
+            (stats.state as i32, status(stats.last_error)),
+            (expires_in, next_request_in, last_fetch),
+            (stats.waits, stats.requests, stats.renewals, stats.failures),
+        ))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<tu_token.{:?}>", self.core)
+    }
+
+    fn __reduce_ex__(&self, _protocol: &Bound<'_, PyAny>) -> PyResult<()> {
+        Err(PyTypeError::new_err(
+            "a Client can be neither pickled nor copied: it holds a secret, cached tokens and waits \
+             of this process. Share it between threads as it is, use it in forked children, and \
+             make one from the same options in a spawned process",
+        ))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        [&self.credentials, &self.on_event]
+            .into_iter()
+            .flatten()
+            .try_for_each(|function| function.visit(&visit))
+    }
+
+    fn __clear__(&self) {
+        for function in [&self.credentials, &self.on_event].into_iter().flatten() {
+            function.clear();
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! `tu_token.Token`.
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyString};
+
+/// An access token with what is known of it. It does not change.
+#[pyclass(frozen, module = "tu_token")]
+pub(crate) struct Token {
+    pub(crate) core: tu_token::Token,
+    value: PyOnceLock<Py<PyString>>,
+}
+
+impl Token {
+    pub(crate) fn new(core: tu_token::Token) -> Self {
+        Self { core, value: PyOnceLock::new() }
+    }
+}
+
+#[pymethods]
+impl Token {
+    /// The bare token.
+    #[getter]
+    fn value<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        let make = || PyString::new(py, self.core.value()).unbind();
+        self.value.get_or_init(py, make).bind(py).clone()
+    }
+
+    /// ``Bearer <token>``: the value of an ``Authorization`` header.
+    #[getter]
+    fn bearer(&self) -> &str {
+        self.core.bearer()
+    }
+
+    /// ``{"Authorization": "Bearer <token>"}``: for ``headers=``.
+    #[getter]
+    fn header<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let header = PyDict::new(py);
+        header.set_item(pyo3::intern!(py, "Authorization"), self.core.bearer())?;
+        Ok(header)
+    }
+
+    /// The scopes that were granted, separated by blanks.
+    #[getter]
+    fn scope(&self) -> &str {
+        self.core.scope()
+    }
+
+    /// Seconds of life left now; 0 when the token is dead. Time in suspend counts.
+    #[getter]
+    fn expires_in(&self) -> f64 {
+        self.core.expires_in().as_secs_f64()
+    }
+
+    /// Seconds until the library would renew it: as long as a copy may be kept elsewhere.
+    #[getter]
+    fn fresh_for(&self) -> f64 {
+        self.core.fresh_for().as_secs_f64()
+    }
+
+    /// When it ends by the wall clock, in UTC. To report only.
+    #[getter]
+    fn expires_at<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        static FROM_TIMESTAMP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        static UTC: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let from_timestamp = FROM_TIMESTAMP.get_or_try_init(py, || {
+            py.import("datetime")?.getattr("datetime")?.getattr("fromtimestamp").map(Bound::unbind)
+        })?;
+        let utc = UTC.get_or_try_init(py, || {
+            py.import("datetime")?.getattr("timezone")?.getattr("utc").map(Bound::unbind)
+        })?;
+        let seconds = self.core.expires_at_unix_ms() as f64 / 1000.0;
+        from_timestamp.bind(py).call1((seconds, utc))
+    }
+
+    fn __repr__(&self) -> String {
+        let (scope, left) = (self.core.scope(), self.core.expires_in().as_secs());
+        format!("<tu_token.Token scope={scope:?} expires_in={left}>")
+    }
+
+    fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
+        other.cast::<Self>().is_ok_and(|other| other.get().core.value() == self.core.value())
+    }
+
+    fn __hash__(&self, py: Python<'_>) -> PyResult<isize> {
+        self.value(py).hash()
+    }
+
+    fn __copy__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __deepcopy__<'py>(slf: Bound<'py, Self>, _memo: &Bound<'py, PyAny>) -> Bound<'py, Self> {
+        slf
+    }
+
+    fn __reduce_ex__(&self, _protocol: &Bound<'_, PyAny>) -> PyResult<()> {
+        Err(PyTypeError::new_err(
+            "a Token cannot be pickled: it is a secret, and would be dead before it is read. \
+             Pickle what the other process needs to make a Client of its own",
+        ))
+    }
+}

@@ -1,0 +1,80 @@
+//! A thread's wait for a token. The interpreter is free meanwhile, and Ctrl-C ends the wait.
+
+use std::pin::pin;
+use std::process;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use tu_token::{Client, Error, GetOptions, Token};
+
+use crate::error::raised;
+
+/// How long Ctrl-C may go unnoticed. The interpreter only notes a signal; somebody has to look.
+const SLICE: Duration = Duration::from_millis(40);
+
+/// A token as asked for.
+pub(crate) fn get(py: Python<'_>, client: &Client, options: &GetOptions<'_>) -> PyResult<Token> {
+    if let Some(token) = at_hand(client, options) {
+        return Ok(token);
+    }
+    let outcome = if is_main_thread(py)? {
+        get_watching_signals(py, client, options)?
+    } else {
+        py.detach(|| client.get(options))
+    };
+    outcome.map_err(|error| raised(py, &error))
+}
+
+/// A token that needs no wait, for which the interpreter need not be let go.
+pub(crate) fn at_hand(client: &Client, options: &GetOptions<'_>) -> Option<Token> {
+    if !options.min_ttl.is_zero() {
+        return None;
+    }
+    client.serial_at_hand(options.scope)?;
+    // If it has gone since, this call must not wait: the thread is attached.
+    client.get(&GetOptions { timeout: Some(Duration::ZERO), ..options.clone() }).ok()
+}
+
+/// Python runs its signal handlers in the main thread alone.
+fn is_main_thread(py: Python<'_>) -> PyResult<bool> {
+    static MAIN_THREAD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    static GET_IDENT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let main = MAIN_THREAD.import(py, "threading", "main_thread")?.call0()?;
+    let this = GET_IDENT.import(py, "threading", "get_ident")?.call0()?;
+    main.getattr("ident")?.eq(this)
+}
+
+/// Waits once, in slices; looks for signals between them. What a signal handler raises is the `Err`
+/// outside, and ends the wait.
+fn get_watching_signals(
+    py: Python<'_>,
+    client: &Client,
+    options: &GetOptions<'_>,
+) -> PyResult<Result<Token, Error>> {
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    loop {
+        let process = process::id();
+        let mut future = pin!(py.detach(|| client.get_future(options)));
+        // A signal handler may fork; its child has no part in this wait and begins its own.
+        while process::id() == process {
+            if let Poll::Ready(outcome) = future.as_mut().poll(&mut context) {
+                return Ok(outcome);
+            }
+            py.detach(|| thread::park_timeout(SLICE));
+            py.check_signals()?;
+        }
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}

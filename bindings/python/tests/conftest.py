@@ -1,0 +1,86 @@
+"""What the tests have in common: the emulator, and clients of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import tu_token
+
+
+class Emulator:
+    """The service on this machine, as its control routes show it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def fault(self, **members: object) -> None:
+        """Lets token requests (or those of a ``route``) meet a fault."""
+        self._control("POST", "faults", json.dumps(members).encode())
+
+    def release(self) -> None:
+        """Ends the faults; a request that is held goes on."""
+        self._control("DELETE", "faults")
+
+    def clear(self) -> None:
+        self.release()
+        self._control("DELETE", "journal")
+
+    def requests(self, route: str = "/token/v2") -> int:
+        """How many requests have come since the test began."""
+        return int(self._control("GET", f"count?route={route}"))
+
+    def _control(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        request = urllib.request.Request(f"{self.url}/_emulator/{path}", body, method=method)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            content: bytes = answer.read()
+            return content
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """In the words that `make test` counts."""
+
+    def count(*outcomes: str) -> int:
+        return sum(len(terminalreporter.stats.get(outcome, [])) for outcome in outcomes)
+
+    terminalreporter.write_line(f"{count('passed')} passed, {count('failed', 'error')} failed")
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    url = os.environ.get("EMULATOR_URL")
+    if url is None:
+        pytest.fail("no emulator: run the tests as `scripts/emulator.sh pytest bindings/python`")
+    emulator = Emulator(url)
+    emulator.clear()
+    yield emulator
+    emulator.clear()
+
+
+@pytest.fixture
+def client(emulator: Emulator) -> Iterator[tu_token.Client]:
+    with tu_token.Client() as client:
+        yield client
+
+
+@pytest.fixture
+def run_program() -> Callable[[str], subprocess.CompletedProcess[str]]:
+    """Runs a Python program in a process of its own, where warnings are errors."""
+
+    def run(program: str, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-W", "error", "-c", program, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=50,
+            **options,
+        )
+
+    return run

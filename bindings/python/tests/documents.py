@@ -1,0 +1,40 @@
+"""The Python code in the documents.
+
+As a program: runs one block, such as ``bindings/python/README.md:1``, in this interpreter.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "bindings" / "python" / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks() -> dict[str, str]:
+    """The code, by the document it is in and its number there."""
+    return {
+        f"{document.relative_to(ROOT)}:{number}": code
+        for document in DOCUMENTS
+        for number, code in enumerate(BLOCK.findall(document.read_text()), 1)
+    }
+
+
+def against(emulator_url: str, code: str) -> str:
+    """What a reader would fill in, filled in; and the service on this machine."""
+    for name in ("client_id", "client_secret"):
+        value = os.environ[f"TRACKUNIT_{name.upper()}"]
+        code = code.replace(f'{name}="..."', f'{name}="{value}"')
+    return code.replace("https://iris.trackunit.com", emulator_url)
+
+
+if __name__ == "__main__":
+    exec(against(os.environ["EMULATOR_URL"], blocks()[sys.argv[1]]), {"__name__": "__main__"})

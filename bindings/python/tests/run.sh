@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Builds the module for development, installs it into target/venv-python, looks at its types and
+# runs its tests. Needs the emulator beside it: scripts/emulator.sh bindings/python/tests/run.sh
+set -euo pipefail
+# shellcheck source=bindings/python/tests/environment.sh
+. "$(dirname "$0")/environment.sh"
+
+rm -rf target/wheels/development
+maturin build --quiet --manifest-path bindings/python/Cargo.toml --out target/wheels/development
+pip install --quiet --disable-pip-version-check --force-reinstall --no-deps \
+  target/wheels/development/*.whl
+
+# From here, where Python finds no sources of the module: what is installed is looked at.
+python -m mypy --config-file bindings/python/pyproject.toml --cache-dir target/mypy \
+  bindings/python/tu_token bindings/python/tests examples/python benches/python \
+  tests/conformance/testees/python.py
+MYPYPATH='' python -m mypy.stubtest tu_token
+exec python -m pytest -c bindings/python/pyproject.toml --rootdir bindings/python \
+  -p no:cacheprovider --timeout 60 "$@" bindings/python/tests

@@ -1,0 +1,194 @@
+"""Waits of asyncio tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import pathlib
+import threading
+import time
+from typing import Any
+
+import pytest
+from conftest import Emulator
+
+import tu_token
+
+
+def threads() -> int:
+    return len(list(pathlib.Path("/proc/self/task").iterdir()))
+
+
+def test_10_000_tasks_make_one_request_and_no_thread(
+    client: tu_token.Client, emulator: Emulator
+) -> None:
+    emulator.fault(delay="9s", count=1)
+
+    async def main() -> None:
+        tasks = [asyncio.create_task(client.token_async()) for _ in range(10_000)]
+        while client.stats().waits < 10_000:
+            await asyncio.sleep(0.01)
+        # The library's own: one that fetches, one for timers, one for events.
+        assert threads() <= before + 3
+        emulator.release()
+        tokens = await asyncio.gather(*tasks)
+        assert len(set(map(id, tokens))) == 1
+
+    before = threads()
+    asyncio.run(main())
+    assert emulator.requests() == 1
+
+
+def test_at_hand_it_is_answered_without_a_wait(client: tu_token.Client) -> None:
+    token = client.token()
+    coroutine = client.token_async()
+
+    async def main() -> None:
+        assert await coroutine is token
+        assert (await client.get_async()).value == token
+        assert await client.token_async("site.view") is client.token("site.view")
+
+    asyncio.run(main())
+    assert client.stats().waits == 1
+
+
+def test_cancelling_a_task_cancels_its_wait_alone(
+    client: tu_token.Client, emulator: Emulator
+) -> None:
+    emulator.fault(delay="300ms", count=1)
+
+    async def main() -> None:
+        given_up = asyncio.create_task(client.token_async())
+        patient = asyncio.create_task(client.token_async())
+        await asyncio.sleep(0.05)
+        given_up.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await given_up
+        assert await patient
+
+    asyncio.run(main())
+    assert emulator.requests() == 1
+
+
+def test_a_cancelled_fetch_serves_who_comes_later(
+    client: tu_token.Client, emulator: Emulator
+) -> None:
+    emulator.fault(delay="300ms", count=1)
+
+    async def main() -> None:
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(client.token_async(), 0.05)
+        assert await client.token_async()
+
+    asyncio.run(main())
+    assert emulator.requests() == 1
+
+
+def test_failures_reach_the_task(client: tu_token.Client, emulator: Emulator) -> None:
+    async def main() -> None:
+        with pytest.raises(tu_token.InvalidScopeError):
+            await client.token_async("site.update")
+        with pytest.raises(tu_token.ArgumentError):
+            await client.token_async(timeout=-1)
+        emulator.fault(delay="30s", count=1)
+        with pytest.raises(tu_token.PendingError):
+            await client.token_async(timeout=0)
+        with pytest.raises(tu_token.TimeoutError):
+            await client.get_async(timeout=0.05)
+
+    asyncio.run(main())
+
+
+def test_closing_ends_the_waits_of_tasks(client: tu_token.Client, emulator: Emulator) -> None:
+    emulator.fault(delay="30s", count=1)
+
+    async def main() -> None:
+        tasks = [asyncio.create_task(client.token_async()) for _ in range(10)]
+        await asyncio.sleep(0.05)
+        client.close()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(isinstance(outcome, tu_token.ClosedError) for outcome in outcomes)
+
+    asyncio.run(main())
+
+
+def test_several_loops_in_several_threads(client: tu_token.Client, emulator: Emulator) -> None:
+    emulator.fault(delay="300ms", count=1)
+    tokens: list[str] = []
+
+    async def main() -> None:
+        tokens.extend(await asyncio.gather(*(client.token_async() for _ in range(50))))
+
+    loops = [threading.Thread(target=lambda: asyncio.run(main())) for _ in range(4)]
+    for loop in loops:
+        loop.start()
+    for loop in loops:
+        loop.join()
+    assert len(tokens) == 200 and len(set(tokens)) == 1
+    assert emulator.requests() == 1
+
+
+def test_a_loop_that_is_closed_before_the_answer(
+    client: tu_token.Client, emulator: Emulator
+) -> None:
+    emulator.fault(delay="200ms", count=1)
+
+    async def begin() -> None:
+        waits.append(asyncio.ensure_future(client.token_async()))
+        await asyncio.sleep(0.05)
+
+    waits: list[asyncio.Task[str]] = []
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(begin())
+    loop.close()
+    # The answer comes, and finds nobody.
+    assert client.token()
+    assert emulator.requests() == 1
+    # Nobody else awaits it: what it would complain about when it goes is meant here.
+    waits[0]._log_destroy_pending = False  # type: ignore[attr-defined]
+    coroutine: Any = waits[0].get_coro()
+    coroutine.close()
+
+
+def test_a_loop_that_goes_is_let_go(client: tu_token.Client) -> None:
+    from tu_token._client import _bridges
+
+    asyncio.run(_token(client, "site.view"))
+    gc.collect()
+    assert len(_bridges) == 0
+
+
+async def _token(client: tu_token.Client, scope: str) -> str:
+    return await client.token_async(scope)
+
+
+def test_outside_of_a_loop(client: tu_token.Client) -> None:
+    coroutine = client.token_async()
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        coroutine.send(None)
+
+
+def test_threads_and_tasks_wait_for_one_fetch(client: tu_token.Client, emulator: Emulator) -> None:
+    emulator.fault(delay="300ms", count=1)
+    tokens: list[str] = []
+    thread = threading.Thread(target=lambda: tokens.append(client.token()))
+    thread.start()
+    tokens.append(asyncio.run(_token(client, "asset.view")))
+    thread.join()
+    assert len(set(tokens)) == 1 and emulator.requests() == 1
+
+
+def test_the_loop_is_free_meanwhile(client: tu_token.Client, emulator: Emulator) -> None:
+    emulator.fault(delay="300ms", count=1)
+
+    async def main() -> int:
+        task = asyncio.create_task(client.token_async())
+        turns = 0
+        while not task.done():
+            await asyncio.sleep(0.001)
+            turns += 1
+        return turns
+
+    began = time.monotonic()
+    assert asyncio.run(main()) > 20
+    assert time.monotonic() - began < 10

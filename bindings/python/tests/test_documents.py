@@ -1,0 +1,51 @@
+"""The Python code in the documents, and the examples, run as they are against the emulator."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import Emulator
+from documents import ROOT, against, blocks
+
+
+def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", *command],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        env={**os.environ, **environment},
+    )
+
+
+def test_there_are_blocks_to_run() -> None:
+    assert len(blocks()) >= 6
+
+
+@pytest.mark.parametrize("where", blocks())
+def test_a_block_runs(where: str, emulator: Emulator) -> None:
+    ended = run("-c", against(emulator.url, blocks()[where]))
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", ["fleet_poll.py", "fleet_poll_async.py"])
+def test_an_example_lists_the_fleet(name: str, emulator: Emulator) -> None:
+    example = str(ROOT / "examples" / "python" / name)
+    # A token that the API refuses at first is no reason to fail.
+    emulator.fault(route="/api/asset", reject_v2=True, count=1)
+    ended = run(example, IRIS_URL=emulator.url)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    lines = ended.stdout.splitlines()
+    assert lines[-1] == "42 machines" and len(set(lines)) == 43
+    assert emulator.requests() == 2
+
+
+@pytest.mark.parametrize("name", ["fleet_poll.py", "fleet_poll_async.py"])
+def test_an_example_says_what_is_wrong(name: str, emulator: Emulator) -> None:
+    example = str(ROOT / "examples" / "python" / name)
+    ended = run(example, IRIS_URL=emulator.url, TRACKUNIT_CLIENT_SECRET="wrong")
+    assert ended.returncode == 1 and ended.stdout == ""
+    assert ended.stderr.startswith("no token: ") and ended.stderr.count("\n") == 1

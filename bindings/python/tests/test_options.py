@@ -1,0 +1,203 @@
+"""Options: keywords in Python's types, the environment, and what is wrong with them."""
+
+from __future__ import annotations
+
+import datetime
+import pathlib
+import typing
+
+import pytest
+from conftest import Emulator
+
+import tu_token
+from tu_token import _native, _options
+
+
+def test_the_table_is_the_librarys() -> None:
+    keys = set(_native.option_keys())
+    assert set(_options._READERS) == keys
+    assert set(typing.get_type_hints(tu_token.Options)) == keys
+
+
+def test_values_in_pythons_types(emulator: Emulator, tmp_path: pathlib.Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("hush\n")
+    secret.chmod(0o600)
+    tu_token.Client(
+        client_secret_file=secret,
+        scope=["asset.view", "site.view"],
+        params={"audience": "a b&c"},
+        timeout=1.5,
+        request_timeout=datetime.timedelta(seconds=2),
+        connect_timeout="250ms",
+        fetch_timeout=3,
+        keep_warm=False,
+        allow_narrowed_scope=True,
+        max_requests_per_minute=60,
+        api_hosts=("iris.trackunit.com", "localhost"),
+        name=None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (30, "30000ms"),
+        (0, "0ms"),
+        (0.25, "250ms"),
+        (0.0001, "1ms"),
+        (-1, "-1000ms"),
+        (float("nan"), "nan"),
+        (datetime.timedelta(minutes=20), "1200000ms"),
+        ("20m", "20m"),
+    ],
+)
+def test_durations(value: object, text: str) -> None:
+    assert _options.as_text({"timeout": value}) == [("timeout", text)]
+
+
+def test_none_is_not_given(emulator: Emulator) -> None:
+    assert tu_token.Client(client_id=None, scope=None).token()
+
+
+def test_a_keyword_wins_over_the_environment(
+    monkeypatch: pytest.MonkeyPatch, emulator: Emulator
+) -> None:
+    monkeypatch.setenv("TRACKUNIT_SCOPE", "site.view")
+    assert tu_token.Client().get().scope == "site.view"
+    assert tu_token.Client(scope="asset.view").get().scope == "asset.view"
+
+
+def test_an_unknown_option_is_told_with_the_one_that_was_meant() -> None:
+    with pytest.raises(tu_token.ConfigError, match="did you mean client_secret"):
+        tu_token.Client(client_sceret="x")  # type: ignore[call-arg]
+    with pytest.raises(tu_token.ConfigError, match="the options are"):
+        tu_token.Client(colour="x")  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("timeout", True, "timeout is a number of seconds, a timedelta or a str, not bool"),
+        ("timeout", [], "not list"),
+        ("client_id", 5, "client_id is a str, not int"),
+        ("client_secret", b"hush", "client_secret is a str, not bytes"),
+        ("scope", {"asset.view"}, "scope is a str, or a list or tuple of them, not set"),
+        ("scope", [1], "scope is a str, or a list or tuple of them, not list"),
+        ("keep_warm", 1, "keep_warm is a bool or a str, not int"),
+        ("max_requests_per_minute", 1.5, "max_requests_per_minute is an int or a str, not float"),
+        ("ca_file", pathlib.Path, "ca_file is a str or a path"),
+        ("params", 5, "params is a str or a mapping, not int"),
+    ],
+)
+def test_values_of_the_wrong_type(option: str, value: object, said: str) -> None:
+    with pytest.raises(tu_token.ConfigError, match=said) as raised:
+        tu_token.Client(**{option: value})  # type: ignore[arg-type]
+    assert isinstance(raised.value, TypeError) and isinstance(raised.value, ValueError)
+    assert raised.value.status is tu_token.Status.CONFIG
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("timeout", -1),
+        ("timeout", float("inf")),
+        ("timeout", float("nan")),
+        ("timeout", "soon"),
+        ("request_timeout", 0),
+        ("max_requests_per_minute", 0),
+        ("token_url", "http://example.com/token/v2"),
+        ("token_url", "no address"),
+        ("client_auth", "digest"),
+        ("scope", ""),
+        ("scope", 'a"b'),
+        ("client_id", ""),
+        ("ca_file", "/nowhere/ca.pem"),
+        ("proxy", "ftp://user:hush@host"),
+        ("params", {"scope": "x"}),
+    ],
+)
+def test_values_that_cannot_be_used(option: str, value: object) -> None:
+    with pytest.raises(tu_token.ConfigError, match=option) as raised:
+        tu_token.Client(**{option: value})  # type: ignore[arg-type]
+    assert "hush" not in str(raised.value)
+
+
+def test_a_lone_surrogate_is_refused_and_not_shown() -> None:
+    with pytest.raises(tu_token.ConfigError, match="client_secret has a lone surrogate") as raised:
+        tu_token.Client(client_secret="hush\udc80")
+    assert "hush" not in repr(raised.value)
+    # The codec's own exception holds what it could not encode.
+    assert raised.value.__context__ is None
+
+
+def test_what_is_missing_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRACKUNIT_CLIENT_ID")
+    with pytest.raises(tu_token.ConfigError, match="client_id is missing.*TRACKUNIT_CLIENT_ID"):
+        tu_token.Client()
+    monkeypatch.setenv("TRACKUNIT_CLIENT_ID", "x")
+    monkeypatch.delenv("TRACKUNIT_SCOPE")
+    with pytest.raises(tu_token.ArgumentError, match="scope"):
+        tu_token.Client().token()
+
+
+def test_positional_arguments_are_refused() -> None:
+    make: typing.Any = tu_token.Client
+    with pytest.raises(TypeError, match="positional"):
+        make("id", "secret")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda client: client.token(5),
+        lambda client: client.token(b"asset.view"),
+        lambda client: client.get(scope=object()),
+        lambda client: client.get(timeout="soon"),
+        lambda client: client.get(timeout=True),
+        lambda client: client.get(min_ttl=[]),
+        lambda client: client.invalidate(None),
+        lambda client: client.invalidate(5),
+        lambda client: client.rotate(None, "x"),
+        lambda client: client.rotate("x", b"x"),
+        lambda client: client.may_send_to(None),
+        lambda client: client.stats(5),
+    ],
+)
+def test_arguments_of_the_wrong_type(
+    client: tu_token.Client, call: typing.Callable[[tu_token.Client], object]
+) -> None:
+    with pytest.raises(tu_token.ArgumentError) as raised:
+        call(client)
+    assert isinstance(raised.value, TypeError)
+    assert raised.value.status is tu_token.Status.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda client: client.token('a"b'),
+        lambda client: client.token("   "),
+        lambda client: client.get(timeout=-1),
+        lambda client: client.get(timeout=float("nan")),
+        lambda client: client.get(timeout=datetime.timedelta(seconds=-1)),
+        lambda client: client.get(timeout=10**400),
+        lambda client: client.get(min_ttl=-0.5),
+        lambda client: client.token("\udc80"),
+        lambda client: client.rotate("", "x"),
+        lambda client: client.rotate("x", "hush\n"),
+        lambda client: client.rotate("x", "hush\udc80"),
+    ],
+)
+def test_arguments_that_cannot_be_used(
+    client: tu_token.Client, call: typing.Callable[[tu_token.Client], object]
+) -> None:
+    with pytest.raises(tu_token.ArgumentError) as raised:
+        call(client)
+    assert isinstance(raised.value, ValueError) and not isinstance(raised.value, TypeError)
+    assert "hush" not in str(raised.value)
+
+
+def test_a_token_is_not_made_by_hand() -> None:
+    with pytest.raises(TypeError):
+        tu_token.Token()

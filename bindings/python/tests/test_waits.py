@@ -1,0 +1,150 @@
+"""Waits: of threads, ended by Ctrl-C, and with the interpreter free for others."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+from conftest import Emulator
+
+import tu_token
+
+
+def test_64_threads_make_one_request(client: tu_token.Client, emulator: Emulator) -> None:
+    emulator.fault(delay="200ms", count=1)
+    start = threading.Barrier(64)
+    tokens: list[str] = []
+
+    def ask() -> None:
+        start.wait()
+        tokens.append(client.token())
+
+    threads = [threading.Thread(target=ask) for _ in range(64)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(tokens) == 64 and len(set(tokens)) == 1
+    assert emulator.requests() == 1
+
+
+def test_ctrl_c_ends_a_wait_and_not_the_fetch(client: tu_token.Client, emulator: Emulator) -> None:
+    emulator.fault(delay="1s", count=1)
+    sent = []
+
+    def interrupt() -> None:
+        sent.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    timer = threading.Timer(0.2, interrupt)
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        client.token()
+    # 100 ms is the aim.
+    assert time.monotonic() - sent[0] < 1
+    timer.join()
+    # However often it looked for signals, it was one wait.
+    assert client.stats().waits == 1
+    assert client.token()
+    assert emulator.requests() == 1
+
+
+def test_a_signal_handler_that_returns_lets_the_wait_go_on(
+    client: tu_token.Client, emulator: Emulator
+) -> None:
+    emulator.fault(delay="500ms", count=1)
+    seen: list[int] = []
+    former = signal.signal(signal.SIGUSR1, lambda number, frame: seen.append(number))
+    try:
+        timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGUSR1))
+        timer.start()
+        assert client.token()
+        timer.join()
+    finally:
+        signal.signal(signal.SIGUSR1, former)
+    assert seen == [signal.SIGUSR1]
+    assert client.stats().waits == 1
+
+
+@pytest.mark.parametrize("of_main_thread", [True, False])
+def test_other_threads_tick_on_during_a_wait(
+    client: tu_token.Client, emulator: Emulator, of_main_thread: bool
+) -> None:
+    emulator.fault(delay="400ms", count=1)
+    ticks = 0
+    waited = threading.Event()
+
+    def wait() -> None:
+        client.token()
+        waited.set()
+
+    def tick() -> None:
+        nonlocal ticks
+        while not waited.is_set():
+            ticks += 1
+            time.sleep(0.001)
+
+    other = threading.Thread(target=tick if of_main_thread else wait)
+    other.start()
+    (wait if of_main_thread else tick)()
+    other.join()
+    assert ticks > 20
+
+
+def test_a_client_dropped_by_others_while_one_waits(emulator: Emulator) -> None:
+    emulator.fault(delay="200ms", count=1)
+    clients = [tu_token.Client()]
+    got: list[str] = []
+    waiting = threading.Thread(target=lambda: got.append(clients[0].token()))
+    waiting.start()
+    while emulator.requests() == 0:
+        time.sleep(0.005)
+    clients.clear()
+    waiting.join()
+    assert len(got) == 1
+
+
+def test_many_threads_on_a_warm_cache(client: tu_token.Client) -> None:
+    token = client.token()
+    wrong: list[object] = []
+
+    def ask() -> None:
+        for _ in range(20_000):
+            if client.token() is not token:
+                wrong.append(None)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_renewal_and_readers_at_once(client: tu_token.Client, emulator: Emulator) -> None:
+    """Whatever is handed out was issued, and is never one that was invalidated before the call."""
+    done = threading.Event()
+    seen: set[str] = set()
+    failures: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            while not done.is_set():
+                seen.add(client.token())
+        except BaseException as raised:
+            failures.append(raised)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in range(3):
+        token = client.token()
+        client.invalidate(token)
+        assert client.token() != token
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert not failures and len(seen) <= emulator.requests() <= 4

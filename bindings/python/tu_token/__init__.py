@@ -1,0 +1,90 @@
+"""Access tokens for Trackunit's IRIS APIs, got once, kept, and handed out.
+
+    import tu_token
+
+    client = tu_token.Client(client_id="...", client_secret="...", scope="asset.view")
+    client.token()              # the bare token, at hand or fetched once for all callers
+    client.get().header         # {"Authorization": "Bearer ..."}
+
+What is not given comes from ``TRACKUNIT_*`` environment variables.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ._client import Client
+from ._errors import (
+    ArgumentError,
+    BadResponseError,
+    BudgetError,
+    ClosedError,
+    ConfigError,
+    CredentialsError,
+    Error,
+    InternalError,
+    InvalidClientError,
+    InvalidScopeError,
+    NetworkError,
+    OAuthError,
+    PendingError,
+    RateLimitedError,
+    ServerError,
+    Status,
+    TimeoutError,
+    TLSError,
+)
+from ._events import Event, EventKind
+from ._native import Token, __version__
+from ._options import Options
+from ._stats import State, Stats
+
+if TYPE_CHECKING:
+    from ._httpx import HttpxAuth as HttpxAuth
+    from ._requests import RequestsAuth as RequestsAuth
+
+# `RequestsAuth` and `HttpxAuth` are not among them: each needs a package that may not be there.
+__all__ = [
+    "ArgumentError",
+    "BadResponseError",
+    "BudgetError",
+    "Client",
+    "ClosedError",
+    "ConfigError",
+    "CredentialsError",
+    "Error",
+    "Event",
+    "EventKind",
+    "InternalError",
+    "InvalidClientError",
+    "InvalidScopeError",
+    "NetworkError",
+    "OAuthError",
+    "Options",
+    "PendingError",
+    "RateLimitedError",
+    "ServerError",
+    "State",
+    "Stats",
+    "Status",
+    "TLSError",
+    "TimeoutError",
+    "Token",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name == "RequestsAuth":
+        from ._requests import RequestsAuth
+
+        return RequestsAuth
+    if name == "HttpxAuth":
+        from ._httpx import HttpxAuth
+
+        return HttpxAuth
+    raise AttributeError(f"module 'tu_token' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), "HttpxAuth", "RequestsAuth"])

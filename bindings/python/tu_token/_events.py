@@ -1,0 +1,95 @@
+"""What happened, told to the logger ``tu_token`` and to the program's function."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import logging
+from collections.abc import Callable
+from typing import TypeAlias
+
+from ._errors import Status
+
+_LOGGER = logging.getLogger("tu_token")
+# A program that has set up no logging is not written to.
+_LOGGER.addHandler(logging.NullHandler())
+
+
+class EventKind(enum.IntEnum):
+    """What kind of thing happened. Numbers may be added."""
+
+    FETCH_STARTED = 1
+    FETCH_SUCCEEDED = 2
+    FETCH_FAILED = 3
+    SERVED_WHILE_FAILING = 4
+    INVALIDATED = 5
+    ROTATED = 6
+    STORE = 7
+    CLOCK = 8
+    FORK = 9
+    BUDGET = 10
+    WARNING = 11
+
+
+@dataclasses.dataclass(frozen=True)
+class Event:
+    """One thing that happened. Holds neither a secret nor a token."""
+
+    kind: EventKind
+    status: Status
+    """The failure, or ``Status.OK``."""
+    client: str
+    """The client's ``name`` option."""
+    scope: str
+    """The canonical scope it is about; empty if it is about the client."""
+    message: str
+    """One line for a person."""
+    fingerprint: str | None
+    """Eight hex digits that tell tokens apart within one process."""
+    http_status: int | None
+    """The HTTP status of the token endpoint's answer, if there was one."""
+    attempt: int
+    """Which attempt of a fetch, from 1; 0: not about an attempt."""
+    duration: float
+    """Seconds that it took."""
+    wait: float | None
+    """Seconds until the next try, if that is known."""
+
+
+# The members of an event, as the native module has them.
+_Happened: TypeAlias = tuple[
+    int, int, str, str, str, str | None, int | None, int, float, float | None
+]
+
+_WORRYING = frozenset(
+    {
+        EventKind.FETCH_FAILED,
+        EventKind.SERVED_WHILE_FAILING,
+        EventKind.BUDGET,
+        EventKind.WARNING,
+    }
+)
+
+
+def tell(function: Callable[[Event], object] | None, happened: _Happened) -> None:
+    """Hands one event to the logger and to the function. On the library's thread for events."""
+    kind, status = happened[0], happened[1]
+    is_worrying = kind in _WORRYING or (kind == EventKind.STORE and status != Status.OK)
+    level = logging.WARNING if is_worrying else logging.INFO
+    is_logged = _LOGGER.isEnabledFor(level)
+    if function is None and not is_logged:
+        return
+    event = Event(EventKind(kind), Status(status), *happened[2:])
+    if is_logged:
+        _log(level, event)
+    if function is not None:
+        function(event)
+
+
+def _log(level: int, event: Event) -> None:
+    """One record an event; its members are the record's, with ``tu_`` before their names."""
+    members = {f"tu_{field}": value for field, value in vars(event).items()}
+    client = f"{event.client}: " if event.client else ""
+    scope = f" [scope {event.scope}]" if event.scope else ""
+    token = f" [token {event.fingerprint}]" if event.fingerprint else ""
+    _LOGGER.log(level, "%s%s%s%s", client, event.message, scope, token, extra=members)

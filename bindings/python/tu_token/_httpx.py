@@ -1,0 +1,73 @@
+"""``HttpxAuth``: the token for requests made with the package ``httpx``."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Generator
+
+try:
+    import httpx
+except ImportError:
+    raise ImportError("HttpxAuth needs httpx: pip install 'tu-token[httpx]'")
+
+from ._client import Client
+from ._native import Token
+from ._options import Texts
+
+
+class HttpxAuth(httpx.Auth):
+    """Puts the token onto requests to the hosts of ``api_hosts``: ``httpx.Client(auth=...)``, or
+    ``httpx.AsyncClient(auth=...)``, where no thread waits for it.
+
+    A request that is answered with 401 is repeated once with another token, if its body can be sent
+    again; a second 401 is the program's.
+    """
+
+    def __init__(self, client: Client, scope: Texts | None = None) -> None:
+        if not isinstance(client, Client):
+            raise TypeError(f"client is a tu_token.Client, not {type(client).__name__}")
+        self._client = client
+        self._scope = scope
+
+    def sync_auth_flow(
+        self, request: httpx.Request
+    ) -> Generator[httpx.Request, httpx.Response, None]:
+        if not self._client.may_send_to(str(request.url)):
+            yield request
+            return
+        token = self._client.get(self._scope)
+        response = yield _with_token(request, token)
+        if self._is_to_be_repeated(request, response, token):
+            token = self._client.get(self._scope)
+            self._note_second(request, (yield _with_token(request, token)))
+
+    async def async_auth_flow(
+        self, request: httpx.Request
+    ) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        if not self._client.may_send_to(str(request.url)):
+            yield request
+            return
+        token = await self._client.get_async(self._scope)
+        response = yield _with_token(request, token)
+        if self._is_to_be_repeated(request, response, token):
+            token = await self._client.get_async(self._scope)
+            self._note_second(request, (yield _with_token(request, token)))
+
+    def _is_to_be_repeated(
+        self, request: httpx.Request, response: httpx.Response, token: Token
+    ) -> bool:
+        # After a redirect the header may be gone: then it is not the token that was refused.
+        sent = response.request.headers.get("Authorization")
+        if response.status_code != 401 or sent != token.bearer:
+            return False
+        self._client.invalidate(token)
+        # Anything but bytes in memory may have been used up.
+        return isinstance(request.stream, httpx.ByteStream)
+
+    def _note_second(self, request: httpx.Request, response: httpx.Response) -> None:
+        if response.status_code == 401:
+            self._client.api_refused(str(request.url))
+
+
+def _with_token(request: httpx.Request, token: Token) -> httpx.Request:
+    request.headers["Authorization"] = token.bearer
+    return request

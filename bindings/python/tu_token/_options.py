@@ -1,0 +1,149 @@
+"""The options in Python's types, and as the text that the library reads."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import os
+from collections.abc import Callable, Mapping
+from typing import TypeAlias, TypedDict
+from urllib.parse import urlencode
+
+from ._errors import ConfigError, ConfigTypeError
+
+Seconds: TypeAlias = float | datetime.timedelta
+Duration: TypeAlias = Seconds | str
+"""Seconds, or text such as ``"250ms"`` or ``"20m"``."""
+Texts: TypeAlias = str | list[str] | tuple[str, ...]
+"""One text with blanks, or the parts of it."""
+File: TypeAlias = str | os.PathLike[str]
+
+
+class Options(TypedDict, total=False):
+    """What a client can be told, as keywords. ``None`` is as if it were not there."""
+
+    client_id: str | None
+    client_secret: str | None
+    client_id_file: File | None
+    client_secret_file: File | None
+    scope: Texts | None
+    token_url: str | None
+    client_auth: str | None
+    params: str | Mapping[str, str] | None
+    name: str | None
+    timeout: Duration | None
+    request_timeout: Duration | None
+    connect_timeout: Duration | None
+    fetch_timeout: Duration | None
+    refresh_before: Duration | None
+    expiry_margin: Duration | None
+    keep_warm: bool | str | None
+    max_requests_per_minute: int | str | None
+    allow_narrowed_scope: bool | str | None
+    ca_file: File | None
+    client_cert_file: File | None
+    client_key_file: File | None
+    proxy: str | None
+    user_agent: str | None
+    api_hosts: Texts | None
+    log: str | None
+    store: str | None
+    store_timeout: Duration | None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _texts(value: object) -> str | None:
+    if isinstance(value, (list, tuple)) and all(isinstance(part, str) for part in value):
+        return " ".join(value)
+    return _text(value)
+
+
+def _file(value: object) -> str | None:
+    if isinstance(value, os.PathLike):
+        value = value.__fspath__()
+    return _text(value)
+
+
+def _flag(value: object) -> str | None:
+    return str(value).lower() if isinstance(value, bool) else _text(value)
+
+
+def _count(value: object) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return _text(value)
+
+
+def _duration(value: object) -> str | None:
+    if isinstance(value, datetime.timedelta):
+        value = value.total_seconds()
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        # What is not a number of milliseconds is left as it is: the library says what is wrong.
+        return f"{math.ceil(value * 1000)}ms" if math.isfinite(value) else str(value)
+    return _text(value)
+
+
+def _params(value: object) -> str | None:
+    if isinstance(value, Mapping):
+        return urlencode(value)
+    return _text(value)
+
+
+_Reader: TypeAlias = Callable[[object], str | None]
+_TEXT: tuple[_Reader, str] = (_text, "a str")
+_FILE: tuple[_Reader, str] = (_file, "a str or a path")
+_TEXTS: tuple[_Reader, str] = (_texts, "a str, or a list or tuple of them")
+_DURATION: tuple[_Reader, str] = (_duration, "a number of seconds, a timedelta or a str")
+_FLAG: tuple[_Reader, str] = (_flag, "a bool or a str")
+
+# How a value is read, and what to say it is.
+_READERS: dict[str, tuple[_Reader, str]] = {
+    "client_id": _TEXT,
+    "client_secret": _TEXT,
+    "client_id_file": _FILE,
+    "client_secret_file": _FILE,
+    "scope": _TEXTS,
+    "token_url": _TEXT,
+    "client_auth": _TEXT,
+    "params": (_params, "a str or a mapping"),
+    "name": _TEXT,
+    "timeout": _DURATION,
+    "request_timeout": _DURATION,
+    "connect_timeout": _DURATION,
+    "fetch_timeout": _DURATION,
+    "refresh_before": _DURATION,
+    "expiry_margin": _DURATION,
+    "keep_warm": _FLAG,
+    "max_requests_per_minute": (_count, "an int or a str"),
+    "allow_narrowed_scope": _FLAG,
+    "ca_file": _FILE,
+    "client_cert_file": _FILE,
+    "client_key_file": _FILE,
+    "proxy": _TEXT,
+    "user_agent": _TEXT,
+    "api_hosts": _TEXTS,
+    "log": _TEXT,
+    "store": _TEXT,
+    "store_timeout": _DURATION,
+}
+
+
+def as_text(options: Mapping[str, object]) -> list[tuple[str, str]]:
+    """The options that are given, each as text. An unknown key is left for the library to refuse:
+    it knows which one was meant."""
+    return [(key, _as_text(key, value)) for key, value in options.items() if value is not None]
+
+
+def _as_text(key: str, value: object) -> str:
+    if key not in _READERS:
+        return ""
+    read, expected = _READERS[key]
+    text = read(value)
+    if text is None:
+        raise ConfigTypeError(f"option {key} is {expected}, not {type(value).__name__}")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ConfigError(f"option {key} has a lone surrogate: it is no text")
+    return text

@@ -1,0 +1,85 @@
+"""``RequestsAuth``: the token for requests made with the package ``requests``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+try:
+    import requests
+    from requests.auth import AuthBase
+    from requests.cookies import extract_cookies_to_jar
+    from requests.exceptions import UnrewindableBodyError
+    from requests.utils import rewind_body
+except ImportError:
+    raise ImportError("RequestsAuth needs requests: pip install 'tu-token[requests]'")
+
+from ._client import Client
+from ._native import Token
+from ._options import Texts
+
+
+class RequestsAuth(AuthBase):
+    """Puts the token onto requests to the hosts of ``api_hosts``: ``requests.get(url, auth=...)``.
+
+    A request that is answered with 401 is repeated once with another token, if its body can be sent
+    again; a second 401 is the program's.
+    """
+
+    def __init__(self, client: Client, scope: Texts | None = None) -> None:
+        if not isinstance(client, Client):
+            raise TypeError(f"client is a tu_token.Client, not {type(client).__name__}")
+        self._client = client
+        self._scope = scope
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if not self._client.may_send_to(request.url or ""):
+            return request
+        token = self._client.get(self._scope)
+        request.headers["Authorization"] = token.bearer
+
+        def answered(response: requests.Response, **sending: Any) -> requests.Response:
+            return self._answered(token, response, sending)
+
+        request.register_hook("response", answered)  # type: ignore[no-untyped-call]
+        return request
+
+    def _answered(
+        self, token: Token, response: requests.Response, sending: dict[str, Any]
+    ) -> requests.Response:
+        request = response.request
+        # After a redirect the header may be gone: then it is not the token that was refused.
+        was_refused = (
+            response.status_code == 401 and request.headers.get("Authorization") == token.bearer
+        )
+        if not was_refused:
+            return response
+        self._client.invalidate(token)
+        repeated = request.copy()
+        if not _has_body_again(repeated):
+            return response
+        repeated.headers["Authorization"] = self._client.get(self._scope).bearer
+        # The connection is free for the second request when the first answer has been read.
+        response.content
+        response.close()
+        connection: Any = response
+        cookies: Any = repeated
+        extract_cookies_to_jar(cookies._cookies, request, response.raw)  # type: ignore[no-untyped-call]
+        cookies.prepare_cookies(cookies._cookies)
+        second: requests.Response = connection.connection.send(repeated, **sending)
+        second.history.append(response)
+        second.request = repeated
+        if second.status_code == 401:
+            self._client.api_refused(repeated.url or "")
+        return second
+
+
+def _has_body_again(request: requests.PreparedRequest) -> bool:
+    """Whether the body is there, or can be had, from its start."""
+    if request.body is None or isinstance(request.body, (bytes, str)):
+        return True
+    try:
+        # For a file: back to where it was when the request was made.
+        rewind_body(request)
+    except UnrewindableBodyError:
+        return False
+    return True

@@ -1,0 +1,57 @@
+"""Lists the machines of an account: every page of IRIS's assets, with one token for all of them.
+
+Needs TRACKUNIT_CLIENT_ID, TRACKUNIT_CLIENT_SECRET and TRACKUNIT_SCOPE (asset.view), and
+``pip install 'tu-token[httpx]'``. IRIS_URL: another base than https://iris.trackunit.com.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+
+import tu_token
+
+PAGE_SIZE = 20
+
+
+def assets(iris: httpx.Client) -> Iterator[dict[str, Any]]:
+    """Every asset, page after page."""
+    number = 0
+    while True:
+        answer = iris.get("/api/asset/v2/assets", params={"page": number, "size": PAGE_SIZE})
+        answer.raise_for_status()
+        found = answer.json()
+        yield from found["content"]
+        number += 1
+        if number >= found["page"]["totalPages"]:
+            return
+
+
+def main() -> int:
+    base = os.environ.get("IRIS_URL", "https://iris.trackunit.com")
+    try:
+        with (
+            tu_token.Client(name="fleet-poll") as client,
+            httpx.Client(base_url=base, auth=tu_token.HttpxAuth(client), timeout=30) as iris,
+        ):
+            count = 0
+            for asset in assets(iris):
+                print(asset["name"])
+                count += 1
+    except tu_token.Error as error:
+        # One line that says what was found and what to do; never a secret.
+        print(f"no token: {error}", file=sys.stderr)
+        return 75 if error.retryable else 1
+    except httpx.HTTPError as error:
+        print(f"IRIS: {error}", file=sys.stderr)
+        return 1
+    print(f"{count} machines")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
