@@ -117,6 +117,20 @@ impl CredentialsFn {
     }
 
     /// The same for a function that may also have none without a reason.
+    ///
+    /// ```
+    /// use tu_token::{Client, Credentials, CredentialsFn, ErrorKind};
+    ///
+    /// let client = Client::builder()
+    ///     .scope("asset.view")
+    ///     .on_credentials(CredentialsFn::optional(|_refused| {
+    ///         let file = std::env::temp_dir().join("nobody-has-put-it-there-yet");
+    ///         Ok(std::fs::read_to_string(file).ok().map(|secret| Credentials::new("id", secret)))
+    ///     }))
+    ///     .build()?;
+    /// assert_eq!(client.token().unwrap_err().kind(), ErrorKind::Credentials);
+    /// # Ok::<(), tu_token::Error>(())
+    /// ```
     pub fn optional<F>(function: F) -> Self
     where
         F: Fn(bool) -> Result<Option<Credentials>, Box<dyn std::error::Error + Send + Sync>>
