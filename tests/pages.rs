@@ -1,0 +1,158 @@
+//! Every block of code in the pages is run or compiled by some check, and this knows which.
+
+use std::path::{Path, PathBuf};
+
+/// Languages whose blocks are checked in every page, and what does it.
+const EVERYWHERE: [(&str, &str, &str); 3] = [
+    ("c", "tests/run.sh", "code-blocks.sh c "),
+    ("cpp", "tests/run.sh", "code-blocks.sh cpp "),
+    ("go", "tests/go/run.sh", "code-blocks.sh go "),
+];
+/// Python: where bindings/python/tests/documents.py looks.
+const PYTHON: [&str; 3] = ["README.md", "docs/", "bindings/python/"];
+/// Rust, page by page: the crate whose documentation has the page in it.
+const RUST: [(&str, &str); 2] =
+    [("README.md", "src/lib.rs"), ("emulator/README.md", "emulator/src/lib.rs")];
+/// Shell, page by page: the test that types what the page says.
+const SHELL: [(&str, &str, &str); 5] = [
+    ("docs/command.md", "cli/tests/documents.rs", "command.md"),
+    ("docs/deployment.md", "cli/tests/documents.rs", "deployment.md"),
+    ("docs/getting-started.md", "cli/tests/documents.rs", "getting-started.md"),
+    ("docs/key-rotation.md", "cli/tests/documents.rs", "key-rotation.md"),
+    ("emulator/README.md", "emulator/tests/readme.rs", "README.md"),
+];
+/// Lines for a shell in other pages: how they begin, and what does the same.
+const LINES: [(&str, &str, &str); 8] = [
+    ("cargo install --locked --path cli", "cli/tests/documents.rs", "cargo install"),
+    ("tu-token ", "cli/tests/documents.rs", "At the shell"),
+    ("curl -H \"$(tu-token get", "cli/tests/documents.rs", "At the shell"),
+    ("cc program.c $(pkg-config", "tests/install/run.sh", "pkg-config, shared"),
+    ("go mod edit -require", "tests/go/run.sh", "go mod edit -replace"),
+    ("go build", "tests/go/run.sh", "go build -mod=vendor"),
+    ("pip install ./bindings/python", "bindings/python/tests/install.sh", "./bindings/python"),
+    ("cargo run --release --example fleet", "Makefile", "--example fleet"),
+];
+/// What is no code: output, drawings, data and other programs' configuration.
+const NO_CODE: [&str; 4] = ["text", "json", "ini", "yaml"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Pages of ours, by their paths from the root.
+fn pages() -> Vec<String> {
+    let mut pages = Vec::new();
+    let mut left = vec![PathBuf::new()];
+    while let Some(directory) = left.pop() {
+        for entry in std::fs::read_dir(root().join(&directory)).unwrap() {
+            let entry = entry.unwrap();
+            let (name, kind) = (entry.file_name(), entry.file_type().unwrap());
+            let name = name.to_str().expect("a name in UTF-8");
+            let is_ours = !name.starts_with('.') && !["target", "node_modules"].contains(&name);
+            let path = directory.join(name);
+            if kind.is_dir() && is_ours {
+                left.push(path);
+            } else if kind.is_file() && name.ends_with(".md") {
+                pages.push(path.to_str().expect("a path in UTF-8").to_owned());
+            }
+        }
+    }
+    pages
+}
+
+/// The blocks of a page: language and text.
+fn blocks(page: &str) -> Vec<(String, String)> {
+    let text = format!("\n{page}");
+    let parts: Vec<&str> = text.split("\n```").collect();
+    // Every second part lies inside a fence.
+    let inside = parts.iter().skip(1).step_by(2);
+    inside
+        .map(|block| block.split_once('\n').expect("a block has lines"))
+        .map(|(opening, text)| {
+            let language = opening.split([' ', ',']).next().unwrap_or_default();
+            (language.to_owned(), text.to_owned())
+        })
+        .collect()
+}
+
+/// Whether a check is where it is said to be.
+fn does(file: &str, text: &str) -> bool {
+    read(file).contains(text)
+}
+
+fn is_known_line(line: &str) -> bool {
+    let first = line.split_whitespace().next().unwrap_or_default();
+    if let Some(target) = line.strip_prefix("make ").and_then(|rest| rest.split(' ').next()) {
+        return does("Makefile", &format!("\n{target}:"));
+    }
+    let is_script = first.contains('/') && root().join(first).is_file();
+    is_script
+        || LINES.iter().any(|(beginning, by, text)| line.starts_with(beginning) && does(by, text))
+}
+
+/// What is wrong with a block, if anything is.
+fn unchecked(page: &str, language: &str, text: &str) -> Option<String> {
+    let of_page = |(its, by, text): &(&str, &str, &str)| *its == page && does(by, text);
+    let is_checked = match language {
+        "rust" => RUST.iter().any(|(its, by)| *its == page && does(by, "README.md\")]")),
+        "python" => PYTHON.iter().any(|place| page.starts_with(place)),
+        "sh" if SHELL.iter().any(of_page) => true,
+        "sh" => {
+            let unknown = text.lines().find(|line| !line.is_empty() && !is_known_line(line));
+            return unknown.map(|line| format!("{page}: no check types `{line}`"));
+        }
+        _ if NO_CODE.contains(&language) => true,
+        _ => EVERYWHERE.iter().any(|(its, by, text)| *its == language && does(by, text)),
+    };
+    (!is_checked).then(|| format!("{page}: nothing checks a block of {language:?}"))
+}
+
+#[test]
+fn no_block_of_code_is_left_unchecked() {
+    let pages = pages();
+    let blocks: Vec<(&String, String, String)> = pages
+        .iter()
+        .flat_map(|page| blocks(&read(page)).into_iter().map(move |(l, text)| (page, l, text)))
+        .collect();
+    assert!(pages.len() > 15 && blocks.len() > 50, "{} pages", pages.len());
+    let problems: Vec<String> = blocks
+        .iter()
+        .filter_map(|(page, language, text)| unchecked(page, language, text))
+        .collect();
+    assert!(problems.is_empty(), "{problems:#?}");
+    // The tables name nothing that is not there any more.
+    for (page, ..) in SHELL.iter() {
+        assert!(pages.iter().any(|found| found == page), "{page}");
+    }
+}
+
+#[test]
+fn a_block_that_nothing_checks_is_found() {
+    assert!(unchecked("README.md", "ruby", "puts 1\n").is_some());
+    assert!(unchecked("docs/errors.md", "rust", "fn main() {}\n").is_some());
+    assert!(unchecked("docs/errors.md", "", "what is this\n").is_some());
+    assert!(unchecked("README.md", "sh", "make tea\n").is_some());
+    assert!(unchecked("README.md", "sh", "make demo\nrm -r /\n").is_some());
+    assert!(unchecked("README.md", "sh", "make demo\n").is_none());
+}
+
+#[test]
+fn links_between_the_pages_lead_somewhere() {
+    let mut links = 0;
+    for page in pages() {
+        let directory = Path::new(&page).parent().unwrap_or(Path::new("")).to_owned();
+        for rest in read(&page).split("](").skip(1) {
+            let target = rest.split([')', '#']).next().unwrap_or_default();
+            if target.is_empty() || target.contains("://") {
+                continue;
+            }
+            links += 1;
+            assert!(root().join(&directory).join(target).exists(), "{page}: {target}");
+        }
+    }
+    assert!(links > 40, "{links}");
+}
