@@ -46,11 +46,17 @@
 #define TU_TOKEN_TRY try
 #define TU_TOKEN_CATCH_ALL catch (...)
 #else
+#define TU_TOKEN_NO_EXCEPTIONS
 #define TU_TOKEN_TRY if (true)
 #define TU_TOKEN_CATCH_ALL else
 #endif
 
 namespace tu {
+
+#ifdef TU_TOKEN_NO_EXCEPTIONS
+// Files of one program may be compiled either way: the linker must not take one's code for both.
+inline namespace no_exceptions {
+#endif
 
 /** For get_options::timeout: do not wait. */
 inline constexpr std::chrono::milliseconds no_wait{0};
@@ -194,9 +200,7 @@ class error : public std::exception {
 namespace detail {
 
 [[noreturn]] inline void fail(const error &failure) {
-#if defined(__cpp_exceptions) || defined(_CPPUNWIND)
-  throw failure;
-#else
+#ifdef TU_TOKEN_NO_EXCEPTIONS
   std::fprintf(stderr, "tu_token: %s\n", failure.what());
   std::abort();
 #endif
@@ -639,3 +643,8 @@ inline std::string_view version() noexcept { return tu_version(); }
 #undef TU_TOKEN_CATCH_ALL
 
 #endif
+#ifdef TU_TOKEN_NO_EXCEPTIONS
+}  // inline namespace no_exceptions
+#endif
+
+#undef TU_TOKEN_NO_EXCEPTIONS

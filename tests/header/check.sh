@@ -47,7 +47,7 @@ check_c() { # compiler
 check_cpp() { # compiler
     is_here "$1" || return 0
     local standard
-    for standard in c++17 c++20; do
+    for standard in c++17 c++20 c++2b; do
         compile "tu_token.h, $1 -std=$standard" \
             "$1" "-std=$standard" "${both[@]}" "${only_cpp[@]}" -x c++ "$here/only_header.c"
         compile "tu_token.hpp, $1 -std=$standard" \

@@ -1,4 +1,5 @@
-// Uses every function of the C++ header that needs no exceptions. Compiled without them, never run.
+// Uses every function of the C++ header that needs no exceptions, and one whose failure would end the
+// process. Compiled without exceptions, never run.
 
 #include "tu_token.hpp"
 
@@ -14,7 +15,8 @@ int main()
     tu::get_options how;
     how.cancel = &cancel;
     const tu::token token = client.try_get(how, failure);
-    client.get_async([](tu::token, tu::error) {});
+    client.get("asset.view");
+  client.get_async([](tu::token, tu::error) {});
     failure = client.try_rotate("id", "secret");
     client.invalidate(token);
     cancel.trigger();
