@@ -127,6 +127,26 @@ inline bool has_nul(std::string_view text) noexcept {
   return text.find('\0') != std::string_view::npos;
 }
 
+/** Overwrites a text that may be a secret; the compiler may not leave that out. */
+inline void wipe(std::string &text) noexcept {
+  volatile char *bytes = text.data();
+  for (std::size_t at = 0; at < text.size(); at++) bytes[at] = 0;
+}
+
+/** A text as C takes it. Wiped. */
+class c_text {
+ public:
+  explicit c_text(std::string_view text) : text_(text) {}
+  ~c_text() { wipe(text_); }
+  c_text(const c_text &) = delete;
+  c_text &operator=(const c_text &) = delete;
+
+  const char *get() const noexcept { return text_.c_str(); }
+
+ private:
+  std::string text_;
+};
+
 template <class F>
 void drop(void *place) {
   delete static_cast<F *>(place);
@@ -203,6 +223,8 @@ namespace detail {
 #ifdef TU_TOKEN_NO_EXCEPTIONS
   std::fprintf(stderr, "tu_token: %s\n", failure.what());
   std::abort();
+#else
+  throw failure;
 #endif
 }
 
@@ -294,7 +316,7 @@ class cancel {
 struct get_options {
   /** Scopes, separated by blanks; nothing: the client's own. */
   std::optional<std::string> scope{};
-  /** The longest wait; nothing: the client's `timeout`; zero (tu::no_wait): do not wait. */
+  /** The longest wait; nothing: the client's `timeout`; zero (tu::no_wait) or less: do not wait. */
   std::optional<std::chrono::milliseconds> timeout{};
   /** The token should live at least this much longer; best effort. */
   std::chrono::milliseconds min_ttl{0};
@@ -320,14 +342,20 @@ class config {
 
   /** Sets an option of the table by its key. */
   config &set(std::string_view key, std::string_view value) & {
-    const std::string name(key), text(value);
     if (detail::has_nul(key)) {
       remember("an option's key");
     } else if (detail::has_nul(value)) {
-      remember("option " + name);
+      remember("option " + std::string(key));
     } else {
-      tu_config_set(handle_.get(), name.c_str(), text.c_str());
+      tu_config_set(handle_.get(), detail::c_text(key).get(), detail::c_text(value).get());
     }
+    return *this;
+  }
+
+  /** The same for a C string, such as getenv's; NULL is a mistake that is reported. */
+  config &set(std::string_view key, const char *value) & {
+    if (value) return set(key, std::string_view(value));
+    tu_config_set(handle_.get(), detail::c_text(key).get(), nullptr);
     return *this;
   }
 
@@ -343,10 +371,10 @@ class config {
     }
   }
 
-  /** The same for a duration. */
+  /** The same for a duration, rounded up: zero has a meaning of its own. */
   template <class Rep, class Period>
   config &set(std::string_view key, std::chrono::duration<Rep, Period> value) & {
-    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(value).count();
+    const auto ms = std::chrono::ceil<std::chrono::milliseconds>(value).count();
     return set(key, std::string_view(std::to_string(ms) + "ms"));
   }
 
@@ -410,13 +438,14 @@ class config {
   template <class F>
   static bool give_credentials(void *callable, bool refused, tu_credentials *out) {
     TU_TOKEN_TRY {
-      const std::optional<credentials> pair = (*static_cast<F *>(callable))(refused);
+      std::optional<credentials> pair = (*static_cast<F *>(callable))(refused);
       if (!pair) return false;
       if (detail::has_nul(pair->client_id) || detail::has_nul(pair->client_secret)) {
         tu_credentials_fail(out, "it gave a NUL byte", nullptr, nullptr);
         return false;
       }
       tu_credentials_set(out, pair->client_id.c_str(), pair->client_secret.c_str());
+      detail::wipe(pair->client_secret);
       return true;
     }
     TU_TOKEN_CATCH_ALL {
@@ -462,6 +491,8 @@ class client {
   /** The same as the constructor; an empty client and `failure` set if it fails. */
   static client make(const config &options, error &failure) noexcept {
     failure = options.mistake();
+    // To C, no config would be one with every option from the environment.
+    if (!options.handle()) failure = error(TU_INVALID_ARGUMENT, "the config was moved from");
     if (failure) return client(static_cast<tu_client *>(nullptr));
     tu_error *found = nullptr;
     client made(tu_client_new(options.handle(), &found));
@@ -601,6 +632,11 @@ class client {
             plain.failures};
   }
 
+  tu::stats stats(const std::string &scope) const {
+    if (detail::has_nul(scope)) detail::fail(detail::nul_in("the scope"));
+    return stats(scope.c_str());
+  }
+
   /** Ends the client: waiting calls fail with TU_CLOSED, and so does every later one. Never blocks. */
   void close() noexcept { tu_client_close(handle()); }
 
@@ -613,9 +649,10 @@ class client {
     tu_get_options plain = TU_GET_OPTIONS_INIT;
     plain.scope = options.scope ? options.scope->c_str() : nullptr;
     if (options.timeout) {
-      // Zero is "do not wait" here and "the client's own" there.
+      // Zero is "do not wait" here and "the client's own" there. A time that is up already, such
+      // as what is left until a deadline, is no time.
       const auto wait = options.timeout->count();
-      plain.timeout_ms = wait == 0 ? TU_NO_WAIT : wait;
+      plain.timeout_ms = wait > 0 ? wait : TU_NO_WAIT;
     }
     plain.min_ttl_ms = options.min_ttl.count();
     plain.cancel = options.cancel ? options.cancel->handle() : nullptr;
@@ -637,14 +674,14 @@ inline std::string_view status_name(tu_status status) noexcept { return tu_statu
 /** The version of the library that is linked, such as "0.1.0". */
 inline std::string_view version() noexcept { return tu_version(); }
 
-}  // namespace tu
-
-#undef TU_TOKEN_TRY
-#undef TU_TOKEN_CATCH_ALL
-
-#endif
 #ifdef TU_TOKEN_NO_EXCEPTIONS
 }  // inline namespace no_exceptions
 #endif
 
+}  // namespace tu
+
 #undef TU_TOKEN_NO_EXCEPTIONS
+#undef TU_TOKEN_TRY
+#undef TU_TOKEN_CATCH_ALL
+
+#endif

@@ -107,7 +107,14 @@ void what_is_set() {
   const tu::error nul = refused(environment().set("client_secret", std::string_view("a\0b", 3)));
   CHECK(nul.status() == TU_INVALID_ARGUMENT && has(nul.message(), "client_secret holds a NUL"));
 
-  config options = environment();
+  const char *not_set = getenv("NO_SUCH_VARIABLE");
+  CHECK(has(refused(environment().set("client_secret", not_set)).what(), "client_secret"));
+  config moved = environment();
+  config options = std::move(moved);
+  CHECK(refused(std::move(moved)).status() == TU_INVALID_ARGUMENT); // NOLINT: on purpose
+  // Rounded down it would be zero, which is no time for a store.
+  CHECK(!refused(environment().set("store_timeout", 500us)));
+
   options.set("keep_warm", false).set("max_requests_per_minute", 30).set("timeout", 2500ms);
   options.set("refresh_before", std::chrono::minutes(5)).set(std::string("name"), "a key");
   tu::client client(options);
@@ -163,6 +170,8 @@ void options_of_a_call() {
   options.scope = "asset.view  api.iso15143.snapshot";
   options.timeout = tu::no_wait;
   CHECK(!client.try_get(options, failure) && failure.status() == TU_PENDING);
+  options.timeout = -2ms; // as what is left until a deadline
+  CHECK(!client.try_get(options, failure) && failure.status() == TU_PENDING);
   options.timeout = 20ms;
   CHECK(!client.try_get(options, failure) && failure.status() == TU_TIMEOUT && failure.retryable());
   options.timeout = std::nullopt;
@@ -176,7 +185,7 @@ void options_of_a_call() {
   options.scope = std::string("a\0b", 3);
   CHECK(!client.try_get(options, failure) && failure.status() == TU_INVALID_ARGUMENT);
   CHECK(client.stats().requests == 1 && client.stats().state == TU_STATE_FRESH);
-  CHECK(client.stats("asset.view").expires_in > 1000s);
+  CHECK(client.stats(std::string("asset.view")).expires_in > 1000s);
 }
 
 void answers_without_waiting() {
