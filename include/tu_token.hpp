@@ -475,7 +475,7 @@ class config {
   error mistake_;
 };
 
-/** Gets, keeps and hands out the tokens of one API key. */
+/** Gets, keeps and hands out the tokens of one API key. What does not change it is const. */
 class client {
  public:
   /** A client with a copy of these options. Makes no request. Throws TU_CONFIG, TU_INVALID_ARGUMENT. */
@@ -504,23 +504,23 @@ class client {
   explicit client(tu_client *taken) noexcept : handle_(taken) {}
 
   /** A token that is valid now, for the client's own scope. Waits at most the client's `timeout`. */
-  token get() { return get(static_cast<const char *>(nullptr)); }
+  token get() const { return get(static_cast<const char *>(nullptr)); }
 
   /** The same for other scopes, separated by blanks. */
-  token get(const char *scope) {
+  token get(const char *scope) const {
     tu_error *found = nullptr;
     token made(tu_token_get(handle(), scope, &found));
     detail::check(found);
     return made;
   }
-  token get(const std::string &scope) {
+  token get(const std::string &scope) const {
     if (detail::has_nul(scope)) detail::fail(detail::nul_in("the scope"));
     return get(scope.c_str());
   }
-  token get(std::string_view scope) { return get(std::string(scope)); }
+  token get(std::string_view scope) const { return get(std::string(scope)); }
 
   /** The same with options. */
-  token get(const get_options &options) {
+  token get(const get_options &options) const {
     error failure;
     token made = try_get(options, failure);
     if (failure) detail::fail(failure);
@@ -528,7 +528,7 @@ class client {
   }
 
   /** The same; an empty token and `failure` set if it fails. */
-  token try_get(const get_options &options, error &failure) noexcept {
+  token try_get(const get_options &options, error &failure) const noexcept {
     if (options.scope && detail::has_nul(*options.scope)) {
       failure = detail::nul_in("the scope");
       return token();
@@ -544,7 +544,7 @@ class client {
    * Copies "Bearer <token>" into the caller's own memory, and a NUL behind it if there is room;
    * returns its length. No allocation while a token is at hand. Wiping the buffer is up to you.
    */
-  std::size_t copy(char *buffer, std::size_t capacity, const char *scope = nullptr) {
+  std::size_t copy(char *buffer, std::size_t capacity, const char *scope = nullptr) const {
     std::size_t length = 0;
     tu_error *found = nullptr;
     tu_token_copy(handle(), scope, buffer, capacity, &length, &found);
@@ -558,7 +558,7 @@ class client {
    * library's. It should be short.
    */
   template <class F>
-  void get_async(const get_options &options, F &&callable) {
+  void get_async(const get_options &options, F &&callable) const {
     using function = std::decay_t<F>;
     static_assert(std::is_invocable_v<function &, token, error>,
                   "an answer's callable takes (tu::token, tu::error)");
@@ -571,7 +571,7 @@ class client {
     detail::check(found);
   }
   template <class F>
-  void get_async(F &&callable) {
+  void get_async(F &&callable) const {
     get_async(get_options{}, std::forward<F>(callable));
   }
 

@@ -26,7 +26,7 @@ static_assert(is_move_only<tu::client> && is_move_only<tu::token> && is_move_onl
 static_assert(std::is_nothrow_move_constructible_v<tu::config> &&
               !std::is_copy_constructible_v<tu::config>);
 static_assert(std::is_nothrow_copy_constructible_v<tu::error>);
-static_assert(noexcept(std::declval<tu::client &>().try_get(
+static_assert(noexcept(std::declval<const tu::client &>().try_get(
     std::declval<const tu::get_options &>(), std::declval<tu::error &>())));
 static_assert(std::is_same_v<decltype(std::declval<tu::token>().value()), std::string_view>);
 
