@@ -75,9 +75,9 @@ fn hint(error: &Error) -> Option<String> {
         ErrorKind::InvalidArgument | ErrorKind::Config => {
             "`tu-token options` shows every option and where its value comes from".to_owned()
         }
-        ErrorKind::InvalidClient => "check the API key: has it been rotated or revoked, is V2 \
-                                     enabled for the account? `tu-token doctor` looks further"
-            .to_owned(),
+        ErrorKind::InvalidClient => {
+            "`tu-token doctor` says where id and secret come from, and looks further".to_owned()
+        }
         ErrorKind::InvalidScope => {
             "allow the scope for the key in the API Keys application, or ask \
                                     for less; `tu-token doctor` finds out which"
