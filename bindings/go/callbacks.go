@@ -37,7 +37,7 @@ func tutoken_go_credentials(handle C.uintptr_t, refused C.bool, out *C.tu_creden
 		return true
 	}
 	// A NUL in a text for a person is not worth a failure of its own: C takes what is before it.
-	message := append(cText(err.Error()), 0)
+	message := append(cText(textOf(err)), 0)
 	C.tutoken_go_fail(out, message.pointer(), C.uintptr_t(cgo.NewHandle(err)))
 	return false
 }
@@ -49,6 +49,16 @@ func (c *callbacks) ask(refused bool) (id, secret string, err error) {
 		}
 	}()
 	return c.credentials(c.context, refused)
+}
+
+// textOf survives an error that cannot tell of itself, such as a nil pointer.
+func textOf(err error) (text string) {
+	defer func() {
+		if recover() != nil {
+			text = fmt.Sprintf("the credentials callback returned a %T that panics in Error", err)
+		}
+	}()
+	return err.Error()
 }
 
 func give(out *C.tu_credentials, id, secret string) error {

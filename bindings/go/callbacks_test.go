@@ -103,8 +103,16 @@ type heldError struct{ held *[64]byte }
 
 func (*heldError) Error() string { return "held" }
 
+type brokenError struct{ text string }
+
+func (e *brokenError) Error() string { return e.text }
+
 func TestCredentialsThatCannotBeUsed(t *testing.T) {
 	for what, give := range map[string]func(context.Context, bool) (string, string, error){
+		"a *tutoken_test.brokenError that panics in Error": func(context.Context, bool) (string, string, error) {
+			var none *brokenError
+			return "", "", none
+		},
 		"panicked: on purpose": func(context.Context, bool) (string, string, error) { panic("on purpose") },
 		"NUL byte":             func(context.Context, bool) (string, string, error) { return "id", "a\x00b", nil },
 		"the client id has":    func(context.Context, bool) (string, string, error) { return "i\x00", "s", nil },

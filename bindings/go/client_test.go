@@ -149,6 +149,9 @@ func TestMinTTL(t *testing.T) {
 		t.Fatal(token, err)
 	}
 	endpoint.expectRequests(t, 1)
+	if _, err := client.TokenFor(t.Context(), "", tutoken.MinTTL(-time.Second)); !errors.Is(err, tutoken.ErrInvalidArgument) {
+		t.Fatalf("a negative time is taken while a token is at hand: %v", err)
+	}
 }
 
 func TestInvalidate(t *testing.T) {

@@ -98,6 +98,9 @@ func (c *Client) get(ctx context.Context, from *entry, asked request) (*Token, e
 	if ctx == nil {
 		return nil, newError(StatusInvalidArgument, "the context is nil; use context.Background()")
 	}
+	if asked.minTTL < 0 {
+		return nil, newError(StatusInvalidArgument, "MinTTL is %s: it is a time from 0 upwards", asked.minTTL)
+	}
 	if ctx.Err() != nil {
 		return nil, contextError(ctx)
 	}
@@ -150,7 +153,8 @@ func timeoutOf(ctx context.Context) C.int64_t {
 	if !ok {
 		return ownTimeout
 	}
-	return C.int64_t(max(1, toMillis(time.Until(deadline)+10*time.Millisecond)))
+	// In milliseconds, where a deadline that is as far away as can be does not overflow.
+	return C.int64_t(max(1, toMillis(time.Until(deadline))+10))
 }
 
 // wait asks the library and waits for its answer or the end of the context.

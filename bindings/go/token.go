@@ -17,7 +17,9 @@ const bearerPrefix = "Bearer "
 // A Token is an access token. It is shared by all who were handed it, so it must not be changed. It
 // holds no memory of C, needs no release, and outlives its client.
 //
-// Formatting, logging or marshalling a Token does not show its value; Value and Bearer do.
+// Formatting, logging or marshalling a Token (as JSON, XML or text) does not show its value; Value and
+// Bearer do. fmt asks no methods of a Token, nor of a Config, in an unexported field of a struct, and
+// shows all of it: hold pointers there.
 type Token struct {
 	Value  string    // the bare token: opaque
 	Scope  string    // the scopes that were granted, separated by blanks
@@ -74,6 +76,11 @@ func (t Token) MarshalJSON() ([]byte, error) {
 		Scope  string    `json:"scope"`
 		Expiry time.Time `json:"expiry"`
 	}{t.Scope, t.Expiry})
+}
+
+// MarshalText does not show the value: for encoding/xml and what else writes text.
+func (t Token) MarshalText() ([]byte, error) {
+	return []byte(t.String()), nil
 }
 
 // copyToken makes a Go token of one of C.

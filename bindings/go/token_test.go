@@ -3,6 +3,7 @@ package tutoken_test
 import (
 	"bytes"
 	"encoding/json"
+	"encoding/xml"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -38,6 +39,13 @@ func TestTokenIsNotShown(t *testing.T) {
 	}
 	for _, value := range []any{token, *token, struct{ T *tutoken.Token }{token}} {
 		text, err := json.Marshal(value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown += string(text)
+	}
+	for _, value := range []any{token, *token} {
+		text, err := xml.Marshal(value)
 		if err != nil {
 			t.Fatal(err)
 		}

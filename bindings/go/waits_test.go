@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"strings"
@@ -263,5 +264,27 @@ func TestEverythingAtOnceWhileClosing(t *testing.T) {
 		for range 8 {
 			expectError(t, within(t, results), tutoken.ErrClosed)
 		}
+	}
+}
+
+func TestDeadlineThatIsAsFarAwayAsCanBe(t *testing.T) {
+	endpoint := newEndpoint(t)
+	client := newClient(t, endpoint.config())
+	ctx, cancel := context.WithTimeout(t.Context(), math.MaxInt64)
+	defer cancel()
+	endpoint.shut()
+	results := start(1, func() error {
+		_, err := client.Token(ctx)
+		return err
+	})
+	endpoint.awaitRequests(t, 1)
+	select {
+	case err := <-results:
+		t.Fatalf("it did not wait: %v", err)
+	case <-time.After(50 * time.Millisecond): // the wait that must not end after one
+	}
+	endpoint.open()
+	if err := within(t, results); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -168,6 +168,19 @@ def test_a_redirect_to_plain_http(send: Send, client: tu_token.Client) -> None:
     assert canned.sent[1] == ("http://iris.trackunit.com/there", None)
 
 
+def test_what_led_to_the_refused_request_is_not_repeated(
+    send: Send, client: tu_token.Client
+) -> None:
+    """The POST has been done; its answer led to a GET, and that is what was refused."""
+    there = httpx.Response(303, headers={"Location": "/there"})
+    canned = Canned(there, httpx.Response(401), httpx.Response(200))
+    answer = send("POST", "https://iris.trackunit.com/x", through(canned, client), content=b"new")
+    assert answer.status_code == 200
+    paths = [url.rpartition("/")[2] for url, _ in canned.sent]
+    assert paths == ["x", "there", "there"]
+    assert canned.sent[2][1] == f"Bearer {client.token()}" != canned.sent[1][1]
+
+
 def test_a_scope_of_its_own(send: Send, client: tu_token.Client) -> None:
     with Echo(refusals=0) as echo:
         send("GET", echo.url, {"auth": tu_token.HttpxAuth(client, "site.view")})

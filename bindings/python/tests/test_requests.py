@@ -189,6 +189,20 @@ def test_a_failure_to_get_a_token_is_raised(emulator: Emulator) -> None:
         requests.get(emulator.url, auth=tu_token.RequestsAuth(client), timeout=10)
 
 
+def test_a_failure_after_a_401_frees_the_connection(client: tu_token.Client) -> None:
+    client.token()
+    client.rotate("unknown", "wrong")
+    with Echo() as echo, requests.Session() as session:
+        auth = tu_token.RequestsAuth(client)
+        with pytest.raises(tu_token.InvalidClientError) as failure:
+            session.post(echo.url, b"body", auth=auth, timeout=10)
+        assert session.post(echo.url, b"body", timeout=10).status_code == 200
+        assert failure.tb is not None  # what failed is not garbage yet
+        adapter: Any = session.get_adapter(echo.url)
+        pools = adapter.poolmanager.pools
+        assert [pools[key].num_connections for key in pools.keys()] == [1]
+
+
 def test_something_else_than_a_client() -> None:
     with pytest.raises(TypeError, match=r"client is a tu_token\.Client, not str"):
         tu_token.RequestsAuth("x")  # type: ignore[arg-type]

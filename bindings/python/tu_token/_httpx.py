@@ -36,7 +36,8 @@ class HttpxAuth(httpx.Auth):
             return
         token = self._client.get(self._scope)
         response = yield _with_token(request, token)
-        if self._is_to_be_repeated(request, response, token):
+        if self._is_to_be_repeated(response, token):
+            request = response.request
             token = self._client.get(self._scope)
             self._note_second(request, (yield _with_token(request, token)))
 
@@ -48,16 +49,16 @@ class HttpxAuth(httpx.Auth):
             return
         token = await self._client.get_async(self._scope)
         response = yield _with_token(request, token)
-        if self._is_to_be_repeated(request, response, token):
+        if self._is_to_be_repeated(response, token):
+            request = response.request
             token = await self._client.get_async(self._scope)
             self._note_second(request, (yield _with_token(request, token)))
 
-    def _is_to_be_repeated(
-        self, request: httpx.Request, response: httpx.Response, token: Token
-    ) -> bool:
+    def _is_to_be_repeated(self, response: httpx.Response, token: Token) -> bool:
         # After a redirect the header may be gone: then it is not the token that was refused.
-        sent = response.request.headers.get("Authorization")
-        if response.status_code != 401 or sent != token.bearer:
+        # If it is there, the request that was redirected to is repeated, not what led to it.
+        request = response.request
+        if response.status_code != 401 or request.headers.get("Authorization") != token.bearer:
             return False
         self._client.invalidate(token)
         # Anything but bytes in memory may have been used up.

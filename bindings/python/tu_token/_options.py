@@ -73,14 +73,18 @@ def _flag(value: object) -> str | None:
 
 def _count(value: object) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
+        # Python refuses to write a number of thousands of digits in decimal.
+        return str(value) if value.bit_length() <= 64 else hex(value)
     return _text(value)
 
 
 def _duration(value: object) -> str | None:
     if isinstance(value, datetime.timedelta):
         value = value.total_seconds()
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool):
+        # However large: the library says what is too much. (Not by way of a float: it may overflow.)
+        return f"{_count(value * 1000)}ms"
+    if isinstance(value, float):
         # What is not a number of milliseconds is left as it is: the library says what is wrong.
         return f"{math.ceil(value * 1000)}ms" if math.isfinite(value) else str(value)
     return _text(value)

@@ -57,10 +57,11 @@ class RequestsAuth(AuthBase):
         repeated = request.copy()
         if not _has_body_again(repeated):
             return response
-        repeated.headers["Authorization"] = self._client.get(self._scope).bearer
-        # The connection is free for the second request when the first answer has been read.
+        # The connection is free for the second request when the first answer has been read; also if
+        # there is no other token to be had.
         response.content
         response.close()
+        repeated.headers["Authorization"] = self._client.get(self._scope).bearer
         connection: Any = response
         cookies: Any = repeated
         extract_cookies_to_jar(cookies._cookies, request, response.raw)  # type: ignore[no-untyped-call]
