@@ -30,7 +30,8 @@ func (c *Client) Transport(base http.RoundTripper) *Transport {
 //
 // If the API answers 401, the token is invalidated, and the request is repeated once with another
 // token, if its body can be sent again (there is none, or Request.GetBody is set). If that is refused
-// too, the program gets the answer, and an event says that the API may not accept v2 tokens.
+// too, the program gets the answer, and an event says that the API may not accept v2 tokens. If there
+// is no other token, the error of Client.Token is the request's.
 type Transport struct {
 	client *Client
 	base   http.RoundTripper
@@ -58,8 +59,8 @@ func origin(request *http.Request) string {
 	return request.URL.Scheme + "://" + request.URL.Host
 }
 
-// onceMore is what follows a 401. What keeps the request from being repeated leaves the program with
-// the API's answer.
+// onceMore is what follows a 401. A body that cannot be sent again leaves the program with the API's
+// answer. That there is no other token is an error, which says why where the answer would not.
 func (t *Transport) onceMore(request *http.Request, refused *http.Response, token *Token) (*http.Response, error) {
 	t.client.Invalidate(token)
 	repeated, ok := again(request)
@@ -67,11 +68,11 @@ func (t *Transport) onceMore(request *http.Request, refused *http.Response, toke
 		return refused, nil
 	}
 	next, err := t.client.Token(request.Context())
+	discard(refused)
 	if err != nil {
 		closeBody(repeated)
-		return refused, nil
+		return nil, err
 	}
-	discard(refused)
 	response, err := t.send(repeated, next)
 	if err == nil && response.StatusCode == http.StatusUnauthorized {
 		t.client.APIRefused(origin(request))

@@ -209,9 +209,10 @@ func Test401WithoutAnotherToken(t *testing.T) {
 	web, client, endpoint, _ := newWeb(t, statuses(401))
 	mustToken(t, client)
 	endpoint.refuses(401, "invalid_client")
-	response, err := client.HTTPClient(&http.Client{Transport: web}).Get("https://iris.trackunit.com/x")
-	if err != nil || response.StatusCode != 401 || web.closed != 0 {
-		t.Fatal(response, err)
+	_, err := client.HTTPClient(&http.Client{Transport: web}).Get("https://iris.trackunit.com/x")
+	expectError(t, err, tutoken.ErrInvalidClient)
+	if web.closed != 1 {
+		t.Fatal("the answer was not closed")
 	}
 	expectHeaders(t, web, "Bearer token-1")
 }
