@@ -9,24 +9,17 @@ try:
 except ImportError:
     raise ImportError("HttpxAuth needs httpx: pip install 'tu-token[httpx]'")
 
-from ._client import Client
+from ._adapter import Adapter
 from ._native import Token
-from ._options import Texts
 
 
-class HttpxAuth(httpx.Auth):
+class HttpxAuth(Adapter, httpx.Auth):
     """Puts the token onto requests to the hosts of ``api_hosts``: ``httpx.Client(auth=...)``, or
     ``httpx.AsyncClient(auth=...)``, where no thread waits for it.
 
     A request that is answered with 401 is repeated once with another token, if its body can be sent
     again; a second 401 is the program's.
     """
-
-    def __init__(self, client: Client, scope: Texts | None = None) -> None:
-        if not isinstance(client, Client):
-            raise TypeError(f"client is a tu_token.Client, not {type(client).__name__}")
-        self._client = client
-        self._scope = scope
 
     def sync_auth_flow(
         self, request: httpx.Request

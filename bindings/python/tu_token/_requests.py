@@ -13,23 +13,16 @@ try:
 except ImportError:
     raise ImportError("RequestsAuth needs requests: pip install 'tu-token[requests]'")
 
-from ._client import Client
+from ._adapter import Adapter
 from ._native import Token
-from ._options import Texts
 
 
-class RequestsAuth(AuthBase):
+class RequestsAuth(Adapter, AuthBase):
     """Puts the token onto requests to the hosts of ``api_hosts``: ``requests.get(url, auth=...)``.
 
     A request that is answered with 401 is repeated once with another token, if its body can be sent
     again; a second 401 is the program's.
     """
-
-    def __init__(self, client: Client, scope: Texts | None = None) -> None:
-        if not isinstance(client, Client):
-            raise TypeError(f"client is a tu_token.Client, not {type(client).__name__}")
-        self._client = client
-        self._scope = scope
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         if not self._client.may_send_to(request.url or ""):
