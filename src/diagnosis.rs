@@ -2,7 +2,6 @@
 //! store, the same errors. For the command of this workspace; no part of the API.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
 use std::time::{Duration, SystemTime};
 
 use crate::cache::flight::Failure;
@@ -125,9 +124,8 @@ impl Diagnosis {
         match &self.options.store {
             StoreChoice::Memory => Ok(None),
             StoreChoice::File(directory) => {
-                let directory = directory.clone();
-                let attempt = move || store::try_files(directory.as_deref());
-                within(self.options.store_timeout, attempt).map(Some)
+                let tried = store::try_files(directory.clone(), self.options.store_timeout);
+                tried.map(Some).map_err(|problem| Error::new(problem.kind, problem.message))
             }
         }
     }
@@ -181,19 +179,4 @@ impl Diagnosis {
             retry_after: answer.retry_after,
         })
     }
-}
-
-/// Does something with a store on a thread of its own. A file system that hangs is not waited for;
-/// the thread ends with the process.
-fn within<T: Send + 'static>(
-    timeout: Duration,
-    attempt: impl FnOnce() -> Result<T, store::Problem> + Send + 'static,
-) -> Result<T, Error> {
-    let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || {
-        let _ = sender.send(attempt());
-    });
-    let outcome =
-        receiver.recv_timeout(timeout).unwrap_or_else(|_| Err(store::Problem::slow(timeout)));
-    outcome.map_err(|problem| Error::new(problem.kind, problem.message))
 }

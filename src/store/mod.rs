@@ -25,7 +25,7 @@ pub(crate) mod seal;
 #[cfg(unix)]
 mod trial;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,18 +59,22 @@ impl Problem {
         Self { kind: ErrorKind::Config, message: message.into() }
     }
 
-    pub(crate) fn slow(timeout: Duration) -> Self {
+    fn slow(timeout: Duration) -> Self {
         let message = format!("it did not answer within store_timeout ({timeout:?})");
         Self { kind: ErrorKind::Timeout, message }
     }
 }
 
 /// Tries out a store of files: its directory, or what is in the way.
-pub(crate) fn try_files(directory: Option<&Path>) -> Result<PathBuf, Problem> {
-    #[cfg(unix)]
-    return file::FileStore::new(directory).try_out();
-    #[cfg(not(unix))]
-    Err(Problem::new(format!("a store of files is not built in here: {directory:?}")))
+#[cfg(unix)]
+pub(crate) fn try_files(directory: Option<PathBuf>, timeout: Duration) -> Result<PathBuf, Problem> {
+    within(timeout, move || file::FileStore::new(directory.as_deref()).try_out())
+}
+
+/// The same where there is no such store.
+#[cfg(not(unix))]
+pub(crate) fn try_files(_: Option<PathBuf>, _: Duration) -> Result<PathBuf, Problem> {
+    Err(Problem::new("a store of files is not built in here"))
 }
 
 /// A lock that is held until this is dropped. Dropping may block.
@@ -147,20 +151,27 @@ impl Bounded {
         act: impl FnOnce(&dyn Store) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
         let store = self.store.clone();
-        let outcome = Arc::new(Mailbox::default());
-        let told = outcome.clone();
-        let job = Job::new(Duration::MAX, move || {
-            told.put(act(&*store));
-        });
-        runtime::submit(&job, Rank::Store)
-            .map_err(|error| Problem::new(format!("no thread can be started for it: {error}")))?;
-        let clock = Clock::System;
-        let done = outcome.take(&clock, clock.now().after(self.timeout));
-        done.unwrap_or_else(|| {
-            runtime::cancel(&job);
-            Err(Problem::slow(self.timeout))
-        })
+        within(self.timeout, move || act(&*store))
     }
+}
+
+/// Does something with a store on a thread of the pool, and goes on without it after a while.
+fn within<T: Send + 'static>(
+    timeout: Duration,
+    act: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    let outcome = Arc::new(Mailbox::default());
+    let told = outcome.clone();
+    let job = Job::new(Duration::MAX, move || {
+        told.put(act());
+    });
+    runtime::submit(&job, Rank::Store)
+        .map_err(|error| Problem::new(format!("no thread can be started for it: {error}")))?;
+    let clock = Clock::System;
+    outcome.take(&clock, clock.now().after(timeout)).unwrap_or_else(|| {
+        runtime::cancel(&job);
+        Err(Problem::slow(timeout))
+    })
 }
 
 /// A lock of a store that this process holds. Let go once: when dropped, or before.
