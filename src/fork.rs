@@ -58,7 +58,7 @@ impl Process {
         std::mem::replace(self, Self::this()) != Self::this()
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(feature = "shuttle")))]
     pub(crate) fn parent() -> Self {
         Self(generation().wrapping_sub(1))
     }

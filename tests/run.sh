@@ -5,6 +5,8 @@
 # with 77 could not be run here; with CI=true that is a failure.
 set -uo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=tests/emulator.sh
+. tests/emulator.sh
 
 logs=target/test-logs
 failed=() skipped=() summaries=()
@@ -130,21 +132,6 @@ callbacks() {
   scripts/emulator.sh target/c-tests/callbacks && scripts/emulator.sh target/c-tests/callbacks++
 }
 
-fault() {
-  curl -sf "$EMULATOR_URL/_emulator/faults" -d "$1" >/dev/null
-}
-
-requests() {
-  curl -sf "$EMULATOR_URL/_emulator/count?route=/token/v2"
-}
-
-# exactly NUMBER: that many token requests have been made.
-exactly() {
-  local made
-  made=$(requests)
-  [ "$made" = "$1" ] || { echo "expected $1 token requests, found $made"; return 1; }
-}
-
 one_request_for_64_threads() {
   fault '{"delay":"200ms"}'
   # 300 ms is the aim, measured by hand; a busy machine gets ten times that.
@@ -182,10 +169,16 @@ quickstart_repeats_after_401() {
   exactly 3
 }
 
-no_leak() {
+memcheck="valgrind --error-exitcode=9 --fair-sched=yes"
+memcheck_leaks="$memcheck --leak-check=full --errors-for-leak-kinds=definite --show-leak-kinds=definite"
+
+need_valgrind() {
   have valgrind || { echo "SKIPPED: valgrind is missing"; exit 77; }
-  valgrind --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite \
-    --show-leak-kinds=definite --fair-sched=yes "$@"
+}
+
+no_leak() {
+  need_valgrind
+  $memcheck_leaks "$@"
 }
 
 memcheck_contract() {
@@ -217,8 +210,8 @@ memcheck_cancelled_waits() {
 
 # A child has lost the parent's threads, and what they alone knew of: leaks are not looked for.
 memcheck_forked_children() {
-  have valgrind || { echo "SKIPPED: valgrind is missing"; exit 77; }
-  valgrind --error-exitcode=9 --leak-check=no --fair-sched=yes target/c-tests/forks 10
+  need_valgrind
+  $memcheck --leak-check=no target/c-tests/forks 10
 }
 
 # A suite that cannot fail is worth nothing.
@@ -231,9 +224,8 @@ conformance() {
 }
 
 memcheck_conformance() {
-  have valgrind || { echo "SKIPPED: valgrind is missing"; exit 77; }
-  TESTEE_UNDER="valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite
-    --show-leak-kinds=definite --fair-sched=yes" tests/conformance/run.sh c
+  need_valgrind
+  TESTEE_UNDER="$memcheck_leaks -q" tests/conformance/run.sh c
 }
 
 foreign_server() {

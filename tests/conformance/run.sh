@@ -11,14 +11,7 @@ shift
 built=target/conformance
 mkdir -p "$built"
 
-# The library as a program would have it, but for the clock that can be turned.
-build_c_library() {
-  cargo rustc --quiet -p tu-token --features capi,test-clock --crate-type cdylib --target-dir "$built"
-  # By this name the loader looks for it.
-  ln -sf libtu_token.so "$built/debug/libtu_token.so.0"
-}
-
-# Flags for programs that are linked with it.
+# Flags for programs that are linked with what library.sh builds.
 c_flags="-g -O1 -Wall -Wextra -Wpedantic -Werror -Iinclude"
 c_libraries="-L$built/debug -ltu_token -Wl,-rpath,$PWD/$built/debug -lpthread"
 

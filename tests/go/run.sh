@@ -3,6 +3,8 @@
 # Usage: tests/go/run.sh style|tests|checked|clock|vendored|pages|example
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+# shellcheck source=tests/emulator.sh
+. tests/emulator.sh
 
 root=$PWD
 modules="bindings/go bindings/go/oauth2source examples/go benches/go tests/go/consumer tests/conformance/testees/go"
@@ -128,7 +130,7 @@ example() {
     fail "three requests did not bring three answers"
   exactly 1
   # A token that the API refuses once: it gets another and asks again.
-  curl -sf "$EMULATOR_URL/_emulator/faults" -d '{"route":"/api/asset","reject_v2":true,"count":1}' >/dev/null
+  fault '{"route":"/api/asset","reject_v2":true,"count":1}'
   "$poll" -url "$url" -times 1
   exactly 3
   # A wrong secret is not tried twice.
@@ -136,12 +138,6 @@ example() {
   exactly 4
   ended_by_a_signal "$poll" "$url"
   echo "4 passed, 0 failed"
-}
-
-exactly() {
-  local made
-  made=$(curl -sf "$EMULATOR_URL/_emulator/count?route=/token/v2")
-  [ "$made" = "$1" ] || fail "expected $1 token requests, found $made"
 }
 
 ended_by_a_signal() {

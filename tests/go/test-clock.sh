@@ -4,11 +4,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
+tests/conformance/library.sh >&2
+library=$PWD/target/conformance/debug
 place=$PWD/target/conformance/go
-cargo rustc --quiet -p tu-token --features capi,test-clock --crate-type cdylib --target-dir target/conformance >&2
 mkdir -p "$place"
-ln -sf ../debug/libtu_token.so "$place/libtu_token.so"
-ln -sf ../debug/libtu_token.so "$place/libtu_token.so.0"
 cat >"$place/tu_token.pc" <<PC
 includedir=$PWD/include
 
@@ -16,6 +15,6 @@ Name: tu_token
 Description: built for tests
 Version: 0
 Cflags: -I\${includedir}
-Libs: -L$place -ltu_token
+Libs: -L$library -ltu_token
 PC
-scripts/go-env.sh "$place" "$place"
+scripts/go-env.sh "$place" "$library"

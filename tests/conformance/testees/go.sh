@@ -6,4 +6,4 @@ command -v go >/dev/null 2>&1 || { echo "SKIPPED: go is missing"; exit 77; }
   cd tests/conformance/testees/go
   go build -tags tu_token_test_clock -o "$to" .
 )
-command=(env "LD_LIBRARY_PATH=$PWD/$built/go" "$built/testee-go")
+command=(env "LD_LIBRARY_PATH=$PWD/$built/debug" "$built/testee-go")
