@@ -362,7 +362,12 @@ struct Timers {
 
 global! {
     static TIMERS: Locked<Timers> =
-        Locked::new(Timers { process: Process::FIRST, sequence: 0, waiting: BinaryHeap::new(), bell: None });
+        Locked::new(Timers {
+            process: Process::FIRST,
+            sequence: 0,
+            waiting: BinaryHeap::new(),
+            bell: None,
+        });
 }
 
 /// Does something short with `owner` at a point in boot time, on the clock watcher's thread; nothing
@@ -454,7 +459,12 @@ struct Teller {
 
 global! {
     static TELLER: Locked<Teller> =
-        Locked::new(Teller { process: Process::FIRST, ready: VecDeque::new(), telling: None, bell: None });
+        Locked::new(Teller {
+            process: Process::FIRST,
+            ready: VecDeque::new(),
+            telling: None,
+            bell: None,
+        });
 }
 
 /// In a forked child: lets go of the events that its parent has to tell.

@@ -30,7 +30,8 @@ struct Taken {
 }
 
 global! {
-    static TAKEN: Locked<Taken> = Locked::new(Taken { process: Process::FIRST, places: BTreeSet::new() });
+    static TAKEN: Locked<Taken> =
+        Locked::new(Taken { process: Process::FIRST, places: BTreeSet::new() });
 }
 
 /// A place in the table.
