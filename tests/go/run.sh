@@ -92,7 +92,8 @@ vendored() {
   go mod vendor
   go build -mod=vendor -o shared .
   go build -mod=vendor -tags tu_token_static -o static .
-  ldd shared | grep -q libtu_token || fail "the shared program does not load the library"
+  # Not `grep -q`, which may leave before ldd has written all.
+  ldd shared | grep libtu_token || fail "the shared program does not load the library"
   ! ldd static | grep libtu_token || fail "the static program loads the library"
   for link in shared static; do
     (cd "$root" && scripts/emulator.sh "$place/$link")
