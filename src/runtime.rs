@@ -3,19 +3,31 @@
 //!
 //! Fetches run on a pool: those that somebody waits for go first, background renewals use a few
 //! threads only. One more thread tells events while there are any, one watches the clock while
-//! something is scheduled. A forked child has none of them and starts its own when needed.
+//! something is scheduled ([`timers`]). A forked child has none of them and starts its own when
+//! needed.
+//!
+//! The system may have no thread to give: a limit on processes, no memory. Nothing is lost by that.
+//! What cannot be begun is told to whoever asked for it, or stays where it is and is begun as soon as
+//! there is a thread: the clock watcher tries again, every thread of ours does when it has done
+//! something, and so does every caller who has to wait ([`catch_up`]).
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+mod timers;
+
+use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crate::clock::{BootTime, Clock};
 use crate::events::EventQueue;
 use crate::fork::{Locked, Mailbox, Process};
+use crate::sync::atomic::AtomicBool;
 use crate::sync::{Mutex, global, thread};
+#[cfg(all(test, not(feature = "shuttle")))]
+pub(crate) use timers::timers_waiting;
+pub(crate) use timers::{ClockHold, alarm, at};
 
 /// Most fetches at a time, and how many of them may be background renewals.
 const MOST_RUNNING: usize = 64;
@@ -26,6 +38,13 @@ const MOST_CALLING: usize = 8;
 const MOST_STORING: usize = 8;
 /// How long a thread stays when there is nothing to do.
 const IDLE: Duration = Duration::from_secs(10);
+/// Pauses between two tries to start a thread that jobs wait for; they double. Short at first: the
+/// usual shortage is a burst of other threads that are just about to end.
+const FIRST_START_PAUSE: Duration = Duration::from_millis(50);
+const MAX_START_PAUSE: Duration = Duration::from_secs(1);
+/// After so long without a thread the clock watcher itself calls the functions of callers whose wait
+/// has ended: they may hold it up, but they have waited long enough.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// As much as Rust's own threads have: a program's callbacks run here, and glibc takes the program's
 /// thread-local variables out of it. It is address space; memory is taken when it is touched.
 const STACK_BYTES: usize = 2 * 1024 * 1024;
@@ -37,6 +56,10 @@ pub(crate) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Res
 
 /// Boxed, because the standard library makes several kilobytes of each kind of thread.
 fn spawn_boxed(name: &str, body: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+    #[cfg(all(test, feature = "shuttle"))]
+    if crate::schedules::shortage::refuses(name) {
+        return Err(io::ErrorKind::WouldBlock.into());
+    }
     let builder = thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES);
     #[cfg(unix)]
     let _blocked = SignalsBlocked::new();
@@ -66,6 +89,23 @@ impl Drop for SignalsBlocked {
     fn drop(&mut self) {
         // SAFETY: the set was filled in by `new`; the old one is not asked for.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.0, std::ptr::null_mut()) };
+    }
+}
+
+global! {
+    /// Something waits for a thread that could not be started.
+    static LACKING: AtomicBool = AtomicBool::new(false);
+}
+
+fn lack_threads() {
+    LACKING.store(true, Ordering::Release);
+}
+
+/// Tries again to start threads that could not be started before. Costs nothing if there are none.
+pub(crate) fn catch_up() {
+    if LACKING.load(Ordering::Relaxed) && LACKING.swap(false, Ordering::AcqRel) {
+        timers::catch_up();
+        start_waiting_jobs();
     }
 }
 
@@ -130,6 +170,15 @@ struct Running {
     id: u64,
     rank: Rank,
     counts_until: BootTime,
+    /// There is a thread for it. Before, none may be had.
+    has_thread: bool,
+}
+
+/// Jobs wait for a thread that could not be started.
+#[derive(Clone, Copy)]
+struct Shortage {
+    since: BootTime,
+    pause: Duration,
 }
 
 type Desk = Arc<Mailbox<Assignment>>;
@@ -144,6 +193,7 @@ struct Pool {
     running: Vec<Running>,
     idle: Vec<Desk>,
     next_id: u64,
+    shortage: Option<Shortage>,
 }
 
 global! {
@@ -156,11 +206,33 @@ global! {
         running: Vec::new(),
         idle: Vec::new(),
         next_id: 0,
+        shortage: None,
     });
 }
 
-/// Hands a job to the pool. Fails only if no thread can be started and none is there.
+/// Hands a job to the pool. Fails only if no thread can be started and none is there; then the job
+/// is not done.
 pub(crate) fn submit(job: &Arc<Job>, rank: Rank) -> io::Result<()> {
+    enqueue(job, rank);
+    let Err(error) = start_threads() else { return Ok(()) };
+    if POOL.lock().will_come_to(job, rank) {
+        try_again_later();
+        return Ok(());
+    }
+    // Somebody else may be about to try and start a thread for it: that one finds nothing to do.
+    match job.take() {
+        Some(_not_done) => Err(error),
+        None => Ok(()),
+    }
+}
+
+/// The same for a job that has to be done, however long it takes until there is a thread for it.
+pub(crate) fn submit_owed(job: &Arc<Job>, rank: Rank) {
+    enqueue(job, rank);
+    start_waiting_jobs();
+}
+
+fn enqueue(job: &Arc<Job>, rank: Rank) {
     let forgotten = {
         let mut pool = POOL.lock();
         let forgotten = pool.renew();
@@ -168,7 +240,6 @@ pub(crate) fn submit(job: &Arc<Job>, rank: Rank) -> io::Result<()> {
         forgotten
     };
     drop(forgotten);
-    start_waiting_jobs()
 }
 
 /// Somebody now waits for a background job: if it has not begun, it goes to the front rank.
@@ -176,7 +247,7 @@ pub(crate) fn hasten(job: &Arc<Job>) {
     if job.is_open() {
         // It stands in both queues then; whoever comes second finds it taken. If no thread can
         // be started, it still stands where it stood.
-        let _ = submit(job, Rank::Awaited);
+        submit_owed(job, Rank::Awaited);
     }
 }
 
@@ -188,37 +259,105 @@ pub(crate) fn cancel(job: &Arc<Job>) {
 }
 
 /// Starts what may start now. Also to be called when a running job is given up.
-pub(crate) fn start_waiting_jobs() -> io::Result<()> {
+pub(crate) fn start_waiting_jobs() {
+    if start_threads().is_err() {
+        try_again_later();
+    }
+}
+
+/// The error: a job waits for a thread that cannot be started.
+fn start_threads() -> io::Result<()> {
     loop {
+        let forgotten;
         let next = {
             let mut pool = POOL.lock();
-            pool.assign().map(|assignment| (assignment, pool.idle.pop()))
+            forgotten = pool.renew();
+            pool.assign().map(|assignment| {
+                let desk = pool.idle.pop();
+                if desk.is_some() {
+                    pool.has_thread(assignment.id);
+                }
+                (assignment, desk)
+            })
         };
+        drop(forgotten);
         match next {
             None => return Ok(()),
             Some((assignment, Some(desk))) => {
                 desk.put(assignment);
             }
-            Some((assignment, None)) => {
-                if !start_worker(assignment)? {
-                    return Ok(());
-                }
-            }
+            Some((assignment, None)) => start_worker(assignment)?,
         }
     }
 }
 
-/// Whether a thread was started. If not, one that runs will come to the job.
-fn start_worker(assignment: Assignment) -> io::Result<bool> {
+fn start_worker(assignment: Assignment) -> io::Result<()> {
     let (id, rank, job) = (assignment.id, assignment.rank, assignment.job.clone());
-    let Err(error) = spawn("tu-token", move || work(assignment)) else { return Ok(true) };
+    let Err(error) = spawn("tu-token", move || work(assignment)) else {
+        POOL.lock().has_thread(id);
+        return Ok(());
+    };
     let mut pool = POOL.lock();
-    pool.running.retain(|running| running.id != id);
-    if pool.running.is_empty() && pool.idle.is_empty() {
-        return Err(error);
+    if let Some(desk) = pool.idle.pop() {
+        // One has become idle meanwhile. It has looked for jobs already.
+        pool.has_thread(id);
+        drop(pool);
+        desk.put(Assignment { job, id, rank });
+        return Ok(());
     }
+    pool.running.retain(|running| running.id != id);
     pool.queue(rank).push_front(job);
-    Ok(false)
+    let shortage = Shortage { since: Clock::System.now(), pause: FIRST_START_PAUSE };
+    pool.shortage.get_or_insert(shortage);
+    drop(pool);
+    lack_threads();
+    Err(error)
+}
+
+/// Has the clock watcher try to start the thread that could not be started.
+fn try_again_later() {
+    let shortage = POOL.lock().shortage;
+    if let Some(shortage) = shortage {
+        timers::alarm_of_the_library(Clock::System.now().after(shortage.pause), try_again);
+    }
+}
+
+/// On the clock watcher's thread.
+fn try_again() {
+    if start_threads().is_ok() {
+        return;
+    }
+    let is_long = {
+        let mut pool = POOL.lock();
+        let Some(shortage) = &mut pool.shortage else { return };
+        shortage.pause = MAX_START_PAUSE.min(2 * shortage.pause);
+        Clock::System.now() >= shortage.since.after(PATIENCE)
+    };
+    try_again_later();
+    if let Some(call) = is_long.then(next_call).flatten() {
+        timers::step_aside(|| stand_in(call));
+    }
+}
+
+fn next_call() -> Option<Arc<Job>> {
+    let mut pool = POOL.lock();
+    next_open(&mut pool.calls)
+}
+
+/// Calls functions in the place of the threads that cannot be had. On the thread that watched the
+/// clock.
+fn stand_in(first: Arc<Job>) {
+    let process = Process::this();
+    let mut next = Some(first);
+    while let Some(call) = next {
+        if let Some(body) = call.take() {
+            let _ = catch_unwind(AssertUnwindSafe(body));
+        }
+        if !process.is_this() || start_threads().is_ok() {
+            return;
+        }
+        next = next_call();
+    }
 }
 
 fn work(first: Assignment) {
@@ -236,6 +375,7 @@ fn work(first: Assignment) {
         }
         let done = assignment.id;
         drop(assignment);
+        catch_up();
         assignment = match next_assignment(done, &desk) {
             Some(next) => next,
             None => return,
@@ -249,6 +389,7 @@ fn next_assignment(done: u64, desk: &Desk) -> Option<Assignment> {
         let mut pool = POOL.lock();
         pool.running.retain(|running| running.id != done);
         if let Some(next) = pool.assign() {
+            pool.has_thread(next.id);
             return Some(next);
         }
         pool.idle.push(desk.clone());
@@ -297,14 +438,38 @@ impl Pool {
             Rank::Awaited => fetches < MOST_RUNNING,
             Rank::Background => fetches < MOST_RUNNING && count(rank) < MOST_BACKGROUND,
         };
-        let (rank, job) = [Rank::Call, Rank::Store, Rank::Awaited, Rank::Background]
+        let next = [Rank::Call, Rank::Store, Rank::Awaited, Rank::Background]
             .into_iter()
             .filter(|rank| may_run(*rank))
-            .find_map(|rank| next_open(self.queue(rank)).map(|job| (rank, job)))?;
+            .find_map(|rank| next_open(self.queue(rank)).map(|job| (rank, job)));
+        let Some((rank, job)) = next else {
+            self.shortage = None;
+            return None;
+        };
         self.next_id += 1;
         let id = self.next_id;
-        self.running.push(Running { id, rank, counts_until: now.after(job.longest) });
+        let counts_until = now.after(job.longest);
+        self.running.push(Running { id, rank, counts_until, has_thread: false });
         Some(Assignment { job, id, rank })
+    }
+
+    fn has_thread(&mut self, id: u64) {
+        self.shortage = None;
+        if let Some(running) = self.running.iter_mut().find(|running| running.id == id) {
+            running.has_thread = true;
+        }
+    }
+
+    /// Whether there is a thread that will come to a job. If not, it leaves its queue.
+    fn will_come_to(&mut self, job: &Arc<Job>, rank: Rank) -> bool {
+        if !self.idle.is_empty() || self.running.iter().any(|running| running.has_thread) {
+            return true;
+        }
+        self.queue(rank).retain(|other| !Arc::ptr_eq(other, job));
+        if self.calls.is_empty() {
+            self.shortage = None;
+        }
+        false
     }
 
     /// In a forked child: lets go of the parent's threads and jobs.
@@ -321,130 +486,6 @@ fn next_open(queue: &mut VecDeque<Arc<Job>>) -> Option<Arc<Job>> {
         }
     }
     None
-}
-
-// --- the clock watcher ---------------------------------------------------------------------
-
-struct Timer {
-    at: BootTime,
-    sequence: u64,
-    body: Box<dyn FnOnce() + Send>,
-    is_wanted: Box<dyn Fn() -> bool + Send>,
-}
-
-impl PartialEq for Timer {
-    fn eq(&self, other: &Self) -> bool {
-        (self.at, self.sequence) == (other.at, other.sequence)
-    }
-}
-
-impl Eq for Timer {}
-
-impl PartialOrd for Timer {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Timer {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.sequence).cmp(&(other.at, other.sequence))
-    }
-}
-
-struct Timers {
-    process: Process,
-    sequence: u64,
-    waiting: BinaryHeap<Reverse<Timer>>,
-    /// The watcher's bell, while there is a watcher.
-    bell: Option<Arc<Mailbox<()>>>,
-}
-
-global! {
-    static TIMERS: Locked<Timers> =
-        Locked::new(Timers {
-            process: Process::FIRST,
-            sequence: 0,
-            waiting: BinaryHeap::new(),
-            bell: None,
-        });
-}
-
-/// Does something short with `owner` at a point in boot time, on the clock watcher's thread; nothing
-/// if it has gone by then.
-pub(crate) fn at<T: Send + Sync + 'static>(
-    at: BootTime,
-    owner: Weak<T>,
-    body: impl FnOnce(Arc<T>) + Send + 'static,
-) {
-    let watched = owner.clone();
-    let is_wanted = Box::new(move || watched.strong_count() > 0);
-    let body = Box::new(move || {
-        if let Some(owner) = owner.upgrade() {
-            body(owner);
-        }
-    });
-    let mut forgotten = BinaryHeap::new();
-    let (bell, is_new) = {
-        let mut timers = TIMERS.lock();
-        if timers.process.adopt() {
-            timers.bell = None;
-            forgotten = std::mem::take(&mut timers.waiting);
-        }
-        timers.sequence += 1;
-        let sequence = timers.sequence;
-        timers.waiting.push(Reverse(Timer { at, sequence, body, is_wanted }));
-        let is_new = timers.bell.is_none();
-        (timers.bell.get_or_insert_with(Arc::default).clone(), is_new)
-    };
-    drop(forgotten);
-    if !is_new {
-        bell.put(());
-    } else if spawn("tu-clock", move || watch(&bell)).is_err() {
-        // The next timer tries again; until then, whoever waits has a time limit of its own.
-        TIMERS.lock().bell = None;
-    }
-}
-
-fn watch(bell: &Mailbox<()>) {
-    let clock = Clock::System;
-    loop {
-        let now = clock.now();
-        let (due, next, unwanted) = {
-            let mut timers = TIMERS.lock();
-            let unwanted = timers.take_unwanted();
-            match timers.waiting.peek() {
-                None => {
-                    timers.bell = None;
-                    return;
-                }
-                Some(Reverse(first)) if first.at <= now => {
-                    (timers.waiting.pop().map(|Reverse(timer)| timer.body), now, unwanted)
-                }
-                Some(Reverse(first)) => (None, first.at, unwanted),
-            }
-        };
-        drop(unwanted);
-        match due {
-            Some(body) => drop(catch_unwind(AssertUnwindSafe(body))),
-            // Not longer than an idle thread may stay: those who set timers may go meanwhile.
-            None => drop(bell.take(&clock, next.min(now.after(IDLE)))),
-        }
-    }
-}
-
-impl Timers {
-    /// Takes out the timers whose owners have gone, once the first is one of them.
-    fn take_unwanted(&mut self) -> Vec<Reverse<Timer>> {
-        let is_wanted = |Reverse(timer): &Reverse<Timer>| (timer.is_wanted)();
-        if self.waiting.peek().is_none_or(is_wanted) {
-            return Vec::new();
-        }
-        let (wanted, unwanted): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.waiting).into_iter().partition(is_wanted);
-        self.waiting = wanted.into();
-        unwanted
-    }
 }
 
 // --- the teller of events ------------------------------------------------------------------
@@ -534,7 +575,6 @@ fn tell(bell: &Mailbox<()>) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
@@ -572,24 +612,6 @@ mod tests {
         });
         submit(&tells, Rank::Call).unwrap();
         assert!(done.take(&Clock::System, end()).is_some());
-    }
-
-    #[test]
-    fn timers_ring_in_order() {
-        let order = Arc::new(Mutex::new(Vec::<u64>::new()));
-        let done = Arc::new(Mailbox::default());
-        let now = Clock::System.now();
-        for ms in [30, 10, 20] {
-            let done = done.clone();
-            at(now.after(Duration::from_millis(ms)), Arc::downgrade(&order), move |order| {
-                order.lock().unwrap().push(ms);
-                if ms == 30 {
-                    done.put(());
-                }
-            });
-        }
-        assert!(done.take(&Clock::System, end()).is_some());
-        assert_eq!(*order.lock().unwrap(), [10, 20, 30]);
     }
 
     #[test]

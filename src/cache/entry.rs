@@ -94,6 +94,8 @@ struct Fetch {
     awaited: bool,
     /// It was started for nobody who waits, so that nobody's leaving ends it.
     background: bool,
+    /// It finds out whether a refusal still stands.
+    probes: bool,
     /// When the entry stops believing in it. `None`: it waits for a thread.
     give_up_at: Option<BootTime>,
 }
@@ -114,6 +116,10 @@ pub(crate) struct Entry {
     /// Failed fetches, and refusals, in a row.
     failed: u32,
     refused: u32,
+    /// Fetches in a row that no thread could be had for, and when the entry may by itself start
+    /// another.
+    unstarted: u32,
+    by_itself_at: BootTime,
 }
 
 impl Entry {
@@ -215,8 +221,8 @@ impl Entry {
         id: FlightId,
         awaited: bool,
     ) -> FlightId {
-        limits.fetch_starts(policy, now);
-        self.fetch = Some(Fetch { id, awaited, background: !awaited, give_up_at: None });
+        let probes = limits.fetch_starts(policy, now);
+        self.fetch = Some(Fetch { id, awaited, background: !awaited, probes, give_up_at: None });
         id
     }
 
@@ -267,6 +273,7 @@ impl Entry {
     pub(crate) fn begin(
         &mut self,
         policy: &Policy,
+        limits: &mut Limits,
         id: FlightId,
         has_waiters: bool,
         now: BootTime,
@@ -274,11 +281,13 @@ impl Entry {
         let valid = !self.remaining(now).is_zero();
         let fetch = self.fetch.as_mut().filter(|fetch| fetch.id == id)?;
         if !fetch.background && !has_waiters {
-            self.fetch = None;
+            self.withdraw(limits, id, now);
             return None;
         }
         fetch.give_up_at = Some(now.after(policy.fetch_timeout).after(policy::OVERRUN));
         self.last_start = Some(now);
+        self.unstarted = 0;
+        self.by_itself_at = BootTime::ZERO;
         let most = if valid || self.failed > 0 { 1 } else { policy::ATTEMPTS };
         Some(Attempts::begin(policy, most, now))
     }
@@ -401,12 +410,33 @@ impl Entry {
         });
     }
 
-    /// The fetch could not be made: no thread, no budget left, a `Retry-After`. Nothing is
-    /// remembered here; what blocked it still does.
-    pub(crate) fn withdraw(&mut self, id: FlightId) {
-        if self.flight() == Some(id) {
-            self.fetch = None;
+    /// The fetch could not be made: no budget left, a `Retry-After`. Nothing is remembered here; what
+    /// blocked it still does.
+    pub(crate) fn withdraw(&mut self, limits: &mut Limits, id: FlightId, now: BootTime) {
+        if let Some(fetch) = self.fetch.take_if(|fetch| fetch.id == id)
+            && fetch.probes
+        {
+            limits.probe_ended(now);
         }
+    }
+
+    /// No thread could be had for the fetch. That is no failure, and the next caller may start
+    /// another at once; only what the entry does by itself pauses. Whether it was the fetch that the
+    /// entry believes in.
+    pub(crate) fn not_started(&mut self, limits: &mut Limits, id: FlightId, now: BootTime) -> bool {
+        let current = self.flight() == Some(id);
+        if current {
+            self.withdraw(limits, id, now);
+            self.unstarted = self.unstarted.saturating_add(1);
+            let pause = policy::pause_without_thread(self.unstarted, self.remaining(now));
+            self.by_itself_at = now.after(pause);
+        }
+        current
+    }
+
+    /// When the entry may by itself start a fetch, after one that no thread could be had for.
+    pub(crate) fn by_itself_at(&self) -> BootTime {
+        self.by_itself_at
     }
 
     fn start_afresh(&mut self) {
@@ -445,6 +475,8 @@ impl Entry {
     /// This process was forked: the parent's fetch is not ours, and neither is its jitter.
     pub(crate) fn forked(&mut self, policy: &Policy, random: &mut dyn Random) {
         self.fetch = None;
+        self.unstarted = 0;
+        self.by_itself_at = BootTime::ZERO;
         if let Some(held) = &mut self.held {
             let life = &mut held.life;
             life.fresh_until = fresh_until(policy, life.requested_at, life.lifetime, random);
@@ -494,7 +526,7 @@ impl Entry {
         if self.fetch.is_some() || was_refused || limits.has_refusal() {
             return None;
         }
-        let due = self.life().map_or(now, |life| life.fresh_until).max(now);
+        let due = self.life().map_or(now, |life| life.fresh_until).max(now).max(self.by_itself_at);
         // Asked for now, not for the time it is due: the budget forgets what is a minute old.
         Some(self.blocked(limits, now).map_or(due, |blocked| blocked.until.max(due)))
     }

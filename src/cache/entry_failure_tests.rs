@@ -273,11 +273,73 @@ fn a_fetch_that_could_not_be_made_leaves_no_memory() {
     scene.asks();
     scene.begins();
     let id = scene.flight();
-    scene.entry().withdraw(id);
+    scene.is_withdrawn(id);
     assert_eq!(scene.asks(), Later(1.0));
     assert_eq!(scene.at(1.0).asks(), WaitsAndStarted);
-    scene.entry().withdraw(id);
+    scene.is_withdrawn(id);
     assert!(scene.entry().flight().is_some(), "another one is not meant");
+}
+
+#[test]
+fn a_fetch_without_a_thread_is_no_failed_fetch() {
+    let mut scene = Scene::with_token(0.0, 1200);
+    assert_eq!(scene.renews_at(), Some(900.0));
+    let mut then = 900.0;
+    for pause in [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0] {
+        assert_eq!(scene.at(then).asks(), ServedAndStarted);
+        scene.is_not_started();
+        assert_eq!(scene.renews_at(), Some(then + pause), "by itself it waits a little");
+        assert_eq!(scene.blocked_until(), None, "a caller tries at once");
+        then += pause;
+    }
+    assert_eq!(scene.at(then).asks(), ServedAndStarted);
+    scene.begins();
+    scene.brings(1200);
+    assert_eq!(scene.renews_at(), Some(then + 900.0));
+    assert_eq!(scene.at(then + 900.0).asks(), ServedAndStarted);
+    scene.is_not_started();
+    assert_eq!(scene.renews_at(), Some(then + 901.0), "one that began starts the count afresh");
+    scene.forks();
+    assert_eq!(scene.renews_at(), Some(then + 900.0), "a child may have threads");
+}
+
+#[test]
+fn without_a_thread_half_of_a_short_life_is_left_for_the_next_try() {
+    let mut scene = Scene::with_token(0.0, 8);
+    let mut tries = vec![];
+    scene.at(6.0);
+    for _ in 0..4 {
+        scene.asks();
+        scene.is_not_started();
+        let next = scene.renews_at().unwrap();
+        tries.push(next);
+        scene.at(next);
+    }
+    assert_eq!(tries, [7.0, 8.0, 12.0, 20.0]);
+}
+
+/// What asks whether a refusal still stands, and never gets to ask, leaves the question open.
+#[test]
+fn a_probe_that_was_not_made_lets_the_next_caller_probe() {
+    type NotMade = fn(&mut Scene);
+    let ways: [NotMade; 3] = [
+        Scene::is_not_started,
+        |scene| {
+            let id = scene.flight();
+            scene.is_withdrawn(id);
+        },
+        |scene| assert!(scene.begins_with(false).is_none()),
+    ];
+    for is_not_made in ways {
+        let mut scene = Scene::new(0.0);
+        scene.suffers(failure(Class::Refused));
+        assert_eq!(scene.at(59.999).asks(), Fails(ErrorKind::InvalidClient));
+        assert_eq!(scene.at(60.0).asks(), WaitsAndStarted);
+        assert_eq!(scene.on(1).asks(), Fails(ErrorKind::InvalidClient), "one probes for all");
+        is_not_made(scene.on(0));
+        assert_eq!(scene.on(1).asks(), WaitsAndStarted);
+        assert_eq!(scene.on(0).asks(), Fails(ErrorKind::InvalidClient), "one probes for all");
+    }
 }
 
 #[test]

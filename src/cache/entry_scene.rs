@@ -136,7 +136,7 @@ impl Scene {
     pub(super) fn begins_with(&mut self, has_waiters: bool) -> Option<Attempts> {
         let id = self.flight();
         self.began.insert(id, self.now);
-        self.entries[self.on].begin(&self.policy, id, has_waiters, self.now)
+        self.entries[self.on].begin(&self.policy, &mut self.limits, id, has_waiters, self.now)
     }
 
     pub(super) fn brings(&mut self, lifetime: u64) -> bool {
@@ -175,6 +175,27 @@ impl Scene {
         self.limits.attempt_failed(&failure, self.now);
         let chance = &mut || self.chance;
         self.entries[self.on].failed(&mut self.limits, id, failure, self.now, chance)
+    }
+
+    pub(super) fn is_withdrawn(&mut self, id: FlightId) {
+        self.entries[self.on].withdraw(&mut self.limits, id, self.now);
+    }
+
+    /// No thread can be had for the fetch that has just been started.
+    pub(super) fn is_not_started(&mut self) {
+        let id = self.flight();
+        assert!(self.entries[self.on].not_started(&mut self.limits, id, self.now));
+    }
+
+    /// When the entry renews by itself, if it is kept warm.
+    pub(super) fn renews_at(&mut self) -> Option<f64> {
+        self.entries[self.on].renew_at(&mut self.limits, self.now).map(seconds)
+    }
+
+    /// Until when no caller may start a fetch.
+    pub(super) fn blocked_until(&mut self) -> Option<f64> {
+        let blocked = self.entries[self.on].blocked(&mut self.limits, self.now);
+        blocked.map(|blocked| seconds(blocked.until))
     }
 
     pub(super) fn is_given_up(&mut self) -> bool {

@@ -127,7 +127,7 @@ fn a_thread_that_comes_for_another_fetch_goes_away() {
     scene.asks();
     let other = scene.flight() + 100;
     let (policy, now) = (scene.policy.clone(), scene.now);
-    assert!(scene.entry().begin(&policy, other, true, now).is_none());
+    assert!(scene.entries[0].begin(&policy, &mut scene.limits, other, true, now).is_none());
     scene.begins();
 }
 

@@ -289,7 +289,7 @@ impl World {
 
     fn withdraw(&mut self) {
         if let Some(id) = self.account().flight.take() {
-            self.scene.entry().withdraw(id);
+            self.scene.is_withdrawn(id);
         }
     }
 

@@ -136,21 +136,29 @@ impl Limits {
     }
 
     /// A fetch starts. If the cool-down of a refusal is over, this is the one probe: others go on
-    /// being told the refusal until it has ended.
-    pub(crate) fn fetch_starts(&mut self, policy: &Policy, now: BootTime) {
-        if let Some(refused) = self.refused.as_mut().filter(|refused| refused.until <= now) {
-            refused.until = now.after(policy.fetch_timeout);
-            self.probing = true;
+    /// being told the refusal until it has ended. Whether it is.
+    pub(crate) fn fetch_starts(&mut self, policy: &Policy, now: BootTime) -> bool {
+        let Some(refused) = self.refused.as_mut().filter(|refused| refused.until <= now) else {
+            return false;
+        };
+        refused.until = now.after(policy.fetch_timeout);
+        self.probing = true;
+        true
+    }
+
+    /// The probe ended without an answer to its question: another may be made.
+    pub(crate) fn probe_ended(&mut self, now: BootTime) {
+        if std::mem::take(&mut self.probing)
+            && let Some(refused) = &mut self.refused
+        {
+            refused.until = now;
         }
     }
 
     /// Takes note of a failed fetch. `pause` is what its entry waits by its own back-off.
     pub(crate) fn fetch_failed(&mut self, failure: &Failure, pause: Duration, now: BootTime) {
-        if failure.class != Class::Refused && std::mem::take(&mut self.probing) {
-            // The probe ended without an answer to its question: another may be made.
-            if let Some(refused) = &mut self.refused {
-                refused.until = now;
-            }
+        if failure.class != Class::Refused {
+            self.probe_ended(now);
         }
         match failure.class {
             Class::RateLimited if failure.retry_after.is_none() => {

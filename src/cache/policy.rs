@@ -54,6 +54,12 @@ pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(900);
 /// After "the network is back", entries nobody waits for start within this.
 pub(crate) const WAKE_SPREAD: Duration = Duration::from_secs(5);
 
+/// Pause before an entry by itself tries again to start a fetch that no thread could be had for; it
+/// doubles. A shortage of threads passes when the program ends some; up to a minute, because a soft
+/// window of five minutes then still has time for several tries.
+const PAUSE_WITHOUT_THREAD: Duration = Duration::from_secs(1);
+const MAX_PAUSE_WITHOUT_THREAD: Duration = Duration::from_secs(60);
+
 /// The minute of "requests a minute".
 pub(crate) const BUDGET_WINDOW: Duration = Duration::from_secs(60);
 
@@ -115,6 +121,14 @@ pub(crate) fn pause_with_token(
 pub(crate) fn pause_without_token(failed: u32, random: &mut dyn Random) -> Duration {
     let pause = doubled(PAUSE_WITHOUT, failed, MAX_PAUSE_WITHOUT);
     pause * 3 / 4 + (pause / 4).mul_f64(random.unit())
+}
+
+/// The pause after the `times`-th start in a row (from 1) that no thread could be had for: not so long
+/// that less than half of the `remaining` life of the token would be left, but never less than the
+/// shortest.
+pub(crate) fn pause_without_thread(times: u32, remaining: Duration) -> Duration {
+    let pause = doubled(PAUSE_WITHOUT_THREAD, times, MAX_PAUSE_WITHOUT_THREAD);
+    if remaining.is_zero() { pause } else { pause.min(remaining / 2).max(PAUSE_WITHOUT_THREAD) }
 }
 
 /// How long the `times`-th refusal in a row (from 1) is remembered.

@@ -97,9 +97,9 @@ impl Shared {
         if state.closed {
             return None;
         }
-        let (cell, _) = state.cell(index);
+        let (cell, limits) = state.cell(index);
         let has_waiters = cell.has_waiters();
-        let begun = cell.entry.begin(&self.options.policy, id, has_waiters, now);
+        let begun = cell.entry.begin(&self.options.policy, limits, id, has_waiters, now);
         if self.store.is_some() {
             let at = now.after(self.longest_store_look());
             cell.entry.begins_at(&self.options.policy, id, at);
@@ -398,11 +398,11 @@ impl Shared {
         let now = self.clock.now();
         let waiters = {
             let mut state = self.state();
-            let (cell, _) = state.cell(index);
+            let (cell, limits) = state.cell(index);
             if cell.entry.flight() != Some(id) {
                 return;
             }
-            cell.entry.withdraw(id);
+            cell.entry.withdraw(limits, id, now);
             let waiters = cell.end_fetch();
             state.publish_serve_until(&self.options.policy, index, now);
             waiters
@@ -421,7 +421,7 @@ impl Shared {
         }
         wait::call_all(calls, &outcome);
         // A place in the pool is about to become free; somebody may wait for one.
-        let _ = runtime::start_waiting_jobs();
+        runtime::start_waiting_jobs();
     }
 
     /// Tells of a suspend, or of a wall clock that was set, since the last look.

@@ -1,6 +1,7 @@
 //! A caller's way to a token.
 
 use std::cell::Cell as ThreadCell;
+use std::io;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -35,6 +36,29 @@ pub(super) enum Next {
     Done(Result<Token, Error>),
     AskAgainAt(BootTime),
     Wait { waiter: Arc<Waiter>, serve_at: Option<BootTime>, check_at: BootTime },
+}
+
+impl Request {
+    /// Whether the caller does not wait.
+    pub(super) fn is_at_once(&self) -> bool {
+        self.want.at_once
+    }
+
+    /// The same without waiting.
+    pub(super) fn at_once(mut self) -> Self {
+        self.want.at_once = true;
+        self
+    }
+}
+
+/// The system has no thread for something that was asked for. No bug of ours, and no failed fetch:
+/// nothing is remembered.
+pub(super) fn no_thread(what: &str, error: &io::Error) -> Error {
+    let message = format!(
+        "no thread can be started for {what} ({error}): a limit on processes, such as ulimit -u or \
+         a container's pids limit, or memory; it may be tried again at once"
+    );
+    Error::new(ErrorKind::Internal, message).with_retryable(true)
 }
 
 /// What an entry said to a caller.
@@ -209,6 +233,7 @@ impl Shared {
     /// Asks the entry, starts what is to be started, and joins the wait if there is one.
     pub(super) fn ask(self: &Arc<Self>, request: &Request, waiter: Arc<Waiter>) -> Next {
         let index = request.slot.index;
+        runtime::catch_up();
         self.give_up_overrun(index);
         self.look_at_files(&request.slot);
         let Some(said) = self.ask_entry(request, &waiter) else {
@@ -299,31 +324,6 @@ impl Shared {
         }
     }
 
-    /// A caller that does not wait came before a fetch may start: it is started in its time.
-    fn owe_a_start(self: &Arc<Self>, index: usize, at: BootTime) {
-        let is_owed = std::mem::replace(&mut self.state().cells[index].start_is_owed, true);
-        if !is_owed {
-            runtime::at(at, Arc::downgrade(self), move |shared| shared.start_what_is_owed(index));
-        }
-    }
-
-    fn start_what_is_owed(self: &Arc<Self>, index: usize) {
-        let policy = &self.options.policy;
-        let now = self.clock.now();
-        let start = {
-            let mut state = self.state();
-            if state.closed {
-                return;
-            }
-            state.cells[index].start_is_owed = false;
-            state.ask_for_nobody(policy, index, now)
-        };
-        if let Some(flight) = start {
-            // Without a thread nothing is fetched; the next caller will be told.
-            let _ = self.start_flight(index, flight, Rank::Background);
-        }
-    }
-
     /// Tells that the budget has run out, at most once for each window of it.
     pub(super) fn tell_budget(self: &Arc<Self>, slot: &Slot, error: &Error) {
         if error.kind() != ErrorKind::Budget {
@@ -396,14 +396,27 @@ impl Shared {
             let (cell, _) = state.cell(index);
             cell.job = Some(job.clone());
         }
-        runtime::submit(&job, rank).map_err(|error| {
-            let error = Error::new(
-                ErrorKind::Internal,
-                format!("no thread can be started for the token request: {error}"),
-            );
-            self.withdraw_flight(index, flight, &error);
-            error
-        })
+        runtime::submit(&job, rank).map_err(|error| self.not_started(index, flight, &error))
+    }
+
+    /// No thread could be had for a fetch. Whoever has joined it meanwhile is told; nothing is
+    /// remembered, and nothing is started here.
+    fn not_started(self: &Arc<Self>, index: usize, id: FlightId, error: &io::Error) -> Error {
+        let error = no_thread("the token request", error);
+        let now = self.clock.now();
+        let waiters = {
+            let mut state = self.state();
+            let (cell, limits) = state.cell(index);
+            if !cell.entry.not_started(limits, id, now) {
+                return error;
+            }
+            let waiters = cell.end_fetch();
+            state.publish_serve_until(&self.options.policy, index, now);
+            waiters
+        };
+        wait::end_elsewhere(waiters, &error);
+        self.set_alarm(index);
+        error
     }
 
     /// If the entry's fetch has overrun its time, ends it for everybody who waits.
@@ -422,7 +435,7 @@ impl Shared {
             (error, waiters)
         };
         wait::end_elsewhere(waiters, &error);
-        let _ = runtime::start_waiting_jobs();
+        runtime::start_waiting_jobs();
     }
 
     /// While a refusal is remembered, a caller looks at credential files once a second: the

@@ -1,24 +1,36 @@
 //! A caller's way to a token without a thread that waits: a function is called.
+//!
+//! Once a call has been accepted its function is called, whatever happens. What ends a wait may
+//! depend on the clock, and on a thread of the pool that the clock watcher gets hold of when there is
+//! none at that moment. So the watcher is there before anything is registered, and stays until the
+//! function has been called or let go.
 
+use std::io;
 use std::sync::{Arc, Weak};
 
-use super::get::{Next, Request};
+use super::get::{Next, Request, no_thread};
 use super::shared::Shared;
 use super::wait::{self, Outcome, Waiter};
 use super::{Cancel, GetOptions};
 use crate::clock::BootTime;
 use crate::error::{Error, ErrorKind};
 use crate::fork::Locked;
-use crate::runtime;
+use crate::runtime::{self, ClockHold};
 use crate::token::Token;
 
 type Function = Box<dyn FnOnce(Result<Token, Error>) + Send>;
+
+/// A function that is to be called, and what makes sure of it.
+struct Owed {
+    function: Function,
+    _clock: ClockHold,
+}
 
 /// A function on its way to being called, once.
 struct Call {
     request: Request,
     cancel: Option<Cancel>,
-    function: Locked<Option<Function>>,
+    function: Locked<Option<Owed>>,
     /// When the wait is over whatever the fetch does.
     until: Locked<BootTime>,
     /// Where it waits now.
@@ -43,12 +55,13 @@ impl Registration {
 
 impl Call {
     fn answer(&self, outcome: Result<Token, Error>) {
-        if let Some(function) = self.take_function() {
+        // The clock is watched until the function has returned: it may ask for another token.
+        if let Some(Owed { function, _clock }) = self.take_function() {
             function(outcome);
         }
     }
 
-    fn take_function(&self) -> Option<Function> {
+    fn take_function(&self) -> Option<Owed> {
         self.function.lock().take()
     }
 
@@ -71,22 +84,56 @@ impl Shared {
         options: &GetOptions<'_>,
         function: Function,
     ) -> Result<Registration, Error> {
+        if options.cancel.is_some_and(Cancel::is_triggered) {
+            self.request(options)?;
+            return Ok(answered(function, Err(wait::cancelled())));
+        }
+        if let Some(token) = self.at_hand(options.scope.map(str::as_bytes), options.min_ttl) {
+            return Ok(answered(function, Ok(token)));
+        }
         let request = self.request(options)?;
         self.refuse_self_wait(&request)?;
+        if request.is_at_once() {
+            return Ok(answered(function, self.ask_at_once(request)));
+        }
+        let clock = match ClockHold::take() {
+            Ok(clock) => clock,
+            Err(error) => return self.answer_without_clock(request, function, &error),
+        };
         let call = Arc::new(Call {
             until: Locked::new(request.deadline),
             request,
             cancel: options.cancel.cloned(),
-            function: Locked::new(Some(function)),
+            function: Locked::new(Some(Owed { function, _clock: clock })),
             waiter: Locked::new(Weak::new()),
         });
-        let registration = Registration(Arc::downgrade(&call));
-        if options.cancel.is_some_and(Cancel::is_triggered) {
-            call.answer(Err(wait::cancelled()));
-        } else {
-            self.ask_async(&call);
+        self.ask_async(&call);
+        Ok(Registration(Arc::downgrade(&call)))
+    }
+
+    /// Nobody may wait: the function is called only if there is an answer already.
+    #[cold]
+    fn answer_without_clock(
+        self: &Arc<Self>,
+        request: Request,
+        function: Function,
+        error: &io::Error,
+    ) -> Result<Registration, Error> {
+        match self.ask_at_once(request.at_once()) {
+            Err(other) if matches!(other.kind(), ErrorKind::Pending | ErrorKind::Internal) => {
+                Err(no_thread("the time limit of an asynchronous call", error))
+            }
+            outcome => Ok(answered(function, outcome)),
         }
-        Ok(registration)
+    }
+
+    /// For a request that does not wait.
+    fn ask_at_once(self: &Arc<Self>, request: Request) -> Result<Token, Error> {
+        loop {
+            if let Next::Done(outcome) = self.ask(&request, Waiter::thread()) {
+                return outcome;
+            }
+        }
     }
 
     fn ask_async(self: &Arc<Self>, call: &Arc<Call>) {
@@ -131,6 +178,12 @@ impl Shared {
             outcome => call.answer(self.settle(&call.request, outcome)),
         }
     }
+}
+
+/// Calls a function whose answer is there.
+fn answered(function: Function, outcome: Result<Token, Error>) -> Registration {
+    function(outcome);
+    Registration(Weak::new())
 }
 
 /// A timer's signal to a waiter of this file; no caller ever sees it.

@@ -253,6 +253,7 @@ impl Shared {
     }
 
     pub(super) fn stats(self: &Arc<Self>, scope: Option<&str>) -> Result<Stats, Error> {
+        runtime::catch_up();
         let slot = self.slot(scope)?;
         let now = self.clock.now();
         let mut state = self.state();

@@ -61,10 +61,8 @@ pub(crate) struct Cell {
     pub(crate) invalidated: Option<String>,
     /// A caller that does not wait is owed a fetch that may not start yet.
     pub(crate) start_is_owed: bool,
-    /// For `keep_warm`: when somebody last asked, as far as it was noticed, and when the clock
-    /// watcher will look again.
+    /// For `keep_warm`: when somebody last asked, as far as it was noticed.
     pub(crate) asked_at: BootTime,
-    pub(crate) alarm: Option<BootTime>,
 }
 
 impl Cell {
@@ -160,7 +158,6 @@ impl ClientState {
             invalidated: None,
             start_is_owed: false,
             asked_at: now,
-            alarm: None,
         });
         Ok(slot)
     }
@@ -250,7 +247,6 @@ impl ClientState {
         for index in 0..self.cells.len() {
             let (cell, limits) = self.cell(index);
             forgotten.append(&mut cell.end_fetch());
-            cell.alarm = None;
             cell.start_is_owed = false;
             cell.entry.forked(policy, random);
             let serve_until = cell.entry.serve_until(policy, limits, now);

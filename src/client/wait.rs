@@ -291,9 +291,8 @@ pub(crate) fn end_elsewhere(waiters: impl IntoIterator<Item = Arc<Waiter>>, erro
     }
     let batch = Answers::add(calls, &Err(error.clone()));
     let job = Job::new(std::time::Duration::from_secs(1), move || Answers::give(batch));
-    // Without any thread the functions are never called; their time limits could not end them
-    // either. There is nothing better to do in a process that can start no thread.
-    let _ = runtime::submit(&job, Rank::Call);
+    // They are owed: whoever takes on such a call sees to it that the clock is watched until then.
+    runtime::submit_owed(&job, Rank::Call);
 }
 
 #[cfg(test)]

@@ -36,6 +36,8 @@ mod memory;
 mod mixtures;
 mod pool;
 mod replacements;
+pub(crate) mod shortage;
+mod shortages;
 mod stage;
 pub(crate) mod time;
 
@@ -89,6 +91,7 @@ where
     config.silence_warnings = true;
     Runner::new(Paced { scheduler, time }, config).run(move || {
         time::start(time == Time::Restless);
+        shortage::end();
         scenario();
     });
 }

@@ -223,7 +223,7 @@ impl<'a> SimulatedClient<'a> {
             self.tally.second_flights += 1;
         }
         let has_waiters = self.callers.iter().any(Caller::is_waiting);
-        let begun = self.entry.begin(self.policy, id, has_waiters, now);
+        let begun = self.entry.begin(self.policy, &mut self.limits, id, has_waiters, now);
         if let Some(attempts) = begun {
             self.flight = Some(Flight { id, attempts, sent_at: now, reply: None, due: now });
             self.attempts(now);
@@ -240,7 +240,7 @@ impl<'a> SimulatedClient<'a> {
                     self.flight = Some(flight);
                 }
                 None => {
-                    self.entry.withdraw(flight.id);
+                    self.entry.withdraw(&mut self.limits, flight.id, now);
                     self.flight_ended(now);
                 }
             }

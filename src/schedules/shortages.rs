@@ -1,0 +1,319 @@
+//! A system that has no thread to give, for a while or for ever.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use shuttle::thread;
+
+use super::shortage::{self, OF_ALL, OF_CLOCKS, OF_WORKERS};
+use super::stage::{self, Answer, Call, SECOND, at, caller, got, ok};
+use super::{explore, time};
+use crate::clock::Clock;
+use crate::fork::Mailbox;
+use crate::runtime::{self, Job, Rank};
+use crate::{Cancel, Client, Config, ErrorKind, GetOptions};
+
+const HALF: Duration = Duration::from_millis(500);
+/// The clock watcher tries again this soon at first.
+const TRIES_AGAIN: Duration = Duration::from_millis(50);
+
+fn warm() -> Config {
+    let mut config = stage::config();
+    config.set("keep_warm", "true");
+    config
+}
+
+/// Tokens of twenty minutes, numbered.
+fn numbered(number: usize, _: &str) -> Answer {
+    stage::token(&number.to_string())
+}
+
+fn within(timeout: Duration) -> GetOptions<'static> {
+    GetOptions { timeout: Some(timeout), ..GetOptions::default() }
+}
+
+/// Asks with a function that counts its calls, and says how often it was called and let go so far.
+fn ask(client: &Client) -> (Result<(), crate::Error>, Arc<AtomicUsize>, Arc<()>) {
+    let (calls, kept) = (Arc::new(AtomicUsize::new(0)), Arc::new(()));
+    let (counted, held) = (calls.clone(), kept.clone());
+    let accepted = client.get_async(&GetOptions::default(), move |_| {
+        let _held = &held;
+        counted.fetch_add(1, Ordering::SeqCst);
+    });
+    (accepted, calls, kept)
+}
+
+// --- functions that are owed an answer -------------------------------------------------------
+
+/// How a wait ends while its fetch goes on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum End {
+    TimesOut,
+    IsCancelled,
+    IsClosed,
+    IsFreed,
+}
+
+const ENDS: [(End, ErrorKind); 4] = [
+    (End::TimesOut, ErrorKind::Timeout),
+    (End::IsCancelled, ErrorKind::Cancelled),
+    (End::IsClosed, ErrorKind::Closed),
+    (End::IsFreed, ErrorKind::Closed),
+];
+
+/// A wait that ends after a second, while no thread can be started; when its function is called.
+fn answered_at(end: End, kind: ErrorKind, shortage_ends: Option<Duration>) -> Duration {
+    let (client, endpoint) = stage::client(|_, _| stage::token("late").after(9 * SECOND));
+    let cancel = Cancel::new();
+    let timeout = if end == End::TimesOut { SECOND } else { 8 * SECOND };
+    let call = Call::new(&client, &GetOptions { cancel: Some(&cancel), ..within(timeout) });
+    let begins = at(HALF, || shortage::begin(OF_ALL));
+    let ends = shortage_ends.map(|when| at(when, shortage::end));
+    let ender = {
+        let client = client.clone();
+        at(SECOND, move || match end {
+            End::TimesOut => {}
+            End::IsCancelled => cancel.trigger(),
+            End::IsClosed => client.close(),
+            End::IsFreed => drop(client),
+        })
+    };
+    let client = Some(client).filter(|_| end != End::IsFreed);
+    assert_eq!(call.wait(), Err(kind));
+    let answered = time::elapsed();
+    begins.join().unwrap();
+    ends.map(|ends| ends.join().unwrap());
+    ender.join().unwrap();
+    shortage::end();
+    drop(client);
+    time::sleep(900 * SECOND);
+    assert_eq!(Arc::strong_count(&endpoint), 1, "something still holds the client");
+    assert!(call.is_over(), "{end:?}: it was not answered once");
+    answered
+}
+
+#[test]
+fn a_hand_over_that_fails_is_tried_again_and_answered_once() {
+    for (end, kind) in ENDS {
+        explore(move || {
+            let shortage_ends = SECOND + 2 * TRIES_AGAIN;
+            let answered = answered_at(end, kind, Some(shortage_ends));
+            let latest = shortage_ends + 4 * TRIES_AGAIN;
+            assert!((shortage_ends..latest).contains(&answered), "{end:?}: {answered:?}");
+        });
+    }
+}
+
+/// If there is no thread for so long, the clock watcher calls the function itself.
+#[test]
+fn a_hand_over_that_fails_for_ever_is_answered_once_all_the_same() {
+    for (end, kind) in ENDS {
+        explore(move || {
+            let answered = answered_at(end, kind, None);
+            assert!((2 * SECOND..4 * SECOND).contains(&answered), "{end:?}: {answered:?}");
+        });
+    }
+}
+
+#[test]
+fn a_call_without_a_clock_is_not_accepted() {
+    explore(|| {
+        let (client, endpoint) = stage::client(numbered);
+        shortage::begin(OF_CLOCKS);
+        let (accepted, calls, kept) = ask(&client);
+        let error = accepted.unwrap_err();
+        assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Internal, true));
+        assert_eq!(Arc::strong_count(&kept), 1, "its function is let go");
+        let future = shuttle::future::block_on(client.token_async());
+        // The fetch has been started all the same, and may have ended.
+        assert!([ok("1"), Err(ErrorKind::Internal)].contains(&got(future)));
+        assert_eq!(got(client.token()), ok("1"));
+        // What is there needs no thread.
+        let at_hand = Call::new(&client, &GetOptions::default());
+        assert_eq!(at_hand.wait(), ok("1"));
+        shortage::end();
+        assert_eq!(time::elapsed(), Duration::ZERO, "somebody overslept");
+        stage::end(client, &endpoint);
+        assert_eq!(calls.load(Ordering::SeqCst), 0);
+    });
+}
+
+/// Whoever relies on a thread that somebody else is about to start must not be left without one.
+#[test]
+fn calls_that_come_while_the_clock_fails_to_start_are_refused_or_answered() {
+    explore(|| {
+        let (client, endpoint) = stage::client(|_, _| stage::token("late").after(9 * SECOND));
+        shortage::begin_for(OF_CLOCKS, 1);
+        let asks = [(); 3].map(|()| {
+            let client = client.clone();
+            thread::spawn(move || {
+                let told = Arc::new(Mailbox::default());
+                let tell = told.clone();
+                let accepted = client.get_async(&within(SECOND), move |outcome| {
+                    tell.put(got(outcome));
+                });
+                match accepted {
+                    Ok(()) => {
+                        let outcome = told.take(&Clock::System, time::now().after(60 * SECOND));
+                        assert_eq!(outcome, Some(Err(ErrorKind::Timeout)));
+                        assert_eq!(time::elapsed(), SECOND);
+                        1
+                    }
+                    Err(error) => {
+                        assert_eq!(error.kind(), ErrorKind::Internal);
+                        0
+                    }
+                }
+            })
+        });
+        let accepted: usize = asks.into_iter().map(|ask| ask.join().unwrap()).sum();
+        assert!(accepted >= 2, "one start failed, {accepted} of 3 were accepted");
+        stage::end(client, &endpoint);
+    });
+}
+
+// --- fetches ---------------------------------------------------------------------------------
+
+#[test]
+fn callers_without_a_thread_are_told_at_once_and_nothing_is_remembered() {
+    explore(|| {
+        let (client, endpoint) = stage::client(numbered);
+        shortage::begin(OF_ALL);
+        let callers = [caller(&client), caller(&client), caller(&client)];
+        for caller in callers {
+            assert_eq!(caller.join().unwrap(), Err(ErrorKind::Internal));
+        }
+        let no_wait = client.get(&within(Duration::ZERO)).unwrap_err();
+        assert_eq!((no_wait.kind(), no_wait.is_retryable()), (ErrorKind::Internal, true));
+        assert_eq!(client.stats(None).unwrap().failures, 0);
+        shortage::end();
+        assert_eq!(got(client.token()), ok("1"));
+        assert_eq!(time::elapsed(), Duration::ZERO, "somebody waited");
+        stage::end(client, &endpoint);
+    });
+}
+
+/// Two that cannot be started must not each rely on the other.
+#[test]
+fn no_job_is_left_behind_by_starts_that_fail_together() {
+    explore(|| {
+        let runs = Arc::new(AtomicUsize::new(0));
+        shortage::begin_for(OF_WORKERS, 2);
+        let submits = [Rank::Background, Rank::Awaited, Rank::Call].map(|rank| {
+            let runs = runs.clone();
+            thread::spawn(move || {
+                let job = Job::new(SECOND, move || {
+                    runs.fetch_add(1, Ordering::SeqCst);
+                });
+                usize::from(runtime::submit(&job, rank).is_ok())
+            })
+        });
+        let accepted: usize = submits.into_iter().map(|submit| submit.join().unwrap()).sum();
+        time::sleep(9 * SECOND);
+        assert_eq!(runs.load(Ordering::SeqCst), accepted);
+    });
+}
+
+/// A thread that is busy for long is no reason to wait for it.
+#[test]
+fn a_fetch_need_not_wait_for_the_threads_that_are_there() {
+    explore(|| {
+        let (slow, slow_endpoint) = stage::client(|_, _| stage::token("slow").after(9 * SECOND));
+        let (client, endpoint) = stage::client(numbered);
+        let waits = caller(&slow);
+        time::sleep_until(HALF);
+        shortage::begin(OF_WORKERS);
+        let ends = at(SECOND, shortage::end);
+        assert_eq!(got(client.token()), ok("1"));
+        assert!(time::elapsed() < 3 * SECOND, "it waited for the other: {:?}", time::elapsed());
+        ends.join().unwrap();
+        assert_eq!(waits.join().unwrap(), ok("slow"));
+        drop(slow);
+        stage::end(client, &endpoint);
+        assert_eq!(Arc::strong_count(&slow_endpoint), 1);
+    });
+}
+
+// --- what is done without being asked for ----------------------------------------------------
+
+#[test]
+fn a_warm_client_is_made_without_any_thread_and_recovers_by_itself() {
+    explore(|| {
+        shortage::begin(OF_ALL);
+        let (client, endpoint) = stage::client_of(&warm(), numbered);
+        assert_eq!(got(client.token()), Err(ErrorKind::Internal));
+        client.wake();
+        client.rotate("id", "new").unwrap();
+        assert_eq!(endpoint.requests(), 0);
+        shortage::end();
+        // Whatever the library is asked next brings the thread that watches the clock.
+        assert!(client.stats(None).is_ok());
+        time::sleep(9 * SECOND);
+        assert_eq!(endpoint.requests(), 1);
+        assert_eq!(got(client.token()), ok("1"));
+        stage::end(client, &endpoint);
+    });
+}
+
+/// The same when nobody ever asks that client anything: another one's fetch is enough.
+#[test]
+fn a_thread_of_ours_starts_what_could_not_be_started() {
+    explore(|| {
+        shortage::begin(OF_ALL);
+        let (client, endpoint) = stage::client_of(&warm(), numbered);
+        let (other, others_endpoint) = stage::client(numbered);
+        shortage::end();
+        assert_eq!(got(other.token()), ok("1"));
+        time::sleep(9 * SECOND);
+        assert_eq!(endpoint.requests(), 1);
+        stage::end(other, &others_endpoint);
+        stage::end(client, &endpoint);
+    });
+}
+
+#[test]
+fn a_renewal_that_comes_due_in_a_shortage_is_made_after_it() {
+    explore(|| {
+        let (client, endpoint) = stage::client_of(&warm(), numbered);
+        assert_eq!(got(client.token()), ok("1"));
+        shortage::begin(OF_WORKERS);
+        // Past the jitter, before the end of the soft window: every hit is a caller that tries.
+        time::sleep(950 * SECOND);
+        for _ in 0..3 {
+            assert_eq!(got(client.token()), ok("1"));
+        }
+        let stats = client.stats(None).unwrap();
+        assert_eq!((stats.requests, stats.failures), (1, 0));
+        shortage::end();
+        // By itself: at most a minute after the shortage.
+        time::sleep(61 * SECOND);
+        assert_eq!(endpoint.requests(), 2);
+        assert_eq!(got(client.token()), ok("2"));
+        stage::end(client, &endpoint);
+    });
+}
+
+#[test]
+fn a_fetch_that_is_owed_stays_owed_in_a_shortage() {
+    explore(|| {
+        let (client, endpoint) = stage::client(numbered);
+        client.invalidate(&client.token().unwrap());
+        let no_wait = within(Duration::ZERO);
+        assert_eq!(got(client.get(&no_wait)), Err(ErrorKind::Pending));
+        time::sleep(HALF);
+        // The thread that fetched is idle: it has to be gone, or busy.
+        let (slow, slow_endpoint) = stage::client(|_, _| stage::token("slow").after(60 * SECOND));
+        let waits = caller(&slow);
+        shortage::begin(OF_WORKERS);
+        time::sleep_until(5 * SECOND);
+        shortage::end();
+        time::sleep(9 * SECOND);
+        assert_eq!(endpoint.requests(), 2, "nobody fetched what was promised");
+        drop(slow);
+        assert!(waits.join().is_ok());
+        stage::end(client, &endpoint);
+        time::sleep(60 * SECOND);
+        assert_eq!(Arc::strong_count(&slow_endpoint), 1);
+    });
+}
