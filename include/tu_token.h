@@ -35,7 +35,9 @@
  * - Time: the clock counts suspend; setting the wall clock changes nothing that is cached.
  * - Secrets: secrets and tokens are wiped when dropped and stand in no error, event or log. The
  *   strings you pass in and copies you make are yours to wipe.
- * - Panics are contained and become TU_INTERNAL. Out of memory ends the process.
+ * - Panics are contained and become TU_INTERNAL. So does a thread that the system does not give (by
+ *   ulimit -u, say), but retryable: nothing is lost or remembered by that, and a valid token is
+ *   handed out all the same. Out of memory ends the process.
  * - Growth: new options are new keys; structs begin with struct_size and are only appended to;
  *   status numbers are never reused.
  */
@@ -88,7 +90,7 @@ enum {
   TU_BAD_RESPONSE = 305,
   /** The client's own limit of token requests a minute. */
   TU_BUDGET = 400,
-  /** A bug of the library, contained. */
+  /** A bug of the library, contained; or, if retryable, the system has no thread to give. */
   TU_INTERNAL = 900
 };
 
@@ -634,9 +636,11 @@ tu_status tu_token_copy(struct tu_client *client,
 
 /**
  * Asks for a token without waiting. TU_OK: `function` is called exactly once, before this returns
- * if the answer is at hand, else on a thread of the library's, never on one that closes, cancels
- * or frees; then `drop` (may be NULL) is. It should be short. Another status: `function` is not
- * called, `drop` is. A child forked meanwhile only calls `drop`, when it next uses the library;
+ * if the answer is there, else on a thread of the library's, never on one that closes, cancels or
+ * frees; then `drop` (may be NULL) is. It should be short. Another status: `function` is not
+ * called, `drop` is; TU_INTERNAL, retryable, if no thread can be had that watches the time limit.
+ * Should there be none later to call it on, it is called when there is, or after a second on the
+ * one that watches. A child forked meanwhile only calls `drop`, when it next uses the library;
  * neither, if the parent was inside of `function` at that moment.
  *
  * # Safety

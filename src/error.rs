@@ -47,7 +47,8 @@ pub enum ErrorKind {
     BadResponse,
     /// This client's own limit of token requests a minute.
     Budget,
-    /// A bug of this library, contained.
+    /// A bug of this library, contained; or, if it is retryable, the system has no thread to give: a
+    /// limit on processes, or memory.
     Internal,
 }
 

@@ -75,7 +75,7 @@ build_c_tests() {
   export PKG_CONFIG_PATH=$PWD/target/stage/lib/pkgconfig
   local flags
   flags="-D_GNU_SOURCE -g -O1 -Wall -Wextra -Wpedantic -Werror $(pkg-config --cflags --libs tu_token) -Wl,-rpath,$PWD/target/stage/lib -lpthread"
-  for program in contract callbacks threads print_token forks cancels many_clients soak; do
+  for program in contract callbacks threads print_token forks cancels shortage many_clients soak; do
     # shellcheck disable=SC2086
     cc -std=c11 tests/c/$program.c -o target/c-tests/$program $flags
     # shellcheck disable=SC2086
@@ -149,6 +149,10 @@ forked_children() {
 cancelled_waits() {
   # The aim is a median of 50 ms.
   target/c-tests/cancels 1000 100 500
+}
+
+shortage_of_threads() {
+  target/c-tests/shortage && target/c-tests/shortage++
 }
 
 cold_clients() {
@@ -293,6 +297,7 @@ beside "c: 64 threads, one request" one_request_for_64_threads
 beside "c: 100 refusals, one request" one_request_for_100_refusals
 beside "c: children of a busy process" forked_children
 beside "c: 1,000 waits, most of them cancelled" cancelled_waits
+beside "c and c++: no thread to be had" shortage_of_threads
 beside "c: 10,000 clients, all cold at once" cold_clients
 beside "c: 10,000 clients renewing" warm_clients
 beside "c: quickstart, once more after a 401" quickstart_repeats_after_401

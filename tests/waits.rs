@@ -119,6 +119,30 @@ fn functions_are_called_in_time_while_every_fetching_thread_hangs() {
     assert_eq!(server.requests(), 64);
 }
 
+/// A fetch that only waits, for a `Retry-After` here, needs no thread meanwhile.
+#[test]
+#[ignore = "not so yet: a fetch that waits keeps its thread, one of 64 for all clients of the process"]
+fn fetches_that_wait_for_one_endpoint_do_not_hold_up_another() {
+    let _alone = alone();
+    let (busy, gate) = gated(answer(429, "Retry-After: 12\r\n", ""));
+    let healthy = Server::tokens(1200);
+    let slow = builder(&busy.url()).set("fetch_timeout", "15s").build().unwrap();
+    let _waiting: Vec<_> = (0..70)
+        .map(|number| {
+            let scope = format!("scope-{number}");
+            ask(&slow, &GetOptions { scope: Some(&scope), ..with_timeout(10 * SOON) })
+        })
+        .collect();
+    until("all that can have asked", || busy.requests() >= 64);
+    gate.store(true, Ordering::SeqCst);
+    // What was told to wait is not asked again, so this is when all have been told.
+    until("they wait", || slow.stats(Some("scope-0")).unwrap().next_request_in > 5 * SOON);
+    let at = Instant::now();
+    assert_eq!(value(client(&healthy).token()), "token-1");
+    assert!(at.elapsed() < Duration::from_secs(1), "it waited for the other: {:?}", at.elapsed());
+    slow.close();
+}
+
 #[test]
 fn a_slow_function_does_not_delay_a_thread_that_waits_for_the_same_fetch() {
     let _alone = alone();

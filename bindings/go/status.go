@@ -21,7 +21,7 @@ const (
 	StatusServer          Status = 304 // 5xx
 	StatusBadResponse     Status = 305 // an answer that is not a token; a redirect
 	StatusBudget          Status = 400 // the client's own limit of token requests a minute
-	StatusInternal        Status = 900 // a bug of the library, contained
+	StatusInternal        Status = 900 // a bug of the library, contained; if Retryable: no thread can be started
 )
 
 // One error for each status, for errors.Is.

@@ -84,6 +84,11 @@ fn hint(error: &Error) -> Option<String> {
                 .to_owned()
         }
         ErrorKind::RateLimited | ErrorKind::Budget => wait?,
+        ErrorKind::Internal if error.is_retryable() => {
+            "raise the limit (ulimit -u, or the container's pids limit), or try again when other \
+             programs have ended"
+                .to_owned()
+        }
         ErrorKind::Internal => "this is a bug of tu-token: please report it".to_owned(),
         _ => "`tu-token doctor` finds out how far a request gets".to_owned(),
     })

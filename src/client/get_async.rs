@@ -55,7 +55,6 @@ impl Registration {
 
 impl Call {
     fn answer(&self, outcome: Result<Token, Error>) {
-        // The clock is watched until the function has returned: it may ask for another token.
         if let Some(Owed { function, _clock }) = self.take_function() {
             function(outcome);
         }

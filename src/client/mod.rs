@@ -348,7 +348,7 @@ impl Client {
         self.shared.copy_at_hand(scope, buffer)
     }
 
-    /// A token as asked for, handed to a function: before this returns if it is at hand, else on a
+    /// A token as asked for, handed to a function: before this returns if it is there, else on a
     /// thread of the library's, exactly once. The function should be short.
     ///
     /// ```
@@ -367,7 +367,8 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] or [`ErrorKind::Internal`]; the function is then not called.
+    /// [`ErrorKind::InvalidArgument`]; [`ErrorKind::Internal`], retryable, if no thread can be started
+    /// that watches the time limit. The function is then not called.
     pub fn get_async(
         &self,
         options: &GetOptions<'_>,

@@ -249,9 +249,11 @@ unsafe fn finish_copy(place: &mut [u8], copied: usize, length: *mut usize) {
 }
 
 /// Asks for a token without waiting. TU_OK: `function` is called exactly once, before this returns
-/// if the answer is at hand, else on a thread of the library's, never on one that closes, cancels
-/// or frees; then `drop` (may be NULL) is. It should be short. Another status: `function` is not
-/// called, `drop` is. A child forked meanwhile only calls `drop`, when it next uses the library;
+/// if the answer is there, else on a thread of the library's, never on one that closes, cancels or
+/// frees; then `drop` (may be NULL) is. It should be short. Another status: `function` is not
+/// called, `drop` is; TU_INTERNAL, retryable, if no thread can be had that watches the time limit.
+/// Should there be none later to call it on, it is called when there is, or after a second on the
+/// one that watches. A child forked meanwhile only calls `drop`, when it next uses the library;
 /// neither, if the parent was inside of `function` at that moment.
 ///
 /// # Safety

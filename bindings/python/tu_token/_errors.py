@@ -185,7 +185,7 @@ class BudgetError(Error):
 
 
 class InternalError(Error):
-    """A bug of this package, contained."""
+    """A bug of this package, contained; if ``retryable``: no thread can be started."""
 
     _status = Status.INTERNAL
 
