@@ -223,27 +223,36 @@ impl EventQueue {
         }
     }
 
-    /// No thread could be started to tell what waits: it waits for the next event.
-    pub(crate) fn stays_untold(&self) {
-        self.waiting.lock().queued = false;
-    }
-
     /// Lets go of the callback, once what waits has been told: the client has gone.
     pub(crate) fn release(self: &Arc<Self>) {
-        let (forgotten, owner, must_queue) = {
+        let (forgotten, owner, must_queue, is_queued) = {
             let mut waiting = self.waiting.lock();
             let forgotten = waiting.renew();
             waiting.released = true;
             let must_queue = !waiting.queued && !waiting.events.is_empty();
             waiting.queued |= must_queue;
-            (forgotten, waiting.take_released(), must_queue)
+            (forgotten, waiting.take_released(), must_queue, waiting.queued)
         };
         drop(forgotten);
         drop(owner);
         if must_queue {
             runtime::dispatch(self.clone());
-            // If nobody can tell them, nobody holds the callback for them either.
-            let owner = self.waiting.lock().take_released();
+        }
+        if is_queued {
+            runtime::dispatch_the_last();
+        }
+    }
+
+    /// No thread can be started that would tell what waits. Of a client that has gone it never will be:
+    /// nobody holds the callback for that.
+    pub(crate) fn cannot_be_told(self: &Arc<Self>) {
+        let is_released = self.waiting.lock().released;
+        if is_released && runtime::leave_line(self) {
+            let owner = {
+                let mut waiting = self.waiting.lock();
+                waiting.queued = false;
+                waiting.take_released()
+            };
             drop(owner);
         }
     }

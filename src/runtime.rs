@@ -106,6 +106,7 @@ pub(crate) fn catch_up() {
     if LACKING.load(Ordering::Relaxed) && LACKING.swap(false, Ordering::AcqRel) {
         timers::catch_up();
         start_waiting_jobs();
+        tell_what_stands_in_line();
     }
 }
 
@@ -495,6 +496,8 @@ struct Teller {
     ready: VecDeque<Arc<EventQueue>>,
     /// The queue that is being told.
     telling: Option<Arc<EventQueue>>,
+    /// Whether some queue in line holds its callback for that alone.
+    has_last: bool,
     bell: Option<Arc<Mailbox<()>>>,
 }
 
@@ -504,6 +507,7 @@ global! {
             process: Process::FIRST,
             ready: VecDeque::new(),
             telling: None,
+            has_last: false,
             bell: None,
         });
 }
@@ -522,24 +526,57 @@ pub(crate) fn forget_parents_events() {
     forgotten.for_each(|queue| queue.forget_parents());
 }
 
-/// Has a queue's events told, by the one thread that does.
+/// Has a queue's events told, by the one thread that does. If there is none and none can be started,
+/// they stay in line until there is.
 pub(crate) fn dispatch(queue: Arc<EventQueue>) {
     forget_parents_events();
+    TELLER.lock().ready.push_back(queue);
+    start_teller();
+}
+
+/// The same for a queue in line that holds its callback for that alone: it leaves the line rather
+/// than to stay in it.
+pub(crate) fn dispatch_the_last() {
+    TELLER.lock().has_last = true;
+    start_teller();
+}
+
+fn start_teller() {
     let (bell, is_new) = {
         let mut teller = TELLER.lock();
-        teller.ready.push_back(queue);
         let is_new = teller.bell.is_none();
         (teller.bell.get_or_insert_with(Arc::default).clone(), is_new)
     };
     if !is_new {
         bell.put(());
     } else if spawn("tu-events", move || tell(&bell)).is_err() {
-        let untold = {
+        lack_threads();
+        let in_line = {
             let mut teller = TELLER.lock();
             teller.bell = None;
-            std::mem::take(&mut teller.ready)
+            let has_last = std::mem::take(&mut teller.has_last);
+            if has_last { teller.ready.clone() } else { VecDeque::new() }
         };
-        untold.iter().for_each(|queue| queue.stays_untold());
+        in_line.iter().for_each(EventQueue::cannot_be_told);
+    }
+}
+
+/// Takes a queue out of the line. Whether it stood there.
+pub(crate) fn leave_line(queue: &Arc<EventQueue>) -> bool {
+    let mut teller = TELLER.lock();
+    let place = teller.ready.iter().position(|other| Arc::ptr_eq(other, queue));
+    // The caller has one more of it: nothing is dropped under the lock.
+    place.and_then(|place| teller.ready.remove(place)).is_some()
+}
+
+fn tell_what_stands_in_line() {
+    forget_parents_events();
+    let is_needed = {
+        let teller = TELLER.lock();
+        teller.bell.is_none() && !teller.ready.is_empty()
+    };
+    if is_needed {
+        start_teller();
     }
 }
 

@@ -9,10 +9,13 @@ use shuttle::thread;
 use super::shortage::{self, OF_ALL, OF_CLOCKS, OF_WORKERS};
 use super::stage::{self, Answer, Call, SECOND, at, caller, got, ok};
 use super::{explore, time};
+use crate::callback::Callback;
 use crate::clock::Clock;
+use crate::config::options::LogLevel;
+use crate::events::EventQueue;
 use crate::fork::Mailbox;
 use crate::runtime::{self, Job, Rank};
-use crate::{Cancel, Client, Config, ErrorKind, GetOptions};
+use crate::{Cancel, Client, Config, ErrorKind, Event, EventFn, EventKind, GetOptions};
 
 const HALF: Duration = Duration::from_millis(500);
 /// The clock watcher tries again this soon at first.
@@ -316,4 +319,53 @@ fn a_fetch_that_is_owed_stays_owed_in_a_shortage() {
         time::sleep(60 * SECOND);
         assert_eq!(Arc::strong_count(&slow_endpoint), 1);
     });
+}
+
+// --- events ----------------------------------------------------------------------------------
+
+/// A queue, how many events of it were told, and something that its callback holds.
+fn heard() -> (Arc<EventQueue>, Arc<AtomicUsize>, Arc<()>) {
+    let (told, kept) = (Arc::new(AtomicUsize::new(0)), Arc::new(()));
+    let (counted, held) = (told.clone(), kept.clone());
+    let callback = Callback::new(EventFn::from(move |_: &Event| {
+        let _held = &held;
+        counted.fetch_add(1, Ordering::SeqCst);
+    }));
+    (EventQueue::new("", Some(callback), LogLevel::Off), told, kept)
+}
+
+#[test]
+fn events_of_a_shortage_are_told_after_it() {
+    explore(|| {
+        let (queue, told, _kept) = heard();
+        shortage::begin(OF_ALL);
+        queue.tell(|| Event::new(EventKind::Warning, "first"));
+        queue.tell(|| Event::new(EventKind::Warning, "second"));
+        let tries = thread::spawn(runtime::catch_up);
+        shortage::end();
+        tries.join().unwrap();
+        runtime::catch_up();
+        time::sleep(9 * SECOND);
+        assert_eq!(told.load(Ordering::SeqCst), 2);
+    });
+}
+
+#[test]
+fn a_callback_is_let_go_though_its_events_cannot_be_told() {
+    for is_for_ever in [true, false] {
+        explore(move || {
+            let (queue, told, kept) = heard();
+            shortage::begin(OF_ALL);
+            queue.tell(|| Event::new(EventKind::Warning, "never told"));
+            let tries = thread::spawn(runtime::catch_up);
+            if !is_for_ever {
+                shortage::end();
+            }
+            queue.release();
+            tries.join().unwrap();
+            time::sleep(60 * SECOND);
+            assert_eq!(Arc::strong_count(&kept), 1, "the callback is still held");
+            assert!(told.load(Ordering::SeqCst) <= 1);
+        });
+    }
 }
