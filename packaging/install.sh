@@ -6,7 +6,9 @@
 #   LIBDIR      library directory, below PREFIX         lib
 #   DESTDIR     put in front of every path (packages)
 #   TARGET_DIR  where the library was built             ${CARGO_TARGET_DIR:-target}/release
-#   STRIP, NM   for libraries of another machine        strip, nm
+#   STRIP, NM, AR, LD, OBJCOPY
+#               for libraries of another machine        strip, nm, ar; ld and objcopy as
+#                                                       one-object.sh says
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -45,16 +47,18 @@ abi_number() {
 }
 
 # The list is committed for the system it is tested on; elsewhere the toolchain is asked.
+# Without -lgcc_s, which there is no static file of: a C compiler adds by itself what unwinds the
+# stack, and it knows which one, with -static and without.
 native_static_libs() {
     if getconf GNU_LIBC_VERSION >/dev/null 2>&1; then
         cat "$root/packaging/native-static-libs.txt"
     else
         "$root/packaging/native-static-libs.sh"
-    fi
+    fi | sed -e 's/-lgcc_s//' -e 's/  */ /g' -e 's/^ //' -e 's/ $//'
 }
 
 # Sets the names of the shared library: as built, as installed, as programs record it, as
-# linkers look for it.
+# linkers look for it; and what else depends on the system.
 name_shared_library() {
     local version=$1 abi=$2
     case $(uname -s) in
@@ -64,7 +68,7 @@ name_shared_library() {
             soname=libtu_token.$abi.dylib
             linkname=libtu_token.dylib
             strip_shared=(-x)
-            strip_archive=(-S)
+            elf=false
             exported=(-g)
             ;;
         *)
@@ -73,7 +77,7 @@ name_shared_library() {
             soname=libtu_token.so.$abi
             linkname=libtu_token.so
             strip_shared=()
-            strip_archive=(--strip-debug)
+            elf=true
             exported=(-D)
             ;;
     esac
@@ -118,6 +122,16 @@ put_link() { # what it points to, path below the prefix
     echo "  $place -> $1"
 }
 
+put_archive() { # path below the prefix
+    if $elf; then
+        "$root/packaging/one-object.sh" "$target_dir/libtu_token.a" \
+            "$root/packaging/symbols.txt" "$scratch/archive"
+    else
+        "$strip" -S -o "$scratch/archive" "$target_dir/libtu_token.a"
+    fi
+    put 644 "$scratch/archive" "$1"
+}
+
 put_filled_in() { # template, path below the prefix
     sed -e "s|@VERSION@|$version|g" \
         -e "s|@DESCRIPTION@|$(package_field description)|g" \
@@ -155,8 +169,7 @@ echo "tu_token $version:"
 put 755 "$scratch/shared" "$libdir/$installed"
 put_link "$installed" "$libdir/$soname"
 put_link "$soname" "$libdir/$linkname"
-"$strip" "${strip_archive[@]}" -o "$scratch/archive" "$target_dir/libtu_token.a"
-put 644 "$scratch/archive" "$libdir/libtu_token.a"
+put_archive "$libdir/libtu_token.a"
 put 644 "$root/include/tu_token.h" include/tu_token.h
 put 644 "$root/include/tu_token.hpp" include/tu_token.hpp
 put_filled_in tu_token.pc.in "$libdir/pkgconfig/tu_token.pc"

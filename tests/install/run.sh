@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Builds and runs a program outside the tree against the installed library: shared and static, C
-# and C++, found by pkg-config and by CMake.
+# Builds and runs a program outside the tree against the installed library: shared, static and
+# fully static, C and C++, found by pkg-config and by CMake, moved, and beside other libraries of
+# Rust's.
 #
 #   tests/install/run.sh            installs into temporary directories, and tries those
 #   tests/install/run.sh PREFIX     tries what is installed in PREFIX
@@ -52,6 +53,9 @@ has() {
     command -v "$1" >/dev/null
 }
 
+# shellcheck source=tests/install/static.sh
+. "$here/static.sh"
+
 # --- what each program is asked ---------------------------------------------------------------
 
 loads_nothing_else() { # program
@@ -84,8 +88,12 @@ try_program() { # program, shared|static, library directory
 
 # --- pkg-config -------------------------------------------------------------------------------
 
-pkg() {
-    PKG_CONFIG_PATH=$pkgconfig pkg-config "$@" tu_token
+pkg() { # options...
+    pkg_of tu_token "$@"
+}
+
+pkg_of() { # package, options...
+    PKG_CONFIG_PATH=$pkgconfig pkg-config "${@:2}" "$1"
 }
 
 build_shared() { # compiler, source, program
@@ -96,6 +104,12 @@ build_shared() { # compiler, source, program
 build_static() { # compiler, source, program
     # shellcheck disable=SC2046 # several words
     "$1" "${warnings[@]}" "$2" -o "$3" $(pkg --cflags) $(pkg --variable=static_libs)
+}
+
+# As tools do that take no variables of pkg-config.
+build_static_package() { # compiler, source, program
+    # shellcheck disable=SC2046 # several words
+    "$1" "${warnings[@]}" "$2" -o "$3" $(pkg_of tu_token_static --cflags --libs)
 }
 
 # For where only the static library is installed: there the usual flags name it.
@@ -130,6 +144,8 @@ try_pkg_config() { # name of the installation, library directory
             build_and_try shared shared "$compiler" "$source" "$2"
         expect_success "$1, pkg-config, static, $name" \
             build_and_try static static "$compiler" "$source" "$2"
+        expect_success "$1, pkg-config, tu_token_static, $name" \
+            build_and_try static_package static "$compiler" "$source" "$2"
     done
 }
 
@@ -254,7 +270,7 @@ try_native_list() {
     fi
 }
 
-cp "$here/program.c" "$here/CMakeLists.txt" "$work"
+cp "$here/program.c" "$here/beside_rust.c" "$here/CMakeLists.txt" "$work"
 cp "$here/program.c" "$work/program.cpp"
 cd "$work"
 
@@ -266,6 +282,8 @@ else
         try_installation PREFIX "$work/plain/lib"
         try_cmake_search "$work/plain"
         try_archive_only "$work/plain/lib"
+        try_static "$work/plain/lib"
+        try_beside_rust "$work/plain/lib"
     fi
     expect_success "installs with DESTDIR and LIBDIR" install_staged
     if [[ -d $work/moved/tree ]]; then
