@@ -70,6 +70,7 @@ name_shared_library() {
             strip_shared=(-x)
             elf=false
             exported=(-g)
+            static_library='${libdir}/libtu_token.a'
             ;;
         *)
             built=libtu_token.so
@@ -79,6 +80,9 @@ name_shared_library() {
             strip_shared=()
             elf=true
             exported=(-D)
+            # Not by its path: pkg-config puts a sysroot in front of what -L says, and of no other
+            # path.
+            static_library='-L${libdir} -l:libtu_token.a'
             ;;
     esac
 }
@@ -132,11 +136,22 @@ put_archive() { # path below the prefix
     put 644 "$scratch/archive" "$1"
 }
 
+# For the right side of a command of sed.
+escaped() {
+    sed -e 's/[\\&|]/\\&/g' <<<"$1"
+}
+
+# A blank in a .pc file separates, unless a backslash stands before it.
+prefix_for_pkgconfig() {
+    sed -e 's/[ \\]/\\&/g' <<<"$prefix"
+}
+
 put_filled_in() { # template, path below the prefix
     sed -e "s|@VERSION@|$version|g" \
+        -e "s|@PREFIX@|$(escaped "$(prefix_for_pkgconfig)")|g" \
+        -e "s|@STATIC_LIBRARY@|$static_library|g" \
         -e "s|@DESCRIPTION@|$(package_field description)|g" \
         -e "s|@LIBDIR@|$libdir|g" \
-        -e "s|@UP_FROM_PKGCONFIG@|$(way_up "$libdir/pkgconfig")|g" \
         -e "s|@UP_FROM_CMAKE@|$(way_up "$libdir/cmake/TuToken")|g" \
         -e "s|@SHARED_FILE@|$installed|g" \
         -e "s|@SHARED_SONAME@|$soname|g" \
@@ -150,7 +165,7 @@ put_filled_in() { # template, path below the prefix
 }
 
 [[ $prefix == /* ]] || fail "PREFIX ($prefix) has to begin with /"
-prefix=${prefix%/}
+while [[ $prefix == */ ]]; do prefix=${prefix%/}; done
 libdir=$(library_directory)
 version=$(package_field version)
 abi=$(abi_number)

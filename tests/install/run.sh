@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds and runs a program outside the tree against the installed library: shared, static and
-# fully static, C and C++, found by pkg-config and by CMake, moved, and beside other libraries of
-# Rust's.
+# fully static, C and C++, found by pkg-config and by CMake, moved, below a sysroot, and beside other
+# libraries of Rust's.
 #
 #   tests/install/run.sh            installs into temporary directories, and tries those
 #   tests/install/run.sh PREFIX     tries what is installed in PREFIX
@@ -55,6 +55,8 @@ has() {
 
 # shellcheck source=tests/install/static.sh
 . "$here/static.sh"
+# shellcheck source=tests/install/sysroot.sh
+. "$here/sysroot.sh"
 
 # --- what each program is asked ---------------------------------------------------------------
 
@@ -88,12 +90,15 @@ try_program() { # program, shared|static, library directory
 
 # --- pkg-config -------------------------------------------------------------------------------
 
+# What pkg-config has to be told of a tree that is elsewhere than it was installed.
+moved_to=()
+
 pkg() { # options...
     pkg_of tu_token "$@"
 }
 
 pkg_of() { # package, options...
-    PKG_CONFIG_PATH=$pkgconfig pkg-config "${@:2}" "$1"
+    PKG_CONFIG_PATH=$pkgconfig pkg-config ${moved_to[@]+"${moved_to[@]}"} "${@:2}" "$1"
 }
 
 build_shared() { # compiler, source, program
@@ -165,8 +170,11 @@ try_archive_only() { # library directory of an installation
     cp -R "$1/.." "$prefix"
     rm -f "$prefix"/lib/libtu_token.so* "$prefix"/lib/libtu_token*.dylib
     pkgconfig=$prefix/lib/pkgconfig
+    # What pkg-config has for trees that were moved and whose library directory is lib.
+    moved_to=(--define-prefix)
     expect_success "archive only, pkg-config --static, C" \
         build_and_try archive_only static cc "$work/program.c" "$prefix/lib"
+    moved_to=()
 }
 
 # --- CMake ------------------------------------------------------------------------------------
@@ -232,11 +240,18 @@ try_cmake_search() { # prefix
 
 # --- the installations ------------------------------------------------------------------------
 
-names_no_place() { # tree, places...
-    local tree=$1 place
-    shift
+# The prefix stands where pkg-config needs it, so that it can put a sysroot in front, and nowhere
+# else; what it was made from, and where it was staged, nowhere at all.
+names_prefix_for_pkgconfig_alone() { # tree, prefix, library directory in it, other places...
+    local tree=$1 prefix=$2 directory=$3 place file
+    shift 3
     for place in "$@"; do
         if grep -r -I -F -n -e "$place" "$tree"; then return 1; fi
+    done
+    if grep -r -I -F -n --exclude=*.pc -e "$prefix" "$tree"; then return 1; fi
+    for file in tu_token tu_token_static; do
+        grep -x -F "prefix=$prefix" "$tree/$directory/pkgconfig/$file.pc"
+        [[ $(grep -c -F "$prefix" "$tree/$directory/pkgconfig/$file.pc") == 1 ]]
     done
 }
 
@@ -287,10 +302,14 @@ else
     fi
     expect_success "installs with DESTDIR and LIBDIR" install_staged
     if [[ -d $work/moved/tree ]]; then
-        expect_success "no installed text names a place" names_no_place "$work/moved/tree" \
-            "$work" /opt/tu "$root"
+        expect_success "no installed text names a place but pkg-config's its prefix" \
+            names_prefix_for_pkgconfig_alone "$work/moved/tree" /opt/tu lib/some-arch \
+            "$work" "$root"
+        moved_to=("--define-variable=prefix=$work/moved/tree")
         try_installation "DESTDIR, moved" "$work/moved/tree/lib/some-arch"
+        moved_to=()
     fi
+    try_sysroot
     try_native_list
 fi
 
