@@ -1,3 +1,5 @@
+//go:build cgo
+
 package tutoken
 
 // A Status says what went wrong. The numbers are those of the C library and are never reused.

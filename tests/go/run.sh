@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Tests of the Go binding against the package in target/stage (see build_c_tests in tests/run.sh).
-# Usage: tests/go/run.sh style|tests|checked|clock|vendored|pages|example
+# Usage: tests/go/run.sh style|tests|checked|clock|without_cgo|vendored|pages|example
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=tests/emulator.sh
@@ -77,6 +77,26 @@ clock() {
   eval "$(tests/go/test-clock.sh)"
   in_each "$tested tests/conformance/testees/go" go vet -tags tu_token_test_clock ./...
   test_each -race -tags tu_token_test_clock
+}
+
+# Where cgo is off, or is off because there is no C compiler, one line says so, and it is the only one.
+without_cgo() {
+  local module tools log
+  log=$(mktemp)
+  tools=$(dirname "$(command -v go)")
+  for module in $tested; do
+    ! (cd "$module" && CGO_ENABLED=0 go build ./...) >"$log" 2>&1 || fail "$module is built without cgo"
+    says_what_it_needs "$log"
+    [ "$(PATH=$tools go env CGO_ENABLED)" = 0 ] || continue
+    ! (cd "$module" && PATH=$tools go build ./...) >"$log" 2>&1 || fail "$module is built without a compiler"
+    says_what_it_needs "$log"
+  done
+  rm -f "$log"
+  echo "2 passed, 0 failed"
+}
+
+says_what_it_needs() { # what the compiler said
+  [ "$(grep -c '^[^#]' "$1")" = 1 ] && grep -q 'needs cgo and a C compiler' "$1" || fail "it says: $(cat "$1")"
 }
 
 # A copy outside of the tree has nothing but what go mod vendor brings and pkg-config finds.
