@@ -16,7 +16,9 @@ import (
 const tailOfToken = 10 * time.Second
 
 // New makes a source of tokens for the client's own scope. Ask it for each request, or hand it to
-// oauth2.NewClient. Calls wait until ctx ends, at most the client's timeout.
+// oauth2.NewClient. Of ctx only the values are kept: a source lives as long as its client, so the end of
+// a context that was there at start-up, often a short one, does not end its calls. Each waits at most
+// the client's timeout (tutoken.Config.Timeout); tutoken.Client.Close ends them.
 //
 // The client keeps the token, so the source asks it each time: a second cache, such as that of
 // oauth2.NewClient, would hand out a token after it has been invalidated. So that none does, Valid()
@@ -25,7 +27,7 @@ const tailOfToken = 10 * time.Second
 func New(ctx context.Context, client *tutoken.Client) oauth2.TokenSource {
 	// oauth2.NewClient puts its cache around every source but one that is such a cache already. This
 	// one takes every token as expired.
-	return oauth2.ReuseTokenSourceWithExpiry(nil, source{ctx, client}, math.MaxInt64)
+	return oauth2.ReuseTokenSourceWithExpiry(nil, source{context.WithoutCancel(ctx), client}, math.MaxInt64)
 }
 
 type source struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -115,14 +116,43 @@ func TestCacheAroundTheSource(t *testing.T) {
 	}
 }
 
-func TestContextOfTheSource(t *testing.T) {
-	_, client := newService(t)
-	ctx, cancel := context.WithCancel(t.Context())
+// As of a program that bounds its start-up.
+func TestSourceOutlivesTheContextItWasMadeWith(t *testing.T) {
+	service, client := newService(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	source := oauth2source.New(ctx, client)
+	wrapped := oauth2.NewClient(context.Background(), source)
 	cancel()
-	_, err := source.Token()
-	if !errors.Is(err, context.Canceled) {
+	token, err := source.Token()
+	if err != nil || token.AccessToken != "token-1" {
 		t.Fatal(err)
+	}
+	if header := service.seen(t, wrapped); header != "Bearer token-1" {
+		t.Fatal(header)
+	}
+}
+
+// With a context that never ends, and one that has ended already.
+func TestCallsOfTheSourceEndWithTheTimeoutOfTheClient(t *testing.T) {
+	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body) // so that the server sees it when the connection is closed
+		<-r.Context().Done()
+	}))
+	defer silent.Close()
+	defer silent.CloseClientConnections()
+	client, err := tutoken.New(tutoken.Config{
+		ClientID: "id", ClientSecret: "secret", Scope: "a", TokenURL: silent.URL, Timeout: 100 * time.Millisecond,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, ctx := range []context.Context{context.Background(), ended} {
+		if _, err := oauth2source.New(ctx, client).Token(); !errors.Is(err, tutoken.ErrTimeout) {
+			t.Fatal(err)
+		}
 	}
 }
 
