@@ -186,14 +186,14 @@ fn proxy_of_environment(
     let proxy = either("https_proxy", "HTTPS_PROXY")?;
     let exceptions = either("no_proxy", "NO_PROXY").unwrap_or_default();
     let excepted = exceptions
-        .split([',', ' '])
+        .split(|separator: char| separator == ',' || separator.is_whitespace())
         .filter(|rule| !rule.is_empty())
         .any(|rule| rule_matches(rule, url.host(), url.port()));
     (!excepted).then_some(proxy)
 }
 
 /// One rule of NO_PROXY: `*`, an address, a network `10.0.0.0/8`, or a domain with all below it;
-/// each but `*` with an optional port.
+/// each but `*` with an optional port. A dot at the end says that a domain is whole: all are here.
 fn rule_matches(rule: &str, host: &str, port: u16) -> bool {
     if rule == "*" {
         return true;
@@ -212,8 +212,11 @@ fn rule_matches(rule: &str, host: &str, port: u16) -> bool {
         return false;
     }
     let rule_host = rule_host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
-    let domain = rule_host.trim_start_matches("*.").trim_start_matches('.');
-    let host = bare_host.to_ascii_lowercase();
+    if let Ok(address) = bare_host.parse::<IpAddr>() {
+        return rule_host.parse() == Ok(address);
+    }
+    let domain = rule_host.trim_start_matches("*.").trim_matches('.');
+    let host = bare_host.trim_end_matches('.').to_ascii_lowercase();
     !domain.is_empty()
         && (host == domain || host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.')))
 }
@@ -321,6 +324,30 @@ mod tests {
         assert!(proxy("10.0.0.0/8", "https://11.1.2.3/t").is_some());
         assert_eq!(proxy("fd00::/8", "https://[fd12::1]/t"), None);
         assert_eq!(proxy("0.0.0.0/0", "https://11.1.2.3/t"), None);
+    }
+
+    #[test]
+    fn exceptions_are_read_as_people_write_them() {
+        let url = "https://auth.trackunit.com/t";
+        for rules in [
+            "trackunit.com.",
+            ".trackunit.com.",
+            "trackunit.com.:443",
+            "a.example,\ttrackunit.com\t",
+            "a.example\ntrackunit.com\n",
+            "a.example\r\ntrackunit.com\r\n",
+            "a.example , trackunit.com ,",
+            "\t*\n",
+            "10.0.0.0/8\ttrackunit.com",
+        ] {
+            assert_eq!(proxy(rules, url), None, "{rules:?}");
+        }
+        for rules in [".", "..", "trackunit.com.:8443", "com.trackunit", "track\tunit.com"] {
+            assert!(proxy(rules, url).is_some(), "{rules:?}");
+        }
+        assert_eq!(proxy("fd00:0::1", "https://[fd00::1]/t"), None);
+        assert_eq!(proxy("[FD00::1]:443", "https://[fd00::1]/t"), None);
+        assert!(proxy("0.0.1", "https://10.0.0.1/t").is_some());
     }
 
     #[test]
