@@ -90,6 +90,11 @@ const RESERVED: [&str; 6] = [
 
 /// `key=value&key=value`, form-encoded.
 pub(crate) fn params(text: &str) -> Result<Vec<(String, String)>, String> {
+    // Or the parser would put U+FFFD in its place, and another value be sent than was written.
+    if percent_encoding::percent_decode_str(text).decode_utf8().is_err() {
+        let why = "has an escape that is no UTF-8; \u{e9}, for example, is %C3%A9, not %E9";
+        return Err(why.to_owned());
+    }
     let mut params: Vec<(String, String)> = Vec::new();
     for (key, value) in form_urlencoded::parse(text.as_bytes()).into_owned() {
         if key.is_empty() {
@@ -168,6 +173,26 @@ mod tests {
         assert_eq!(params("audience=a%20b&x=1").unwrap()[0], ("audience".into(), "a b".into()));
         for text in ["scope=x", "client_secret=x", "grant_type=x", "a=1&a=2", "", "=1"] {
             assert!(params(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn params_are_sent_as_written_or_refused() {
+        for (text, value) in [
+            ("a=%C3%A9", "\u{e9}"),
+            ("a=\u{e9}", "\u{e9}"),
+            ("a=%EF%BF%BD", "\u{fffd}"),
+            ("a=100%25", "100%"),
+            ("a=100%", "100%"),
+            ("a=%zz%4", "%zz%4"),
+            ("a=%26%3D%2b+", "&=+ "),
+        ] {
+            assert_eq!(params(text), Ok(vec![("a".to_owned(), value.to_owned())]), "{text}");
+        }
+        for text in ["a=%ff", "a=1&b=%E9t%E9", "%ff=1", "a=%C3&b=%A9", "a=%ED%A0%80", "a=\u{e9}%FE"]
+        {
+            let problem = params(text).unwrap_err();
+            assert!(problem.contains("UTF-8") && !problem.contains("t%E9"), "{text}: {problem}");
         }
     }
 
