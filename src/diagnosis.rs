@@ -84,7 +84,7 @@ impl Diagnosis {
         self.source.exposed_files()
     }
 
-    /// The token endpoint.
+    /// The token endpoint, with its query: not for showing.
     pub fn token_url(&self) -> String {
         self.options.token_url.uri().to_string()
     }

@@ -386,4 +386,7 @@ fn secrets_and_tokens_are_in_nothing_that_is_shown() {
     let token = client.token().unwrap();
     let shown = format!("{client:?} {token:?} {:?}", client.stats(None).unwrap());
     assert!(!shown.contains(SECRET) && !shown.contains("a-token-to-hide"), "{shown}");
+    let keyed = builder(&format!("{}?key=hush", server.url())).build().unwrap();
+    let shown = format!("{keyed:?}");
+    assert!(shown.contains("/token/v2?...") && !shown.contains("hush"), "{shown}");
 }

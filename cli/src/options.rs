@@ -101,7 +101,20 @@ fn shown(settings: &Settings, option: &OptionSpec) -> Option<String> {
         None if option.default.is_empty() => None,
         None => Some(option.default.to_owned()),
         Some(value) if is_hidden(option, &value) => Some(HIDDEN.to_owned()),
-        Some(value) => Some(value.chars().filter(|letter| !letter.is_control()).collect()),
+        Some(value) if option.key == "token_url" => Some(without_query(&printable(&value))),
+        Some(value) => Some(printable(&value)),
+    }
+}
+
+fn printable(value: &str) -> String {
+    value.chars().filter(|letter| !letter.is_control()).collect()
+}
+
+/// A URL as it may be shown: in its query a secret may stand.
+pub fn without_query(url: &str) -> String {
+    match url.split_once('?') {
+        Some((rest, _)) => format!("{rest}?..."),
+        None => url.to_owned(),
     }
 }
 

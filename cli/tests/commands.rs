@@ -30,6 +30,9 @@ fn options_tell_values_and_where_they_come_from() {
     is("client_secret", "(hidden)".into(), "environment");
     is("proxy", "(hidden)".into(), "environment");
     is("token_url", shell.emulator.token_url().into(), "environment");
+    let url = "https://auth.example/token?key=hush";
+    let run = shell.run(&["options", "--json", "--token-url", url]);
+    assert!(run.out.contains("https://auth.example/token?...") && !run.out.contains("hush"));
     is("fetch_timeout", "15s".into(), "default");
     is("store", "memory".into(), "environment");
     is("client_secret_file", Value::Null, "default");

@@ -139,6 +139,17 @@ fn colour_is_for_terminals_and_for_those_who_want_it() {
 }
 
 #[test]
+fn what_stands_in_the_query_of_token_url_is_not_shown() {
+    let shell = Shell::new();
+    let url = format!("{}?key=hush", shell.emulator.token_url());
+    for form in [&["doctor", "--token-url", &url][..], &["doctor", "--json", "--token-url", &url]] {
+        let run = shell.run(form);
+        assert!(run.out.contains("/token/v2?... answers"), "{run:?}");
+        assert!(!format!("{run:?}").contains("hush"), "{run:?}");
+    }
+}
+
+#[test]
 fn credentials_that_are_missing_or_out_of_reach() {
     let shell = Shell::new();
     let found =

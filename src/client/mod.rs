@@ -557,7 +557,7 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
             .field("name", &self.shared.options.name)
-            .field("token_url", &self.shared.options.token_url.uri().to_string())
+            .field("token_url", &self.shared.options.token_url.to_string())
             .finish_non_exhaustive()
     }
 }

@@ -1,5 +1,6 @@
 //! The token URL and the way to it: which hosts are this machine, and which proxy is used.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use ureq::http::Uri;
@@ -11,9 +12,26 @@ use crate::token::Secret;
 /// The documented token endpoint.
 const DEFAULT_URL: &str = "https://auth.trackunit.com/token/v2";
 
-/// A URL that a secret may be sent to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A URL that a secret may be sent to. Shown without its query, in which another secret may stand.
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct TokenUrl(Uri);
+
+impl fmt::Display for TokenUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = self.0.to_string();
+        match url.split_once('?') {
+            // That there is one shows.
+            Some((rest, _)) => write!(f, "{rest}?..."),
+            None => f.write_str(&url),
+        }
+    }
+}
+
+impl fmt::Debug for TokenUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
 
 impl Default for TokenUrl {
     fn default() -> Self {
@@ -244,6 +262,18 @@ mod tests {
     #[test]
     fn the_default_is_the_documented_url() {
         assert_eq!(TokenUrl::default().uri().to_string(), "https://auth.trackunit.com/token/v2");
+    }
+
+    #[test]
+    fn the_query_is_sent_and_not_shown() {
+        let url = TokenUrl::parse("https://auth.example/token?key=hush&x=y?z").unwrap();
+        assert_eq!(url.uri().query(), Some("key=hush&x=y?z"));
+        assert_eq!(
+            format!("{url} {url:?}"),
+            "https://auth.example/token?... https://auth.example/token?..."
+        );
+        let bare = TokenUrl::default();
+        assert_eq!(bare.to_string(), bare.uri().to_string());
     }
 
     #[test]

@@ -62,6 +62,8 @@ def test_nothing_secret_is_shown(client: tu_token.Client) -> None:
         assert token.value not in shown
     client = tu_token.Client(client_id="me", client_secret="hush-hush")
     assert "hush" not in repr(client) + str(vars(type(client)))
+    client = tu_token.Client(token_url="http://127.0.0.1:9/token?key=hush")
+    assert "hush" not in repr(client) and "http://127.0.0.1:9/token?..." in repr(client)
 
 
 def test_neither_token_nor_client_is_pickled(client: tu_token.Client) -> None:

@@ -10,6 +10,7 @@ use tu_token::{Error, ErrorKind};
 use super::machine;
 use super::report::{Check, Report, State};
 use crate::failure::{Failure, LATER, exit_code};
+use crate::options::without_query;
 
 /// A clock that is off by more is worth a word.
 const LARGEST_OFFSET: Duration = Duration::from_secs(60);
@@ -112,7 +113,7 @@ fn name_resolution(host: &str, timeout: Duration) -> Check {
 fn connection(diagnosis: &Diagnosis, answer: &Answer) -> Check {
     let url = diagnosis.token_url();
     let secure = if url.starts_with("http:") { "plain http" } else { "TLS, certificate trusted" };
-    let why = format!("{url} answers ({secure})");
+    let why = format!("{} answers ({secure})", without_query(&url));
     let portal = "if this network has a sign-in page, open it in a browser; if a gateway stands in \
                   the way, ask for an exception; check token_url";
     let check = Check::ok("connection", "connected", why).detail("http_status", answer.status);
