@@ -171,6 +171,20 @@ quickstart_repeats_after_401() {
   fault '{"route":"/api/asset","reject_v2":true,"count":1}'
   target/c-tests/quickstart
   exactly 3
+  # One that the API refuses twice: the program ends with the refusal. What the library is told of it
+  # comes as an event, perhaps after the program's end, so it is looked for among the calls.
+  fault '{"route":"/api/asset","reject_v2":true,"count":2}'
+  local said
+  ! said=$(target/c-tests/quickstart 2>&1)
+  echo "$said"
+  exactly 5
+  grep -q 'answered 401' <<<"$said"
+  grep -q 'tu_client_api_refused' <<<"$(nm -u target/c-tests/quickstart)"
+  # No token goes to a host that is not among api_hosts.
+  ! said=$(IRIS_URL=https://iris.trackunit.com.example/ target/c-tests/quickstart 2>&1)
+  echo "$said"
+  exactly 5
+  grep -q 'a token is not sent to https://iris.trackunit.com.example/' <<<"$said"
 }
 
 memcheck="valgrind --error-exitcode=9 --fair-sched=yes"

@@ -23,10 +23,10 @@ static int failed(const char *what, tu_error *error) {
 }
 
 /* Asks the API; the answer goes to stdout. Returns the HTTP status, 0 if there was no answer. */
-static long ask(CURL *curl, const tu_token *token) {
+static long ask(CURL *curl, const char *url, const tu_token *token) {
   long status = 0;
   struct curl_slist *headers = curl_slist_append(NULL, tu_token_header(token));
-  curl_easy_setopt(curl, CURLOPT_URL, assets_url());
+  curl_easy_setopt(curl, CURLOPT_URL, url);
   curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
   curl_easy_setopt(curl, CURLOPT_TIMEOUT, 30L);
   CURLcode result = curl_easy_perform(curl);
@@ -39,28 +39,47 @@ static long ask(CURL *curl, const tu_token *token) {
   return status;
 }
 
-int main(void) {
+/* Asks with a token, and once more with another if the API refuses it. */
+static long ask_with_token(CURL *curl, tu_client *client, const char *url) {
   tu_error *error = NULL;
   long status = 0;
-
-  tu_client *client = tu_client_new(NULL, &error); /* NULL: options from TRACKUNIT_* variables */
-  if (!client) return failed("client", error);
-
-  curl_global_init(CURL_GLOBAL_DEFAULT);
-  CURL *curl = curl_easy_init();
 
   /* Ask for a token before every request: it is fetched once and cached. */
   for (int attempt = 0; attempt < 2; attempt++) {
     tu_token *token = tu_token_get(client, NULL, &error);
     if (!token) {
       failed("token", error);
-      break;
+      return 0;
     }
-    status = ask(curl, token);
-    if (status == 401) tu_client_invalidate(client, token); /* the next get brings a new one */
+    status = ask(curl, url, token);
+    if (status == 401 && attempt == 0) {
+      tu_client_invalidate(client, token); /* the next get brings a new one */
+    } else if (status == 401) {
+      tu_client_api_refused(client, url); /* an event tells what two refusals may mean */
+    }
     tu_free(token);
     if (status != 401) break;
   }
+  return status;
+}
+
+int main(void) {
+  tu_error *error = NULL;
+  const char *url = assets_url();
+
+  tu_client *client = tu_client_new(NULL, &error); /* NULL: options from TRACKUNIT_* variables */
+  if (!client) return failed("client", error);
+
+  if (!tu_client_may_send_to(client, url)) { /* a token goes to hosts that are known alone */
+    fprintf(stderr, "a token is not sent to %s: see the option api_hosts\n", url);
+    tu_free(client);
+    return 1;
+  }
+
+  curl_global_init(CURL_GLOBAL_DEFAULT);
+  CURL *curl = curl_easy_init();
+  long status = ask_with_token(curl, client, url);
+
   printf("\nIRIS answered %ld\n", status);
 
   curl_easy_cleanup(curl);
