@@ -94,27 +94,43 @@ enum {
   TU_INTERNAL = 900
 };
 
-/** tu_stats.state: what the cached token is worth. */
+/** tu_stats.state: what the cached token is worth. Names: tu_state_name. */
 enum {
+  /** There is none: none was had yet, or an API refused the last one. */
   TU_STATE_EMPTY = 0,
+  /** It is handed out as it is. */
   TU_STATE_FRESH = 1,
+  /** It is handed out at once, while one fetch renews it. */
   TU_STATE_SOFT = 2,
+  /** It is about to end: callers wait a little for the next one. */
   TU_STATE_HARD = 3,
+  /** It has ended, and is not handed out. */
   TU_STATE_EXPIRED = 4
 };
 
-/** tu_event.kind. */
+/** tu_event.kind. Names: tu_event_kind_name. */
 enum {
+  /** A fetch begins. */
   TU_EVENT_FETCH_STARTED = 1,
+  /** A fetch brought a token; duration_ms: how long it took. */
   TU_EVENT_FETCH_SUCCEEDED = 2,
+  /** An attempt of a fetch failed: status, attempt; wait_ms: until the next one. */
   TU_EVENT_FETCH_FAILED = 3,
+  /** A valid token is handed out although its renewal failed. */
   TU_EVENT_SERVED_WHILE_FAILING = 4,
+  /** A token that an API refused was dropped. */
   TU_EVENT_INVALIDATED = 5,
+  /** The client has another id and secret. */
   TU_EVENT_ROTATED = 6,
+  /** A token store was hit, was missed, or failed: status. */
   TU_EVENT_STORE = 7,
+  /** The machine slept, or its wall clock was set. */
   TU_EVENT_CLOCK = 8,
+  /** The process was forked, and the client is used in the child. */
   TU_EVENT_FORK = 9,
+  /** The client's own limit of token requests a minute was reached. */
   TU_EVENT_BUDGET = 10,
+  /** Something odd that a person should look at: the message. */
   TU_EVENT_WARNING = 11
 };
 
@@ -209,7 +225,7 @@ typedef struct tu_event {
    */
   size_t struct_size;
   /**
-   * TU_EVENT_*; numbers may be added.
+   * TU_EVENT_*, see tu_event_kind_name; numbers may be added.
    */
   int32_t kind;
   /**
@@ -298,7 +314,7 @@ typedef struct tu_stats {
    */
   size_t struct_size;
   /**
-   * TU_STATE_*: what the cached token is worth now.
+   * TU_STATE_*: what the cached token is worth now. See tu_state_name.
    */
   int32_t state;
   /**
@@ -585,6 +601,12 @@ int64_t tu_error_retry_after_ms(const struct tu_error *error);
 const char *tu_status_name(tu_status status);
 
 /**
+ * The name of an event's kind, such as "TU_EVENT_ROTATED"; "TU_UNKNOWN" for any other number.
+ * Static.
+ */
+const char *tu_event_kind_name(int32_t kind);
+
+/**
  * A token for `scope` (NULL: the client's own) that is valid now: at hand, or fetched once for
  * all callers. Waits at most the client's `timeout`. NULL on failure: there is no valid token, the
  * client is closed, or an argument cannot be used. Release it with tu_free.
@@ -669,6 +691,11 @@ tu_status tu_token_get_async(struct tu_client *client,
  * `owned` is NULL or came from this library and has not been freed.
  */
 void tu_free(void *owned);
+
+/**
+ * The name of a state, such as "TU_STATE_FRESH"; "TU_UNKNOWN" for any other number. Static.
+ */
+const char *tu_state_name(int32_t state);
 
 /**
  * Fills in `stats` for a scope; NULL: the client's own.

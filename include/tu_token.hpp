@@ -671,6 +671,12 @@ class client {
 /** The name of a status, such as "TU_INVALID_CLIENT"; "TU_UNKNOWN" for any other number. */
 inline std::string_view status_name(tu_status status) noexcept { return tu_status_name(status); }
 
+/** The name of an event's kind, such as "TU_EVENT_ROTATED"; "TU_UNKNOWN" for any other number. */
+inline std::string_view event_kind_name(int kind) noexcept { return tu_event_kind_name(kind); }
+
+/** The name of a state, such as "TU_STATE_FRESH"; "TU_UNKNOWN" for any other number. */
+inline std::string_view state_name(int state) noexcept { return tu_state_name(state); }
+
 /** The version of the library that is linked, such as "0.1.0". */
 inline std::string_view version() noexcept { return tu_version(); }
 

@@ -1,11 +1,11 @@
 //! `tu_event`: what happened.
 
-use std::ffi::{c_char, c_void};
+use std::ffi::{CStr, c_char, c_void};
 
 use super::text::to_c;
 use super::token::millis;
 use super::{OK, tu_status};
-use crate::events::Event;
+use crate::events::{Event, EventKind};
 
 /// Something that happened. Valid during the call; strings are never NULL, "" is "none". Holds
 /// neither a secret nor a token.
@@ -13,7 +13,7 @@ use crate::events::Event;
 pub struct tu_event {
     /// Of this struct, as the library knows it.
     pub struct_size: usize,
-    /// TU_EVENT_*; numbers may be added.
+    /// TU_EVENT_*, see tu_event_kind_name; numbers may be added.
     pub kind: i32,
     /// The failure, or TU_OK.
     pub status: tu_status,
@@ -39,6 +39,28 @@ pub struct tu_event {
 /// process wait, up to 1,024 for each; fetches and callers do not.
 pub type tu_event_fn =
     Option<unsafe extern "C-unwind" fn(user_data: *mut c_void, event: *const tu_event)>;
+
+const KINDS: [(EventKind, &CStr); 11] = [
+    (EventKind::FetchStarted, c"TU_EVENT_FETCH_STARTED"),
+    (EventKind::FetchSucceeded, c"TU_EVENT_FETCH_SUCCEEDED"),
+    (EventKind::FetchFailed, c"TU_EVENT_FETCH_FAILED"),
+    (EventKind::ServedWhileFailing, c"TU_EVENT_SERVED_WHILE_FAILING"),
+    (EventKind::Invalidated, c"TU_EVENT_INVALIDATED"),
+    (EventKind::Rotated, c"TU_EVENT_ROTATED"),
+    (EventKind::Store, c"TU_EVENT_STORE"),
+    (EventKind::Clock, c"TU_EVENT_CLOCK"),
+    (EventKind::Fork, c"TU_EVENT_FORK"),
+    (EventKind::Budget, c"TU_EVENT_BUDGET"),
+    (EventKind::Warning, c"TU_EVENT_WARNING"),
+];
+
+/// The name of an event's kind, such as "TU_EVENT_ROTATED"; "TU_UNKNOWN" for any other number.
+/// Static.
+#[unsafe(no_mangle)]
+pub extern "C" fn tu_event_kind_name(kind: i32) -> *const c_char {
+    let known = KINDS.iter().find(|(known, _)| *known as i32 == kind);
+    known.map_or(c"TU_UNKNOWN", |(_, name)| name).as_ptr()
+}
 
 pub(super) fn with_c_event(event: &Event, tell: impl FnOnce(&tu_event)) {
     let client = to_c(&event.client);

@@ -48,6 +48,39 @@ mod tests {
     use crate::error::ErrorKind;
     use crate::events::EventKind;
 
+    /// The names that the header has for numbers, with these.
+    fn enumerators(prefix: &str) -> Vec<(String, i32)> {
+        let header = include_str!("../../include/tu_token.h");
+        let lines = header.lines().filter_map(|line| line.trim().split_once(" = "));
+        lines
+            .filter(|(name, _)| name.starts_with(prefix))
+            .map(|(name, number)| (name.to_owned(), number.trim_end_matches(',').parse().unwrap()))
+            .collect()
+    }
+
+    fn text(name: *const std::ffi::c_char) -> &'static str {
+        // SAFETY: the functions that are tested return static strings.
+        unsafe { std::ffi::CStr::from_ptr(name) }.to_str().unwrap()
+    }
+
+    #[test]
+    fn every_kind_of_event_and_every_state_has_its_name_in_the_header() {
+        let kinds = enumerators("TU_EVENT_");
+        assert_eq!(kinds.len(), EventKind::Warning as usize);
+        for (name, number) in kinds {
+            assert_eq!(text(super::tu_event_kind_name(number)), name);
+        }
+        let states = enumerators("TU_STATE_");
+        assert_eq!(states.len(), State::Expired as usize + 1);
+        for (name, number) in states {
+            assert_eq!(text(super::tu_state_name(number)), name);
+        }
+        for number in [i32::MIN, -1, 0, 12, i32::MAX] {
+            assert_eq!(text(super::tu_event_kind_name(number)), "TU_UNKNOWN");
+        }
+        assert_eq!(text(super::tu_state_name(5)), "TU_UNKNOWN");
+    }
+
     fn header_has(name: &str, number: i32) -> bool {
         let header = include_str!("../../include/tu_token.h");
         let line = format!("{name} = {number}");

@@ -1,9 +1,10 @@
 //! `tu_stats`.
 
-use std::ffi::c_char;
+use std::ffi::{CStr, c_char};
 
 use super::token::millis;
 use super::{OK, guard, text, tu_client, tu_error, tu_status};
+use crate::cache::entry::State;
 use crate::client::Stats;
 use crate::error::Error;
 
@@ -13,7 +14,7 @@ use crate::error::Error;
 pub struct tu_stats {
     /// Set by the caller to sizeof(tu_stats); no more than that is written.
     pub struct_size: usize,
-    /// TU_STATE_*: what the cached token is worth now.
+    /// TU_STATE_*: what the cached token is worth now. See tu_state_name.
     pub state: i32,
     /// How the last fetch ended.
     pub last_status: tu_status,
@@ -31,6 +32,21 @@ pub struct tu_stats {
     pub renewals: u64,
     /// Failed fetches.
     pub failures: u64,
+}
+
+const STATES: [(State, &CStr); 5] = [
+    (State::Empty, c"TU_STATE_EMPTY"),
+    (State::Fresh, c"TU_STATE_FRESH"),
+    (State::Soft, c"TU_STATE_SOFT"),
+    (State::Hard, c"TU_STATE_HARD"),
+    (State::Expired, c"TU_STATE_EXPIRED"),
+];
+
+/// The name of a state, such as "TU_STATE_FRESH"; "TU_UNKNOWN" for any other number. Static.
+#[unsafe(no_mangle)]
+pub extern "C" fn tu_state_name(state: i32) -> *const c_char {
+    let known = STATES.iter().find(|(known, _)| *known as i32 == state);
+    known.map_or(c"TU_UNKNOWN", |(_, name)| name).as_ptr()
 }
 
 /// Fills in `stats` for a scope; NULL: the client's own.

@@ -134,6 +134,11 @@ static void names(void) {
   CHECK(strcmp(tu_status_name(TU_INVALID_CLIENT), "TU_INVALID_CLIENT") == 0);
   CHECK(strcmp(tu_status_name(12345), "TU_UNKNOWN") == 0);
   CHECK(strcmp(tu_status_name(-1), "TU_UNKNOWN") == 0);
+  CHECK(strcmp(tu_event_kind_name(TU_EVENT_FETCH_STARTED), "TU_EVENT_FETCH_STARTED") == 0);
+  CHECK(strcmp(tu_event_kind_name(TU_EVENT_WARNING), "TU_EVENT_WARNING") == 0);
+  CHECK(strcmp(tu_event_kind_name(0), "TU_UNKNOWN") == 0);
+  CHECK(strcmp(tu_state_name(TU_STATE_EMPTY), "TU_STATE_EMPTY") == 0);
+  CHECK(strcmp(tu_state_name(-1), "TU_UNKNOWN") == 0);
   CHECK(tu_version_number() == TU_VERSION_NUMBER);
   CHECK(TU_VERSION_AT_LEAST(0, 1, 0) && !TU_VERSION_AT_LEAST(99, 0, 0));
 }
