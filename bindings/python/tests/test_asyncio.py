@@ -52,6 +52,26 @@ def test_at_hand_it_is_answered_without_a_wait(client: tu_token.Client) -> None:
     assert client.stats().waits == 1
 
 
+def test_a_client_is_closed_at_the_end_of_async_with(emulator: Emulator) -> None:
+    emulator.fault(delay="9s", count=1)
+
+    async def main() -> None:
+        with pytest.raises(KeyError, match="mine"):
+            async with tu_token.Client() as client:
+                wait = asyncio.create_task(client.token_async())
+                while client.stats().waits < 1:
+                    await asyncio.sleep(0.01)
+                raise KeyError("mine")
+        # It ended the other task's wait, before the answer is there.
+        with pytest.raises(tu_token.ClosedError):
+            await wait
+        with pytest.raises(tu_token.ClosedError):
+            await client.token_async()
+        emulator.release()
+
+    asyncio.run(main())
+
+
 def test_cancelling_a_task_cancels_its_wait_alone(
     client: tu_token.Client, emulator: Emulator
 ) -> None:

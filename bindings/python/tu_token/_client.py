@@ -113,6 +113,18 @@ class Client(_native.Client):
     ) -> None:
         self.close()
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        raised: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # Ends the waits of other tasks and waits for nothing itself.
+        self.close()
+
 
 def _bridge_to(loop: asyncio.AbstractEventLoop) -> _native.Bridge:
     bridge = _bridges.get(loop)
