@@ -76,6 +76,8 @@ enum {
   TU_TLS = 201,
   /** Id or secret cannot be had: file, callback. */
   TU_CREDENTIALS = 202,
+  /** The proxy refuses: its login (407, not retryable) or by its rules (403). */
+  TU_PROXY = 203,
   /** The endpoint refused the client id and secret. */
   TU_INVALID_CLIENT = 300,
   /** The endpoint refused the scope, or granted less than was asked for. */
@@ -433,7 +435,8 @@ void tu_client_api_refused(struct tu_client *client, const char *url);
 
 /**
  * The network is back: pauses after failures end now for whoever waits, and within five seconds
- * for renewals. A wait that the server asked for by Retry-After still holds.
+ * for renewals. A wait that the server asked for by Retry-After still holds. A login that the proxy
+ * refused is made again at most once in ten minutes.
  *
  * # Safety
  * `client` is NULL or a live handle.

@@ -33,6 +33,8 @@ pub enum ErrorKind {
     Tls,
     /// The client id or secret cannot be had from where it is kept.
     Credentials,
+    /// The proxy refuses: its login, or by its rules.
+    Proxy,
     /// The token endpoint refused the client id and secret.
     InvalidClient,
     /// The token endpoint refused the scope, or granted less than was asked for.
@@ -58,7 +60,7 @@ impl ErrorKind {
     /// ```
     /// assert!(tu_token::ErrorKind::ALL.contains(&tu_token::ErrorKind::Timeout));
     /// ```
-    pub const ALL: [ErrorKind; 17] = [
+    pub const ALL: [ErrorKind; 18] = [
         Self::InvalidArgument,
         Self::Config,
         Self::Closed,
@@ -68,6 +70,7 @@ impl ErrorKind {
         Self::Network,
         Self::Tls,
         Self::Credentials,
+        Self::Proxy,
         Self::InvalidClient,
         Self::InvalidScope,
         Self::OAuth,
@@ -94,6 +97,7 @@ impl ErrorKind {
             Self::Network => 200,
             Self::Tls => 201,
             Self::Credentials => 202,
+            Self::Proxy => 203,
             Self::InvalidClient => 300,
             Self::InvalidScope => 301,
             Self::OAuth => 302,
@@ -129,6 +133,7 @@ impl ErrorKind {
             Self::Network => c"TU_NETWORK",
             Self::Tls => c"TU_TLS",
             Self::Credentials => c"TU_CREDENTIALS",
+            Self::Proxy => c"TU_PROXY",
             Self::InvalidClient => c"TU_INVALID_CLIENT",
             Self::InvalidScope => c"TU_INVALID_SCOPE",
             Self::OAuth => c"TU_OAUTH",
@@ -149,6 +154,7 @@ impl ErrorKind {
                 | Self::Pending
                 | Self::Network
                 | Self::Credentials
+                | Self::Proxy
                 | Self::RateLimited
                 | Self::Server
                 | Self::BadResponse

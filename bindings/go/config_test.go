@@ -189,7 +189,7 @@ func TestConfigurationIsNotShown(t *testing.T) {
 func TestEveryStatusHasAnError(t *testing.T) {
 	all := []error{
 		ErrInvalidArgument, ErrConfig, ErrClosed, ErrTimeout, ErrCancelled, ErrPending, ErrNetwork, ErrTLS,
-		ErrCredentials, ErrInvalidClient, ErrInvalidScope, ErrOAuth, ErrRateLimited, ErrServer,
+		ErrCredentials, ErrProxy, ErrInvalidClient, ErrInvalidScope, ErrOAuth, ErrRateLimited, ErrServer,
 		ErrBadResponse, ErrBudget, ErrInternal,
 	}
 	rows := documented(t, "errors.md", "^\\| `(TU_[A-Z_]+)` \\| (\\d+) \\|")

@@ -16,6 +16,7 @@ const (
 	StatusNetwork         Status = 200 // name resolution, connection, reset, or the endpoint was too slow
 	StatusTLS             Status = 201 // certificate, host name, or no trust store
 	StatusCredentials     Status = 202 // the client id or secret cannot be had from where it is kept
+	StatusProxy           Status = 203 // the proxy refuses: its login (407, not retryable) or by its rules (403)
 	StatusInvalidClient   Status = 300 // the endpoint refused the client id and secret
 	StatusInvalidScope    Status = 301 // the endpoint refused the scope, or granted less than was asked for
 	StatusOAuth           Status = 302 // another OAuth error: see Error.OAuthCode
@@ -37,6 +38,7 @@ var (
 	ErrNetwork         error = sentinel(StatusNetwork)
 	ErrTLS             error = sentinel(StatusTLS)
 	ErrCredentials     error = sentinel(StatusCredentials)
+	ErrProxy           error = sentinel(StatusProxy)
 	ErrInvalidClient   error = sentinel(StatusInvalidClient)
 	ErrInvalidScope    error = sentinel(StatusInvalidScope)
 	ErrOAuth           error = sentinel(StatusOAuth)

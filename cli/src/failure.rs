@@ -59,7 +59,7 @@ impl From<Error> for Failure {
 pub fn exit_code(kind: ErrorKind) -> u8 {
     match kind.status() {
         1 | 2 => USAGE,
-        300..=302 => REFUSED,
+        203 | 300..=302 => REFUSED,
         201 => TLS,
         100..=299 | 303..=400 => LATER,
         _ => INTERNAL,
@@ -101,6 +101,6 @@ mod tests {
     #[test]
     fn every_kind_has_its_exit_code() {
         let codes: Vec<u8> = ErrorKind::ALL.into_iter().map(exit_code).collect();
-        assert_eq!(codes, [2, 2, 70, 4, 4, 4, 4, 5, 4, 3, 3, 3, 4, 4, 4, 4, 70]);
+        assert_eq!(codes, [2, 2, 70, 4, 4, 4, 4, 5, 4, 3, 3, 3, 3, 4, 4, 4, 4, 70]);
     }
 }

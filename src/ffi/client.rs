@@ -122,7 +122,8 @@ pub unsafe extern "C" fn tu_client_api_refused(client: *mut tu_client, url: *con
 }
 
 /// The network is back: pauses after failures end now for whoever waits, and within five seconds
-/// for renewals. A wait that the server asked for by Retry-After still holds.
+/// for renewals. A wait that the server asked for by Retry-After still holds. A login that the proxy
+/// refused is made again at most once in ten minutes.
 ///
 /// # Safety
 /// `client` is NULL or a live handle.

@@ -19,6 +19,7 @@ KINDS = [
     (tu_token.NetworkError, 200, ConnectionError),
     (tu_token.TLSError, 201, Exception),
     (tu_token.CredentialsError, 202, Exception),
+    (tu_token.ProxyError, 203, tu_token.NetworkError),
     (tu_token.InvalidClientError, 300, Exception),
     (tu_token.InvalidScopeError, 301, Exception),
     (tu_token.OAuthError, 302, Exception),

@@ -21,6 +21,7 @@ class Status(enum.IntEnum):
     NETWORK = 200
     TLS = 201
     CREDENTIALS = 202
+    PROXY = 203
     INVALID_CLIENT = 300
     INVALID_SCOPE = 301
     OAUTH = 302
@@ -125,6 +126,13 @@ class NetworkError(Error, ConnectionError):
     _retryable = True
 
 
+class ProxyError(NetworkError):
+    """The proxy refuses: its login, which is not retryable, or by its rules."""
+
+    _status = Status.PROXY
+    _retryable = False
+
+
 class TLSError(Error):
     """The certificate, the host name or the trust store."""
 
@@ -201,6 +209,7 @@ _BY_STATUS: dict[int, type[Error]] = {
         NetworkError,
         TLSError,
         CredentialsError,
+        ProxyError,
         InvalidClientError,
         InvalidScopeError,
         OAuthError,
