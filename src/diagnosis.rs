@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use crate::cache::flight::Failure;
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::endpoint::{ProxyChoice, TokenUrl, host_to_send_to, is_loopback};
 use crate::config::options::{Options, StoreChoice};
@@ -66,7 +67,7 @@ impl Diagnosis {
     /// The first mistake.
     pub fn new(config: &Config) -> Result<Self, Error> {
         let mut options = config.resolve()?;
-        Http::new(&options)?;
+        Http::new(&options, &Clock::System)?;
         let source = Source::new(&mut options, config.credentials.clone());
         Ok(Self { options, source })
     }
@@ -168,7 +169,7 @@ impl Diagnosis {
         }
         let target = TokenUrl::parse(url).map_err(Error::argument)?;
         let options = Options { token_url: target, ..self.options.clone() };
-        let answer = Http::new(&options)?
+        let answer = Http::new(&options, &Clock::System)?
             .get(token, options.policy.request_timeout)
             .map_err(|Failure { error, .. }| error)?;
         Ok(Answer {

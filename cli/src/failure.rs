@@ -83,6 +83,12 @@ fn hint(error: &Error) -> Option<String> {
                                     for less; `tu-token doctor` finds out which"
                 .to_owned()
         }
+        // Not the doctor: it would be one more login.
+        ErrorKind::Proxy if !error.is_retryable() => {
+            "mend user and password in the proxy's URL first: every run logs in again, and each \
+             login may lock the account"
+                .to_owned()
+        }
         ErrorKind::RateLimited | ErrorKind::Budget => wait?,
         ErrorKind::Internal if error.is_retryable() => {
             "raise the limit (ulimit -u, or the container's pids limit), or try again when other \

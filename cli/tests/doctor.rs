@@ -4,6 +4,8 @@ mod common;
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::Shell;
 use serde_json::Value;
@@ -351,8 +353,11 @@ fn a_proxy_that_lets_nobody_pass() {
     let shell = Shell::new();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
+    let logins = Arc::new(AtomicUsize::new(0));
+    let counted = logins.clone();
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
+            counted.fetch_add(1, Ordering::SeqCst);
             let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
             assert!(lines.any(|line| line.is_empty()), "a whole request");
             let answer = "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n";
@@ -362,14 +367,21 @@ fn a_proxy_that_lets_nobody_pass() {
     let mut command = shell.command(&["doctor", "--json", "--token-url", &impossible_host()]);
     command.env("HTTPS_PROXY", format!("http://user:hush@{address}"));
     let found = examine(&shell, &mut command);
-    ends(&found, "connection", "network", 4);
+    ends(&found, "connection", "proxy", 3);
     assert_eq!(found.code("proxy"), "environment");
     let check = found.check("connection").to_string();
-    assert!(
-        check.contains("the proxy refused to connect") && check.contains("NO_PROXY"),
-        "{check}"
-    );
+    assert!(check.contains("407") && check.contains("NO_PROXY"), "{check}");
     assert!(!found.0.to_string().contains("hush"));
+    assert_eq!(logins.load(Ordering::SeqCst), 1, "each may lock the account");
+
+    let mut command = shell.command(&["get", "--token-url", &impossible_host()]);
+    let ended = command.env("HTTPS_PROXY", format!("http://user:hush@{address}")).output();
+    let ended = ended.expect("the command runs");
+    assert_eq!(ended.status.code(), Some(3));
+    let errors = String::from_utf8_lossy(&ended.stderr);
+    assert!(errors.contains("407") && errors.contains("every run logs in again"), "{errors}");
+    assert!(!errors.contains("doctor") && !errors.contains("hush"), "{errors}");
+    assert_eq!(logins.load(Ordering::SeqCst), 2);
 }
 
 #[test]

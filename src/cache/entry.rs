@@ -387,7 +387,7 @@ impl Entry {
         self.fetch = None;
         let mut pause = Duration::ZERO;
         match failure.class {
-            Class::Refused => {}
+            Class::Refused | Class::LoginRefused => {}
             Class::Terminal => {
                 self.refused = self.refused.saturating_add(1);
                 pause = policy::refusal_pause(self.refused);
@@ -504,7 +504,7 @@ impl Entry {
         let Some(life) = self.life() else { return BootTime::ZERO };
         let hard_at = hard_at(policy, life);
         let mut quiet = |most: BootTime| match (&self.fetch, self.blocked(limits, now)) {
-            (None, Some(blocked)) => blocked.until.min(most),
+            (None, Some(blocked)) => limits.known_until(blocked.until, now).min(most),
             _ => BootTime::ZERO,
         };
         match self.state(policy, now) {
@@ -528,7 +528,8 @@ impl Entry {
         }
         let due = self.life().map_or(now, |life| life.fresh_until).max(now).max(self.by_itself_at);
         // Asked for now, not for the time it is due: the budget forgets what is a minute old.
-        Some(self.blocked(limits, now).map_or(due, |blocked| blocked.until.max(due)))
+        let blocked = self.blocked(limits, now);
+        Some(blocked.map_or(due, |blocked| limits.known_until(blocked.until, now).max(due)))
     }
 
     /// The state, and when the next request may be made.

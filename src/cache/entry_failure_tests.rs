@@ -5,6 +5,7 @@ use super::*;
 fn failure(class: Class) -> Failure {
     let kind = match class {
         Class::Transient | Class::TransientOnce => ErrorKind::Network,
+        Class::LoginRefused => ErrorKind::Proxy,
         Class::RateLimited => ErrorKind::RateLimited,
         Class::Terminal => ErrorKind::InvalidScope,
         Class::Refused => ErrorKind::InvalidClient,
@@ -97,6 +98,53 @@ fn cold_failures_are_remembered_for_a_second_doubling_to_44() {
     scene.gets(1200);
     scene.at(2000.0);
     assert_eq!(scene.pauses_between(2, Class::Transient), [1.0, 2.0], "a success starts afresh");
+}
+
+/// What the process knows of logins to the proxy, as the client's state is told it.
+fn refuse_logins(scene: &mut Scene, until: Option<f64>) {
+    let until = until.map(|until| START.after(Duration::from_secs_f64(until)));
+    let blocked = |until| Blocked::new(until, &Error::new(ErrorKind::Proxy, "407"));
+    scene.limits.set_login(until.map(blocked));
+}
+
+#[test]
+fn a_login_that_the_proxy_refused_holds_every_entry_whatever_happens_to_the_client() {
+    let mut scene = Scene::new(1.0);
+    refuse_logins(&mut scene, Some(1800.0));
+    scene.suffers(failure(Class::LoginRefused));
+    let Answer::Fail(error) = scene.at(100.0).decides(&Want::default()).answer else {
+        panic!("a refusal is remembered")
+    };
+    assert_eq!(
+        (error.kind(), error.retry_after()),
+        (ErrorKind::Proxy, Some(Duration::from_secs(1700)))
+    );
+    scene.rotates();
+    assert_eq!(scene.asks(), Fails(ErrorKind::Proxy));
+    scene.wakes();
+    assert_eq!(scene.on(1).asks(), Fails(ErrorKind::Proxy));
+    // Kept warm, it looks each minute whether another client was let in, and starts nothing.
+    let looks_at = scene.entries[1].renew_at(&mut scene.limits, scene.now);
+    assert_eq!(looks_at.map(seconds), Some(160.0));
+    refuse_logins(&mut scene, None);
+    assert_eq!(scene.asks(), WaitsAndStarted);
+    assert_eq!(count(scene.begins()), 3, "it was not the endpoint that failed");
+}
+
+#[test]
+fn a_valid_token_is_served_while_the_proxy_refuses_logins() {
+    let mut scene = Scene::with_token(1.0, 1200);
+    assert_eq!(scene.at(600.0).asks(), ServedAndStarted);
+    scene.begins();
+    refuse_logins(&mut scene, Some(2400.0));
+    scene.fails(failure(Class::LoginRefused));
+    assert_eq!(scene.at(601.0).asks(), Served);
+    assert_eq!(scene.serves_until(), 661.0);
+    assert_eq!(scene.at(1199.0).asks(), Served);
+    assert_eq!(scene.at(1200.0).asks(), Fails(ErrorKind::Proxy));
+    // Another client was let in.
+    refuse_logins(&mut scene, None);
+    assert_eq!(scene.asks(), WaitsAndStarted);
 }
 
 #[test]

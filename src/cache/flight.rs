@@ -16,6 +16,9 @@ pub(crate) enum Class {
     TransientOnce,
     /// Transient, and for every entry of the client: status 429, or 503 with a wait.
     RateLimited,
+    /// The proxy refused its login: one attempt. How long that is remembered is decided for all who
+    /// go through this proxy, by `logins`.
+    LoginRefused,
     /// Will not pass by itself; concerns this entry.
     Terminal,
     /// Will not pass by itself; the credentials were refused, so it concerns the whole client.
@@ -144,7 +147,7 @@ mod tests {
 
     #[test]
     fn what_will_not_pass_in_seconds_is_not_tried_again() {
-        for class in [Class::TransientOnce, Class::Terminal, Class::Refused] {
+        for class in [Class::TransientOnce, Class::LoginRefused, Class::Terminal, Class::Refused] {
             let mut flight = attempts(3);
             flight.next(START);
             assert_eq!(flight.after(&failure(class), START, &mut || 0.0), None);

@@ -1,5 +1,5 @@
-//! What binds all entries of one client: a running `Retry-After`, refused credentials, a pause
-//! after a 429, and the budget of requests a minute.
+//! What binds all entries of one client: a running `Retry-After`, refused credentials, a login that
+//! its proxy refused, a pause after a 429, and the budget of requests a minute.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -59,6 +59,10 @@ pub(crate) struct Limits {
     refused_times: u32,
     /// A fetch probes whether the refusal still stands.
     probing: bool,
+    /// The proxy refused a login, as far as the process knows now.
+    login: Option<Blocked>,
+    /// This client has met that refusal. Until then its fetches begin: a token may be in a store.
+    met_login: bool,
     last_failure: Option<Error>,
 }
 
@@ -72,6 +76,8 @@ impl Limits {
             refused: None,
             refused_times: 0,
             probing: false,
+            login: None,
+            met_login: false,
             last_failure: None,
         }
     }
@@ -79,9 +85,29 @@ impl Limits {
     /// What keeps a fetch from starting, if anything.
     pub(crate) fn blocked(&mut self, now: BootTime) -> Option<Blocked> {
         let refused = Hold::blocks(&self.refused, now);
+        let login = self.refused_login(now);
         let request = self.may_request(now).err();
         let pause = Hold::blocks(&self.pause, now);
-        [refused, request, pause].into_iter().flatten().reduce(Blocked::and)
+        [refused, login, request, pause].into_iter().flatten().reduce(Blocked::and)
+    }
+
+    fn refused_login(&self, now: BootTime) -> Option<Blocked> {
+        self.login.clone().filter(|login| self.met_login && now < login.until)
+    }
+
+    /// What the process knows now of logins to the client's proxy; clients share it.
+    pub(crate) fn set_login(&mut self, refused: Option<Blocked>) {
+        self.met_login &= refused.is_some();
+        self.login = refused;
+    }
+
+    /// Until when what blocks until then can be relied on, without another look: a refused login
+    /// ends for all clients when one of them is let in.
+    pub(crate) fn known_until(&self, blocked: BootTime, now: BootTime) -> BootTime {
+        match self.refused_login(now) {
+            Some(_) => blocked.min(now.after(policy::LOGIN_LOOK_SPACING)),
+            None => blocked,
+        }
     }
 
     /// Whether one more request may be sent, by a fetch that runs already.
@@ -161,6 +187,7 @@ impl Limits {
             self.probe_ended(now);
         }
         match failure.class {
+            Class::LoginRefused => self.met_login = true,
             Class::RateLimited if failure.retry_after.is_none() => {
                 let until = now.after(pause);
                 if self.pause.as_ref().is_none_or(|hold| hold.until < until) {
@@ -300,6 +327,25 @@ mod tests {
         assert!(limits.is_refused(at(61)));
         limits.fetch_failed(&failure(Class::Refused, None), Duration::ZERO, at(62));
         assert!(limits.is_refused(at(62 + 119)) && !limits.is_refused(at(62 + 120)));
+    }
+
+    #[test]
+    fn a_refused_login_binds_whoever_met_it_until_it_is_known_to_be_over() {
+        let mut limits = limits(600);
+        let error = Error::new(ErrorKind::Proxy, "407");
+        limits.set_login(Some(Blocked::new(at(1800), &error)));
+        // The first fetch begins: there may be a token in a store.
+        assert!(limits.blocked(START).is_none());
+        limits.fetch_failed(&failure(Class::LoginRefused, None), Duration::ZERO, START);
+        assert_eq!(limits.blocked(at(1)).unwrap().until, at(1800));
+        assert_eq!(limits.known_until(at(1800), at(1)), at(61));
+        limits.credentials_changed();
+        limits.wake(at(2));
+        let told = limits.blocked(at(1799)).unwrap().error_at(at(1799)).unwrap();
+        assert_eq!(told.retry_after(), Some(Duration::from_secs(1)));
+        limits.set_login(None);
+        assert!(limits.blocked(at(3)).is_none());
+        assert_eq!(limits.known_until(at(1800), at(3)), at(1800));
     }
 
     #[test]

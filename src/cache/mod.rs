@@ -7,6 +7,7 @@
 //! - [`policy`] every number, once, with its reason
 //! - [`entry`] the life of one token
 //! - [`limits`] what binds all entries of a client: `Retry-After`, refusals, the budget
+//! - [`logins`] logins to a proxy, by all clients of the process
 //! - [`jumps`] suspend, and a wall clock that was set
 //! - [`flight`] one fetch: its attempts and how long it may take
 //! - [`current`] the token as readers see it, without a lock; [`copy`] how they copy it
@@ -17,6 +18,7 @@ pub(crate) mod entry;
 pub(crate) mod flight;
 pub(crate) mod jumps;
 pub(crate) mod limits;
+pub(crate) mod logins;
 pub(crate) mod policy;
 
 use crate::sync::atomic;

@@ -48,6 +48,16 @@ const MAX_PAUSE_WITHOUT: Duration = Duration::from_secs(44);
 const REFUSAL_PAUSE: Duration = Duration::from_secs(60);
 const MAX_REFUSAL_PAUSE: Duration = Duration::from_secs(600);
 
+/// How long a login that a proxy refused is remembered, by the whole process. Directories lock an
+/// account after three to five that fail, often counted within half an hour.
+pub(crate) const REFUSED_LOGIN_PAUSE: Duration = Duration::from_secs(30 * 60);
+
+/// After "the network is back", a refused login is made again at most this often.
+pub(crate) const LOGIN_PROBE_SPACING: Duration = Duration::from_secs(10 * 60);
+
+/// So often it is looked at whether another client's login was accepted in the meantime.
+pub(crate) const LOGIN_LOOK_SPACING: Duration = Duration::from_secs(60);
+
 /// The longest `Retry-After` that is believed.
 pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(900);
 

@@ -253,7 +253,10 @@ impl Shared {
             event.http_status = failure.error.http_status();
             event.attempt = flight.attempts.made();
             event.duration = now.since(flight.started);
-            event.wait = again.map(|at| at.until(now)).or(failure.retry_after);
+            event.wait = again
+                .map(|at| at.until(now))
+                .or(failure.retry_after)
+                .or(failure.error.retry_after());
             event
         });
         match again {

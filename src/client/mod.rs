@@ -167,7 +167,8 @@ impl Client {
     /// Builds a client that lives by another clock. For tests.
     #[doc(hidden)]
     pub fn with_clock(config: &Config, clock: Clock) -> Result<Self, Error> {
-        Self::with_endpoint(config, clock, Endpoint::new)
+        let of_endpoint = clock.clone();
+        Self::with_endpoint(config, clock, |options| Endpoint::new(options, &of_endpoint))
     }
 
     pub(crate) fn with_endpoint(
@@ -453,7 +454,8 @@ impl Client {
     }
 
     /// The network is back: pauses after failures end now for whoever waits, and within five
-    /// seconds for renewals. What a server asked for by `Retry-After` still holds.
+    /// seconds for renewals. What a server asked for by `Retry-After` still holds. A login that the
+    /// proxy refused is made again at most once in ten minutes.
     ///
     /// ```
     /// # let emulator = tu_token_emulator::Emulator::start()?;

@@ -64,7 +64,8 @@ impl Random for SystemRandom {
 }
 
 impl Shared {
-    /// The state, made this process's own if it was the parent's.
+    /// The state, made this process's own if it was the parent's, and told what the process knows of
+    /// logins to the proxy.
     pub(super) fn state(self: &Arc<Self>) -> Guard<'_, ClientState> {
         if !self.is_own_generation()
             && let Some(entries) = self.adopt()
@@ -73,7 +74,10 @@ impl Shared {
                 .tell(|| Event::new(EventKind::Fork, "this process is a fork; the client goes on"));
             self.keep_warm(0..entries);
         }
-        self.state.lock()
+        let refused = self.endpoint.refused_login();
+        let mut state = self.state.lock();
+        state.limits.set_login(refused);
+        state
     }
 
     /// Makes the state this process's own; how many entries it has, if it was the parent's.
@@ -236,6 +240,7 @@ impl Shared {
         let now = self.clock.now();
         let mut bells = Vec::new();
         let entries;
+        self.endpoint.wake();
         {
             let mut state = self.state();
             state.limits.wake(now);

@@ -1,12 +1,48 @@
-//! Connections as ureq makes them, but for one error.
+//! Connections as ureq makes them, but for the way through a proxy: that says why it is barred, and
+//! ends in time whatever the proxy does.
 
-use std::io;
+use std::time::{Duration, Instant};
 
-use ureq::unversioned::transport::{ConnectionDetails, Connector, DefaultConnector, Transport};
+use ureq::ProxyProtocol::{Http, Https, Socks5, Socks5h};
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, DefaultConnector, NextTimeout, RustlsConnector,
+    TcpConnector, Transport, TransportAdapter,
+};
+use ureq::{Error, Proxy, Timeout};
 
-/// Makes connections, through the proxy if there is one.
-#[derive(Debug, Default)]
-pub(crate) struct Connect(DefaultConnector);
+use super::login::{self, Login};
+use super::tunnel::{self, Credentials, Problem, Target};
+
+/// Makes the connection of one attempt, through the proxy if there is one.
+#[derive(Debug)]
+pub(super) struct Connect {
+    direct: DefaultConnector,
+    tls: RustlsConnector,
+    user_agent: String,
+    connect_timeout: Duration,
+    /// When the attempt is over.
+    deadline: Instant,
+    /// Needed if the proxy's URL has user and password.
+    login: Option<Login>,
+}
+
+impl Connect {
+    pub(super) fn new(
+        user_agent: &str,
+        connect_timeout: Duration,
+        timeout: Duration,
+        login: Option<Login>,
+    ) -> Self {
+        Self {
+            direct: DefaultConnector::default(),
+            tls: RustlsConnector::default(),
+            user_agent: user_agent.to_owned(),
+            connect_timeout,
+            deadline: Instant::now() + timeout,
+            login,
+        }
+    }
+}
 
 impl Connector for Connect {
     type Out = Box<dyn Transport>;
@@ -15,14 +51,152 @@ impl Connector for Connect {
         &self,
         details: &ConnectionDetails<'_>,
         chained: Option<()>,
-    ) -> Result<Option<Self::Out>, ureq::Error> {
-        self.0.connect(details, chained).map_err(|error| match error {
-            // Nobody but a proxy speaks HTTP before there is a connection: what is not HTTP is not
-            // the answer of the token endpoint.
-            ureq::Error::Protocol(_) => {
-                io::Error::new(io::ErrorKind::InvalidData, "the proxy's answer is not HTTP").into()
+    ) -> Result<Option<Self::Out>, Error> {
+        match details.config.proxy() {
+            Some(proxy) if matches!(proxy.protocol(), Http | Https | Socks5 | Socks5h) => {
+                self.through(proxy, details).map(Some)
             }
-            other => other,
+            _ => self.direct.connect(details, chained),
+        }
+    }
+}
+
+impl Connect {
+    fn through(
+        &self,
+        proxy: &Proxy,
+        details: &ConnectionDetails<'_>,
+    ) -> Result<Box<dyn Transport>, Error> {
+        let outcome = self.tunnel(proxy, details);
+        if let Some(login) = &self.login {
+            match &outcome {
+                Ok(_) => login.accepted(),
+                Err(Problem::LoginRefused(said)) => login.refused(said),
+                Err(Problem::Forbidden(_) | Problem::Failed(_)) => login.passed_over(),
+                // It may not even have got the login.
+                Err(_) => {}
+            }
+        }
+        let tunnel = outcome.map_err(|problem| match problem {
+            Problem::Broken(error) => error,
+            problem => Error::Other(Box::new(problem)),
+        })?;
+        let addrs = details.resolver.empty();
+        let to_target = ConnectionDetails { addrs, ..self.details(details, details.uri)? };
+        self.secured(&to_target, Box::new(tunnel))
+    }
+
+    /// A tunnel to the token endpoint, not yet secured.
+    fn tunnel(&self, proxy: &Proxy, details: &ConnectionDetails<'_>) -> Result<Tunnel, Problem> {
+        let mut stream = TransportAdapter::new(
+            self.connection_to(proxy, details)?,
+            details.current_time.clone(),
+        );
+        // Not `connect_timeout`: whether a login was accepted should be known in the end.
+        stream.set_timeout(self.time_left(Timeout::Global, Duration::MAX)?);
+        let before = || {
+            if let Some(login) = &self.login {
+                login.sends();
+            }
+        };
+        let credentials = login::credentials(proxy);
+        let credentials =
+            credentials.map(|(user, password)| Credentials { user, password, before: &before });
+        let target = Target::of(details.uri);
+        match proxy.protocol() {
+            Http | Https => {
+                tunnel::connect(&mut stream, &target, &self.user_agent, credentials.as_ref())
+            }
+            _ => tunnel::socks5(&mut stream, &target, credentials.as_ref()),
+        }?;
+        Ok(Tunnel(stream.into_inner()))
+    }
+
+    /// A connection to the proxy itself.
+    fn connection_to(
+        &self,
+        proxy: &Proxy,
+        details: &ConnectionDetails<'_>,
+    ) -> Result<Box<dyn Transport>, Problem> {
+        let uri = proxy.uri();
+        let addrs = details.resolver.resolve(
+            uri,
+            details.config,
+            self.time_left(Timeout::Resolve, self.connect_timeout)?,
+        )?;
+        let to_proxy = ConnectionDetails { addrs, ..self.details(details, uri)? };
+        let tcp = TcpConnector::default()
+            .connect(&to_proxy, None::<()>)
+            .and_then(|tcp| tcp.ok_or(Error::ConnectionFailed))?;
+        let to_proxy = self.details(&to_proxy, uri)?;
+        self.secured(&to_proxy, Box::new(tcp)).map_err(|error| match error {
+            error @ Error::Timeout(_) => Problem::Broken(error),
+            error => Problem::Insecure(error),
         })
+    }
+
+    /// With TLS, if the scheme is https.
+    fn secured(
+        &self,
+        details: &ConnectionDetails<'_>,
+        transport: Box<dyn Transport>,
+    ) -> Result<Box<dyn Transport>, Error> {
+        let secured = self.tls.connect(details, Some(transport))?;
+        secured.map(|secured| Box::new(secured) as _).ok_or(Error::ConnectionFailed)
+    }
+
+    /// The same for another step on the way, with the time that is left for it.
+    fn details<'a>(
+        &self,
+        details: &ConnectionDetails<'a>,
+        uri: &'a ureq::http::Uri,
+    ) -> Result<ConnectionDetails<'a>, Error> {
+        Ok(ConnectionDetails {
+            uri,
+            addrs: details.addrs.clone(),
+            config: details.config,
+            request_level: details.request_level,
+            resolver: details.resolver,
+            now: (details.current_time)(),
+            timeout: self.time_left(Timeout::Connect, self.connect_timeout)?,
+            current_time: details.current_time.clone(),
+            run_connector: details.run_connector.clone(),
+            register_shutdown: details.register_shutdown.clone(),
+        })
+    }
+
+    fn time_left(&self, reason: Timeout, most: Duration) -> Result<NextTimeout, Error> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(Error::Timeout(Timeout::Global));
+        }
+        let reason = if left < most { Timeout::Global } else { reason };
+        Ok(NextTimeout { after: left.min(most).into(), reason, ..NextTimeout::default() })
+    }
+}
+
+/// The connection through a proxy, as the token endpoint's: TLS to the proxy is not TLS to it.
+#[derive(Debug)]
+struct Tunnel(Box<dyn Transport>);
+
+impl Transport for Tunnel {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        self.0.buffers()
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        self.0.transmit_output(amount, timeout)
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        self.0.await_input(timeout)
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.0.is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        false
     }
 }

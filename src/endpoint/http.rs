@@ -17,20 +17,23 @@ use zeroize::Zeroizing;
 
 use super::Transport;
 use super::connect::Connect;
+use super::login::{Account, Login, NotNow};
 use super::request::TokenRequest;
 use super::resolve::SharedResolver;
+use super::tunnel::Problem;
 use crate::cache::flight::{Class, Failure};
-use crate::cache::policy::OVERRUN;
+use crate::cache::limits::Blocked;
+use crate::cache::logins::RefusedLogin;
+use crate::cache::policy::REFUSED_LOGIN_PAUSE;
 use crate::clock::Clock;
 use crate::config::endpoint::TokenUrl;
 use crate::config::options::Options;
 use crate::error::{Error, ErrorKind};
-use crate::runtime;
 use crate::token::Token;
 
 /// Longest answer that is read.
 const MAX_BODY_BYTES: usize = 64 * 1024;
-const MAX_HEADER_BYTES: usize = 16 * 1024;
+pub(super) const MAX_HEADER_BYTES: usize = 16 * 1024;
 /// Larger than the headers may be, or ureq takes endless headers for a closed connection.
 const INPUT_BUFFER_BYTES: usize = 32 * 1024;
 
@@ -61,6 +64,9 @@ pub(crate) struct Http {
     url: TokenUrl,
     origin: String,
     proxy: Option<ureq::Proxy>,
+    /// User and password for the proxy, if its URL has them.
+    account: Option<Account>,
+    clock: Clock,
     ca_file: Option<PathBuf>,
     client_cert: Option<(PathBuf, PathBuf)>,
     connect_timeout: Duration,
@@ -71,7 +77,7 @@ pub(crate) struct Http {
 
 impl Http {
     /// Checks the proxy and the certificate files, so that mistakes show at once.
-    pub(crate) fn new(options: &Options) -> Result<Self, Error> {
+    pub(crate) fn new(options: &Options, clock: &Clock) -> Result<Self, Error> {
         let proxy = options
             .proxy
             .for_url(&options.token_url, &|name| std::env::var(name).ok())
@@ -79,6 +85,8 @@ impl Http {
         let http = Self {
             origin: origin_of(options.token_url.uri()),
             url: options.token_url.clone(),
+            account: proxy.as_ref().and_then(|proxy| Account::of(proxy, clock)),
+            clock: clock.clone(),
             proxy,
             ca_file: options.ca_file.clone(),
             client_cert: options.client_cert_file.clone().zip(options.client_key_file.clone()),
@@ -97,7 +105,6 @@ impl Http {
 impl Transport for Http {
     fn post(&self, request: &TokenRequest, timeout: Duration) -> Result<HttpAnswer, Failure> {
         let agent = self.agent(timeout)?;
-        let _watched = self.proxy.is_some().then(|| cut_off_after(&agent, timeout));
         let mut call = agent
             .post(self.url.uri())
             .header("Content-Type", "application/x-www-form-urlencoded")
@@ -113,6 +120,17 @@ impl Transport for Http {
             call.send(request.body.as_bytes()).map_err(|error| self.failure(error, timeout))?;
         self.answer(response, timeout)
     }
+
+    fn refused_login(&self) -> Option<Blocked> {
+        let refused = self.account.as_ref()?.refusal()?;
+        Some(Blocked::new(refused.until, &self.login_refused(&refused)))
+    }
+
+    fn wake(&self) {
+        if let Some(account) = &self.account {
+            account.wake();
+        }
+    }
 }
 
 impl Http {
@@ -125,7 +143,6 @@ impl Http {
     ) -> Result<HttpAnswer, Failure> {
         self.errand = "get an answer";
         let agent = self.agent(timeout)?;
-        let _watched = self.proxy.is_some().then(|| cut_off_after(&agent, timeout));
         let mut call = agent.get(self.url.uri()).header("Accept", "application/json");
         if let Some(token) = token {
             let mut value = HeaderValue::from_str(token.bearer()).map_err(|_| {
@@ -168,6 +185,8 @@ impl Http {
         let tls = self.tls().map_err(|problem| {
             Failure::new(Class::TransientOnce, Error::new(ErrorKind::Tls, problem))
         })?;
+        let (login, timeout) = self.admitted(timeout)?;
+        let connect = Connect::new(&self.user_agent, self.connect_timeout, timeout, login);
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -182,7 +201,22 @@ impl Http {
             .proxy(self.proxy.clone())
             .tls_config(tls)
             .build();
-        Ok(ureq::Agent::with_parts(config, Connect::default(), SharedResolver))
+        Ok(ureq::Agent::with_parts(config, connect, SharedResolver))
+    }
+
+    /// A login to the proxy, if it wants one, when its turn has come; and the time that is left.
+    fn admitted(&self, timeout: Duration) -> Result<(Option<Login>, Duration), Failure> {
+        let Some(account) = &self.account else { return Ok((None, timeout)) };
+        match account.admit(timeout) {
+            Ok((login, left)) => Ok((Some(login), left)),
+            Err(NotNow::Refused(refused)) => {
+                Err(Failure::new(Class::LoginRefused, self.login_refused(&refused)))
+            }
+            Err(NotNow::Busy) => Err(self.network(&format!(
+                "another login to it had no outcome within {timeout:?}; until one is accepted, \
+                 they are made one at a time"
+            ))),
+        }
     }
 
     fn tls(&self) -> Result<TlsConfig, String> {
@@ -237,15 +271,56 @@ impl Http {
         }
     }
 
-    fn failure(&self, error: ureq::Error, timeout: Duration) -> Failure {
-        let via = if self.proxy.is_some() { " through the proxy" } else { "" };
-        let (origin, errand) = (&self.origin, self.errand);
-        let network = |problem: String| {
-            Failure::transient(Error::new(
-                ErrorKind::Network,
-                format!("cannot {errand} from {origin}{via}: {problem}"),
-            ))
+    fn via(&self) -> &'static str {
+        if self.proxy.is_some() { " through the proxy" } else { "" }
+    }
+
+    fn sentence(&self, problem: &dyn std::fmt::Display) -> String {
+        format!("cannot {} from {}{}: {problem}", self.errand, self.origin, self.via())
+    }
+
+    fn network(&self, problem: &str) -> Failure {
+        Failure::transient(Error::new(ErrorKind::Network, self.sentence(&problem)))
+    }
+
+    /// What whoever asks is told while a refused login is remembered.
+    fn login_refused(&self, refused: &RefusedLogin) -> Error {
+        let wait = refused.until.until(self.clock.now());
+        let minutes = wait.as_secs().div_ceil(60);
+        let message = format!(
+            "{}. Each login may lock the account, so this process makes the next one in {minutes} \
+             min at the earliest",
+            self.sentence(&refused.said)
+        );
+        Error::new(ErrorKind::Proxy, message).with_retryable(false).with_retry_after(Some(wait))
+    }
+
+    fn proxy_failure(&self, problem: Problem, timeout: Duration) -> Failure {
+        let barred = |text: String| {
+            Failure::new(Class::TransientOnce, Error::new(ErrorKind::Proxy, self.sentence(&text)))
         };
+        match problem {
+            Problem::LoginRefused(said) => {
+                let until = self.clock.now().after(REFUSED_LOGIN_PAUSE);
+                let refused = RefusedLogin { until, said: said.into() };
+                Failure::new(Class::LoginRefused, self.login_refused(&refused))
+            }
+            Problem::LoginWanted(text) | Problem::Forbidden(text) => barred(text),
+            Problem::Failed(text) | Problem::Strange(text) => self.network(&text),
+            Problem::Broken(error) => self.failure(error, timeout),
+            Problem::Insecure(error) => self.failure_of("the proxy", error, timeout),
+        }
+    }
+
+    fn failure(&self, error: ureq::Error, timeout: Duration) -> Failure {
+        self.failure_of(&self.origin, error, timeout)
+    }
+
+    /// `peer`: who TLS is spoken with.
+    fn failure_of(&self, peer: &str, error: ureq::Error, timeout: Duration) -> Failure {
+        let via = self.via();
+        let origin = &self.origin;
+        let network = |problem: String| self.network(&problem);
         let bad = |problem: &str| {
             Failure::transient(Error::new(
                 ErrorKind::BadResponse,
@@ -261,15 +336,16 @@ impl Http {
             }
             ureq::Error::Timeout(_) => network(format!("no complete answer within {timeout:?}")),
             ureq::Error::HostNotFound => network("the host name is not known".to_owned()),
+            ureq::Error::Other(other) => match other.downcast::<Problem>() {
+                Ok(problem) => self.proxy_failure(*problem, timeout),
+                Err(other) => network(other.to_string()),
+            },
             ureq::Error::Io(error) => match rustls_error(&error) {
-                Some(error) => self.tls_failure(error),
+                Some(error) => self.tls_failure(peer, error),
                 None => network(io_problem(&error)),
             },
-            ureq::Error::Rustls(error) => self.tls_failure(&error),
-            ureq::Error::Tls(problem) => self.tls_problem(problem),
-            ureq::Error::ConnectProxyFailed(_) | ureq::Error::InvalidProxyUrl => {
-                network("the proxy refused to connect; check its address and password".to_owned())
-            }
+            ureq::Error::Rustls(error) => self.tls_failure(peer, &error),
+            ureq::Error::Tls(problem) => Self::tls_problem(peer, problem),
             ureq::Error::Protocol(_) => bad("is not HTTP"),
             ureq::Error::LargeResponseHeader(..) => bad("has too large headers"),
             ureq::Error::BodyExceedsLimit(_) => bad("is over 64 KiB"),
@@ -278,7 +354,7 @@ impl Http {
         }
     }
 
-    fn tls_failure(&self, error: &rustls::Error) -> Failure {
+    fn tls_failure(&self, peer: &str, error: &rustls::Error) -> Failure {
         let trust = match &self.ca_file {
             Some(path) => format!("ca_file {}", path.display()),
             None => "the system's trust store".to_owned(),
@@ -306,22 +382,13 @@ impl Http {
             ),
             other => other.to_string(),
         };
-        self.tls_problem(&problem)
+        Self::tls_problem(peer, &problem)
     }
 
-    fn tls_problem(&self, problem: &str) -> Failure {
-        let message = format!("no secure connection to {}: {problem}", self.origin);
+    fn tls_problem(peer: &str, problem: &str) -> Failure {
+        let message = format!("no secure connection to {peer}: {problem}");
         Failure::new(Class::TransientOnce, Error::new(ErrorKind::Tls, message))
     }
-}
-
-/// Cuts an agent's connections once its time is over, unless the returned value has been dropped: a
-/// proxy that answers byte by byte is bounded by no time limit of ureq's.
-fn cut_off_after(agent: &ureq::Agent, timeout: Duration) -> Arc<ureq::Agent> {
-    let watched = Arc::new(agent.clone());
-    let end = Clock::System.now().after(timeout).after(OVERRUN);
-    runtime::at(end, Arc::downgrade(&watched), |agent| (*agent).clone().shutdown());
-    watched
 }
 
 fn read_body(body: &mut ureq::Body, answer: &mut HttpAnswer) -> std::io::Result<()> {
@@ -443,7 +510,7 @@ mod tests {
 
     #[test]
     fn a_redirects_target_is_told_without_its_path() {
-        let http = Http::new(&Options::default()).unwrap();
+        let http = Http::new(&Options::default(), &Clock::System).unwrap();
         for (location, target) in [
             ("https://trap.example/x?secret=1", "https://trap.example"),
             ("http://user:pw@trap.example:81/", "http://trap.example:81"),

@@ -2,21 +2,26 @@
 //!
 //! - [`request`] the form, byte for byte
 //! - [`http`] the one place that opens a connection
-//! - [`connect`] how connections are made
+//! - [`connect`] how connections are made; [`tunnel`] what is said to a proxy
+//! - [`login`] logins to proxies, counted for the whole process
 //! - [`resolve`] names to addresses, once per host for all fetches
 //! - [`response`] the reader of answers: tolerant, but safe
 //! - [`redact`] what may be quoted from an answer
 
 mod connect;
 pub(crate) mod http;
+mod login;
 pub(crate) mod redact;
 pub(crate) mod request;
 pub(crate) mod resolve;
 pub(crate) mod response;
+mod tunnel;
 
 use std::time::Duration;
 
 use crate::cache::flight::Failure;
+use crate::cache::limits::Blocked;
+use crate::clock::Clock;
 use crate::config::options::Options;
 use crate::credentials::Credentials;
 use crate::error::Error;
@@ -41,6 +46,14 @@ pub(crate) struct Granted {
 pub(crate) trait Transport: Send + Sync {
     /// Sends one request and reads the answer, whatever its status, within `timeout`.
     fn post(&self, request: &TokenRequest, timeout: Duration) -> Result<HttpAnswer, Failure>;
+
+    /// The refused login to the proxy that keeps every request from being sent now.
+    fn refused_login(&self) -> Option<Blocked> {
+        None
+    }
+
+    /// The network is back.
+    fn wake(&self) {}
 }
 
 /// The token endpoint of one client.
@@ -51,14 +64,24 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     /// Prepares everything that can be checked without a network.
-    pub(crate) fn new(options: &Options) -> Result<Self, Error> {
-        Ok(Self::over(http::Http::new(options)?, options))
+    pub(crate) fn new(options: &Options, clock: &Clock) -> Result<Self, Error> {
+        Ok(Self::over(http::Http::new(options, clock)?, options))
     }
 
     /// An endpoint that is reached in some way.
     pub(crate) fn over(transport: impl Transport + 'static, options: &Options) -> Self {
         let transport = Box::new(transport);
         Self { transport, allow_narrowed_scope: options.allow_narrowed_scope }
+    }
+
+    /// The refused login to the proxy that keeps every request from being sent now.
+    pub(crate) fn refused_login(&self) -> Option<Blocked> {
+        self.transport.refused_login()
+    }
+
+    /// The network is back.
+    pub(crate) fn wake(&self) {
+        self.transport.wake();
     }
 
     /// Makes one token request and reads its answer, within `timeout`.

@@ -93,6 +93,14 @@ impl Server {
         Self::start(Box::new(script), Some(config))
     }
 
+    /// The same with a script.
+    pub fn scripted_tls(
+        config: Arc<rustls::ServerConfig>,
+        script: impl Fn(usize, &Request) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        Self::start(Box::new(script), Some(config))
+    }
+
     fn start(script: Box<Script>, tls: Option<Arc<rustls::ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();

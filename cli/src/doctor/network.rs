@@ -136,6 +136,11 @@ fn connection(diagnosis: &Diagnosis, answer: &Answer) -> Check {
 fn unconnected(way: &Way, error: &Error) -> Check {
     let check = failed("connection", error);
     match (error.kind(), &way.proxy) {
+        (ErrorKind::Proxy, Some(proxy)) => check.remedy(format!(
+            "let {proxy} have user and password in its URL, percent-encoded, and let its rules allow \
+             this host; NO_PROXY excepts hosts, TRACKUNIT_PROXY=none switches it off. Each run logs \
+             in once: wait half an hour before the next if an account may be locked"
+        )),
         (ErrorKind::Network | ErrorKind::Timeout, Some(proxy)) => check.remedy(format!(
             "is {proxy} the right proxy, are user and password right, and does it let this host \
              pass? NO_PROXY excepts hosts, TRACKUNIT_PROXY=none switches it off"
@@ -198,6 +203,7 @@ pub fn code(error: &Error) -> &'static str {
         ErrorKind::Network => "network",
         ErrorKind::Tls => "tls",
         ErrorKind::Credentials => "credentials",
+        ErrorKind::Proxy => "proxy",
         ErrorKind::InvalidClient => "invalid_client",
         ErrorKind::InvalidScope => "invalid_scope",
         ErrorKind::OAuth => "oauth",

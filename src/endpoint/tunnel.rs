@@ -1,0 +1,366 @@
+//! What is said to a proxy so that it leads to the token endpoint: CONNECT (RFC 9110 section 9.3.6)
+//! or SOCKS5 (RFC 1928, RFC 1929).
+//!
+//! ureq has both, but tells no more of a refusal than that there was one.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::IpAddr;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ureq::http::Uri;
+use zeroize::Zeroizing;
+
+use super::http::MAX_HEADER_BYTES;
+
+/// The schemes of RFC 9110 section 11 that proxies are known to offer. Nothing else that a proxy
+/// names is shown: it may be what it was sent.
+const SCHEMES: [&str; 6] = ["Basic", "Digest", "NTLM", "Negotiate", "Kerberos", "Bearer"];
+
+/// Why a proxy does not lead to the token endpoint. The texts hold nothing that it sent.
+#[derive(Debug)]
+pub(super) enum Problem {
+    /// It refused user and password, or the way in which they are given.
+    LoginRefused(String),
+    /// It wants user and password, and there are none.
+    LoginWanted(String),
+    /// Its rules do not allow the connection.
+    Forbidden(String),
+    /// It could not connect, or failed.
+    Failed(String),
+    /// It speaks something else.
+    Strange(String),
+    /// No answer, or none in time.
+    Broken(ureq::Error),
+    /// The connection to the proxy itself is not secure.
+    Insecure(ureq::Error),
+}
+
+impl From<ureq::Error> for Problem {
+    fn from(error: ureq::Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+impl From<io::Error> for Problem {
+    fn from(error: io::Error) -> Self {
+        // A time limit of ureq's comes wrapped.
+        Self::Broken(error.into())
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LoginRefused(text)
+            | Self::LoginWanted(text)
+            | Self::Forbidden(text)
+            | Self::Failed(text)
+            | Self::Strange(text) => f.write_str(text),
+            Self::Broken(error) | Self::Insecure(error) => error.fmt(f),
+        }
+    }
+}
+
+impl StdError for Problem {}
+
+/// Where a tunnel is to lead.
+pub(super) struct Target<'a> {
+    pub(super) host: &'a str,
+    pub(super) port: u16,
+}
+
+impl<'a> Target<'a> {
+    pub(super) fn of(uri: &'a Uri) -> Self {
+        Self { host: uri.host().unwrap_or_default(), port: uri.port_u16().unwrap_or(443) }
+    }
+}
+
+/// User and password, and what is to be done before they are sent.
+pub(super) struct Credentials<'a> {
+    pub(super) user: &'a str,
+    pub(super) password: &'a str,
+    pub(super) before: &'a dyn Fn(),
+}
+
+// --- CONNECT ---------------------------------------------------------------------------------
+
+/// Asks an HTTP proxy for a tunnel.
+pub(super) fn connect(
+    stream: &mut (impl Read + Write),
+    target: &Target<'_>,
+    user_agent: &str,
+    login: Option<&Credentials<'_>>,
+) -> Result<(), Problem> {
+    let Target { host, port } = target;
+    let credentials = login.map(|login| {
+        let pair = Zeroizing::new(format!("{}:{}", login.user, login.password));
+        let basic = Zeroizing::new(STANDARD.encode(pair.as_bytes()));
+        Zeroizing::new(format!("Proxy-Authorization: Basic {}\r\n", *basic))
+    });
+    let request = Zeroizing::new(format!(
+        "CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\nUser-Agent: {user_agent}\r\n\
+         Proxy-Connection: Keep-Alive\r\n{}\r\n",
+        credentials.as_ref().map_or("", |line| line.as_str())
+    ));
+    if let Some(login) = login {
+        (login.before)();
+    }
+    stream.write_all(request.as_bytes())?;
+    let mut room = MAX_HEADER_BYTES;
+    let answer = loop {
+        let answer = Answer::read(stream, &mut room)?;
+        // An interim answer says nothing yet.
+        if answer.status >= 200 {
+            break answer;
+        }
+    };
+    match answer.status {
+        200..=299 => Ok(()),
+        407 if login.is_some() => Err(Problem::LoginRefused(answer.refused_login())),
+        407 => Err(Problem::LoginWanted(answer.wanted_login())),
+        403 => Err(Problem::Forbidden("its rules do not allow this host (status 403)".to_owned())),
+        status => Err(Problem::Failed(format!("it answered CONNECT with status {status}"))),
+    }
+}
+
+/// What matters of a proxy's answer.
+struct Answer {
+    status: u16,
+    /// The ways to log in that it offers, as far as they are known ones.
+    offers: Vec<&'static str>,
+}
+
+impl Answer {
+    /// Reads up to the empty line and not a byte further: what follows is the endpoint's.
+    fn read(stream: &mut impl Read, room: &mut usize) -> Result<Self, Problem> {
+        const START: &[u8] = b"HTTP/1.";
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") && !head.ends_with(b"\n\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte)?;
+            head.extend(byte);
+            if head.iter().zip(START).any(|(found, expected)| found != expected) {
+                return Err(not_http());
+            }
+            *room = room.checked_sub(1).ok_or_else(|| {
+                Problem::Strange("its answer to CONNECT has too large headers".to_owned())
+            })?;
+        }
+        let head = String::from_utf8_lossy(&head);
+        let mut lines = head.lines();
+        let status = lines.next().and_then(status_of).ok_or_else(not_http)?;
+        let mut offers = Vec::new();
+        for (name, value) in lines.filter_map(|line| line.split_once(':')) {
+            if name.eq_ignore_ascii_case("Proxy-Authenticate") {
+                offers.extend(
+                    schemes(value).filter(|scheme| !offers.contains(scheme)).collect::<Vec<_>>(),
+                );
+            }
+        }
+        Ok(Self { status, offers })
+    }
+
+    fn refused_login(&self) -> String {
+        let refused = "it refused user and password of its URL (status 407";
+        match self.offers.as_slice() {
+            [] => format!("{refused}; it does not say whether it offers Basic)"),
+            offers if offers.contains(&"Basic") => format!("{refused}; it offers Basic)"),
+            offers => {
+                format!("{refused}): it offers {}, and only Basic is supported", offers.join(", "))
+            }
+        }
+    }
+
+    fn wanted_login(&self) -> String {
+        let wanted = "it wants a login (status 407";
+        let how = "put user and password into its URL, percent-encoded";
+        match self.offers.as_slice() {
+            [] => format!("{wanted}; it does not say whether it offers Basic): {how}"),
+            offers if offers.contains(&"Basic") => format!("{wanted}; it offers Basic): {how}"),
+            offers => {
+                format!("{wanted}): it offers {}, and only Basic is supported", offers.join(", "))
+            }
+        }
+    }
+}
+
+fn not_http() -> Problem {
+    Problem::Strange("its answer to CONNECT is not HTTP".to_owned())
+}
+
+/// `HTTP/1.x NNN`, and perhaps a reason.
+fn status_of(line: &str) -> Option<u16> {
+    let (version, rest) = line.split_once(' ')?;
+    let (digits, _) = rest.split_once(' ').unwrap_or((rest, ""));
+    let is_sound = version.len() == "HTTP/1.1".len()
+        && digits.len() == 3
+        && digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|status| is_sound && *status >= 100)
+}
+
+/// The known schemes in a value of Proxy-Authenticate, which is a list of challenges with
+/// parameters; what is between quotes is none.
+fn schemes(value: &str) -> impl Iterator<Item = &'static str> {
+    let mut quoted = false;
+    let plain: String = value
+        .chars()
+        .map(|character| {
+            quoted ^= character == '"';
+            if quoted { '"' } else { character }
+        })
+        .collect();
+    let first_words: Vec<String> = plain
+        .split(',')
+        .filter_map(|part| part.split_whitespace().next().map(str::to_owned))
+        .collect();
+    let is_offered =
+        move |scheme: &&str| first_words.iter().any(|word| word.eq_ignore_ascii_case(scheme));
+    SCHEMES.into_iter().filter(is_offered)
+}
+
+// --- SOCKS5 ----------------------------------------------------------------------------------
+
+const VERSION: u8 = 5;
+const NO_LOGIN: u8 = 0;
+const USER_AND_PASSWORD: u8 = 2;
+const NO_METHOD: u8 = 0xff;
+
+/// Asks a SOCKS5 proxy for a tunnel. The proxy looks the host up: whoever needs a proxy to get out
+/// often has no DNS that knows what lies outside.
+pub(super) fn socks5(
+    stream: &mut (impl Read + Write),
+    target: &Target<'_>,
+    login: Option<&Credentials<'_>>,
+) -> Result<(), Problem> {
+    match login {
+        Some(_) => stream.write_all(&[VERSION, 2, USER_AND_PASSWORD, NO_LOGIN])?,
+        None => stream.write_all(&[VERSION, 1, NO_LOGIN])?,
+    }
+    let [version, method] = read_two(stream)?;
+    match (version, method, login) {
+        (VERSION, NO_LOGIN, _) => {}
+        (VERSION, USER_AND_PASSWORD, Some(login)) => socks5_login(stream, login)?,
+        (VERSION, NO_METHOD, Some(_)) => {
+            return Err(Problem::LoginRefused(
+                "it refused a login by user and password (SOCKS5: no acceptable method)".to_owned(),
+            ));
+        }
+        (VERSION, NO_METHOD | USER_AND_PASSWORD, None) => {
+            return Err(Problem::LoginWanted(
+                "it wants a login (SOCKS5): put user and password into its URL, percent-encoded"
+                    .to_owned(),
+            ));
+        }
+        _ => return Err(not_socks()),
+    }
+    stream.write_all(&socks5_request(target)?)?;
+    let [version, reply] = read_two(stream)?;
+    match (version, reply) {
+        (VERSION, 0) => {}
+        (VERSION, 2) => {
+            let text = "its rules do not allow this host (SOCKS5 reply 2)";
+            return Err(Problem::Forbidden(text.to_owned()));
+        }
+        (VERSION, reply) => {
+            return Err(Problem::Failed(format!(
+                "it could not connect ({}; SOCKS5 reply {reply})",
+                reason(reply)
+            )));
+        }
+        _ => return Err(not_socks()),
+    }
+    // The address that it connects from is not used, but must be read past.
+    let [_, kind] = read_two(stream)?;
+    let length = match kind {
+        1 => 4,
+        3 => {
+            let mut length = [0];
+            stream.read_exact(&mut length)?;
+            usize::from(length[0])
+        }
+        4 => 16,
+        _ => return Err(not_socks()),
+    };
+    let mut address_and_port = [0; u8::MAX as usize + 2];
+    stream.read_exact(&mut address_and_port[..length + 2])?;
+    Ok(())
+}
+
+/// RFC 1929.
+fn socks5_login(stream: &mut (impl Read + Write), login: &Credentials<'_>) -> Result<(), Problem> {
+    let mut request = Zeroizing::new(Vec::with_capacity(3 + 2 * usize::from(u8::MAX)));
+    request.push(1);
+    for text in [login.user, login.password] {
+        request.push(length_of(text)?);
+        request.extend_from_slice(text.as_bytes());
+    }
+    (login.before)();
+    stream.write_all(&request)?;
+    match read_two(stream)? {
+        // The version of the login; some answer with that of SOCKS.
+        [1 | VERSION, 0] => Ok(()),
+        [1 | VERSION, _] => {
+            let text = "it refused user and password of its URL (SOCKS5)";
+            Err(Problem::LoginRefused(text.to_owned()))
+        }
+        _ => Err(not_socks()),
+    }
+}
+
+fn socks5_request(target: &Target<'_>) -> Result<Vec<u8>, Problem> {
+    let bare = target.host.trim_start_matches('[').trim_end_matches(']');
+    let mut request = vec![VERSION, 1, 0];
+    match bare.parse() {
+        Ok(IpAddr::V4(address)) => {
+            request.push(1);
+            request.extend(address.octets());
+        }
+        Ok(IpAddr::V6(address)) => {
+            request.push(4);
+            request.extend(address.octets());
+        }
+        Err(_) => {
+            request.push(3);
+            request.push(length_of(bare)?);
+            request.extend_from_slice(bare.as_bytes());
+        }
+    }
+    request.extend(target.port.to_be_bytes());
+    Ok(request)
+}
+
+fn length_of(text: &str) -> Result<u8, Problem> {
+    let too_long = |_| Problem::Failed("SOCKS5 has room for 255 bytes only".to_owned());
+    u8::try_from(text.len()).map_err(too_long)
+}
+
+fn read_two(stream: &mut impl Read) -> io::Result<[u8; 2]> {
+    let mut bytes = [0; 2];
+    stream.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn not_socks() -> Problem {
+    Problem::Strange("it does not speak SOCKS5".to_owned())
+}
+
+/// RFC 1928 section 6.
+fn reason(reply: u8) -> &'static str {
+    match reply {
+        1 => "general failure",
+        3 => "network unreachable",
+        4 => "host unreachable",
+        5 => "connection refused",
+        6 => "too many hops",
+        7 => "command not supported",
+        8 => "kind of address not supported",
+        _ => "for no known reason",
+    }
+}
+
+#[cfg(test)]
+#[path = "tunnel_tests.rs"]
+mod tests;
