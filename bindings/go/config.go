@@ -45,7 +45,7 @@ type Config struct {
 	CAFile               string        // root certificates (PEM) in the place of the system's
 	ClientCertFile       string        // the client certificate (PEM) for mutual TLS
 	ClientKeyFile        string        // its private key (PEM)
-	Proxy                string        // http://, https:// or socks5://, or "none"
+	Proxy                string        // http://, https:// or socks5:// (user and password percent-encoded), or "none"
 	UserAgent            string        // of token requests
 	APIHosts             string        // where HTTPClient may send the token, separated by blanks
 	Log                  string        // events to stderr: "off", "warn" or "info"

@@ -149,7 +149,7 @@ impl ProxyChoice {
                 "is http://host:port, https://host:port, socks5://host:port or none".to_owned()
             );
         }
-        proxy_at(text).ok_or("is not a proxy URL")?;
+        proxy_at(text)?;
         Ok(Self::Url(Secret::new(text)))
     }
 
@@ -170,26 +170,65 @@ impl ProxyChoice {
                 None => return Ok(None),
             },
         };
-        match proxy_at(text.reveal()) {
-            Some(proxy) => Ok(Some(proxy)),
-            None => Err(format!("{source} is not a proxy URL such as http://host:port")),
-        }
+        proxy_at(text.reveal()).map(Some).map_err(|problem| format!("{source} {problem}"))
     }
 }
 
+/// The longest user or password that SOCKS5 has place for (RFC 1929).
+const MOST_SOCKS_BYTES: usize = 255;
+
 /// The proxy at a URL. Every SOCKS5 proxy is told the host's name: whoever needs a proxy to get
 /// out often has no DNS that knows what lies outside.
-fn proxy_at(url: &str) -> Option<ureq::Proxy> {
-    let proxy = ureq::Proxy::new(url).ok()?;
-    let authority = proxy.uri().authority()?;
+fn proxy_at(url: &str) -> Result<ureq::Proxy, String> {
+    const NO_URL: &str = "is not a proxy URL such as http://host:port";
+    check_login(url)?;
+    let proxy = ureq::Proxy::new(url).map_err(|_| NO_URL)?;
+    let authority = proxy.uri().authority().ok_or(NO_URL)?;
     if authority.host().is_empty() || has_bad_port(authority) {
-        return None;
+        return Err(NO_URL.to_owned());
+    }
+    let [user, password] = [proxy.username(), proxy.password()].map(Option::unwrap_or_default);
+    match proxy.protocol() {
+        ureq::ProxyProtocol::Http | ureq::ProxyProtocol::Https if user.contains(':') => {
+            return Err("has a colon in the user, which Basic has no place for".to_owned());
+        }
+        ureq::ProxyProtocol::Socks5 | ureq::ProxyProtocol::Socks5h
+            if user.len().max(password.len()) > MOST_SOCKS_BYTES =>
+        {
+            return Err(format!(
+                "has a user or password of more than {MOST_SOCKS_BYTES} bytes, the most that SOCKS5 \
+                 has place for"
+            ));
+        }
+        _ => {}
     }
     match url.split_once("://") {
         Some((_, rest)) if proxy.protocol() == ureq::ProxyProtocol::Socks5 => {
-            ureq::Proxy::new(&Zeroizing::new(format!("socks5h://{rest}"))).ok()
+            Ok(ureq::Proxy::new(&Zeroizing::new(format!("socks5h://{rest}")))
+                .map_err(|_| NO_URL)?)
         }
-        _ => Some(proxy),
+        _ => Ok(proxy),
+    }
+}
+
+/// User and password are what stands before the last `@`, as RFC 3986 section 3.2.1 has them: a
+/// bare `/`, `#` or `@` in a password would end it there, and send its start as another login, or
+/// its end to a name server.
+fn check_login(url: &str) -> Result<(), String> {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let Some((login, _)) = rest.rsplit_once('@') else { return Ok(()) };
+    let is_hex = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_hexdigit);
+    let bytes = login.as_bytes();
+    let is_fit = bytes.iter().enumerate().all(|(at, byte)| match byte {
+        b'%' => is_hex(bytes.get(at + 1)) && is_hex(bytes.get(at + 2)),
+        _ => byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:".contains(byte),
+    });
+    match is_fit {
+        true => Ok(()),
+        false => Err("has a character in user or password that would end them, or that a URL may \
+                      not have: percent-encode them (\\ is %5C, / is %2F, # is %23, ? is %3F, @ is \
+                      %40, % is %25, a blank is %20, any other one its bytes in UTF-8)"
+            .to_owned()),
     }
 }
 
@@ -415,6 +454,58 @@ mod tests {
         for url in ["http://", "http://:3128", "http://a:a", "http://proxy:99999"] {
             assert!(ProxyChoice::parse(url).is_err(), "{url}");
         }
+    }
+
+    #[test]
+    fn user_and_password_of_a_proxy_are_percent_encoded() {
+        let raw = [
+            "CORP\\user:hush",
+            "user:hu#sh",
+            "user:hu/sh",
+            "user:hu?sh",
+            "user:hu@sh",
+            "user:hu sh",
+            "user:hush\n",
+            "us\u{e9}r:hush",
+            "user:hush%",
+            "user:hush%4",
+            "user:hush%zz",
+            "us[e]r:hush",
+            "user:h\"ush",
+            "user:hush\u{7f}",
+            "us<er:hush",
+            "us^er:hush",
+            "us|er:hush",
+            "user:{hush}",
+            "user:`hush",
+            "#hush",
+            "/",
+            "@",
+        ];
+        for login in raw {
+            for scheme in ["http", "https", "socks5", "socks5h"] {
+                let url = format!("{scheme}://{login}@proxy:3128");
+                let problem = ProxyChoice::parse(&url).unwrap_err();
+                assert!(problem.contains("percent-encode"), "{url}: {problem}");
+                assert!(!problem.contains("hush") && !problem.contains("CORP"), "{problem}");
+                let environment = |name: &str| (name == "https_proxy").then(|| url.clone());
+                let of_environment = ProxyChoice::FromEnvironment;
+                let problem =
+                    of_environment.for_url(&TokenUrl::default(), &environment).unwrap_err();
+                assert!(problem.contains("percent-encode"), "{url}: {problem}");
+                assert!(!problem.contains("hush") && !problem.contains("CORP"), "{problem}");
+            }
+        }
+        let all = "http://a-._~!$&'()*+,;=%5C%c3%a9:b:%23%2F%3F%40%20%25-._~!$&'()*+,;=@proxy";
+        let proxy = proxy_at(all).unwrap();
+        assert_eq!(proxy.username(), Some("a-._~!$&'()*+,;=\\\u{e9}"));
+        assert_eq!(proxy.password(), Some("b:#/?@ %-._~!$&'()*+,;="));
+        assert!(proxy_at("http://u:%ff@proxy").is_err());
+        assert!(proxy_at("http://u%3Av:p@proxy").unwrap_err().contains("colon"));
+        assert!(proxy_at("socks5://u%3Av:p@proxy").is_ok());
+        let long = format!("socks5://u:{}@proxy", "p".repeat(256));
+        assert!(proxy_at(&long).unwrap_err().contains("255 bytes"));
+        assert!(proxy_at(&long.replace("socks5", "http")).is_ok());
     }
 
     #[test]

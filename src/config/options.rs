@@ -439,7 +439,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "proxy",
         default: "",
-        meaning: "http://, https:// or socks5:// proxy, or none. Default: HTTPS_PROXY and NO_PROXY.",
+        meaning: "http://, https:// or socks5:// proxy, or none; user and password are percent-encoded. Default: HTTPS_PROXY and NO_PROXY.",
         secret: true,
         read: |options, value| {
             options.proxy = ProxyChoice::parse(value)?;
