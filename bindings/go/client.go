@@ -148,7 +148,8 @@ func (c *Client) try(call func(*C.tu_client, **C.tu_error) C.tu_status) error {
 }
 
 // Wake says that the network is back: pauses after failures end now for whoever waits, and within
-// five seconds for renewals. A wait that the server asked for by Retry-After still holds.
+// five seconds for renewals. A wait that the server asked for by Retry-After still holds. A login that the
+// proxy refused is made again at most once in ten minutes.
 func (c *Client) Wake() {
 	c.use(func(client *C.tu_client) { C.tu_client_wake(client) })
 }

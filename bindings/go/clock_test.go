@@ -4,6 +4,8 @@ package tutoken_test
 
 import (
 	"context"
+	"fmt"
+	"net/http"
 	"testing"
 	"time"
 
@@ -113,4 +115,31 @@ func TestWaitEndsByTheLibrarysClockToo(t *testing.T) {
 	client.Wake()
 	err := within(t, results)
 	expectError(t, err, tutoken.ErrTimeout, context.DeadlineExceeded)
+}
+
+func TestKeepWarmProbesTheProxyOnceInHalfAnHour(t *testing.T) {
+	proxy := newProxy(t, http.StatusProxyAuthRequired)
+	config := proxy.config("warm:hush@")
+	config.KeepWarm = true
+	clients := []*tutoken.Client{newClient(t, config), newClient(t, config), newClient(t, config)}
+	for logins := int64(1); logins <= 3; logins++ {
+		eventually(t, fmt.Sprintf("login %d", logins), func() bool { return proxy.logins.Load() >= logins })
+		for _, client := range clients {
+			eventually(t, "it knows of the refusal", func() bool {
+				_, err := client.Token(t.Context())
+				failure, ok := err.(*tutoken.Error)
+				return ok && failure.RetryAfter > 29*time.Minute
+			})
+		}
+		// A minute short of half an hour, in steps: it looks each minute, and does not log in.
+		for minute := range 29 {
+			testclock.Advance(time.Minute)
+			_, err := clients[minute%len(clients)].Token(t.Context())
+			expectError(t, err, tutoken.ErrProxy)
+		}
+		if made := proxy.logins.Load(); made != logins {
+			t.Fatalf("%d logins, not %d", made, logins)
+		}
+		testclock.Advance(2 * time.Minute)
+	}
 }
