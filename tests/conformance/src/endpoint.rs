@@ -15,7 +15,7 @@ use hyper::body::{Body, Bytes, Frame, Incoming};
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
@@ -203,7 +203,10 @@ async fn answer(request: Request<Incoming>, script: &Script, reset: &Notify) -> 
     };
     let index = {
         let mut state = script.state();
-        if state.is_over || !head.uri.path().starts_with(&script.path) {
+        // What is asked of it as a proxy names no path.
+        let is_of_case =
+            head.method == Method::CONNECT || head.uri.path().starts_with(&script.path);
+        if state.is_over || !is_of_case {
             return plain(StatusCode::GONE, "this case is over");
         }
         state.received.push(received.clone());
