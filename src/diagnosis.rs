@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime};
 use crate::cache::flight::Failure;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::config::endpoint::{ProxyChoice, TokenUrl, host_to_send_to, is_loopback};
+use crate::config::authority::is_loopback;
+use crate::config::endpoint::{ProxyChoice, TokenUrl, host_to_send_to};
 use crate::config::options::{Options, StoreChoice};
 use crate::credentials::Source;
 use crate::endpoint::http::Http;
@@ -101,8 +102,8 @@ impl Diagnosis {
     }
 
     /// The hosts that a token may be sent to.
-    pub fn api_hosts(&self) -> &[String] {
-        &self.options.api_hosts
+    pub fn api_hosts(&self) -> Vec<String> {
+        self.options.api_hosts.iter().map(ToString::to_string).collect()
     }
 
     /// The file that takes the place of the system's roots.

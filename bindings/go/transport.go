@@ -57,8 +57,13 @@ func (t *Transport) RoundTrip(request *http.Request) (*http.Response, error) {
 }
 
 // origin is where a request goes: not what URL.String tells, which can name another host (URL.Opaque).
+// User info stays in it: such a URL brings credentials of its own, and gets no token.
 func origin(request *http.Request) string {
-	return request.URL.Scheme + "://" + request.URL.Host
+	authority := request.URL.Host
+	if user := request.URL.User; user != nil {
+		authority = user.String() + "@" + authority
+	}
+	return request.URL.Scheme + "://" + authority
 }
 
 // onceMore is what follows a 401. A body that cannot be sent again leaves the program with the API's

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -124,6 +125,24 @@ func TestHeaderIsForWhereTheRequestGoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	expectHeaders(t, web, "")
+}
+
+func TestHeaderIsForHostsThatEveryReaderReadsAlike(t *testing.T) {
+	web, client, _, _ := newWeb(t, statuses(200))
+	for _, target := range []*url.URL{
+		{Scheme: "http", Host: "[::1].evil.example"},
+		{Scheme: "http", Host: "127.0.0.1:99999"},
+		{Scheme: "https", Host: "iris.trackunit.com:0"},
+		{Scheme: "https", Host: "iris.trackunit.com\\.evil.example"},
+		{Scheme: "https", Host: "evil.example#iris.trackunit.com"},
+		{Scheme: "https", Host: "iris.trackunit.com", User: url.User("me")},
+	} {
+		request := &http.Request{Method: "GET", URL: target, Header: http.Header{}}
+		if _, err := client.Transport(web).RoundTrip(request); err != nil {
+			t.Fatal(target, err)
+		}
+	}
+	expectHeaders(t, web, "", "", "", "", "", "")
 }
 
 func TestRedirectToAnotherHostLosesTheHeader(t *testing.T) {

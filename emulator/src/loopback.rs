@@ -6,7 +6,6 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use axum::http::Uri;
-use axum::http::uri::Authority;
 use hyper::header::{HOST, HeaderMap, ORIGIN};
 
 /// Whether everything that names a host in this request names this machine.
@@ -17,7 +16,8 @@ pub(crate) fn is_local(uri: &Uri, headers: &HeaderMap) -> bool {
     };
     let origins =
         headers.get_all(ORIGIN).iter().all(|origin| origin.to_str().is_ok_and(origin_is_local));
-    host.to_str().is_ok_and(authority_is_local) && uri.host().is_none_or(host_is_local) && origins
+    let target = uri.authority().is_none_or(|named| authority_is_local(named.as_str()));
+    host.to_str().is_ok_and(authority_is_local) && target && origins
 }
 
 /// Whether a request that changes something comes from the emulator's own page, or from no page at all.
@@ -36,16 +36,30 @@ fn origin_is_local(origin: &str) -> bool {
     origin.split_once("://").is_some_and(|(_, authority)| authority_is_local(authority))
 }
 
+/// A host with nothing behind it but a port. A lenient reader ends an address at its bracket, and takes
+/// `[::1].example.com` for this machine.
 fn authority_is_local(authority: &str) -> bool {
-    let parsed = authority.parse::<Authority>();
-    parsed.is_ok_and(|parsed| !authority.contains('@') && host_is_local(parsed.host()))
+    let after_address = authority.rfind(']').map_or(0, |at| at + 1);
+    match authority[after_address..].find(':') {
+        Some(at) => {
+            let (host, port) = authority.split_at(after_address + at);
+            host_is_local(host) && is_port(&port[1..])
+        }
+        None => host_is_local(authority),
+    }
+}
+
+fn is_port(digits: &str) -> bool {
+    digits.bytes().all(|byte| byte.is_ascii_digit())
+        && digits.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
 fn host_is_local(host: &str) -> bool {
-    let bare = host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(host);
+    let address = host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']'));
     host.eq_ignore_ascii_case("localhost")
         || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
-        || bare.parse::<Ipv6Addr>().is_ok_and(|address| address.is_loopback())
+        || address
+            .is_some_and(|bare| bare.parse::<Ipv6Addr>().is_ok_and(|address| address.is_loopback()))
 }
 
 #[cfg(test)]
@@ -114,6 +128,12 @@ mod tests {
             "a@localhost",
             "localhost@example.com",
             "[::2]",
+            "[::1].example.com",
+            "[::1]example.com:8477",
+            "::1",
+            "localhost:",
+            "localhost:x",
+            "localhost:99999",
             "127.1",
             "localhost.",
         ] {
@@ -121,13 +141,21 @@ mod tests {
         }
         assert!(!local(&[], None));
         assert!(!local(&["localhost", "localhost"], None));
-        for origin in
-            ["https://example.com", "null", "", "localhost", "http://localhost@example.com"]
-        {
+        for origin in [
+            "https://example.com",
+            "null",
+            "",
+            "localhost",
+            "http://localhost@example.com",
+            "http://[::1].example.com",
+            "http://localhost/",
+        ] {
             assert!(!local(&["localhost"], Some(origin)), "{origin}");
         }
         let mut headers = HeaderMap::new();
         headers.insert(HOST, "localhost".parse().expect("a header"));
-        assert!(!is_local(&Uri::from_static("http://example.com/token/v2"), &headers));
+        for uri in ["http://example.com/token/v2", "http://[::1].example.com/token/v2"] {
+            assert!(!is_local(&Uri::from_static(uri), &headers), "{uri}");
+        }
     }
 }

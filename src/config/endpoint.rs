@@ -1,16 +1,17 @@
-//! The token URL and the way to it: which hosts are this machine, and which proxy is used.
+//! The token URL and the way to it, and where a token may be sent.
 
 use std::fmt;
 use std::net::IpAddr;
 
 use ureq::http::Uri;
-use ureq::http::uri::Authority;
 use zeroize::Zeroizing;
 
+use super::authority::{self, Authority, Fault, is_loopback};
 use crate::token::Secret;
 
 /// The documented token endpoint.
 const DEFAULT_URL: &str = "https://auth.trackunit.com/token/v2";
+const HTTPS_PORT: u16 = 443;
 
 /// A URL that a secret may be sent to. Shown without its query, in which another secret may stand.
 #[derive(Clone, PartialEq, Eq)]
@@ -42,40 +43,30 @@ impl Default for TokenUrl {
 impl TokenUrl {
     /// Refuses whatever would send a secret in clear or elsewhere than it seems.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        if let Some(byte) = text.bytes().find(|byte| !(b'!'..=b'~').contains(byte)) {
-            return Err(format!(
-                "has the byte 0x{byte:02x}; a URL is printable ASCII without blanks"
-            ));
-        }
+        let (scheme, named) = authority::of_url(text).map_err(|fault| match fault {
+            Fault::UserInfo => format!("{fault}: use client_id and client_secret"),
+            Fault::Scheme | Fault::NoHost => {
+                format!("{fault}; a URL is written https://host/path, such as {DEFAULT_URL}")
+            }
+            _ => fault.to_string(),
+        })?;
         if text.contains('#') {
             return Err("has a fragment (#...), which is never sent".to_owned());
         }
-        let uri: Uri = text
-            .parse()
-            .map_err(|_| "is not a URL such as https://auth.trackunit.com/token/v2".to_owned())?;
-        let host = uri.host().unwrap_or_default();
-        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-            return Err(
-                "has user info (user:password@...), which is not allowed: use client_id and \
-                 client_secret"
-                    .to_owned(),
-            );
+        match scheme.as_str() {
+            "https" => {}
+            "http" if named.is_loopback() => {}
+            "http" => {
+                return Err(format!(
+                    "is plain http to \"{}\": the secret would travel in clear; use https \
+                     (http is for 127.0.0.0/8, [::1] and localhost alone)",
+                    named.host
+                ));
+            }
+            _ => return Err(format!("has the scheme \"{scheme}\"; use https")),
         }
-        if uri.authority().is_some_and(has_bad_port) {
-            return Err("has a port that is not a number from 0 to 65535".to_owned());
-        }
-        if host.is_empty() {
-            return Err("names no host; it is written https://host/path".to_owned());
-        }
-        match uri.scheme_str() {
-            Some("https") => Ok(Self(uri)),
-            Some("http") if is_loopback(host) => Ok(Self(uri)),
-            Some("http") => Err(format!(
-                "is plain http to \"{host}\": the secret would travel in clear; use https \
-                 (http is for 127.0.0.0/8, [::1] and localhost alone)"
-            )),
-            scheme => Err(format!("has the scheme \"{}\"; use https", scheme.unwrap_or_default())),
-        }
+        let uri: Uri = text.parse().map_err(|_| format!("is not a URL such as {DEFAULT_URL}"))?;
+        Ok(Self(uri))
     }
 
     pub(crate) fn uri(&self) -> &Uri {
@@ -87,47 +78,21 @@ impl TokenUrl {
     }
 
     fn port(&self) -> u16 {
-        self.0.port_u16().unwrap_or(443)
-    }
-}
-
-/// Whether something that is no port stands in the place of one: it would be taken for none, and
-/// another port be used.
-fn has_bad_port(authority: &Authority) -> bool {
-    let host_and_port = authority.as_str().rsplit('@').next().unwrap_or_default();
-    host_and_port != authority.host() && authority.port_u16().is_none()
-}
-
-/// Whether a host is this machine: by address, or by the one name that is never asked of DNS.
-pub(crate) fn is_loopback(host: &str) -> bool {
-    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-    match bare.parse::<IpAddr>() {
-        Ok(IpAddr::V4(address)) => address.is_loopback(),
-        Ok(IpAddr::V6(address)) => address.is_loopback(),
-        Err(_) => bare.eq_ignore_ascii_case("localhost"),
+        self.0.port_u16().unwrap_or(HTTPS_PORT)
     }
 }
 
 /// The host of a URL that a token may be sent to, in lower case: this machine in any case, else by
-/// https a host in the list (in lower case, each with an optional port). `None`: it may not.
-pub(crate) fn host_to_send_to(url: &str, hosts: &[String]) -> Option<String> {
-    let uri = url.parse::<Uri>().ok()?;
-    let (scheme, host) = (uri.scheme_str()?, uri.host()?.to_ascii_lowercase());
-    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        return None;
+/// https a host in the list. `None`: it may not.
+pub(crate) fn host_to_send_to(url: &str, hosts: &[Authority]) -> Option<String> {
+    let (scheme, named) = authority::of_url(url).ok()?;
+    let (is_https, is_http) = (scheme == "https", scheme == "http");
+    if named.is_loopback() {
+        return (is_https || is_http).then_some(named.host);
     }
-    if is_loopback(&host) {
-        return matches!(scheme, "http" | "https").then_some(host);
-    }
-    let port = uri.port_u16().unwrap_or(443);
-    let listed = |entry: &String| match entry
-        .rsplit_once(':')
-        .filter(|(_, p)| p.parse::<u16>().is_ok())
-    {
-        Some((name, own_port)) if !name.is_empty() => name == host && own_port.parse() == Ok(port),
-        _ => *entry == host && port == 443,
-    };
-    (scheme == "https" && hosts.iter().any(listed)).then_some(host)
+    let port = |of: &Authority| of.port.unwrap_or(HTTPS_PORT);
+    let is_listed = |entry: &Authority| entry.host == named.host && port(entry) == port(&named);
+    (is_https && hosts.iter().any(is_listed)).then_some(named.host)
 }
 
 /// What the `proxy` option says.
@@ -183,10 +148,10 @@ fn proxy_at(url: &str) -> Result<ureq::Proxy, String> {
     const NO_URL: &str = "is not a proxy URL such as http://host:port";
     check_login(url)?;
     let proxy = ureq::Proxy::new(url).map_err(|_| NO_URL)?;
-    let authority = proxy.uri().authority().ok_or(NO_URL)?;
-    if authority.host().is_empty() || has_bad_port(authority) {
-        return Err(NO_URL.to_owned());
-    }
+    // Only what stands behind user and password, which may hold any sign that is encoded.
+    let authority = proxy.uri().authority().ok_or(NO_URL)?.as_str();
+    let host_and_port = authority.rsplit('@').next().unwrap_or_default();
+    Authority::parse(host_and_port).map_err(|fault| format!("{fault}; it {NO_URL}"))?;
     let [user, password] = [proxy.username(), proxy.password()].map(Option::unwrap_or_default);
     match proxy.protocol() {
         ureq::ProxyProtocol::Http | ureq::ProxyProtocol::Https if user.contains(':') => {
@@ -260,12 +225,11 @@ fn rule_matches(rule: &str, host: &str, port: u16) -> bool {
         return network_contains(network, length, bare_host);
     }
     let (rule_host, rule_port) = match rule.rsplit_once(':') {
-        Some((name, digits)) if !name.contains(':') || name.ends_with(']') => {
-            (name, digits.parse::<u16>().ok())
-        }
+        Some((name, digits)) if !name.contains(':') || name.ends_with(']') => (name, Some(digits)),
         _ => (rule, None),
     };
-    if rule_port.is_some_and(|rule_port| rule_port != port) {
+    // What is no port is not this one either.
+    if rule_port.is_some_and(|digits| digits.parse() != Ok(port)) {
         return false;
     }
     let rule_host = rule_host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
@@ -296,6 +260,7 @@ fn network_contains(network: &str, length: &str, host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::parse;
     use super::*;
 
     #[test]
@@ -348,10 +313,23 @@ mod tests {
             ("https://host:99999/t", "port"),
             ("https://host:x/t", "port"),
             ("https://host:/t", "port"),
+            ("https://host:0/t", "port"),
+            ("https://host:0443/t", "port"),
+            ("https://[::1].evil.example/t", "bracket"),
+            ("http://127.1/t", "plain http"),
+            ("http://0x7f.1/t", "plain http"),
+            ("http://2130706433/t", "plain http"),
+            ("http://localhost./t", "plain http"),
+            ("https://ho%2est/t", "\"%\""),
+            ("https://host\\.evil.example/t", "\"\\\""),
+            ("https://a..b/t", "dot"),
+            ("https:host/t", "scheme"),
+            ("//host/t", "scheme"),
             ("ftp://host/", "scheme"),
-            ("/token", "host"),
+            ("/token", "scheme"),
             ("", "URL"),
-            ("https://", "URL"),
+            ("https://", "host"),
+            ("https:///host", "host"),
         ] {
             let problem = TokenUrl::parse(url).unwrap_err();
             assert!(problem.contains(reason), "{url}: {problem}");
@@ -385,8 +363,15 @@ mod tests {
         ] {
             assert_eq!(proxy(rule, url), None, "{rule}");
         }
-        for rule in ["", "unit.com", "trackunit.com:8443", "auth.trackunit.com.evil", "10.0.0.0/8"]
-        {
+        for rule in [
+            "",
+            "unit.com",
+            "trackunit.com:8443",
+            "trackunit.com:99999",
+            "trackunit.com:",
+            "auth.trackunit.com.evil",
+            "10.0.0.0/8",
+        ] {
             assert!(proxy(rule, url).is_some(), "{rule}");
         }
         assert_eq!(proxy("10.0.0.0/8", "https://10.1.2.3/t"), None);
@@ -421,13 +406,16 @@ mod tests {
 
     #[test]
     fn tokens_go_to_listed_hosts_and_to_this_machine() {
-        let hosts = ["iris.trackunit.com".to_owned(), "b.example:8443".to_owned()];
+        let hosts = parse::hosts("iris.trackunit.com b.example:8443 [FD00:0::1]:444").unwrap();
         for url in [
             "https://iris.trackunit.com/api",
             "https://IRIS.trackunit.com:443/",
             "https://b.example:8443/x",
+            "https://[fd00::1]:444/x",
             "http://127.0.0.1:8477/api",
+            "http://[0:0::1]/api",
             "https://localhost/",
+            "https://iris.trackunit.com/@evil.example",
         ] {
             assert!(host_to_send_to(url, &hosts).is_some(), "{url}");
         }
@@ -438,6 +426,36 @@ mod tests {
             "https://iris.trackunit.com.evil.example/",
             "https://evil.example/iris.trackunit.com",
             "https://iris.trackunit.com@evil.example/",
+            "https://@iris.trackunit.com/",
+            "https://iris.trackunit.com\\@evil.example/",
+            "https://iris.trackunit.com\\.evil.example/",
+            "https://iris.trackunit.com:443@evil.example/",
+            "https://iris.trackunit.com%2eevil.example/",
+            "https://iris.trackunit.com%00.evil.example/",
+            "https://iris.trackunit.com\t.evil.example/",
+            "https://iris.trackunit.com\n/",
+            " https://iris.trackunit.com/",
+            "https://iris\u{3002}trackunit.com/",
+            "https://iris.trackunit.com./",
+            "https://iris.trackunit.com:/",
+            "https://iris.trackunit.com:0/",
+            "https://iris.trackunit.com:0443/",
+            "https://iris.trackunit.com:+443/",
+            "https://iris.trackunit.com:65979/",
+            "https://iris.trackunit.com:443.evil.example/",
+            "https:iris.trackunit.com/",
+            "https:///iris.trackunit.com/",
+            "https:/iris.trackunit.com/",
+            "http://[::1].evil.example/",
+            "https://[::1].evil.example/",
+            "http://[::1]evil.example/",
+            "http://[::ffff:127.0.0.1]/",
+            "http://[::1%25lo]/",
+            "http://localhost./",
+            "http://127.1/",
+            "http://0x7f.1/",
+            "http://2130706433/",
+            "http://127.0.0.1:99999/",
             "ftp://localhost/",
             "/relative",
             "",
@@ -451,7 +469,19 @@ mod tests {
         for url in ["http://proxy", "http://proxy:3128/", "http://u:p@[::1]:1", "socks5://p:1080"] {
             assert!(ProxyChoice::parse(url).is_ok(), "{url}");
         }
-        for url in ["http://", "http://:3128", "http://a:a", "http://proxy:99999"] {
+        for url in [
+            "http://",
+            "http://:3128",
+            "http://a:a",
+            "http://proxy:99999",
+            "http://proxy:",
+            "http://proxy:0",
+            "http://u:p@proxy:0",
+            "http://[::1].evil.example:3128",
+            "http://pro%78y:3128",
+            "http://proxy\\@evil.example:3128",
+            "http://.proxy:3128",
+        ] {
             assert!(ProxyChoice::parse(url).is_err(), "{url}");
         }
     }

@@ -2,8 +2,10 @@
 //!
 //! - [`options`] the option table, one declaration for every surface
 //! - [`parse`] how the text of a value is read
-//! - [`endpoint`] the token URL and the way to it
+//! - [`endpoint`] the token URL and the way to it, and where a token may be sent
+//! - [`authority`] which host and port a URL names
 
+pub(crate) mod authority;
 pub(crate) mod endpoint;
 pub(crate) mod options;
 pub(crate) mod parse;
@@ -264,6 +266,9 @@ mod tests {
         assert!(!message(&config).contains("sh\""));
         let mut config = with_basics();
         config.set("proxy", "ftp://user:hush@host");
+        assert!(!message(&config).contains("hush"));
+        let mut config = with_basics();
+        config.set("api_hosts", "https://user:hush@host");
         assert!(!message(&config).contains("hush"));
     }
 }

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::authority::Authority;
 use super::endpoint::{ProxyChoice, TokenUrl};
 use super::parse;
 use crate::cache::policy::Policy;
@@ -35,7 +36,8 @@ impl OptionSpec {
     pub(crate) fn read_into(&self, options: &mut Options, value: &str) -> Result<(), Error> {
         (self.read)(options, value).map_err(|problem| {
             let shown: String = value.chars().filter(|c| !c.is_control()).take(80).collect();
-            Error::config(match self.secret {
+            // A URL with a password in it can stand anywhere by mistake.
+            Error::config(match self.secret || value.contains('@') {
                 true => format!("option {}: {problem}", self.key),
                 false => format!("option {}: {problem} (found \"{shown}\")", self.key),
             })
@@ -91,7 +93,7 @@ pub(crate) struct Options {
     pub(crate) client_key_file: Option<PathBuf>,
     pub(crate) proxy: ProxyChoice,
     pub(crate) user_agent: String,
-    pub(crate) api_hosts: Vec<String>,
+    pub(crate) api_hosts: Vec<Authority>,
     pub(crate) log: LogLevel,
     pub(crate) store: StoreChoice,
     pub(crate) store_timeout: Duration,
@@ -128,7 +130,7 @@ impl Default for Options {
             client_key_file: None,
             proxy: ProxyChoice::FromEnvironment,
             user_agent: USER_AGENT.to_owned(),
-            api_hosts: vec!["iris.trackunit.com".to_owned()],
+            api_hosts: vec![Authority { host: "iris.trackunit.com".to_owned(), port: None }],
             log: LogLevel::Off,
             store: StoreChoice::Memory,
             store_timeout: Duration::from_millis(250),

@@ -1,7 +1,10 @@
 //! How the text of an option's value is read.
 
+use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use super::authority::Authority;
 
 const SHORTEST: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
@@ -114,20 +117,23 @@ pub(crate) fn params(text: &str) -> Result<Vec<(String, String)>, String> {
     Ok(params)
 }
 
-/// Host names, each with an optional port, in lower case.
-pub(crate) fn hosts(text: &str) -> Result<Vec<String>, String> {
-    let hosts: Vec<String> = text
-        .split([' ', ','])
-        .filter(|host| !host.is_empty())
-        .map(str::to_ascii_lowercase)
-        .collect();
-    let is_host = |host: &String| {
-        let authority: Option<ureq::http::uri::Authority> = host.parse().ok();
-        authority.is_some_and(|authority| {
-            !host.contains('@') && !host.contains('*') && !authority.host().is_empty()
+/// Host names, each with an optional port. One that no URL could have is a slip of the pen.
+pub(crate) fn hosts(text: &str) -> Result<Vec<Authority>, String> {
+    const WRITTEN: &str = "an entry is an exact host name, with :port if it is not 443";
+    let entries = text.split([' ', ',']).filter(|entry| !entry.is_empty());
+    let hosts: Vec<Authority> = entries
+        .map(|entry| match Authority::parse(entry) {
+            Ok(host) => Ok(host),
+            Err(_) if entry.contains("://") => {
+                Err(format!("has a URL in the place of a host: {WRITTEN}"))
+            }
+            Err(_) if entry.parse::<Ipv6Addr>().is_ok() => {
+                Err(format!("has an IPv6 address without brackets: {WRITTEN}"))
+            }
+            Err(fault) => Err(format!("{fault}: {WRITTEN}")),
         })
-    };
-    if hosts.is_empty() || !hosts.iter().all(is_host) {
+        .collect::<Result<_, _>>()?;
+    if hosts.is_empty() {
         return Err("is a list of exact host names, each with an optional :port".to_owned());
     }
     Ok(hosts)
@@ -198,9 +204,38 @@ mod tests {
 
     #[test]
     fn hosts_are_exact() {
-        assert_eq!(hosts("Iris.Trackunit.com, b:8443").unwrap(), ["iris.trackunit.com", "b:8443"]);
-        for text in ["", "*.trackunit.com", "user@host", "https://host", "host/path"] {
-            assert!(hosts(text).is_err(), "{text}");
+        let read = |text| hosts(text).map(|all| all.iter().map(Authority::to_string).collect());
+        let shown: Result<Vec<String>, _> = read("Iris.Trackunit.com, b:8443 [FD00:0::1]");
+        assert_eq!(shown.unwrap(), ["iris.trackunit.com", "b:8443", "[fd00::1]"]);
+    }
+
+    #[test]
+    fn a_host_that_can_never_be_met_is_refused_by_its_reason() {
+        for (text, reason) in [
+            ("", "exact host names"),
+            (" , ", "exact host names"),
+            ("*.trackunit.com", "\"*\""),
+            (".trackunit.com", "dot too many"),
+            ("user@host", "\"@\""),
+            ("https://host", "a URL in the place"),
+            ("host/path", "\"/\""),
+            ("host/", "\"/\""),
+            ("host:99999", "port"),
+            ("host:0", "port"),
+            ("host:", "port"),
+            ("host:x", "port"),
+            (":443", "no host"),
+            ("host:443:443", "port"),
+            ("fd00::1", "without brackets"),
+            ("[fd00::1", "IPv6"),
+            ("[::1].evil.example", "IPv6"),
+            ("host\tother", "0x09"),
+            ("h\u{f6}st", "0xc3"),
+            ("host%2eexample", "\"%\""),
+            ("good.example host:99999", "port"),
+        ] {
+            let problem = hosts(text).unwrap_err();
+            assert!(problem.contains(reason), "{text:?}: {problem}");
         }
     }
 }

@@ -26,6 +26,7 @@ use crate::cache::limits::Blocked;
 use crate::cache::logins::RefusedLogin;
 use crate::cache::policy::REFUSED_LOGIN_PAUSE;
 use crate::clock::Clock;
+use crate::config::authority::{self, Authority, Fault};
 use crate::config::endpoint::TokenUrl;
 use crate::config::options::Options;
 use crate::error::{Error, ErrorKind};
@@ -263,10 +264,16 @@ impl Http {
             true => format!("{}:{location}", self.url.uri().scheme_str().unwrap_or("https")),
             false => location.to_owned(),
         };
-        match absolute.parse::<Uri>() {
-            // Without a scheme, what looks like a host is a relative path.
-            Ok(uri) if uri.scheme().is_some() && uri.host().is_some() => origin_of(&uri),
-            Ok(_) => self.origin.clone(),
+        let read = authority::split(&absolute).and_then(|(scheme, named)| {
+            // What stands before the host may be a password.
+            let host = named.rsplit('@').next().filter(|_| !named.contains('\\'));
+            let host = Authority::parse(host.ok_or(Fault::Character('\\'))?)?;
+            Ok(format!("{}://{host}", scheme.to_ascii_lowercase()))
+        });
+        match read {
+            Ok(origin) => origin,
+            // Without a scheme it is a path, relative to what was asked.
+            Err(Fault::Scheme) => self.origin.clone(),
             Err(_) => "a place that is not a URL".to_owned(),
         }
     }
@@ -513,7 +520,11 @@ mod tests {
         let http = Http::new(&Options::default(), &Clock::System).unwrap();
         for (location, target) in [
             ("https://trap.example/x?secret=1", "https://trap.example"),
+            ("HTTP://Trap.example:81/", "http://trap.example:81"),
             ("http://user:pw@trap.example:81/", "http://trap.example:81"),
+            ("http://user\\@trap.example:81/", "a place that is not a URL"),
+            ("/login?next=https://trap.example", "https://auth.trackunit.com"),
+            ("https://[::1].trap.example/", "a place that is not a URL"),
             ("/elsewhere", "https://auth.trackunit.com"),
             ("elsewhere", "https://auth.trackunit.com"),
             ("//trap.example/x", "https://trap.example"),

@@ -1,0 +1,162 @@
+//! Which host and port a URL names, by one strict grammar for every place that decides on a host:
+//! the token URL, the URL of an API, `api_hosts`, the proxy, the target of a redirect.
+//!
+//! Readers of URLs differ where a text is odd: one ends the host at `]` or `\`, another asks DNS for
+//! all of it; one takes `%2e`, a full-width dot or a tab for what it resembles, another does not. So
+//! nothing odd is read at all: what is accepted here means the same to every reader of URLs.
+//!
+//! ```text
+//! url  = scheme "://" host [ ":" port ] [ ("/" | "?" | "#") anything printable ]
+//! host = labels of letters, digits, "-" and "_" with dots between them (one may end it)
+//!      | "[" IPv6 address, without a zone "]"
+//! port = 1 to 65535, in digits, without leading zeros
+//! ```
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+
+/// A host, and a port if there is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Authority {
+    /// In lower case; an IPv6 address in brackets, in its canonical form.
+    pub(crate) host: String,
+    pub(crate) port: Option<u16>,
+}
+
+impl Authority {
+    /// Reads `host` or `host:port`.
+    pub(crate) fn parse(text: &str) -> Result<Self, Fault> {
+        let (host, rest) = match text.strip_prefix('[') {
+            Some(inner) => {
+                let (address, rest) = inner.split_once(']').ok_or(Fault::Address)?;
+                let address: Ipv6Addr = address.parse().map_err(|_| Fault::Address)?;
+                (format!("[{address}]"), rest)
+            }
+            None => {
+                let end = text.find(':').unwrap_or(text.len());
+                check_name(&text[..end])?;
+                (text[..end].to_ascii_lowercase(), &text[end..])
+            }
+        };
+        let port = match rest.strip_prefix(':') {
+            Some(digits) => Some(port(digits)?),
+            None if rest.is_empty() => None,
+            None => return Err(Fault::Address),
+        };
+        Ok(Self { host, port })
+    }
+
+    /// Whether it is this machine: by address, or by the one name that is never asked of DNS.
+    pub(crate) fn is_loopback(&self) -> bool {
+        is_loopback(&self.host)
+    }
+}
+
+/// `host` or `host:port`.
+impl fmt::Display for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            Some(port) => write!(f, "{}:{port}", self.host),
+            None => f.write_str(&self.host),
+        }
+    }
+}
+
+/// Whether a host, as a URL has it, is this machine.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    match bare.parse::<IpAddr>() {
+        Ok(IpAddr::V4(address)) => address.is_loopback(),
+        Ok(IpAddr::V6(address)) => address.is_loopback(),
+        Err(_) => bare.eq_ignore_ascii_case("localhost"),
+    }
+}
+
+/// The scheme of a URL, in lower case, and what it names.
+pub(crate) fn of_url(url: &str) -> Result<(String, Authority), Fault> {
+    let (scheme, authority) = split(url)?;
+    if authority.contains('@') {
+        return Err(Fault::UserInfo);
+    }
+    Ok((scheme.to_ascii_lowercase(), Authority::parse(authority)?))
+}
+
+/// The scheme of a URL as it is written, and all that stands between `://` and the path.
+pub(crate) fn split(url: &str) -> Result<(&str, &str), Fault> {
+    if let Some(odd) = url.chars().find(|character| !matches!(character, '!'..='~')) {
+        return Err(Fault::Character(odd));
+    }
+    let (scheme, rest) = url.split_once("://").ok_or(Fault::Scheme)?;
+    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    if !is_scheme {
+        return Err(Fault::Scheme);
+    }
+    Ok((scheme, rest.split(['/', '?', '#']).next().unwrap_or_default()))
+}
+
+fn check_name(name: &str) -> Result<(), Fault> {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if let Some(odd) = name.chars().find(|c| !is_allowed(*c)) {
+        return Err(Fault::Character(odd));
+    }
+    let labels = name.strip_suffix('.').unwrap_or(name);
+    match labels.split('.').any(str::is_empty) {
+        true if name.is_empty() => Err(Fault::NoHost),
+        true => Err(Fault::Label),
+        false => Ok(()),
+    }
+}
+
+fn port(digits: &str) -> Result<u16, Fault> {
+    let is_number = !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|_| is_number).ok_or(Fault::Port)
+}
+
+/// Why a text names no host. Shows no more of it than one character.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    Scheme,
+    UserInfo,
+    NoHost,
+    Character(char),
+    Label,
+    Address,
+    Port,
+}
+
+/// Continues the name of what holds the text.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Scheme => "does not begin with a scheme such as https://",
+            Self::UserInfo => "has user info (user:password@...), which is not allowed",
+            Self::NoHost => "names no host",
+            Self::Character(odd @ '!'..='~') => {
+                return write!(
+                    f,
+                    "has \"{odd}\" in the place of the host; a host is letters, digits, \"-\", \
+                     \"_\" and \".\", or an IPv6 address in brackets"
+                );
+            }
+            Self::Character(odd) => {
+                let mut bytes = [0; 4];
+                let first = odd.encode_utf8(&mut bytes).as_bytes()[0];
+                return write!(
+                    f,
+                    "has the byte 0x{first:02x}; a URL is printable ASCII without blanks"
+                );
+            }
+            Self::Label => "has a host with a dot too many",
+            Self::Address => {
+                "has a bracket, but not as an IPv6 address in brackets has it (such as [::1]; \
+                 without a zone)"
+            }
+            Self::Port => "has a port that is not a number from 1 to 65535",
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "authority_tests.rs"]
+mod tests;
