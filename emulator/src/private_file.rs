@@ -4,11 +4,20 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use crate::random;
+
 /// Removes a file that may not be there.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
+    }
+}
+
+/// Removes a file that holds this text. What others have put in its place since then is theirs.
+pub(crate) fn remove_own(path: &Path, text: &str) {
+    if std::fs::read(path).is_ok_and(|found| found == text.as_bytes()) {
+        let _ = remove(path);
     }
 }
 
@@ -26,10 +35,9 @@ impl Draft {
     pub(crate) fn open(place: &Path) -> io::Result<Draft> {
         let name = place.file_name().ok_or(io::ErrorKind::InvalidInput)?;
         let mut draft_name = name.to_owned();
-        draft_name.push(format!(".{}.part", std::process::id()));
+        // Nobody else's, so that nothing has to make room for it.
+        draft_name.push(random::name(".", 12) + ".part");
         let draft = place.with_file_name(draft_name);
-        // Whatever stands there was left by a process of the same number that is gone.
-        remove(&draft)?;
         let mut options = File::options();
         options.write(true).create_new(true);
         #[cfg(unix)]

@@ -102,7 +102,7 @@ pub fn run(options: &Options) -> Result<(), RunError> {
         signal.await;
         if let Some(path) = &options.env_file {
             // It holds a secret, and names a port where soon nobody listens.
-            let _ = private_file::remove(path);
+            private_file::remove_own(path, &lines);
         }
         Ok(())
     })

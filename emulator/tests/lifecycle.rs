@@ -194,6 +194,25 @@ fn the_command_prints_lines_for_a_shell_and_ends_on_a_signal() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn the_command_removes_its_lines_but_not_those_of_another() {
+    let directory = std::env::temp_dir().join(format!("tu-token-emulator-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).expect("a directory");
+    let file = directory.join("env");
+    let path = file.to_str().expect("a readable path");
+    let mut child = command(&["--port", "0", "--env-file", path]).spawn().expect("started");
+    let another = directory.join(format!("env.{}.part", child.id()));
+    std::fs::write(&another, "mine").expect("a file of somebody's");
+    first_lines(&mut child);
+    std::fs::write(&file, "export TRACKUNIT_CLIENT_ID=of-another-emulator\n").expect("a file");
+    let stopped = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    assert!(stopped.expect("kill").success());
+    assert_eq!(child.wait().expect("ended").code(), Some(0));
+    assert!(file.exists() && another.exists());
+    std::fs::remove_dir_all(&directory).expect("removed");
+}
+
 #[test]
 fn the_command_refuses_with_2() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -103,6 +103,30 @@ impl Directory {
         Ok(unsafe { File::from_raw_fd(fd) })
     }
 
+    /// When a plain file of this user's was last changed, in seconds. It is not opened: closing a
+    /// lock file would drop this process's lock on it.
+    pub(super) fn modified(&self, name: &str) -> Option<i64> {
+        let name = c_name(name).ok()?;
+        let mut found = std::mem::MaybeUninit::<libc::stat>::uninit();
+        // SAFETY: the descriptor is open, the name ends with a NUL, and there is room for the answer.
+        let status = unsafe {
+            libc::fstatat(
+                self.opened.as_raw_fd(),
+                name.as_ptr(),
+                found.as_mut_ptr(),
+                libc::AT_SYMLINK_NOFOLLOW,
+            )
+        };
+        if status != 0 {
+            return None;
+        }
+        // SAFETY: the call succeeded, so it has filled all of it.
+        let found = unsafe { found.assume_init() };
+        let is_plain = found.st_mode & libc::S_IFMT == libc::S_IFREG;
+        #[allow(clippy::useless_conversion, reason = "it has 32 bits on some systems")]
+        (is_plain && found.st_uid == own_user()).then_some(found.st_mtime.into())
+    }
+
     /// Gives a file the name of another, which goes, in one step.
     pub(super) fn rename(&self, from: &str, to: &str) -> Result<(), Problem> {
         let renamed = two(from, to).and_then(|(from, to)| {

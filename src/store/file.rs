@@ -10,17 +10,25 @@ use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::directory::{Directory, is_writable, own_user, problem};
+use super::seal::NAME_LENGTH;
 use super::{Held, MAX_RECORD_BYTES, Problem, Store, lock};
 
+/// How each name begins: a directory of the user's own choice holds files of others as well, and a name
+/// of hex digits alone could be one of theirs.
+const PREFIX: &str = "tu-token-";
 const RECORD: &str = "token";
 const LOCK: &str = "lock";
 /// A record that is being written.
 const NEW: &str = "new";
+/// Hex digits that tell files apart that are written at one time.
+const CHANCE_LENGTH: usize = 16;
+/// What stands in the place of an entry's name when the store is tried out.
+pub(super) const TRIAL: &str = "trial";
 
 /// Nothing lives longer than a day; after two, nobody comes back for it.
 const OLD: Duration = Duration::from_secs(2 * 24 * 3600);
@@ -62,51 +70,85 @@ impl FileStore {
         })
     }
 
-    /// Removes what was left behind: half-written files, and records that ended long ago.
-    fn tidy(&self, directory: &Directory, path: &Path) {
+    /// Removes what was left behind: half-written files, and records that ended long ago. The
+    /// directory may be one that others use as well: only what has exactly the form of a name of ours
+    /// is looked at.
+    fn tidy(&self, directory: &Directory, path: &Path, now: i64) {
         if self.is_tidy.swap(true, Ordering::Relaxed) {
             return;
         }
         let Ok(files) = std::fs::read_dir(path) else { return };
         for file in files.take(MOST_TIDIED).flatten() {
             let name = file.file_name();
-            let parts = name.to_str().and_then(|name| name.rsplit_once('.'));
-            let (Some(name), Some((stem, kind))) = (name.to_str(), parts) else { continue };
-            let age = file.metadata().and_then(|metadata| metadata.modified()).ok().and_then(
-                // A time to come is no age.
-                |modified| SystemTime::now().duration_since(modified).ok(),
-            );
-            match (kind, age) {
-                (NEW, Some(age)) if age > LEFT_OVER => drop(directory.remove(name)),
-                (RECORD | LOCK, Some(age)) if age > OLD => remove_entry(directory, stem),
+            let Some(name) = name.to_str() else { continue };
+            let is_older = |than| is_older(directory, name, than, now);
+            match own_file(name) {
+                Some(OwnFile::New) if is_older(LEFT_OVER) => drop(directory.remove(name)),
+                Some(OwnFile::Entry(entry)) if is_older(OLD) => {
+                    remove_entry(directory, entry, now);
+                }
                 _ => {}
             }
         }
     }
 }
 
+/// What a name of this store's own form stands for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum OwnFile<'a> {
+    /// The record or the lock of this entry.
+    Entry(&'a str),
+    /// A file that is being written.
+    New,
+}
+
+/// Reads a file's name. `None`: it is somebody else's.
+pub(super) fn own_file(name: &str) -> Option<OwnFile<'_>> {
+    let is_hex = |text: &str, length| {
+        text.len() == length && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let is_entry = |text: &str| is_hex(text, NAME_LENGTH);
+    let mut parts = name.strip_prefix(PREFIX)?.split('.');
+    match (parts.next()?, parts.next()?, parts.next(), parts.next()) {
+        (entry, RECORD | LOCK, None, None) if is_entry(entry) => Some(OwnFile::Entry(entry)),
+        (entry, chance, Some(NEW), None) if is_hex(chance, CHANCE_LENGTH) => {
+            (is_entry(entry) || entry == TRIAL).then_some(OwnFile::New)
+        }
+        _ => None,
+    }
+}
+
+fn file_name(entry: &str, kind: &str) -> String {
+    format!("{PREFIX}{entry}.{kind}")
+}
+
 /// A name that no other process gives to a file that it writes.
-pub(super) fn new_name(stem: &str) -> Result<String, Problem> {
-    let mut chance = [0; 8];
+pub(super) fn new_name(entry: &str) -> Result<String, Problem> {
+    let mut chance = [0; CHANCE_LENGTH / 2];
     SystemRandom::new()
         .fill(&mut chance)
         .map_err(|_| Problem::new("the system has no randomness to give"))?;
-    Ok(format!("{stem}.{:016x}.{NEW}", u64::from_ne_bytes(chance)))
+    let chance = u64::from_ne_bytes(chance);
+    Ok(file_name(entry, &format!("{chance:0CHANCE_LENGTH$x}.{NEW}")))
+}
+
+/// Whether a file of ours was last changed so long before `now`. One from a time to come was not.
+fn is_older(directory: &Directory, name: &str, than: Duration, now: i64) -> bool {
+    directory.modified(name).is_some_and(|at| {
+        let age = u64::try_from(now.saturating_sub(at)).unwrap_or_default();
+        Duration::from_secs(age) > than
+    })
 }
 
 /// Removes a record and its lock, unless somebody holds that. The record may be younger than the
 /// lock's file; then both stay.
-fn remove_entry(directory: &Directory, stem: &str) {
-    let lock_name = format!("{stem}.{LOCK}");
-    if let Ok(Some(_held)) = lock::try_lock(directory, &lock_name) {
-        let record = format!("{stem}.{RECORD}");
-        let is_young = directory.read(&record).ok().flatten().is_some_and(|file| {
-            let modified = file.metadata().and_then(|metadata| metadata.modified());
-            modified.is_ok_and(|at| at.elapsed().is_ok_and(|age| age <= OLD))
-        });
-        if !is_young {
-            let _ = directory.remove(&record);
-            let _ = directory.remove(&lock_name);
+fn remove_entry(directory: &Directory, entry: &str, now: i64) {
+    let (record, lock) = (file_name(entry, RECORD), file_name(entry, LOCK));
+    if let Ok(Some(_held)) = lock::try_lock(directory, &lock) {
+        let age = directory.modified(&record);
+        if age.is_none() || is_older(directory, &record, OLD, now) {
+            let _ = age.and_then(|_| directory.remove(&record).ok());
+            let _ = directory.remove(&lock);
         }
     }
 }
@@ -114,7 +156,7 @@ fn remove_entry(directory: &Directory, stem: &str) {
 impl Store for FileStore {
     fn load(&self, name: &str) -> Result<Option<Vec<u8>>, Problem> {
         let Some(directory) = Directory::open(self.path()?)? else { return Ok(None) };
-        let name = format!("{name}.{RECORD}");
+        let name = file_name(name, RECORD);
         let Some(file) = directory.read(&name)? else { return Ok(None) };
         let mut record = Vec::new();
         file.take(MAX_RECORD_BYTES as u64 + 1)
@@ -131,25 +173,26 @@ impl Store for FileStore {
         let saved = file
             .write_all(record)
             .map_err(|error| problem("write", &new, &error))
-            .and_then(|()| directory.rename(&new, &format!("{name}.{RECORD}")));
+            .and_then(|()| directory.rename(&new, &file_name(name, RECORD)));
         if saved.is_err() {
             let _ = directory.remove(&new);
-        } else {
-            self.tidy(&directory, path);
+        } else if let Ok(metadata) = file.metadata() {
+            // By the clock of the file system, which gives all files here their times.
+            self.tidy(&directory, path, metadata.mtime());
         }
         saved
     }
 
     fn remove(&self, name: &str) -> Result<(), Problem> {
         match Directory::open(self.path()?)? {
-            Some(directory) => directory.remove(&format!("{name}.{RECORD}")),
+            Some(directory) => directory.remove(&file_name(name, RECORD)),
             None => Ok(()),
         }
     }
 
     fn try_lock(&self, name: &str) -> Result<Option<Box<dyn Held>>, Problem> {
         let directory = Directory::open_or_make(self.path()?)?;
-        let lock = lock::try_lock(&directory, &format!("{name}.{LOCK}"))?;
+        let lock = lock::try_lock(&directory, &file_name(name, LOCK))?;
         Ok(lock.map(|lock| Box::new(lock) as Box<dyn Held>))
     }
 

@@ -1,8 +1,9 @@
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::time::SystemTime;
 
 use super::*;
 
-const NAME: &str = "00ff";
+const NAME: &str = "00ff00000000000000000000000000000000aa00";
 
 struct Scene {
     place: tempfile::TempDir,
@@ -21,7 +22,7 @@ impl Scene {
     }
 
     fn file(&self, kind: &str) -> PathBuf {
-        self.directory().join(format!("{NAME}.{kind}"))
+        self.directory().join(file_name(NAME, kind))
     }
 
     fn save(&self, record: &[u8]) -> Result<(), Problem> {
@@ -73,7 +74,7 @@ fn what_was_saved_is_loaded_until_it_is_removed() {
     scene.save(b"two").unwrap();
     assert_eq!(scene.store.load(NAME).unwrap().unwrap(), b"two");
     assert_eq!(scene.store.load("other").unwrap(), None);
-    assert_eq!(scene.names(), ["00ff.token"]);
+    assert_eq!(scene.names(), [file_name(NAME, RECORD)]);
     scene.store.remove(NAME).unwrap();
     assert_eq!(scene.store.load(NAME).unwrap(), None);
 }
@@ -142,7 +143,7 @@ fn what_is_no_plain_file_is_a_problem_and_holds_nobody_up() {
     std::fs::create_dir(scene.file(RECORD)).unwrap();
     assert!(scene.store.load(NAME).is_err());
     assert!(scene.save(b"x").is_err());
-    assert_eq!(scene.names(), ["00ff.token"], "nothing half-written stays");
+    assert_eq!(scene.names(), [file_name(NAME, RECORD)], "nothing half-written stays");
 }
 
 #[test]
@@ -177,34 +178,108 @@ fn a_lock_is_held_once_also_within_one_process() {
 #[test]
 fn what_was_left_behind_is_tidied_away() {
     let scene = Scene::new();
-    let (_held, young, old) = (
-        scene.store.try_lock("held").unwrap().unwrap(),
-        scene.store.try_lock("young").unwrap().unwrap(),
-        scene.store.try_lock("old").unwrap().unwrap(),
-    );
-    drop((young, old));
-    // What a process leaves that is killed while it saves.
+    let [held, young, old] = ["a", "b", "c"].map(|digit| digit.repeat(NAME_LENGTH));
+    let lock = |entry: &str| scene.store.try_lock(entry).unwrap().unwrap();
+    let (_held, young_lock, old_lock) = (lock(&held), lock(&young), lock(&old));
+    drop((young_lock, old_lock));
     let in_directory = |name: &str| scene.directory().join(name);
-    for name in ["held.token", "young.token", "old.token", "old.0.new", "young.0.new", "note"] {
+    // What a process leaves that is killed while it saves, or while it tries the store out.
+    let [old_new, young_new, trial] = [&old, &young, TRIAL].map(|entry| new_name(entry).unwrap());
+    let record = |entry: &str| file_name(entry, RECORD);
+    let lock_of = |entry: &str| file_name(entry, LOCK);
+    for name in [&record(&held), &record(&young), &record(&old), &old_new, &young_new, &trial] {
         std::fs::write(in_directory(name), "x").unwrap();
     }
-    for name in ["held.token", "held.lock", "young.lock", "old.token", "old.lock", "old.0.new"] {
+    for name in [&record(&held), &lock_of(&held), &lock_of(&young), &record(&old), &lock_of(&old)] {
         make_old(&in_directory(name));
     }
-    make_old(&in_directory("note"));
+    make_old(&in_directory(&old_new));
+    make_old(&in_directory(&trial));
     scene.save(b"x").unwrap();
-    assert_eq!(
-        scene.names(),
-        [
-            "00ff.token",
-            "held.lock",
-            "held.token",
-            "note",
-            "young.0.new",
-            "young.lock",
-            "young.token"
-        ]
+    let mut left =
+        [record(NAME), lock_of(&held), record(&held), young_new, lock_of(&young), record(&young)];
+    left.sort();
+    assert_eq!(scene.names(), left);
+}
+
+#[test]
+fn what_others_keep_in_the_directory_stays_whatever_its_name_and_age() {
+    let scene = Scene::new();
+    std::fs::create_dir_all(scene.directory()).unwrap();
+    chmod(&scene.directory(), 0o700);
+    let (hash, chance) = ("0123456789abcdef0123456789abcdef01234567", "0123456789abcdef");
+    let mut names: Vec<String> = [
+        "Cargo.lock",
+        "yarn.lock",
+        "x.token",
+        "x.new",
+        "report.new",
+        ".new",
+        ".lock",
+        "token",
+        "lock",
+        "tu-token-.lock",
+        "tu-token-note.token",
+        "tu-token-trial.new",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    for kind in ["token", "lock", "new", "0123456789abcdef.new", "TOKEN", "token.bak", "token~"] {
+        names.push(format!("{hash}.{kind}"));
+        names.push(format!("tu-token-{}.{kind}", &hash[1..]));
+        names.push(format!("tu-token-{hash}0.{kind}"));
+        names.push(format!("tu-token-{}.{kind}", hash.to_uppercase()));
+        names.push(format!("TU-TOKEN-{hash}.{kind}"));
+        names.push(format!("my-tu-token-{hash}.{kind}"));
+        names.push(format!("tu-token-g{}.{kind}", &hash[1..]));
+    }
+    names.push(format!("tu-token-{hash}.{chance}0.new"));
+    names.push(format!("tu-token-{hash}.{}.new", chance.to_uppercase()));
+    names.push(format!("tu-token-trial.{chance}.token"));
+    for name in &names {
+        let path = scene.directory().join(name);
+        std::fs::write(&path, "precious").unwrap();
+        make_old(&path);
+    }
+    // Names of ours, but no plain files.
+    let named = |kind: &str| scene.directory().join(format!("tu-token-{hash}.{kind}"));
+    std::fs::create_dir(named("token")).unwrap();
+    symlink("precious", named("lock")).unwrap();
+    symlink("precious", named("0123456789abcdef.new")).unwrap();
+    for kind in ["token", "lock", "0123456789abcdef.new"] {
+        names.push(format!("tu-token-{hash}.{kind}"));
+        // SAFETY: the path ends with a NUL; the times are plain data.
+        let done = unsafe {
+            let path = std::ffi::CString::new(named(kind).to_str().unwrap()).unwrap();
+            let times = [std::mem::zeroed::<libc::timespec>(); 2];
+            libc::utimensat(
+                libc::AT_FDCWD,
+                path.as_ptr(),
+                times.as_ptr(),
+                libc::AT_SYMLINK_NOFOLLOW,
+            )
+        };
+        assert_eq!(done, 0);
+    }
+    scene.save(b"x").unwrap();
+    names.push(file_name(NAME, RECORD));
+    names.sort();
+    assert_eq!(scene.names(), names);
+}
+
+#[test]
+fn the_names_that_are_given_are_the_names_that_are_known() {
+    assert_eq!(own_file(&file_name(NAME, RECORD)), Some(OwnFile::Entry(NAME)));
+    assert_eq!(own_file(&file_name(NAME, LOCK)), Some(OwnFile::Entry(NAME)));
+    for entry in [NAME, TRIAL] {
+        assert_eq!(own_file(&new_name(entry).unwrap()), Some(OwnFile::New));
+    }
+    let seal = crate::store::seal::Seal::new(
+        &crate::config::options::Options::default(),
+        &crate::credentials::Credentials::new("id", "secret"),
+        &crate::scope::ScopeSet::parse("a").unwrap(),
     );
+    assert_eq!(own_file(&file_name(seal.name(), RECORD)), Some(OwnFile::Entry(seal.name())));
 }
 
 const LENGTH: usize = 20_000;

@@ -21,6 +21,8 @@ const FORMAT: &[u8] = b"tu-token store 1\n";
 const KEY_BYTES: usize = 32;
 /// Bytes of the hash that make the name: enough that two never meet.
 const NAME_BYTES: usize = 20;
+/// Characters of a name.
+pub(super) const NAME_LENGTH: usize = 2 * NAME_BYTES;
 
 /// What seals and opens the records of one entry.
 pub(crate) struct Seal {
@@ -65,7 +67,7 @@ impl Seal {
         Aad::from(&self.identity)
     }
 
-    /// What the record is called: hex digits.
+    /// What the record is called: [`NAME_LENGTH`] hex digits in lower case.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
@@ -206,6 +208,6 @@ mod tests {
             }
         }
         assert_eq!(of(&defaults, "id", "b a").name(), all[0].name());
-        assert_eq!(all[0].name().len(), 2 * NAME_BYTES);
+        assert_eq!(all[0].name().len(), NAME_LENGTH);
     }
 }

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::path::PathBuf;
 
 use super::directory::{Directory, problem};
-use super::file::{FileStore, new_name};
+use super::file::{FileStore, TRIAL, new_name};
 use super::{Problem, lock};
 
 /// As large as records commonly are: a disk that is full often still has room for a name.
@@ -17,7 +17,7 @@ impl FileStore {
         let path = self.path()?;
         let directory = Directory::open_or_make(path)?;
         // Named like what a killed process leaves, which is tidied away.
-        let (first, second) = (new_name("trial")?, new_name("trial")?);
+        let (first, second) = (new_name(TRIAL)?, new_name(TRIAL)?);
         let outcome = round_trip(&directory, &first, &second);
         let _ = directory.remove(&first);
         let _ = directory.remove(&second);
