@@ -164,6 +164,12 @@ fn files(directory: &Path) -> Vec<PathBuf> {
     std::fs::read_dir(directory).unwrap().map(|file| file.unwrap().path()).collect()
 }
 
+/// So old that the store looks for left-overs of its own.
+fn make_old(path: &Path) {
+    let file = std::fs::File::open(path).unwrap();
+    file.set_modified(std::time::SystemTime::now() - Duration::from_secs(4 * 24 * 3600)).unwrap();
+}
+
 fn chmod(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
@@ -187,6 +193,44 @@ fn eight_processes_at_once_make_one_request() {
     assert_eq!(later.token(), "token-0");
     assert!(later.events()[0].starts_with("store hit"));
     assert_eq!(server.requests(), 1);
+}
+
+#[test]
+fn files_of_others_in_the_directory_stay_and_own_left_overs_go() {
+    let server = Server::new(|before, _| token(&format!("token-{before}"), 1200));
+    let (place, store) = place();
+    let directory = place.path().join("tokens");
+    let get = |secret: &str| {
+        let client = builder(&server.url()).set("client_secret", secret).set("store", &store);
+        client.build().unwrap().token().unwrap();
+    };
+    get("one-secret-of-mine");
+    until("the record is there", || {
+        directory.is_dir()
+            && files(&directory).iter().any(|file| file.extension() == Some("token".as_ref()))
+    });
+    let own = files(&directory);
+    let others = [
+        "Cargo.lock",
+        "yarn.lock",
+        "api.token",
+        "report.new",
+        "da39a3ee5e6b4b0d3255bfef95601890afd80709.lock",
+        "da39a3ee5e6b4b0d3255bfef95601890afd80709.token",
+    ]
+    .map(|name| directory.join(name));
+    others.iter().for_each(|file| std::fs::write(file, "precious").unwrap());
+    own.iter().chain(&others).for_each(|file| make_old(file));
+    // More than once: the lock of the first may be let go a moment after its answer.
+    let secrets = std::cell::Cell::new(0);
+    until("own left-overs are gone", || {
+        secrets.set(secrets.get() + 1);
+        get(&format!("another-secret-{}", secrets.get()));
+        own.iter().all(|file| !file.exists())
+    });
+    for file in &others {
+        assert_eq!(std::fs::read(file).unwrap_or_default(), b"precious", "{}", file.display());
+    }
 }
 
 /// The first request is never answered.
