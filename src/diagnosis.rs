@@ -12,6 +12,7 @@ use crate::config::endpoint::{ProxyChoice, TokenUrl, host_to_send_to};
 use crate::config::options::{Options, StoreChoice};
 use crate::credentials::Source;
 use crate::endpoint::http::Http;
+use crate::endpoint::redact::{Hidden, NOT_SHOWN};
 use crate::error::Error;
 use crate::store;
 use crate::token::Token;
@@ -173,10 +174,17 @@ impl Diagnosis {
         let answer = Http::new(&options, &Clock::System)?
             .get(token, options.policy.request_timeout)
             .map_err(|Failure { error, .. }| error)?;
+        // It is the server's text, which may hold what the server was sent.
+        let shown = |target: String| match token.map(|token| Hidden::token(token.value())) {
+            Some(hidden) => {
+                hidden.clean(&target).unwrap_or_else(|| format!("a host ({NOT_SHOWN})"))
+            }
+            None => target,
+        };
         Ok(Answer {
             status: answer.status,
             is_html: answer.looks_like_html(),
-            location: answer.location,
+            location: answer.location.map(shown),
             date: answer.date,
             retry_after: answer.retry_after,
         })

@@ -6,11 +6,13 @@
 //! - [`login`] logins to proxies, counted for the whole process
 //! - [`resolve`] names to addresses, once per host for all fetches
 //! - [`response`] the reader of answers: tolerant, but safe
-//! - [`redact`] what may be quoted from an answer
+//! - [`redact`] what may be quoted from an answer; [`pieces`] of secrets in it, in all its [`readings`]
 
 mod connect;
 pub(crate) mod http;
 mod login;
+mod pieces;
+mod readings;
 pub(crate) mod redact;
 pub(crate) mod request;
 pub(crate) mod resolve;

@@ -1,88 +1,126 @@
-//! What a server says about an error may hold what it was sent. Before any of it is shown, the
-//! secrets are taken out, then what could confuse a terminal or a log, then it is cut.
+//! What a server says may hold what it was sent. All of its texts come through here before anybody sees
+//! them: known spellings of secrets are taken out, then what could confuse a terminal or a log, then the
+//! text is cut; and if a piece of a secret can still be read in it, in whatever encoding, none of it is
+//! shown.
 
+use zeroize::Zeroizing;
+
+use super::pieces::Pieces;
+use super::readings::is_odd;
 use super::request::{TokenRequest, basic, form_encoded};
 use crate::credentials::Credentials;
 
+/// What stands in the place of a text that may hold a secret.
+pub(crate) const NOT_SHOWN: &str = "the server's text is not shown: it may hold a secret";
+/// What stands in the place of a secret that was taken out.
+pub(crate) const REMOVED: &str = "[removed]";
 /// Most characters that are quoted from a server.
 const MOST: usize = 256;
-const REMOVED: &str = "[removed]";
-/// So much of the start of a secret is a secret too.
-const LEAST_PREFIX: usize = 8;
+/// So much of a text is looked at to find them: what is taken out makes room.
+const MOST_READ: usize = 1024;
+/// A shorter value of a parameter hides nothing, and is found everywhere.
+const LEAST_PARAMETER: usize = 4;
+/// Fields of the form that are no secrets.
+const PUBLIC_FIELDS: [&str; 3] = ["grant_type", "client_id", "scope"];
 
-/// A server's text, fit to be shown. `tokens`: values in the same answer that must not be.
-pub(crate) fn clean(
-    text: &str,
-    credentials: &Credentials,
-    request: &TokenRequest,
-    tokens: &[&str],
-) -> String {
-    let (id, secret) = (credentials.client_id.reveal(), credentials.client_secret.reveal());
-    let encoded = form_encoded(secret);
-    let with_blanks = encoded.replace('+', "%20");
-    let basic = basic(id, secret);
-    let raw_basic = zeroize::Zeroizing::new(base64::Engine::encode(
+/// What may not be shown of a server's texts.
+pub(crate) struct Hidden {
+    /// Taken out as they stand, the longest first.
+    spellings: Vec<Zeroizing<String>>,
+    pieces: Pieces,
+}
+
+impl Hidden {
+    /// What the server was sent, and `token`, which it gave back in the same answer; empty: none.
+    pub(crate) fn new(credentials: &Credentials, request: &TokenRequest, token: &str) -> Self {
+        let (id, secret) = (credentials.client_id.reveal(), credentials.client_secret.reveal());
+        let parameters: Vec<Zeroizing<String>> = form_urlencoded::parse(request.body.as_bytes())
+            .filter(|(name, value)| {
+                !PUBLIC_FIELDS.contains(&&**name) && value.len() >= LEAST_PARAMETER
+            })
+            .map(|(_, value)| Zeroizing::new(value.into_owned()))
+            .collect();
+        let mut secrets: Vec<&str> = parameters.iter().map(|value| value.as_str()).collect();
+        secrets.push(secret);
+        let encoded: Vec<_> = secrets.iter().flat_map(|text| form_encodings(text)).collect();
+        let in_base64: Vec<&str> =
+            secrets.iter().copied().chain(encoded.iter().map(|text| text.as_str())).collect();
+        let mut spellings = vec![request.body.clone(), basic(id, secret), raw_basic(id, secret)];
+        spellings.extend(in_base64.iter().map(|text| Zeroizing::new((*text).to_owned())));
+        let all: Vec<&str> = secrets.iter().copied().chain([token]).collect();
+        let pieces = Pieces::of(&all, &in_base64);
+        spellings.push(Zeroizing::new(token.to_owned()));
+        spellings.retain(|text| !text.is_empty());
+        spellings.sort_by_key(|text| std::cmp::Reverse(text.len()));
+        Self { spellings, pieces }
+    }
+
+    /// A token alone, for a server that was sent nothing else.
+    pub(crate) fn token(token: &str) -> Self {
+        Self { spellings: Vec::new(), pieces: Pieces::of(&[token], &[]) }
+    }
+
+    /// A server's text, fit to be shown. `None`: it may hold a secret ([`NOT_SHOWN`]).
+    pub(crate) fn clean(&self, text: &str) -> Option<String> {
+        let start: String = text.chars().take(MOST_READ).collect();
+        let shown: String = without_field(&without(&start, &self.spellings))
+            .chars()
+            .map(|character| if is_odd(character) { ' ' } else { character })
+            .take(MOST)
+            .collect();
+        self.may_show(&shown).then_some(shown)
+    }
+
+    /// Whether no secret can be read in a text, nor a piece of one.
+    pub(crate) fn may_show(&self, text: &str) -> bool {
+        !self.pieces.may_be_in(text.as_bytes())
+    }
+}
+
+fn form_encodings(text: &str) -> [Zeroizing<String>; 3] {
+    let encoded = form_encoded(text);
+    let with_blanks = Zeroizing::new(encoded.replace('+', "%20"));
+    // RFC 3986 leaves `~` as it is, and has `*` encoded.
+    let by_rfc_3986 = Zeroizing::new(with_blanks.replace("%7E", "~").replace('*', "%2A"));
+    [encoded, with_blanks, by_rfc_3986]
+}
+
+/// What some send, and some servers make of a pair.
+fn raw_basic(id: &str, secret: &str) -> Zeroizing<String> {
+    let pair = Zeroizing::new(format!("{id}:{secret}"));
+    Zeroizing::new(base64::Engine::encode(
         &base64::engine::general_purpose::STANDARD,
-        format!("{id}:{secret}").as_bytes(),
-    ));
-    let mut hidden: Vec<&str> =
-        vec![&request.body, &basic, &raw_basic, &with_blanks, &encoded, secret];
-    hidden.extend(tokens.iter().filter(|token| !token.is_empty()));
-    let shown = replace(text, &hidden, usize::MAX);
-    // What was quoted may have been cut: then the start of a secret is left, or of the form.
-    let shown = remove_field(&shown);
-    let shown =
-        replace(&shown, &[&basic, &raw_basic, &with_blanks, &encoded, secret], LEAST_PREFIX);
-    shown
-        .chars()
-        .map(|character| if is_odd(character) { ' ' } else { character })
-        .take(MOST)
-        .collect()
+        pair.as_bytes(),
+    ))
 }
 
-/// Control characters, and those that reorder or hide text on a screen.
-fn is_odd(character: char) -> bool {
-    character.is_control()
-        || matches!(character,
-            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-}
-
-/// Replaces whatever agrees with the start of a needle for at least `least` bytes, or with all of
-/// it; the longest agreement wins. Percent-encoding may come back in either case, so case is
-/// ignored throughout (ASCII only).
-fn replace(text: &str, needles: &[&str], least: usize) -> String {
+/// Takes every spelling out. Percent-encoding may come back in either case, so case is ignored (ASCII
+/// only).
+fn without(text: &str, spellings: &[Zeroizing<String>]) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
-        let agreement = |needle: &&str| {
-            let common = common_start(rest, needle);
-            (common >= least.min(needle.len())).then_some(common)
+        let begins = |spelling: &&Zeroizing<String>| {
+            let start = rest.as_bytes().get(..spelling.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(spelling.as_bytes()))
         };
-        match needles.iter().filter_map(agreement).max().filter(|common| *common > 0) {
-            Some(common) => {
+        let length = match spellings.iter().find(begins) {
+            Some(spelling) => {
                 shown.push_str(REMOVED);
-                rest = &rest[common..];
+                spelling.len()
             }
             None => {
                 shown.push(first);
-                rest = &rest[first.len_utf8()..];
+                first.len_utf8()
             }
-        }
+        };
+        rest = &rest[length..];
     }
     shown
 }
 
-/// How many bytes two texts have in common at their start, at a border between characters.
-fn common_start(text: &str, needle: &str) -> usize {
-    let pairs = text.char_indices().zip(needle.chars());
-    pairs
-        .take_while(|((_, one), other)| one.eq_ignore_ascii_case(other))
-        .last()
-        .map_or(0, |((at, last), _)| at + last.len_utf8())
-}
-
 /// Removes the value of a `client_secret` field, up to the next field, a blank or the end.
-fn remove_field(text: &str) -> String {
+fn without_field(text: &str) -> String {
     const FIELD: &str = "client_secret=";
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
@@ -98,65 +136,9 @@ fn remove_field(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::options::Options;
-    use crate::scope::ScopeSet;
+#[path = "redact_tests.rs"]
+mod tests;
 
-    fn cleaned(text: &str) -> String {
-        let credentials = Credentials::new("id", "s/e c+ret");
-        let request =
-            TokenRequest::new(&Options::default(), &credentials, &ScopeSet::parse("a").unwrap());
-        clean(text, &credentials, &request, &["eyJtoken"])
-    }
-
-    #[test]
-    fn a_secret_is_removed_in_every_spelling() {
-        for spelling in [
-            "s/e c+ret",
-            "s%2Fe+c%2Bret",
-            "s%2fe+c%2bret",
-            "s%2Fe%20c%2Bret",
-            "aWQ6cyUyRmUrYyUyQnJldA==",
-            "aWQ6cy9lIGMrcmV0",
-            "eyJtoken",
-        ] {
-            let shown = cleaned(&format!("bad: <{spelling}>!"));
-            assert_eq!(shown, "bad: <[removed]>!", "{spelling}");
-        }
-    }
-
-    #[test]
-    fn the_request_body_is_removed_whole() {
-        let body = "grant_type=client_credentials&client_id=id&client_secret=s%2Fe+c%2Bret&scope=a";
-        assert_eq!(cleaned(&format!("you sent {body}.")), "you sent [removed].");
-    }
-
-    #[test]
-    fn control_characters_become_blanks_and_the_rest_is_cut() {
-        assert_eq!(cleaned("a\r\n\u{1b}[31mb\u{202e}c"), "a   [31mb c");
-        assert_eq!(cleaned(&"\u{e9}".repeat(1000)).chars().count(), 256);
-    }
-
-    #[test]
-    fn a_secret_that_was_cut_off_is_removed_as_well() {
-        let credentials = Credentials::new("id", "quite-a-long/secret");
-        let scope = ScopeSet::parse("a").unwrap();
-        let request = TokenRequest::new(&Options::default(), &credentials, &scope);
-        let clean = |text: &str| clean(text, &credentials, &request, &[]);
-        assert_eq!(
-            clean("grant_type=x&client_secret=quite-a"),
-            "grant_type=x&client_secret=[removed]"
-        );
-        assert_eq!(clean("client_secret=oth&scope=a"), "client_secret=[removed]&scope=a");
-        assert_eq!(clean("not quite-a-long%2fse"), "not [removed]");
-        assert_eq!(clean("not quite-a-long/sec"), "not [removed]");
-        assert_eq!(clean("the grant_type is quite wrong"), "the grant_type is quite wrong");
-    }
-
-    #[test]
-    fn cutting_comes_after_removing() {
-        let text = format!("{}s/e c+ret", "x".repeat(250));
-        assert!(!cleaned(&text).contains("s/e"));
-    }
-}
+#[cfg(test)]
+#[path = "redact_properties.rs"]
+mod properties;

@@ -1,7 +1,8 @@
 //! Reading the endpoint's answer: tolerant where servers differ, strict where it matters.
 //!
 //! RFC 6749 sections 5.1 and 5.2, and what real servers make of them. The body of an answer never
-//! appears in an error; only its `error` and `error_description` do, cleaned.
+//! appears in an error; only its `error` and `error_description` do, and scopes that were not asked for,
+//! cleaned.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use serde_json::Value;
 
 use super::Granted;
 use super::http::HttpAnswer;
-use super::redact;
+use super::redact::{Hidden, NOT_SHOWN, REMOVED};
 use super::request::TokenRequest;
 use crate::cache::flight::{Class, Failure};
 use crate::cache::policy;
@@ -18,6 +19,24 @@ use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind};
 use crate::scope::ScopeSet;
 use crate::token::{MAX_TOKEN_BYTES, Secret};
+
+/// Error codes that are shown as they are: RFC 6749 sections 4.1.2.1 and 5.2, RFC 6750 section 3.1,
+/// RFC 8707 section 2, RFC 9449 sections 5 and 8.
+const REGISTERED: [&str; 13] = [
+    "access_denied",
+    "insufficient_scope",
+    "invalid_client",
+    "invalid_dpop_proof",
+    "invalid_grant",
+    "invalid_request",
+    "invalid_scope",
+    "invalid_target",
+    "invalid_token",
+    "server_error",
+    "temporarily_unavailable",
+    "unauthorized_client",
+    "unsupported_grant_type",
+];
 
 /// The members that matter. A derived struct refuses a repeated member; unknown ones are skipped.
 #[derive(Deserialize)]
@@ -130,8 +149,10 @@ impl Reader<'_> {
             None => Ok(()),
             Some(Value::String(kind)) if kind.eq_ignore_ascii_case("bearer") => Ok(()),
             Some(Value::String(kind)) => {
-                let kind = self.clean(kind, members);
-                Err(self.bad(&format!("has the token_type \"{kind}\"; only Bearer can be used")))
+                Err(self.bad(&match self.hidden(Some(members)).clean(kind) {
+                    Some(kind) => format!("has the token_type \"{kind}\"; only Bearer can be used"),
+                    None => format!("has a token_type that is not Bearer ({NOT_SHOWN})"),
+                }))
             }
             Some(_) => Err(self.bad("has a token_type that is not a string")),
         }
@@ -171,18 +192,31 @@ impl Reader<'_> {
         }
         let granted = ScopeSet::parse(&text)
             .map_err(|_| self.bad("has a scope with characters that are not allowed"))?;
-        if !granted.missing_from(self.asked).is_empty() {
-            warnings.push(format!(
-                "more was granted than asked for: {}",
-                granted.missing_from(self.asked).join(" ")
-            ));
-        }
         let missing = self.asked.missing_from(&granted);
-        if missing.is_empty() {
-            Ok(granted.wire().to_owned())
-        } else {
-            self.narrowed(&missing, granted.wire().to_owned(), warnings)
+        let shown = self.shown_scope(members, &granted, warnings);
+        if missing.is_empty() { Ok(shown) } else { self.narrowed(&missing, shown, warnings) }
+    }
+
+    /// What was granted, as far as it may be shown: what was not asked for is the server's text.
+    fn shown_scope(
+        &self,
+        members: &Members,
+        granted: &ScopeSet,
+        warnings: &mut Vec<String>,
+    ) -> String {
+        let more = granted.missing_from(self.asked);
+        if more.is_empty() {
+            return granted.wire().to_owned();
         }
+        let (hidden, text) = (self.hidden(Some(members)), more.join(" "));
+        let shown = hidden.clean(&text).filter(|_| hidden.may_show(&text));
+        let told = shown.as_deref().unwrap_or(NOT_SHOWN);
+        warnings.push(format!("more was granted than asked for: {told}"));
+        if shown.is_some() {
+            return granted.wire().to_owned();
+        }
+        let known = granted.wire().split(' ').filter(|scope| !more.iter().any(|one| one == scope));
+        known.collect::<Vec<_>>().join(" ")
     }
 
     fn narrowed(
@@ -216,16 +250,20 @@ impl Reader<'_> {
         };
         let code = members.and_then(|members| text(&members.error));
         let description = members.and_then(|members| text(&members.error_description));
-        let shown = |text: &str| match members {
-            Some(members) => self.clean(text, members),
-            None => String::new(),
-        };
-        let shown_code = code.as_deref().map(shown);
-        let said = match (&shown_code, &description) {
-            (Some(code), Some(description)) => format!("{code} ({})", shown(description)),
-            (Some(code), None) => code.clone(),
+        let hidden = self.hidden(members);
+        // A registered code tells nothing, even if a secret looks like one.
+        let shown_code = code.as_deref().map(|code| match REGISTERED.contains(&code) {
+            true => Some(code.to_owned()),
+            false => hidden.clean(code),
+        });
+        let told = description.map(|text| hidden.clean(&text).unwrap_or(NOT_SHOWN.to_owned()));
+        let said = match (&shown_code, told) {
+            (Some(Some(code)), Some(told)) => format!("{code} ({told})"),
+            (Some(Some(code)), None) => code.clone(),
+            (Some(None), _) => format!("{REMOVED} ({NOT_SHOWN})"),
             (None, _) => format!("status {}", self.answer.status),
         };
+        let shown_code = shown_code.map(|code| code.unwrap_or(REMOVED.to_owned()));
         let mut failure = self.judge(code.as_deref(), &said);
         failure.error = failure
             .error
@@ -294,7 +332,8 @@ impl Reader<'_> {
             (300..=399, None) => {
                 // Even a host name may hold what the server was sent.
                 let target = self.answer.location.as_deref().unwrap_or("nowhere");
-                let target = redact::clean(target, self.credentials, self.request, &[]);
+                let target = self.hidden(None).clean(target);
+                let target = target.unwrap_or_else(|| format!("a host ({NOT_SHOWN})"));
                 let mut failure = self.of(
                     Class::Terminal,
                     ErrorKind::BadResponse,
@@ -339,9 +378,11 @@ impl Reader<'_> {
         )
     }
 
-    fn clean(&self, text: &str, members: &Members) -> String {
-        let token = members.access_token.as_ref().and_then(Value::as_str).unwrap_or_default();
-        redact::clean(text, self.credentials, self.request, &[token])
+    /// What may not be shown of this answer.
+    fn hidden(&self, members: Option<&Members>) -> Hidden {
+        let token = members.and_then(|members| members.access_token.as_ref());
+        let token = token.and_then(Value::as_str).unwrap_or_default();
+        Hidden::new(self.credentials, self.request, token)
     }
 }
 

@@ -239,6 +239,96 @@ fn a_reflected_secret_is_not_repeated() {
     assert_eq!(failure.error.oauth_code(), Some("[removed]"));
 }
 
+/// What is told of a failure, with a secret, a parameter and a token that are not to be seen.
+fn told(answer: &HttpAnswer) -> Error {
+    let credentials = Credentials::new("id", "hush~hush/1");
+    let options =
+        Options { params: vec![("key".to_owned(), "par am/1".to_owned())], ..Options::default() };
+    let asked = ScopeSet::parse("a b").unwrap();
+    let request = TokenRequest::new(&options, &credentials, &asked);
+    read(answer, &asked, &credentials, &request, false).unwrap_err().error
+}
+
+#[test]
+fn a_text_with_a_piece_of_a_secret_is_left_out_and_that_is_said() {
+    for text in [
+        "hush%7ehush/1 is wrong",
+        "%68ush~hush%2F1 is wrong",
+        r"hush~hush\\/1 is wrong",
+        r"hush~hush\/2 is wrong",
+        "~hush%2F is wrong",
+        "par%20a%6d%2f1 is wrong",
+        "aHVzaH5odXNoLzE= is wrong",
+    ] {
+        let body = format!(r#"{{"error":"invalid_client","error_description":"{text}"}}"#);
+        let error = told(&answer(400, &body));
+        let message = error.message();
+        assert!(message.contains("invalid_client"), "{message}");
+        assert!(!message.contains("is wrong"), "{message}");
+        assert!(
+            message.contains("the server's text is not shown: it may hold a secret"),
+            "{message}"
+        );
+        let body = format!(r#"{{"error":"{text}"}}"#);
+        let error = told(&answer(400, &body));
+        assert_eq!(error.oauth_code(), Some("[removed]"));
+        assert!(error.message().contains("is not shown"), "{error}");
+        let body = format!(r#"{{"access_token":"t","token_type":"{text}"}}"#);
+        assert!(told(&answer(200, &body)).message().contains("is not shown"), "{text}");
+        let mut redirect = answer(307, "");
+        redirect.location = Some(format!("https://{}", text.replace(' ', "-")));
+        assert!(told(&redirect).message().contains("is not shown"), "{text}");
+    }
+    let body = r#"{"access_token":"tok~en/123456","token_type":"tok%7Een"}"#;
+    assert!(told(&answer(200, body)).message().contains("is not shown"));
+}
+
+#[test]
+fn a_registered_code_is_told_whatever_the_secret_is() {
+    let credentials = Credentials::new("id", "my-invalid_client-secret");
+    let asked = ScopeSet::parse("a").unwrap();
+    let request = TokenRequest::new(&Options::default(), &credentials, &asked);
+    let body = r#"{"error":"invalid_client","error_description":"invalid client"}"#;
+    let failure = read(&answer(400, body), &asked, &credentials, &request, false).unwrap_err();
+    assert_eq!(failure.error.oauth_code(), Some("invalid_client"));
+    assert!(failure.error.message().contains(": invalid_client (the server's text is not shown"));
+}
+
+#[test]
+fn scopes_that_were_asked_for_are_told_and_others_only_without_a_secret() {
+    let granted = |asked: &str, scope: &str| {
+        let credentials = Credentials::new("id", "hush/hush.a.view");
+        let asked = ScopeSet::parse(asked).unwrap();
+        let request = TokenRequest::new(&Options::default(), &credentials, &asked);
+        let body = format!(r#"{{"access_token":"the-token","expires_in":9,"scope":{scope}}}"#);
+        read(&answer(200, &body), &asked, &credentials, &request, false).unwrap()
+    };
+    // What was asked for is the program's own text.
+    let own = granted("a.view", r#""a.view""#);
+    assert_eq!((own.scope.as_str(), own.warnings.len()), ("a.view", 0));
+    let more = granted("b", r#""b c.read""#);
+    assert_eq!((more.scope.as_str(), more.warnings.len()), ("b c.read", 1));
+    assert!(more.warnings[0].ends_with("c.read"));
+    for scope in [
+        r#""b hush/hush.a.view""#,
+        r#""c HUSH/HUSH b""#,
+        r#""b hush%2Fhush""#,
+        r#""b aHVzaC9odXNo""#,
+        r#"["hush/", "b", "hush"]"#,
+        r#""the-token b""#,
+        r#""the%2Dtoken b""#,
+    ] {
+        let hidden = granted("b", scope);
+        assert_eq!(hidden.scope, "b", "{scope}");
+        let warning = hidden.warnings.last().unwrap();
+        assert!(
+            warning.contains("more was granted") && warning.contains("is not shown"),
+            "{warning}"
+        );
+        assert!(!warning.to_lowercase().contains("hush"), "{warning}");
+    }
+}
+
 #[test]
 fn a_redirect_names_its_target_and_is_not_retryable() {
     let mut redirect = answer(307, "");

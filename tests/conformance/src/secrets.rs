@@ -40,6 +40,9 @@ impl Secrets {
         for key in ["client_secret", "proxy", "params"] {
             self.hide(&text(&options[key]));
         }
+        for (_, value) in form_urlencoded::parse(text(&options["params"]).as_bytes()) {
+            self.hide(&value);
+        }
         self.hide_pair(&text(&options["client_id"]), &text(&options["client_secret"]));
         for pair in request["credentials"].as_array().into_iter().flatten() {
             self.hide_pair(&text(&pair[0]), &text(&pair[1]));
@@ -130,10 +133,12 @@ mod tests {
     #[test]
     fn what_a_request_hands_over_is_secret() {
         let mut secrets = Secrets::default();
-        secrets.hide_request(&json!({"options": {"client_secret": "one-secret"},
-            "credentials": [["id", "two-secret"], null, "fail: open"]}));
+        secrets.hide_request(
+            &json!({"options": {"client_secret": "one-secret", "params": "a=b&c=four%20secret"},
+            "credentials": [["id", "two-secret"], null, "fail: open"]}),
+        );
         secrets.hide_request(&json!({"do": "rotate", "id": "id", "secret": "three-secret"}));
-        for text in ["one-secret", "two-secret", "three-secret"] {
+        for text in ["one-secret", "two-secret", "three-secret", "four secret"] {
             assert!(secrets.look_into(text, "here").is_err(), "{text}");
         }
         assert!(secrets.look_into("id", "here").is_ok());

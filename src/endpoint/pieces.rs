@@ -1,0 +1,278 @@
+//! The pieces of secrets, and whether one of them can be read in a text.
+//!
+//! Five bytes of a secret are a piece of it. They are looked for in every reading of the text (see
+//! [`readings`](super::readings)), whatever their case, and in what stands in it in base64 or in hex;
+//! there again in every reading, and so on.
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use zeroize::Zeroizing;
+
+use super::readings::{Plus, Readings, is_blank, layers, solid};
+
+/// Bytes of a secret that are a piece of it.
+const PIECE: usize = 5;
+/// A secret of fewer bytes is one piece.
+const LEAST: usize = 8;
+/// A shorter text is found everywhere by chance. That it is taken out as it stands must do.
+const SHORTEST: usize = 4;
+/// Characters that a piece has in base64 at the least, whatever stands before it.
+const PIECE_IN_BASE64: usize = 6;
+/// No secret is longer; a token may be, and base64 of it is decoded like any other.
+const LONGEST_SECRET: usize = 512;
+/// Base64 or hex in base64 or hex: so often.
+const DEEPEST: usize = 4;
+/// A longer text is not looked through: no scope is longer.
+const LONGEST_TEXT: usize = 4 * 1024;
+/// Steps of the search for each place of a text. A text that needs more is made to confuse.
+const STEPS: usize = 128;
+
+/// Pieces of secrets.
+#[derive(Default)]
+pub(super) struct Pieces {
+    /// Up to seven bytes each, the first one highest, zeros behind them. Sorted once it is searched.
+    keys: Zeroizing<Vec<u64>>,
+    /// Whether a piece can begin with a byte.
+    begins: Zeroizing<Vec<bool>>,
+}
+
+impl Pieces {
+    /// All that shall not be shown. `in_base64`: with what a proxy in between can make of the base64.
+    pub(super) fn of(secrets: &[&str], in_base64: &[&str]) -> Self {
+        let mut pieces = Self::default();
+        for secret in secrets {
+            pieces.add(secret);
+            if !secret.is_ascii() {
+                pieces.add(&Zeroizing::new(secret.to_lowercase()));
+                pieces.add(&Zeroizing::new(secret.to_uppercase()));
+            }
+        }
+        for secret in
+            in_base64.iter().filter(|secret| (LEAST..LONGEST_SECRET).contains(&secret.len()))
+        {
+            pieces.add_base64(secret.as_bytes());
+        }
+        pieces.keys.sort_unstable();
+        pieces.keys.dedup();
+        pieces.begins = Zeroizing::new(vec![false; 256]);
+        for key in pieces.keys.iter() {
+            pieces.begins[usize::from(key.to_be_bytes()[0])] = true;
+        }
+        pieces
+    }
+
+    fn add(&mut self, secret: &str) {
+        let is_solid = solid_bytes(secret);
+        let bytes = secret.as_bytes();
+        let length = if bytes.len() < LEAST { bytes.len() } else { PIECE };
+        if length < SHORTEST {
+            return;
+        }
+        for (piece, is_solid) in bytes.windows(length).zip(is_solid.windows(length)) {
+            let solid = piece.iter().zip(is_solid).filter(|(_, is_solid)| **is_solid);
+            self.keys.push(key(solid.map(|(byte, _)| *byte)));
+        }
+        // Five blanks tell nothing.
+        self.keys.retain(|key| *key != 0);
+    }
+
+    /// The characters that say nothing of what stands before or behind the secret. Their case may have
+    /// been changed, which nothing can be decoded from.
+    fn add_base64(&mut self, secret: &[u8]) {
+        for before in 0..3 {
+            let text = Zeroizing::new([&[0; 2][..before], secret].concat());
+            let (first, end) = ((8 * before).div_ceil(6), 8 * text.len() / 6);
+            for encoded in [STANDARD_NO_PAD.encode(&*text), URL_SAFE_NO_PAD.encode(&*text)] {
+                let encoded = Zeroizing::new(encoded);
+                for piece in encoded.as_bytes()[first..end].windows(PIECE_IN_BASE64) {
+                    let solid = piece.iter().copied().filter(|byte| *byte != b'+');
+                    if solid.clone().count() >= PIECE {
+                        self.keys.push(key(solid));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether a piece of a secret can be read in a text, or whether that cannot be told.
+    pub(super) fn may_be_in(&self, text: &[u8]) -> bool {
+        !self.keys.is_empty() && (text.len() > LONGEST_TEXT || self.is_in(text, 0))
+    }
+
+    fn is_in(&self, text: &[u8], depth: usize) -> bool {
+        let Some(readings) = Readings::of(text) else { return true };
+        if self.is_read_in(&readings, Self::by_byte) || self.is_read_in(&readings, Self::by_digit) {
+            return true;
+        }
+        if depth == DEEPEST {
+            return false;
+        }
+        // The blanks may be there to divide it, or may have nothing to do with it; in base64 a `+` is a
+        // sign, unless it stands for a blank.
+        let mut layers = [
+            layers(text.to_vec(), Plus::Sign),
+            layers(solid(text, Plus::Sign), Plus::Sign),
+            layers(solid(text, Plus::Blank), Plus::Blank),
+        ]
+        .concat();
+        layers.sort_unstable();
+        layers.dedup();
+        layers.iter().any(|layer| {
+            let inner = from_base64(layer).into_iter().chain(from_hex(layer));
+            inner.flat_map(texts).any(|text| self.is_in(&text, depth + 1))
+        })
+    }
+
+    /// `follow`: what becomes of what was read by one byte more.
+    fn is_read_in(&self, readings: &Readings, follow: fn(&Self, Read, u8) -> Step) -> bool {
+        let mut steps = STEPS * (readings.starts().len() + 1);
+        let mut open = Vec::new();
+        for start in readings.starts() {
+            open.push((start, Read::default()));
+            while let Some((place, read)) = open.pop() {
+                for &(byte, next) in readings.at(place) {
+                    steps -= 1;
+                    match follow(self, read, byte) {
+                        Step::Piece => return true,
+                        _ if steps == 0 => return true,
+                        Step::Part(read) => open.push((next, read)),
+                        Step::Nothing => {}
+                    }
+                }
+            }
+        }
+        false
+    }
+
+    fn by_byte(&self, read: Read, byte: u8) -> Step {
+        let byte = byte.to_ascii_lowercase();
+        if read.length == 0 && !self.begins[usize::from(byte)] {
+            return Step::Nothing;
+        }
+        let shift = 56 - 8 * read.length;
+        let piece = read.piece | u64::from(byte) << shift;
+        let at = self.keys.partition_point(|key| *key < piece);
+        match self.keys.get(at) {
+            Some(key) if *key == piece => Step::Piece,
+            Some(key) if key >> shift == piece >> shift && shift > 0 => {
+                Step::Part(Read { piece, length: read.length + 1, digit: None })
+            }
+            _ => Step::Nothing,
+        }
+    }
+
+    /// Two hex digits are a byte; signs may stand between them, and `0x`.
+    fn by_digit(&self, read: Read, sign: u8) -> Step {
+        let Some(digit) = char::from(sign).to_digit(16) else {
+            return match read.digit {
+                Some(0) if matches!(sign, b'x' | b'X') => Step::Part(Read { digit: None, ..read }),
+                _ if sign.is_ascii_alphanumeric() || read.is_empty() => Step::Nothing,
+                _ => Step::Part(read),
+            };
+        };
+        let Some(first) = read.digit else {
+            return Step::Part(Read { digit: Some(digit as u8), ..read });
+        };
+        let byte = first << 4 | digit as u8;
+        match byte == b'+' || byte.is_ascii() && is_blank(char::from(byte)) {
+            true => Step::Part(Read { digit: None, ..read }),
+            false => self.by_byte(Read { digit: None, ..read }, byte),
+        }
+    }
+}
+
+/// What was read of a piece.
+#[derive(Clone, Copy, Default)]
+struct Read {
+    /// As a key has it.
+    piece: u64,
+    length: u32,
+    /// The first of two.
+    digit: Option<u8>,
+}
+
+impl Read {
+    fn is_empty(self) -> bool {
+        self.length == 0 && self.digit.is_none()
+    }
+}
+
+enum Step {
+    Piece,
+    Part(Read),
+    Nothing,
+}
+
+/// Which bytes of a secret are looked for: no blanks, which may be anywhere, and no `+`, which may be
+/// one.
+fn solid_bytes(secret: &str) -> Zeroizing<Vec<bool>> {
+    let solid = secret.chars().flat_map(|character| {
+        std::iter::repeat_n(!is_blank(character) && character != '+', character.len_utf8())
+    });
+    Zeroizing::new(solid.collect())
+}
+
+fn key(bytes: impl Iterator<Item = u8>) -> u64 {
+    let mut key = [0; 8];
+    key.iter_mut().zip(bytes).for_each(|(place, byte)| *place = byte.to_ascii_lowercase());
+    u64::from_be_bytes(key)
+}
+
+/// What of some bytes is text. What was no base64 makes little of it.
+fn texts(bytes: Vec<u8>) -> Vec<Vec<u8>> {
+    // Some write a NUL between characters.
+    let divides = |c: char| c.is_control() && !c.is_whitespace() && c != '\0';
+    let valid = bytes.utf8_chunks().flat_map(|chunk| chunk.valid().split(divides));
+    valid.filter(|text| text.len() >= SHORTEST).map(|text| text.as_bytes().to_vec()).collect()
+}
+
+/// What stands in a text in base64 of either alphabet, beginning anywhere.
+fn from_base64(text: &[u8]) -> Vec<Vec<u8>> {
+    let value = |byte: &u8| match byte {
+        b'A'..=b'Z' => Some(byte - b'A'),
+        b'a'..=b'z' => Some(byte - b'a' + 26),
+        b'0'..=b'9' => Some(byte - b'0' + 52),
+        b'+' | b'-' => Some(62),
+        b'/' | b'_' => Some(63),
+        _ => None,
+    };
+    let mut decoded = Vec::new();
+    for run in text.split(|byte| value(byte).is_none()) {
+        if run.len() <= PIECE_IN_BASE64 {
+            continue;
+        }
+        let values: Vec<u8> = run.iter().filter_map(value).collect();
+        decoded.extend((0..4).map(|start| {
+            let quads = values[start..].chunks(4);
+            quads
+                .flat_map(|quad| {
+                    let bits = (0..4)
+                        .fold(0, |bits, at| bits << 6 | u32::from(*quad.get(at).unwrap_or(&0)));
+                    let bytes = bits.to_be_bytes();
+                    (1..quad.len()).map(move |at| bytes[at])
+                })
+                .collect()
+        }));
+    }
+    decoded
+}
+
+/// What stands in a text in hex, whatever stands between its digits.
+fn from_hex(text: &[u8]) -> Vec<Vec<u8>> {
+    let mut digits = Vec::new();
+    for byte in text {
+        match char::from(*byte).to_digit(16) {
+            Some(digit) => digits.push(digit as u8),
+            // 0x73, 0x65
+            None if matches!(byte, b'x' | b'X') && digits.last() == Some(&0) => {
+                digits.pop();
+            }
+            None => {}
+        }
+    }
+    if digits.len() < 2 * PIECE {
+        return Vec::new();
+    }
+    let decode = |digits: &[u8]| digits.chunks_exact(2).map(|two| two[0] << 4 | two[1]).collect();
+    vec![decode(&digits), decode(&digits[1..])]
+}

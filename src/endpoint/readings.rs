@@ -1,0 +1,519 @@
+//! A text as anybody could read it.
+//!
+//! What a server or a proxy quotes may be percent-encoded, escaped for JSON or for HTML, in part or
+//! whole, once or several times over, each time in another way. So nothing is decoded one after the
+//! other: for each place in the text there is a list of the bytes that can be read there, and where one
+//! reads on then. An escape is spelled by readings too, which covers what was encoded twice. Blanks
+//! are read by nobody: a text may have been broken into lines anywhere.
+
+/// Most readings of one place. A text with more of them is made to confuse.
+const MOST: usize = 32;
+
+/// A text that was encoded more often is made to confuse.
+const MOST_LAYERS: usize = 8;
+
+/// How the characters are called that have a name in HTML, and that a secret can have.
+const NAMES: [(&str, u8); 47] = [
+    ("amp", b'&'),
+    ("apos", b'\''),
+    ("ast", b'*'),
+    ("bsol", b'\\'),
+    ("circ", b'^'),
+    ("colon", b':'),
+    ("comma", b','),
+    ("commat", b'@'),
+    ("dash", b'-'),
+    ("diacriticalgrave", b'`'),
+    ("dollar", b'$'),
+    ("equals", b'='),
+    ("excl", b'!'),
+    ("grave", b'`'),
+    ("gt", b'>'),
+    ("hat", b'^'),
+    ("hyphen", b'-'),
+    ("lbrace", b'{'),
+    ("lbrack", b'['),
+    ("lcub", b'{'),
+    ("lowbar", b'_'),
+    ("lpar", b'('),
+    ("lsqb", b'['),
+    ("lt", b'<'),
+    ("midast", b'*'),
+    ("nbsp", b' '),
+    ("newline", b'\n'),
+    ("num", b'#'),
+    ("percnt", b'%'),
+    ("period", b'.'),
+    ("plus", b'+'),
+    ("quest", b'?'),
+    ("quot", b'"'),
+    ("rbrace", b'}'),
+    ("rbrack", b']'),
+    ("rcub", b'}'),
+    ("rpar", b')'),
+    ("rsqb", b']'),
+    ("semi", b';'),
+    ("shy", b' '),
+    ("sol", b'/'),
+    ("tab", b'\t'),
+    ("tilde", b'~'),
+    ("underbar", b'_'),
+    ("verbar", b'|'),
+    ("vert", b'|'),
+    ("verticalline", b'|'),
+];
+
+/// Line breaks of HTML.
+const BREAKS: [&str; 4] = ["br>", "br/>", "wbr>", "wbr/>"];
+
+/// What a `+` is: in a form it stands for a blank.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Plus {
+    Sign,
+    Blank,
+}
+
+/// Which escapes are read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Escapes {
+    /// Those that are written out, with all that belongs to them.
+    Whole,
+    /// Those that are written out, also without the sign at their end.
+    Written,
+    /// Also those that are spelled by others.
+    Nested,
+}
+
+/// A place in the text, or within a character of several bytes.
+type Place = u32;
+
+/// What can be read at each place.
+pub(super) struct Readings {
+    /// A byte, and where to read on.
+    places: Vec<Vec<(u8, Place)>>,
+    /// How far into the text a place is.
+    positions: Vec<Place>,
+    length: usize,
+    escapes: Escapes,
+    plus: Plus,
+    is_confused: bool,
+}
+
+impl Readings {
+    /// `None`: the text can be read in too many ways.
+    pub(super) fn of(text: &[u8]) -> Option<Self> {
+        Self::with(&solid(text, Plus::Blank), Escapes::Nested, Plus::Blank)
+    }
+
+    /// `text`: without blanks.
+    fn with(text: &[u8], escapes: Escapes, plus: Plus) -> Option<Self> {
+        let length = text.len();
+        let mut readings = Self {
+            escapes,
+            plus,
+            places: vec![Vec::new(); length + 1],
+            positions: (0..=u32::try_from(length).ok()?).collect(),
+            length,
+            is_confused: false,
+        };
+        // Backwards, so that all is known of what follows.
+        for at in (0..length).rev() {
+            readings.read(at, text[at]);
+            if readings.is_confused {
+                return None;
+            }
+        }
+        Some(readings)
+    }
+
+    pub(super) fn at(&self, place: Place) -> &[(u8, Place)] {
+        &self.places[place as usize]
+    }
+
+    /// The places where a reader can begin.
+    pub(super) fn starts(&self) -> std::ops::Range<Place> {
+        0..self.positions[self.length]
+    }
+
+    fn unescaped(&self) -> Vec<u8> {
+        let mut text = Vec::with_capacity(self.length);
+        let mut place = 0;
+        let position = |next: Place| self.positions[next as usize];
+        while let Some((byte, next)) = self.at(place).iter().max_by_key(|(_, next)| position(*next))
+        {
+            text.push(*byte);
+            place = *next;
+        }
+        text
+    }
+
+    /// What an escape may be spelled of.
+    fn spelling(&self, at: Place) -> &[(u8, Place)] {
+        let all = self.at(at);
+        // What is written comes first.
+        if self.escapes == Escapes::Nested { all } else { &all[..all.len().min(1)] }
+    }
+
+    fn read(&mut self, at: usize, literal: u8) {
+        let mut found = Found { readings: vec![(literal, self.positions[at] + 1)] };
+        let mut done = 0;
+        while let Some((byte, next)) = found.readings.get(done).copied() {
+            match byte {
+                b'%' => self.percent(next, &mut found),
+                b'\\' => self.backslash(next, &mut found),
+                b'&' => self.entity(next, &mut found),
+                b'<' => {
+                    for name in BREAKS {
+                        self.spell(next, name)
+                            .into_iter()
+                            .for_each(|end| self.blank(end, &mut found));
+                    }
+                }
+                _ => {}
+            }
+            done += 1;
+            if self.escapes != Escapes::Nested {
+                break;
+            }
+            self.is_confused |= found.readings.len() > MOST;
+            if self.is_confused {
+                break;
+            }
+        }
+        self.places[at] = found.readings;
+    }
+
+    /// `%2F`, `%u002F`.
+    fn percent(&mut self, at: Place, found: &mut Found) {
+        for (value, end) in self.hex(at, 2) {
+            self.byte(value as u8, end, found);
+        }
+        for start in self.one_of(at, b"uU") {
+            for (value, end) in self.hex(start, 4) {
+                self.character(value, end, found);
+            }
+        }
+    }
+
+    /// `\/`, `\u002F`, `\x2F`, `\u{2F}`, `\057`, `\n`.
+    fn backslash(&mut self, at: Place, found: &mut Found) {
+        for (escaped, end) in self.spelling(at).to_vec() {
+            match escaped.to_ascii_lowercase() {
+                b'u' => {
+                    for (value, end) in self.hex(end, 4) {
+                        self.character(value, end, found);
+                    }
+                    for start in self.one_of(end, b"{") {
+                        for (value, last) in self.numbers(start, 16, 6) {
+                            for end in self.one_of(last, b"}") {
+                                self.character(value, end, found);
+                            }
+                        }
+                    }
+                }
+                b'x' => {
+                    for (value, end) in self.hex(end, 2) {
+                        self.byte(value as u8, end, found);
+                        self.character(value, end, found);
+                    }
+                }
+                b'b' | b'f' | b'n' | b'r' | b't' | b'v'
+                    if escaped.is_ascii_lowercase() || self.escapes != Escapes::Whole =>
+                {
+                    self.blank(end, found);
+                }
+                b'0'..=b'7' if self.escapes != Escapes::Whole => {
+                    for (value, end) in self.numbers(at, 8, 3) {
+                        self.byte(value as u8, end, found);
+                    }
+                }
+                b'"' | b'\\' | b'/' | b'\'' => self.byte(escaped, end, found),
+                // Not of JSON, but of others.
+                _ if !escaped.is_ascii_alphanumeric() && self.escapes != Escapes::Whole => {
+                    self.byte(escaped, end, found);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// `&sol;`, `&#47;`, `&#x2F;`, each also without the semicolon.
+    fn entity(&mut self, at: Place, found: &mut Found) {
+        let is_begun = |name: &str| {
+            let first = name.as_bytes()[0];
+            self.spelling(at).iter().any(|(byte, _)| byte.eq_ignore_ascii_case(&first))
+        };
+        for (name, byte) in NAMES.into_iter().filter(|(name, _)| is_begun(name)).collect::<Vec<_>>()
+        {
+            for end in self.spell(at, name) {
+                self.ended(u32::from(byte), end, found);
+            }
+        }
+        for start in self.one_of(at, b"#") {
+            for (value, end) in self.numbers(start, 10, 8) {
+                self.ended(value, end, found);
+            }
+            for start in self.one_of(start, b"xX") {
+                for (value, end) in self.numbers(start, 16, 8) {
+                    self.ended(value, end, found);
+                }
+            }
+        }
+    }
+
+    fn ended(&mut self, value: u32, end: Place, found: &mut Found) {
+        if self.escapes != Escapes::Whole {
+            self.character(value, end, found);
+        }
+        for end in self.one_of(end, b";") {
+            self.character(value, end, found);
+        }
+    }
+
+    // --- what an escape is spelled of --------------------------------------------------------
+
+    fn one_of(&self, at: Place, bytes: &[u8]) -> Vec<Place> {
+        let readings = self.spelling(at).iter();
+        readings.filter(|(byte, _)| bytes.contains(byte)).map(|(_, next)| *next).collect()
+    }
+
+    /// A name in any case.
+    fn spell(&self, at: Place, name: &str) -> Vec<Place> {
+        let mut ends = vec![at];
+        for letter in name.bytes() {
+            let both = [letter, letter.to_ascii_uppercase()];
+            ends = ends.into_iter().flat_map(|end| self.one_of(end, &both)).collect();
+            if ends.is_empty() {
+                break;
+            }
+        }
+        ends
+    }
+
+    /// Exactly so many hex digits.
+    fn hex(&mut self, at: Place, digits: usize) -> Vec<(u32, Place)> {
+        let mut numbers = vec![(0, at)];
+        for _ in 0..digits {
+            numbers = self.another_digit(&numbers, 16);
+        }
+        numbers
+    }
+
+    /// One digit and more.
+    fn numbers(&mut self, at: Place, base: u32, most: usize) -> Vec<(u32, Place)> {
+        let (mut numbers, mut all) = (vec![(0, at)], Vec::new());
+        for _ in 0..most {
+            numbers = self.another_digit(&numbers, base);
+            if numbers.is_empty() {
+                break;
+            }
+            all.extend_from_slice(&numbers);
+        }
+        all
+    }
+
+    fn another_digit(&mut self, numbers: &[(u32, Place)], base: u32) -> Vec<(u32, Place)> {
+        let mut longer = Vec::new();
+        for &(value, at) in numbers {
+            for &(byte, next) in self.spelling(at) {
+                if let Some(digit) = char::from(byte).to_digit(base) {
+                    longer.push((value.saturating_mul(base).saturating_add(digit), next));
+                }
+            }
+        }
+        if longer.len() > MOST {
+            self.is_confused = true;
+            longer.clear();
+        }
+        longer
+    }
+
+    // --- what is read --------------------------------------------------------------------------
+
+    fn byte(&mut self, byte: u8, end: Place, found: &mut Found) {
+        let is_blank = byte.is_ascii() && is_blank(char::from(byte));
+        match is_blank || (byte == b'+' && self.plus == Plus::Blank) {
+            true => self.blank(end, found),
+            false => found.add(byte, end),
+        }
+    }
+
+    fn character(&mut self, value: u32, end: Place, found: &mut Found) {
+        let Some(character) = char::from_u32(value) else { return };
+        if is_blank(character) {
+            return self.blank(end, found);
+        }
+        if character.is_ascii() {
+            return self.byte(value as u8, end, found);
+        }
+        let mut bytes = [0; 4];
+        let bytes = character.encode_utf8(&mut bytes).as_bytes();
+        let mut next = end;
+        for byte in bytes[1..].iter().rev() {
+            next = self.within(*byte, next);
+        }
+        found.add(bytes[0], next);
+    }
+
+    /// A place within a character.
+    fn within(&mut self, byte: u8, next: Place) -> Place {
+        let place = self.places.len() as Place;
+        self.places.push(vec![(byte, next)]);
+        self.positions.push(self.positions[next as usize]);
+        place
+    }
+
+    /// Nothing is read, and whatever can be read behind it is read here.
+    fn blank(&mut self, end: Place, found: &mut Found) {
+        for &(byte, next) in self.at(end) {
+            found.add(byte, next);
+        }
+    }
+}
+
+/// The readings of one place, as they are found.
+struct Found {
+    readings: Vec<(u8, Place)>,
+}
+
+impl Found {
+    fn add(&mut self, byte: u8, next: Place) {
+        if !self.readings.contains(&(byte, next)) {
+            self.readings.push((byte, next));
+        }
+    }
+}
+
+/// What divides a text without being one, on a screen: blanks, line breaks, what is not seen at all.
+pub(super) fn is_blank(character: char) -> bool {
+    character.is_whitespace() || is_odd(character) || character == '\u{ad}'
+}
+
+/// Control characters, and those that reorder or hide text on a screen.
+pub(super) fn is_odd(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+/// A text, the same with its escapes taken away, and so on until none is left. For what cannot be read
+/// place by place.
+pub(super) fn layers(text: Vec<u8>, plus: Plus) -> Vec<Vec<u8>> {
+    let mut layers = vec![text];
+    while layers.len() < MOST_LAYERS {
+        let last = &layers[layers.len() - 1];
+        if !last.iter().any(|byte| b"%\\&<".contains(byte)) {
+            break;
+        }
+        let without = |escapes| Some(Readings::with(last, escapes, plus)?.unescaped());
+        let next = [Escapes::Whole, Escapes::Written].into_iter().filter_map(without);
+        match next.into_iter().find(|next| next != last) {
+            Some(next) => layers.push(next),
+            None => break,
+        }
+    }
+    layers
+}
+
+/// A text without its blanks; it may be no UTF-8.
+pub(super) fn solid(text: &[u8], plus: Plus) -> Vec<u8> {
+    let mut solid = Vec::with_capacity(text.len());
+    for chunk in text.utf8_chunks() {
+        let is_read = |c: &char| !is_blank(*c) && (*c != '+' || plus == Plus::Sign);
+        let characters = chunk.valid().chars().filter(is_read);
+        let mut bytes = [0; 4];
+        characters.for_each(|c| solid.extend_from_slice(c.encode_utf8(&mut bytes).as_bytes()));
+        solid.extend_from_slice(chunk.invalid());
+    }
+    solid
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unescaped(text: &str) -> String {
+        let furthest = Readings::of(text.as_bytes()).unwrap().unescaped();
+        let layers = layers(solid(text.as_bytes(), Plus::Blank), Plus::Blank);
+        assert_eq!(layers.last(), Some(&furthest), "layer by layer, or place by place");
+        String::from_utf8(furthest).unwrap()
+    }
+
+    #[test]
+    fn every_escape_is_read_and_blanks_are_not() {
+        for text in [
+            "a/b",
+            "a%2Fb",
+            "a%2fb",
+            "%61%2F%62",
+            "a%252Fb",
+            "a%25252fb",
+            "a%u002Fb",
+            r"a\/b",
+            r"a\u002Fb",
+            r"a\U002fb",
+            r"a\u{2f}b",
+            r"a\x2Fb",
+            r"a\057b",
+            r"a\\/b",
+            r"a\\\/b",
+            r"\u0061\u002f\u0062",
+            r"a\u00252Fb",
+            "a%5Cu002Fb",
+            "a&sol;b",
+            "a&SOL;b",
+            "a&#47;b",
+            "a&#0047;b",
+            "a&#x2F;b",
+            "a&#X2f;b",
+            "a&#x002f;b",
+            "a&amp;#47;b",
+            "a&amp;sol;b",
+            "a%26%2347%3Bb",
+            "a&#37;2Fb",
+            r"a\u0026sol;b",
+            "a / b",
+            "a%20/%0d%0ab",
+            r"a\n/\r\nb",
+            "a&nbsp;/<br>b",
+            "a&#8203;/\u{200b}\u{ad}b",
+            "a%2 F b",
+            "a%2%0AFb",
+            "a+/%2Bb",
+            "a%2+Fb",
+        ] {
+            assert_eq!(unescaped(text), "a/b", "{text}");
+        }
+        assert_eq!(unescaped(r"caf\u00e9 caf%C3%A9 caf&#233;"), "caf\u{e9}caf\u{e9}caf\u{e9}");
+    }
+
+    #[test]
+    fn a_plus_is_a_sign_or_a_blank() {
+        let last = |plus| layers(solid(b"a+%2B&plus;b", plus), plus).pop().unwrap();
+        assert_eq!((last(Plus::Sign), last(Plus::Blank)), (b"a+++b".to_vec(), b"ab".to_vec()));
+    }
+
+    #[test]
+    fn what_is_no_escape_stays() {
+        for text in
+            ["100%", "%2", "%zz", "a&b", "&;", "&#;", "&#x;", r"C:\dir", r"\u12", "<b>", "\\"]
+        {
+            assert_eq!(unescaped(text), text);
+        }
+    }
+
+    #[test]
+    fn a_place_has_every_reading() {
+        let readings = Readings::of(b"%252F").unwrap();
+        assert_eq!(readings.at(0), [(b'%', 1), (b'%', 3), (b'/', 5)]);
+        assert_eq!(readings.at(3), [(b'2', 4)]);
+        assert!(readings.at(5).is_empty());
+    }
+
+    #[test]
+    fn what_is_made_to_confuse_is_given_up() {
+        let deep = format!("%{}2F", "25".repeat(200));
+        assert!(Readings::of(deep.as_bytes()).is_none());
+        assert!(Readings::of("%0A".repeat(200).as_bytes()).is_none());
+    }
+}
