@@ -1,0 +1,84 @@
+use super::*;
+
+fn unescaped(text: &str) -> String {
+    let furthest = Readings::of(text.as_bytes()).unwrap().unescaped();
+    let layers = layers(solid(text.as_bytes(), Plus::Blank), Plus::Blank);
+    assert_eq!(layers.last(), Some(&furthest), "layer by layer, or place by place");
+    String::from_utf8(furthest).unwrap()
+}
+
+#[test]
+fn every_escape_is_read_and_blanks_are_not() {
+    for text in [
+        "a/b",
+        "a%2Fb",
+        "a%2fb",
+        "%61%2F%62",
+        "a%252Fb",
+        "a%25252fb",
+        "a%u002Fb",
+        r"a\/b",
+        r"a\u002Fb",
+        r"a\U002fb",
+        r"a\u{2f}b",
+        r"a\x2Fb",
+        r"a\057b",
+        r"a\\/b",
+        r"a\\\/b",
+        r"\u0061\u002f\u0062",
+        r"a\u00252Fb",
+        "a%5Cu002Fb",
+        "a&sol;b",
+        "a&SOL;b",
+        "a&#47;b",
+        "a&#0047;b",
+        "a&#x2F;b",
+        "a&#X2f;b",
+        "a&#x002f;b",
+        "a&amp;#47;b",
+        "a&amp;sol;b",
+        "a%26%2347%3Bb",
+        "a&#37;2Fb",
+        r"a\u0026sol;b",
+        "a / b",
+        "a%20/%0d%0ab",
+        r"a\n/\r\nb",
+        "a&nbsp;/<br>b",
+        "a&#8203;/\u{200b}\u{ad}b",
+        "a%2 F b",
+        "a%2%0AFb",
+        "a+/%2Bb",
+        "a%2+Fb",
+    ] {
+        assert_eq!(unescaped(text), "a/b", "{text}");
+    }
+    assert_eq!(unescaped(r"caf\u00e9 caf%C3%A9 caf&#233;"), "caf\u{e9}caf\u{e9}caf\u{e9}");
+}
+
+#[test]
+fn a_plus_is_a_sign_or_a_blank() {
+    let last = |plus| layers(solid(b"a+%2B&plus;b", plus), plus).pop().unwrap();
+    assert_eq!((last(Plus::Sign), last(Plus::Blank)), (b"a+++b".to_vec(), b"ab".to_vec()));
+}
+
+#[test]
+fn what_is_no_escape_stays() {
+    for text in ["100%", "%2", "%zz", "a&b", "&;", "&#;", "&#x;", r"C:\dir", r"\u12", "<b>", "\\"] {
+        assert_eq!(unescaped(text), text);
+    }
+}
+
+#[test]
+fn a_place_has_every_reading() {
+    let readings = Readings::of(b"%252F").unwrap();
+    assert_eq!(readings.at(0), [(b'%', 1), (b'%', 3), (b'/', 5)]);
+    assert_eq!(readings.at(3), [(b'2', 4)]);
+    assert!(readings.at(5).is_empty());
+}
+
+#[test]
+fn what_is_made_to_confuse_is_given_up() {
+    let deep = format!("%{}2F", "25".repeat(200));
+    assert!(Readings::of(deep.as_bytes()).is_none());
+    assert!(Readings::of("%0A".repeat(200).as_bytes()).is_none());
+}
