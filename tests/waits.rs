@@ -12,7 +12,7 @@ use support::{
     value, with_timeout,
 };
 use tu_token::ErrorKind::{Budget, Cancelled, Closed, Pending, Server as InTrouble, Timeout};
-use tu_token::{Cancel, Client, Error, Event, EventKind, GetOptions, State, Token};
+use tu_token::{Cancel, Client, Error, Event, EventKind, GetOptions, ManualClock, State, Token};
 
 /// What has to come soon comes within this, on a busy machine too.
 const SOON: Duration = Duration::from_secs(2);
@@ -212,6 +212,104 @@ fn functions_have_room_on_the_stack() {
     // One that begins, one that ends.
     until("the events are told", || used.lock().unwrap().len() == 2);
     assert!(used.lock().unwrap().iter().all(|bytes| *bytes == 300 * 1024));
+}
+
+// --- tokens that die on their way --------------------------------------------------------------
+
+/// A client with a clock turned by hand, whose endpoint gives tokens of two seconds once a gate is
+/// open.
+fn short_lived() -> (Server, Arc<AtomicBool>, Client, Arc<ManualClock>) {
+    let gate = Arc::new(AtomicBool::new(false));
+    let is_open = gate.clone();
+    let server = Server::new(move |before, _| {
+        until("the gate opens", || is_open.load(Ordering::SeqCst));
+        token(&format!("token-{}", before + 1), 2)
+    });
+    let (client, clock) = manual_client(&server);
+    // Ahead of the machine's own clock, by which waits are looked at between two events.
+    clock.advance(Duration::from_secs(1_000_000_000));
+    (server, gate, client, clock)
+}
+
+#[test]
+fn a_function_that_takes_longer_than_the_token_lives_leaves_the_next_one_no_dead_token() {
+    let _alone = alone();
+    let (server, gate, client, clock) = short_lived();
+    let (send, receive) = mpsc::channel();
+    for _ in 0..2 {
+        let (send, clock) = (send.clone(), clock.clone());
+        let slow = move |outcome| {
+            clock.advance(Duration::from_secs(3));
+            send.send(value(outcome)).unwrap();
+        };
+        client.get_async(&GetOptions::default(), slow).unwrap();
+    }
+    gate.store(true, Ordering::SeqCst);
+    let got = [(); 2].map(|()| receive.recv_timeout(10 * SOON).unwrap());
+    assert_eq!(got, ["token-1", "token-2"], "the first is dead when the second is called");
+    assert_eq!(server.requests(), 2);
+}
+
+#[test]
+fn a_function_whose_own_time_is_over_gets_no_dead_token_either() {
+    let _alone = alone();
+    let (server, gate, client, clock) = short_lived();
+    let (send, receive) = mpsc::channel();
+    for _ in 0..2 {
+        let (send, clock) = (send.clone(), clock.clone());
+        let slow = move |outcome: Result<Token, Error>| {
+            clock.advance(Duration::from_secs(60));
+            let got = outcome.map(|token| token.value().to_owned());
+            send.send(got.map_err(|error| error.kind())).unwrap();
+        };
+        client.get_async(&with_timeout(Duration::from_secs(30)), slow).unwrap();
+    }
+    gate.store(true, Ordering::SeqCst);
+    assert_eq!(receive.recv_timeout(SOON).unwrap(), Ok("token-1".to_owned()));
+    assert_eq!(receive.recv_timeout(SOON).unwrap(), Err(Timeout));
+    assert_eq!(server.requests(), 1);
+}
+
+#[test]
+fn a_task_that_comes_late_to_its_future_gets_another_token() {
+    let _alone = alone();
+    let (server, gate, client, clock) = short_lived();
+    let mut context = Context::from_waker(Waker::noop());
+    let mut late = std::pin::pin!(client.token_async());
+    let mut too_late = std::pin::pin!(client.get_future(&with_timeout(Duration::from_secs(2))));
+    assert!(late.as_mut().poll(&mut context).is_pending());
+    gate.store(true, Ordering::SeqCst);
+    until("the token is there", || client.stats(None).unwrap().state != State::Empty);
+    clock.advance(Duration::from_secs(3));
+    let Poll::Ready(outcome) = too_late.as_mut().poll(&mut context) else { panic!("it waits") };
+    assert_eq!(outcome.unwrap_err().kind(), Timeout, "its own time is over");
+    let mut outcome = None;
+    until("another token", || {
+        if let Poll::Ready(ready) = late.as_mut().poll(&mut context) {
+            outcome = Some(ready);
+        }
+        outcome.is_some()
+    });
+    assert_eq!(value(outcome.unwrap()), "token-2");
+    assert_eq!(server.requests(), 2);
+}
+
+#[test]
+fn a_future_whose_client_has_gone_gives_no_dead_token() {
+    let _alone = alone();
+    let (_server, gate, client, clock) = short_lived();
+    gate.store(true, Ordering::SeqCst);
+    let mut context = Context::from_waker(Waker::noop());
+    let mut futures = [(); 2].map(|()| client.token_async());
+    until("the token is there", || client.stats(None).unwrap().state != State::Empty);
+    drop(client);
+    let mut poll = |at: usize| match std::pin::pin!(&mut futures[at]).poll(&mut context) {
+        Poll::Ready(outcome) => outcome,
+        Poll::Pending => panic!("there is nobody to wait for"),
+    };
+    assert_eq!(value(poll(0)), "token-1", "it was there before");
+    clock.advance(Duration::from_secs(3));
+    assert_eq!(poll(1).unwrap_err().kind(), Closed);
 }
 
 // --- cancelling ------------------------------------------------------------------------------

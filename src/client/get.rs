@@ -24,18 +24,47 @@ crate::sync::thread_local! {
     static ASKING_CREDENTIALS: ThreadCell<usize> = const { ThreadCell::new(0) };
 }
 
+const FOREVER: BootTime = BootTime::from_nanos(u64::MAX);
+
 /// What a caller asks for, with its time limit as a point in time.
 pub(super) struct Request {
     pub(super) slot: Arc<Slot>,
     want: Want,
+    /// For a caller that does not wait: never. Its time is not what ends its call.
     pub(super) deadline: BootTime,
+}
+
+/// From when on the valid token that is there will do for a caller that waits for a better one.
+/// `None`: there is none.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ServeAt(Option<BootTime>);
+
+impl ServeAt {
+    /// The entry was asked again. Whoever has waited for one token waits no longer for its successor.
+    pub(super) fn update(&mut self, told: Option<BootTime>) {
+        self.0 = told.map(|told| self.0.map_or(told, |known| known.min(told)));
+    }
+
+    /// Until when to wait, at most.
+    pub(super) fn or(self, deadline: BootTime) -> BootTime {
+        self.0.map_or(deadline, |at| at.min(deadline))
+    }
+
+    fn has_come(self, now: BootTime) -> bool {
+        self.0.is_some_and(|at| now >= at)
+    }
 }
 
 /// Where a decision leaves a caller.
 pub(super) enum Next {
     Done(Result<Token, Error>),
+    /// At once: the entry holds no waiter.
+    AskAgain,
     AskAgainAt(BootTime),
-    Wait { waiter: Arc<Waiter>, serve_at: Option<BootTime>, check_at: BootTime },
+    Wait {
+        serve_at: Option<BootTime>,
+        check_at: BootTime,
+    },
 }
 
 impl Request {
@@ -45,9 +74,9 @@ impl Request {
     }
 
     /// The same without waiting.
-    pub(super) fn at_once(mut self) -> Self {
-        self.want.at_once = true;
-        self
+    pub(super) fn at_once(&self) -> Self {
+        let want = Want { at_once: true, ..self.want };
+        Self { slot: self.slot.clone(), want, deadline: FOREVER }
     }
 }
 
@@ -153,51 +182,37 @@ impl Shared {
         let slot = self.slot(options.scope)?;
         self.note_asked(&slot);
         let timeout = options.timeout.unwrap_or(self.options.timeout);
-        Ok(Request {
-            slot,
-            want: Want { min_ttl: options.min_ttl, at_once: timeout.is_zero() },
-            deadline: self.clock.now().after(timeout),
-        })
+        let at_once = timeout.is_zero();
+        let deadline = if at_once { FOREVER } else { self.clock.now().after(timeout) };
+        Ok(Request { slot, want: Want { min_ttl: options.min_ttl, at_once }, deadline })
     }
 
     /// The way of a caller that may have to wait.
     #[cold]
     fn wait_for_token(self: &Arc<Self>, options: &GetOptions<'_>) -> Result<Token, Error> {
         let request = self.request(options)?;
-        self.refuse_self_wait(&request)?;
+        let mut patience = ServeAt::default();
         loop {
+            self.refuse_self_wait(&request)?;
             let waiter = Waiter::thread();
             if let Some(cancel) = options.cancel {
                 cancel.watch(&waiter);
             }
-            match self.ask(&request, waiter.clone()) {
+            let until = match self.ask(&request, &waiter) {
                 Next::Done(outcome) => return outcome,
+                Next::AskAgain => continue,
                 Next::AskAgainAt(at) => {
-                    let until = at.min(request.deadline);
-                    if let Some(outcome) =
-                        waiter.sleep(&self.clock, until).or_else(|| waiter.leave())
-                    {
-                        return self.settle(&request, outcome);
-                    }
-                    if self.clock.now() >= request.deadline {
-                        return self.timed_out(&request);
-                    }
+                    patience.update(None);
+                    at.min(request.deadline)
                 }
-                Next::Wait { waiter, serve_at, check_at } => {
-                    let until = serve_at.unwrap_or(request.deadline).min(request.deadline);
-                    let outcome =
-                        waiter.sleep(&self.clock, until.min(check_at)).or_else(|| waiter.leave());
-                    if let Some(outcome) = outcome {
-                        return self.settle(&request, outcome);
-                    }
-                    let now = self.clock.now();
-                    if now >= until {
-                        return match self.valid_token(&request) {
-                            Some(token) => Ok(token),
-                            None => self.timed_out(&request),
-                        };
-                    }
+                Next::Wait { serve_at, check_at } => {
+                    patience.update(serve_at);
+                    patience.or(request.deadline).min(check_at)
                 }
+            };
+            let outcome = waiter.sleep(&self.clock, until).or_else(|| waiter.leave());
+            if let Some(outcome) = self.settle(&request, outcome, patience) {
+                return outcome;
             }
         }
     }
@@ -231,12 +246,12 @@ impl Shared {
     }
 
     /// Asks the entry, starts what is to be started, and joins the wait if there is one.
-    pub(super) fn ask(self: &Arc<Self>, request: &Request, waiter: Arc<Waiter>) -> Next {
+    pub(super) fn ask(self: &Arc<Self>, request: &Request, waiter: &Arc<Waiter>) -> Next {
         let index = request.slot.index;
         runtime::catch_up();
         self.give_up_overrun(index);
         self.look_at_files(&request.slot);
-        let Some(said) = self.ask_entry(request, &waiter) else {
+        let Some(said) = self.ask_entry(request, waiter) else {
             return Next::Done(Err(Self::closed_error()));
         };
         if let Some(error) = &said.over_budget {
@@ -247,7 +262,10 @@ impl Shared {
         let started = said.start.map_or(Ok(()), |flight| self.start_flight(index, flight, rank));
         if let Some(token) = said.token {
             // The caller has its token; that no thread can renew it is for later.
-            return Next::Done(Ok(token));
+            return match self.is_alive(&token) {
+                true => Next::Done(Ok(token)),
+                false => Next::AskAgain,
+            };
         }
         if let Err(error) = started {
             return Next::Done(self.valid_token(request).ok_or(error));
@@ -255,7 +273,7 @@ impl Shared {
         if let Some(job) = &said.hasten {
             runtime::hasten(job);
         }
-        self.next(request, said.answer, waiter, said.check_at)
+        self.next(request, said.answer, said.check_at)
     }
 
     /// The part of it that is under the lock; `None` if the client is closed.
@@ -296,16 +314,10 @@ impl Shared {
         })
     }
 
-    fn next(
-        self: &Arc<Self>,
-        request: &Request,
-        answer: Answer,
-        waiter: Arc<Waiter>,
-        check_at: BootTime,
-    ) -> Next {
+    fn next(self: &Arc<Self>, request: &Request, answer: Answer, check_at: BootTime) -> Next {
         match answer {
-            // It was there a moment ago; ask again.
-            Answer::Serve => Next::AskAgainAt(BootTime::ZERO),
+            // It was there a moment ago.
+            Answer::Serve => Next::AskAgain,
             Answer::Fail(error) => {
                 self.tell_budget(&request.slot, &error);
                 Next::Done(Err(error))
@@ -320,7 +332,7 @@ impl Shared {
                 )))
             }
             Answer::Later(at) => Next::AskAgainAt(at),
-            Answer::Wait { serve_at, .. } => Next::Wait { waiter, serve_at, check_at },
+            Answer::Wait { serve_at, .. } => Next::Wait { serve_at, check_at },
         }
     }
 
@@ -348,18 +360,38 @@ impl Shared {
         }
     }
 
-    /// What a caller gets when the fetch it waited for has ended.
+    /// What a caller gets whose wait has ended: with an outcome, or because it is time to look. What
+    /// is handed out is looked at by the clock now, however long ago it was found. `None`: nothing
+    /// yet, and there is time left; it asks the entry again.
     pub(super) fn settle(
         self: &Arc<Self>,
         request: &Request,
-        outcome: Outcome,
-    ) -> Result<Token, Error> {
+        outcome: Option<Outcome>,
+        patience: ServeAt,
+    ) -> Option<Result<Token, Error>> {
         match outcome {
-            Ok(token) => Ok((*token).clone()),
-            Err(error) if matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::Closed) => {
-                Err(error)
+            Some(Ok(token)) if self.is_alive(&token) => return Some(Ok((*token).clone())),
+            Some(Err(error)) if error.kind() != ErrorKind::Pending => {
+                return Some(self.token_or(request, error));
             }
-            Err(error) => self.valid_token(request).ok_or(error),
+            // A token that has died on its way, or a timer's signal, or nothing.
+            _ => {}
+        }
+        let now = self.clock.now();
+        if now >= request.deadline {
+            return Some(self.timed_out(request));
+        }
+        if !patience.has_come(now) {
+            return None;
+        }
+        self.valid_token(request).map(Ok)
+    }
+
+    /// What a caller gets whose fetch failed, or whose wait was ended.
+    fn token_or(self: &Arc<Self>, request: &Request, error: Error) -> Result<Token, Error> {
+        match error.kind() {
+            ErrorKind::Cancelled | ErrorKind::Closed => Err(error),
+            _ => self.valid_token(request).ok_or(error),
         }
     }
 
@@ -376,8 +408,15 @@ impl Shared {
     }
 
     pub(super) fn valid_token(self: &Arc<Self>, request: &Request) -> Option<Token> {
+        let mut state = self.state();
+        // Under the lock: whoever had to wait for it must not go by the time before.
         let now = self.clock.now();
-        self.state().valid_token(&self.options.policy, request.slot.index, now)
+        state.valid_token(&self.options.policy, request.slot.index, now)
+    }
+
+    /// Whether a token may be handed out now.
+    fn is_alive(&self, token: &Token) -> bool {
+        self.clock.now() < token.expires_at()
     }
 
     /// Gives a fetch to the pool.

@@ -8,7 +8,7 @@
 use std::io;
 use std::sync::{Arc, Weak};
 
-use super::get::{Next, Request, no_thread};
+use super::get::{Next, Request, ServeAt, no_thread};
 use super::shared::Shared;
 use super::wait::{self, Outcome, Waiter};
 use super::{Cancel, GetOptions};
@@ -18,7 +18,7 @@ use crate::fork::Locked;
 use crate::runtime::{self, ClockHold};
 use crate::token::Token;
 
-type Function = Box<dyn FnOnce(Result<Token, Error>) + Send>;
+pub(super) type Function = Box<dyn FnOnce(Result<Token, Error>) + Send>;
 
 /// A function that is to be called, and what makes sure of it.
 struct Owed {
@@ -28,11 +28,10 @@ struct Owed {
 
 /// A function on its way to being called, once.
 struct Call {
-    request: Request,
+    request: Arc<Request>,
     cancel: Option<Cancel>,
     function: Locked<Option<Owed>>,
-    /// When the wait is over whatever the fetch does.
-    until: Locked<BootTime>,
+    patience: Locked<ServeAt>,
     /// Where it waits now.
     waiter: Locked<Weak<Waiter>>,
 }
@@ -68,12 +67,15 @@ impl Call {
         self.function.lock().is_none()
     }
 
-    fn until(&self) -> BootTime {
-        *self.until.lock()
+    fn patience(&self) -> ServeAt {
+        *self.patience.lock()
     }
 
-    fn set_until(&self, at: BootTime) {
-        *self.until.lock() = at;
+    /// The entry was asked again.
+    fn update(&self, serve_at: Option<BootTime>) -> ServeAt {
+        let mut patience = self.patience.lock();
+        patience.update(serve_at);
+        *patience
     }
 }
 
@@ -83,15 +85,33 @@ impl Shared {
         options: &GetOptions<'_>,
         function: Function,
     ) -> Result<Registration, Error> {
+        if let Some(outcome) = self.known(options)? {
+            return Ok(answered(function, outcome));
+        }
+        let request = Arc::new(self.request(options)?);
+        self.begin_async(&request, options.cancel, function)
+    }
+
+    /// What needs neither a wait nor the client's lock.
+    pub(super) fn known(
+        self: &Arc<Self>,
+        options: &GetOptions<'_>,
+    ) -> Result<Option<Result<Token, Error>>, Error> {
         if options.cancel.is_some_and(Cancel::is_triggered) {
             self.request(options)?;
-            return Ok(answered(function, Err(wait::cancelled())));
+            return Ok(Some(Err(wait::cancelled())));
         }
-        if let Some(token) = self.at_hand(options.scope.map(str::as_bytes), options.min_ttl) {
-            return Ok(answered(function, Ok(token)));
-        }
-        let request = self.request(options)?;
-        self.refuse_self_wait(&request)?;
+        Ok(self.at_hand(options.scope.map(str::as_bytes), options.min_ttl).map(Ok))
+    }
+
+    /// Begins a wait, or goes on with that of a caller whose token has died on its way.
+    pub(super) fn begin_async(
+        self: &Arc<Self>,
+        request: &Arc<Request>,
+        cancel: Option<&Cancel>,
+        function: Function,
+    ) -> Result<Registration, Error> {
+        self.refuse_self_wait(request)?;
         if request.is_at_once() {
             return Ok(answered(function, self.ask_at_once(request)));
         }
@@ -100,10 +120,10 @@ impl Shared {
             Err(error) => return self.answer_without_clock(request, function, &error),
         };
         let call = Arc::new(Call {
-            until: Locked::new(request.deadline),
-            request,
-            cancel: options.cancel.cloned(),
+            request: request.clone(),
+            cancel: cancel.cloned(),
             function: Locked::new(Some(Owed { function, _clock: clock })),
+            patience: Locked::new(ServeAt::default()),
             waiter: Locked::new(Weak::new()),
         });
         self.ask_async(&call);
@@ -114,11 +134,11 @@ impl Shared {
     #[cold]
     fn answer_without_clock(
         self: &Arc<Self>,
-        request: Request,
+        request: &Request,
         function: Function,
         error: &io::Error,
     ) -> Result<Registration, Error> {
-        match self.ask_at_once(request.at_once()) {
+        match self.ask_at_once(&request.at_once()) {
             Err(other) if matches!(other.kind(), ErrorKind::Pending | ErrorKind::Internal) => {
                 Err(no_thread("the time limit of an asynchronous call", error))
             }
@@ -127,9 +147,9 @@ impl Shared {
     }
 
     /// For a request that does not wait.
-    fn ask_at_once(self: &Arc<Self>, request: Request) -> Result<Token, Error> {
+    fn ask_at_once(self: &Arc<Self>, request: &Request) -> Result<Token, Error> {
         loop {
-            if let Next::Done(outcome) = self.ask(&request, Waiter::thread()) {
+            if let Next::Done(outcome) = self.ask(request, &Waiter::thread()) {
                 return outcome;
             }
         }
@@ -145,19 +165,20 @@ impl Shared {
         if let Some(cancel) = &call.cancel {
             cancel.watch(&waiter);
         }
-        let wake_at = match self.ask(&call.request, waiter.clone()) {
-            Next::Done(outcome) => {
-                waiter.leave();
-                return call.answer(outcome);
-            }
-            Next::AskAgainAt(at) => {
-                call.set_until(call.request.deadline);
-                at.min(call.request.deadline)
-            }
-            Next::Wait { serve_at, check_at, .. } => {
-                let until = serve_at.unwrap_or(call.request.deadline).min(call.request.deadline);
-                call.set_until(until);
-                until.min(check_at)
+        let wake_at = loop {
+            match self.ask(&call.request, &waiter) {
+                Next::Done(outcome) => {
+                    waiter.leave();
+                    return call.answer(outcome);
+                }
+                Next::AskAgain => {}
+                Next::AskAgainAt(at) => {
+                    call.update(None);
+                    break at.min(call.request.deadline);
+                }
+                Next::Wait { serve_at, check_at } => {
+                    break call.update(serve_at).or(call.request.deadline).min(check_at);
+                }
             }
         };
         // The entry holds the waiter, for as long as there is something to wait for.
@@ -167,20 +188,15 @@ impl Shared {
     }
 
     fn woken_async(self: &Arc<Self>, call: &Arc<Call>, outcome: Outcome) {
-        match outcome {
-            Err(error) if error.kind() == ErrorKind::Pending => {
-                if self.clock.now() >= call.until() {
-                    return call.answer(self.timed_out(&call.request));
-                }
-                self.ask_async(call);
-            }
-            outcome => call.answer(self.settle(&call.request, outcome)),
+        match self.settle(&call.request, Some(outcome), call.patience()) {
+            Some(outcome) => call.answer(outcome),
+            None => self.ask_async(call),
         }
     }
 }
 
 /// Calls a function whose answer is there.
-fn answered(function: Function, outcome: Result<Token, Error>) -> Registration {
+pub(super) fn answered(function: Function, outcome: Result<Token, Error>) -> Registration {
     function(outcome);
     Registration(Weak::new())
 }

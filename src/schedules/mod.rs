@@ -32,6 +32,7 @@ mod endings;
 mod events;
 mod flights;
 mod gate;
+mod limits;
 mod memory;
 mod mixtures;
 mod pool;

@@ -30,7 +30,13 @@ pub(super) struct Answer {
 
 /// A token of twenty minutes.
 pub(super) fn token(value: &str) -> Answer {
-    let body = format!(r#"{{"access_token":"{value}","token_type":"Bearer","expires_in":1200}}"#);
+    token_of(value, 1200)
+}
+
+/// A token of so many seconds.
+pub(super) fn token_of(value: &str, lifetime: u32) -> Answer {
+    let body =
+        format!(r#"{{"access_token":"{value}","token_type":"Bearer","expires_in":{lifetime}}}"#);
     Answer { after: Duration::ZERO, status: 200, body }
 }
 

@@ -1,0 +1,114 @@
+//! When a wait ends: at the caller's own limit, and with nothing that is dead.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use shuttle::thread::{self, JoinHandle};
+
+use super::stage::{self, Call, Got, SECOND, at, caller, got, ok};
+use super::{Time, explore, explore_in, time};
+use crate::clock::{BootTime, Clock};
+use crate::fork::Mailbox;
+use crate::{Client, ErrorKind, GetOptions};
+
+/// A caller on a thread of its own, and what it got when.
+fn bounded(client: &Client, timeout: Duration) -> JoinHandle<(Got, Duration)> {
+    let client = client.clone();
+    thread::spawn(move || {
+        let options = GetOptions { timeout: Some(timeout), ..GetOptions::default() };
+        (got(client.get(&options)), time::elapsed())
+    })
+}
+
+/// A token of twenty minutes about to end is dropped while callers wait for its successor. When half
+/// of what it had left is over there is nothing to hand out, so they wait on.
+#[test]
+fn whoever_loses_its_token_while_it_waits_waits_on_to_its_own_limit() {
+    explore(|| {
+        let hard = 1180 * SECOND;
+        let (client, endpoint) = stage::client(|number, _| match number {
+            1 => stage::token("one"),
+            _ => stage::token("two").after(14 * SECOND),
+        });
+        assert_eq!(got(client.token()), ok("one"));
+        time::sleep_until(hard);
+        let waits = bounded(&client, 30 * SECOND);
+        let impatient = bounded(&client, 12 * SECOND);
+        let call = Call::new(&client, &GetOptions::default());
+        let options = GetOptions { timeout: Some(12 * SECOND), ..GetOptions::default() };
+        let impatient_call = Call::new(&client, &options);
+        let dropped = client.clone();
+        let drops = at(hard + 5 * SECOND, move || dropped.invalidate_value("one"));
+        assert_eq!(impatient.join().unwrap(), (Err(ErrorKind::Timeout), hard + 12 * SECOND));
+        assert_eq!(impatient_call.wait(), Err(ErrorKind::Timeout));
+        assert_eq!(time::elapsed(), hard + 12 * SECOND, "a time-out before the time, or after it");
+        assert_eq!(waits.join().unwrap(), (ok("two"), hard + 14 * SECOND));
+        assert_eq!(call.wait(), ok("two"));
+        drops.join().unwrap();
+        assert_eq!(endpoint.requests(), 2);
+        stage::end(client, &endpoint);
+        assert!(call.is_over() && impatient_call.is_over());
+    });
+}
+
+/// Tokens of six seconds and a machine that lets nobody run when it should: nobody's time is over
+/// before it is, and everybody is answered.
+#[test]
+fn no_time_out_comes_before_its_time_however_late_threads_wake() {
+    explore_in(Time::Restless, || {
+        let (client, endpoint) = stage::client(|number, _| {
+            let took = SECOND.mul_f64(time::chance());
+            stage::token_of(&format!("number{number}"), 6).after(took)
+        });
+        let timeout = 30 * SECOND;
+        let callers = [false, true].map(|by_function| {
+            let client = client.clone();
+            thread::spawn(move || {
+                let options = GetOptions { timeout: Some(timeout), ..GetOptions::default() };
+                for _ in 0..2 {
+                    let begin = time::elapsed();
+                    let outcome = match by_function {
+                        true => Call::new(&client, &options).wait(),
+                        false => got(client.get(&options)),
+                    };
+                    if outcome == Err(ErrorKind::Timeout) {
+                        let took = time::elapsed() - begin;
+                        assert!(took >= timeout, "a time-out after {took:?}");
+                    }
+                    // To where the token is about to be renewed, or to end.
+                    time::sleep(SECOND * 3 + SECOND.mul_f64(3.0 * time::chance()));
+                }
+            })
+        });
+        callers.into_iter().for_each(|caller| caller.join().unwrap());
+        stage::end(client, &endpoint);
+    });
+}
+
+/// Functions are called one after the other: the first takes longer than the token lives.
+#[test]
+fn a_function_that_takes_its_time_leaves_no_dead_token_to_the_next() {
+    explore(|| {
+        let (client, endpoint) = stage::client(|number, _| {
+            stage::token_of(&format!("number{number}"), 2).after(SECOND / 2)
+        });
+        let outcomes = [(); 2].map(|()| {
+            let told = Arc::new(Mailbox::default());
+            let tells = told.clone();
+            let slow = move |outcome: Result<crate::Token, crate::Error>| {
+                let is_alive = outcome.as_ref().is_ok_and(|token| token.expires_at() > time::now());
+                tells.put(is_alive);
+                time::sleep(3 * SECOND);
+            };
+            client.get_async(&GetOptions::default(), slow).unwrap();
+            told
+        });
+        let waits = caller(&client);
+        for told in outcomes {
+            assert_eq!(told.take(&Clock::System, BootTime::from_nanos(u64::MAX)), Some(true));
+        }
+        assert_eq!(waits.join().unwrap(), ok("number1"), "a thread does not wait for functions");
+        assert_eq!(endpoint.requests(), 2);
+        stage::end(client, &endpoint);
+    });
+}
