@@ -206,12 +206,54 @@ fn a_long_retry_after_ends_the_fetch_and_binds_the_whole_client() {
 }
 
 #[test]
-fn a_retry_after_in_the_past_is_no_wait() {
+fn a_retry_after_in_the_past_ends_no_fetch() {
     let server = Server::new(|before, _| match before {
         0 => answer(429, "Retry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n", ""),
         _ => token("t", 1200),
     });
     assert_eq!(value(patient_builder(&server.url()).build().unwrap().token()), "t");
+}
+
+/// The clock stands still: whoever pauses does so until it is turned.
+#[test]
+fn a_rate_limit_without_a_time_holds_back_the_whole_client_from_the_first_attempt_on() {
+    // One date is past; the others are less than a second ahead, or have been by the time they come.
+    let soon = httpdate::fmt_http_date(std::time::SystemTime::now() + Duration::from_secs(1));
+    for (status, wait) in [
+        (429, ""),
+        (429, "Retry-After: 0\r\n"),
+        (503, "Retry-After: 0\r\n"),
+        (429, "Retry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n"),
+        (429, &format!("Retry-After: {soon}\r\n")),
+        (429, "Retry-After: -5\r\n"),
+    ] {
+        let server = Server::always(answer(status, wait, ""));
+        let (client, clock) = manual_client(&server);
+        let other = GetOptions { scope: Some("c"), ..GetOptions::default() };
+        let held_back = || client.stats(other.scope).unwrap().next_request_in > Duration::ZERO;
+        let refused = |requests| {
+            let error = client.get(&other).unwrap_err();
+            assert_eq!(error.kind(), RateLimited, "{wait}: {error}");
+            assert!(error.retry_after().unwrap() > Duration::ZERO, "{wait}");
+            assert_eq!(server.requests(), requests, "{wait}");
+        };
+        let first = {
+            let client = client.clone();
+            std::thread::spawn(move || client.token().unwrap_err())
+        };
+        until("the first attempt has failed", held_back);
+        refused(1);
+        until("the fetch ends", || {
+            clock.advance(Duration::from_millis(5));
+            first.is_finished()
+        });
+        assert_eq!(first.join().unwrap().kind(), RateLimited);
+        let requests = server.requests();
+        assert!((2..=3).contains(&requests), "{wait}: {requests}");
+        refused(requests);
+        client.wake();
+        assert!(!held_back(), "{wait}: the network is back, and no time was named");
+    }
 }
 
 #[test]

@@ -96,6 +96,8 @@ struct Fetch {
     background: bool,
     /// It finds out whether a refusal still stands.
     probes: bool,
+    /// There was a valid token when it began.
+    renews: bool,
     /// When the entry stops believing in it. `None`: it waits for a thread.
     give_up_at: Option<BootTime>,
 }
@@ -222,7 +224,9 @@ impl Entry {
         awaited: bool,
     ) -> FlightId {
         let probes = limits.fetch_starts(policy, now);
-        self.fetch = Some(Fetch { id, awaited, background: !awaited, probes, give_up_at: None });
+        let background = !awaited;
+        self.fetch =
+            Some(Fetch { id, awaited, background, probes, renews: false, give_up_at: None });
         id
     }
 
@@ -285,11 +289,34 @@ impl Entry {
             return None;
         }
         fetch.give_up_at = Some(now.after(policy.fetch_timeout).after(policy::OVERRUN));
+        fetch.renews = valid;
         self.last_start = Some(now);
         self.unstarted = 0;
         self.by_itself_at = BootTime::ZERO;
-        let most = if valid || self.failed > 0 { 1 } else { policy::ATTEMPTS };
-        Some(Attempts::begin(policy, most, now))
+        Some(Attempts::begin(policy, now))
+    }
+
+    /// An attempt of the fetch failed: when it makes the next one. `None`: the fetch has failed.
+    pub(crate) fn attempt_failed(
+        &self,
+        limits: &mut Limits,
+        attempts: &Attempts,
+        failure: &Failure,
+        has_waiters: bool,
+        now: BootTime,
+        random: &mut dyn Random,
+    ) -> Option<BootTime> {
+        let pause = attempts.pause(failure, random);
+        limits.attempt_failed(failure, pause, now);
+        attempts.after(failure, pause, self.most_attempts(has_waiters, now), now)
+    }
+
+    /// How many attempts the fetch may make, as things stand now: a renewal whose token has ended
+    /// meanwhile is worth what any other fetch is to those who wait for it.
+    fn most_attempts(&self, has_waiters: bool, now: BootTime) -> u32 {
+        let is_needed = self.fetch.as_ref().is_some_and(|fetch| has_waiters || !fetch.renews);
+        let goes_on = is_needed && self.failed == 0 && self.remaining(now).is_zero();
+        if goes_on { policy::ATTEMPTS } else { 1 }
     }
 
     /// The fetch has more to do than to ask the endpoint: its time counts from `at`. False: it is not wanted any more.

@@ -39,11 +39,12 @@ impl Scene {
     }
 }
 
-fn count(mut attempts: Attempts) -> u32 {
+/// How many attempts a fetch makes that fail at once, with somebody waiting for it.
+fn count(scene: &mut Scene, mut attempts: Attempts) -> u32 {
     let transient = failure(Class::Transient);
     loop {
-        attempts.next(START);
-        if attempts.after(&transient, START, &mut || 0.0).is_none() {
+        attempts.next(scene.now);
+        if scene.tries_again(&attempts, &transient, true).is_none() {
             return attempts.made();
         }
     }
@@ -128,7 +129,8 @@ fn a_login_that_the_proxy_refused_holds_every_entry_whatever_happens_to_the_clie
     assert_eq!(looks_at.map(seconds), Some(160.0));
     refuse_logins(&mut scene, None);
     assert_eq!(scene.asks(), WaitsAndStarted);
-    assert_eq!(count(scene.begins()), 3, "it was not the endpoint that failed");
+    let attempts = scene.begins();
+    assert_eq!(count(&mut scene, attempts), 3, "it was not the endpoint that failed");
 }
 
 #[test]
@@ -160,17 +162,73 @@ fn the_error_of_a_pause_tells_the_wait_that_is_left() {
 #[test]
 fn a_fetch_makes_three_attempts_unless_a_token_is_valid_or_the_one_before_failed() {
     let mut scene = Scene::new(1.0);
-    scene.asks();
-    assert_eq!(count(scene.begins()), 3);
+    let count = |scene: &mut Scene| {
+        scene.asks();
+        let attempts = scene.begins();
+        count(scene, attempts)
+    };
+    assert_eq!(count(&mut scene), 3);
     scene.fails(failure(Class::Transient));
-    scene.at(1.0).asks();
-    assert_eq!(count(scene.begins()), 1);
+    assert_eq!(count(scene.at(1.0)), 1);
     scene.brings(1200);
-    scene.at(700.0).asks();
-    assert_eq!(count(scene.begins()), 1);
+    assert_eq!(count(scene.at(700.0)), 1);
     scene.brings(1200);
-    scene.at(2000.0).asks();
-    assert_eq!(count(scene.begins()), 3);
+    assert_eq!(count(scene.at(2000.0)), 3);
+}
+
+#[test]
+fn a_renewal_goes_on_while_somebody_waits_and_the_token_has_ended() {
+    let mut scene = Scene::with_token(0.0, 8);
+    scene.at(6.0).asks();
+    let mut renewal = scene.begins();
+    renewal.next(scene.now);
+    let transient = failure(Class::Transient);
+    for (second, has_waiters, again) in [
+        (7.9, true, None),
+        (8.0, false, None),
+        (8.0, true, Some(8.0)),
+        (20.999, true, Some(20.999)),
+        (21.0, true, None),
+    ] {
+        let found = scene.at(second).tries_again(&renewal, &transient, has_waiters);
+        assert_eq!(found, again, "at {second} s, waiters: {has_waiters}");
+    }
+}
+
+#[test]
+fn a_renewal_goes_on_to_as_many_attempts_as_any_fetch() {
+    let mut scene = Scene::with_token(0.0, 8);
+    scene.at(6.0).asks();
+    let attempts = scene.begins();
+    assert_eq!(count(scene.at(8.0), attempts), 3);
+}
+
+#[test]
+fn a_renewal_that_follows_a_failed_fetch_makes_one_attempt_whoever_waits() {
+    let mut scene = Scene::with_token(0.0, 8);
+    scene.at(6.0).suffers(failure(Class::Transient));
+    scene.at(7.5).asks();
+    let attempts = scene.begins();
+    assert_eq!(count(scene.at(8.0), attempts), 1);
+}
+
+#[test]
+fn a_token_that_is_refused_while_it_is_renewed_leaves_callers_with_none() {
+    let mut scene = Scene::with_token(0.0, 1200);
+    scene.at(900.0).asks();
+    let attempts = scene.begins();
+    let serial = scene.last_serial;
+    assert!(scene.entry().invalidate(serial));
+    assert_eq!(count(&mut scene, attempts), 3);
+}
+
+#[test]
+fn a_fetch_for_a_caller_that_cannot_wait_makes_three_attempts_all_the_same() {
+    let mut scene = Scene::new(0.0);
+    scene.asks_for(&AT_ONCE);
+    let mut attempts = scene.begins_with(false).expect("it is for nobody who could leave");
+    attempts.next(scene.now);
+    assert!(scene.tries_again(&attempts, &failure(Class::Transient), false).is_some());
 }
 
 #[test]
@@ -262,10 +320,41 @@ fn a_retry_after_binds_every_entry_and_nothing_shortens_it() {
 fn a_retry_after_binds_from_the_attempt_on_that_was_told_it() {
     let mut scene = Scene::new(1.0);
     scene.asks();
-    scene.begins();
-    scene.limits.attempt_failed(&rate_limited_for(5), scene.now);
+    let mut attempts = scene.begins();
+    attempts.next(scene.now);
+    assert_eq!(scene.tries_again(&attempts, &rate_limited_for(5), true), Some(5.0));
     assert_eq!(scene.on(1).asks(), Fails(ErrorKind::RateLimited));
     assert_eq!(scene.on(0).asks(), Waits, "its fetch is still under way");
+}
+
+#[test]
+fn a_pause_between_attempts_after_a_rate_limit_is_of_the_whole_client() {
+    let without_wait = failure(Class::RateLimited);
+    for told in [&without_wait, &rate_limited_for(0)] {
+        let mut scene = Scene::new(1.0);
+        scene.on(1).asks();
+        scene.begins();
+        scene.on(0).asks();
+        let mut attempts = scene.begins();
+        attempts.next(scene.now);
+        assert_eq!(scene.tries_again(&attempts, told, true), Some(0.25));
+        assert_eq!(scene.on(2).at(0.249).asks(), Fails(ErrorKind::RateLimited), "no fetch starts");
+        let now = scene.now;
+        assert!(scene.limits.may_request(now).is_err(), "and none that runs sends anything");
+        let now = scene.at(0.25).now;
+        assert!(scene.limits.may_request(now).is_ok());
+        assert_eq!(scene.asks(), WaitsAndStarted);
+    }
+}
+
+#[test]
+fn a_pause_between_attempts_after_another_failure_is_of_its_fetch_alone() {
+    let mut scene = Scene::new(1.0);
+    scene.asks();
+    let mut attempts = scene.begins();
+    attempts.next(scene.now);
+    assert!(scene.tries_again(&attempts, &failure(Class::Transient), true).is_some());
+    assert_eq!(scene.on(1).asks(), WaitsAndStarted);
 }
 
 #[test]
@@ -444,7 +533,8 @@ fn waking_ends_pauses_at_once_without_a_token_and_within_five_seconds_with_one()
     scene.wakes();
     assert_eq!(scene.asks(), Later(woken + 1.0), "the spacing alone is left");
     assert_eq!(scene.at(woken + 1.0).asks(), WaitsAndStarted);
-    assert_eq!(count(scene.begins()), 3, "as if nothing had failed");
+    let attempts = scene.begins();
+    assert_eq!(count(&mut scene, attempts), 3, "as if nothing had failed");
     assert_eq!(scene.on(0).at(woken + 4.999).asks(), Served);
     assert_eq!(scene.at(woken + 5.0).asks(), ServedAndStarted);
 }

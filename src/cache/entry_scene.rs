@@ -170,9 +170,22 @@ impl Scene {
         assert!(self.brings(lifetime), "{heard:?}");
     }
 
+    /// An attempt fails while somebody waits, or nobody does: at which second the next is made.
+    pub(super) fn tries_again(
+        &mut self,
+        attempts: &Attempts,
+        failure: &Failure,
+        has_waiters: bool,
+    ) -> Option<f64> {
+        let (entry, limits) = (&self.entries[self.on], &mut self.limits);
+        let chance = &mut || self.chance;
+        entry.attempt_failed(limits, attempts, failure, has_waiters, self.now, chance).map(seconds)
+    }
+
+    /// The fetch fails with its last attempt.
     pub(super) fn fails(&mut self, failure: Failure) -> bool {
         let id = self.flight();
-        self.limits.attempt_failed(&failure, self.now);
+        self.limits.attempt_failed(&failure, Duration::ZERO, self.now);
         let chance = &mut || self.chance;
         self.entries[self.on].failed(&mut self.limits, id, failure, self.now, chance)
     }

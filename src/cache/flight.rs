@@ -44,21 +44,20 @@ impl Failure {
     }
 }
 
-/// The attempts of one fetch.
+/// The attempts of one fetch. How many it may make is not settled when it begins: that depends on who
+/// waits, and for what, when one has failed.
 #[derive(Clone, Debug)]
 pub(crate) struct Attempts {
     deadline: BootTime,
     request_timeout: Duration,
-    most: u32,
     made: u32,
 }
 
 impl Attempts {
-    pub(crate) fn begin(policy: &Policy, most: u32, now: BootTime) -> Self {
+    pub(crate) fn begin(policy: &Policy, now: BootTime) -> Self {
         Self {
             deadline: now.after(policy.fetch_timeout),
             request_timeout: policy.request_timeout,
-            most,
             made: 0,
         }
     }
@@ -79,19 +78,22 @@ impl Attempts {
         self.request_timeout.min(self.deadline.until(now))
     }
 
-    /// When to try again after a failed attempt; `None`: the fetch has failed.
+    /// The back-off after a failed attempt: the ordinary one at least, whatever the server says.
+    pub(crate) fn pause(&self, failure: &Failure, random: &mut dyn Random) -> Duration {
+        policy::attempt_pause(self.made, random).max(failure.retry_after.unwrap_or_default())
+    }
+
+    /// When to try again after a failed attempt, if `most` may be made; `None`: the fetch has failed.
     pub(crate) fn after(
         &self,
         failure: &Failure,
+        pause: Duration,
+        most: u32,
         now: BootTime,
-        random: &mut dyn Random,
     ) -> Option<BootTime> {
-        if self.made >= self.most || !matches!(failure.class, Class::Transient | Class::RateLimited)
-        {
-            return None;
-        }
-        let pause = failure.retry_after.unwrap_or_else(|| policy::attempt_pause(self.made, random));
-        self.within(now.after(pause))
+        let may_pass = matches!(failure.class, Class::Transient | Class::RateLimited);
+        let at = now.after(pause);
+        self.within(at).filter(|_| may_pass && self.made < most)
     }
 
     /// The same point in time if it lies inside the fetch.
@@ -107,7 +109,7 @@ mod tests {
 
     const START: BootTime = BootTime::from_nanos(1_000_000_000_000);
 
-    fn attempts(most: u32) -> Attempts {
+    fn attempts() -> Attempts {
         let policy = Policy {
             refresh_before: Duration::from_secs(300),
             expiry_margin: Duration::from_secs(30),
@@ -115,32 +117,41 @@ mod tests {
             request_timeout: Duration::from_secs(10),
             max_requests_per_minute: 600,
         };
-        Attempts::begin(&policy, most, START)
+        Attempts::begin(&policy, START)
     }
 
     fn failure(class: Class) -> Failure {
         Failure::new(class, Error::new(ErrorKind::Server, "x"))
     }
 
+    fn limited(retry_after: Duration) -> Failure {
+        Failure { retry_after: Some(retry_after), ..failure(Class::RateLimited) }
+    }
+
     fn later(ms: u64) -> BootTime {
         START.after(Duration::from_millis(ms))
     }
 
+    /// When the next one is made of three that may be, with the longest pauses.
+    fn after(attempts: &Attempts, failure: &Failure, now: BootTime) -> Option<BootTime> {
+        attempts.after(failure, attempts.pause(failure, &mut || 1.0), 3, now)
+    }
+
     #[test]
     fn three_attempts_with_growing_pauses_then_the_end() {
-        let mut flight = attempts(3);
+        let mut flight = attempts();
         let transient = failure(Class::Transient);
         assert_eq!(flight.next(START), Duration::from_secs(10));
-        assert_eq!(flight.after(&transient, START, &mut || 1.0), Some(later(250)));
+        assert_eq!(after(&flight, &transient, START), Some(later(250)));
         flight.next(later(250));
-        assert_eq!(flight.after(&transient, later(250), &mut || 1.0), Some(later(750)));
+        assert_eq!(after(&flight, &transient, later(250)), Some(later(750)));
         flight.next(later(750));
-        assert_eq!(flight.after(&transient, later(750), &mut || 1.0), None);
+        assert_eq!(after(&flight, &transient, later(750)), None);
     }
 
     #[test]
     fn the_last_attempt_is_cut_to_what_is_left() {
-        let mut flight = attempts(3);
+        let mut flight = attempts();
         flight.next(START);
         assert_eq!(flight.next(later(10_000)), Duration::from_secs(5));
     }
@@ -148,20 +159,26 @@ mod tests {
     #[test]
     fn what_will_not_pass_in_seconds_is_not_tried_again() {
         for class in [Class::TransientOnce, Class::LoginRefused, Class::Terminal, Class::Refused] {
-            let mut flight = attempts(3);
+            let mut flight = attempts();
             flight.next(START);
-            assert_eq!(flight.after(&failure(class), START, &mut || 0.0), None);
+            assert_eq!(after(&flight, &failure(class), START), None);
         }
     }
 
     #[test]
     fn a_retry_after_inside_the_fetch_is_waited_for_and_a_longer_one_is_not() {
-        let mut flight = attempts(3);
+        let mut flight = attempts();
         flight.next(START);
-        let mut limited = failure(Class::RateLimited);
-        limited.retry_after = Some(Duration::from_secs(2));
-        assert_eq!(flight.after(&limited, START, &mut || 0.0), Some(later(2000)));
-        limited.retry_after = Some(Duration::from_secs(15));
-        assert_eq!(flight.after(&limited, START, &mut || 0.0), None);
+        assert_eq!(after(&flight, &limited(Duration::from_secs(2)), START), Some(later(2000)));
+        assert_eq!(after(&flight, &limited(Duration::from_secs(15)), START), None);
+    }
+
+    #[test]
+    fn a_retry_after_of_nearly_nothing_does_not_shorten_the_back_off() {
+        let mut flight = attempts();
+        flight.next(START);
+        for wait in [Duration::ZERO, Duration::from_millis(20)] {
+            assert_eq!(after(&flight, &limited(wait), START), Some(later(250)));
+        }
     }
 }

@@ -46,6 +46,13 @@ impl Hold {
             .filter(|hold| now < hold.until)
             .map(|hold| Blocked::new(hold.until, &hold.error))
     }
+
+    /// A shorter one does not cut a longer one.
+    fn extend(hold: &mut Option<Self>, until: BootTime, error: &Error) {
+        if hold.as_ref().is_none_or(|hold| hold.until < until) {
+            *hold = Some(Self { until, error: error.clone() });
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -54,6 +61,7 @@ pub(crate) struct Limits {
     /// When the requests of the last minute were made, oldest first.
     requests: VecDeque<BootTime>,
     retry_after: Option<Hold>,
+    /// The back-off after an answer that asked to slow down.
     pause: Option<Hold>,
     refused: Option<Hold>,
     refused_times: u32,
@@ -87,8 +95,7 @@ impl Limits {
         let refused = Hold::blocks(&self.refused, now);
         let login = self.refused_login(now);
         let request = self.may_request(now).err();
-        let pause = Hold::blocks(&self.pause, now);
-        [refused, login, request, pause].into_iter().flatten().reduce(Blocked::and)
+        [refused, login, request].into_iter().flatten().reduce(Blocked::and)
     }
 
     fn refused_login(&self, now: BootTime) -> Option<Blocked> {
@@ -110,11 +117,17 @@ impl Limits {
         }
     }
 
-    /// Whether one more request may be sent, by a fetch that runs already.
+    /// Whether one more request may be sent, by a fetch that runs already. A rate limit is of the
+    /// whole client, so its pause holds back every fetch, and not only the one that was told it.
     pub(crate) fn may_request(&mut self, now: BootTime) -> Result<(), Blocked> {
-        if let Some(blocked) = Hold::blocks(&self.retry_after, now) {
-            return Err(blocked);
-        }
+        let retry_after = Hold::blocks(&self.retry_after, now);
+        let budget = self.within_budget(now).err();
+        let pause = Hold::blocks(&self.pause, now);
+        let blocked = [retry_after, budget, pause].into_iter().flatten().reduce(Blocked::and);
+        blocked.map_or(Ok(()), Err)
+    }
+
+    fn within_budget(&mut self, now: BootTime) -> Result<(), Blocked> {
         let start = now.before(BUDGET_WINDOW);
         while self.requests.front().is_some_and(|sent| *sent <= start) {
             self.requests.pop_front();
@@ -149,15 +162,15 @@ impl Limits {
         )
     }
 
-    /// Takes note of a failed attempt while its fetch still runs: a `Retry-After` binds every
-    /// other fetch of the client from that moment on.
-    pub(crate) fn attempt_failed(&mut self, failure: &Failure, now: BootTime) {
+    /// Takes note of a failed attempt while its fetch still runs: a rate limit binds every other
+    /// fetch of the client from that moment on, for the `pause` that this fetch makes at least.
+    pub(crate) fn attempt_failed(&mut self, failure: &Failure, pause: Duration, now: BootTime) {
         self.last_failure = Some(failure.error.clone());
         if let Some(wait) = failure.retry_after {
-            let until = now.after(wait);
-            if self.retry_after.as_ref().is_none_or(|hold| hold.until < until) {
-                self.retry_after = Some(Hold { until, error: failure.error.clone() });
-            }
+            Hold::extend(&mut self.retry_after, now.after(wait), &failure.error);
+        }
+        if failure.class == Class::RateLimited {
+            Hold::extend(&mut self.pause, now.after(pause), &failure.error);
         }
     }
 
@@ -189,10 +202,7 @@ impl Limits {
         match failure.class {
             Class::LoginRefused => self.met_login = true,
             Class::RateLimited if failure.retry_after.is_none() => {
-                let until = now.after(pause);
-                if self.pause.as_ref().is_none_or(|hold| hold.until < until) {
-                    self.pause = Some(Hold { until, error: failure.error.clone() });
-                }
+                Hold::extend(&mut self.pause, now.after(pause), &failure.error);
             }
             // Fetches of other entries that were under way tell nothing new.
             Class::Refused if self.is_refused(now) && !self.probing => {}
@@ -291,7 +301,7 @@ mod tests {
     fn the_budget_error_tells_the_wait_and_the_last_failure() {
         let mut limits = limits(1);
         limits.count_request(START);
-        limits.attempt_failed(&failure(Class::Transient, None), START);
+        limits.attempt_failed(&failure(Class::Transient, None), Duration::ZERO, START);
         let error = limits.may_request(at(20)).unwrap_err().error_at(at(20)).unwrap();
         assert_eq!(error.kind(), ErrorKind::Budget);
         assert_eq!(error.retry_after(), Some(Duration::from_secs(40)));
@@ -301,8 +311,10 @@ mod tests {
     #[test]
     fn a_retry_after_is_not_shortened_by_anything() {
         let mut limits = limits(600);
-        limits.attempt_failed(&failure(Class::RateLimited, Some(100)), START);
-        limits.attempt_failed(&failure(Class::RateLimited, Some(10)), at(1));
+        for (wait, now) in [(100, START), (10, at(1))] {
+            let pause = Duration::from_secs(wait);
+            limits.attempt_failed(&failure(Class::RateLimited, Some(wait)), pause, now);
+        }
         limits.wake(at(2));
         limits.credentials_changed();
         assert_eq!(limits.blocked(at(99)).unwrap().until, at(100));
@@ -346,6 +358,20 @@ mod tests {
         limits.set_login(None);
         assert!(limits.blocked(at(3)).is_none());
         assert_eq!(limits.known_until(at(1800), at(3)), at(1800));
+    }
+
+    #[test]
+    fn the_pause_after_a_rate_limit_holds_back_every_request_from_the_attempt_on() {
+        let mut limits = limits(600);
+        let pause = Duration::from_secs(2);
+        limits.attempt_failed(&failure(Class::Transient, None), pause, START);
+        assert!(limits.may_request(START).is_ok(), "that is of one entry");
+        limits.attempt_failed(&failure(Class::RateLimited, None), pause, START);
+        assert_eq!(limits.may_request(at(1)).unwrap_err().until, at(2));
+        assert!(limits.may_request(at(2)).is_ok());
+        limits.attempt_failed(&failure(Class::RateLimited, None), pause, at(2));
+        limits.wake(at(3));
+        assert!(limits.may_request(at(3)).is_ok(), "the network is back");
     }
 
     #[test]

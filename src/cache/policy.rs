@@ -28,7 +28,7 @@ pub(crate) const MIN_SPACING: Duration = Duration::from_secs(1);
 /// lifetime, whatever the caller asks for.
 pub(crate) const MIN_TTL_SHARE: u32 = 4;
 
-/// Attempts of a fetch that callers wait for, when the one before did not fail.
+/// Attempts of a fetch while there is no valid token, when the fetch before did not fail.
 pub(crate) const ATTEMPTS: u32 = 3;
 /// First pause between attempts; it doubles, with full jitter.
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(250);
@@ -58,7 +58,9 @@ pub(crate) const LOGIN_PROBE_SPACING: Duration = Duration::from_secs(10 * 60);
 /// So often it is looked at whether another client's login was accepted in the meantime.
 pub(crate) const LOGIN_LOOK_SPACING: Duration = Duration::from_secs(60);
 
-/// The longest `Retry-After` that is believed.
+/// The shortest and the longest `Retry-After` that is believed. It comes in seconds, or as a date: less
+/// than one of them is what is left of a date that is all but past, and says no more than "slow down".
+pub(crate) const LEAST_RETRY_AFTER: Duration = Duration::from_secs(1);
 pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(900);
 
 /// After "the network is back", entries nobody waits for start within this.

@@ -71,8 +71,6 @@ impl Shared {
             match self.attempt(&mut flight) {
                 Step::Unwanted => return,
                 Step::Granted(granted, requested_at) => {
-                    // First: a command may end as soon as it has its token.
-                    self.put_into_store(&mut flight, &granted, requested_at);
                     return self.succeed(&flight, &granted, requested_at, Origin::Endpoint);
                 }
                 Step::Failed(failure, version, cause) => {
@@ -159,25 +157,38 @@ impl Shared {
         let asked =
             self.endpoint.fetch(&self.options, &pair.credentials, &flight.slot.scope, timeout);
         match asked {
-            Ok(granted) if requested_at.after(granted.lifetime) <= self.clock.now() => {
-                let error = Error::new(
-                    ErrorKind::BadResponse,
-                    format!(
-                        "the token had ended before it arrived: it lives {:?}",
-                        granted.lifetime
-                    ),
-                );
-                self.attempt_failed(flight, Failure::transient(error), pair.version)
-            }
-            Ok(granted) => {
-                flight.stored.used = Some(pair);
-                Step::Granted(granted, requested_at)
-            }
+            Ok(granted) => self.granted(flight, granted, requested_at, pair),
             Err(failure) if self.is_outdated(flight, &failure, &pair) => {
                 Step::Again(BootTime::ZERO)
             }
             Err(failure) => self.attempt_failed(flight, failure, pair.version),
         }
+    }
+
+    /// The endpoint granted a token. It may end before anybody has it, on its way here or while it
+    /// is saved: that is a failure like another.
+    fn granted(
+        self: &Arc<Self>,
+        flight: &mut Flight,
+        granted: Granted,
+        requested_at: BootTime,
+        pair: Pair,
+    ) -> Step {
+        let version = pair.version;
+        let has_ended = || requested_at.after(granted.lifetime) <= self.clock.now();
+        if !has_ended() {
+            flight.stored.used = Some(pair);
+            // First: a command may end as soon as it has its token.
+            self.put_into_store(flight, &granted, requested_at);
+        }
+        if !has_ended() {
+            return Step::Granted(granted, requested_at);
+        }
+        let error = Error::new(
+            ErrorKind::BadResponse,
+            format!("the token had ended before it arrived: it lives {:?}", granted.lifetime),
+        );
+        self.attempt_failed(flight, Failure::transient(error), version)
     }
 
     /// Reads the credentials; if they have changed, what the old ones earned is forgotten.
@@ -245,8 +256,14 @@ impl Shared {
         // What is remembered is let go under the lock, where no foreign code may run. So the cause
         // goes to those who wait for this very fetch, and to nobody later.
         let cause = failure.error.take_cause();
-        let again = flight.attempts.after(&failure, now, &mut SystemRandom);
-        self.state().limits.attempt_failed(&failure, now);
+        let again = {
+            let mut state = self.state();
+            let (cell, limits) = state.cell(flight.slot.index);
+            let has_waiters = cell.has_waiters();
+            let attempts = &flight.attempts;
+            let random = &mut SystemRandom;
+            cell.entry.attempt_failed(limits, attempts, &failure, has_waiters, now, random)
+        };
         self.tell(&flight.slot, || {
             let mut event = Event::new(EventKind::FetchFailed, failure.error.message());
             event.error = Some(failure.error.kind());

@@ -449,3 +449,44 @@ fn a_store_that_hangs_is_left_alone_after_its_time() {
     assert_eq!(process.store_events().len(), 1);
     end.put(());
 }
+
+/// A store that takes longer to save a record, the first time, than a token of twenty minutes lives.
+struct Slow(World, AtomicUsize);
+
+impl Store for Slow {
+    fn load(&self, name: &str) -> Result<Option<Vec<u8>>, Problem> {
+        self.0.store.load(name)
+    }
+    fn save(&self, name: &str, record: &[u8], life: Duration) -> Result<(), Problem> {
+        if self.1.fetch_add(1, Ordering::SeqCst) == 0 {
+            self.0.pass(1200);
+        }
+        self.0.store.save(name, record, life)
+    }
+    fn remove(&self, name: &str) -> Result<(), Problem> {
+        self.0.store.remove(name)
+    }
+    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn Held>>, Problem> {
+        self.0.store.try_lock(name)
+    }
+    fn is_local(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn a_token_that_dies_while_it_is_saved_is_followed_by_another() {
+    let world = World::default();
+    let store = Arc::new(Slow(world.clone(), AtomicUsize::new(0)));
+    let patient = [("timeout", "2h"), ("fetch_timeout", "1h"), ("store_timeout", "1h")];
+    let process = world.process_with(&patient, store);
+    std::thread::scope(|scope| {
+        let got = scope.spawn(|| process.client.token().map(|token| token.value().to_owned()));
+        // Its pause between two attempts.
+        until("the fetch ends", || {
+            world.pass(1);
+            got.is_finished()
+        });
+        assert_eq!(got.join().unwrap().map_err(|error| error.kind()), Ok("token-2".to_owned()));
+    });
+}

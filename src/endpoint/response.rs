@@ -283,7 +283,9 @@ impl Reader<'_> {
                 ErrorKind::RateLimited,
                 format!("the token endpoint asks to slow down: {said}"),
             );
-            failure.retry_after = retry_after.map(|wait| wait.min(policy::MAX_RETRY_AFTER));
+            failure.retry_after = retry_after
+                .filter(|wait| *wait >= policy::LEAST_RETRY_AFTER)
+                .map(|wait| wait.min(policy::MAX_RETRY_AFTER));
             return failure;
         }
         match (status, code) {

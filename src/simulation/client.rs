@@ -290,8 +290,10 @@ impl<'a> SimulatedClient<'a> {
         if let Some(wait) = failure.retry_after {
             self.account.retry_after = self.account.retry_after.max(now.after(wait));
         }
-        let again = flight.attempts.after(&failure, now, &mut self.chance);
-        self.limits.attempt_failed(&failure, now);
+        let has_waiters = self.callers.iter().any(Caller::is_waiting);
+        let (entry, limits, chance) = (&self.entry, &mut self.limits, &mut self.chance);
+        let again =
+            entry.attempt_failed(limits, &flight.attempts, &failure, has_waiters, now, chance);
         match again {
             Some(at) => {
                 flight.due = at;
