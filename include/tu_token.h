@@ -259,7 +259,8 @@ typedef struct tu_event {
    */
   int32_t attempt;
   /**
-   * How long it took.
+   * How long it took: FETCH_FAILED, that attempt alone; FETCH_SUCCEEDED, the whole fetch with its
+   * earlier attempts and pauses; STORE, the fetch up to then; CLOCK, how far. Else 0.
    */
   int64_t duration_ms;
   /**

@@ -77,7 +77,7 @@ struct event {
   std::string_view fingerprint;       /**< Tells tokens apart within one process. */
   int http_status;                    /**< 0: none. */
   int attempt;                        /**< From 1; 0: not about an attempt. */
-  std::chrono::milliseconds duration; /**< How long it took. */
+  std::chrono::milliseconds duration; /**< What of, see tu_event. */
   std::optional<std::chrono::milliseconds> wait; /**< Until the next try, if known. */
 };
 

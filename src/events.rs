@@ -2,7 +2,8 @@
 //!
 //! Events are put into a queue of bounded length by whoever fetches, and handed out by one thread
 //! of ours, in order. A callback that is slow, or forgets to return, delays events and nothing
-//! else; what does not fit into the queue is counted and told with the next event.
+//! else; what does not fit into the queue is counted and told where it is missing: with the event that
+//! is queued next, or, if the client goes before there is one, by an event of its own.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -18,6 +19,9 @@ use crate::runtime;
 
 /// Most events that wait to be told, per client.
 const QUEUE_LENGTH: usize = 1024;
+
+/// What is told at a client's end if its last events were lost. How many, is added.
+const LOST_AT_THE_END: &str = "the client ends; its event function could not keep up";
 
 /// What kind of thing happened. The numbers are those of the C API.
 ///
@@ -92,7 +96,10 @@ pub struct Event {
     pub http_status: Option<u16>,
     /// Which attempt of the fetch, from 1; 0 if it is not about an attempt.
     pub attempt: u32,
-    /// How long it took.
+    /// How long it took: a failed attempt, that attempt alone (from its request on; if the credentials
+    /// could not be had, from asking for them on); a fetch that brought a token, all of it with its
+    /// earlier attempts and pauses; an event of the store, the fetch up to then; a suspend or a jump of
+    /// the wall clock, how far. Zero for all others.
     pub duration: Duration,
     /// How long until the next try, if that is known.
     pub wait: Option<Duration>,
@@ -173,7 +180,8 @@ pub(crate) struct EventQueue {
 
 #[derive(Default)]
 struct Waiting {
-    events: VecDeque<Event>,
+    events: VecDeque<Queued>,
+    /// How many were lost behind the last one that is queued.
     lost: u64,
     process: Process,
     /// Whether the queue stands in line to be told.
@@ -182,6 +190,12 @@ struct Waiting {
     owner: Option<Callback<EventFn>>,
     /// The client has gone: its part goes too, behind the last event.
     released: bool,
+}
+
+struct Queued {
+    event: Event,
+    /// How many were lost right before it.
+    lost: u64,
 }
 
 impl EventQueue {
@@ -213,7 +227,7 @@ impl EventQueue {
         if waiting.events.len() >= QUEUE_LENGTH {
             waiting.lost += 1;
         } else {
-            waiting.events.push_back(event);
+            waiting.push(event);
         }
         let must_queue = !std::mem::replace(&mut waiting.queued, true);
         drop(waiting);
@@ -229,6 +243,11 @@ impl EventQueue {
             let mut waiting = self.waiting.lock();
             let forgotten = waiting.renew();
             waiting.released = true;
+            if waiting.lost > 0 {
+                // Nothing is likely to follow that could tell it.
+                let client = self.client.clone();
+                waiting.push(Event { client, ..Event::new(EventKind::Warning, LOST_AT_THE_END) });
+            }
             let must_queue = !waiting.queued && !waiting.events.is_empty();
             waiting.queued |= must_queue;
             (forgotten, waiting.take_released(), must_queue, waiting.queued)
@@ -272,20 +291,20 @@ impl EventQueue {
     pub(crate) fn hand_out(&self) {
         let process = Process::this();
         loop {
-            let (event, lost) = {
+            let Queued { event, lost } = {
                 let mut waiting = self.waiting.lock();
                 if !process.is_this() {
                     // The callback forked, and this is the child: what waits is the parent's.
                     return;
                 }
-                let Some(event) = waiting.events.pop_front() else {
+                let Some(next) = waiting.events.pop_front() else {
                     waiting.queued = false;
                     let owner = waiting.take_released();
                     drop(waiting);
                     // Foreign code may run now.
                     return drop(owner);
                 };
-                (event, std::mem::take(&mut waiting.lost))
+                next
             };
             // A callback that panics loses its event, and nothing else.
             let _ = catch_unwind(AssertUnwindSafe(|| self.hand_out_one(event, lost)));
@@ -312,13 +331,18 @@ impl EventQueue {
 }
 
 impl Waiting {
+    fn push(&mut self, event: Event) {
+        let lost = std::mem::take(&mut self.lost);
+        self.events.push_back(Queued { event, lost });
+    }
+
     /// The client's part in the callback, if it is to go now.
     fn take_released(&mut self) -> Option<Callback<EventFn>> {
         self.owner.take_if(|_| self.released && !self.queued)
     }
 
     /// A forked child starts with an empty queue: the parent tells its own events.
-    fn renew(&mut self) -> VecDeque<Event> {
+    fn renew(&mut self) -> VecDeque<Queued> {
         if !self.process.adopt() {
             return VecDeque::new();
         }

@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -132,6 +133,118 @@ fn an_old_token_that_an_api_refuses_casts_no_doubt() {
     scene.clock.advance(SECOND * 300);
     scene.client.invalidate(&token);
     assert!(scene.told(EventKind::Warning).is_empty());
+}
+
+type Told = Arc<Mutex<Vec<Event>>>;
+
+/// An event function that is held up in its first event, what it was told, and what lets it go on.
+fn held_up() -> (impl Fn(&Event) + Send + Sync + 'static, Told, Sender<()>) {
+    let told = Told::default();
+    let (go_on, gone_on) = channel();
+    let (tells, gone_on) = (told.clone(), Mutex::new(Some(gone_on)));
+    let function = move |event: &Event| {
+        tells.lock().unwrap().push(event.clone());
+        if let Some(gone_on) = gone_on.lock().unwrap().take() {
+            // Ends also when nobody can send any more.
+            let _ = gone_on.recv_timeout(Duration::from_secs(30));
+        }
+    };
+    (function, told, go_on)
+}
+
+/// Has that many events told.
+fn rotate(client: &Client, times: usize) {
+    (0..times).for_each(|_| client.rotate("id", "secret").unwrap());
+}
+
+/// Where losses are told, and how many: numbers of events from 0.
+fn losses(events: &[Event]) -> Vec<(usize, String)> {
+    let messages = events.iter().map(|event| event.message.as_str()).enumerate();
+    messages
+        .filter_map(|(at, message)| {
+            let (_, lost) = message.split_once(" (")?;
+            Some((at, lost.split_once(" events before this one were lost")?.0.to_owned()))
+        })
+        .collect()
+}
+
+#[test]
+fn lost_events_are_told_where_they_are_missing() {
+    let server = Server::tokens(1200);
+    let (function, told, go_on) = held_up();
+    let client = builder(&server.url()).on_event(function).build().unwrap();
+    rotate(&client, 1);
+    until("the first is being told", || told.lock().unwrap().len() == 1);
+    rotate(&client, 1024 + 76);
+    drop(go_on);
+    until("what was queued is told", || told.lock().unwrap().len() == 1025);
+    assert_eq!(losses(&told.lock().unwrap()), []);
+    rotate(&client, 2);
+    until("what came later is told", || told.lock().unwrap().len() == 1027);
+    assert_eq!(losses(&told.lock().unwrap()), [(1025, "76".to_owned())]);
+}
+
+#[test]
+fn losses_at_the_end_of_a_client_are_told() {
+    let server = Server::tokens(1200);
+    let (function, told, go_on) = held_up();
+    let client = builder(&server.url()).set("name", "fleet").on_event(function).build().unwrap();
+    rotate(&client, 1);
+    until("the first is being told", || told.lock().unwrap().len() == 1);
+    rotate(&client, 1024 + 5);
+    drop(client);
+    drop(go_on);
+    until("the last is told", || told.lock().unwrap().len() == 1026);
+    let told = told.lock().unwrap();
+    assert_eq!(losses(&told), [(1025, "5".to_owned())]);
+    assert_eq!((told[1025].kind, &*told[1025].client), (EventKind::Warning, "fleet"));
+}
+
+#[test]
+fn an_attempt_is_told_with_its_own_duration_and_a_token_with_that_of_the_fetch() {
+    let events = Arc::<Mutex<Vec<Event>>>::default();
+    let told = events.clone();
+    let clock = Arc::new(ManualClock::default());
+    let turned = clock.clone();
+    let server = Server::new(move |before, _| {
+        // What the endpoint takes, by the client's clock.
+        turned.advance(SECOND * [3, 1, 2][before]);
+        match before {
+            0 => support::answer(500, "", ""),
+            1 => support::answer(429, "Retry-After: 4\r\n", ""),
+            _ => support::token("token-3", 1200),
+        }
+    });
+    let mut config = Config::new();
+    for (key, value) in support::options(&server.url()) {
+        config.set(key, value);
+    }
+    config.set("fetch_timeout", "60s").set("request_timeout", "30s");
+    config.on_event(move |event: &Event| told.lock().unwrap().push(event.clone()));
+    let client = Client::with_clock(&config, Clock::Manual(clock.clone())).unwrap();
+    let count = |kind| events.lock().unwrap().iter().filter(|event| event.kind == kind).count();
+    std::thread::scope(|scope| {
+        let caller = scope.spawn(|| value(client.token()));
+        for failed in 1..=2 {
+            until("an attempt fails", || count(EventKind::FetchFailed) == failed);
+            // The longest of both pauses.
+            clock.advance(SECOND * 4);
+        }
+        assert_eq!(caller.join().unwrap(), "token-3");
+    });
+    until("the end is told", || count(EventKind::FetchSucceeded) == 1);
+    let events = events.lock().unwrap();
+    let durations: Vec<(EventKind, u32, Duration)> =
+        events.iter().map(|event| (event.kind, event.attempt, event.duration)).collect();
+    assert_eq!(
+        durations,
+        [
+            (EventKind::FetchStarted, 0, Duration::ZERO),
+            (EventKind::FetchFailed, 1, SECOND * 3),
+            (EventKind::FetchFailed, 2, SECOND),
+            (EventKind::FetchSucceeded, 3, SECOND * (3 + 4 + 1 + 4 + 2)),
+        ]
+    );
 }
 
 #[test]

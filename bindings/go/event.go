@@ -58,7 +58,7 @@ type Event struct {
 	Fingerprint string        // eight hex digits that tell tokens apart within one process; or ""
 	HTTPStatus  int           // the token endpoint's answer; 0: none
 	Attempt     int           // of a fetch, from 1; 0: not about an attempt
-	Duration    time.Duration // how long it took
+	Duration    time.Duration // how long it took: a failed attempt alone, or a whole fetch
 	Wait        time.Duration // until the next try; negative: unknown
 }
 

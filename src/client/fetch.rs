@@ -30,6 +30,8 @@ pub(super) struct Flight {
     /// Rung to end a pause.
     pub(super) bell: Arc<Mailbox<()>>,
     pub(super) started: BootTime,
+    /// When the attempt that is under way began: to read the credentials, then to ask.
+    attempt_began: BootTime,
     /// A refused pair was read again from its source; once a fetch.
     reread: bool,
     /// What that brought, or a look into the store: for the next attempt.
@@ -119,6 +121,7 @@ impl Shared {
             attempts,
             bell,
             started: now,
+            attempt_began: now,
             reread: false,
             fresh_pair: None,
             stored: Stored::default(),
@@ -131,6 +134,7 @@ impl Shared {
     }
 
     fn attempt(self: &Arc<Self>, flight: &mut Flight) -> Step {
+        flight.attempt_began = self.clock.now();
         let read = match flight.fresh_pair.take() {
             Some(read) => read,
             None => self.read_credentials(false),
@@ -154,6 +158,7 @@ impl Shared {
             Err(blocked) => return self.wait_out(flight, &blocked),
         };
         let requested_at = self.clock.now();
+        flight.attempt_began = requested_at;
         let asked =
             self.endpoint.fetch(&self.options, &pair.credentials, &flight.slot.scope, timeout);
         match asked {
@@ -269,7 +274,7 @@ impl Shared {
             event.error = Some(failure.error.kind());
             event.http_status = failure.error.http_status();
             event.attempt = flight.attempts.made();
-            event.duration = now.since(flight.started);
+            event.duration = now.since(flight.attempt_began);
             event.wait = again
                 .map(|at| at.until(now))
                 .or(failure.retry_after)

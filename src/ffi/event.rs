@@ -29,7 +29,8 @@ pub struct tu_event {
     pub http_status: i32,
     /// Which attempt of a fetch, from 1; 0: not about an attempt.
     pub attempt: i32,
-    /// How long it took.
+    /// How long it took: FETCH_FAILED, that attempt alone; FETCH_SUCCEEDED, the whole fetch with its
+    /// earlier attempts and pauses; STORE, the fetch up to then; CLOCK, how far. Else 0.
     pub duration_ms: i64,
     /// How long until the next try; -1: unknown.
     pub wait_ms: i64,

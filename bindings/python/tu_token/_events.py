@@ -51,7 +51,9 @@ class Event:
     attempt: int
     """Which attempt of a fetch, from 1; 0: not about an attempt."""
     duration: float
-    """Seconds that it took."""
+    """Seconds that it took: a failed attempt, that attempt alone; a fetch that brought a token, all of
+    it with its earlier attempts and pauses; an event of the store, the fetch up to then; a suspend or a
+    jump of the wall clock, how far. 0 for all others."""
     wait: float | None
     """Seconds until the next try, if that is known."""
 
