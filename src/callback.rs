@@ -4,14 +4,17 @@
 //! parent's threads, so whatever these held stays counted for ever and nothing would ever be let
 //! go. So it is counted who *owns* the function (configurations and clients, which the child has
 //! too) and, apart from that, how many calls of it are running, which begins anew in a child.
+//!
+//! Both counts stand in one word, and no lock is needed: a child finds them whole at any moment.
 
 use std::cell::Cell;
+use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::fork::{self, Locked, Process};
-use crate::sync::atomic::AtomicUsize;
+use crate::fork;
+use crate::sync::atomic::{AtomicU64, AtomicUsize};
 use crate::sync::{global, thread_local};
 
 /// One owner of a function. The function is dropped when the last owner has gone and the last call
@@ -26,29 +29,64 @@ pub(crate) struct Callable<F> {
 }
 
 struct Inner<F> {
-    state: Locked<State<F>>,
-}
-
-struct State<F> {
-    function: Option<NonNull<F>>,
-    owners: usize,
-    running: usize,
-    process: Process,
+    /// A box's, until nobody owns it and no call of it runs.
+    function: NonNull<F>,
+    users: AtomicU64,
+    _owned: PhantomData<F>,
 }
 
 // SAFETY: the pointer is a box's: it is owned here, and calls share the function by reference.
-unsafe impl<F: Send + Sync> Send for State<F> {}
+unsafe impl<F: Send + Sync> Send for Inner<F> {}
+// SAFETY: the same.
+unsafe impl<F: Send + Sync> Sync for Inner<F> {}
+
+/// From the highest bit: owners, calls that run, and in which generation of processes these run (as
+/// much of it as tells a process from those it descends from).
+#[derive(Clone, Copy)]
+struct Users(u64);
+
+const OWNER: u64 = 1 << 40;
+const CALL: u64 = 1 << 16;
+const CALLS: u64 = (1 << 24) - 1;
+
+impl Users {
+    fn new(owners: u64, calls: u64, generation: u32) -> Self {
+        Self(owners * OWNER + calls * CALL + u64::from(generation as u16))
+    }
+
+    fn owners(self) -> u64 {
+        self.0 / OWNER
+    }
+
+    fn calls(self) -> u64 {
+        (self.0 / CALL) & CALLS
+    }
+
+    /// Nobody owns it and no call of it runs: then it was dropped, once.
+    fn is_none(self) -> bool {
+        self.0 / CALL == 0
+    }
+
+    /// In a forked child the parent's calls have no thread; only that one goes on which forked.
+    fn here(self, address: usize) -> Self {
+        let generation = fork::generation();
+        if self.0 as u16 == generation as u16 {
+            return self;
+        }
+        let goes_on = CALLED_AT_FORK.load(Ordering::Relaxed) == address;
+        Self::new(self.owners(), u64::from(goes_on), generation)
+    }
+}
 
 impl<F> Callback<F> {
     pub(crate) fn new(function: F) -> Self {
         fork::install_handlers();
-        let state = State {
-            function: Some(NonNull::from(Box::leak(Box::new(function)))),
-            owners: 1,
-            running: 0,
-            process: Process::this(),
+        let inner = Inner {
+            function: NonNull::from(Box::leak(Box::new(function))),
+            users: AtomicU64::new(Users::new(1, 0, fork::generation()).0),
+            _owned: PhantomData,
         };
-        Self { inner: Arc::new(Inner { state: Locked::new(state) }) }
+        Self { inner: Arc::new(inner) }
     }
 
     pub(crate) fn callable(&self) -> Callable<F> {
@@ -58,20 +96,14 @@ impl<F> Callback<F> {
 
 impl<F> Clone for Callback<F> {
     fn clone(&self) -> Self {
-        self.inner.state.lock().owners += 1;
+        self.inner.change(|users| users.0 + OWNER);
         Self { inner: self.inner.clone() }
     }
 }
 
 impl<F> Drop for Callback<F> {
     fn drop(&mut self) {
-        let unused = {
-            let mut state = self.inner.state.lock();
-            state.renew(self.inner.address());
-            state.owners -= 1;
-            state.take_unused()
-        };
-        drop(unused);
+        self.inner.leave(|users| users.0 - OWNER);
     }
 }
 
@@ -80,7 +112,7 @@ impl<F> Callable<F> {
     pub(crate) fn call<R>(&self, with: impl FnOnce(&F) -> R) -> Option<R> {
         let running = Running::begin(&self.inner)?;
         // SAFETY: the function is not dropped while a call of it is counted.
-        Some(with(unsafe { running.function.as_ref() }))
+        Some(with(unsafe { running.inner.function.as_ref() }))
     }
 }
 
@@ -88,20 +120,26 @@ impl<F> Inner<F> {
     fn address(&self) -> usize {
         std::ptr::from_ref(self) as usize
     }
-}
 
-impl<F> State<F> {
-    /// In a forked child the parent's calls have no thread; only that one goes on which forked.
-    fn renew(&mut self, address: usize) {
-        if self.process.adopt() {
-            self.running = usize::from(CALLED_AT_FORK.load(Ordering::Relaxed) == address);
+    /// Counts otherwise; what is counted then, or `None` if the function has been dropped.
+    fn change(&self, change: impl Fn(Users) -> u64) -> Option<Users> {
+        let mut now = self.users.load(Ordering::Acquire);
+        while !Users(now).is_none() {
+            let changed = change(Users(now).here(self.address()));
+            match self.users.compare_exchange(now, changed, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Some(Users(changed)),
+                Err(other) => now = other,
+            }
         }
+        None
     }
 
-    fn take_unused(&mut self) -> Option<Box<F>> {
-        let function = self.function.take_if(|_| self.owners == 0 && self.running == 0)?;
-        // SAFETY: it came from a box, is taken out once, and nobody can get at it any more.
-        Some(unsafe { Box::from_raw(function.as_ptr()) })
+    /// The same for what ends; drops the function if that was the last.
+    fn leave(&self, change: impl Fn(Users) -> u64) {
+        if self.change(change).is_some_and(Users::is_none) {
+            // SAFETY: it came from a box; the count reaches zero once, and is never changed again.
+            drop(unsafe { Box::from_raw(self.function.as_ptr()) });
+        }
     }
 }
 
@@ -123,30 +161,36 @@ pub(crate) fn forked() {
 /// A call, counted until it ends, be it by a panic.
 struct Running<'a, F> {
     inner: &'a Inner<F>,
-    function: NonNull<F>,
-    outer: usize,
+    _mark: Mark,
+}
+
+/// This thread is marked meanwhile, and some moments longer: a fork in one of them counts a call too
+/// many in its child, and never one too few.
+struct Mark(usize);
+
+impl Mark {
+    fn new(address: usize) -> Self {
+        Self(CALLED.with(|called| called.replace(address)))
+    }
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        CALLED.with(|called| called.set(self.0));
+    }
 }
 
 impl<'a, F> Running<'a, F> {
     fn begin(inner: &'a Inner<F>) -> Option<Self> {
-        let mut state = inner.state.lock();
-        state.renew(inner.address());
-        let function = state.function?;
-        state.running += 1;
-        Some(Self { inner, function, outer: CALLED.with(|called| called.replace(inner.address())) })
+        let mark = Mark::new(inner.address());
+        inner.change(|users| users.0 + CALL)?;
+        Some(Self { inner, _mark: mark })
     }
 }
 
 impl<F> Drop for Running<'_, F> {
     fn drop(&mut self) {
-        CALLED.with(|called| called.set(self.outer));
-        let unused = {
-            let mut state = self.inner.state.lock();
-            state.renew(self.inner.address());
-            state.running = state.running.saturating_sub(1);
-            state.take_unused()
-        };
-        drop(unused);
+        self.inner.leave(|users| users.0 - CALL.min(users.calls() * CALL));
     }
 }
 
@@ -205,8 +249,8 @@ mod tests {
     fn calls_of_a_parent_do_not_hold_it_in_the_child() {
         let (owner, drops) = counted();
         // As if another thread's call had been running when this process was forked.
-        owner.inner.state.lock().running = 1;
-        owner.inner.state.lock().process = Process::parent();
+        let parents = Users::new(1, 1, fork::generation().wrapping_sub(1));
+        owner.inner.users.store(parents.0, Ordering::SeqCst);
         drop(owner);
         assert_eq!(drops.load(Ordering::SeqCst), 1);
     }
