@@ -22,7 +22,12 @@
  *   client may start once it is being freed. Calls that wait already return TU_CLOSED, as after
  *   tu_client_close.
  * - fork: a child may use an inherited client at once; it keeps the valid token. Waits and cancels
- *   are not carried over.
+ *   are not carried over. A fork waits for threads inside the library, asleep, for 50 ms at most; if
+ *   that is not enough, the child begins without tokens. Not so for children made by _Fork or clone:
+ *   they may not use the library before exec.
+ * - Signal handlers may call no function of the library. They may fork, as far as the C library
+ *   allows it, also when they interrupted a call: it goes on in parent and child, and a wait begins
+ *   anew in the child. A child that ends in the handler may use the library there.
  * - Callbacks come as (function, user_data, drop). `drop` runs exactly once, after the last call
  *   of the function has ended, also if setting it failed, on any thread, also after tu_free. No
  *   callback runs under a lock of the library; it may call the library, close its client and, if

@@ -9,7 +9,7 @@ use crate::callback::{Callable, Callback};
 use crate::config::options::Options;
 use crate::config::parse;
 use crate::error::{Cause, Error, ErrorKind};
-use crate::fork::Locked;
+use crate::fork::Kept;
 use crate::token::Secret;
 
 /// Largest credential file that is read.
@@ -177,6 +177,7 @@ enum Place {
     File(PathBuf),
 }
 
+#[derive(Clone)]
 enum Origin {
     Given,
     Places {
@@ -190,9 +191,11 @@ enum Origin {
 
 /// The credentials of one client, wherever they come from.
 pub(crate) struct Source {
-    state: Locked<SourceState>,
+    /// Without it a forked child could not go on: it is kept whatever happens at the fork.
+    state: Kept<SourceState>,
 }
 
+#[derive(Clone)]
 struct SourceState {
     origin: Origin,
     latest: Option<Pair>,
@@ -216,7 +219,7 @@ impl Source {
             // `Options::finish` has made sure that this does not happen.
             _ => Origin::Given,
         };
-        Self { state: Locked::new(SourceState { origin, latest: None, versions: 0 }) }
+        Self { state: Kept::new(SourceState { origin, latest: None, versions: 0 }) }
     }
 
     /// Reads the credentials anew. `refused`: the last pair was. For a thread that may block.

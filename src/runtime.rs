@@ -16,15 +16,15 @@ mod timers;
 use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crate::clock::{BootTime, Clock};
 use crate::events::EventQueue;
-use crate::fork::{Locked, Mailbox, Process};
+use crate::fork::{Locked, Mailbox, Parcel, Process};
 use crate::sync::atomic::AtomicBool;
-use crate::sync::{Mutex, global, thread};
+use crate::sync::{global, thread};
 #[cfg(all(test, not(feature = "shuttle")))]
 pub(crate) use timers::timers_waiting;
 pub(crate) use timers::{ClockHold, alarm, at};
@@ -129,22 +129,22 @@ pub(crate) fn write_to_stderr(line: &str) {
 
 /// Something to be done by a thread of the pool, once.
 pub(crate) struct Job {
-    body: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    body: Parcel<Box<dyn FnOnce() + Send>>,
     /// After this long it no longer counts as running: it may hang where no limit reaches.
     longest: Duration,
 }
 
 impl Job {
     pub(crate) fn new(longest: Duration, body: impl FnOnce() + Send + 'static) -> Arc<Self> {
-        Arc::new(Self { body: Mutex::new(Some(Box::new(body))), longest })
+        Arc::new(Self { body: Parcel::new(Box::new(body)), longest })
     }
 
     fn take(&self) -> Option<Box<dyn FnOnce() + Send>> {
-        self.body.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.body.take()
     }
 
     fn is_open(&self) -> bool {
-        self.body.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        !self.body.is_empty()
     }
 }
 
@@ -491,6 +491,7 @@ fn next_open(queue: &mut VecDeque<Arc<Job>>) -> Option<Arc<Job>> {
 
 // --- the teller of events ------------------------------------------------------------------
 
+#[derive(Default)]
 struct Teller {
     process: Process,
     ready: VecDeque<Arc<EventQueue>>,

@@ -75,7 +75,7 @@ build_c_tests() {
   export PKG_CONFIG_PATH=$PWD/target/stage/lib/pkgconfig
   local flags
   flags="-D_GNU_SOURCE -g -O1 -Wall -Wextra -Wpedantic -Werror $(pkg-config --cflags --libs tu_token) -Wl,-rpath,$PWD/target/stage/lib -lpthread"
-  for program in contract callbacks threads print_token forks cancels shortage many_clients soak; do
+  for program in contract callbacks threads print_token forks handler_forks odd_forks realtime_forks cancels shortage many_clients soak; do
     # shellcheck disable=SC2086
     cc -std=c11 tests/c/$program.c -o target/c-tests/$program $flags
     # shellcheck disable=SC2086
@@ -144,6 +144,18 @@ one_request_for_100_refusals() {
 
 forked_children() {
   target/c-tests/forks 200
+}
+
+forks_in_signal_handlers() {
+  target/c-tests/handler_forks 500 && target/c-tests/handler_forks++ 50
+}
+
+forks_at_odd_moments() {
+  target/c-tests/odd_forks 40
+}
+
+forks_of_a_realtime_thread() {
+  target/c-tests/realtime_forks 300
 }
 
 cancelled_waits() {
@@ -232,6 +244,12 @@ memcheck_forked_children() {
   $memcheck --leak-check=no target/c-tests/forks 10
 }
 
+memcheck_forks_at_odd_moments() {
+  need_valgrind
+  $memcheck --leak-check=no target/c-tests/handler_forks 10
+  $memcheck --leak-check=no target/c-tests/odd_forks 8
+}
+
 # A suite that cannot fail is worth nothing.
 conformance_can_fail() {
   cargo test -p tu-token-conformance --features testee --quiet
@@ -310,6 +328,9 @@ beside "c and c++: the pages' programs" programs_of_the_pages
 beside "c: 64 threads, one request" one_request_for_64_threads
 beside "c: 100 refusals, one request" one_request_for_100_refusals
 beside "c: children of a busy process" forked_children
+beside "c: forks in signal handlers" forks_in_signal_handlers
+beside "c: forks at odd moments" forks_at_odd_moments
+alone "c: forks of a real-time thread" forks_of_a_realtime_thread
 beside "c: 1,000 waits, most of them cancelled" cancelled_waits
 beside "c and c++: no thread to be had" shortage_of_threads
 beside "c: 10,000 clients, all cold at once" cold_clients
@@ -323,6 +344,7 @@ beside "c++: memcheck, the contract" memcheck_cpp
 beside "c: memcheck, threads" memcheck_threads
 beside "c: memcheck, cancelled waits" memcheck_cancelled_waits
 beside "c: memcheck, forked children" memcheck_forked_children
+beside "c: memcheck, forks at odd moments" memcheck_forks_at_odd_moments
 alone "go: gofmt, vet, modules" go_binding style
 alone "go: tests, race detector" go_binding tests
 alone "go: cgocheck2, GOGC=1" go_binding checked

@@ -55,7 +55,7 @@ impl Hold {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Limits {
     most: usize,
     /// When the requests of the last minute were made, oldest first.

@@ -41,7 +41,7 @@ use crate::error::{Error, ErrorKind};
 use crate::events::EventQueue;
 use crate::fork::{self, Locked};
 use crate::store::Bounded;
-use crate::sync::atomic::AtomicU32;
+use crate::sync::atomic::{AtomicBool, AtomicU32};
 use crate::token::Token;
 use names::Names;
 use shared::Shared;
@@ -200,6 +200,8 @@ impl Client {
             own,
             names: Names::new(),
             spellings: AtomicU32::new(0),
+            scopes: state.scopes.clone(),
+            closed: AtomicBool::new(false),
             generation: AtomicU32::new(fork::generation()),
             state: Locked::new(state),
             clock,

@@ -1,4 +1,5 @@
-//! From a scope, as a caller spells it, to its cache entry: without a lock and without parsing.
+//! From a scope, as a caller spells it, to its cache entry: without a lock and without parsing. And
+//! all entries by their canonical scopes, where a child finds them whatever happened at its fork.
 //!
 //! A trie over the bits of the name's hash whose nodes are only ever added. Readers follow
 //! pointers that change once, from nothing to something; a fork in the middle of an insertion
@@ -41,6 +42,15 @@ impl<T> Names<T> {
         Some(&node.value)
     }
 
+    /// Shows every value that has been added.
+    pub(crate) fn for_each(&self, mut show: impl FnMut(&T)) {
+        let mut nodes: Vec<&Node<T>> = self.root.get().into_iter().collect();
+        while let Some(node) = nodes.pop() {
+            show(&node.value);
+            nodes.extend(node.children.iter().filter_map(OnceBox::get));
+        }
+    }
+
     /// Adds a name. If it is there already, by another thread perhaps, that one stays.
     pub(crate) fn insert(&self, name: &str, value: T) {
         let mut hash = self.hasher.hash_one(name.as_bytes());
@@ -77,6 +87,10 @@ mod tests {
             assert_eq!(names.get(format!("scope.{number}").as_bytes()), Some(&number));
         }
         assert!(names.get(b"scope.10000").is_none());
+        let mut all = Vec::new();
+        names.for_each(|number| all.push(*number));
+        all.sort_unstable();
+        assert!(all.into_iter().eq(0..10_000));
     }
 
     #[test]

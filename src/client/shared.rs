@@ -19,7 +19,7 @@ use crate::fork::{self, Guard, Locked};
 use crate::runtime;
 use crate::scope::ScopeSet;
 use crate::store::Bounded;
-use crate::sync::atomic::AtomicU32;
+use crate::sync::atomic::{AtomicBool, AtomicU32};
 
 /// Most spellings of scopes that are remembered; further ones are read at each call.
 const MOST_SPELLINGS: u32 = 40_000;
@@ -37,6 +37,10 @@ pub(crate) struct Shared {
     pub(super) own: Option<Arc<Slot>>,
     pub(super) names: Names<Arc<Slot>>,
     pub(super) spellings: AtomicU32,
+    /// Every entry's slot; the state has it as well.
+    pub(super) scopes: Arc<Names<Arc<Slot>>>,
+    /// The state says so as well, if a fork has left it whole.
+    pub(super) closed: AtomicBool,
     /// The fork generation that the published tokens belong to.
     pub(super) generation: AtomicU32,
     pub(super) state: Locked<ClientState>,
@@ -67,17 +71,33 @@ impl Shared {
     /// The state, made this process's own if it was the parent's, and told what the process knows of
     /// logins to the proxy.
     pub(super) fn state(self: &Arc<Self>) -> Guard<'_, ClientState> {
-        if !self.is_own_generation()
-            && let Some(entries) = self.adopt()
-        {
-            self.events
-                .tell(|| Event::new(EventKind::Fork, "this process is a fork; the client goes on"));
-            self.keep_warm(0..entries);
+        loop {
+            let refused = self.endpoint.refused_login();
+            match self.own_state() {
+                Ok(mut state) => {
+                    state.limits.set_login(refused);
+                    return state;
+                }
+                Err(None) => {}
+                Err(Some(entries)) => {
+                    let message = "this process is a fork; the client goes on";
+                    self.events.tell(|| Event::new(EventKind::Fork, message));
+                    self.keep_warm(0..entries);
+                }
+            }
         }
-        let refused = self.endpoint.refused_login();
-        let mut state = self.state.lock();
-        state.limits.set_login(refused);
-        state
+    }
+
+    /// The state if it is this process's own. If not, it has been made that, and by this call if it
+    /// says how many entries there are. (Looked at behind the lock: a signal handler may fork at any
+    /// moment before.)
+    fn own_state(&self) -> Result<Guard<'_, ClientState>, Option<usize>> {
+        let state = self.state.lock();
+        if state.generation == fork::generation() {
+            return Ok(state);
+        }
+        drop(state);
+        Err(self.adopt())
     }
 
     /// Makes the state this process's own; how many entries it has, if it was the parent's.
@@ -88,8 +108,14 @@ impl Shared {
             if state.generation == generation {
                 return None;
             }
-            let now = self.clock.now();
-            let forgotten = state.forked(&self.options.policy, generation, now, &mut SystemRandom);
+            let policy = &self.options.policy;
+            let forgotten = if state.is_blank() {
+                state.begin_anew(policy, generation, self.clock.reading(), &self.scopes);
+                state.closed = self.closed.load(Ordering::SeqCst);
+                Vec::new()
+            } else {
+                state.forked(policy, generation, self.clock.now(), &mut SystemRandom)
+            };
             self.generation.store(generation, Ordering::Release);
             (forgotten, state.cells.len())
         };
@@ -281,10 +307,14 @@ impl Shared {
 
     pub(super) fn close(self: &Arc<Self>) {
         let (mut waiters, mut bells) = (Vec::new(), Vec::new());
-        // A child that only closes the client needs no renewals and no threads.
-        self.adopt();
+        self.closed.store(true, Ordering::SeqCst);
         {
-            let mut state = self.state.lock();
+            // A child that only closes the client needs no renewals and no threads.
+            let mut state = loop {
+                if let Ok(state) = self.own_state() {
+                    break state;
+                }
+            };
             state.closed = true;
             for cell in &mut state.cells {
                 waiters.append(&mut cell.waiters);

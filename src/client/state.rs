@@ -1,9 +1,10 @@
 //! A client's mutable state, under its one lock: the pure entries and who waits for them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::names::Names;
 use super::wait::Waiter;
 use crate::cache::Random;
 use crate::cache::current::Current;
@@ -11,9 +12,9 @@ use crate::cache::entry::{Entry, FlightId, State, Want};
 use crate::cache::jumps::Jumps;
 use crate::cache::limits::Limits;
 use crate::cache::policy::Policy;
-use crate::clock::{BootTime, Reading};
+use crate::clock::{BootTime, Clock, Reading};
 use crate::error::{Error, ErrorKind};
-use crate::fork::Mailbox;
+use crate::fork::{self, Mailbox};
 use crate::runtime::Job;
 use crate::scope::ScopeSet;
 use crate::store::seal::Seal;
@@ -66,6 +67,22 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
+    fn new(slot: Arc<Slot>, now: BootTime) -> Self {
+        Self {
+            slot,
+            entry: Entry::default(),
+            waiters: Vec::new(),
+            job: None,
+            bell: None,
+            counters: Counters::default(),
+            wanted_ttl: Duration::ZERO,
+            seal: None,
+            invalidated: None,
+            start_is_owed: false,
+            asked_at: now,
+        }
+    }
+
     pub(crate) fn has_waiters(&self) -> bool {
         self.waiters.iter().any(|waiter| waiter.is_open())
     }
@@ -102,17 +119,24 @@ pub(crate) struct ClientState {
     pub(crate) doubted_hosts: BTreeSet<String>,
     /// When the event was told that the budget has run out.
     pub(crate) budget_told_at: Option<BootTime>,
-    by_scope: HashMap<String, usize>,
+    /// Every entry's slot by its canonical scope. Not in the lock alone: see [`Default`].
+    pub(crate) scopes: Arc<Names<Arc<Slot>>>,
+    /// There was a fork that did not leave this whole; see [`Default`].
+    is_blank: bool,
     last_flight: FlightId,
     last_serial: u64,
 }
 
 impl ClientState {
     pub(crate) fn new(policy: &Policy, generation: u32, clocks: Reading) -> Self {
+        Self::within(Limits::new(policy), generation, clocks)
+    }
+
+    fn within(limits: Limits, generation: u32, clocks: Reading) -> Self {
         Self {
             generation,
             closed: false,
-            limits: Limits::new(policy),
+            limits,
             // Most clients have one scope; growing by itself, a list would begin with four places.
             cells: Vec::with_capacity(1),
             credentials_version: 0,
@@ -121,7 +145,8 @@ impl ClientState {
             v2_was_doubted: false,
             doubted_hosts: BTreeSet::new(),
             budget_told_at: None,
-            by_scope: HashMap::new(),
+            scopes: Arc::new(Names::new()),
+            is_blank: false,
             last_flight: 0,
             last_serial: 0,
         }
@@ -129,8 +154,8 @@ impl ClientState {
 
     /// The entry of a scope set, made if it is new.
     pub(crate) fn slot_for(&mut self, scope: ScopeSet, now: BootTime) -> Result<Arc<Slot>, Error> {
-        if let Some(index) = self.by_scope.get(scope.canonical()) {
-            return Ok(self.cells[*index].slot.clone());
+        if let Some(slot) = self.scopes.get(scope.canonical().as_bytes()) {
+            return Ok(slot.clone());
         }
         let index = self.cells.len();
         if index >= MOST_SCOPES {
@@ -139,26 +164,14 @@ impl ClientState {
                  that are kept; use one client per set of purposes"
             )));
         }
-        self.by_scope.insert(scope.canonical().to_owned(), index);
         let slot = Arc::new(Slot {
             index,
             scope,
             current: Current::default(),
             asked: AtomicBool::new(false),
         });
-        self.cells.push(Cell {
-            slot: slot.clone(),
-            entry: Entry::default(),
-            waiters: Vec::new(),
-            job: None,
-            bell: None,
-            counters: Counters::default(),
-            wanted_ttl: Duration::ZERO,
-            seal: None,
-            invalidated: None,
-            start_is_owed: false,
-            asked_at: now,
-        });
+        self.scopes.insert(slot.scope.canonical(), slot.clone());
+        self.cells.push(Cell::new(slot.clone(), now));
         Ok(slot)
     }
 
@@ -233,6 +246,38 @@ impl ClientState {
         self.publish_all(policy, now);
     }
 
+    /// Whether this is the beginning of a child that is to call [`ClientState::begin_anew`].
+    pub(crate) fn is_blank(&self) -> bool {
+        self.is_blank
+    }
+
+    /// The process is a fork, and what its parent knew may have been half changed: there are the
+    /// same entries, and nothing in them.
+    pub(crate) fn begin_anew(
+        &mut self,
+        policy: &Policy,
+        generation: u32,
+        clocks: Reading,
+        scopes: &Arc<Names<Arc<Slot>>>,
+    ) {
+        let mut slots = Vec::new();
+        scopes.for_each(|slot| slots.push(slot.clone()));
+        slots.sort_unstable_by_key(|slot| slot.index);
+        slots.dedup_by_key(|slot| slot.index);
+        // Numbers that the parent gave out are not given out again.
+        let first = u64::from(generation) << 40;
+        *self = Self {
+            scopes: scopes.clone(),
+            last_flight: first,
+            last_serial: first,
+            ..Self::new(policy, generation, clocks)
+        };
+        for slot in slots {
+            slot.current.clear();
+            self.cells.push(Cell::new(slot, clocks.boot));
+        }
+    }
+
     /// The process is a fork of the one that filled this in. What waits and what fetches is the
     /// parent's; the tokens, the budget and the waits that a server asked for are ours too.
     pub(crate) fn forked(
@@ -256,5 +301,14 @@ impl ClientState {
             }
         }
         forgotten
+    }
+}
+
+/// What a child finds if it could not be seen to that nobody was changing the parent's state at the
+/// fork (see `fork`). It belongs to no process, so that whoever finds it adopts it.
+impl Default for ClientState {
+    fn default() -> Self {
+        let (nowhere, clocks) = (fork::generation().wrapping_sub(1), Clock::System.reading());
+        Self { is_blank: true, ..Self::within(Limits::default(), nowhere, clocks) }
     }
 }

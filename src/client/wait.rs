@@ -87,6 +87,7 @@ impl Waiter {
         let was_open = self.open.swap(false, Ordering::AcqRel);
         match &self.way {
             // Whoever closed it is about to put the outcome in, or has done so.
+            // (In a child of the process that it waits in nobody will, and this does not wait.)
             Way::Thread(mailbox) if !was_open => {
                 mailbox.take(&Clock::System, BootTime::from_nanos(u64::MAX))
             }
@@ -224,6 +225,7 @@ type Batch = VecDeque<(Arc<Waiter>, Outcome)>;
 
 /// Functions on their way to being called. They are kept here, and not by the threads that call
 /// them, so that a forked child finds and drops those that its parent's threads hold.
+#[derive(Default)]
 struct Answers {
     process: Process,
     batches: Vec<(u64, Batch)>,

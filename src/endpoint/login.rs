@@ -12,25 +12,29 @@ use ureq::ProxyProtocol::{Socks4, Socks4A};
 use crate::cache::logins::{Admission, LoginId, Logins, RefusedLogin};
 use crate::cache::policy::OVERRUN;
 use crate::clock::Clock;
-use crate::fork::{Locked, Mailbox, Process};
+use crate::fork::{Kept, KeptGuard, Mailbox, Process};
 
 /// Most proxies that are remembered; a program that has more makes their URLs up.
 const MOST_PROXIES: usize = 1000;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Known {
     logins: Logins,
     waiting: Vec<Arc<Mailbox<()>>>,
 }
 
+#[derive(Clone, Default)]
 struct Proxies {
     process: Process,
     /// By a hash of the URL that only this process can make.
     known: BTreeMap<u64, Known>,
 }
 
-static PROXIES: Locked<Proxies> =
-    Locked::new(Proxies { process: Process::FIRST, known: BTreeMap::new() });
+/// Kept whatever happens at a fork: a child that had forgotten a refusal would log in again.
+fn proxies() -> KeptGuard<'static, Proxies> {
+    static PROXIES: OnceBox<Kept<Proxies>> = OnceBox::new();
+    PROXIES.get_or_init(|| Box::new(Kept::new(Proxies::default()))).lock()
+}
 
 impl Proxies {
     fn get(&mut self, key: u64) -> &mut Known {
@@ -85,7 +89,7 @@ impl Account {
             }
             let turn = Arc::new(Mailbox::default());
             let wait_until = {
-                let mut proxies = PROXIES.lock();
+                let mut proxies = proxies();
                 let known = proxies.get(self.key);
                 match known.logins.ask(left + OVERRUN, now) {
                     Admission::Go(id) => return Ok((Login { account: self.clone(), id }, left)),
@@ -103,19 +107,19 @@ impl Account {
     /// The refusal that keeps everybody from logging in now.
     pub(super) fn refusal(&self) -> Option<RefusedLogin> {
         let now = self.clock.now();
-        PROXIES.lock().get(self.key).logins.refusal(now)
+        proxies().get(self.key).logins.refusal(now)
     }
 
     /// The network is back.
     pub(super) fn wake(&self) {
         let now = self.clock.now();
-        PROXIES.lock().get(self.key).logins.wake(now);
+        proxies().get(self.key).logins.wake(now);
     }
 
     /// Changes what is known, and lets those who wait look at it.
     fn change(&self, change: impl FnOnce(&mut Logins)) {
         let waiting = {
-            let mut proxies = PROXIES.lock();
+            let mut proxies = proxies();
             let known = proxies.get(self.key);
             change(&mut known.logins);
             std::mem::take(&mut known.waiting)
@@ -137,7 +141,7 @@ impl Login {
     /// User and password are about to be sent.
     pub(super) fn sends(&self) {
         let now = self.account.clock.now();
-        PROXIES.lock().get(self.account.key).logins.sends(self.id, now);
+        proxies().get(self.account.key).logins.sends(self.id, now);
     }
 
     pub(super) fn accepted(&self) {
@@ -208,7 +212,7 @@ mod tests {
         assert_eq!(left, LIMIT);
         std::thread::scope(|scope| {
             let others: Vec<_> = (0..3).map(|_| scope.spawn(|| account.admit(LIMIT))).collect();
-            while PROXIES.lock().get(account.key).waiting.len() < 3 {
+            while proxies().get(account.key).waiting.len() < 3 {
                 std::thread::yield_now();
             }
             login.sends();
@@ -226,7 +230,7 @@ mod tests {
         let Ok((login, _)) = account.admit(LIMIT) else { panic!("nobody else logs in") };
         std::thread::scope(|scope| {
             let other = scope.spawn(|| account.admit(LIMIT / 2));
-            while PROXIES.lock().get(account.key).waiting.is_empty() {
+            while proxies().get(account.key).waiting.is_empty() {
                 std::thread::yield_now();
             }
             clock.advance(LIMIT / 2);
@@ -246,7 +250,7 @@ mod tests {
             let (other, _) = account(&format!("http://u:p@the-memory-{number}"));
             assert!(other.refusal().is_none());
         }
-        assert!(PROXIES.lock().known.len() <= MOST_PROXIES);
+        assert!(proxies().known.len() <= MOST_PROXIES);
         assert!(refused.refusal().is_some());
     }
 }

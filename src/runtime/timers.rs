@@ -78,6 +78,7 @@ struct Watcher {
     is_there: bool,
 }
 
+#[derive(Default)]
 struct Timers {
     process: Process,
     last: u64,

@@ -7,7 +7,9 @@ use shuttle::thread;
 
 use super::stage::{self, caller, ok};
 use super::{explore, time};
-use crate::fork::{Locked, fork_around};
+use crate::fork::{
+    Kept, Locked, Mailbox, begin_epoch_in_scenario, fork_around, fork_without_waiting,
+};
 
 #[test]
 fn no_lock_is_held_at_the_moment_of_a_fork() {
@@ -35,6 +37,92 @@ fn no_lock_is_held_at_the_moment_of_a_fork() {
         });
         lockers.into_iter().chain(forkers).for_each(|thread| thread.join().unwrap());
         assert_eq!(*value.lock(), 6);
+    });
+}
+
+/// A fork that does not wait knows whether it left somebody inside, and the gate is open after it.
+#[test]
+fn a_fork_that_gives_up_says_so_and_the_parent_goes_on() {
+    explore(|| {
+        let value = Arc::new(Locked::new(0));
+        let lockers = [(); 2].map(|()| {
+            let value = value.clone();
+            thread::spawn(move || {
+                let mut value = value.lock();
+                *value += 1;
+                thread::yield_now();
+                *value += 1;
+            })
+        });
+        fork_without_waiting(|begins_empty| assert!(begins_empty || !value.is_held()));
+        lockers.into_iter().for_each(|thread| thread.join().unwrap());
+        assert_eq!(*value.lock(), 4);
+    });
+}
+
+/// What such a fork's child does: the lock that nobody will ever let go of is left alone, and all
+/// threads find the same new one. The thread that came out of a signal handler lets go of the old.
+#[test]
+fn a_child_begins_anew_behind_every_lock_once() {
+    explore(|| {
+        let value = Arc::new(Locked::new(vec!["the parent's"]));
+        let survivor = value.lock();
+        begin_epoch_in_scenario();
+        let lockers = ["one", "other"].map(|word| {
+            let value = value.clone();
+            thread::spawn(move || value.lock().push(word))
+        });
+        lockers.into_iter().for_each(|thread| thread.join().unwrap());
+        assert_eq!(*survivor, ["the parent's"]);
+        drop(survivor);
+        value.lock().sort_unstable();
+        assert_eq!(*value.lock(), ["one", "other"]);
+    });
+}
+
+#[test]
+fn what_is_kept_is_found_whole_by_a_child_that_begins_anew() {
+    explore(|| {
+        let value = Arc::new(Kept::new(["first"; 2]));
+        let lost = value.clone();
+        thread::spawn(move || {
+            // Half changed, and nobody is left to go on with it.
+            let mut lost = lost.lock();
+            lost[0] = "second";
+            std::mem::forget(lost);
+        })
+        .join()
+        .unwrap();
+        begin_epoch_in_scenario();
+        let changer = {
+            let value = value.clone();
+            thread::spawn(move || {
+                let mut value = value.lock();
+                value[0] = "third";
+                thread::yield_now();
+                value[1] = "third";
+            })
+        };
+        let seen = *value.lock();
+        assert!(seen == ["first"; 2] || seen == ["third"; 2]);
+        changer.join().unwrap();
+        assert_eq!(*value.lock(), ["third"; 2]);
+    });
+}
+
+#[test]
+fn nobody_oversleeps_what_is_put_into_a_mailbox() {
+    explore(|| {
+        let mailbox = Arc::new(Mailbox::default());
+        let putters = ["one", "other"].map(|word| {
+            let mailbox = mailbox.clone();
+            thread::spawn(move || mailbox.put(word))
+        });
+        let end = crate::clock::Clock::System.now().after(Duration::from_secs(30));
+        assert!(mailbox.take(&crate::clock::Clock::System, end).is_some());
+        let put = putters.map(|thread| thread.join().unwrap());
+        assert!(put.into_iter().any(|is_put| is_put));
+        assert_eq!(time::elapsed(), Duration::ZERO, "somebody overslept");
     });
 }
 

@@ -124,6 +124,19 @@ pub(super) fn sleep(duration: Duration) {
     sleep_until(elapsed() + duration);
 }
 
+/// A point in time, as the gate measures how long it waits.
+pub(crate) struct Instant(BootTime);
+
+impl Instant {
+    pub(crate) fn now() -> Self {
+        Self(now())
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        now().since(self.0)
+    }
+}
+
 /// Chance that a schedule decides.
 pub(crate) fn chance() -> f64 {
     (shuttle::rand::thread_rng().next_u64() >> 11) as f64 / (1u64 << 53) as f64

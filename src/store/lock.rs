@@ -24,6 +24,7 @@ use crate::sync::global;
 /// A directory, and a file in it.
 type Place = ((u64, u64), String);
 
+#[derive(Default)]
 struct Taken {
     process: Process,
     places: BTreeSet<Place>,

@@ -1,0 +1,98 @@
+//! What a thread sleeps on until another one rings.
+//!
+//! On Linux a futex, and nothing else: the sleep ends also when a signal handler has run. If that
+//! forked, the thread is in the child now, and its wait is over (see `mailbox`). A condition
+//! variable would go on sleeping there, or wait for its mutex for ever.
+
+pub(super) use here::Bell;
+
+#[cfg(all(any(target_os = "linux", target_os = "android"), not(all(test, feature = "shuttle"))))]
+mod here {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
+
+    /// Counts how often it was rung.
+    #[derive(Debug, Default)]
+    pub(crate) struct Bell(AtomicU32);
+
+    /// As the kernel's `futex` takes it, whatever the C library's own may be.
+    #[repr(C)]
+    struct Timespec {
+        seconds: libc::c_long,
+        nanos: libc::c_long,
+    }
+
+    impl Bell {
+        pub(crate) fn rings(&self) -> u32 {
+            self.0.load(Ordering::SeqCst)
+        }
+
+        pub(crate) fn ring(&self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            let operation = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
+            // SAFETY: the kernel takes the address for a name and reads nothing of ours.
+            unsafe { libc::syscall(libc::SYS_futex, self.0.as_ptr(), operation, 1) };
+        }
+
+        /// Sleeps until it is rung beyond `seen`, a signal handler has run, or `longest` is over;
+        /// now and then for less.
+        pub(crate) fn wait(&self, seen: u32, longest: Duration) {
+            let timeout = Timespec {
+                seconds: libc::c_long::try_from(longest.as_secs()).unwrap_or(libc::c_long::MAX),
+                nanos: longest.subsec_nanos() as libc::c_long,
+            };
+            let operation = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
+            // SAFETY: the number and the time outlive the call, which only reads them.
+            unsafe {
+                libc::syscall(libc::SYS_futex, self.0.as_ptr(), operation, seen, &raw const timeout)
+            };
+        }
+    }
+}
+
+#[cfg(not(all(
+    any(target_os = "linux", target_os = "android"),
+    not(all(test, feature = "shuttle"))
+)))]
+mod here {
+    use std::sync::PoisonError;
+    #[cfg(not(all(test, feature = "shuttle")))]
+    use std::sync::{Condvar, Mutex};
+    use std::time::Duration;
+
+    #[cfg(all(test, feature = "shuttle"))]
+    use crate::sync::{Condvar, Mutex};
+
+    /// Counts how often it was rung.
+    #[derive(Debug)]
+    pub(crate) struct Bell {
+        rings: Mutex<u32>,
+        rung: Condvar,
+    }
+
+    impl Default for Bell {
+        fn default() -> Self {
+            Self { rings: Mutex::new(0), rung: Condvar::new() }
+        }
+    }
+
+    impl Bell {
+        pub(crate) fn rings(&self) -> u32 {
+            *self.rings.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+
+        pub(crate) fn ring(&self) {
+            let mut rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
+            *rings = rings.wrapping_add(1);
+            self.rung.notify_one();
+        }
+
+        /// Sleeps until it is rung beyond `seen` or `longest` is over; now and then for less.
+        pub(crate) fn wait(&self, seen: u32, longest: Duration) {
+            let rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
+            if *rings == seen {
+                drop(self.rung.wait_timeout(rings, longest));
+            }
+        }
+    }
+}

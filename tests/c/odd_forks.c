@@ -1,0 +1,226 @@
+/*
+ * Forks at odd moments: beside a thread that stays inside the library, out of a signal handler that
+ * interrupted a wait, with handlers of the program's around the fork that use the library, by many
+ * threads at once. Every fork returns in time, and every child gets a token. Usage: odd_forks FORKS
+ */
+#include "check.h"
+#include "emulator.h"
+#include "process.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+/* Ten times the longest that a fork may wait. */
+#define LONGEST_MS 1000
+
+static tu_client *client;
+static double longest_ms;
+static int lost;
+
+static int get_good(void) {
+  tu_token *token = tu_token_get(client, NULL, NULL);
+  int good = token && is_good(tu_token_header(token));
+  tu_free(token);
+  return good;
+}
+
+static void look(void) {
+  tu_stats stats;
+  memset(&stats, 0, sizeof stats);
+  stats.struct_size = sizeof stats;
+  tu_client_stats(client, NULL, &stats, NULL);
+}
+
+static void reap(pid_t pid) {
+  int status = -1;
+  waitpid(pid, &status, 0);
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) __sync_fetch_and_add(&lost, 1);
+}
+
+/* A child that needs a token, and how long the fork took. */
+static double fork_one(void) {
+  double began = now_ms();
+  pid_t pid = fork();
+  if (pid == 0) {
+    alarm(60);
+    _exit(!get_good());
+  }
+  double took = now_ms() - began;
+  reap(pid);
+  return took;
+}
+
+static void tell(const char *what, int forks) {
+  printf("%s: %d forks, %d children lost, the longest fork %.1f ms\n", what, forks, lost, longest_ms);
+  fflush(NULL);
+  CHECK(lost == 0);
+  CHECK(longest_ms < LONGEST_MS);
+  lost = 0;
+  longest_ms = 0;
+}
+
+/* --- a thread that does not leave ---------------------------------------------------------- */
+
+static volatile int is_stuck, let_go, done;
+
+static void stay(int number) {
+  (void)number;
+  is_stuck = 1;
+  for (int i = 0; i < 5000 && !let_go; i++) nap_ms(1);
+  is_stuck = 0;
+}
+
+static void *look_again_and_again(void *unused) {
+  while (!done) look();
+  return unused;
+}
+
+/* A signal handler keeps a thread where it is: now and then behind a lock. The fork does not wait
+ * for it to the end, and the child does without what is behind that lock. */
+static void beside_a_thread_that_stays_inside(int forks) {
+  pthread_t thread;
+  long before = requests_to("token");
+  signal(SIGUSR1, stay);
+  done = 0;
+  pthread_create(&thread, NULL, look_again_and_again, NULL);
+  for (int i = 0; i < forks; i++) {
+    let_go = 0;
+    nap_ms(1);
+    pthread_kill(thread, SIGUSR1);
+    while (!is_stuck) nap_ms(1);
+    double took = fork_one();
+    if (took > longest_ms) longest_ms = took;
+    let_go = 1;
+    while (is_stuck) nap_ms(1);
+    look(); /* the gate is open again */
+  }
+  done = 1;
+  pthread_join(thread, NULL);
+  /* Those children had to fetch that began with nothing. */
+  long empty = requests_to("token") - before;
+  printf("%ld children began with nothing\n", empty);
+  CHECK(empty > 0);
+  CHECK(get_good());
+  tell("beside a thread that stays inside", forks);
+}
+
+/* --- a wait that is interrupted ------------------------------------------------------------ */
+
+static volatile pid_t handlers_child;
+static volatile int is_child;
+
+static void fork_here(int number) {
+  (void)number;
+  pid_t pid = fork();
+  if (pid == 0) {
+    is_child = 1;
+    alarm(20);
+  } else {
+    handlers_child = pid;
+  }
+}
+
+static void *wait_for_a_token(void *unused) {
+  int good = get_good();
+  if (is_child) _exit(!good);
+  CHECK(good);
+  return unused;
+}
+
+/* The child comes back into a wait for what its parent fetches, and fetches for itself. */
+static void out_of_a_wait(void) {
+  pthread_t waiting;
+  signal(SIGUSR1, fork_here);
+  tu_token *token = tu_token_get(client, NULL, NULL);
+  tu_client_invalidate(client, token);
+  tu_free(token);
+  long before = requests_to("token");
+  CHECK(set_fault("[{\"delay\":\"60s\",\"count\":1}]"));
+  pthread_create(&waiting, NULL, wait_for_a_token, NULL);
+  while (requests_to("token") == before) nap_ms(1);
+  pthread_kill(waiting, SIGUSR1);
+  while (handlers_child == 0) nap_ms(1);
+  reap(handlers_child);
+  CHECK(clear_faults());
+  pthread_join(waiting, NULL);
+  tell("out of a wait", 1);
+}
+
+/* --- handlers of the program's ------------------------------------------------------------- */
+
+static volatile int use_in_handlers, prepared, after_in_parent, good_in_child;
+
+static void before_fork(void) {
+  if (!use_in_handlers) return;
+  look();
+  /* One that has to be fetched, by another thread. */
+  tu_token *token = tu_token_get(client, NULL, NULL);
+  tu_client_invalidate(client, token);
+  tu_free(token);
+  prepared += get_good();
+}
+
+static void in_parent(void) {
+  if (use_in_handlers) after_in_parent += get_good();
+}
+
+static void in_child(void) {
+  if (use_in_handlers) good_in_child = get_good();
+}
+
+static void with_handlers_of_the_programs(int forks) {
+  use_in_handlers = 1;
+  for (int i = 0; i < forks; i++) {
+    double began = now_ms();
+    pid_t pid = fork();
+    if (pid == 0) {
+      alarm(60);
+      use_in_handlers = 0;
+      _exit(!good_in_child || !get_good());
+    }
+    /* The library lets a second pass before it asks for another token in the place of a new one. */
+    CHECK(now_ms() - began < 1000 + 10 * LONGEST_MS);
+    reap(pid);
+  }
+  use_in_handlers = 0;
+  CHECK(prepared == forks);
+  CHECK(after_in_parent == forks);
+  tell("with handlers of the program's", forks);
+}
+
+/* --- many at once -------------------------------------------------------------------------- */
+
+static void *fork_some(void *number) {
+  for (int i = 0; i < *(int *)number; i++) {
+    double took = fork_one();
+    if (took > longest_ms) longest_ms = took;
+  }
+  return NULL;
+}
+
+static void many_at_once(int forks) {
+  pthread_t threads[8], busy;
+  int each = forks / 8 + 1;
+  done = 0;
+  pthread_create(&busy, NULL, look_again_and_again, NULL);
+  for (int i = 0; i < 8; i++) pthread_create(&threads[i], NULL, fork_some, &each);
+  for (int i = 0; i < 8; i++) pthread_join(threads[i], NULL);
+  done = 1;
+  pthread_join(busy, NULL);
+  tell("many at once", 8 * each);
+}
+
+int main(int count, char **words) {
+  int forks = count > 1 ? atoi(words[1]) : 40;
+  /* Before the library's own: so they run after those before a fork, and before them after it. */
+  pthread_atfork(before_fork, in_parent, in_child);
+  client = tu_client_new(NULL, NULL);
+  CHECK(client != NULL);
+  CHECK(get_good());
+  beside_a_thread_that_stays_inside(forks);
+  out_of_a_wait();
+  with_handlers_of_the_programs(3);
+  many_at_once(forks);
+  tu_free(client);
+  return closing_line();
+}
