@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::config::endpoint;
 use crate::config::options::Options;
 use crate::credentials::{Credentials, Source};
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, names};
 use crate::error::{Error, ErrorKind};
 use crate::events::{Event, EventKind, EventQueue};
 use crate::fork::{self, Guard, Locked};
@@ -263,6 +263,8 @@ impl Shared {
     }
 
     pub(super) fn wake(self: &Arc<Self>) {
+        // First, so that no fetch that begins now shares a look-up of before.
+        names::wake();
         let now = self.clock.now();
         let mut bells = Vec::new();
         let entries;

@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 use super::Transport;
 use super::connect::Connect;
 use super::login::{Account, Login, NotNow};
+use super::names;
 use super::request::TokenRequest;
 use super::resolve::SharedResolver;
 use super::tunnel::Problem;
@@ -335,8 +336,8 @@ impl Http {
             ))
         };
         match error {
-            ureq::Error::Timeout(ureq::Timeout::Resolve) => {
-                network("the host name could not be looked up in time".to_owned())
+            ureq::Error::Other(problem) if problem.is::<names::Problem>() => {
+                network(problem.to_string())
             }
             ureq::Error::Timeout(ureq::Timeout::Connect) => {
                 network(format!("no connection within {:?}", self.connect_timeout.min(timeout)))
@@ -444,7 +445,6 @@ fn io_problem(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::UnexpectedEof => "the connection was cut off".to_owned(),
         std::io::ErrorKind::ConnectionReset => "the connection was reset".to_owned(),
-        std::io::ErrorKind::NotFound => "the host name cannot be resolved".to_owned(),
         _ => error.to_string(),
     }
 }

@@ -4,13 +4,15 @@
 //! - [`http`] the one place that opens a connection
 //! - [`connect`] how connections are made; [`tunnel`] what is said to a proxy
 //! - [`login`] logins to proxies, counted for the whole process
-//! - [`resolve`] names to addresses, once per host for all fetches
+//! - [`resolve`] names to addresses; [`names`] the look-ups, [`lookups`] who shares which
 //! - [`response`] the reader of answers: tolerant, but safe
 //! - [`redact`] what may be quoted from an answer; [`pieces`] of secrets in it, in all its [`readings`]
 
 mod connect;
 pub(crate) mod http;
 mod login;
+mod lookups;
+pub(crate) mod names;
 mod pieces;
 mod readings;
 pub(crate) mod redact;

@@ -1,42 +1,19 @@
-//! Host names to addresses: one look-up per host at a time, for all fetches of the process.
+//! Host names to addresses, as ureq asks for them.
 //!
-//! `getaddrinfo` has no time limit and cannot be cancelled, so it runs on a thread of its own;
-//! while it hangs, further fetches wait for that same look-up instead of starting more. The name
-//! `localhost` is never asked of DNS. Families alternate, so that a network with broken IPv6 costs
-//! one attempt, not all of the time to connect.
+//! The name `localhost` is never asked of DNS. Families alternate, so that a network with broken
+//! IPv6 costs one attempt, not all of the time to connect. The look-ups themselves: [`names`].
 
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
-use std::sync::Arc;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ureq::http::Uri;
 use ureq::http::uri::Scheme;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
-use crate::clock::Clock;
-use crate::fork::{Locked, Mailbox, Process};
-use crate::runtime;
+use super::names::{self, Problem};
 
 /// As many addresses as ureq's own list holds.
 const MOST_ADDRESSES: usize = 16;
-
-/// The shared outcome of one look-up.
-type Found = Result<Vec<IpAddr>, io::ErrorKind>;
-
-struct Lookup {
-    host: String,
-    waiting: Vec<Arc<Mailbox<Found>>>,
-}
-
-#[derive(Default)]
-struct Lookups {
-    process: Process,
-    running: Vec<Lookup>,
-}
-
-static LOOKUPS: Locked<Lookups> =
-    Locked::new(Lookups { process: Process::FIRST, running: Vec::new() });
 
 /// Resolves names for ureq.
 #[derive(Debug)]
@@ -46,14 +23,20 @@ impl Resolver for SharedResolver {
     fn resolve(
         &self,
         uri: &Uri,
-        _config: &ureq::config::Config,
+        config: &ureq::config::Config,
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let host = uri.host().ok_or(ureq::Error::HostNotFound)?;
         let port = uri.port_u16().unwrap_or_else(|| default_port(uri.scheme()));
         let addresses = match known(host) {
             Some(addresses) => addresses,
-            None => alternate(look_up(host, timeout)?),
+            None => {
+                // What is left of the attempt may be less than a look-up may take.
+                let longest = *timeout.after;
+                let patience = config.timeouts().resolve.unwrap_or(longest);
+                let found = names::of_process().look_up(host, patience, longest.min(patience));
+                alternate(found.map_err(error)?)
+            }
         };
         let mut resolved = self.empty();
         for address in addresses.into_iter().take(MOST_ADDRESSES) {
@@ -99,65 +82,9 @@ fn alternate(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
     }
 }
 
-fn look_up(host: &str, timeout: NextTimeout) -> Result<Vec<IpAddr>, ureq::Error> {
-    let mailbox = Arc::new(Mailbox::default());
-    let is_first = {
-        let mut lookups = LOOKUPS.lock();
-        if lookups.process.adopt() {
-            // The parent's threads are not ours; what they were asked will not be answered here.
-            lookups.running.clear();
-        }
-        match lookups.running.iter_mut().find(|lookup| lookup.host == host) {
-            Some(lookup) => {
-                lookup.waiting.push(mailbox.clone());
-                false
-            }
-            None => {
-                let waiting = vec![mailbox.clone()];
-                lookups.running.push(Lookup { host: host.to_owned(), waiting });
-                true
-            }
-        }
-    };
-    if is_first {
-        let asked = host.to_owned();
-        if let Err(error) = runtime::spawn("tu-resolve", move || answer(&asked, ask(&asked))) {
-            answer(host, Err(error.kind()));
-        }
-    }
-    let clock = Clock::System;
-    match mailbox.take(&clock, clock.now().after(*timeout.after)) {
-        Some(Ok(addresses)) => Ok(addresses),
-        Some(Err(kind)) => Err(ureq::Error::Io(kind.into())),
-        None => Err(ureq::Error::Timeout(timeout.reason)),
-    }
-}
-
-fn ask(host: &str) -> Found {
-    match (host, 0).to_socket_addrs() {
-        Ok(addresses) => {
-            let mut distinct = Vec::new();
-            for address in addresses {
-                if !distinct.contains(&address.ip()) {
-                    distinct.push(address.ip());
-                }
-            }
-            Ok(distinct)
-        }
-        // The system says no more than that the name could not be resolved.
-        Err(_) => Err(io::ErrorKind::NotFound),
-    }
-}
-
-fn answer(host: &str, found: Found) {
-    let lookup = {
-        let mut lookups = LOOKUPS.lock();
-        let position = lookups.running.iter().position(|lookup| lookup.host == host);
-        position.map(|position| lookups.running.swap_remove(position))
-    };
-    for mailbox in lookup.into_iter().flat_map(|lookup| lookup.waiting) {
-        mailbox.put(found.clone());
-    }
+/// Not a time limit of ureq's: of whose many would be named after what it was that took so long.
+fn error(problem: Problem) -> ureq::Error {
+    ureq::Error::Other(Box::new(problem))
 }
 
 #[cfg(test)]

@@ -20,12 +20,20 @@ use crate::sync::{Instant, global, thread, thread_local};
 /// The longest that one fork waits, for everything together. The bindings' languages have waits of
 /// their own around a fork; all of them are to stay below 100 ms.
 pub(crate) const LONGEST: Duration = Duration::from_millis(50);
+/// So much of it for calls of the C library. What is left is for those inside the gate.
+const LONGEST_FOR_LIBRARY: Duration = Duration::from_millis(30);
+
 /// Between two looks at the gate: the first pause, doubling to the last.
 const FIRST_PAUSE: Duration = Duration::from_micros(20);
 const LAST_PAUSE: Duration = Duration::from_millis(1);
 
 /// How many forks lie between the process that loaded the library and this one.
 static GENERATION: AtomicU32 = AtomicU32::new(0);
+
+/// Calls of the C library under way that hold locks of its own.
+static IN_LIBRARY: AtomicU32 = AtomicU32::new(0);
+/// A process that this one descends from was forked during such a call.
+static FORKED_IN_LIBRARY: AtomicBool = AtomicBool::new(false);
 
 /// The process that forks.
 static FORKING: AtomicU32 = AtomicU32::new(0);
@@ -39,7 +47,7 @@ thread_local! {
     static OWN: std::sync::atomic::AtomicU64 = const { std::sync::atomic::AtomicU64::new(0) };
     /// What this thread found when it was about to fork. The thread's own memory: what others write
     /// during the fork may reach the child or not.
-    static AT_FORK: Cell<Found> = const { Cell::new(Found { inside: false }) };
+    static AT_FORK: Cell<Found> = const { Cell::new(Found { inside: false, in_library: false }) };
     /// Forks of this thread that have begun and whose end is to come: more than one if a signal
     /// handler forks in the middle of a fork.
     static BEGUN: Cell<u32> = const { Cell::new(0) };
@@ -49,6 +57,7 @@ thread_local! {
 #[derive(Clone, Copy)]
 struct Found {
     inside: bool,
+    in_library: bool,
 }
 
 /// From the lowest bit: threads inside, forks under way, and the generation.
@@ -194,6 +203,40 @@ fn forks_itself() -> bool {
     true
 }
 
+/// A call of the C library that takes locks of its own, counted until this is dropped. A fork waits
+/// for it, and the child of one that waited in vain is told.
+pub(crate) struct InLibrary {
+    generation: u32,
+}
+
+impl InLibrary {
+    pub(crate) fn enter() -> Self {
+        // Through the gate: while a fork is under way, no such call begins.
+        let _pass = Pass::enter();
+        IN_LIBRARY.fetch_add(1, Ordering::AcqRel);
+        Self { generation: generation() }
+    }
+}
+
+impl Drop for InLibrary {
+    fn drop(&mut self) {
+        if self.generation == generation() {
+            IN_LIBRARY.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
+/// Whether a process that this one descends from was forked while another thread was in the C
+/// library: then locks of that may be held here for ever.
+pub(crate) fn was_forked_in_library() -> bool {
+    FORKED_IN_LIBRARY.load(Ordering::Relaxed)
+}
+
+/// A call of that kind has ended in this very process: none is held here.
+pub(crate) fn is_out_of_library() {
+    FORKED_IN_LIBRARY.store(false, Ordering::Relaxed);
+}
+
 /// Installs the fork handlers, once a process. Needed before the first thread of ours or lock that
 /// matters; calling it again does nothing.
 pub(crate) fn install_handlers() {
@@ -249,12 +292,18 @@ fn close_alone(generation: u32) -> bool {
     .is_ok()
 }
 
+fn in_library() -> bool {
+    IN_LIBRARY.load(Ordering::Acquire) > 0
+}
+
 extern "C" fn before_fork() {
     close(LONGEST);
 }
 
 fn close(longest: Duration) {
     let mut patience = Patience::new(longest);
+    // While the gate is open, so that a call which takes long holds up nobody else.
+    patience.wait_while(LONGEST_FOR_LIBRARY, in_library);
     let generation = generation();
     count_own_from(generation);
     // First: then it never looks as if a fork of this thread were another's.
@@ -270,7 +319,8 @@ fn close(longest: Duration) {
     }
     patience.wait_while(LONGEST, others_inside);
     let inside = others_inside();
-    let found = Found { inside };
+    // Whoever is inside may be on its way into the library.
+    let found = Found { inside, in_library: inside || in_library() };
     AT_FORK.with(|at_fork| at_fork.set(found));
     FORKING.store(std::process::id(), Ordering::Relaxed);
     BEGUN.with(|begun| begun.set(begun.get() + 1));
@@ -297,6 +347,10 @@ extern "C" fn after_fork_in_child() {
     if found.inside || own.passes() > 0 {
         locked::begin_epoch();
     }
+    if found.in_library {
+        FORKED_IN_LIBRARY.store(true, Ordering::Relaxed);
+    }
+    IN_LIBRARY.store(0, Ordering::Relaxed);
     crate::callback::forked();
     let none = Count::none(generation().wrapping_add(1));
     GENERATION.store(none.generation(), Ordering::Relaxed);

@@ -21,9 +21,11 @@ mod gate;
 mod locked;
 mod mailbox;
 
+pub(crate) use gate::{
+    InLibrary, generation, install_handlers, is_out_of_library, was_forked_in_library,
+};
 #[cfg(all(test, unix, feature = "shuttle"))]
 pub(crate) use gate::{fork_around, fork_without_waiting};
-pub(crate) use gate::{generation, install_handlers};
 #[cfg(all(test, feature = "shuttle"))]
 pub(crate) use locked::begin_epoch_in_scenario;
 pub(crate) use locked::{Guard, Kept, KeptGuard, Locked};

@@ -1,0 +1,228 @@
+//! Host names to addresses, on threads: the look-ups of the process, and what they found.
+//!
+//! `getaddrinfo` has no time limit and cannot be cancelled, so each runs on a thread of its own; who
+//! shares which is decided in [`lookups`](super::lookups).
+//!
+//! **Forks.** In a process forked while another thread was inside `getaddrinfo`, locks of the C
+//! library may be held for ever, and with them every look-up. A fork waits a moment for those under
+//! way; a child whose parent did so in vain takes the addresses that the parent had last, at once,
+//! while one look-up of its own finds out whether the way is free. A child that does not know
+//! (another library may have been inside) does so when its first look-up does not end.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::net::ToSocketAddrs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use once_cell::race::OnceBox;
+
+use super::lookups::{Lookups, Start};
+use crate::clock::{BootTime, Clock};
+use crate::fork::{self, InLibrary, Kept, Locked, Mailbox, Process};
+use crate::runtime;
+use crate::sync::global;
+
+/// Most hosts whose addresses are kept; the token endpoint and a proxy are two.
+const MOST_KEPT: usize = 64;
+
+/// Why there are no addresses. A look-up that hangs says nothing about the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Problem {
+    /// The system says no more than that the name could not be resolved.
+    Unresolved,
+    NoThread(String),
+    Slow {
+        host: String,
+        longest: Duration,
+        /// The process was forked in the middle of another look-up.
+        was_forked: bool,
+    },
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unresolved => f.write_str("the host name cannot be resolved"),
+            Self::NoThread(error) => {
+                write!(f, "no thread can be started for the name look-up: {error}")
+            }
+            Self::Slow { host, longest, was_forked } => {
+                // What ureq leaves of a time limit is some microseconds less.
+                let longest = longest.as_micros().div_ceil(1000) as u64;
+                let longest = Duration::from_millis(longest);
+                write!(f, "the name look-up of {host} did not end within {longest:?}")?;
+                if *was_forked {
+                    f.write_str(
+                        ": this process was forked while its parent was inside a name look-up, and \
+                         a lock of the C library may be held here for ever; fork before the first \
+                         token is fetched, or exec in the child",
+                    )?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl std::error::Error for Problem {}
+
+type Found = Result<Vec<IpAddr>, Problem>;
+type Who = Arc<Mailbox<Found>>;
+
+/// How a name is looked up; blocks for as long as it likes.
+type Ask = Box<dyn Fn(&str) -> Found + Send + Sync>;
+
+/// The look-ups of the process.
+pub(crate) struct Names {
+    ask: Ask,
+    here: Locked<Here>,
+    last_found: Kept<Vec<LastFound>>,
+}
+
+#[derive(Default)]
+struct Here {
+    process: Process,
+    lookups: Lookups<Who>,
+    /// In this process a look-up has come to an end: none hangs because of a fork.
+    has_answered: bool,
+}
+
+/// A host's addresses, by the look-up that was begun last.
+#[derive(Clone)]
+struct LastFound {
+    host: String,
+    begun: BootTime,
+    addresses: Vec<IpAddr>,
+}
+
+global! {
+    static NAMES: OnceBox<Names> = OnceBox::new();
+}
+
+/// Those of this process, asked of the system.
+pub(super) fn of_process() -> &'static Names {
+    NAMES.get_or_init(|| Box::new(Names::new(Box::new(ask_system))))
+}
+
+/// The network is back: whoever waits for a look-up gets another one.
+pub(crate) fn wake() {
+    of_process().wake();
+}
+
+impl Names {
+    fn new(ask: Ask) -> Self {
+        Self { ask, here: Locked::new(Here::default()), last_found: Kept::new(Vec::new()) }
+    }
+
+    /// A host's addresses, after at most `longest`. Shares a look-up that is not older than
+    /// `patience`.
+    pub(super) fn look_up(
+        &'static self,
+        host: &str,
+        patience: Duration,
+        longest: Duration,
+    ) -> Found {
+        let was_forked = fork::was_forked_in_library();
+        if was_forked && let Some(addresses) = self.last_found_of(host) {
+            let start = self.here().lookups.start_unless_fresh(host, now(), Duration::MAX);
+            self.start(start);
+            return Ok(addresses);
+        }
+        // One that the process was forked beside is joined by nobody.
+        let patience = if was_forked { Duration::ZERO } else { patience };
+        let mailbox = Who::default();
+        let start = self.here().lookups.ask(host, now(), patience, mailbox.clone());
+        self.start(start);
+        if let Some(found) = mailbox.take(&Clock::System, now().after(longest)) {
+            return found;
+        }
+        let is_untried = {
+            let mut here = self.here();
+            here.lookups.leave(|other| Arc::ptr_eq(other, &mailbox));
+            !here.has_answered && here.process != Process::FIRST
+        };
+        let last_found = self.last_found_of(host).filter(|_| is_untried);
+        last_found.ok_or(Problem::Slow { host: host.to_owned(), longest, was_forked })
+    }
+
+    fn wake(&'static self) {
+        let starts = self.here().lookups.wake(now());
+        self.start(starts);
+    }
+
+    /// What is this process's own. (What it lets go of of its parent's is freed under the lock: there
+    /// is nothing of the program's in it.)
+    fn here(&self) -> fork::Guard<'_, Here> {
+        let mut here = self.here.lock();
+        if here.process.adopt() {
+            here.lookups.forked();
+            here.has_answered = false;
+        }
+        here
+    }
+
+    fn start(&'static self, starts: impl IntoIterator<Item = Start>) {
+        for start in starts {
+            let id = start.id;
+            let run = move || {
+                let found = {
+                    let _inside = InLibrary::enter();
+                    (self.ask)(&start.host)
+                };
+                self.keep(&start, &found);
+                fork::is_out_of_library();
+                self.tell(id, found, true);
+            };
+            if let Err(error) = runtime::spawn("tu-resolve", run) {
+                self.tell(id, Err(Problem::NoThread(error.to_string())), false);
+            }
+        }
+    }
+
+    fn tell(&self, id: u64, found: Found, has_answered: bool) {
+        let told = {
+            let mut here = self.here();
+            here.has_answered |= has_answered;
+            here.lookups.ended(id, found.is_ok())
+        };
+        for mailbox in told {
+            mailbox.put(found.clone());
+        }
+    }
+
+    fn last_found_of(&self, host: &str) -> Option<Vec<IpAddr>> {
+        let kept = self.last_found.lock();
+        kept.iter().find(|one| one.host == host).map(|one| one.addresses.clone())
+    }
+
+    /// Keeps what was found, also if nobody waits for it any more.
+    fn keep(&self, start: &Start, found: &Found) {
+        let Ok(addresses) = found else { return };
+        let mut kept = self.last_found.lock();
+        if kept.iter().any(|one| one.host == start.host && one.begun > start.at) {
+            return;
+        }
+        kept.retain(|one| one.host != start.host);
+        if kept.len() >= MOST_KEPT {
+            kept.remove(0);
+        }
+        let (host, begun, addresses) = (start.host.clone(), start.at, addresses.clone());
+        kept.push(LastFound { host, begun, addresses });
+    }
+}
+
+fn now() -> BootTime {
+    Clock::System.now()
+}
+
+fn ask_system(host: &str) -> Found {
+    let addresses = (host, 0).to_socket_addrs().map_err(|_| Problem::Unresolved)?;
+    let mut distinct = Vec::new();
+    for address in addresses {
+        if !distinct.contains(&address.ip()) {
+            distinct.push(address.ip());
+        }
+    }
+    Ok(distinct)
+}

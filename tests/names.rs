@@ -1,0 +1,79 @@
+//! Look-ups of names that hang: nobody waits for one that is not likely to end.
+
+#[path = "support/getaddrinfo.rs"]
+mod getaddrinfo;
+mod support;
+
+use std::time::{Duration, Instant};
+
+use getaddrinfo::Host;
+use support::tls::{Files, Identity, open_server};
+use support::{Server, builder, until, value};
+use tu_token::{Builder, ErrorKind};
+
+/// As a resolver takes when the network is gone.
+const HANGS: Duration = Duration::from_secs(40);
+const AT_ONCE: Duration = Duration::ZERO;
+/// Far below [`HANGS`], for a machine that is busy.
+const SOON: Duration = Duration::from_secs(10);
+
+/// An endpoint of that name, and a client for it that gives a connection so long.
+fn endpoint(name: &str, connect_timeout: &str) -> (Server, Files, Builder) {
+    let identity = Identity::self_signed(name);
+    let server = Server::tls(open_server(&identity));
+    let files = Files::new();
+    let builder = builder(&format!("https://{name}:{}/token/v2", server.port()))
+        .set("ca_file", &files.write("ca.pem", &identity.cert.pem()))
+        .set("connect_timeout", connect_timeout)
+        .set("request_timeout", "20s")
+        .set("fetch_timeout", "30s");
+    (server, files, builder)
+}
+
+#[test]
+fn one_that_hangs_does_not_hold_up_those_that_come_later() {
+    let host = Host::new("first-hangs.test", &[HANGS, AT_ONCE]);
+    let (_server, _files, builder) = endpoint("first-hangs.test", "300ms");
+    let began = Instant::now();
+    // The first attempt waits in vain; the second has a look-up of its own.
+    assert_eq!(value(builder.build().unwrap().token()), "token-1");
+    assert!(began.elapsed() < SOON);
+    assert_eq!(host.asked(), 2);
+}
+
+#[test]
+fn a_wake_gives_those_who_wait_another_one() {
+    let host = Host::new("woken.test", &[HANGS, AT_ONCE]);
+    let (_server, _files, builder) = endpoint("woken.test", "20s");
+    let client = builder.build().unwrap();
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| value(client.token()));
+        until("a look-up", || host.asked() == 1);
+        client.wake();
+        assert_eq!(waiting.join().unwrap(), "token-1");
+    });
+    assert!(began.elapsed() < SOON, "took {:?}", began.elapsed());
+}
+
+#[test]
+fn the_failure_says_what_took_so_long() {
+    for (name, connect, request, longest) in [
+        ("slow-connect.test", "100ms", "20s", "100ms"),
+        // What is left of the attempt ends first.
+        ("slow-request.test", "5s", "100ms", "100ms"),
+    ] {
+        let host = Host::new(name, &[HANGS]);
+        let (_server, _files, builder) = endpoint(name, connect);
+        let client = builder.set("request_timeout", request).build().unwrap();
+        let error = client.token().map(drop).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Network);
+        let expected = format!("the name look-up of {name} did not end within {longest}");
+        assert!(error.message().contains(&expected), "{error}");
+        for _ in 0..4 {
+            client.wake();
+            assert!(client.token().is_err());
+        }
+        assert_eq!(host.asked(), 4, "so many may hang");
+    }
+}

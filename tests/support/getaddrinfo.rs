@@ -1,0 +1,88 @@
+//! The `getaddrinfo` of the program that includes this: as slow as a test wants it. Every name that
+//! ends with `.test` is this machine.
+
+use std::collections::HashMap;
+use std::ffi::{CStr, c_char, c_int};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
+
+static HOSTS: LazyLock<Mutex<HashMap<String, Arc<Host>>>> = LazyLock::new(Mutex::default);
+
+/// What becomes of the look-ups of one host: the n-th takes the n-th time, the last one is repeated.
+pub struct Host {
+    times: Mutex<(usize, Vec<Duration>)>,
+    /// Held during each look-up, as the C library holds locks of its own: a child that is forked
+    /// meanwhile finds it held for ever.
+    is_held: AtomicBool,
+}
+
+impl Host {
+    pub fn new(name: &str, times: &[Duration]) -> Arc<Self> {
+        let times = Mutex::new((0, times.to_vec()));
+        let host = Arc::new(Self { times, is_held: AtomicBool::new(false) });
+        HOSTS.lock().unwrap().insert(name.to_owned(), host.clone());
+        host
+    }
+
+    /// How many look-ups have begun.
+    pub fn asked(&self) -> usize {
+        self.times.lock().unwrap().0
+    }
+
+    /// What further look-ups take.
+    #[allow(dead_code, reason = "not every program that includes this changes its mind")]
+    pub fn now_takes(&self, time: Duration) {
+        self.times.lock().unwrap().1 = vec![time];
+    }
+
+    /// Whether look-ups take the lock, so that there is one at a time.
+    fn is_locking(name: &str) -> bool {
+        name.starts_with("locking")
+    }
+
+    fn look_up(&self, name: &str) {
+        let time = {
+            let mut times = self.times.lock().unwrap();
+            times.0 += 1;
+            times.1[times.0.min(times.1.len()) - 1]
+        };
+        while Self::is_locking(name) && self.is_held.swap(true, Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(time);
+        self.is_held.store(false, Ordering::SeqCst);
+    }
+}
+
+type Real = unsafe extern "C" fn(
+    *const c_char,
+    *const c_char,
+    *const libc::addrinfo,
+    *mut *mut libc::addrinfo,
+) -> c_int;
+
+/// # Safety
+/// As that of the C library.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn getaddrinfo(
+    node: *const c_char,
+    service: *const c_char,
+    hints: *const libc::addrinfo,
+    found: *mut *mut libc::addrinfo,
+) -> c_int {
+    // SAFETY: the caller says so.
+    let name = unsafe { CStr::from_ptr(node) }.to_str().unwrap_or_default();
+    let host = HOSTS.lock().unwrap().get(name).cloned();
+    let node = if let Some(host) = host {
+        host.look_up(name);
+        c"127.0.0.1".as_ptr()
+    } else {
+        node
+    };
+    // SAFETY: the symbol is that of the C library, which every process of this kind has.
+    unsafe {
+        let real = libc::dlsym(libc::RTLD_NEXT, c"getaddrinfo".as_ptr());
+        std::mem::transmute::<*mut libc::c_void, Real>(real)(node, service, hints, found)
+    }
+}
