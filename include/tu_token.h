@@ -23,8 +23,8 @@
  *   tu_client_close.
  * - fork: a child may use an inherited client at once; it keeps the valid token. Waits and cancels
  *   are not carried over. A fork waits for threads inside the library, asleep, for 50 ms at most; if
- *   that is not enough, the child begins without tokens. Not so for children made by _Fork or clone:
- *   they may not use the library before exec.
+ *   that is not enough, the child begins without tokens, and what its parent's callers and callbacks
+ *   hold is not dropped in it. A child made by _Fork or clone may not use the library before exec.
  * - Signal handlers may call no function of the library. They may fork, as far as the C library
  *   allows it, also when they interrupted a call: it goes on in parent and child, and a wait begins
  *   anew in the child. A child that ends in the handler may use the library there.

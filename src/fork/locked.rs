@@ -239,13 +239,10 @@ impl<T> Deref for KeptGuard<'_, T> {
 
 impl<T: Clone> DerefMut for KeptGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        if self.changed.is_none() {
-            self.changed = Some(Box::new((**self).clone()));
-        }
-        match &mut self.changed {
-            Some(changed) => changed,
-            None => unreachable!("it was put there above"),
-        }
+        let current = &self.kept.current;
+        // SAFETY: as above.
+        let copy = || Box::new(unsafe { &*current.load(Ordering::Acquire) }.clone());
+        self.changed.get_or_insert_with(copy)
     }
 }
 

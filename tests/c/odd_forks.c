@@ -1,7 +1,8 @@
 /*
  * Forks at odd moments: beside a thread that stays inside the library, out of a signal handler that
  * interrupted a wait, with handlers of the program's around the fork that use the library, by many
- * threads at once. Every fork returns in time, and every child gets a token. Usage: odd_forks FORKS
+ * threads at once, at the end of a thread and of the process. Every fork returns in time, and every
+ * child gets a token. Usage: odd_forks FORKS
  */
 #include "check.h"
 #include "emulator.h"
@@ -210,6 +211,39 @@ static void many_at_once(int forks) {
   tell("many at once", 8 * each);
 }
 
+/* --- at the end of a thread, and of a process ---------------------------------------------- */
+
+static void fork_at_the_end(void) {
+  if (fork_one() > LONGEST_MS || lost > 0) _exit(1);
+}
+
+static void fork_at_the_threads_end(void *unused) {
+  (void)unused;
+  fork_one();
+}
+
+static void *leave_a_destructor(void *key) {
+  pthread_setspecific(*(pthread_key_t *)key, key);
+  CHECK(get_good());
+  return NULL;
+}
+
+static void at_the_end(void) {
+  pthread_key_t key;
+  pthread_t thread;
+  pthread_key_create(&key, fork_at_the_threads_end);
+  pthread_create(&thread, NULL, leave_a_destructor, &key);
+  pthread_join(thread, NULL);
+  pid_t pid = fork();
+  if (pid == 0) {
+    alarm(60);
+    atexit(fork_at_the_end);
+    exit(0);
+  }
+  reap(pid);
+  tell("at the end of a thread and of a process", 3);
+}
+
 int main(int count, char **words) {
   int forks = count > 1 ? atoi(words[1]) : 40;
   /* Before the library's own: so they run after those before a fork, and before them after it. */
@@ -221,6 +255,7 @@ int main(int count, char **words) {
   out_of_a_wait();
   with_handlers_of_the_programs(3);
   many_at_once(forks);
+  at_the_end();
   tu_free(client);
   return closing_line();
 }
