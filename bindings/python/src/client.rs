@@ -48,7 +48,7 @@ impl Client {
         if let Some(function) = &credentials {
             config.on_credentials(functions::credentials(function.clone()));
         }
-        config.on_event(functions::events(on_event.clone()));
+        config.on_event(functions::events(py, on_event.clone())?);
         // It reads the files that options name.
         let core = py.detach(|| tu_token::Client::new(&config));
         let core = core.map_err(|error| raised(py, &error))?;
@@ -87,6 +87,17 @@ impl Client {
         wait::get(py, &self.core, &asked.options()).map(Token::new)
     }
 
+    /// A token that needs no wait.
+    fn _at_hand(
+        &self,
+        scope: Option<&Bound<'_, PyAny>>,
+        timeout: Option<&Bound<'_, PyAny>>,
+        min_ttl: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Option<Token>> {
+        let asked = Asked::new(scope, timeout, min_ttl)?;
+        Ok(wait::at_hand(&self.core, &asked.options()).map(Token::new))
+    }
+
     /// A token at once, or a wait that sets the result of a future of the bridge's loop.
     fn _begin<'py>(
         &self,
@@ -98,9 +109,6 @@ impl Client {
         min_ttl: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let asked = Asked::new(scope, timeout, min_ttl)?;
-        if let Some(token) = wait::at_hand(&self.core, &asked.options()) {
-            return Ok(Bound::new(py, Token::new(token))?.into_any());
-        }
         tasks::begin(py, &self.core, &asked.options(), bridge.get(), future)
     }
 

@@ -12,9 +12,10 @@ use crate::functions;
 pub(crate) fn raised(py: Python<'_>, error: &Error) -> PyErr {
     let cause = functions::take_cause(py, error);
     let retry_after = error.retry_after().map(|wait| wait.as_secs_f64());
+    let message = functions::message_of(error);
     let arguments = (
         error.kind().status(),
-        error.message(),
+        message.as_deref().unwrap_or(error.message()),
         error.oauth_code(),
         error.http_status(),
         error.is_retryable(),

@@ -10,14 +10,14 @@ use pyo3::sync::PyOnceLock;
 use pyo3::{PyTraverseError, PyVisit};
 use tu_token::{Credentials, CredentialsFn, Error, Event, EventFn};
 
-use crate::attached::{Attached, attached_to_call, call};
+use crate::attached::{Attached, attached, call, let_go, tell_unraisable};
 use crate::error::status;
 
 /// A function of the program, kept where the garbage collector sees it: the client that it was
 /// given to owns it, also while the core holds a reference to this.
 ///
 /// The lock is taken by attached threads alone and for moments, so nobody forks while it is held.
-pub(crate) struct Function(Mutex<Attached<Py<PyAny>>>);
+pub(crate) struct Function(Mutex<Attached>);
 
 impl Function {
     pub(crate) fn new(function: Bound<'_, PyAny>) -> Arc<Self> {
@@ -48,16 +48,23 @@ impl Function {
 pub(crate) fn credentials(function: Arc<Function>) -> CredentialsFn {
     CredentialsFn::optional(move |refused| {
         // On a thread of the library's.
-        attached_to_call(|py| match function.get(py) {
-            Some(function) => ask(function.bind(py), refused).map_err(Failure::boxed),
+        attached(|py| match function.get(py) {
+            Some(function) => ask(function.bind(py), refused)
+                .map_err(|raised| Failure::boxed(raised.into_value(py).into_any())),
             None => Ok(None),
         })
-        .unwrap_or(Ok(None))
+        .unwrap_or_else(|| Err(Box::new(InterpreterEnds)))
     })
 }
 
 fn ask(function: &Bound<'_, PyAny>, refused: bool) -> PyResult<Option<Credentials>> {
     let answer = call(function, (refused,))?;
+    let credentials = credentials_of(&answer);
+    let_go(answer);
+    credentials
+}
+
+fn credentials_of(answer: &Bound<'_, PyAny>) -> PyResult<Option<Credentials>> {
     if answer.is_none() {
         return Ok(None);
     }
@@ -67,7 +74,7 @@ fn ask(function: &Bound<'_, PyAny>, refused: bool) -> PyResult<Option<Credential
     }
     let kind = answer.get_type().name()?.to_string();
     if kind == "coroutine" {
-        answer.call_method0("close")?;
+        call(&answer.getattr("close")?, ())?;
     }
     Err(PyTypeError::new_err(format!(
         "the credentials function returned a {kind}: it returns (client_id, client_secret), two \
@@ -75,11 +82,31 @@ fn ask(function: &Bound<'_, PyAny>, refused: bool) -> PyResult<Option<Credential
     )))
 }
 
+/// Why a credentials function was not called.
+#[derive(Debug)]
+struct InterpreterEnds;
+
+impl fmt::Display for InterpreterEnds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "no credentials for the token request: the interpreter is ending, and calls no \
+             credentials function any more",
+        )
+    }
+}
+
+impl StdError for InterpreterEnds {}
+
+/// What to say in the place of the error's message: the core can only say that the function failed.
+pub(crate) fn message_of(error: &Error) -> Option<String> {
+    Some(error.source()?.downcast_ref::<InterpreterEnds>()?.to_string())
+}
+
 /// What a credentials function raised, on its way through the core to one caller.
-struct Failure(Mutex<Attached<PyErr>>);
+struct Failure(Mutex<Attached>);
 
 impl Failure {
-    fn boxed(raised: PyErr) -> Box<dyn StdError + Send + Sync> {
+    fn boxed(raised: Py<PyAny>) -> Box<dyn StdError + Send + Sync> {
         Box::new(Self(Mutex::new(Attached::new(raised))))
     }
 }
@@ -100,39 +127,44 @@ impl StdError for Failure {}
 
 /// The exception behind a failure. It goes to one caller: an exception carries the frames it came
 /// through, and two threads must not add theirs to one.
-pub(crate) fn take_cause(_py: Python<'_>, error: &Error) -> Option<PyErr> {
+pub(crate) fn take_cause(py: Python<'_>, error: &Error) -> Option<PyErr> {
     let failure = error.source()?.downcast_ref::<Failure>()?;
-    failure.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    let raised = failure.0.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+    Some(PyErr::from_value(raised.into_bound(py)))
 }
 
 /// What the core tells events to: the logger, and the program's function if there is one.
-pub(crate) fn events(function: Option<Arc<Function>>) -> EventFn {
-    EventFn::from(move |event: &Event| {
+pub(crate) fn events(py: Python<'_>, function: Option<Arc<Function>>) -> PyResult<EventFn> {
+    static TELL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    // Here, so that a thread of the library's has nothing to import.
+    TELL.import(py, "tu_token._events", "tell")?;
+    Ok(EventFn::from(move |event: &Event| {
         // On the library's thread for events. At the end of the interpreter nobody is told.
-        attached_to_call(|py| {
+        attached(|py| {
+            let Some(tell) = TELL.get(py) else { return };
             let function = function.as_ref().and_then(|function| function.get(py));
-            let function = function.as_ref().map(|function| function.bind(py));
-            if let Err(raised) = tell(py, function, event) {
-                raised.write_unraisable(py, function.map(|function| function.as_any()));
+            let function = function.map(|function| function.into_bound(py));
+            if let Err(raised) = call(tell.bind(py), (&function, happened(event))) {
+                tell_unraisable(py, raised, function.as_ref());
+            }
+            if let Some(function) = function {
+                let_go(function);
             }
         });
-    })
+    }))
 }
 
-fn tell(py: Python<'_>, function: Option<&Bound<'_, PyAny>>, event: &Event) -> PyResult<()> {
-    static TELL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let tell = TELL.import(py, "tu_token._events", "tell")?;
-    let happened = (
+fn happened(event: &Event) -> impl for<'py> IntoPyObject<'py> {
+    (
         event.kind as i32,
         status(event.error),
-        &*event.client,
-        &event.scope,
-        &event.message,
-        event.fingerprint.as_deref(),
+        event.client.to_string(),
+        event.scope.clone(),
+        event.message.clone(),
+        event.fingerprint.clone(),
         event.http_status,
         event.attempt,
         event.duration.as_secs_f64(),
         event.wait.map(|wait| wait.as_secs_f64()),
-    );
-    call(tell, (function, happened)).map(drop)
+    )
 }

@@ -1,29 +1,36 @@
 //! An asyncio task's wait for a token. No thread waits with it.
 //!
 //! When a fetch ends, a thread of the library's puts those who wait for it into the queue of their
-//! event loop, without the interpreter, and has the loop look at the queue: once for all of them.
+//! event loop and rings its bell, once for all of them. It does not enter the interpreter for that:
+//! so it does not stand in the way of the loop, of a fork or of the interpreter's end, and the loop
+//! is answered also by a program that is ending.
 
 use std::future::Future;
 use std::pin::Pin;
+use std::process;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use pyo3::prelude::*;
 use tu_token::{Client, GetOptions, TokenFuture};
 
-use crate::attached::{Attached, attached, call};
+use crate::attached::{Attached, call};
+use crate::bell::Bell;
 use crate::error::raised;
 use crate::token::Token;
 
 /// The way from threads of the library's to one event loop.
 #[pyclass(frozen, module = "tu_token._native")]
-pub(crate) struct Bridge(Arc<Queue>);
+pub(crate) struct Bridge {
+    queue: Arc<Queue>,
+    process: u32,
+}
 
 struct Queue {
-    /// A weak reference: the loop ends when the program is done with it.
-    event_loop: Attached<Py<PyAny>>,
-    /// Who may have an answer. If there is anybody, the loop has been told to look.
-    woken: Mutex<Vec<Arc<Waiting>>>,
+    bell: Bell,
+    /// Who may have an answer. If there is anybody, the bell has been rung. `None`: the loop has
+    /// gone, and nobody waits there any more.
+    woken: Mutex<Option<Vec<Arc<Waiting>>>>,
 }
 
 /// One task's wait.
@@ -36,7 +43,7 @@ struct Waiting {
 struct Parts {
     token: TokenFuture,
     /// The future that the task awaits.
-    future: Attached<Py<PyAny>>,
+    future: Attached,
 }
 
 /// A wait under way, for the task to give up.
@@ -46,18 +53,36 @@ pub(crate) struct Wait(Arc<Waiting>);
 #[pymethods]
 impl Bridge {
     #[new]
-    fn new(event_loop: Bound<'_, PyAny>) -> Self {
-        let event_loop = Attached::new(event_loop.unbind());
-        Self(Arc::new(Queue { event_loop, woken: Mutex::default() }))
+    fn new() -> PyResult<Self> {
+        let woken = Mutex::new(Some(Vec::new()));
+        let queue = Arc::new(Queue { bell: Bell::new()?, woken });
+        Ok(Self { queue, process: process::id() })
+    }
+
+    /// What the loop is to look at: when it is readable, somebody is to be answered.
+    fn fileno(&self) -> i32 {
+        self.queue.bell.descriptor()
     }
 
     /// In the loop's own thread: answers those who have been woken.
     fn drain(&self, py: Python<'_>) {
-        let woken = std::mem::take(&mut *lock(&self.0.woken));
-        for waiting in woken {
+        // First: who is woken later rings again.
+        self.queue.bell.hush();
+        let woken = lock(&self.queue.woken).as_mut().map(std::mem::take);
+        for waiting in woken.into_iter().flatten() {
             if let Err(failure) = waiting.answer(py) {
                 failure.write_unraisable(py, None);
             }
+        }
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        // A forked child may find the lock held, by a thread that it has not got.
+        if self.process == process::id() {
+            let nobody = lock(&self.queue.woken).take();
+            drop(nobody);
         }
     }
 }
@@ -79,7 +104,7 @@ pub(crate) fn begin<'py>(
     future: Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let mut token = py.detach(|| client.get_future(options));
-    let waiting = Arc::new(Waiting { queue: bridge.0.clone(), parts: Mutex::new(None) });
+    let waiting = Arc::new(Waiting { queue: bridge.queue.clone(), parts: Mutex::new(None) });
     // Before it is polled: it may be woken at once.
     let mut parts = lock(&waiting.parts);
     let waker = Waker::from(waiting.clone());
@@ -121,31 +146,15 @@ impl Waiting {
 
 impl Wake for Waiting {
     fn wake(self: Arc<Self>) {
-        let is_first = {
-            let mut woken = lock(&self.queue.woken);
-            woken.push(self.clone());
-            woken.len() == 1
+        let is_first = match lock(&self.queue.woken).as_mut() {
+            None => return,
+            Some(woken) => {
+                woken.push(self.clone());
+                woken.len() == 1
+            }
         };
         if is_first {
-            self.queue.call();
-        }
-    }
-}
-
-impl Queue {
-    /// Has the loop look at the queue. If it is gone or closed, nobody waits there any more.
-    fn call(self: &Arc<Self>) {
-        let called = attached(|py| {
-            let event_loop = self.event_loop.as_ref()?.bind(py).call0().ok()?;
-            if event_loop.is_none() {
-                return None;
-            }
-            let drain = Bound::new(py, Bridge(self.clone())).ok()?.getattr("drain").ok()?;
-            call(&event_loop.getattr("call_soon_threadsafe").ok()?, (drain,)).ok().map(drop)
-        });
-        if called.flatten().is_none() {
-            let nobody = std::mem::take(&mut *lock(&self.woken));
-            drop(nobody);
+            self.queue.bell.ring();
         }
     }
 }

@@ -31,12 +31,13 @@ pub(crate) fn get(py: Python<'_>, client: &Client, options: &GetOptions<'_>) -> 
 
 /// A token that needs no wait, for which the interpreter need not be let go.
 pub(crate) fn at_hand(client: &Client, options: &GetOptions<'_>) -> Option<Token> {
-    if !options.min_ttl.is_zero() {
-        return None;
-    }
     client.serial_at_hand(options.scope)?;
     // If it has gone since, this call must not wait: the thread is attached.
-    client.get(&GetOptions { timeout: Some(Duration::ZERO), ..options.clone() }).ok()
+    let at_once =
+        GetOptions { timeout: Some(Duration::ZERO), scope: options.scope, ..Default::default() };
+    let token = client.get(&at_once).ok()?;
+    let is_long_enough = options.min_ttl.is_zero() || token.expires_in() >= options.min_ttl;
+    is_long_enough.then_some(token)
 }
 
 /// Python runs its signal handlers in the main thread alone.

@@ -50,6 +50,8 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     def count(*outcomes: str) -> int:
         return sum(len(terminalreporter.stats.get(outcome, [])) for outcome in outcomes)
 
+    for skipped in terminalreporter.stats.get("skipped", []):
+        terminalreporter.write_line(f"SKIPPED: {skipped.longrepr[2].removeprefix('Skipped: ')}")
     terminalreporter.write_line(f"{count('passed')} passed, {count('failed', 'error')} failed")
 
 

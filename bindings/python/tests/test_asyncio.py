@@ -171,7 +171,7 @@ def test_a_loop_that_is_closed_before_the_answer(
 
 
 def test_a_loop_that_goes_is_let_go(client: tu_token.Client) -> None:
-    from tu_token._client import _bridges
+    from tu_token._loops import _bridges
 
     asyncio.run(_token(client, "site.view"))
     gc.collect()
@@ -180,12 +180,6 @@ def test_a_loop_that_goes_is_let_go(client: tu_token.Client) -> None:
 
 async def _token(client: tu_token.Client, scope: str) -> str:
     return await client.token_async(scope)
-
-
-def test_outside_of_a_loop(client: tu_token.Client) -> None:
-    coroutine = client.token_async()
-    with pytest.raises(RuntimeError, match="no running event loop"):
-        coroutine.send(None)
 
 
 def test_threads_and_tasks_wait_for_one_fetch(client: tu_token.Client, emulator: Emulator) -> None:

@@ -105,6 +105,73 @@ def test_a_signal_handler_that_forks_during_a_wait(
     assert os.waitstatus_to_exitcode(status) == 0
 
 
+FORKS_OF_C = """
+import ctypes, logging, os, signal, sys, time
+import tu_token
+logging.basicConfig(level=logging.INFO, stream=open(os.devnull, "w"))
+fork = getattr(ctypes, sys.argv[1])(None).fork
+client = tu_token.Client(on_event=lambda event: None)
+client.token()
+longest, hung = 0.0, 0
+for _ in range(30):
+    # Events, so that a thread of the library's is inside the interpreter.
+    for _ in range(60):
+        client.rotate(os.environ["TRACKUNIT_CLIENT_ID"], os.environ["TRACKUNIT_CLIENT_SECRET"])
+    began = time.monotonic()
+    child = fork()
+    if child == 0:
+        logging.getLogger("tu_token").warning("in the child")
+        client.get("site.view")
+        os._exit(0)
+    longest = max(longest, time.monotonic() - began)
+    deadline = time.monotonic() + 5
+    while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < deadline:
+        time.sleep(0.002)
+    if ended == (0, 0):
+        hung += 1
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+print(hung, longest < 1)
+os._exit(0 if sys.stdout.flush() is None else 1)
+"""
+
+
+@pytest.mark.parametrize("holds_the_interpreter", [True, False])
+def test_forks_that_c_code_makes(
+    holds_the_interpreter: bool, run_program: Any, emulator: Emulator
+) -> None:
+    """Python does not know of them: neither before, to have threads leave it, nor afterwards, to
+    make its locks anew."""
+    ended = run_program(FORKS_OF_C, "PyDLL" if holds_the_interpreter else "CDLL")
+    assert ended.stdout == "0 True\n", ended
+
+
+def test_a_fork_is_not_held_up_by_a_function_of_the_program(emulator: Emulator) -> None:
+    """The one that runs at the moment, and the one that forks itself."""
+    inside, done = threading.Event(), threading.Event()
+    children: list[int] = []
+
+    def on_event(event: tu_token.Event) -> None:
+        inside.set()
+        if event.kind is tu_token.EventKind.ROTATED:
+            children.append(in_child(lambda: None))
+            done.set()
+        done.wait(30)
+
+    client = tu_token.Client(on_event=on_event)
+    client.token()
+    assert inside.wait(10)
+    began = time.monotonic()
+    assert in_child(client.token) == 0
+    # 100 ms is the aim.
+    assert time.monotonic() - began < 5
+    done.set()
+    client.rotate("a", "b")
+    while not children:
+        time.sleep(0.005)
+    assert children == [0]
+
+
 def ask(scope: str) -> str:
     return tu_token.Client(scope=scope).token()
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import inspect
 import os
-import weakref
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeAlias
 
-from . import _native
+from . import _loops, _native
 from ._errors import ConfigTypeError, Status
 from ._events import Event
 from ._native import Token
@@ -23,23 +21,13 @@ if TYPE_CHECKING:
 
 Credentials: TypeAlias = Callable[[bool], tuple[str, str] | None]
 
-# The way to each event loop that has waited.
-_bridges: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _native.Bridge]
-_bridges = weakref.WeakKeyDictionary()
-
-
-def _after_fork_in_child() -> None:
-    _native.after_fork_in_child()
-    # A loop is the parent's, and so are those who wait in it.
-    _bridges.clear()
-
-
 atexit.register(_native.at_exit)
 if hasattr(os, "register_at_fork"):
+    # Forks that C code makes are seen by the native module itself.
     os.register_at_fork(
         before=_native.before_fork,
         after_in_parent=_native.after_fork_in_parent,
-        after_in_child=_after_fork_in_child,
+        after_in_child=_loops.after_fork_in_child,
     )
 
 
@@ -77,16 +65,11 @@ class Client(_native.Client):
         min_ttl: Seconds | None = None,
     ) -> Token:
         """As :meth:`get`, for asyncio. No thread waits; cancelling the task cancels its wait, and
-        not the fetch, which serves the others."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Token] = loop.create_future()
-        wait = self._begin(_bridge_to(loop), future, scope, timeout, min_ttl)
-        if isinstance(wait, Token):
-            return wait
-        try:
-            return await future
-        finally:
-            wait.abandon()
+        not the fetch, which serves the others. Under trio a thread of trio's waits."""
+        token = self._at_hand(scope, timeout, min_ttl)
+        if token is not None:
+            return token
+        return await _loops.get(self, scope, timeout, min_ttl)
 
     async def token_async(
         self,
@@ -124,13 +107,6 @@ class Client(_native.Client):
     ) -> None:
         # Ends the waits of other tasks and waits for nothing itself.
         self.close()
-
-
-def _bridge_to(loop: asyncio.AbstractEventLoop) -> _native.Bridge:
-    bridge = _bridges.get(loop)
-    if bridge is None:
-        bridge = _bridges.setdefault(loop, _native.Bridge(weakref.ref(loop)))
-    return bridge
 
 
 def _check_function(name: str, function: Callable[..., object] | None) -> None:

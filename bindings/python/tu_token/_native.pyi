@@ -1,6 +1,5 @@
 import asyncio
 import datetime
-import weakref
 from collections.abc import Callable
 from typing import NoReturn, final
 
@@ -16,7 +15,6 @@ __all__ = [
     "Token",
     "Wait",
     "__version__",
-    "after_fork_in_child",
     "after_fork_in_parent",
     "at_exit",
     "before_fork",
@@ -25,7 +23,6 @@ __all__ = [
 
 __version__: str
 
-def after_fork_in_child() -> None: ...
 def after_fork_in_parent() -> None: ...
 def at_exit() -> None: ...
 def before_fork() -> None: ...
@@ -63,7 +60,8 @@ class Token:
 
 @final
 class Bridge:
-    def __new__(cls, event_loop: weakref.ref[asyncio.AbstractEventLoop]) -> Self: ...
+    def __new__(cls) -> Self: ...
+    def fileno(self) -> int: ...
     def drain(self) -> None: ...
 
 @final
@@ -106,6 +104,9 @@ class Client:
     def api_refused(self, url: str) -> None:
         """An API at this URL answered 401 also to the token that followed the invalidated one.
         Says in an event, once a host, that it may not accept API Tokens v2. For HTTP adapters."""
+    def _at_hand(
+        self, scope: Texts | None, timeout: Seconds | None, min_ttl: Seconds | None
+    ) -> Token | None: ...
     def _begin(
         self,
         bridge: Bridge,

@@ -1,0 +1,79 @@
+"""Waits for a token in an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import sys
+import weakref
+
+from . import _native
+from ._native import Token
+from ._options import Seconds, Texts
+
+# The way to each event loop that has waited.
+_bridges: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _native.Bridge]
+_bridges = weakref.WeakKeyDictionary()
+
+
+def after_fork_in_child() -> None:
+    # A loop is the parent's, and so are those who wait in it.
+    _bridges.clear()
+
+
+async def get(
+    client: _native.Client, scope: Texts | None, timeout: Seconds | None, min_ttl: Seconds | None
+) -> Token:
+    """A token that is not at hand."""
+    in_thread = functools.partial(client.get, scope, timeout, min_ttl)
+    # First: in trio's guest mode there is a loop of asyncio's as well, which is not the task's.
+    if _is_trio():
+        import trio
+
+        return await trio.to_thread.run_sync(in_thread, abandon_on_cancel=True)
+    loop = _running_loop()
+    try:
+        bridge = _bridge_to(loop)
+    except NotImplementedError:
+        # It looks at no descriptors.
+        return await asyncio.to_thread(in_thread)
+    future: asyncio.Future[Token] = loop.create_future()
+    wait = client._begin(bridge, future, scope, timeout, min_ttl)
+    if isinstance(wait, Token):
+        return wait
+    try:
+        return await future
+    finally:
+        wait.abandon()
+
+
+def _is_trio() -> bool:
+    # Trio cannot run without it.
+    sniffio = sys.modules.get("sniffio")
+    if sniffio is None:
+        return False
+    try:
+        return bool(sniffio.current_async_library() == "trio")
+    except sniffio.AsyncLibraryNotFoundError:
+        return False
+
+
+def _running_loop() -> asyncio.AbstractEventLoop:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError as none:
+        raise RuntimeError(
+            f"{none}: a wait for a token is a task of asyncio's or of trio's. Elsewhere a thread can "
+            "wait, in get() or token()"
+        ) from None
+
+
+def _bridge_to(loop: asyncio.AbstractEventLoop) -> _native.Bridge:
+    bridge = _bridges.get(loop)
+    if bridge is None:
+        bridge = _native.Bridge()
+        # Not in this task's context: the loop would keep that as long as it lives.
+        contextvars.Context().run(loop.add_reader, bridge.fileno(), bridge.drain)
+        _bridges[loop] = bridge
+    return bridge
