@@ -7,6 +7,7 @@
 //! - `functions` credentials and event functions of the program
 //! - `attached`, `door` the interpreter and its objects in the hands of the library's threads; forks
 //!   and the end of the interpreter
+//! - `interpreter` which interpreter may have this module
 //! - `arguments`, `error` what goes in, and what comes out when it fails
 //!
 //! What needs no native code (options, exceptions, HTTP adapters) is in `tu_token/*.py`.
@@ -19,6 +20,7 @@ mod client;
 mod door;
 mod error;
 mod functions;
+mod interpreter;
 mod tasks;
 mod token;
 mod wait;
@@ -28,10 +30,8 @@ use pyo3::prelude::*;
 /// See `_native.pyi`.
 #[pymodule(gil_used = false)]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    attached::enter_this(module.py());
-    // Something that has the core watch forks, if nothing has yet.
-    tu_token::Config::new().on_event(|_: &tu_token::Event| ());
-    door::watch_forks();
+    // Before anything of the interpreter is kept.
+    interpreter::claim(module.py())?;
     module.add_class::<client::Client>()?;
     module.add_class::<token::Token>()?;
     module.add_class::<tasks::Bridge>()?;

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import pathlib
 import subprocess
 import sys
+import sysconfig
 from typing import Any
 
 import pytest
@@ -62,3 +64,90 @@ def test_importing_it_imports_neither_adapters_package(run_program: Any) -> None
 def test_no_test_clock_in_an_installed_module() -> None:
     assert not hasattr(_native, "_advance_test_clock_ms")
     assert sys.version_info >= (3, 10)
+
+
+IMPORT_ELSEWHERE = """
+import os, sys
+if "first" in sys.argv:
+    import tu_token
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+for isolated in (True, False):
+    try:
+        interpreter = interpreters.create("isolated" if isolated else "legacy")
+    except TypeError:
+        interpreter = interpreters.create(isolated=isolated)
+    for name in ("tu_token", "tu_token._native"):
+        program = f"try: import {name}"
+        program += "; print('imported', flush=True)" + chr(10)
+        program += "except ImportError as refused: print(refused, flush=True)"
+        interpreters.run_string(interpreter, program)
+import tu_token
+assert tu_token.Client(on_event=lambda event: None).token()
+# Python 3.12.1 aborts at its end after any isolated interpreter that has imported asyncio.
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("order", ["first", "later"])
+def test_other_interpreters_of_the_process_are_told_so(
+    order: str, run_program: Any, emulator: Any
+) -> None:
+    ended = run_program(IMPORT_ELSEWHERE, order)
+    assert ended.returncode == 0 and ended.stderr == "", ended
+    said = ended.stdout.splitlines()
+    assert len(said) == 4
+    for line in said:
+        assert line.startswith("tu_token works in the first interpreter of a process alone")
+        assert line.endswith("WSGIApplicationGroup %{GLOBAL}")
+
+
+EMBEDDING = """
+#include <dlfcn.h>
+#include <stdio.h>
+
+int main(int count, char **values) {
+    void *python = dlopen(values[1], RTLD_NOW | RTLD_GLOBAL);
+    void (*begin)(int) = (void (*)(int))dlsym(python, "Py_InitializeEx");
+    int (*run)(const char *) = (int (*)(const char *))dlsym(python, "PyRun_SimpleString");
+    int (*end)(void) = (int (*)(void))dlsym(python, "Py_FinalizeEx");
+    for (int i = 2; i < count; i++) {
+        begin(0);
+        if (run(values[i]) != 0 || end() != 0) return 1;
+    }
+    puts("ended");
+    return 0;
+}
+"""
+
+
+def test_an_interpreter_that_is_ended_and_begun_again(
+    tmp_path: pathlib.Path, emulator: Any
+) -> None:
+    library = pathlib.Path(
+        sysconfig.get_config_var("LIBDIR"), sysconfig.get_config_var("INSTSONAME")
+    )
+    if not library.is_file() or library.suffix == ".a":
+        pytest.skip("this Python is no shared library: it cannot be embedded")
+    (tmp_path / "embedding.c").write_text(EMBEDDING)
+    subprocess.run(["cc", "embedding.c", "-o", "embedding", "-ldl"], cwd=tmp_path, check=True)
+    path = f"import sys; sys.path[:0] = {sys.path!r}\n"
+    use = path + (
+        "import tu_token, asyncio\n"
+        "client = tu_token.Client(on_event=lambda event: None)\n"
+        "assert client.token() and asyncio.run(client.token_async('site.view'))\n"
+    )
+    again = path + "try:\n  import tu_token\nexcept ImportError as refused:\n  print(refused, flush=True)\n"
+    ended = subprocess.run(
+        [tmp_path / "embedding", library, use, again, "import json", again],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        env={**os.environ, "PYTHONHOME": sys.base_prefix},
+    )
+    assert ended.returncode == 0 and ended.stderr == "", ended
+    first, second, last = ended.stdout.splitlines()
+    assert first == second and "cannot be imported again" in first
+    assert last == "ended"

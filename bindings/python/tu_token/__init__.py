@@ -13,6 +13,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+try:
+    from . import _native as _native
+except ImportError as _refused:
+    # An isolated subinterpreter does not let the module in to say so by itself.
+    if "subinterpreters" not in str(_refused):
+        raise
+    raise ImportError(
+        "tu_token works in the first interpreter of a process alone, and this is an isolated "
+        "subinterpreter. Under mod_wsgi run the application in the first one: "
+        "WSGIApplicationGroup %{GLOBAL}"
+    ) from None
+
 from ._client import Client
 from ._errors import (
     ArgumentError,
