@@ -41,6 +41,11 @@ if [ "${1:-test}" = test ]; then
   need_pkg nlohmann_json nlohmann-json3-dev
   need python3 python3
   python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+  # Servers that run Python in ways of their own.
+  need apache2 apache2-bin
+  [ -e /usr/lib/apache2/modules/mod_wsgi.so ] || missing+=(libapache2-mod-wsgi-py3)
+  need uwsgi uwsgi-core
+  [ -e /usr/lib/uwsgi/plugins/python3_plugin.so ] || missing+=(uwsgi-plugin-python3)
 fi
 [ ${#missing[@]} -eq 0 ] && exit 0
 
