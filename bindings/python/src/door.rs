@@ -40,8 +40,9 @@ thread_local! {
 const NAP: Duration = Duration::from_micros(50);
 /// A function of the program may take its time.
 const LONGEST_WAIT_AT_END: Duration = Duration::from_secs(1);
-/// Both together: what the core leaves of the 100 ms that all waiting of a fork may take.
+/// With the next one: what the core leaves of the 100 ms that all waiting of a fork may take.
 const LONGEST_WAIT_OF_FORK: Duration = Duration::from_millis(40);
+#[cfg(unix)]
 const LONGEST_WAIT_FOR_CHANGES: Duration = Duration::from_millis(10);
 
 /// Being inside.

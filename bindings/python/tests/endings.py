@@ -1,7 +1,7 @@
 """Short programs, each run many times to its end: whatever threads of the library's are doing when
 the interpreter ends, the program ends as it would without them.
 
-``endings.py [RUNS]``. Needs the emulator beside it. It is the installed module that is looked at:
+``endings.py [RUNS [NAME...]]``. Needs the emulator beside it. It is the installed module that is looked at:
 an optimised one behaves otherwise here than one that is built for development.
 """
 
@@ -227,21 +227,22 @@ def run(program: str) -> str | None:
     return f"exit {ended.returncode}, stdout {ended.stdout!r}, stderr {ended.stderr!r}"
 
 
-def main(runs: int) -> int:
+def main(runs: int, names: list[str]) -> int:
     failed = 0
     if importlib.util.find_spec("httpx") is None:
         for name in [name for name in PROGRAMS if name.startswith("httpx")]:
             del PROGRAMS[name]
+    programs = {name: PROGRAMS[name] for name in names} or PROGRAMS
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 2) as pool:
-        for name, program in PROGRAMS.items():
+        for name, program in programs.items():
             began = time.monotonic()
             wrong = [what for what in pool.map(run, [program] * runs) if what is not None]
             took = time.monotonic() - began
             print(f"{name}: {len(wrong)} of {runs} ended badly ({took:.1f} s)", *wrong[:1], flush=True)
             failed += bool(wrong)
-    print(f"{len(PROGRAMS) - failed} passed, {failed} failed")
+    print(f"{len(programs) - failed} passed, {failed} failed")
     return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 5))
+    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 5, sys.argv[2:]))
