@@ -7,12 +7,13 @@ import gc
 import pathlib
 import threading
 import time
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from conftest import Emulator
 
 import tu_token
+from tu_token import _loops, _native
 
 
 def threads() -> int:
@@ -206,3 +207,34 @@ def test_the_loop_is_free_meanwhile(client: tu_token.Client, emulator: Emulator)
     began = time.monotonic()
     assert asyncio.run(main()) > 20
     assert time.monotonic() - began < 10
+
+
+def test_a_token_that_died_while_the_loop_was_busy_is_not_handed_out() -> None:
+    class Token:
+        def __init__(self, expires_in: float) -> None:
+            self.expires_in = expires_in
+
+    class Wait:
+        def abandon(self) -> None:
+            pass
+
+    class Native:
+        """Answers at once, as far as its tasks can tell: with a dead token first."""
+
+        def __init__(self) -> None:
+            self.answers = [Token(0.0), Token(0.0), Token(5.0)]
+            self.timeouts: list[float] = []
+
+        def _begin(self, _bridge: object, future: Any, *asked: Any) -> Wait:
+            self.timeouts.append(asked[1])
+            future.set_result(self.answers.pop(0))
+            return Wait()
+
+        def get(self) -> None: ...
+
+    native = Native()
+    client = cast(_native.Client, native)
+    token = asyncio.run(_loops.get(client, None, 30.0, None))
+    assert token.expires_in == 5.0
+    first, *others = native.timeouts
+    assert first == 30.0 and len(others) == 2 and all(0 < left <= 30.0 for left in others)

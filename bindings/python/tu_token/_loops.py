@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import datetime
 import functools
 import sys
 import weakref
@@ -38,7 +39,25 @@ async def get(
     except NotImplementedError:
         # It looks at no descriptors.
         return await asyncio.to_thread(in_thread)
-    future: asyncio.Future[Token] = loop.create_future()
+    begun, left = loop.time(), timeout
+    while True:
+        token = await _wait(client, bridge, loop.create_future(), scope, left, min_ttl)
+        # The loop may have been busy with other tasks for longer than the token lived.
+        if token.expires_in > 0:
+            return token
+        if timeout is not None:
+            # Never zero, which would be "do not wait".
+            left = max(0.001, _seconds(timeout) - (loop.time() - begun))
+
+
+async def _wait(
+    client: _native.Client,
+    bridge: _native.Bridge,
+    future: asyncio.Future[Token],
+    scope: Texts | None,
+    timeout: Seconds | None,
+    min_ttl: Seconds | None,
+) -> Token:
     wait = client._begin(bridge, future, scope, timeout, min_ttl)
     if isinstance(wait, Token):
         return wait
@@ -46,6 +65,10 @@ async def get(
         return await future
     finally:
         wait.abandon()
+
+
+def _seconds(time: Seconds) -> float:
+    return time.total_seconds() if isinstance(time, datetime.timedelta) else time
 
 
 def _is_trio() -> bool:
