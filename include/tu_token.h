@@ -209,10 +209,15 @@ typedef struct tu_token tu_token;
 /**
  * Gives the client id and secret, by tu_credentials_set, before each token request. `refused`:
  * the endpoint refused the last pair. Returns false, or sets nothing, if there is none to be had:
- * TU_CREDENTIALS; tu_credentials_fail tells why. Called on a thread of the library's, by several
- * fetches at once if there are several scopes. It must not wait for a token of the client it serves
- * (such a call gets TU_INVALID_ARGUMENT). While it blocks its fetch stands still; callers wait at
- * most their timeout.
+ * TU_CREDENTIALS; tu_credentials_fail tells why. It must not wait for a token of the client it
+ * serves (such a call gets TU_INVALID_ARGUMENT).
+ *
+ * Called on a thread of the library's that is there for that, at most eight at once in the process.
+ * All fetches of a client that need credentials while it runs share what it gives. Its time is not
+ * taken from fetch_timeout: callers wait for it at most their timeout (TU_TIMEOUT says so then), and
+ * a valid token is handed out meanwhile. One that has not returned after 10 s may have hung: it is
+ * called again beside that, on another thread, up to four times in all, and what comes first is
+ * used; so it may run on several threads at once.
  */
 typedef bool (*tu_credentials_fn)(void *user_data, bool refused, struct tu_credentials *out);
 

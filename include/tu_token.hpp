@@ -386,8 +386,9 @@ class config {
 
   /**
    * Sets the callable that gives the credentials before each token request: it is told whether the
-   * last pair was refused, and returns tu::credentials or std::optional of them. It may run on
-   * several threads at once, and must not wait for a token of its own client.
+   * last pair was refused, and returns tu::credentials or std::optional of them. It must not wait for
+   * a token of its own client. Its time is not taken from fetch_timeout; callers wait for it at most
+   * their timeout. It may run on several threads at once: see tu_credentials_fn.
    */
   template <class F>
   config &on_credentials(F &&callable) & {

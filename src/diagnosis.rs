@@ -79,12 +79,13 @@ impl Diagnosis {
     /// # Errors
     /// [`ErrorKind::Credentials`](crate::ErrorKind::Credentials): why not.
     pub fn read_credentials(&self) -> Result<(), Error> {
-        self.source.read(false).map(drop)
+        self.source.read_within(self.options.file_patience()).map(drop)
     }
 
     /// The credential files that other users of the machine can read.
     pub fn exposed_files(&self) -> Vec<PathBuf> {
-        self.source.exposed_files()
+        let read = self.source.read_within(self.options.file_patience());
+        read.map(|(_, exposed)| exposed).unwrap_or_default()
     }
 
     /// The token endpoint, with its query: not for showing.

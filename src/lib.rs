@@ -18,6 +18,7 @@
 //! - `cache` the core: what a token is worth and when to ask for a new one, as a pure state machine
 //! - `store` tokens beyond one process
 //! - `endpoint` the token request and the reading of its answer
+//! - `credentials` where id and secret come from; `files`, `joint` reads that may hang, done once
 //! - `runtime`, `fork`, `callback` the library's threads, locks that survive a fork, and functions of
 //!   the program
 //! - `diagnosis` what the command's `doctor` looks at
@@ -38,7 +39,9 @@ mod events;
 #[cfg(feature = "capi")]
 #[allow(missing_docs)]
 pub mod ffi;
+mod files;
 mod fork;
+mod joint;
 mod runtime;
 #[cfg(all(test, feature = "shuttle"))]
 mod schedules;

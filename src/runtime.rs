@@ -36,6 +36,10 @@ const MOST_BACKGROUND: usize = 8;
 const MOST_CALLING: usize = 8;
 /// Threads that fetches have store operations done by; one whose operation hangs stays taken.
 const MOST_STORING: usize = 8;
+/// Threads that read files and call credentials functions, so that one that hangs is in nobody's way;
+/// and how many there may be with those that have hung for so long that they no longer count.
+const MOST_READING: usize = 8;
+const MOST_READING_AND_HUNG: usize = 64;
 /// How long a thread stays when there is nothing to do.
 const IDLE: Duration = Duration::from_secs(10);
 /// Pauses between two tries to start a thread that jobs wait for; they double. Short at first: the
@@ -155,6 +159,8 @@ pub(crate) enum Rank {
     Call,
     /// An operation on a token store, which a fetch waits for.
     Store,
+    /// A file or a credentials function, which a fetch or the making of a client waits for.
+    Read,
     /// A fetch that somebody waits for.
     Awaited,
     /// A renewal.
@@ -189,6 +195,7 @@ struct Pool {
     process: Process,
     calls: VecDeque<Arc<Job>>,
     stores: VecDeque<Arc<Job>>,
+    reads: VecDeque<Arc<Job>>,
     awaited: VecDeque<Arc<Job>>,
     background: VecDeque<Arc<Job>>,
     running: Vec<Running>,
@@ -202,6 +209,7 @@ global! {
         process: Process::FIRST,
         calls: VecDeque::new(),
         stores: VecDeque::new(),
+        reads: VecDeque::new(),
         awaited: VecDeque::new(),
         background: VecDeque::new(),
         running: Vec::new(),
@@ -417,6 +425,7 @@ impl Pool {
         match rank {
             Rank::Call => &mut self.calls,
             Rank::Store => &mut self.stores,
+            Rank::Read => &mut self.reads,
             Rank::Awaited => &mut self.awaited,
             Rank::Background => &mut self.background,
         }
@@ -433,13 +442,16 @@ impl Pool {
             .collect();
         let count = |rank: Rank| ranks.iter().filter(|other| **other == rank).count();
         let fetches = count(Rank::Awaited) + count(Rank::Background);
+        let reading_and_hung =
+            self.running.iter().filter(|running| running.rank == Rank::Read).count();
         let may_run = |rank: Rank| match rank {
             Rank::Call => count(rank) < MOST_CALLING,
             Rank::Store => count(rank) < MOST_STORING,
+            Rank::Read => count(rank) < MOST_READING && reading_and_hung < MOST_READING_AND_HUNG,
             Rank::Awaited => fetches < MOST_RUNNING,
             Rank::Background => fetches < MOST_RUNNING && count(rank) < MOST_BACKGROUND,
         };
-        let next = [Rank::Call, Rank::Store, Rank::Awaited, Rank::Background]
+        let next = [Rank::Call, Rank::Store, Rank::Read, Rank::Awaited, Rank::Background]
             .into_iter()
             .filter(|rank| may_run(*rank))
             .find_map(|rank| next_open(self.queue(rank)).map(|job| (rank, job)));

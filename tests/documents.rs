@@ -59,7 +59,7 @@ const API: [&str; 12] = [
     "client/wait.rs",
     "config/mod.rs",
     "config/options.rs",
-    "credentials.rs",
+    "credentials/mod.rs",
     "error.rs",
     "events.rs",
     "lib.rs",

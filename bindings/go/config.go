@@ -58,10 +58,11 @@ type Config struct {
 	Options map[string]string
 
 	// Credentials gives the client id and secret, in the place of the fields and variables for them,
-	// before each token request; refused: the endpoint refused the last pair. It is called by
-	// several fetches at once if there are several scopes. Its context ends when the client is
-	// closed. It must not wait for a token of this client. Error.Unwrap of the
-	// calls that waited returns its error, whose text is in events and messages too: it must hold no
+	// before each token request; refused: the endpoint refused the last pair. Its context ends when
+	// the client is closed. It must not wait for a token of this client. It may take its time:
+	// callers wait for it as long as their contexts allow, and all fetches that need credentials
+	// while it runs share what it gives. One that has not returned after 10 s is called again
+	// beside that, up to four times in all. Error.Unwrap of the calls that waited returns its error, whose text is in events and messages too: it must hold no
 	// secret.
 	Credentials func(ctx context.Context, refused bool) (clientID, clientSecret string, err error)
 

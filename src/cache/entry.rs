@@ -46,6 +46,8 @@ pub(crate) struct Want {
     pub(crate) min_ttl: Duration,
     /// Whether it cannot wait.
     pub(crate) at_once: bool,
+    /// Until when it waits.
+    pub(crate) until: BootTime,
 }
 
 /// What a caller gets.
@@ -100,6 +102,40 @@ struct Fetch {
     renews: bool,
     /// When the entry stops believing in it. `None`: it waits for a thread.
     give_up_at: Option<BootTime>,
+    /// Until when somebody waits for it.
+    awaited_until: BootTime,
+    /// It waits for its credentials.
+    unread: Option<Unread>,
+}
+
+/// A fetch's wait for its credentials. That takes the time of its callers, and none of its own.
+#[derive(Clone, Debug)]
+struct Unread {
+    since: BootTime,
+    /// What is left of the fetch's own time.
+    rest: Duration,
+    /// How long it waits when nobody waits for it.
+    patience: Duration,
+}
+
+/// How a fetch is given up.
+#[derive(Clone, Debug)]
+pub(crate) enum GivenUp {
+    /// It has overrun its time: remembered as its failure.
+    Overrun(Error),
+    /// Its credentials did not come while anybody waited for it. Nothing is remembered: the next
+    /// caller has time of its own.
+    Unread,
+}
+
+impl GivenUp {
+    /// What kind of failure it is.
+    pub(crate) fn kind(&self) -> ErrorKind {
+        match self {
+            GivenUp::Overrun(error) => error.kind(),
+            GivenUp::Unread => ErrorKind::Credentials,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -197,8 +233,9 @@ impl Entry {
     /// Waits for the fetch that runs.
     fn join(&mut self, want: &Want, serve_at: Option<BootTime>) -> Answer {
         let fetch = self.fetch.as_mut();
-        if let Some(fetch) = fetch.filter(|fetch| !fetch.awaited) {
-            fetch.awaited = !want.at_once;
+        if let Some(fetch) = fetch.filter(|_| !want.at_once) {
+            fetch.awaited = true;
+            fetch.awaited_until = fetch.awaited_until.max(want.until);
         }
         Answer::Wait { serve_at }
     }
@@ -224,9 +261,16 @@ impl Entry {
         awaited: bool,
     ) -> FlightId {
         let probes = limits.fetch_starts(policy, now);
-        let background = !awaited;
-        self.fetch =
-            Some(Fetch { id, awaited, background, probes, renews: false, give_up_at: None });
+        self.fetch = Some(Fetch {
+            id,
+            awaited,
+            background: !awaited,
+            probes,
+            renews: false,
+            give_up_at: None,
+            awaited_until: BootTime::ZERO,
+            unread: None,
+        });
         id
     }
 
@@ -270,7 +314,23 @@ impl Entry {
 
     /// When the fetch that is under way will be given up.
     pub(crate) fn give_up_at(&self) -> Option<BootTime> {
-        self.fetch.as_ref().and_then(|fetch| fetch.give_up_at)
+        let fetch = self.fetch.as_ref()?;
+        match &fetch.unread {
+            Some(unread) => Some(unread.since.after(unread.patience).max(fetch.awaited_until)),
+            None => fetch.give_up_at,
+        }
+    }
+
+    /// When those who wait for the fetch under way are to look at it again. `None`: see
+    /// [`Entry::give_up_at`].
+    pub(crate) fn look_again_at(&self, now: BootTime) -> Option<BootTime> {
+        let unread = self.fetch.as_ref().and_then(|fetch| fetch.unread.as_ref());
+        let tried_again = unread.map(|unread| {
+            let waited = now.since(unread.since).as_nanos() / policy::HUNG.as_nanos();
+            let times = u32::try_from(waited).unwrap_or(u32::MAX).saturating_add(1);
+            unread.since.after(policy::HUNG.saturating_mul(times))
+        });
+        self.give_up_at().map(|at| tried_again.map_or(at, |again| again.min(at)))
     }
 
     /// A thread is ready for the fetch. `None`: it is not wanted any more.
@@ -328,25 +388,55 @@ impl Entry {
         })
     }
 
-    /// Gives up a fetch that has overrun its time. Its waiters are to be told the error.
+    /// The fetch needs credentials that have to be asked for: its own time stands still. False: it
+    /// is not wanted any more.
+    pub(crate) fn waits_for_credentials(&mut self, id: FlightId, now: BootTime) -> bool {
+        let has_token = !self.remaining(now).is_zero();
+        let Some(fetch) = self.fetch.as_mut().filter(|fetch| fetch.id == id) else {
+            return false;
+        };
+        // Whoever has no token may try anew soon after the last caller has gone; a renewal can wait.
+        let patience = if has_token || !fetch.awaited { policy::HUNG } else { policy::MIN_SPACING };
+        let rest = fetch.give_up_at.map_or(Duration::ZERO, |at| at.until(now));
+        fetch.unread = Some(Unread { since: now, rest, patience });
+        true
+    }
+
+    /// The wait for its credentials has ended; the fetch has what was left of its time. How long that
+    /// took; `None`: it is not wanted any more.
+    pub(crate) fn goes_on(&mut self, id: FlightId, now: BootTime) -> Option<Duration> {
+        let fetch = self.fetch.as_mut().filter(|fetch| fetch.id == id)?;
+        let unread = fetch.unread.take()?;
+        fetch.give_up_at = Some(now.after(unread.rest));
+        Some(now.since(unread.since))
+    }
+
+    /// Whether the fetch under way waits for its credentials.
+    pub(crate) fn is_unread(&self) -> bool {
+        self.fetch.as_ref().is_some_and(|fetch| fetch.unread.is_some())
+    }
+
+    /// Gives up a fetch that has overrun its time. Those who wait for it are to be told the error.
     pub(crate) fn give_up(
         &mut self,
         limits: &mut Limits,
         now: BootTime,
         random: &mut dyn Random,
-    ) -> Option<(FlightId, Error)> {
-        let fetch = self.fetch.as_ref()?;
-        if fetch.give_up_at.is_none_or(|at| now < at) {
+    ) -> Option<GivenUp> {
+        if self.give_up_at().is_none_or(|at| now < at) {
             return None;
         }
-        let id = fetch.id;
+        if self.is_unread() {
+            self.flight().into_iter().for_each(|id| self.withdraw(limits, id, now));
+            return Some(GivenUp::Unread);
+        }
         let error = Error::new(
             ErrorKind::Network,
             "the token request did not end within fetch_timeout: name resolution or the proxy \
              may hang",
         );
         self.failed_with(limits, Failure::transient(error.clone()), now, random);
-        Some((id, error))
+        Some(GivenUp::Overrun(error))
     }
 
     /// The fetch brought a token. Whether it is now the current one.
@@ -477,6 +567,17 @@ impl Entry {
         self.start_afresh();
     }
 
+    /// Credential files can be read again: nobody has to wait because they could not.
+    pub(crate) fn credentials_are_back(&mut self) {
+        let is_of_them = |remembered: &Remembered| {
+            !remembered.terminal && remembered.error.kind() == ErrorKind::Credentials
+        };
+        if self.remembered.as_ref().is_some_and(is_of_them) {
+            self.failed = 0;
+            self.remembered = None;
+        }
+    }
+
     /// The network is back. Whoever has no token may ask at once; renewals spread out.
     pub(crate) fn wake(&mut self, now: BootTime, random: &mut dyn Random) {
         self.failed = 0;
@@ -510,11 +611,6 @@ impl Entry {
         }
     }
 
-    /// Whether this entry's request stands refused.
-    pub(crate) fn is_refused(&self, now: BootTime) -> bool {
-        self.remembered.as_ref().is_some_and(|error| error.terminal && now < error.until)
-    }
-
     /// The cached token's numbers.
     pub(crate) fn life(&self) -> Option<&Life> {
         self.held.as_ref().map(|held| &held.life)
@@ -538,7 +634,7 @@ impl Entry {
             State::Empty | State::Expired => BootTime::ZERO,
             State::Fresh => life.fresh_until,
             State::Soft => match &self.fetch {
-                Some(fetch) => fetch.give_up_at.unwrap_or(hard_at).min(hard_at),
+                Some(_) => self.give_up_at().unwrap_or(hard_at).min(hard_at),
                 None => quiet(hard_at),
             },
             State::Hard => quiet(life.expires_at()),

@@ -236,8 +236,6 @@ fn a_refused_scope_is_remembered_for_a_minute_doubling_to_ten_then_probed_once()
     let mut scene = Scene::new(1.0);
     scene.suffers(failure(Class::Terminal));
     assert_eq!(scene.at(59.999).asks(), Fails(ErrorKind::InvalidScope));
-    let now = scene.now;
-    assert!(scene.entry().is_refused(now));
     assert_eq!(scene.on(1).asks(), WaitsAndStarted, "another scope may be allowed");
     scene.on(0).at(60.0);
     let pauses = scene.pauses_between(5, Class::Terminal);

@@ -49,7 +49,11 @@ fn times() -> impl Strategy<Value = Duration> {
 
 fn wants() -> impl Strategy<Value = Want> {
     let min_ttl = prop_oneof![3 => Just(0), 1 => 1..1_500u64].prop_map(Duration::from_secs);
-    (min_ttl, any::<bool>()).prop_map(|(min_ttl, at_once)| Want { min_ttl, at_once })
+    (min_ttl, any::<bool>()).prop_map(|(min_ttl, at_once)| Want {
+        min_ttl,
+        at_once,
+        ..Want::default()
+    })
 }
 
 fn failures() -> impl Strategy<Value = Event> {

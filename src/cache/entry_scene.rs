@@ -7,7 +7,8 @@ use super::*;
 use Heard::{Fails, Later, Served, ServedAndStarted, Waits, WaitsAndStarted, WaitsTill};
 
 pub(super) const START: BootTime = BootTime::from_nanos(1_000_000_000_000);
-pub(super) const AT_ONCE: Want = Want { min_ttl: Duration::ZERO, at_once: true };
+pub(super) const AT_ONCE: Want =
+    Want { min_ttl: Duration::ZERO, at_once: true, until: BootTime::ZERO };
 
 /// What a caller hears. "Started": its asking has started a fetch. Numbers are seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]

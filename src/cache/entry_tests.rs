@@ -11,11 +11,13 @@ mod failures;
 mod properties;
 #[path = "entry_scene.rs"]
 mod scene;
+#[path = "entry_unread_tests.rs"]
+mod unread;
 #[path = "entry_world.rs"]
 mod world;
 
 fn min_ttl(seconds: u64) -> Want {
-    Want { min_ttl: Duration::from_secs(seconds), at_once: false }
+    Want { min_ttl: Duration::from_secs(seconds), ..Want::default() }
 }
 
 #[test]

@@ -67,6 +67,11 @@ impl Attempts {
         self.deadline = now.after(policy.fetch_timeout);
     }
 
+    /// A wait of this length was none of their time.
+    pub(crate) fn stood_still(&mut self, wait: Duration) {
+        self.deadline = self.deadline.after(wait);
+    }
+
     /// Which attempt the last one was, from 1.
     pub(crate) fn made(&self) -> u32 {
         self.made

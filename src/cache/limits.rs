@@ -71,6 +71,8 @@ pub(crate) struct Limits {
     login: Option<Blocked>,
     /// This client has met that refusal. Until then its fetches begin: a token may be in a store.
     met_login: bool,
+    /// Refused credentials have been asked for anew; once a cool-down.
+    asked_anew: bool,
     last_failure: Option<Error>,
 }
 
@@ -86,6 +88,7 @@ impl Limits {
             probing: false,
             login: None,
             met_login: false,
+            asked_anew: false,
             last_failure: None,
         }
     }
@@ -182,6 +185,7 @@ impl Limits {
         };
         refused.until = now.after(policy.fetch_timeout);
         self.probing = true;
+        self.asked_anew = false;
         true
     }
 
@@ -194,10 +198,18 @@ impl Limits {
         }
     }
 
+    /// Whether a fetch whose credentials were refused may ask their source for others: once for all
+    /// entries, because a source may have others at each call, as wrong as the first.
+    pub(crate) fn may_ask_anew(&mut self) -> bool {
+        !std::mem::replace(&mut self.asked_anew, true)
+    }
+
     /// Takes note of a failed fetch. `pause` is what its entry waits by its own back-off.
     pub(crate) fn fetch_failed(&mut self, failure: &Failure, pause: Duration, now: BootTime) {
         if failure.class != Class::Refused {
             self.probe_ended(now);
+            // Nothing was learned about what was had by asking anew.
+            self.asked_anew = false;
         }
         match failure.class {
             Class::LoginRefused => self.met_login = true,
@@ -229,6 +241,7 @@ impl Limits {
         self.refused = None;
         self.refused_times = 0;
         self.probing = false;
+        self.asked_anew = false;
         self.pause = None;
     }
 
@@ -372,6 +385,23 @@ mod tests {
         limits.attempt_failed(&failure(Class::RateLimited, None), pause, at(2));
         limits.wake(at(3));
         assert!(limits.may_request(at(3)).is_ok(), "the network is back");
+    }
+
+    #[test]
+    fn other_credentials_are_asked_for_once_a_cool_down() {
+        let mut limits = limits(600);
+        let policy = policy_of(600);
+        assert!(limits.may_ask_anew() && !limits.may_ask_anew());
+        limits.fetch_failed(&failure(Class::Refused, None), Duration::ZERO, START);
+        assert!(!limits.may_ask_anew(), "fetches that were out are told the refusal");
+        limits.fetch_starts(&policy, at(59));
+        assert!(!limits.may_ask_anew());
+        limits.fetch_starts(&policy, at(60));
+        assert!(limits.may_ask_anew() && !limits.may_ask_anew(), "the probe may");
+        limits.fetch_failed(&failure(Class::Transient, None), Duration::ZERO, at(61));
+        assert!(limits.may_ask_anew(), "nothing was learned about them");
+        limits.fetch_succeeded();
+        assert!(limits.may_ask_anew());
     }
 
     #[test]

@@ -82,8 +82,24 @@ pub(crate) const OVERRUN: Duration = Duration::from_millis(500);
 /// An API that refuses a token no older than this does not refuse it for its age.
 pub(crate) const JUST_FETCHED: Duration = Duration::from_secs(60);
 
-/// A credential file is looked at most this often while a refusal is remembered.
+/// While callers fail, credential files are looked at most this often.
 pub(crate) const FILE_LOOK_SPACING: Duration = Duration::from_secs(1);
+
+/// How long a caller who is about to get a remembered error waits for that look: a file that does
+/// not hang takes far less.
+pub(crate) const FILE_LOOK_PATIENCE: Duration = Duration::from_millis(250);
+
+/// A credentials function, or the read of a file, that has not ended after this long may hang:
+/// another try is made beside it, and it no longer counts among those that run. Longer than a secret
+/// store takes that is merely slow; less than the time that callers have by default.
+pub(crate) const HUNG: Duration = Duration::from_secs(10);
+
+/// Tries of one such thing that have not ended; beyond it no further one is made.
+pub(crate) const MOST_UNANSWERED: usize = 4;
+
+/// How often a fetch asks again at once because its credentials have been replaced meanwhile: a file
+/// may hold something else whenever it is read.
+pub(crate) const MOST_REPLACED: u32 = 4;
 
 /// With `keep_warm`, an entry that nobody asked for in this time is let go.
 pub(crate) const KEEP_WARM_IDLE: Duration = Duration::from_secs(24 * 3600);

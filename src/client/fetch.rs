@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use once_cell::race::OnceBox;
 
+use super::reading::For;
 use super::shared::{Shared, SystemRandom};
 use super::state::Slot;
 use super::stored::Stored;
@@ -13,6 +14,7 @@ use crate::cache::entry::{FlightId, Grant};
 use crate::cache::flight::{Attempts, Class, Failure};
 use crate::cache::jumps::Jump;
 use crate::cache::limits::Blocked;
+use crate::cache::policy;
 use crate::clock::BootTime;
 use crate::credentials::Pair;
 use crate::endpoint::Granted;
@@ -32,9 +34,15 @@ pub(super) struct Flight {
     pub(super) started: BootTime,
     /// When the attempt that is under way began: to read the credentials, then to ask.
     attempt_began: BootTime,
+    /// It is past its look into the store, and has told that it asks for a token.
+    has_told: bool,
     /// A refused pair was read again from its source; once a fetch.
     reread: bool,
-    /// What that brought, or a look into the store: for the next attempt.
+    /// How often it asked again because its pair had been replaced.
+    replaced: u32,
+    /// A pair that was refused, and how, while its source is asked for another.
+    refused: Option<(Failure, Pair)>,
+    /// What was read: for the next attempt.
     pub(super) fresh_pair: Option<Result<Pair, Error>>,
     /// What it has to do with the store, if there is one.
     pub(super) stored: Stored,
@@ -59,24 +67,39 @@ enum Step {
     Unwanted,
     /// Not allowed to ask; nothing was learned about the endpoint.
     Blocked(Error),
+    /// It waits, and holds no thread.
+    Park(For),
+}
+
+impl Flight {
+    /// Whether it may ask again because its pair was replaced meanwhile.
+    fn may_be_replaced(&mut self) -> bool {
+        self.replaced += 1;
+        self.replaced <= policy::MOST_REPLACED
+    }
 }
 
 impl Shared {
     pub(super) fn run_flight(self: &Arc<Self>, index: usize, id: FlightId) {
         self.notice_jumps();
-        let Some(mut flight) = self.begin(index, id) else { return };
-        if self.store.is_some() && !self.must_ask_endpoint(&mut flight) {
-            return;
+        let flight = self.take_up(index, id).or_else(|| self.begin(index, id));
+        if let Some(flight) = flight {
+            self.go_on(flight);
         }
-        self.tell(&flight.slot, || Event::new(EventKind::FetchStarted, "asking for a token"));
+    }
+
+    /// Goes on with a fetch until it ends, or has to wait for its credentials.
+    fn go_on(self: &Arc<Self>, mut flight: Flight) {
+        let (index, id) = (flight.slot.index, flight.id);
         loop {
-            match self.attempt(&mut flight) {
+            match self.step(&mut flight) {
                 Step::Unwanted => return,
+                Step::Park(parked_for) => return self.park(flight, parked_for),
                 Step::Granted(granted, requested_at) => {
                     return self.succeed(&flight, &granted, requested_at, Origin::Endpoint);
                 }
                 Step::Failed(failure, version, cause) => {
-                    if self.fail(&flight, failure, version, cause) {
+                    if self.fail(&mut flight, failure, version, cause) {
                         return;
                     }
                 }
@@ -86,9 +109,32 @@ impl Shared {
                     if !self.is_wanted(&flight) {
                         return;
                     }
+                    flight.attempt_began = self.clock.now();
                 }
             }
         }
+    }
+
+    fn step(self: &Arc<Self>, flight: &mut Flight) -> Step {
+        if let Some((failure, pair)) = flight.refused.take() {
+            return self.after_asking_anew(flight, failure, &pair);
+        }
+        if !flight.has_told {
+            if self.store.is_some() {
+                if flight.fresh_pair.is_none() {
+                    let Some(read) = self.source.given() else {
+                        return Step::Park(For::Credentials(false));
+                    };
+                    flight.fresh_pair = Some(read);
+                }
+                if !self.must_ask_endpoint(flight) {
+                    return Step::Unwanted;
+                }
+            }
+            flight.has_told = true;
+            self.tell(&flight.slot, || Event::new(EventKind::FetchStarted, "asking for a token"));
+        }
+        self.attempt(flight)
     }
 
     fn begin(self: &Arc<Self>, index: usize, id: FlightId) -> Option<Flight> {
@@ -122,7 +168,10 @@ impl Shared {
             bell,
             started: now,
             attempt_began: now,
+            has_told: false,
             reread: false,
+            replaced: 0,
+            refused: None,
             fresh_pair: None,
             stored: Stored::default(),
         })
@@ -134,16 +183,16 @@ impl Shared {
     }
 
     fn attempt(self: &Arc<Self>, flight: &mut Flight) -> Step {
-        flight.attempt_began = self.clock.now();
-        let read = match flight.fresh_pair.take() {
-            Some(read) => read,
-            None => self.read_credentials(false),
+        let Some(read) = flight.fresh_pair.take().or_else(|| self.source.given()) else {
+            return Step::Park(For::Credentials(false));
         };
         if !self.is_wanted(flight) {
             return Step::Unwanted;
         }
         let pair = match read {
             Ok(pair) => pair,
+            // No thread could be started to read them.
+            Err(error) if error.kind() == ErrorKind::Internal => return Step::Blocked(error),
             Err(error) => {
                 flight.attempts.next(self.clock.now());
                 return self.attempt_failed(
@@ -163,10 +212,7 @@ impl Shared {
             self.endpoint.fetch(&self.options, &pair.credentials, &flight.slot.scope, timeout);
         match asked {
             Ok(granted) => self.granted(flight, granted, requested_at, pair),
-            Err(failure) if self.is_outdated(flight, &failure, &pair) => {
-                Step::Again(BootTime::ZERO)
-            }
-            Err(failure) => self.attempt_failed(flight, failure, pair.version),
+            Err(failure) => self.refused_or_failed(flight, failure, pair),
         }
     }
 
@@ -196,12 +242,60 @@ impl Shared {
         self.attempt_failed(flight, Failure::transient(error), version)
     }
 
-    /// Reads the credentials; if they have changed, what the old ones earned is forgotten.
-    pub(super) fn read_credentials(self: &Arc<Self>, refused: bool) -> Result<Pair, Error> {
-        let pair = self.asking_credentials(|| self.source.read(refused))?;
-        let now = self.clock.now();
-        self.state().credentials_changed(&self.options.policy, pair.version, now);
-        Ok(pair)
+    /// A refusal of a pair that nobody would use any more is nobody's. The source of one that still
+    /// stands is asked for another: once a fetch, and a function once for all fetches.
+    fn refused_or_failed(
+        self: &Arc<Self>,
+        flight: &mut Flight,
+        failure: Failure,
+        pair: Pair,
+    ) -> Step {
+        let is_refusal = matches!(failure.class, Class::Refused | Class::Terminal);
+        if is_refusal && self.source.version() != pair.version && flight.may_be_replaced() {
+            return Step::Again(BootTime::ZERO);
+        }
+        let parked_for = match failure.class {
+            Class::Refused if flight.reread => None,
+            Class::Refused if self.source.is_files() => Some(For::Credentials(true)),
+            Class::Refused if self.source.is_function() => self.begin_trial(flight),
+            _ => None,
+        };
+        match parked_for {
+            Some(parked_for) => {
+                flight.reread = true;
+                flight.refused = Some((failure, pair));
+                Step::Park(parked_for)
+            }
+            None => self.attempt_failed(flight, failure, pair.version),
+        }
+    }
+
+    /// The source was asked for another pair than the refused one, by this fetch or by another.
+    fn after_asking_anew(
+        self: &Arc<Self>,
+        flight: &mut Flight,
+        failure: Failure,
+        refused: &Pair,
+    ) -> Step {
+        let (was_told, rotated) = (flight.fresh_pair.is_some(), self.source.latest());
+        let other = match flight.fresh_pair.take() {
+            Some(read) => read.ok(),
+            None => rotated.filter(|latest| latest.version != refused.version),
+        };
+        if let Some(other) = other.filter(|other| !other.same_as(refused)) {
+            self.note_trial(flight, &other);
+            flight.fresh_pair = Some(Ok(other));
+            return Step::Again(BootTime::ZERO);
+        }
+        // A trial that was not a success, nor refused, or was over too soon, told nothing.
+        let tells_nothing = !was_told && !self.state().limits.has_refusal();
+        match tells_nothing.then(|| self.begin_trial(flight)).flatten() {
+            Some(parked_for) => {
+                flight.refused = Some((failure, refused.clone()));
+                Step::Park(parked_for)
+            }
+            None => self.attempt_failed(flight, failure, refused.version),
+        }
     }
 
     /// Counts the request if it may be sent.
@@ -225,30 +319,6 @@ impl Shared {
         });
         self.tell_budget(&flight.slot, &error);
         Step::Blocked(error)
-    }
-
-    /// Whether a refusal is of a pair that nobody would use any more: it is nobody's.
-    fn is_outdated(self: &Arc<Self>, flight: &mut Flight, failure: &Failure, pair: &Pair) -> bool {
-        match failure.class {
-            Class::Refused => self.has_newer(flight, pair),
-            Class::Terminal => self.source.version() != pair.version,
-            _ => false,
-        }
-    }
-
-    /// Whether there are other credentials than the refused ones: rotated in the meantime, or had
-    /// by asking the source again, once.
-    fn has_newer(self: &Arc<Self>, flight: &mut Flight, refused: &Pair) -> bool {
-        if self.source.version() != refused.version {
-            return true;
-        }
-        if flight.reread || !self.source.can_change() {
-            return false;
-        }
-        flight.reread = true;
-        let read = self.read_credentials(true).ok();
-        flight.fresh_pair = read.filter(|pair| pair.version != refused.version).map(Ok);
-        flight.fresh_pair.is_some()
     }
 
     fn attempt_failed(
@@ -371,7 +441,7 @@ impl Shared {
     /// with have been replaced: then false, and the fetch asks again with the new ones.
     fn fail(
         self: &Arc<Self>,
-        flight: &Flight,
+        flight: &mut Flight,
         failure: Failure,
         version: u64,
         cause: Option<Arc<Cause>>,
@@ -386,7 +456,7 @@ impl Shared {
                 return true;
             }
             let is_refusal = matches!(failure.class, Class::Refused | Class::Terminal);
-            if is_refusal && version < state.credentials_version {
+            if is_refusal && version < state.credentials_version && flight.may_be_replaced() {
                 return false;
             }
             let (cell, limits) = state.cell(index);
@@ -436,7 +506,8 @@ impl Shared {
         self.keep_warm([index]);
     }
 
-    fn finish(&self, waiters: Vec<Arc<Waiter>>, outcome: Result<Token, Error>) {
+    fn finish(self: &Arc<Self>, waiters: Vec<Arc<Waiter>>, outcome: Result<Token, Error>) {
+        self.end_trial();
         let outcome = outcome.map(Arc::new);
         // Threads first: a function may take its time.
         let (calls, threads): (Vec<_>, Vec<_>) =

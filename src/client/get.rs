@@ -1,6 +1,5 @@
 //! A caller's way to a token.
 
-use std::cell::Cell as ThreadCell;
 use std::io;
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -8,21 +7,17 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::GetOptions;
-use super::shared::{Shared, SystemRandom};
+use super::shared::Shared;
 use super::state::Slot;
 use super::wait::{self, Outcome, Waiter};
 use crate::cache::entry::{Answer, Decision, FlightId, Want};
 use crate::cache::policy;
 use crate::clock::BootTime;
+use crate::credentials;
 use crate::error::{Error, ErrorKind};
 use crate::events::{Event, EventKind};
 use crate::runtime::{self, Job, Rank};
 use crate::token::{BEARER_AT, BEARER_PREFIX_LEN, LENGTHS, SERIAL, TEXT, Token};
-
-crate::sync::thread_local! {
-    /// The client whose credentials callback runs on this thread.
-    static ASKING_CREDENTIALS: ThreadCell<usize> = const { ThreadCell::new(0) };
-}
 
 const FOREVER: BootTime = BootTime::from_nanos(u64::MAX);
 
@@ -184,7 +179,8 @@ impl Shared {
         let timeout = options.timeout.unwrap_or(self.options.timeout);
         let at_once = timeout.is_zero();
         let deadline = if at_once { FOREVER } else { self.clock.now().after(timeout) };
-        Ok(Request { slot, want: Want { min_ttl: options.min_ttl, at_once }, deadline })
+        let want = Want { min_ttl: options.min_ttl, at_once, until: deadline };
+        Ok(Request { slot, want, deadline })
     }
 
     /// The way of a caller that may have to wait.
@@ -219,9 +215,7 @@ impl Shared {
 
     /// A credentials callback that waits for the very fetch it serves would wait for ever.
     pub(super) fn refuse_self_wait(self: &Arc<Self>, request: &Request) -> Result<(), Error> {
-        if request.want.at_once
-            || ASKING_CREDENTIALS.with(ThreadCell::get) != Arc::as_ptr(self) as usize
-        {
+        if request.want.at_once || !credentials::is_asking_for(Arc::as_ptr(self) as usize) {
             return Ok(());
         }
         match self.valid_token(request) {
@@ -232,25 +226,11 @@ impl Shared {
         }
     }
 
-    /// Runs the credentials callback; the thread is marked meanwhile.
-    pub(super) fn asking_credentials<R>(self: &Arc<Self>, ask: impl FnOnce() -> R) -> R {
-        struct Unmark(usize);
-        impl Drop for Unmark {
-            fn drop(&mut self) {
-                ASKING_CREDENTIALS.with(|asking| asking.set(self.0));
-            }
-        }
-        let this = Arc::as_ptr(self) as usize;
-        let _unmark = Unmark(ASKING_CREDENTIALS.with(|asking| asking.replace(this)));
-        ask()
-    }
-
     /// Asks the entry, starts what is to be started, and joins the wait if there is one.
     pub(super) fn ask(self: &Arc<Self>, request: &Request, waiter: &Arc<Waiter>) -> Next {
         let index = request.slot.index;
         runtime::catch_up();
         self.give_up_overrun(index);
-        self.look_at_files(&request.slot);
         let Some(said) = self.ask_entry(request, waiter) else {
             return Next::Done(Err(Self::closed_error()));
         };
@@ -272,6 +252,15 @@ impl Shared {
         }
         if let Some(job) = &said.hasten {
             runtime::hasten(job);
+        }
+        if matches!(said.answer, Answer::Fail(_)) {
+            // Only a thread that may wait anyway waits for that, and not for long.
+            let is_thread = !request.want.at_once && !waiter.is_call();
+            let left = request.deadline.until(self.clock.now());
+            let patience = if is_thread { policy::FILE_LOOK_PATIENCE } else { Duration::ZERO };
+            if self.look_at_files(patience.min(left)) {
+                return Next::AskAgain;
+            }
         }
         self.next(request, said.answer, said.check_at)
     }
@@ -302,7 +291,7 @@ impl Shared {
         let now_awaited = !was_awaited && cell.entry.is_awaited() && start.is_none();
         let hasten = cell.job.clone().filter(|_| now_awaited);
         let overrun = now.after(policy.fetch_timeout).after(policy::OVERRUN);
-        let check_at = cell.entry.give_up_at().unwrap_or(overrun);
+        let check_at = cell.entry.look_again_at(now).unwrap_or(overrun);
         state.publish_serve_until(policy, index, now);
         Some(Said {
             token: state.valid_token(policy, index, now).filter(|_| is_served),
@@ -326,9 +315,14 @@ impl Shared {
                 if let Answer::Later(at) = answer {
                     self.owe_a_start(request.slot.index, at);
                 }
+                let unread = self.what_is_unread(request.slot.index);
+                let why = unread.map(|unread| format!(" ({unread})")).unwrap_or_default();
                 Next::Done(Err(Error::new(
                     ErrorKind::Pending,
-                    "there is no token yet; it is being fetched, and this call does not wait",
+                    format!(
+                        "there is no token yet; it is being fetched{why}, and this call does not \
+                         wait"
+                    ),
                 )))
             }
             Answer::Later(at) => Next::AskAgainAt(at),
@@ -397,10 +391,12 @@ impl Shared {
 
     pub(super) fn timed_out(self: &Arc<Self>, request: &Request) -> Result<Token, Error> {
         self.valid_token(request).ok_or_else(|| {
+            let unread = self.what_is_unread(request.slot.index);
+            let why = unread.map(|unread| format!(": {unread}")).unwrap_or_default();
             Error::new(
                 ErrorKind::Timeout,
                 format!(
-                    "no token for \"{}\" within the caller's time limit; the fetch goes on",
+                    "no token for \"{}\" within the caller's time limit; the fetch goes on{why}",
                     request.slot.scope.wire()
                 ),
             )
@@ -456,47 +452,5 @@ impl Shared {
         wait::end_elsewhere(waiters, &error);
         self.set_alarm(index);
         error
-    }
-
-    /// If the entry's fetch has overrun its time, ends it for everybody who waits.
-    pub(super) fn give_up_overrun(self: &Arc<Self>, index: usize) {
-        let now = self.clock.now();
-        let (error, waiters) = {
-            let mut state = self.state();
-            let (cell, limits) = state.cell(index);
-            let Some((_, error)) = cell.entry.give_up(limits, now, &mut SystemRandom) else {
-                return;
-            };
-            cell.counters.failures += 1;
-            cell.counters.last_error = Some(error.kind());
-            let waiters = cell.end_fetch();
-            state.publish_serve_until(&self.options.policy, index, now);
-            (error, waiters)
-        };
-        wait::end_elsewhere(waiters, &error);
-        runtime::start_waiting_jobs();
-    }
-
-    /// While a refusal is remembered, a caller looks at credential files once a second: the
-    /// person who mends them should not have to wait, or to restart anything.
-    fn look_at_files(self: &Arc<Self>, slot: &Slot) {
-        let now = self.clock.now();
-        let is_due = {
-            let mut state = self.state();
-            let looked = now.since(state.looked_at_files) < policy::FILE_LOOK_SPACING;
-            let (cell, limits) = state.cell(slot.index);
-            let stuck = limits.is_refused(now) || cell.entry.is_refused(now);
-            let is_due = stuck && !looked && !state.closed;
-            if is_due {
-                state.looked_at_files = now;
-            }
-            is_due
-        };
-        if is_due && self.source.is_files() {
-            // A file that cannot be read changes nothing: what is remembered stands.
-            if let Ok(pair) = self.source.read(false) {
-                self.state().credentials_changed(&self.options.policy, pair.version, now);
-            }
-        }
     }
 }

@@ -6,6 +6,7 @@
 //! - [`state`] what changes, under one lock
 //! - [`get`], [`get_async`] a caller's way to a token
 //! - [`fetch`] a fetch's way, on a thread of ours
+//! - [`reading`] a fetch's wait for its credentials
 //! - [`stored`] what a fetch has to do with a token store
 //! - [`wait`] those who wait
 //! - [`warm`] renewals that nobody asks for
@@ -16,6 +17,7 @@ mod future;
 mod get;
 mod get_async;
 mod names;
+mod reading;
 mod shared;
 mod state;
 mod stored;
@@ -44,6 +46,7 @@ use crate::store::Bounded;
 use crate::sync::atomic::{AtomicBool, AtomicU32};
 use crate::token::Token;
 use names::Names;
+use reading::Reading;
 use shared::Shared;
 use state::ClientState;
 
@@ -204,6 +207,7 @@ impl Client {
             closed: AtomicBool::new(false),
             generation: AtomicU32::new(fork::generation()),
             state: Locked::new(state),
+            reading: Locked::new(Reading::default()),
             clock,
             options,
         });

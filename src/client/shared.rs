@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::names::Names;
+use super::reading::Reading;
 use super::state::{ClientState, Slot};
 use super::{Stats, fetch, wait};
 use crate::cache::{Random, policy};
@@ -44,6 +45,7 @@ pub(crate) struct Shared {
     /// The fork generation that the published tokens belong to.
     pub(super) generation: AtomicU32,
     pub(super) state: Locked<ClientState>,
+    pub(super) reading: Locked<Reading>,
 }
 
 /// Chance from the operating system: forked children draw different numbers.
@@ -121,6 +123,7 @@ impl Shared {
         };
         // Functions of the parent's callers are dropped, not called: the parent calls its own.
         drop(forgotten);
+        self.forget_parents_reads();
         wait::forget_parents_answers();
         runtime::forget_parents_events();
         Some(entries)
@@ -165,22 +168,6 @@ impl Shared {
             self.names.insert(name, slot.clone());
         }
         Ok(slot)
-    }
-
-    /// Credential files that cannot be read are a mistake in the options, told at once.
-    pub(super) fn check_files(&self) -> Result<(), Error> {
-        if self.source.is_files() {
-            self.source.read(false).map_err(|error| Error::config(error.message()))?;
-        }
-        for path in self.source.exposed_files() {
-            self.events.tell(|| {
-                Event::new(
-                    EventKind::Warning,
-                    format!("{} can be read by other users of this machine", path.display()),
-                )
-            });
-        }
-        Ok(())
     }
 
     pub(super) fn invalidate(self: &Arc<Self>, value: &str) {
@@ -257,6 +244,8 @@ impl Shared {
             state.credentials_changed(&self.options.policy, version, now);
             0..state.cells.len()
         };
+        // Whoever waits for what the former source gives, waits for nothing.
+        self.release_parked(|_| true, None);
         self.keep_warm(entries);
         self.events.tell(|| Event::new(EventKind::Rotated, "the client has new credentials"));
         Ok(())
@@ -282,6 +271,9 @@ impl Shared {
         for bell in bells {
             bell.put(());
         }
+        // Where a function asks for them may be beyond the network that was away.
+        self.doubt_source(now);
+        self.ask_source_again();
         self.keep_warm(entries);
     }
 
@@ -318,6 +310,7 @@ impl Shared {
                 }
             };
             state.closed = true;
+            state.trial = None;
             for cell in &mut state.cells {
                 waiters.append(&mut cell.waiters);
                 bells.extend(cell.bell.take());
@@ -328,5 +321,6 @@ impl Shared {
         for bell in bells {
             bell.put(());
         }
+        self.drop_parked();
     }
 }

@@ -13,6 +13,7 @@ use crate::cache::jumps::Jumps;
 use crate::cache::limits::Limits;
 use crate::cache::policy::Policy;
 use crate::clock::{BootTime, Clock, Reading};
+use crate::credentials::Pair;
 use crate::error::{Error, ErrorKind};
 use crate::fork::{self, Mailbox};
 use crate::runtime::Job;
@@ -104,6 +105,14 @@ impl Cell {
     }
 }
 
+/// A fetch that asks for other credentials than those that were refused, and tries them out.
+pub(crate) struct Trial {
+    pub(crate) index: usize,
+    pub(crate) id: FlightId,
+    /// What it was given.
+    pub(crate) given: Option<Pair>,
+}
+
 /// Everything of a client that changes.
 pub(crate) struct ClientState {
     pub(crate) generation: u32,
@@ -112,6 +121,7 @@ pub(crate) struct ClientState {
     pub(crate) cells: Vec<Cell>,
     pub(crate) credentials_version: u64,
     pub(crate) looked_at_files: BootTime,
+    pub(crate) trial: Option<Trial>,
     pub(crate) jumps: Jumps,
     /// That some API may not accept these tokens was told.
     pub(crate) v2_was_doubted: bool,
@@ -141,6 +151,7 @@ impl ClientState {
             cells: Vec::with_capacity(1),
             credentials_version: 0,
             looked_at_files: BootTime::ZERO,
+            trial: None,
             jumps: Jumps::new(clocks),
             v2_was_doubted: false,
             doubted_hosts: BTreeSet::new(),
@@ -278,6 +289,18 @@ impl ClientState {
         }
     }
 
+    /// Credential files can be read again, and hold what they held.
+    pub(crate) fn credentials_are_back(&mut self, policy: &Policy, now: BootTime) {
+        self.cells.iter_mut().for_each(|cell| cell.entry.credentials_are_back());
+        self.publish_all(policy, now);
+    }
+
+    /// Whether the fetch that tries out other credentials is still under way.
+    pub(crate) fn trial_is_under_way(&self) -> bool {
+        let trial = self.trial.as_ref();
+        trial.is_some_and(|trial| self.cells[trial.index].entry.flight() == Some(trial.id))
+    }
+
     /// The process is a fork of the one that filled this in. What waits and what fetches is the
     /// parent's; the tokens, the budget and the waits that a server asked for are ours too.
     pub(crate) fn forked(
@@ -288,6 +311,7 @@ impl ClientState {
         random: &mut dyn Random,
     ) -> Vec<Arc<Waiter>> {
         self.generation = generation;
+        self.trial = None;
         let mut forgotten = Vec::new();
         for index in 0..self.cells.len() {
             let (cell, limits) = self.cell(index);

@@ -57,6 +57,13 @@ pub(super) struct Stored {
     pub(super) used: Option<Pair>,
 }
 
+impl Stored {
+    /// A forked child has a part in its parent's lock that must not end with it.
+    pub(super) fn forget_lock(&mut self) {
+        std::mem::forget(self.lock.take());
+    }
+}
+
 /// Why there is no token to be had from the store.
 struct Miss {
     why: &'static str,
@@ -117,10 +124,9 @@ impl Shared {
 
     fn look_into_store(self: &Arc<Self>, flight: &mut Flight) -> Option<(Granted, LifeHere)> {
         let store = self.store.as_ref()?;
-        let read = self.read_credentials(false);
-        flight.fresh_pair = Some(read.clone());
         // That there are none, the fetch itself will say.
-        let way = self.way_in(store, flight, read.ok()?);
+        let pair = flight.fresh_pair.clone()?.ok()?;
+        let way = self.way_in(store, flight, pair);
         if let Ok(found) = self.look(flight, &way) {
             return Some(found);
         }

@@ -139,6 +139,12 @@ impl Default for Options {
 }
 
 impl Options {
+    /// How long the making of a client waits for the files that it names.
+    pub(crate) fn file_patience(&self) -> Duration {
+        // A client that never waits for tokens has to wait for these.
+        if self.timeout.is_zero() { self.policy.fetch_timeout } else { self.timeout }
+    }
+
     /// What can only be judged when all options are known.
     pub(super) fn finish(&mut self, has_callback: bool) -> Result<(), Error> {
         let policy = &mut self.policy;

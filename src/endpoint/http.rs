@@ -31,6 +31,7 @@ use crate::config::authority::{self, Authority, Fault};
 use crate::config::endpoint::TokenUrl;
 use crate::config::options::Options;
 use crate::error::{Error, ErrorKind};
+use crate::files::{self, Content};
 use crate::token::Token;
 
 /// Longest answer that is read.
@@ -232,15 +233,15 @@ impl Http {
 
     fn roots(&self) -> Result<RootCerts, String> {
         let Some(path) = &self.ca_file else { return Ok(RootCerts::PlatformVerifier) };
-        let certificates = certificates("ca_file", path)?;
+        let certificates = certificates("ca_file", path, self.connect_timeout)?;
         Ok(RootCerts::new_with_certs(&certificates))
     }
 
     /// The client certificate, checked against its key: ureq would panic on a mismatch.
     fn certificate(&self) -> Result<Option<ClientCert>, String> {
         let Some((cert_path, key_path)) = &self.client_cert else { return Ok(None) };
-        let chain = certificates("client_cert_file", cert_path)?;
-        let key = private_key("client_key_file", key_path)?;
+        let chain = certificates("client_cert_file", cert_path, self.connect_timeout)?;
+        let key = private_key("client_key_file", key_path, self.connect_timeout)?;
         let der = rustls::pki_types::PrivateKeyDer::try_from(key.der().to_vec())
             .map_err(|_| format!("client_key_file {} is not a private key", key_path.display()))?;
         let signer = rustls::crypto::ring::sign::any_supported_type(&der).map_err(|_| {
@@ -449,15 +450,20 @@ fn io_problem(error: &std::io::Error) -> String {
     }
 }
 
-fn read_pem(option: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
-    std::fs::read(path)
-        .map(Zeroizing::new)
-        .map_err(|error| format!("{option} {} cannot be read ({error})", path.display()))
+/// A file may hang, so it is not read here (see `files`), and not waited for for longer than the
+/// server would be.
+fn read_pem(option: &str, path: &Path, limit: Duration) -> Result<Arc<Content>, String> {
+    files::read_within(path, limit)
+        .map_err(|unread| format!("{option} {} {unread}", path.display()))
 }
 
-fn certificates(option: &str, path: &Path) -> Result<Vec<Certificate<'static>>, String> {
-    let pem = read_pem(option, path)?;
-    let certificates: Vec<_> = parse_pem(&pem)
+fn certificates(
+    option: &str,
+    path: &Path,
+    limit: Duration,
+) -> Result<Vec<Certificate<'static>>, String> {
+    let pem = read_pem(option, path, limit)?;
+    let certificates: Vec<_> = parse_pem(&pem.bytes)
         .filter_map(|item| match item {
             Ok(PemItem::Certificate(certificate)) => Some(certificate),
             _ => None,
@@ -474,9 +480,9 @@ fn certificates(option: &str, path: &Path) -> Result<Vec<Certificate<'static>>, 
     Ok(certificates)
 }
 
-fn private_key(option: &str, path: &Path) -> Result<PrivateKey<'static>, String> {
-    let pem = read_pem(option, path)?;
-    parse_pem(&pem)
+fn private_key(option: &str, path: &Path, limit: Duration) -> Result<PrivateKey<'static>, String> {
+    let pem = read_pem(option, path, limit)?;
+    parse_pem(&pem.bytes)
         .find_map(|item| match item {
             Ok(PemItem::PrivateKey(key)) => Some(key),
             _ => None,

@@ -152,7 +152,7 @@ impl<'a> SimulatedClient<'a> {
     }
 
     fn asks(&mut self, index: usize, now: BootTime) {
-        let want = Want { min_ttl: self.callers[index].min_ttl, at_once: false };
+        let want = Want { min_ttl: self.callers[index].min_ttl, ..Want::default() };
         self.note_wanting(now);
         let Decision { answer, start } = self.decides(&want, now);
         match answer {

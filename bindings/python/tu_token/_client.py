@@ -40,7 +40,9 @@ class Client(_native.Client):
     ``credentials(refused)`` gives ``(client_id, client_secret)``, or ``None`` if it has none, in
     the place of these options; it is told whether the pair it gave last was refused. ``on_event``
     is told what happens. Both run on threads of the library's and may call the client, but
-    ``credentials`` may not wait for a token of it.
+    ``credentials`` may not wait for a token of it. It may take its time: that is not taken from
+    ``fetch_timeout``, and callers wait for it at most their own timeout; one that has not returned
+    after 10 s is called again beside that.
 
     One client may be used by any number of threads and tasks at once, and by forked children.
     """

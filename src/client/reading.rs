@@ -1,0 +1,416 @@
+//! A fetch's wait for its credentials, which are read from files or given by a function.
+//!
+//! Both may hang, so neither is done by a fetch or by a caller: a thread that is there for that asks
+//! (see `credentials::asking`), once for all fetches of the client that need the same. A fetch that
+//! waits for it is *parked*: it holds no thread, its own time stands still, and it goes on, on a
+//! thread of the pool, when the credentials have come. If they do not come, it is given up when
+//! nobody waits for it any more.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::fetch::Flight;
+use super::shared::{Shared, SystemRandom};
+use super::state::{Slot, Trial};
+use super::wait;
+use crate::cache::entry::{FlightId, GivenUp};
+use crate::cache::policy;
+use crate::clock::{BootTime, Clock};
+use crate::credentials::{Change, Credentials, Pair};
+use crate::error::{Error, ErrorKind};
+use crate::events::{Event, EventKind};
+use crate::fork::{Mailbox, Process};
+use crate::joint::{Joint, Ticket};
+use crate::runtime::{self, Rank};
+
+/// What a parked fetch waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum For {
+    /// Credentials; with true, others than those that were refused.
+    Credentials(bool),
+    /// Another fetch has asked for others, and tries them out.
+    Trial,
+    /// A thread.
+    Thread,
+}
+
+/// What is being read for a client, and the fetches that wait for it.
+#[derive(Default)]
+pub(super) struct Reading {
+    process: Process,
+    /// By whether the last pair was refused.
+    asked: Joint<bool, ()>,
+    /// A caller who waits a moment for the look at the files.
+    looker: Option<Arc<Mailbox<()>>>,
+    parked: Vec<(Flight, For)>,
+}
+
+impl Reading {
+    /// In a forked child: hands over what is its parent's.
+    fn renew(&mut self) -> Vec<(Flight, For)> {
+        self.asked.renew();
+        if self.process.adopt() { std::mem::take(&mut self.parked) } else { Vec::new() }
+    }
+
+    /// Lets those who wait for something go on; which they are.
+    fn release(
+        &mut self,
+        waits_for: impl Fn(For) -> bool,
+        read: Option<&Result<Pair, Error>>,
+    ) -> Vec<(usize, FlightId)> {
+        // What waits for a thread has been told already.
+        let parked = self
+            .parked
+            .iter_mut()
+            .filter(|(_, parked_for)| *parked_for != For::Thread && waits_for(*parked_for));
+        parked
+            .map(|(flight, parked_for)| {
+                *parked_for = For::Thread;
+                flight.fresh_pair = read.cloned();
+                (flight.slot.index, flight.id)
+            })
+            .collect()
+    }
+}
+
+impl Shared {
+    /// Has a fetch wait, on no thread.
+    pub(super) fn park(self: &Arc<Self>, flight: Flight, parked_for: For) {
+        let (index, id) = (flight.slot.index, flight.id);
+        let now = self.clock.now();
+        {
+            let mut state = self.state();
+            if state.closed || !state.cells[index].entry.waits_for_credentials(id, now) {
+                return;
+            }
+            state.publish_serve_until(&self.options.policy, index, now);
+        }
+        self.forget_parents_reads();
+        let former = {
+            let mut reading = self.reading.lock();
+            // An entry has one fetch: what was parked for it has been given up.
+            let former = reading.parked.iter().position(|(other, _)| other.slot.index == index);
+            let former = former.map(|place| reading.parked.swap_remove(place));
+            reading.parked.push((flight, parked_for));
+            former
+        };
+        drop(former);
+        if let For::Credentials(refused) = parked_for {
+            self.ask_source(refused);
+        }
+        // What has ended in the meantime has told those who were parked then.
+        if self.source.given().is_some() {
+            self.release_parked(|_| true, None);
+        }
+        self.end_trial();
+        if self.state().closed {
+            self.drop_parked();
+        }
+    }
+
+    /// Asks for the credentials, unless somebody does already.
+    fn ask_source(self: &Arc<Self>, refused: bool) {
+        self.forget_parents_reads();
+        let now = self.clock.now();
+        let (ticket, anew) = {
+            let asked = &mut self.reading.lock().asked;
+            (asked.join(refused, None, now), asked.is_tried_again(&refused))
+        };
+        let Some(ticket) = ticket else { return };
+        let shared = Arc::downgrade(self);
+        let address = Arc::as_ptr(self) as usize;
+        let Some(ask) = self.source.ask() else {
+            // Rotated just now: whoever is parked is told so.
+            self.reading.lock().asked.end(&refused, ticket, false);
+            return;
+        };
+        ask.begin(address, refused, anew, move |read| {
+            if let Some(shared) = shared.upgrade() {
+                shared.have_read(refused, ticket, read.map(|read| read.credentials));
+            }
+        });
+    }
+
+    /// The credentials have come, or the reason why not.
+    fn have_read(
+        self: &Arc<Self>,
+        refused: bool,
+        ticket: Ticket,
+        read: Result<Credentials, Error>,
+    ) {
+        {
+            let mut reading = self.reading.lock();
+            let is_awaited = |(_, parked): &(Flight, For)| *parked == For::Credentials(refused);
+            if !reading.asked.is_news(&refused, ticket) && !reading.parked.iter().any(is_awaited) {
+                reading.asked.end(&refused, ticket, false);
+                return;
+            }
+        }
+        let read = self.source.adopt(read).map(|(pair, change)| {
+            self.note_change(&pair, change);
+            pair
+        });
+        let (released, looker) = {
+            let mut reading = self.reading.lock();
+            reading.asked.end(&refused, ticket, read.is_ok());
+            let parked = |parked| parked == For::Credentials(refused);
+            (reading.release(parked, Some(&read)), reading.looker.take())
+        };
+        if let Some(looker) = looker {
+            looker.put(());
+        }
+        self.let_go_on(released);
+    }
+
+    /// If files hold something else than they did, what the former credentials earned is forgotten.
+    fn note_change(self: &Arc<Self>, pair: &Pair, change: Change) {
+        let policy = &self.options.policy;
+        let now = self.clock.now();
+        let entries = {
+            let mut state = self.state();
+            match change {
+                Change::Nothing => return,
+                Change::Back => state.credentials_are_back(policy, now),
+                Change::Other => state.credentials_changed(policy, pair.version, now),
+            }
+            0..state.cells.len()
+        };
+        self.keep_warm(entries);
+    }
+
+    /// Lets parked fetches go on, each on a thread.
+    pub(super) fn release_parked(
+        self: &Arc<Self>,
+        waits_for: impl Fn(For) -> bool,
+        read: Option<&Result<Pair, Error>>,
+    ) {
+        let released = self.reading.lock().release(waits_for, read);
+        self.let_go_on(released);
+    }
+
+    fn let_go_on(self: &Arc<Self>, released: Vec<(usize, FlightId)>) {
+        for (index, id) in released {
+            let rank = {
+                let state = self.state();
+                let entry = &state.cells[index].entry;
+                if state.closed || entry.flight() != Some(id) {
+                    continue;
+                }
+                if entry.is_awaited() { Rank::Awaited } else { Rank::Background }
+            };
+            // Without a thread the fetch is withdrawn, and its callers are told.
+            let _ = self.start_flight(index, id, rank);
+        }
+    }
+
+    /// Takes up a parked fetch that may go on; `None`: there is none of this name.
+    pub(super) fn take_up(self: &Arc<Self>, index: usize, id: FlightId) -> Option<Flight> {
+        let mut flight = {
+            let mut reading = self.reading.lock();
+            let is_it = |(flight, parked_for): &(Flight, For)| {
+                *parked_for == For::Thread && (flight.slot.index, flight.id) == (index, id)
+            };
+            let place = reading.parked.iter().position(is_it)?;
+            reading.parked.swap_remove(place).0
+        };
+        let now = self.clock.now();
+        let mut state = self.state();
+        let waited = state.cells[index].entry.goes_on(id, now);
+        state.publish_serve_until(&self.options.policy, index, now);
+        drop(state);
+        flight.attempts.stood_still(waited?);
+        Some(flight)
+    }
+
+    /// The client is closed: nobody waits for anything.
+    pub(super) fn drop_parked(&self) {
+        self.forget_parents_reads();
+        let parked = std::mem::take(&mut self.reading.lock().parked);
+        drop(parked);
+    }
+
+    /// A forked child lets go of its parent's fetches, but not of locks that the parent holds.
+    pub(super) fn forget_parents_reads(&self) {
+        let parents = self.reading.lock().renew();
+        for (mut flight, _) in parents {
+            flight.stored.forget_lock();
+        }
+    }
+
+    // --- what hangs -------------------------------------------------------------------------
+
+    /// Somebody waits for a fetch that waits for its credentials: if they have not come for long,
+    /// they are asked for once more.
+    pub(super) fn ask_source_again(self: &Arc<Self>) {
+        let awaited: Vec<bool> = {
+            let reading = self.reading.lock();
+            let is_awaited = |refused: &bool| {
+                reading.parked.iter().any(|(_, parked)| *parked == For::Credentials(*refused))
+            };
+            [false, true].into_iter().filter(is_awaited).collect()
+        };
+        for refused in awaited {
+            self.ask_source(refused);
+        }
+        // A read that has hung for long holds no place any more: another one may begin.
+        runtime::start_waiting_jobs();
+    }
+
+    /// No longer counts on what has been asked for a second or longer: the next to ask begins anew.
+    pub(super) fn doubt_source(&self, now: BootTime) {
+        let mut reading = self.reading.lock();
+        for refused in [false, true] {
+            reading.asked.doubt(&refused, now.before(policy::MIN_SPACING));
+        }
+    }
+
+    /// Gives up the entry's fetch if it has overrun its time, or if its credentials do not come and
+    /// nobody waits for it any more.
+    pub(super) fn give_up_overrun(self: &Arc<Self>, index: usize) {
+        let now = self.clock.now();
+        let (given_up, is_unread, waiters, slot) = {
+            let mut state = self.state();
+            let (cell, limits) = state.cell(index);
+            let given_up = cell.entry.give_up(limits, now, &mut SystemRandom);
+            let is_unread = cell.entry.is_unread();
+            let mut waiters = Vec::new();
+            if let Some(given_up) = &given_up {
+                cell.counters.failures += 1;
+                cell.counters.last_error = Some(given_up.kind());
+                waiters = cell.end_fetch();
+                if matches!(given_up, GivenUp::Unread) {
+                    // Their time has passed, and that is what they are told.
+                    cell.waiters = std::mem::take(&mut waiters);
+                }
+            }
+            let slot = cell.slot.clone();
+            if given_up.is_some() {
+                state.publish_serve_until(&self.options.policy, index, now);
+            }
+            (given_up, is_unread, waiters, slot)
+        };
+        match given_up {
+            None if is_unread => return self.ask_source_again(),
+            None => return,
+            Some(GivenUp::Overrun(error)) => wait::end_elsewhere(waiters, &error),
+            Some(GivenUp::Unread) => {
+                self.doubt_source(now);
+                self.tell_unread(&slot);
+            }
+        }
+        self.end_trial();
+        runtime::start_waiting_jobs();
+    }
+
+    fn tell_unread(&self, slot: &Slot) {
+        self.tell(slot, || {
+            let awaited = self.source.what_is_awaited();
+            let mut event = Event::new(
+                EventKind::FetchFailed,
+                format!(
+                    "no credentials for the token request: {awaited}, and nobody waits for it any \
+                     more"
+                ),
+            );
+            event.error = Some(ErrorKind::Credentials);
+            event
+        });
+    }
+
+    /// What the entry's fetch waits for, if it waits for its credentials.
+    pub(super) fn what_is_unread(self: &Arc<Self>, index: usize) -> Option<String> {
+        let is_unread = self.state().cells[index].entry.is_unread();
+        let is_asked = || {
+            let reading = self.reading.lock();
+            [false, true].iter().any(|refused| reading.asked.is_under_way(refused))
+        };
+        (is_unread && is_asked()).then(|| self.source.what_is_awaited())
+    }
+
+    // --- trials ------------------------------------------------------------------------------
+
+    /// A function gives other credentials when it is told that the last were refused. One fetch
+    /// tries them out; the others that were refused meanwhile wait for what it finds.
+    pub(super) fn begin_trial(self: &Arc<Self>, flight: &Flight) -> Option<For> {
+        let mut state = self.state();
+        if state.trial_is_under_way() {
+            return Some(For::Trial);
+        }
+        let may_ask = state.limits.may_ask_anew();
+        may_ask.then(|| {
+            let (index, id) = (flight.slot.index, flight.id);
+            state.trial = Some(Trial { index, id, given: None });
+            For::Credentials(true)
+        })
+    }
+
+    /// The fetch on trial was given another pair.
+    pub(super) fn note_trial(self: &Arc<Self>, flight: &Flight, given: &Pair) {
+        let mut state = self.state();
+        if let Some(trial) = state.trial.as_mut().filter(|trial| trial.id == flight.id) {
+            trial.given = Some(given.clone());
+        }
+    }
+
+    /// If a trial is over, those who waited for it go on: with the same pair, unless it was refused.
+    pub(super) fn end_trial(self: &Arc<Self>) {
+        let (is_refused, trial) = {
+            let mut state = self.state();
+            if state.trial_is_under_way() {
+                return;
+            }
+            (state.limits.has_refusal(), state.trial.take())
+        };
+        let given = trial.and_then(|trial| trial.given).filter(|_| !is_refused);
+        self.release_parked(|parked| parked == For::Trial, given.map(Ok).as_ref());
+    }
+
+    // --- files ---------------------------------------------------------------------------------
+
+    /// Credential files that cannot be read are a mistake in the options, told at once.
+    pub(super) fn check_files(&self) -> Result<(), Error> {
+        if !self.source.is_files() {
+            return Ok(());
+        }
+        let read = self.source.read_within(self.options.file_patience());
+        let (_, exposed) = read.map_err(|error| match error.kind() {
+            ErrorKind::Credentials => Error::config(error.message()),
+            _ => error,
+        })?;
+        for path in exposed {
+            self.events.tell(|| {
+                Event::new(
+                    EventKind::Warning,
+                    format!("{} can be read by other users of this machine", path.display()),
+                )
+            });
+        }
+        Ok(())
+    }
+
+    /// While callers fail, credential files are looked at once a second: the person who mends them
+    /// should not have to wait, or to restart anything. A caller waits for it for a moment at most;
+    /// true: it has ended, so ask again.
+    pub(super) fn look_at_files(self: &Arc<Self>, patience: Duration) -> bool {
+        if !self.source.is_files() {
+            return false;
+        }
+        let now = self.clock.now();
+        let is_due = {
+            let looked_at = &mut self.state().looked_at_files;
+            let is_due = now.since(*looked_at) >= policy::FILE_LOOK_SPACING;
+            if is_due {
+                *looked_at = now;
+            }
+            is_due
+        };
+        if !is_due {
+            return false;
+        }
+        let looked = Arc::new(Mailbox::default());
+        self.reading.lock().looker = Some(looked.clone());
+        self.ask_source(false);
+        let clock = Clock::System;
+        !patience.is_zero() && looked.take(&clock, clock.now().after(patience)).is_some()
+    }
+}

@@ -1,0 +1,245 @@
+//! Files read and the program's function called, on threads of the pool that may hang with them.
+//!
+//! Everything that is read of a credential file goes through [`Place::read`], in one place.
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::source::{Place, Places, Way, unavailable};
+use super::{Credentials, CredentialsFn, Lack, Pair, Source};
+use crate::cache::policy::HUNG;
+use crate::callback::Callable;
+use crate::clock::Clock;
+use crate::config::parse;
+use crate::error::{Error, ErrorKind};
+use crate::files::{self, Content, Unread};
+use crate::fork::{Mailbox, Parcel, Process};
+use crate::runtime::{self, Job, Rank};
+use crate::token::Secret;
+
+/// Largest credential file.
+const MAX_FILE_BYTES: usize = 64 * 1024;
+
+crate::sync::thread_local! {
+    /// The client whose credentials function runs on this thread.
+    static ASKING: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Whether this thread runs the credentials function of a client, named by its address.
+pub(crate) fn is_asking_for(client: usize) -> bool {
+    client != 0 && ASKING.with(Cell::get) == client
+}
+
+/// Marks the thread while it runs a client's credentials function.
+struct Asking(usize);
+
+impl Asking {
+    fn of(client: usize) -> Self {
+        Self(ASKING.with(|asking| asking.replace(client)))
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        ASKING.with(|asking| asking.set(self.0));
+    }
+}
+
+/// What was read, and which of the files others can read too.
+pub(crate) struct Read {
+    pub(crate) credentials: Credentials,
+    pub(crate) exposed: Vec<PathBuf>,
+}
+
+/// A way to ask for credentials.
+pub(crate) struct Ask(pub(super) Way);
+
+impl Ask {
+    /// Asks, and has `then` called with what comes: on the thread that asked, or on this one if no
+    /// thread can be had. `then` is to be short. `client`: whose credentials they are, by its
+    /// address. `refused`: the last pair was. `anew`: the asking that is under way hangs.
+    pub(crate) fn begin(
+        self,
+        client: usize,
+        refused: bool,
+        anew: bool,
+        then: impl FnOnce(Result<Read, Error>) + Send + 'static,
+    ) {
+        match self.0 {
+            Way::Places(places) => places.read(anew, then),
+            Way::Function(function) => {
+                // Whoever takes it out calls it: a thread, or this one if there is none.
+                let kept = Arc::new(Parcel::new(then));
+                let taken = kept.clone();
+                let job = Job::new(HUNG, move || {
+                    let Some(then) = taken.take() else { return };
+                    let process = Process::this();
+                    let credentials = call(&function, client, refused);
+                    // If the function forked and this is the child, nobody here asked.
+                    if process.is_this() {
+                        then(credentials.map(|credentials| Read { credentials, exposed: vec![] }));
+                    }
+                });
+                if let Err(error) = runtime::submit(&job, Rank::Read)
+                    && let Some(then) = kept.take()
+                {
+                    then(Err(no_thread(&error.to_string())));
+                }
+            }
+        }
+    }
+}
+
+fn call(
+    function: &Callable<CredentialsFn>,
+    client: usize,
+    refused: bool,
+) -> Result<Credentials, Error> {
+    let _asking = Asking::of(client);
+    let given = catch_unwind(AssertUnwindSafe(|| function.call(|function| (function.0)(refused))));
+    match given {
+        Ok(given) => given.unwrap_or_else(|| Err(Lack::default())).map_err(lacking),
+        Err(_panic) => Err(unavailable("the credentials callback panicked")),
+    }
+}
+
+fn lacking(lack: Lack) -> Error {
+    let problem = match (&lack.message, &lack.cause) {
+        (Some(message), _) => &format!("the credentials callback failed: {message}"),
+        (None, Some(_)) => "the credentials callback failed",
+        (None, None) => "the credentials callback gave none",
+    };
+    unavailable(problem).with_cause(lack.cause)
+}
+
+/// Nothing was learned about the credentials.
+fn no_thread(problem: &str) -> Error {
+    Error::new(
+        ErrorKind::Internal,
+        format!("no thread can be started to ask for the credentials: {problem}"),
+    )
+    .with_retryable(true)
+}
+
+// --- files -----------------------------------------------------------------------------------
+
+type Then = Box<dyn FnOnce(Result<Read, Error>) + Send>;
+
+impl Places {
+    /// Reads one after the other: most clients have one file.
+    fn read(self, anew: bool, then: impl FnOnce(Result<Read, Error>) + Send + 'static) {
+        let then: Then = Box::new(then);
+        let Self { client_id, client_secret } = self;
+        client_id.read("client_id_file", anew, move |read| match read {
+            Err(error) => then(Err(error)),
+            Ok((client_id, _)) => client_secret.read("client_secret_file", anew, move |read| {
+                then(read.map(|(client_secret, exposed)| Read {
+                    credentials: Credentials { client_id, client_secret },
+                    exposed,
+                }));
+            }),
+        });
+    }
+}
+
+impl Place {
+    /// The only door to a credential file.
+    fn read(
+        self,
+        option: &'static str,
+        anew: bool,
+        then: impl FnOnce(Result<(Secret, Vec<PathBuf>), Error>) + Send + 'static,
+    ) {
+        match self {
+            Place::Value(secret) => then(Ok((secret, Vec::new()))),
+            Place::File(path) => files::read(&path.clone(), anew, move |read| {
+                then(of_file(option, &path, read));
+            }),
+        }
+    }
+}
+
+fn of_file(
+    option: &str,
+    path: &Path,
+    read: Result<Arc<Content>, Unread>,
+) -> Result<(Secret, Vec<PathBuf>), Error> {
+    let content = match read {
+        Err(Unread::NoThread(problem)) => return Err(no_thread(&problem)),
+        read => read.map_err(|unread| unread.to_string()),
+    };
+    let secret = content
+        .and_then(|content| Ok((secret(&content.bytes)?, content.is_exposed)))
+        .map_err(|problem| unavailable(&format!("{option} {}: {problem}", path.display())))?;
+    Ok((secret.0, secret.1.then(|| path.to_owned()).into_iter().collect()))
+}
+
+/// One trailing line break is dropped: editors and `echo` leave it.
+fn secret(bytes: &[u8]) -> Result<Secret, String> {
+    if bytes.len() > MAX_FILE_BYTES {
+        return Err("is too long to be a credential".to_owned());
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| "cannot be read (it is not UTF-8)")?;
+    let line = text.strip_suffix('\n').unwrap_or(text);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    parse::credential(line)?;
+    Ok(Secret::new(line))
+}
+
+// --- those who wait --------------------------------------------------------------------------
+
+impl Source {
+    /// Reads the credentials for somebody who waits, not longer than `limit`: what a fetch would
+    /// use, and the files that others can read too.
+    pub(crate) fn read_within(&self, limit: Duration) -> Result<(Pair, Vec<PathBuf>), Error> {
+        let Some(ask) = self.ask() else {
+            return self
+                .given()
+                .unwrap_or_else(|| Err(unavailable("there are none")))
+                .map(|pair| (pair, Vec::new()));
+        };
+        let answer = Arc::new(Mailbox::default());
+        let told = answer.clone();
+        ask.begin(0, false, false, move |read| {
+            told.put(read);
+        });
+        let clock = Clock::System;
+        let Some(read) = answer.take(&clock, clock.now().after(limit)) else {
+            let (what, slow) = (self.what_is_asked(), Unread::Slow(limit));
+            return Err(unavailable(&format!("{what} {slow}")));
+        };
+        let Read { credentials, exposed } = read?;
+        let (pair, _) = self.adopt(Ok(credentials))?;
+        Ok((pair, exposed))
+    }
+
+    /// What has not given the credentials yet, for a message about a wait.
+    pub(crate) fn what_is_awaited(&self) -> String {
+        match self.ask() {
+            Some(Ask(Way::Places(_))) => format!(
+                "{} has not been read yet: it may be a pipe that nobody writes to, or on a file \
+                 system that hangs",
+                self.what_is_asked()
+            ),
+            _ => "the credentials function has not returned yet".to_owned(),
+        }
+    }
+
+    /// The function, or the file that is being read.
+    fn what_is_asked(&self) -> String {
+        let Some(Ask(Way::Places(places))) = self.ask() else {
+            return "the credentials function".to_owned();
+        };
+        let named = |(option, path): (&str, &PathBuf)| format!("{option} {}", path.display());
+        let first = places.files().next().map(named);
+        let being_read = places.files().find(|(_, path)| files::is_being_read(path)).map(named);
+        being_read.or(first).unwrap_or_default()
+    }
+}
+
+#[cfg(all(test, not(feature = "shuttle")))]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,171 @@
+//! Where the client id and secret come from: given values, files, a function of the program.
+//!
+//! - this file: what a program hands over
+//! - [`source`] what a client has of it, and which pair is the latest
+//! - [`asking`] files read and the function called, on threads that may hang with them
+
+mod asking;
+mod source;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub(crate) use asking::{Ask, is_asking_for};
+pub(crate) use source::{Change, Pair, Source};
+
+use crate::config::parse;
+use crate::error::Cause;
+use crate::token::Secret;
+
+/// A client id and its secret.
+///
+/// ```
+/// let pair = tu_token::Credentials::new("id", "secret");
+/// assert_eq!(format!("{pair:?}"), "Credentials(..)");
+/// ```
+#[derive(Clone)]
+pub struct Credentials {
+    pub(crate) client_id: Secret,
+    pub(crate) client_secret: Secret,
+}
+
+impl Credentials {
+    /// Takes both; they are wiped when dropped.
+    ///
+    /// ```
+    /// let pair = tu_token::Credentials::new(String::from("id"), "secret");
+    /// # drop(pair);
+    /// ```
+    pub fn new(client_id: impl Into<String>, client_secret: impl Into<String>) -> Self {
+        Self { client_id: Secret::new(client_id), client_secret: Secret::new(client_secret) }
+    }
+
+    /// Whether both can be sent.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let checked = |name: &str, secret: &Secret| {
+            parse::credential(secret.reveal())
+                .map(drop)
+                .map_err(|problem| format!("{name} {problem}"))
+        };
+        checked("client_id", &self.client_id)?;
+        checked("client_secret", &self.client_secret)
+    }
+
+    fn same_as(&self, other: &Credentials) -> bool {
+        self.client_id == other.client_id && self.client_secret == other.client_secret
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials(..)")
+    }
+}
+
+/// A function of the program that gives the credentials. It is told whether the pair it gave last
+/// was refused, runs on a thread of the library's, never under a lock, and must not wait for a
+/// token of the client it serves.
+///
+/// Fetches that need credentials while it runs share what it gives. It may take its time: that is
+/// not taken from `fetch_timeout`; callers wait for it as long as their own limits allow. One that
+/// has not returned after 10 seconds is called again beside that, up to four times in all, and what
+/// comes first is used.
+///
+/// ```
+/// # let emulator = tu_token_emulator::Emulator::start()?;
+/// # let [(_, id), (_, secret), (_, scope), (_, token_url)] = emulator.client_options();
+/// use tu_token::{Client, Credentials};
+///
+/// let client = Client::builder()
+///     .scope(&scope)
+///     .token_url(&token_url)
+///     .on_credentials(move |_refused| Some(Credentials::new(&id, &secret)))
+///     .build()?;
+/// assert!(client.token().is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct CredentialsFn(Box<Function>);
+
+type Function = dyn Fn(bool) -> Result<Credentials, Lack> + Send + Sync;
+
+/// Why a function gave no credentials.
+#[derive(Default)]
+pub(crate) struct Lack {
+    /// For the error's message: text that the program chose to be seen.
+    pub(crate) message: Option<String>,
+    pub(crate) cause: Option<Arc<Cause>>,
+}
+
+impl CredentialsFn {
+    /// A function that tells why it has none: its error becomes the `source` of the error that the
+    /// token's callers get. (The error's text stands in no message: it may hold anything.)
+    ///
+    /// ```
+    /// use std::error::Error;
+    /// use tu_token::{Client, CredentialsFn, ErrorKind};
+    ///
+    /// let client = Client::builder()
+    ///     .scope("asset.view")
+    ///     .on_credentials(CredentialsFn::fallible(|_refused| Err("the vault is sealed".into())))
+    ///     .build()?;
+    /// let error = client.token().unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Credentials);
+    /// assert_eq!(error.source().unwrap().to_string(), "the vault is sealed");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn fallible<F>(function: F) -> Self
+    where
+        F: Fn(bool) -> Result<Credentials, Box<dyn std::error::Error + Send + Sync>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        Self::optional(move |refused| function(refused).map(Some))
+    }
+
+    /// The same for a function that may also have none without a reason.
+    ///
+    /// ```
+    /// use tu_token::{Client, Credentials, CredentialsFn, ErrorKind};
+    ///
+    /// let client = Client::builder()
+    ///     .scope("asset.view")
+    ///     .on_credentials(CredentialsFn::optional(|_refused| {
+    ///         let file = std::env::temp_dir().join("nobody-has-put-it-there-yet");
+    ///         Ok(std::fs::read_to_string(file).ok().map(|secret| Credentials::new("id", secret)))
+    ///     }))
+    ///     .build()?;
+    /// assert_eq!(client.token().unwrap_err().kind(), ErrorKind::Credentials);
+    /// # Ok::<(), tu_token::Error>(())
+    /// ```
+    pub fn optional<F>(function: F) -> Self
+    where
+        F: Fn(bool) -> Result<Option<Credentials>, Box<dyn std::error::Error + Send + Sync>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        Self::explaining(move |refused| match function(refused) {
+            Ok(credentials) => credentials.ok_or_else(Lack::default),
+            Err(cause) => Err(Lack { message: None, cause: Some(Arc::from(cause)) }),
+        })
+    }
+
+    pub(crate) fn explaining(
+        function: impl Fn(bool) -> Result<Credentials, Lack> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Box::new(function))
+    }
+}
+
+impl<F: Fn(bool) -> Option<Credentials> + Send + Sync + 'static> From<F> for CredentialsFn {
+    fn from(function: F) -> Self {
+        Self::explaining(move |refused| function(refused).ok_or_else(Lack::default))
+    }
+}
+
+impl fmt::Debug for CredentialsFn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CredentialsFn(..)")
+    }
+}

@@ -1,0 +1,160 @@
+//! Sources of every kind, and what a read of each brings.
+
+use std::sync::Mutex;
+
+use super::super::{Change, is_asking_for};
+use super::*;
+use crate::callback::Callback;
+use crate::config::options::Options;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+impl Source {
+    /// Asks and adopts, as a fetch does.
+    fn read(&self, refused: bool) -> Result<(Pair, Change), Error> {
+        let Some(ask) = self.ask() else {
+            return Ok((self.given().unwrap()?, Change::Nothing));
+        };
+        let answer = Arc::new(Mailbox::default());
+        let told = answer.clone();
+        ask.begin(1, refused, false, move |read| {
+            told.put(read);
+        });
+        let clock = Clock::System;
+        let read = answer.take(&clock, clock.now().after(PATIENCE)).expect("it was asked");
+        self.adopt(read.map(|read| read.credentials))
+    }
+
+    fn secret(&self) -> String {
+        self.read(false).unwrap().0.credentials.client_secret.reveal().to_owned()
+    }
+}
+
+fn source(function: impl Fn(bool) -> Option<Credentials> + Send + Sync + 'static) -> Source {
+    Source::new(&mut Options::default(), Some(Callback::new(function.into())))
+}
+
+fn of_a_file(path: &Path) -> Source {
+    let mut options = Options { client_id: Some(Secret::new("id")), ..Options::default() };
+    options.client_secret_file = Some(path.to_owned());
+    Source::new(&mut options, None)
+}
+
+#[test]
+fn what_a_function_gives_is_never_another_version() {
+    let source =
+        source(|refused| Some(Credentials::new("id", if refused { "second" } else { "first" })));
+    let first = source.read(false).unwrap();
+    let second = source.read(true).unwrap();
+    assert_eq!((first.0.version, first.1), (second.0.version, second.1));
+    assert!(!first.0.same_as(&second.0));
+    assert!(source.latest().unwrap().same_as(&second.0));
+}
+
+#[test]
+fn other_words_in_a_file_are_another_version_and_the_same_ones_after_a_gap_are_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("secret");
+    let source = of_a_file(&path);
+    let changes = |text: Option<&str>| {
+        match text {
+            Some(text) => std::fs::write(&path, text).unwrap(),
+            None => std::fs::remove_file(&path).unwrap(),
+        }
+        source.read(false).map(|(pair, change)| (pair.version, change)).ok()
+    };
+    assert_eq!(changes(Some("first")), Some((1, Change::Other)));
+    assert_eq!(changes(Some("first\n")), Some((1, Change::Nothing)));
+    assert_eq!(changes(Some("second")), Some((2, Change::Other)));
+    assert_eq!(changes(None), None);
+    assert_eq!(changes(Some("second")), Some((2, Change::Back)));
+    assert_eq!(changes(Some("")), None);
+    assert_eq!(changes(Some("third")), Some((3, Change::Other)));
+}
+
+#[test]
+fn a_rotation_ends_the_former_source() {
+    let source = source(|_| Some(Credentials::new("id", "old")));
+    source.read(false).unwrap();
+    assert!(source.is_function() && source.given().is_none());
+    source.rotate(Credentials::new("id", "new"));
+    assert_eq!(source.secret(), "new");
+    assert!(!source.is_function() && source.given().is_some());
+    // What was asked before and comes now is of no use any more.
+    let late = source.adopt(Ok(Credentials::new("id", "old"))).unwrap();
+    assert_eq!((late.0.version, late.0.credentials.client_secret.reveal()), (1, "new"));
+}
+
+#[test]
+fn given_credentials_leave_the_options() {
+    let given = |text: &str| Some(Secret::new(text));
+    let mut options = Options { client_id: given("id"), ..Options::default() };
+    options.client_secret = given("secret");
+    let source = Source::new(&mut options, None);
+    assert!(options.client_id.is_none() && options.client_secret.is_none());
+    assert_eq!(source.secret(), "secret");
+    source.release();
+    assert!(source.given().unwrap().is_err() && source.latest().is_none());
+}
+
+#[test]
+fn what_a_function_failed_with_is_the_source_of_the_error() {
+    let function = CredentialsFn::fallible(|_| Err("the vault is sealed".into()));
+    let source = Source::new(&mut Options::default(), Some(Callback::new(function)));
+    let error = source.read(false).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Credentials);
+    assert!(!error.message().contains("sealed"));
+    let cause = std::error::Error::source(&error).unwrap();
+    assert_eq!(cause.to_string(), "the vault is sealed");
+}
+
+#[test]
+fn nothing_given_is_an_error_that_says_so() {
+    let error = source(|_| None).read(false).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Credentials);
+    let without_a_reason = Callback::new(CredentialsFn::optional(|_| Ok(None)));
+    let other = Source::new(&mut Options::default(), Some(without_a_reason));
+    assert_eq!(other.read(false).err().unwrap().message(), error.message());
+    let empty = source(|_| Some(Credentials::new("id", ""))).read(false).err().unwrap();
+    assert!(empty.message().contains("client_secret is empty"));
+}
+
+#[test]
+fn a_function_that_panics_has_none_and_the_thread_is_unmarked() {
+    let panics = source(|_| panic!("on purpose"));
+    let error = panics.read(false).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Credentials);
+    assert!(error.message().contains("panicked"));
+    let marks = Arc::new(Mutex::new(Vec::new()));
+    let seen = marks.clone();
+    let marked = source(move |_| {
+        seen.lock().unwrap().push((is_asking_for(1), is_asking_for(2), is_asking_for(0)));
+        None
+    });
+    let _ = marked.read(false);
+    assert_eq!(*marks.lock().unwrap(), [(true, false, false)]);
+    assert!(!is_asking_for(1));
+}
+
+#[test]
+fn files_are_read_by_their_rules() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("secret");
+    let refuses = |bytes: &[u8], word: &str| {
+        std::fs::write(&path, bytes).unwrap();
+        let error = of_a_file(&path).read(false).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Credentials);
+        let name = format!("client_secret_file {}", path.display());
+        let message = error.message();
+        assert!(message.contains(word) && message.contains(&name), "{message}");
+    };
+    refuses(b"", "is empty");
+    refuses(b"two\nlines\n", "control character");
+    refuses(&[0xff, 0xfe], "UTF-8");
+    refuses(&vec![b'a'; 64 * 1024 + 1], "too long");
+    std::fs::remove_file(&path).unwrap();
+    let error = of_a_file(&path).read(false).err().unwrap();
+    assert!(error.message().contains("cannot be read"), "{error}");
+    std::fs::write(&path, "with a line break\r\n").unwrap();
+    assert_eq!(of_a_file(&path).secret(), "with a line break");
+}

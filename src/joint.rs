@@ -1,0 +1,175 @@
+//! Work that may hang, done once for all who ask for it meanwhile.
+//!
+//! Whoever asks joins the work of that key that is under way. If it has been for long, it may never
+//! end: another try is begun beside it, a few in all, and the first that ends serves everybody who
+//! waits then. This is bookkeeping alone; the threads and the work are its user's.
+
+use crate::cache::policy::{HUNG, MOST_UNANSWERED};
+use crate::clock::BootTime;
+use crate::fork::Process;
+
+/// One try.
+pub(crate) type Ticket = u64;
+
+struct UnderWay<K, W> {
+    key: K,
+    /// The tries that have not ended, oldest first.
+    tries: Vec<(Ticket, BootTime)>,
+    /// The youngest that has, and brought something.
+    brought: Ticket,
+    waiting: Vec<W>,
+}
+
+/// The work under way, by key, with those who wait for it.
+pub(crate) struct Joint<K, W> {
+    process: Process,
+    under_way: Vec<UnderWay<K, W>>,
+    last: Ticket,
+}
+
+impl<K, W> Default for Joint<K, W> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<K, W> Joint<K, W> {
+    pub(crate) const fn new() -> Self {
+        Self { process: Process::FIRST, under_way: Vec::new(), last: 0 }
+    }
+}
+
+impl<K: Eq, W> Joint<K, W> {
+    /// Joins what is under way. A ticket: whoever joined has to begin a try.
+    pub(crate) fn join(&mut self, key: K, waiting: Option<W>, now: BootTime) -> Option<Ticket> {
+        let place = self.under_way.iter().position(|under_way| under_way.key == key);
+        let place = place.unwrap_or_else(|| {
+            let (tries, brought, waiting) = (Vec::new(), 0, Vec::new());
+            self.under_way.push(UnderWay { key, tries, brought, waiting });
+            self.under_way.len() - 1
+        });
+        let under_way = &mut self.under_way[place];
+        under_way.waiting.extend(waiting);
+        let may_hang = under_way.tries.last().is_none_or(|(_, begun)| now >= begun.after(HUNG));
+        (may_hang && under_way.tries.len() < MOST_UNANSWERED).then(|| {
+            self.last += 1;
+            under_way.tries.push((self.last, now));
+            self.last
+        })
+    }
+
+    /// No longer counts on the tries that are at least so old: the next to join begins another.
+    pub(crate) fn doubt(&mut self, key: &K, begun_by: BootTime) {
+        let under_way = self.under_way.iter_mut().filter(|under_way| under_way.key == *key);
+        for (_, begun) in under_way.flat_map(|under_way| &mut under_way.tries) {
+            if *begun <= begun_by {
+                *begun = BootTime::ZERO;
+            }
+        }
+    }
+
+    /// Whether more than one try of this key is under way.
+    pub(crate) fn is_tried_again(&self, key: &K) -> bool {
+        self.under_way.iter().any(|under_way| under_way.key == *key && under_way.tries.len() > 1)
+    }
+
+    /// Whether anything of this key is under way.
+    pub(crate) fn is_under_way(&self, key: &K) -> bool {
+        self.under_way.iter().any(|under_way| under_way.key == *key)
+    }
+
+    /// Whether what a try brings is news: not so if a younger one has brought its own.
+    pub(crate) fn is_news(&self, key: &K, ticket: Ticket) -> bool {
+        self.under_way.iter().any(|under_way| under_way.key == *key && under_way.brought < ticket)
+    }
+
+    /// A try has ended, and has brought something or not. Those who wait.
+    pub(crate) fn end(&mut self, key: &K, ticket: Ticket, has_brought: bool) -> Vec<W> {
+        let place = self.under_way.iter().position(|under_way| {
+            let is_one_of_its = under_way.tries.iter().any(|(other, _)| *other == ticket);
+            under_way.key == *key && is_one_of_its
+        });
+        let Some(place) = place else { return Vec::new() };
+        let under_way = &mut self.under_way[place];
+        under_way.tries.retain(|(other, _)| *other != ticket);
+        if has_brought {
+            under_way.brought = under_way.brought.max(ticket);
+        }
+        let waiting = std::mem::take(&mut under_way.waiting);
+        if under_way.tries.is_empty() {
+            self.under_way.swap_remove(place);
+        }
+        waiting
+    }
+
+    /// In a forked child: lets go of what the parent's threads do, and of those who wait for it.
+    pub(crate) fn renew(&mut self) -> Vec<W> {
+        if !self.process.adopt() {
+            return Vec::new();
+        }
+        let parents = std::mem::take(&mut self.under_way);
+        parents.into_iter().flat_map(|under_way| under_way.waiting).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn at(seconds: u64) -> BootTime {
+        BootTime::from_nanos(1_000_000_000_000).after(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn whoever_comes_meanwhile_joins() {
+        let mut joint = Joint::new();
+        let ticket = joint.join("key", Some(1), at(0)).expect("the first begins");
+        assert_eq!(joint.join("key", Some(2), at(1)), None);
+        assert!(joint.join("another", Some(3), at(1)).is_some());
+        assert_eq!(joint.end(&"key", ticket, true), [1, 2]);
+        assert!(!joint.is_under_way(&"key"));
+        assert!(joint.join("key", None, at(1)).is_some(), "it has ended: the next one begins");
+    }
+
+    #[test]
+    fn what_hangs_is_tried_beside_a_few_times_and_the_first_that_ends_serves_all() {
+        let mut joint = Joint::new();
+        let mut tickets = Vec::new();
+        for second in 0..200 {
+            tickets.extend(joint.join("key", Some(second), at(second)));
+        }
+        assert_eq!(tickets.len(), MOST_UNANSWERED);
+        assert_eq!(joint.end(&"key", tickets[2], true).len(), 200);
+        // Whoever joins what is left is served by what ends first, though it may be no news.
+        assert_eq!(joint.join("key", Some(200), at(31)), None);
+        assert!(!joint.is_news(&"key", tickets[0]) && joint.is_news(&"key", tickets[3]));
+        assert_eq!(joint.end(&"key", tickets[0], true), [200]);
+        // What brings nothing outdates nothing.
+        assert!(joint.end(&"key", tickets[3], false).is_empty());
+        assert!(!joint.is_news(&"key", tickets[1]));
+    }
+
+    #[test]
+    fn a_doubt_begins_another_try() {
+        let mut joint = Joint::<_, ()>::new();
+        assert!(joint.join("key", None, at(0)).is_some());
+        joint.doubt(&"key", at(0).before(Duration::from_nanos(1)));
+        assert!(joint.join("key", None, at(1)).is_none(), "it is too young to be doubted");
+        joint.doubt(&"key", at(0));
+        assert!(joint.join("key", None, at(1)).is_some());
+    }
+
+    #[cfg(not(feature = "shuttle"))]
+    #[test]
+    fn a_forked_child_joins_nothing_of_its_parents() {
+        let mut joint = Joint::new();
+        assert_eq!(joint.renew(), Vec::<i32>::new());
+        let ticket = joint.join("key", Some(1), at(0)).unwrap();
+        joint.process = Process::parent();
+        assert_eq!(joint.renew(), [1]);
+        assert!(joint.end(&"key", ticket, true).is_empty());
+        assert!(joint.join("key", None, at(0)).is_some());
+    }
+}
