@@ -25,8 +25,10 @@ ID, SECRET = os.environ["TRACKUNIT_CLIENT_ID"], os.environ["TRACKUNIT_CLIENT_SEC
 async def get(client):
     return await client.token_async()
 class Slow:
+    def __init__(self, seconds):
+        self.seconds = seconds
     def __del__(self, sleep=time.sleep):
-        sleep(1)
+        sleep(self.seconds)
 def waits_in_a_thread(client):
     def wait():
         try:
@@ -90,7 +92,7 @@ print(client.token())
     "an event function comes back too late": """
 client = tu_token.Client(on_event=lambda event: time.sleep(1.3))
 print(client.token())
-builtins.slow = Slow()
+builtins.slow = Slow(1)
 """,
     "what an event function leaves comes back too late": """
 class Listener:
@@ -101,7 +103,7 @@ class Listener:
 client = tu_token.Client(on_event=Listener())
 print(client.token())
 del client
-builtins.slow = Slow()
+builtins.slow = Slow(1.7)
 """,
     "an event function raises SystemExit": """
 sys.unraisablehook = lambda unraisable: None
@@ -218,7 +220,7 @@ def run(program: str) -> str | None:
     """What is wrong with how a program ended."""
     command = [sys.executable, "-W", "error", "-c", START + program]
     try:
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=30)
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=45)
     except subprocess.TimeoutExpired:
         return "it hangs"
     expected = re.search(r"exits with (\d)", program)
