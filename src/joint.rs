@@ -73,6 +73,12 @@ impl<K: Eq, W> Joint<K, W> {
         self.under_way.iter().any(|under_way| under_way.key == *key && under_way.tries.len() > 1)
     }
 
+    /// Whether a try of this key is under way that is at least so old.
+    pub(crate) fn is_under_way_since(&self, key: &K, begun_by: BootTime) -> bool {
+        let mut of_key = self.under_way.iter().filter(|under_way| under_way.key == *key);
+        of_key.any(|under_way| under_way.tries.iter().any(|(_, begun)| *begun <= begun_by))
+    }
+
     /// Whether anything of this key is under way.
     pub(crate) fn is_under_way(&self, key: &K) -> bool {
         self.under_way.iter().any(|under_way| under_way.key == *key)

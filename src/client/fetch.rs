@@ -37,11 +37,11 @@ pub(super) struct Flight {
     /// It is past its look into the store, and has told that it asks for a token.
     has_told: bool,
     /// A refused pair was read again from its source; once a fetch.
-    reread: bool,
+    pub(super) reread: bool,
     /// How often it asked again because its pair had been replaced.
     replaced: u32,
     /// A pair that was refused, and how, while its source is asked for another.
-    refused: Option<(Failure, Pair)>,
+    pub(super) refused: Option<(Failure, Pair)>,
     /// What was read: for the next attempt.
     pub(super) fresh_pair: Option<Result<Pair, Error>>,
     /// What it has to do with the store, if there is one.
@@ -56,7 +56,7 @@ pub(super) enum Origin {
 }
 
 /// What one attempt led to.
-enum Step {
+pub(super) enum Step {
     Granted(Granted, BootTime),
     /// Try again at this time.
     Again(BootTime),
@@ -73,7 +73,7 @@ enum Step {
 
 impl Flight {
     /// Whether it may ask again because its pair was replaced meanwhile.
-    fn may_be_replaced(&mut self) -> bool {
+    pub(super) fn may_be_replaced(&mut self) -> bool {
         self.replaced += 1;
         self.replaced <= policy::MOST_REPLACED
     }
@@ -242,62 +242,6 @@ impl Shared {
         self.attempt_failed(flight, Failure::transient(error), version)
     }
 
-    /// A refusal of a pair that nobody would use any more is nobody's. The source of one that still
-    /// stands is asked for another: once a fetch, and a function once for all fetches.
-    fn refused_or_failed(
-        self: &Arc<Self>,
-        flight: &mut Flight,
-        failure: Failure,
-        pair: Pair,
-    ) -> Step {
-        let is_refusal = matches!(failure.class, Class::Refused | Class::Terminal);
-        if is_refusal && self.source.version() != pair.version && flight.may_be_replaced() {
-            return Step::Again(BootTime::ZERO);
-        }
-        let parked_for = match failure.class {
-            Class::Refused if flight.reread => None,
-            Class::Refused if self.source.is_files() => Some(For::Credentials(true)),
-            Class::Refused if self.source.is_function() => self.begin_trial(flight),
-            _ => None,
-        };
-        match parked_for {
-            Some(parked_for) => {
-                flight.reread = true;
-                flight.refused = Some((failure, pair));
-                Step::Park(parked_for)
-            }
-            None => self.attempt_failed(flight, failure, pair.version),
-        }
-    }
-
-    /// The source was asked for another pair than the refused one, by this fetch or by another.
-    fn after_asking_anew(
-        self: &Arc<Self>,
-        flight: &mut Flight,
-        failure: Failure,
-        refused: &Pair,
-    ) -> Step {
-        let (was_told, rotated) = (flight.fresh_pair.is_some(), self.source.latest());
-        let other = match flight.fresh_pair.take() {
-            Some(read) => read.ok(),
-            None => rotated.filter(|latest| latest.version != refused.version),
-        };
-        if let Some(other) = other.filter(|other| !other.same_as(refused)) {
-            self.note_trial(flight, &other);
-            flight.fresh_pair = Some(Ok(other));
-            return Step::Again(BootTime::ZERO);
-        }
-        // A trial that was not a success, nor refused, or was over too soon, told nothing.
-        let tells_nothing = !was_told && !self.state().limits.has_refusal();
-        match tells_nothing.then(|| self.begin_trial(flight)).flatten() {
-            Some(parked_for) => {
-                flight.refused = Some((failure, refused.clone()));
-                Step::Park(parked_for)
-            }
-            None => self.attempt_failed(flight, failure, refused.version),
-        }
-    }
-
     /// Counts the request if it may be sent.
     fn may_request(self: &Arc<Self>, flight: &mut Flight) -> Result<Duration, Blocked> {
         let now = self.clock.now();
@@ -321,7 +265,7 @@ impl Shared {
         Step::Blocked(error)
     }
 
-    fn attempt_failed(
+    pub(super) fn attempt_failed(
         self: &Arc<Self>,
         flight: &Flight,
         mut failure: Failure,

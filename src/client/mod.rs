@@ -7,6 +7,7 @@
 //! - [`get`], [`get_async`] a caller's way to a token
 //! - [`fetch`] a fetch's way, on a thread of ours
 //! - [`reading`] a fetch's wait for its credentials
+//! - [`trial`] what becomes of refused credentials
 //! - [`stored`] what a fetch has to do with a token store
 //! - [`wait`] those who wait
 //! - [`warm`] renewals that nobody asks for
@@ -21,6 +22,7 @@ mod reading;
 mod shared;
 mod state;
 mod stored;
+mod trial;
 mod wait;
 mod warm;
 

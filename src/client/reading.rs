@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::fetch::Flight;
 use super::shared::{Shared, SystemRandom};
-use super::state::{Slot, Trial};
+use super::state::Slot;
 use super::wait;
 use crate::cache::entry::{FlightId, GivenUp};
 use crate::cache::policy;
@@ -52,6 +52,17 @@ impl Reading {
         if self.process.adopt() { std::mem::take(&mut self.parked) } else { Vec::new() }
     }
 
+    fn waits_for(&self, refused: bool) -> bool {
+        self.parked.iter().any(|(_, parked)| *parked == For::Credentials(refused))
+    }
+
+    /// Joins those who ask. If it is for the newcomer to ask: the name of that, and whether another
+    /// asking is under way that may hang.
+    fn begins(&mut self, refused: bool, now: BootTime) -> Option<(Ticket, bool)> {
+        let ticket = self.asked.join(refused, None, now)?;
+        Some((ticket, self.asked.is_tried_again(&refused)))
+    }
+
     /// Lets those who wait for something go on; which they are.
     fn release(
         &mut self,
@@ -86,17 +97,23 @@ impl Shared {
             state.publish_serve_until(&self.options.policy, index, now);
         }
         self.forget_parents_reads();
-        let former = {
+        let (former, begins) = {
             let mut reading = self.reading.lock();
             // An entry has one fetch: what was parked for it has been given up.
             let former = reading.parked.iter().position(|(other, _)| other.slot.index == index);
             let former = former.map(|place| reading.parked.swap_remove(place));
             reading.parked.push((flight, parked_for));
-            former
+            let begins = match parked_for {
+                For::Credentials(refused) => {
+                    reading.begins(refused, now).map(|begins| (refused, begins))
+                }
+                For::Trial | For::Thread => None,
+            };
+            (former, begins)
         };
         drop(former);
-        if let For::Credentials(refused) = parked_for {
-            self.ask_source(refused);
+        if let Some((refused, (ticket, anew))) = begins {
+            self.begin_asking(refused, ticket, anew);
         }
         // What has ended in the meantime has told those who were parked then.
         if self.source.given().is_some() {
@@ -112,11 +129,13 @@ impl Shared {
     fn ask_source(self: &Arc<Self>, refused: bool) {
         self.forget_parents_reads();
         let now = self.clock.now();
-        let (ticket, anew) = {
-            let asked = &mut self.reading.lock().asked;
-            (asked.join(refused, None, now), asked.is_tried_again(&refused))
-        };
-        let Some(ticket) = ticket else { return };
+        let begins = self.reading.lock().begins(refused, now);
+        if let Some((ticket, anew)) = begins {
+            self.begin_asking(refused, ticket, anew);
+        }
+    }
+
+    fn begin_asking(self: &Arc<Self>, refused: bool, ticket: Ticket, anew: bool) {
         let shared = Arc::downgrade(self);
         let address = Arc::as_ptr(self) as usize;
         let Some(ask) = self.source.ask() else {
@@ -140,8 +159,7 @@ impl Shared {
     ) {
         {
             let mut reading = self.reading.lock();
-            let is_awaited = |(_, parked): &(Flight, For)| *parked == For::Credentials(refused);
-            if !reading.asked.is_news(&refused, ticket) && !reading.parked.iter().any(is_awaited) {
+            if !reading.asked.is_news(&refused, ticket) && !reading.waits_for(refused) {
                 reading.asked.end(&refused, ticket, false);
                 return;
             }
@@ -242,15 +260,17 @@ impl Shared {
     /// Somebody waits for a fetch that waits for its credentials: if they have not come for long,
     /// they are asked for once more.
     pub(super) fn ask_source_again(self: &Arc<Self>) {
-        let awaited: Vec<bool> = {
-            let reading = self.reading.lock();
-            let is_awaited = |refused: &bool| {
-                reading.parked.iter().any(|(_, parked)| *parked == For::Credentials(*refused))
+        let now = self.clock.now();
+        for refused in [false, true] {
+            let begins = {
+                let mut reading = self.reading.lock();
+                // What has just come is on its way to those who wait.
+                let is_awaited = reading.waits_for(refused) && reading.asked.is_under_way(&refused);
+                is_awaited.then(|| reading.begins(refused, now)).flatten()
             };
-            [false, true].into_iter().filter(is_awaited).collect()
-        };
-        for refused in awaited {
-            self.ask_source(refused);
+            if let Some((ticket, anew)) = begins {
+                self.begin_asking(refused, ticket, anew);
+            }
         }
         // A read that has hung for long holds no place any more: another one may begin.
         runtime::start_waiting_jobs();
@@ -317,52 +337,16 @@ impl Shared {
         });
     }
 
-    /// What the entry's fetch waits for, if it waits for its credentials.
+    /// What the entry's fetch waits for, if it waits for its credentials, or its successor will.
     pub(super) fn what_is_unread(self: &Arc<Self>, index: usize) -> Option<String> {
+        let now = self.clock.now();
         let is_unread = self.state().cells[index].entry.is_unread();
-        let is_asked = || {
+        let is_asked = {
             let reading = self.reading.lock();
-            [false, true].iter().any(|refused| reading.asked.is_under_way(refused))
+            let by = if is_unread { now } else { now.before(policy::MIN_SPACING) };
+            [false, true].iter().any(|refused| reading.asked.is_under_way_since(refused, by))
         };
-        (is_unread && is_asked()).then(|| self.source.what_is_awaited())
-    }
-
-    // --- trials ------------------------------------------------------------------------------
-
-    /// A function gives other credentials when it is told that the last were refused. One fetch
-    /// tries them out; the others that were refused meanwhile wait for what it finds.
-    pub(super) fn begin_trial(self: &Arc<Self>, flight: &Flight) -> Option<For> {
-        let mut state = self.state();
-        if state.trial_is_under_way() {
-            return Some(For::Trial);
-        }
-        let may_ask = state.limits.may_ask_anew();
-        may_ask.then(|| {
-            let (index, id) = (flight.slot.index, flight.id);
-            state.trial = Some(Trial { index, id, given: None });
-            For::Credentials(true)
-        })
-    }
-
-    /// The fetch on trial was given another pair.
-    pub(super) fn note_trial(self: &Arc<Self>, flight: &Flight, given: &Pair) {
-        let mut state = self.state();
-        if let Some(trial) = state.trial.as_mut().filter(|trial| trial.id == flight.id) {
-            trial.given = Some(given.clone());
-        }
-    }
-
-    /// If a trial is over, those who waited for it go on: with the same pair, unless it was refused.
-    pub(super) fn end_trial(self: &Arc<Self>) {
-        let (is_refused, trial) = {
-            let mut state = self.state();
-            if state.trial_is_under_way() {
-                return;
-            }
-            (state.limits.has_refusal(), state.trial.take())
-        };
-        let given = trial.and_then(|trial| trial.given).filter(|_| !is_refused);
-        self.release_parked(|parked| parked == For::Trial, given.map(Ok).as_ref());
+        is_asked.then(|| self.source.what_is_awaited())
     }
 
     // --- files ---------------------------------------------------------------------------------
