@@ -7,6 +7,8 @@
 #![allow(dead_code)]
 
 mod clients;
+#[cfg(unix)]
+pub mod credentials;
 pub mod tls;
 
 use std::io::{ErrorKind, Read, Write};

@@ -1,0 +1,175 @@
+//! Credentials that hang or change: pipes, functions that stand before a door, and clients with them.
+
+use std::ffi::CString;
+use std::io::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
+
+use tu_token::{
+    Client, Clock, Config, Credentials, Error, ErrorKind, Event, GetOptions, ManualClock, Token,
+};
+
+use super::{ID, Server, options, until, with_timeout};
+
+pub const OLD: &str = "old-secret-0123456789";
+pub const NEW: &str = "new-secret-9876543210";
+
+/// What has to come soon comes within this, on a busy machine too.
+pub const SOON: Duration = Duration::from_secs(20);
+pub const SECOND: Duration = Duration::from_secs(1);
+
+/// One test at a time: some keep every thread busy that reads credentials.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Does something that may hang for ever, on a thread of its own; it must not.
+pub fn soon<T: Send + 'static>(what: &str, act: impl FnOnce() -> T + Send + 'static) -> T {
+    let (send, receive) = mpsc::channel();
+    std::thread::spawn(move || drop(send.send(act())));
+    receive.recv_timeout(SOON).unwrap_or_else(|_| panic!("{what} hangs"))
+}
+
+/// A pipe in the place of whatever was there.
+pub fn make_pipe(path: &str) -> Pipe {
+    let _ = std::fs::remove_file(path);
+    let name = CString::new(path).unwrap();
+    // SAFETY: the name is NUL-terminated, and only read.
+    assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0, "{path}");
+    // Another name of it, for when a file is put in its place.
+    let other = format!("{path}.pipe");
+    std::fs::hard_link(path, &other).unwrap();
+    Pipe(other)
+}
+
+/// Lets go of those who read a pipe when the test ends: they would be in the next one's way.
+pub struct Pipe(String);
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        for _ in 0..50 {
+            offer(&self.0, "");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+/// Lets one reader of a pipe have a text.
+pub fn write_once(path: &str, text: &str) {
+    let (path, text) = (path.to_owned(), text.to_owned());
+    soon("nobody reads the pipe: the writer", move || {
+        std::fs::OpenOptions::new().write(true).open(path)?.write_all(text.as_bytes())
+    })
+    .unwrap();
+}
+
+/// The same if there is a reader just now.
+pub fn offer(path: &str, text: &str) {
+    use std::os::unix::fs::OpenOptionsExt;
+    let open = std::fs::OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(path);
+    let _ = open.and_then(|mut pipe| pipe.write_all(text.as_bytes()));
+}
+
+/// Waits until the fetches of these scopes wait for this file, or function.
+pub fn until_they_wait(client: &Client, scopes: &[String], what: &str) {
+    for scope in scopes {
+        until("the fetch waits for its credentials", || {
+            let no_wait = GetOptions { scope: Some(scope), ..with_timeout(Duration::ZERO) };
+            client.get(&no_wait).is_err_and(|error| error.message().contains(what))
+        });
+    }
+    // They say so just before they join.
+    std::thread::sleep(Duration::from_millis(50));
+}
+
+/// A door that functions stand before until it is opened.
+#[derive(Clone, Default)]
+pub struct Door(Arc<(Mutex<bool>, Condvar)>);
+
+impl Door {
+    pub fn wait(&self) {
+        let open = self.0.0.lock().unwrap();
+        drop(self.0.1.wait_while(open, |open| !*open).unwrap());
+    }
+
+    pub fn open(&self) {
+        *self.0.0.lock().unwrap() = true;
+        self.0.1.notify_all();
+    }
+}
+
+/// Opened when a test ends, however it ends: nothing of it may stay before the door.
+impl Drop for Door {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.open();
+        }
+    }
+}
+
+/// A busy machine is not what these tests are about.
+const UNHURRIED: [(&str, &str); 3] =
+    [("fetch_timeout", "20s"), ("request_timeout", "20s"), ("connect_timeout", "20s")];
+
+/// A client that reads its secret from a file; its time stands still.
+pub fn of_file(server: &Server, path: &str, more: &[(&str, &str)]) -> (Client, Arc<ManualClock>) {
+    let url = server.url();
+    let mut config = Config::new();
+    for (key, value) in options(&url).into_iter().filter(|(key, _)| *key != "client_secret") {
+        config.set(key, value);
+    }
+    config.set("client_secret_file", path);
+    for (key, value) in UNHURRIED.iter().chain(more) {
+        config.set(key, value);
+    }
+    let clock = Arc::new(ManualClock::default());
+    (Client::with_clock(&config, Clock::Manual(clock.clone())).unwrap(), clock)
+}
+
+/// The client, its clock, the calls of its function, and what it told.
+pub type OfFunction = (Client, Arc<ManualClock>, Arc<AtomicUsize>, Arc<Mutex<Vec<Event>>>);
+
+/// A client whose function is told how many calls came before; its time stands still.
+pub fn of_function(
+    server: &Server,
+    more: &[(&str, &str)],
+    function: impl Fn(usize, bool) -> Option<Credentials> + Send + Sync + 'static,
+) -> OfFunction {
+    let url = server.url();
+    let mut config = Config::new();
+    for (key, value) in options(&url).into_iter().filter(|(key, _)| !key.starts_with("client_")) {
+        config.set(key, value);
+    }
+    for (key, value) in UNHURRIED.iter().chain(more) {
+        config.set(key, value);
+    }
+    let calls = Arc::new(AtomicUsize::new(0));
+    let count = calls.clone();
+    config.on_credentials(move |refused| function(count.fetch_add(1, Ordering::SeqCst), refused));
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let seen = events.clone();
+    config.on_event(move |event: &Event| seen.lock().unwrap().push(event.clone()));
+    let clock = Arc::new(ManualClock::default());
+    let client = Client::with_clock(&config, Clock::Manual(clock.clone())).unwrap();
+    (client, clock, calls, events)
+}
+
+pub fn of_scope(client: &Client, scope: &str) -> Result<Token, Error> {
+    client.get(&GetOptions { scope: Some(scope), ..GetOptions::default() })
+}
+
+pub fn kind(outcome: Result<Token, Error>) -> ErrorKind {
+    outcome.map(|token| token.value().to_owned()).unwrap_err().kind()
+}
+
+pub fn pair(secret: &str) -> Option<Credentials> {
+    Some(Credentials::new(ID, secret))
+}
+
+pub fn ask(client: &Client, options: &GetOptions<'_>) -> mpsc::Receiver<Result<Token, Error>> {
+    let (send, receive) = mpsc::channel();
+    client.get_async(options, move |outcome| drop(send.send(outcome))).unwrap();
+    receive
+}
