@@ -307,6 +307,27 @@ fn what_is_refused_in_place_of_the_password_is_told() {
 }
 
 #[test]
+fn however_a_login_is_refused_it_is_made_once() {
+    let cut_off = "HTTP/1.1 407 X\r\nProxy-Authenticate: Ba";
+    let endless = format!("HTTP/1.1 407 X\r\nX: {}", "x".repeat(64 * 1024));
+    let cases = [
+        // tinyproxy.
+        vec![send("HTTP/1.1 401 X\r\nWWW-Authenticate: Basic realm=\"x\"\r\n\r\n")],
+        vec![send(cut_off)],
+        vec![send(&endless)],
+        vec![send("HTTP/1.1 100 X\r\n\r\n"), send("HTTP/1.1 407 X\r\n\r\n")],
+        vec![send(cut_off), Step::Wait(Duration::from_millis(1_500))],
+    ];
+    each(cases, |answer| {
+        let scene = Scene::refusing(answer);
+        let client = scene.client_in_time("1s");
+        assert_eq!(refused(&client), 30);
+        assert_eq!(refused(&client), 30);
+        assert_eq!(scene.logins(), 1);
+    });
+}
+
+#[test]
 fn a_proxy_with_tls_and_one_with_socks_are_no_different() {
     each(["https", "socks5 password", "socks5 method"], |kind| {
         let (scheme, scene) = match kind {
@@ -411,7 +432,7 @@ fn what_is_refused_without_a_login_may_pass() {
 
 #[test]
 fn other_failures_of_a_proxy_tell_the_status() {
-    each([302, 401, 500, 502, 503, 504], |status| {
+    each([302, 500, 502, 503, 504], |status| {
         let scene = Scene::refusing(vec![send(&format!("HTTP/1.1 {status} {PASSWORD}\r\n\r\n"))]);
         let error = failure_in_time(&scene.client_in_time("1s"));
         assert_eq!((error.kind(), error.is_retryable()), (Network, true), "{error}");

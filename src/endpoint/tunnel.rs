@@ -119,8 +119,9 @@ pub(super) fn connect(
     };
     match answer.status {
         200..=299 => Ok(()),
-        407 if login.is_some() => Err(Problem::LoginRefused(answer.refused_login())),
-        407 => Err(Problem::LoginWanted(answer.wanted_login())),
+        // No endpoint has been reached that could answer 401: tinyproxy says so to a wrong password.
+        401 | 407 if login.is_some() => Err(Problem::LoginRefused(answer.refused_login())),
+        401 | 407 => Err(Problem::LoginWanted(answer.wanted_login())),
         403 => Err(Problem::Forbidden("its rules do not allow this host (status 403)".to_owned())),
         status => Err(Problem::Failed(format!("it answered CONNECT with status {status}"))),
     }
@@ -136,35 +137,35 @@ struct Answer {
 impl Answer {
     /// Reads up to the empty line and not a byte further: what follows is the endpoint's.
     fn read(stream: &mut impl Read, room: &mut usize) -> Result<Self, Problem> {
-        const START: &[u8] = b"HTTP/1.";
         let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") && !head.ends_with(b"\n\n") {
-            let mut byte = [0];
-            stream.read_exact(&mut byte)?;
-            head.extend(byte);
-            if head.iter().zip(START).any(|(found, expected)| found != expected) {
-                return Err(not_http());
-            }
-            *room = room.checked_sub(1).ok_or_else(|| {
-                Problem::Strange("its answer to CONNECT has too large headers".to_owned())
-            })?;
+        let outcome = read_head(stream, room, &mut head);
+        let answer = Self::of(&String::from_utf8_lossy(&head));
+        match outcome {
+            Ok(()) => answer.ok_or_else(not_http),
+            // A refusal is one, and the login was counted, whether or not all of it arrives.
+            Err(problem) => answer.filter(|answer| answer.status >= 300).ok_or(problem),
         }
-        let head = String::from_utf8_lossy(&head);
+    }
+
+    fn of(head: &str) -> Option<Self> {
         let mut lines = head.lines();
-        let status = lines.next().and_then(status_of).ok_or_else(not_http)?;
+        let status = lines.next().and_then(status_of)?;
         let mut offers = Vec::new();
         for (name, value) in lines.filter_map(|line| line.split_once(':')) {
-            if name.eq_ignore_ascii_case("Proxy-Authenticate") {
+            let is_offer = ["Proxy-Authenticate", "WWW-Authenticate"]
+                .into_iter()
+                .any(|offer| name.eq_ignore_ascii_case(offer));
+            if is_offer {
                 offers.extend(
                     schemes(value).filter(|scheme| !offers.contains(scheme)).collect::<Vec<_>>(),
                 );
             }
         }
-        Ok(Self { status, offers })
+        Some(Self { status, offers })
     }
 
     fn refused_login(&self) -> String {
-        let refused = "it refused user and password of its URL (status 407";
+        let refused = format!("it refused user and password of its URL (status {}", self.status);
         match self.offers.as_slice() {
             [] => format!("{refused}; it does not say whether it offers Basic)"),
             offers if offers.contains(&"Basic") => format!("{refused}; it offers Basic)"),
@@ -175,7 +176,7 @@ impl Answer {
     }
 
     fn wanted_login(&self) -> String {
-        let wanted = "it wants a login (status 407";
+        let wanted = format!("it wants a login (status {}", self.status);
         let how = "put user and password into its URL, percent-encoded";
         match self.offers.as_slice() {
             [] => format!("{wanted}; it does not say whether it offers Basic): {how}"),
@@ -185,6 +186,22 @@ impl Answer {
             }
         }
     }
+}
+
+fn read_head(stream: &mut impl Read, room: &mut usize, head: &mut Vec<u8>) -> Result<(), Problem> {
+    const START: &[u8] = b"HTTP/1.";
+    while !head.ends_with(b"\n\r\n") && !head.ends_with(b"\n\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        head.extend(byte);
+        if head.iter().zip(START).any(|(found, expected)| found != expected) {
+            return Err(not_http());
+        }
+        *room = room.checked_sub(1).ok_or_else(|| {
+            Problem::Strange("its answer to CONNECT has too large headers".to_owned())
+        })?;
+    }
+    Ok(())
 }
 
 fn not_http() -> Problem {
@@ -300,13 +317,13 @@ fn socks5_login(stream: &mut (impl Read + Write), login: &Credentials<'_>) -> Re
     (login.before)();
     stream.write_all(&request)?;
     match read_two(stream)? {
-        // The version of the login; some answer with that of SOCKS.
-        [1 | VERSION, 0] => Ok(()),
-        [1 | VERSION, _] => {
+        // Whatever the version: some have that of SOCKS there, or none, and what refuses a login must
+        // not be tried again.
+        [_, 0] => Ok(()),
+        [_, _] => {
             let text = "it refused user and password of its URL (SOCKS5)";
             Err(Problem::LoginRefused(text.to_owned()))
         }
-        _ => Err(not_socks()),
     }
 }
 

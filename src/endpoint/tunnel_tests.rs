@@ -118,7 +118,7 @@ fn other_answers_of_an_http_proxy() {
     let problem = |says: &str| connect_to(says, true).result.unwrap_err();
     let forbidden = problem("HTTP/1.1 403 Forbidden\r\n\r\n");
     assert!(matches!(&forbidden, Problem::Forbidden(text) if text.contains("403")), "{forbidden}");
-    for status in [302, 400, 401, 502, 503, 504, 599] {
+    for status in [302, 400, 502, 503, 504, 599] {
         let failed = problem(&format!("HTTP/1.1 {status} X\r\n\r\n"));
         assert!(matches!(&failed, Problem::Failed(text) if text.contains(&status.to_string())));
     }
@@ -129,6 +129,45 @@ fn other_answers_of_an_http_proxy() {
     assert!(matches!(problem(&endless), Problem::Strange(text) if text.contains("too large")));
     for cut_off in ["", "HTTP/1.1 200 Conn"] {
         assert!(matches!(problem(cut_off), Problem::Broken(_)), "{cut_off}");
+    }
+}
+
+/// As tinyproxy refuses a wrong password.
+#[test]
+fn a_401_is_the_proxys_own() {
+    let says = "HTTP/1.1 401 p@ss\r\nWWW-Authenticate: Basic realm=\"p@ss\"\r\n\r\n";
+    let refused = connect_to(says, true).result.unwrap_err();
+    let wanted = connect_to(says, false).result.unwrap_err();
+    assert!(
+        matches!(refused, Problem::LoginRefused(_)) && matches!(wanted, Problem::LoginWanted(_))
+    );
+    for text in [refused.to_string(), wanted.to_string()] {
+        assert!(text.contains("(status 401; it offers Basic)"), "{text}");
+    }
+}
+
+#[test]
+fn a_refusal_is_one_before_all_of_it_has_come() {
+    let endless = format!(" X\r\nX: {}", "x".repeat(2 * MAX_HEADER_BYTES));
+    for rest in ["", " ", " X", " X\r\n", " X\r\nProxy-Auth", &endless] {
+        let problem = |status| connect_to(&format!("HTTP/1.1 {status}{rest}"), true).result;
+        for status in [401, 407] {
+            assert!(matches!(problem(status), Err(Problem::LoginRefused(_))), "{status}{rest}");
+        }
+        assert!(matches!(problem(403), Err(Problem::Forbidden(_))), "{rest}");
+        assert!(matches!(problem(502), Err(Problem::Failed(_))), "{rest}");
+        // Where the endpoint's bytes begin is not known.
+        assert!(problem(200).is_err() && problem(100).is_err(), "{rest}");
+    }
+}
+
+#[test]
+fn lines_may_end_in_either_way() {
+    for says in
+        ["200 X\r\nA: b\r\n\r\n", "200 X\nA: b\n\n", "200 X\r\nA: b\n\r\n", "200 X\nA: b\r\n\n"]
+    {
+        let asked = connect_to(&format!("HTTP/1.1 {says}rest"), true);
+        assert!(asked.result.is_ok() && asked.unread == b"rest", "{says:?}");
     }
 }
 
@@ -164,9 +203,12 @@ fn addresses_are_given_as_such_to_socks5() {
 
 #[test]
 fn a_refused_login_is_told_from_a_refused_target_by_socks5() {
-    for (says, with_login, logins) in
-        [(&[5, 2, 1, 1][..], true, 1), (&[5, 2, 5, 2], true, 1), (&[5, 0xff], true, 0)]
-    {
+    for (says, with_login, logins) in [
+        (&[5, 2, 1, 1][..], true, 1),
+        (&[5, 2, 5, 2], true, 1),
+        (&[5, 2, 0, 1], true, 1),
+        (&[5, 0xff], true, 0),
+    ] {
         let asked = socks_to(says, with_login);
         assert!(matches!(asked.result, Err(Problem::LoginRefused(_))), "{says:?}");
         assert_eq!(asked.logins, logins);
@@ -181,9 +223,7 @@ fn a_refused_login_is_told_from_a_refused_target_by_socks5() {
         let failed = socks_to(&[5, 2, 1, 0, 5, reply], true).result;
         assert!(matches!(failed, Err(Problem::Failed(_))), "{reply}");
     }
-    for strange in
-        [&b"HTTP/1.1 400"[..], &[5, 1], &[5, 2, b'H', b'T'], &[5, 0, 4, 0], &[5, 0, 5, 0, 0, 9]]
-    {
+    for strange in [&b"HTTP/1.1 400"[..], &[5, 1], &[5, 0, 4, 0], &[5, 0, 5, 0, 0, 9]] {
         assert!(matches!(socks_to(strange, true).result, Err(Problem::Strange(_))), "{strange:?}");
     }
     for cut_off in [&[][..], &[5], &[5, 2, 1]] {
