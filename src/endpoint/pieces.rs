@@ -25,7 +25,7 @@ const DEEPEST: usize = 4;
 /// A longer text is not looked through: no scope is longer.
 const LONGEST_TEXT: usize = 4 * 1024;
 /// Steps of the search for each place of a text. A text that needs more is made to confuse.
-const STEPS: usize = 128;
+const STEPS: usize = 32;
 
 /// Pieces of secrets.
 #[derive(Default)]
@@ -259,20 +259,27 @@ fn from_base64(text: &[u8]) -> Vec<Vec<u8>> {
 
 /// What stands in a text in hex, whatever stands between its digits.
 fn from_hex(text: &[u8]) -> Vec<Vec<u8>> {
-    let mut digits = Vec::new();
-    for byte in text {
-        match char::from(*byte).to_digit(16) {
-            Some(digit) => digits.push(digit as u8),
-            // 0x73, 0x65
-            None if matches!(byte, b'x' | b'X') && digits.last() == Some(&0) => {
-                digits.pop();
-            }
-            None => {}
-        }
+    let is_digit = |byte: &u8| byte.is_ascii_hexdigit();
+    let digits: Vec<u8> = text.iter().copied().filter(is_digit).collect();
+    // 0x73, 0x65
+    let is_sign = |at: usize| text[at] == b'0' && matches!(text.get(at + 1), Some(b'x' | b'X'));
+    let without_signs = (0..text.len()).filter(|at| !is_sign(*at)).map(|at| text[at]);
+    let without_signs: Vec<u8> = without_signs.filter(is_digit).collect();
+    let is_other = without_signs.len() < digits.len();
+    let mut decoded = decode_hex(&digits);
+    if is_other {
+        decoded.extend(decode_hex(&without_signs));
     }
+    decoded
+}
+
+fn decode_hex(digits: &[u8]) -> Vec<Vec<u8>> {
+    let value = |digit: u8| char::from(digit).to_digit(16).unwrap_or_default() as u8;
     if digits.len() < 2 * PIECE {
         return Vec::new();
     }
-    let decode = |digits: &[u8]| digits.chunks_exact(2).map(|two| two[0] << 4 | two[1]).collect();
-    vec![decode(&digits), decode(&digits[1..])]
+    let decode = |digits: &[u8]| {
+        digits.chunks_exact(2).map(|two| value(two[0]) << 4 | value(two[1])).collect()
+    };
+    vec![decode(digits), decode(&digits[1..])]
 }

@@ -12,55 +12,79 @@ const MOST: usize = 32;
 /// A text that was encoded more often is made to confuse.
 const MOST_LAYERS: usize = 8;
 
-/// How the characters are called that have a name in HTML, and that a secret can have.
-const NAMES: [(&str, u8); 47] = [
-    ("amp", b'&'),
-    ("apos", b'\''),
-    ("ast", b'*'),
-    ("bsol", b'\\'),
-    ("circ", b'^'),
-    ("colon", b':'),
-    ("comma", b','),
-    ("commat", b'@'),
-    ("dash", b'-'),
-    ("diacriticalgrave", b'`'),
-    ("dollar", b'$'),
-    ("equals", b'='),
-    ("excl", b'!'),
-    ("grave", b'`'),
-    ("gt", b'>'),
-    ("hat", b'^'),
-    ("hyphen", b'-'),
-    ("lbrace", b'{'),
-    ("lbrack", b'['),
-    ("lcub", b'{'),
-    ("lowbar", b'_'),
-    ("lpar", b'('),
-    ("lsqb", b'['),
-    ("lt", b'<'),
-    ("midast", b'*'),
-    ("nbsp", b' '),
-    ("newline", b'\n'),
-    ("num", b'#'),
-    ("percnt", b'%'),
-    ("period", b'.'),
-    ("plus", b'+'),
-    ("quest", b'?'),
-    ("quot", b'"'),
-    ("rbrace", b'}'),
-    ("rbrack", b']'),
-    ("rcub", b'}'),
-    ("rpar", b')'),
-    ("rsqb", b']'),
-    ("semi", b';'),
-    ("shy", b' '),
-    ("sol", b'/'),
-    ("tab", b'\t'),
-    ("tilde", b'~'),
-    ("underbar", b'_'),
-    ("verbar", b'|'),
-    ("vert", b'|'),
-    ("verticalline", b'|'),
+/// How the characters are called that have a name in HTML, and that a secret can have, or that divide
+/// it. Those of Latin-1 follow.
+const NAMES: [(&str, char); 56] = [
+    ("amp", '&'),
+    ("apos", '\''),
+    ("ast", '*'),
+    ("bsol", '\\'),
+    ("circ", '^'),
+    ("colon", ':'),
+    ("comma", ','),
+    ("commat", '@'),
+    ("dash", '-'),
+    ("diacriticalgrave", '`'),
+    ("dollar", '$'),
+    ("emsp", '\u{2003}'),
+    ("ensp", '\u{2002}'),
+    ("equals", '='),
+    ("excl", '!'),
+    ("grave", '`'),
+    ("gt", '>'),
+    ("hat", '^'),
+    ("hyphen", '-'),
+    ("lbrace", '{'),
+    ("lbrack", '['),
+    ("lcub", '{'),
+    ("lowbar", '_'),
+    ("lpar", '('),
+    ("lrm", '\u{200e}'),
+    ("lsqb", '['),
+    ("lt", '<'),
+    ("midast", '*'),
+    ("nbsp", ' '),
+    ("newline", '\n'),
+    ("nonbreakingspace", ' '),
+    ("num", '#'),
+    ("percnt", '%'),
+    ("period", '.'),
+    ("plus", '+'),
+    ("quest", '?'),
+    ("quot", '"'),
+    ("rbrace", '}'),
+    ("rbrack", ']'),
+    ("rcub", '}'),
+    ("rlm", '\u{200f}'),
+    ("rpar", ')'),
+    ("rsqb", ']'),
+    ("semi", ';'),
+    ("shy", ' '),
+    ("sol", '/'),
+    ("tab", '\t'),
+    ("thinsp", '\u{2009}'),
+    ("tilde", '~'),
+    ("underbar", '_'),
+    ("verbar", '|'),
+    ("vert", '|'),
+    ("verticalline", '|'),
+    ("zerowidthspace", '\u{200b}'),
+    ("zwj", '\u{200d}'),
+    ("zwnj", '\u{200c}'),
+];
+
+/// From U+00A1 on.
+const LATIN_1: [&str; 95] = [
+    "iexcl", "cent", "pound", "curren", "yen", "brvbar", "sect", "uml", "copy", "ordf", "laquo",
+    "not", "shy", "reg", "macr", "deg", "plusmn", "sup2", "sup3", "acute", "micro", "para",
+    "middot", "cedil", "sup1", "ordm", "raquo", "frac14", "frac12", "frac34", "iquest", "Agrave",
+    "Aacute", "Acirc", "Atilde", "Auml", "Aring", "AElig", "Ccedil", "Egrave", "Eacute", "Ecirc",
+    "Euml", "Igrave", "Iacute", "Icirc", "Iuml", "ETH", "Ntilde", "Ograve", "Oacute", "Ocirc",
+    "Otilde", "Ouml", "times", "Oslash", "Ugrave", "Uacute", "Ucirc", "Uuml", "Yacute", "THORN",
+    "szlig", "agrave", "aacute", "acirc", "atilde", "auml", "aring", "aelig", "ccedil", "egrave",
+    "eacute", "ecirc", "euml", "igrave", "iacute", "icirc", "iuml", "eth", "ntilde", "ograve",
+    "oacute", "ocirc", "otilde", "ouml", "divide", "oslash", "ugrave", "uacute", "ucirc", "uuml",
+    "yacute", "thorn", "yuml",
 ];
 
 /// Line breaks of HTML.
@@ -130,9 +154,10 @@ impl Readings {
         &self.places[place as usize]
     }
 
-    /// The places where a reader can begin.
+    /// The places where a reader can begin: within a character, too. Its bytes may have been taken for
+    /// characters of Latin-1.
     pub(super) fn starts(&self) -> std::ops::Range<Place> {
-        0..self.positions[self.length]
+        0..self.places.len() as Place
     }
 
     fn unescaped(&self) -> Vec<u8> {
@@ -162,6 +187,8 @@ impl Readings {
                 b'%' => self.percent(next, &mut found),
                 b'\\' => self.backslash(next, &mut found),
                 b'&' => self.entity(next, &mut found),
+                0xc2 | 0xe1..=0xe3 | 0xef => self.blank_in_bytes(byte, next, &mut found),
+                0xed => self.surrogates(next, &mut found),
                 b'<' => {
                     for name in BREAKS {
                         self.spell(next, name)
@@ -239,14 +266,14 @@ impl Readings {
 
     /// `&sol;`, `&#47;`, `&#x2F;`, each also without the semicolon.
     fn entity(&mut self, at: Place, found: &mut Found) {
-        let is_begun = |name: &str| {
-            let first = name.as_bytes()[0];
-            self.spelling(at).iter().any(|(byte, _)| byte.eq_ignore_ascii_case(&first))
-        };
-        for (name, byte) in NAMES.into_iter().filter(|(name, _)| is_begun(name)).collect::<Vec<_>>()
-        {
+        let letters = self.spelling(at).iter().filter(|(byte, _)| byte.is_ascii_alphabetic());
+        let first: u32 = letters.fold(0, |first, (byte, _)| first | 1 << (byte & 0x1f));
+        let is_begun = |name: &str| first & 1 << (name.as_bytes()[0] & 0x1f) != 0;
+        let latin_1 = LATIN_1.into_iter().zip('\u{a1}'..);
+        let names = NAMES.into_iter().chain(latin_1).take(if first == 0 { 0 } else { usize::MAX });
+        for (name, character) in names.filter(|(name, _)| is_begun(name)).collect::<Vec<_>>() {
             for end in self.spell(at, name) {
-                self.ended(u32::from(byte), end, found);
+                self.ended(u32::from(character), end, found);
             }
         }
         for start in self.one_of(at, b"#") {
@@ -270,6 +297,30 @@ impl Readings {
         }
     }
 
+    /// A blank that is no ASCII, its bytes escaped one by one: `%C2%A0`.
+    fn blank_in_bytes(&mut self, first: u8, at: Place, found: &mut Found) {
+        let (bits, more) = if first == 0xc2 { (first & 0x1f, 1) } else { (first & 0x0f, 2) };
+        for (value, end) in self.continued(bits, at, more) {
+            if char::from_u32(value).is_some_and(is_blank) {
+                self.blank(end, found);
+            }
+        }
+    }
+
+    /// `\ud83d\ude00` is one character.
+    fn surrogates(&mut self, at: Place, found: &mut Found) {
+        for (high, middle) in self.continued(0xd, at, 2) {
+            for start in self.one_of(middle, &[0xed]) {
+                for (low, end) in self.continued(0xd, start, 2) {
+                    if (0xd800..0xdc00).contains(&high) && (0xdc00..0xe000).contains(&low) {
+                        let value = 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
+                        self.character(value, end, found);
+                    }
+                }
+            }
+        }
+    }
+
     // --- what an escape is spelled of --------------------------------------------------------
 
     fn one_of(&self, at: Place, bytes: &[u8]) -> Vec<Place> {
@@ -281,7 +332,7 @@ impl Readings {
     fn spell(&self, at: Place, name: &str) -> Vec<Place> {
         let mut ends = vec![at];
         for letter in name.bytes() {
-            let both = [letter, letter.to_ascii_uppercase()];
+            let both = [letter.to_ascii_lowercase(), letter.to_ascii_uppercase()];
             ends = ends.into_iter().flat_map(|end| self.one_of(end, &both)).collect();
             if ends.is_empty() {
                 break;
@@ -297,6 +348,19 @@ impl Readings {
             numbers = self.another_digit(&numbers, 16);
         }
         numbers
+    }
+
+    /// The bytes of one character behind its first one, in UTF-8, whose bits are given.
+    fn continued(&self, bits: u8, at: Place, more: usize) -> Vec<(u32, Place)> {
+        let mut values = vec![(u32::from(bits), at)];
+        for _ in 0..more {
+            let next = |(value, at): (u32, Place)| {
+                let bytes = self.spelling(at).iter().filter(|(byte, _)| byte & 0xc0 == 0x80);
+                bytes.map(move |(byte, next)| (value << 6 | u32::from(byte & 0x3f), *next))
+            };
+            values = values.into_iter().flat_map(next).collect();
+        }
+        values
     }
 
     /// One digit and more.
@@ -339,15 +403,19 @@ impl Readings {
     }
 
     fn character(&mut self, value: u32, end: Place, found: &mut Found) {
-        let Some(character) = char::from_u32(value) else { return };
-        if is_blank(character) {
-            return self.blank(end, found);
-        }
-        if character.is_ascii() {
-            return self.byte(value as u8, end, found);
-        }
-        let mut bytes = [0; 4];
-        let bytes = character.encode_utf8(&mut bytes).as_bytes();
+        let mut utf_8 = [0; 4];
+        let bytes = match char::from_u32(value) {
+            Some(character) if is_blank(character) => return self.blank(end, found),
+            Some(character) if character.is_ascii() => return self.byte(value as u8, end, found),
+            Some(character) => character.encode_utf8(&mut utf_8).as_bytes(),
+            // Half a character, as UTF-8 would have it: the other half decides.
+            None if value < 0xe000 => {
+                let low = |bits: u32| 0x80 | (bits & 0x3f) as u8;
+                utf_8 = [0xed, low(value >> 6), low(value), 0];
+                &utf_8[..3]
+            }
+            None => return,
+        };
         let mut next = end;
         for byte in bytes[1..].iter().rev() {
             next = self.within(*byte, next);
@@ -402,10 +470,13 @@ pub(super) fn layers(text: Vec<u8>, plus: Plus) -> Vec<Vec<u8>> {
     let mut layers = vec![text];
     while layers.len() < MOST_LAYERS {
         let last = &layers[layers.len() - 1];
-        if !last.iter().any(|byte| b"%\\&<".contains(byte)) {
+        if !last.iter().any(|byte| b"%\\&<\xed".contains(byte)) {
             break;
         }
-        let without = |escapes| Some(Readings::with(last, escapes, plus)?.unescaped());
+        let without = |escapes| {
+            let unescaped = Readings::with(last, escapes, plus)?.unescaped();
+            Some(solid(&unescaped, Plus::Sign))
+        };
         let next = [Escapes::Whole, Escapes::Written].into_iter().filter_map(without);
         match next.into_iter().find(|next| next != last) {
             Some(next) => layers.push(next),

@@ -49,10 +49,32 @@ fn every_escape_is_read_and_blanks_are_not() {
         "a%2%0AFb",
         "a+/%2Bb",
         "a%2+Fb",
+        "a%C2%A0/%e2%80%8b%EF%BB%BFb",
+        r"a/\342\200\250b",
+        "a%25C2%A0/b",
+        "a&ensp;/&zwnj;b",
     ] {
         assert_eq!(unescaped(text), "a/b", "{text}");
     }
     assert_eq!(unescaped(r"caf\u00e9 caf%C3%A9 caf&#233;"), "caf\u{e9}caf\u{e9}caf\u{e9}");
+}
+
+#[test]
+fn half_a_character_is_read_with_its_other_half() {
+    for text in [
+        r"x\ud83d\ude00",
+        "x%uD83D%uDE00",
+        "x%ED%A0%BD%ED%B8%80",
+        "x&#128512;",
+        "x&#55357;&#56832;",
+    ] {
+        assert_eq!(unescaped(text), "x\u{1f600}", "{text}");
+    }
+    let readings = Readings::of(br"\ud83dx\ude00").unwrap();
+    assert!(
+        readings.starts().all(|place| readings.at(place).iter().all(|(byte, _)| *byte != 0xf0))
+    );
+    assert_eq!(unescaped("&eacute;&szlig"), "\u{e9}\u{df}");
 }
 
 #[test]

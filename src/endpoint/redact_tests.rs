@@ -118,6 +118,12 @@ fn a_piece_in_any_encoding_hides_the_whole_text() {
         "Zk%20~9%0D%0A/q",
         "Zk&nbsp;~9<br>/q",
         r"Zk\n~9\r\n/q",
+        "Zk%C2%A0~9%e2%80%8b/q",
+        r"Zk\xc2\xa0~9\xe2\x80\x8b/q",
+        r"\x5a\x6b\xe2\x80\xa8\x7e\x39\x2f",
+        "5a 6b c2 ad 7e 39 2f",
+        // hex of what is percent-encoded; the last digit is no 0 of a 0x
+        "5a 25 36 62 7e 39 2f 71 25 33 c 30x",
         // a parameter's value
         "aud%2Fience",
         "ience+%5C+value",
@@ -165,7 +171,15 @@ fn short_secrets_are_looked_for_as_they_stand() {
 
 #[test]
 fn letters_of_any_language_are_pieces_too() {
-    let hidden = hidden("\u{441}\u{435}\u{43a}\u{440}\u{435}\u{442}-caf\u{e9}");
+    let of_letters = hidden("\u{441}\u{435}\u{43a}\u{440}\u{435}\u{442}-caf\u{e9}");
+    let smile = hidden("ab\u{1f600}cd-xyz");
+    for text in [r"ab\ud83d\ude00c", r"\uD83D\uDE00c", "%ED%A0%BD%ED%B8%80cd", r"b\\ud83d\\ude00"] {
+        assert_eq!(smile.clean(text), None, "{text}");
+    }
+    let accents = hidden("p\u{e9}chat-x1");
+    for text in ["p&eacute;cha", "&Eacute;cha&", r"\u00c3\u00a9chat"] {
+        assert_eq!(accents.clean(text), None, "{text}");
+    }
     for text in [
         "\u{421}\u{415}\u{41a}\u{420}\u{415}\u{422}!",
         r"\u0441\u0435\u043a\u0440\u0435\u0442",
@@ -173,7 +187,7 @@ fn letters_of_any_language_are_pieces_too() {
         "&#1089;&#1077;&#1082;&#1088;",
         "-CAF\u{c9}",
     ] {
-        assert_eq!(hidden.clean(text), None, "{text}");
+        assert_eq!(of_letters.clean(text), None, "{text}");
     }
 }
 
