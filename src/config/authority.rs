@@ -6,7 +6,7 @@
 //! nothing odd is read at all: what is accepted here means the same to every reader of URLs.
 //!
 //! ```text
-//! url  = scheme "://" host [ ":" port ] [ ("/" | "?" | "#") anything printable ]
+//! url  = scheme "://" host [ ":" port ] [ ("/" | "?" | "#") anything but control characters ]
 //! host = labels of letters, digits, "-" and "_" with dots between them (one may end it)
 //!      | "[" IPv6 address, without a zone "]"
 //! port = 1 to 65535, in digits, without leading zeros
@@ -81,9 +81,16 @@ pub(crate) fn of_url(url: &str) -> Result<(String, Authority), Fault> {
     Ok((scheme.to_ascii_lowercase(), Authority::parse(authority)?))
 }
 
-/// The scheme of a URL as it is written, and all that stands between `://` and the path.
+/// The scheme of a URL as it is written, and all that stands between `://` and the path. What follows
+/// names no host, whoever reads it: blanks and letters of any language are for others to encode there.
 pub(crate) fn split(url: &str) -> Result<(&str, &str), Fault> {
-    if let Some(odd) = url.chars().find(|character| !matches!(character, '!'..='~')) {
+    let end = url
+        .split_once("://")
+        .and_then(|(scheme, rest)| Some(scheme.len() + "://".len() + rest.find(['/', '?', '#'])?));
+    let (origin, rest) = url.split_at(end.unwrap_or(url.len()));
+    check_printable(origin)?;
+    // Some readers leave line breaks and tabs out, and others send them.
+    if let Some(odd) = rest.chars().find(|character| character.is_control()) {
         return Err(Fault::Character(odd));
     }
     let (scheme, rest) = url.split_once("://").ok_or(Fault::Scheme)?;
@@ -93,6 +100,14 @@ pub(crate) fn split(url: &str) -> Result<(&str, &str), Fault> {
         return Err(Fault::Scheme);
     }
     Ok((scheme, rest.split(['/', '?', '#']).next().unwrap_or_default()))
+}
+
+/// Refuses what a request line may not have.
+pub(crate) fn check_printable(url: &str) -> Result<(), Fault> {
+    match url.chars().find(|character| !matches!(character, '!'..='~')) {
+        Some(odd) => Err(Fault::Character(odd)),
+        None => Ok(()),
+    }
 }
 
 fn check_name(name: &str) -> Result<(), Fault> {

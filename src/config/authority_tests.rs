@@ -174,7 +174,9 @@ proptest! {
     fn what_is_read_here_others_read_alike(text in nearly(), path in "(/[a-z@:]{0,4})?") {
         let url = format!("https://{text}{path}");
         if let Ok((_, read)) = of_url(&url) {
-            let uri: Uri = url.parse().unwrap();
+            // Behind the host there may be what others encode first.
+            let encode = |c: char| if c.is_ascii_alphanumeric() || "-_.:/?#[]@%".contains(c) { c } else { 'x' };
+            let uri: Uri = url.chars().map(encode).collect::<String>().parse().unwrap();
             prop_assert_eq!(uri.port_u16(), read.port);
             let authority = uri.authority().unwrap().as_str();
             let again = Authority::parse(authority).unwrap();

@@ -43,7 +43,8 @@ impl Default for TokenUrl {
 impl TokenUrl {
     /// Refuses whatever would send a secret in clear or elsewhere than it seems.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let (scheme, named) = authority::of_url(text).map_err(|fault| match fault {
+        let read = authority::check_printable(text).and_then(|()| authority::of_url(text));
+        let (scheme, named) = read.map_err(|fault| match fault {
             Fault::UserInfo => format!("{fault}: use client_id and client_secret"),
             Fault::Scheme | Fault::NoHost => {
                 format!("{fault}; a URL is written https://host/path, such as {DEFAULT_URL}")
@@ -308,6 +309,8 @@ mod tests {
             ("https://user@host/t", "user info"),
             ("https://host/t#part", "fragment"),
             ("https://host/\n", "0x0a"),
+            ("https://host/a b", "0x20"),
+            ("https://host/?q=\u{e9}", "0xc3"),
             ("https://ho st/", "0x20"),
             ("https://h\u{f6}st/", "0xc3"),
             ("https://host:99999/t", "port"),
@@ -416,6 +419,8 @@ mod tests {
             "http://[0:0::1]/api",
             "https://localhost/",
             "https://iris.trackunit.com/@evil.example",
+            "https://iris.trackunit.com/caf\u{e9}/a b?q=\u{65e5}\u{672c} x#\u{ff0f}\u{ff20}evil.example",
+            "https://iris.trackunit.com?q={}|^`<>\"\\",
         ] {
             assert!(host_to_send_to(url, &hosts).is_some(), "{url}");
         }
@@ -434,6 +439,13 @@ mod tests {
             "https://iris.trackunit.com%00.evil.example/",
             "https://iris.trackunit.com\t.evil.example/",
             "https://iris.trackunit.com\n/",
+            "https://iris.trackunit.com/\n",
+            "https://iris.trackunit.com/a\tb",
+            "https://iris.trackunit.com/\u{85}",
+            "https://iris.trackunit.com /",
+            "https://iris.trackunit.com\u{ff0f}/",
+            "https://iris.trackunit.com\u{ff1f}@evil.example/",
+            "https\u{a0}://iris.trackunit.com/",
             " https://iris.trackunit.com/",
             "https://iris\u{3002}trackunit.com/",
             "https://iris.trackunit.com./",
