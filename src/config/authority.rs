@@ -6,10 +6,11 @@
 //! nothing odd is read at all: what is accepted here means the same to every reader of URLs.
 //!
 //! ```text
-//! url  = scheme "://" host [ ":" port ] [ ("/" | "?" | "#") anything but control characters ]
+//! url  = scheme "://" host [ ":" port ] [ ("/" | "?" | "#") rest ]
 //! host = labels of letters, digits, "-" and "_" with dots between them (one may end it)
 //!      | "[" IPv6 address, without a zone "]"
 //! port = 1 to 65535, in digits, without leading zeros
+//! rest = anything but blanks and control characters
 //! ```
 
 use std::fmt;
@@ -81,16 +82,17 @@ pub(crate) fn of_url(url: &str) -> Result<(String, Authority), Fault> {
     Ok((scheme.to_ascii_lowercase(), Authority::parse(authority)?))
 }
 
-/// The scheme of a URL as it is written, and all that stands between `://` and the path. What follows
-/// names no host, whoever reads it: blanks and letters of any language are for others to encode there.
+/// The scheme of a URL as it is written, and all that stands between `://` and the path. What
+/// follows names no host, whoever reads it: letters of any language are for others to encode there.
 pub(crate) fn split(url: &str) -> Result<(&str, &str), Fault> {
     let end = url
         .split_once("://")
         .and_then(|(scheme, rest)| Some(scheme.len() + "://".len() + rest.find(['/', '?', '#'])?));
     let (origin, rest) = url.split_at(end.unwrap_or(url.len()));
     check_printable(origin)?;
-    // Some readers leave line breaks and tabs out, and others send them.
-    if let Some(odd) = rest.chars().find(|character| character.is_control()) {
+    // Some readers leave line breaks and tabs out, and others send them; a blank ends the target of
+    // a request.
+    if let Some(odd) = rest.chars().find(|character| character.is_control() || *character == ' ') {
         return Err(Fault::Character(odd));
     }
     let (scheme, rest) = url.split_once("://").ok_or(Fault::Scheme)?;

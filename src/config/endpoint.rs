@@ -419,7 +419,7 @@ mod tests {
             "http://[0:0::1]/api",
             "https://localhost/",
             "https://iris.trackunit.com/@evil.example",
-            "https://iris.trackunit.com/caf\u{e9}/a b?q=\u{65e5}\u{672c} x#\u{ff0f}\u{ff20}evil.example",
+            "https://iris.trackunit.com/caf\u{e9}?q=\u{65e5}\u{672c}#\u{ff0f}\u{ff20}evil.example",
             "https://iris.trackunit.com?q={}|^`<>\"\\",
         ] {
             assert!(host_to_send_to(url, &hosts).is_some(), "{url}");
@@ -441,6 +441,8 @@ mod tests {
             "https://iris.trackunit.com\n/",
             "https://iris.trackunit.com/\n",
             "https://iris.trackunit.com/a\tb",
+            "https://iris.trackunit.com/a b",
+            "https://iris.trackunit.com/?q=a b",
             "https://iris.trackunit.com/\u{85}",
             "https://iris.trackunit.com /",
             "https://iris.trackunit.com\u{ff0f}/",
