@@ -101,8 +101,10 @@ global! {
     static LACKING: AtomicBool = AtomicBool::new(false);
 }
 
+/// The clock watcher, if it is there, tries again; so does a thread that is idle.
 fn lack_threads() {
     LACKING.store(true, Ordering::Release);
+    timers::alarm_if_watched(Clock::System.now().after(MAX_START_PAUSE), try_again);
 }
 
 /// Tries again to start threads that could not be started before. Costs nothing if there are none.
@@ -131,20 +133,54 @@ pub(crate) fn write_to_stderr(line: &str) {
 
 // --- the pool ------------------------------------------------------------------------------
 
+/// Told that there is a thread, on which it may take its time, or why there is none.
+type Body = Box<dyn FnOnce(Result<(), &io::Error>) + Send>;
+
 /// Something to be done by a thread of the pool, once.
 pub(crate) struct Job {
-    body: Parcel<Box<dyn FnOnce() + Send>>,
+    body: Parcel<Body>,
     /// After this long it no longer counts as running: it may hang where no limit reaches.
     longest: Duration,
 }
 
 impl Job {
     pub(crate) fn new(longest: Duration, body: impl FnOnce() + Send + 'static) -> Arc<Self> {
+        Self::or_refused(longest, move |there_is_a_thread| {
+            if there_is_a_thread.is_ok() {
+                body();
+            }
+        })
+    }
+
+    /// The same for what has to be told if it is not done: once, with why no thread can be had, by
+    /// whichever thread finds that out.
+    pub(crate) fn or_refused(
+        longest: Duration,
+        body: impl FnOnce(Result<(), &io::Error>) + Send + 'static,
+    ) -> Arc<Self> {
         Arc::new(Self { body: Parcel::new(Box::new(body)), longest })
     }
 
-    fn take(&self) -> Option<Box<dyn FnOnce() + Send>> {
+    fn take(&self) -> Option<Body> {
         self.body.take()
+    }
+
+    /// Does it, unless it has been done, or refused.
+    fn run(&self) {
+        if let Some(body) = self.take() {
+            // A panic is a bug of ours; it must not take the thread's place in the pool with it.
+            let _ = catch_unwind(AssertUnwindSafe(|| body(Ok(()))));
+        }
+    }
+
+    /// Whether it was neither done nor refused before.
+    fn refuse(&self, error: &io::Error) -> bool {
+        let body = self.take();
+        let is_open = body.is_some();
+        if let Some(body) = body {
+            body(Err(error));
+        }
+        is_open
     }
 
     fn is_open(&self) -> bool {
@@ -220,19 +256,32 @@ global! {
 }
 
 /// Hands a job to the pool. Fails only if no thread can be started and none is there; then the job
-/// is not done.
+/// has been refused. (It may be so, too, by another thread that fails to start one for it just now.)
 pub(crate) fn submit(job: &Arc<Job>, rank: Rank) -> io::Result<()> {
     enqueue(job, rank);
     let Err(error) = start_threads() else { return Ok(()) };
-    if POOL.lock().will_come_to(job, rank) {
-        try_again_later();
-        return Ok(());
+    let has_threads = {
+        let mut pool = POOL.lock();
+        let has_threads = pool.has_threads();
+        if !has_threads {
+            pool.queue(rank).retain(|other| !Arc::ptr_eq(other, job));
+        }
+        has_threads
+    };
+    let is_refused = !has_threads && job.refuse(&error);
+    refuse_what_waits(&error);
+    if is_refused { Err(error) } else { Ok(()) }
+}
+
+/// Nobody is left to wait for a thread that nobody starts: jobs that need not be done are refused,
+/// unless there is a thread that will come to them. Others may have queued them, and rely on the
+/// start that just failed.
+fn refuse_what_waits(error: &io::Error) {
+    let refused = POOL.lock().take_refused();
+    for job in refused {
+        job.refuse(error);
     }
-    // Somebody else may be about to try and start a thread for it: that one finds nothing to do.
-    match job.take() {
-        Some(_not_done) => Err(error),
-        None => Ok(()),
-    }
+    try_again_later();
 }
 
 /// The same for a job that has to be done, however long it takes until there is a thread for it.
@@ -254,8 +303,7 @@ fn enqueue(job: &Arc<Job>, rank: Rank) {
 /// Somebody now waits for a background job: if it has not begun, it goes to the front rank.
 pub(crate) fn hasten(job: &Arc<Job>) {
     if job.is_open() {
-        // It stands in both queues then; whoever comes second finds it taken. If no thread can
-        // be started, it still stands where it stood.
+        // It stands in both queues then; whoever comes second finds it taken.
         submit_owed(job, Rank::Awaited);
     }
 }
@@ -269,8 +317,8 @@ pub(crate) fn cancel(job: &Arc<Job>) {
 
 /// Starts what may start now. Also to be called when a running job is given up.
 pub(crate) fn start_waiting_jobs() {
-    if start_threads().is_err() {
-        try_again_later();
+    if let Err(error) = start_threads() {
+        refuse_what_waits(&error);
     }
 }
 
@@ -333,16 +381,15 @@ fn try_again_later() {
 
 /// On the clock watcher's thread.
 fn try_again() {
-    if start_threads().is_ok() {
-        return;
-    }
+    tell_what_stands_in_line();
+    let Err(error) = start_threads() else { return };
     let is_long = {
         let mut pool = POOL.lock();
         let Some(shortage) = &mut pool.shortage else { return };
         shortage.pause = MAX_START_PAUSE.min(2 * shortage.pause);
         Clock::System.now() >= shortage.since.after(PATIENCE)
     };
-    try_again_later();
+    refuse_what_waits(&error);
     if let Some(call) = is_long.then(next_call).flatten() {
         timers::step_aside(|| stand_in(call));
     }
@@ -359,9 +406,7 @@ fn stand_in(first: Arc<Job>) {
     let process = Process::this();
     let mut next = Some(first);
     while let Some(call) = next {
-        if let Some(body) = call.take() {
-            let _ = catch_unwind(AssertUnwindSafe(body));
-        }
+        call.run();
         if !process.is_this() || start_threads().is_ok() {
             return;
         }
@@ -374,10 +419,7 @@ fn work(first: Assignment) {
     let desk = Desk::default();
     let mut assignment = first;
     loop {
-        if let Some(body) = assignment.job.take() {
-            // A panic is a bug of ours; it must not take the thread's place in the pool with it.
-            let _ = catch_unwind(AssertUnwindSafe(body));
-        }
+        assignment.job.run();
         if !process.is_this() {
             // A callback forked, and this is the child: its pool has threads of its own.
             return;
@@ -403,8 +445,7 @@ fn next_assignment(done: u64, desk: &Desk) -> Option<Assignment> {
         }
         pool.idle.push(desk.clone());
     }
-    let clock = Clock::System;
-    if let Some(next) = desk.take(&clock, clock.now().after(IDLE)) {
+    if let Some(next) = rest(desk) {
         return Some(next);
     }
     {
@@ -417,7 +458,26 @@ fn next_assignment(done: u64, desk: &Desk) -> Option<Assignment> {
     }
     // Somebody took the desk in the meantime and is about to put a job on it. However long that
     // takes, in a suspend perhaps: a job on a desk that was left would never be done.
-    desk.take(&clock, BootTime::from_nanos(u64::MAX))
+    desk.take(&Clock::System, BootTime::from_nanos(u64::MAX))
+}
+
+/// What an idle thread is given; `None` after a while without anything. While something lacks a
+/// thread it stays, and tries again: it may be the only one of ours that is there.
+fn rest<T>(mailbox: &Mailbox<T>) -> Option<T> {
+    let clock = Clock::System;
+    let leaves_at = clock.now().after(IDLE);
+    loop {
+        let now = clock.now();
+        let is_lacking = LACKING.load(Ordering::Relaxed);
+        if now >= leaves_at && !is_lacking {
+            return None;
+        }
+        let until = if is_lacking { now.after(MAX_START_PAUSE) } else { leaves_at };
+        if let Some(thing) = mailbox.take(&clock, until) {
+            return Some(thing);
+        }
+        catch_up();
+    }
 }
 
 impl Pool {
@@ -473,16 +533,21 @@ impl Pool {
         }
     }
 
-    /// Whether there is a thread that will come to a job. If not, it leaves its queue.
-    fn will_come_to(&mut self, job: &Arc<Job>, rank: Rank) -> bool {
-        if !self.idle.is_empty() || self.running.iter().any(|running| running.has_thread) {
-            return true;
+    /// Whether there is a thread that will come to what waits.
+    fn has_threads(&self) -> bool {
+        !self.idle.is_empty() || self.running.iter().any(|running| running.has_thread)
+    }
+
+    /// If there is none: what need not be done leaves its queue.
+    fn take_refused(&mut self) -> Vec<Arc<Job>> {
+        if self.has_threads() {
+            return Vec::new();
         }
-        self.queue(rank).retain(|other| !Arc::ptr_eq(other, job));
         if self.calls.is_empty() {
             self.shortage = None;
         }
-        false
+        let queues = [&mut self.stores, &mut self.awaited, &mut self.background];
+        queues.into_iter().flat_map(std::mem::take).collect()
     }
 
     /// In a forked child: lets go of the parent's threads and jobs.
@@ -594,7 +659,6 @@ fn tell_what_stands_in_line() {
 }
 
 fn tell(bell: &Mailbox<()>) {
-    let clock = Clock::System;
     let process = Process::this();
     loop {
         let (next, told) = {
@@ -613,7 +677,7 @@ fn tell(bell: &Mailbox<()>) {
             let _ = catch_unwind(AssertUnwindSafe(|| queue.hand_out()));
             continue;
         }
-        if bell.take(&clock, clock.now().after(IDLE)).is_none() {
+        if rest(bell).is_none() {
             let mut teller = TELLER.lock();
             if teller.ready.is_empty() {
                 teller.bell = None;

@@ -19,6 +19,9 @@ use crate::events::{Event, EventKind};
 use crate::runtime::{self, Job, Rank};
 use crate::token::{BEARER_AT, BEARER_PREFIX_LEN, LENGTHS, SERIAL, TEXT, Token};
 
+/// What a thread is needed for.
+const THE_REQUEST: &str = "the token request";
+
 const FOREVER: BootTime = BootTime::from_nanos(u64::MAX);
 
 /// What a caller asks for, with its time limit as a point in time.
@@ -425,32 +428,33 @@ impl Shared {
         let shared = self.clone();
         let longest =
             self.longest_store_look() + self.options.policy.fetch_timeout + policy::OVERRUN;
-        let job = Job::new(longest, move || shared.run_flight(index, flight));
+        let job = Job::or_refused(longest, move |there_is_a_thread| match there_is_a_thread {
+            Ok(()) => shared.run_flight(index, flight),
+            Err(error) => shared.not_started(index, flight, error),
+        });
         {
             let mut state = self.state();
             let (cell, _) = state.cell(index);
             cell.job = Some(job.clone());
         }
-        runtime::submit(&job, rank).map_err(|error| self.not_started(index, flight, &error))
+        runtime::submit(&job, rank).map_err(|error| no_thread(THE_REQUEST, &error))
     }
 
     /// No thread could be had for a fetch. Whoever has joined it meanwhile is told; nothing is
     /// remembered, and nothing is started here.
-    fn not_started(self: &Arc<Self>, index: usize, id: FlightId, error: &io::Error) -> Error {
-        let error = no_thread("the token request", error);
+    fn not_started(self: &Arc<Self>, index: usize, id: FlightId, error: &io::Error) {
         let now = self.clock.now();
         let waiters = {
             let mut state = self.state();
             let (cell, limits) = state.cell(index);
             if !cell.entry.not_started(limits, id, now) {
-                return error;
+                return;
             }
             let waiters = cell.end_fetch();
             state.publish_serve_until(&self.options.policy, index, now);
             waiters
         };
-        wait::end_elsewhere(waiters, &error);
+        wait::end_elsewhere(waiters, &no_thread(THE_REQUEST, error));
         self.set_alarm(index);
-        error
     }
 }

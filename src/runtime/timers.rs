@@ -59,7 +59,7 @@ impl Action for fn() {
 /// What an alarm is for: whose it is, and which of its owner's.
 type Purpose = (usize, u64);
 
-/// The purpose of the one alarm that has no owner.
+/// The purpose of the library's own alarm, which has no owner.
 const OF_THE_LIBRARY: Purpose = (0, 0);
 
 /// When a timer is due. The number tells those apart that are due together, in the order in which
@@ -130,6 +130,27 @@ pub(crate) fn alarm<T: Send + Sync + 'static>(
 /// The library's own alarm.
 pub(super) fn alarm_of_the_library(at: BootTime, body: fn()) {
     set(at, Some(OF_THE_LIBRARY), Box::new(body));
+}
+
+/// The same if the watcher is there. Starts nothing, so a start that failed may set it.
+pub(super) fn alarm_if_watched(at: BootTime, body: fn()) {
+    let (unwanted, bell);
+    {
+        let mut timers = TIMERS.lock();
+        let is_ours = timers.process.is_this();
+        let Some(watcher) = timers.watcher.clone().filter(|watcher| is_ours && watcher.is_there)
+        else {
+            return;
+        };
+        let purpose = Some(OF_THE_LIBRARY);
+        let is_first;
+        (unwanted, is_first) = timers.set(at, Timer { purpose, action: Box::new(body) });
+        bell = Some(watcher.bell).filter(|_| is_first);
+    }
+    drop(unwanted);
+    if let Some(bell) = bell {
+        bell.put(());
+    }
 }
 
 fn set(at: BootTime, purpose: Option<Purpose>, action: Box<dyn Action>) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use shuttle::thread;
 
-use super::shortage::{self, OF_ALL, OF_CLOCKS, OF_WORKERS};
+use super::shortage::{self, OF_ALL, OF_CLOCKS, OF_TELLERS, OF_WORKERS};
 use super::stage::{self, Answer, Call, SECOND, at, caller, got, ok};
 use super::{explore, time};
 use crate::callback::Callback;
@@ -201,20 +201,43 @@ fn callers_without_a_thread_are_told_at_once_and_nothing_is_remembered() {
 #[test]
 fn no_job_is_left_behind_by_starts_that_fail_together() {
     explore(|| {
-        let runs = Arc::new(AtomicUsize::new(0));
+        let (runs, refusals) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         shortage::begin_for(OF_WORKERS, 2);
-        let submits = [Rank::Background, Rank::Awaited, Rank::Call].map(|rank| {
-            let runs = runs.clone();
+        let submits = [Rank::Background, Rank::Awaited, Rank::Store].map(|rank| {
+            let (runs, refusals) = (runs.clone(), refusals.clone());
             thread::spawn(move || {
-                let job = Job::new(SECOND, move || {
-                    runs.fetch_add(1, Ordering::SeqCst);
+                let job = Job::or_refused(SECOND, move |there_is_a_thread| {
+                    let counter = if there_is_a_thread.is_ok() { runs } else { refusals };
+                    counter.fetch_add(1, Ordering::SeqCst);
                 });
-                usize::from(runtime::submit(&job, rank).is_ok())
+                usize::from(runtime::submit(&job, rank).is_err())
             })
         });
-        let accepted: usize = submits.into_iter().map(|submit| submit.join().unwrap()).sum();
-        time::sleep(9 * SECOND);
-        assert_eq!(runs.load(Ordering::SeqCst), accepted);
+        let told: usize = submits.into_iter().map(|submit| submit.join().unwrap()).sum();
+        time::sleep(HALF);
+        let refused = refusals.load(Ordering::SeqCst);
+        assert!(told <= refused, "{told} were told, {refused} refused");
+        assert_eq!(runs.load(Ordering::SeqCst) + refused, 3);
+    });
+}
+
+/// A caller's job may be the one that another thread has just failed to start.
+#[test]
+fn nobody_waits_for_a_start_that_somebody_else_has_failed_at() {
+    explore(|| {
+        let clients = [(); 2].map(|()| stage::client(numbered));
+        shortage::begin(OF_ALL);
+        // Something lacks a thread: whoever asks tries to start what waits.
+        assert_eq!(got(clients[0].0.token()), Err(ErrorKind::Internal));
+        let tries = thread::spawn(runtime::start_waiting_jobs);
+        let callers = [caller(&clients[0].0), caller(&clients[1].0)];
+        for caller in callers {
+            assert_eq!(caller.join().unwrap(), Err(ErrorKind::Internal));
+        }
+        tries.join().unwrap();
+        assert_eq!(time::elapsed(), Duration::ZERO, "somebody waited");
+        shortage::end();
+        clients.into_iter().for_each(|(client, endpoint)| stage::end(client, &endpoint));
     });
 }
 
@@ -270,6 +293,24 @@ fn a_thread_of_ours_starts_what_could_not_be_started() {
         assert_eq!(got(other.token()), ok("1"));
         time::sleep(9 * SECOND);
         assert_eq!(endpoint.requests(), 1);
+        stage::end(other, &others_endpoint);
+        stage::end(client, &endpoint);
+    });
+}
+
+/// And when nobody asks any client anything: a thread that is there, though idle, is enough.
+#[test]
+fn an_idle_thread_starts_what_could_not_be_started() {
+    explore(|| {
+        let (other, others_endpoint) = stage::client(numbered);
+        assert_eq!(got(other.token()), ok("1"));
+        shortage::begin(OF_ALL);
+        // The idle thread fetches for it; there is none to watch the clock.
+        let (client, endpoint) = stage::client_of(&warm(), numbered);
+        time::sleep(SECOND);
+        shortage::end();
+        time::sleep(901 * SECOND);
+        assert_eq!(endpoint.requests(), 2, "nobody renewed the token");
         stage::end(other, &others_endpoint);
         stage::end(client, &endpoint);
     });
@@ -348,6 +389,36 @@ fn events_of_a_shortage_are_told_after_it() {
         time::sleep(9 * SECOND);
         assert_eq!(told.load(Ordering::SeqCst), 2);
     });
+}
+
+/// The same when nothing is asked of the library any more.
+#[test]
+fn events_of_a_shortage_are_told_after_it_by_itself() {
+    for which in ["a worker", "the clock watcher"] {
+        explore(move || {
+            let (client, endpoint) = stage::client(numbered);
+            let (queue, told, kept) = heard();
+            let heard = queue.clone();
+            shortage::begin(OF_TELLERS);
+            if which == "a worker" {
+                let tell = move || heard.tell(|| Event::new(EventKind::Warning, "an event"));
+                runtime::submit(&Job::new(SECOND, tell), Rank::Awaited).unwrap();
+            } else {
+                let clock = runtime::ClockHold::take().unwrap();
+                heard.tell(|| Event::new(EventKind::Warning, "an event"));
+                drop((clock, heard));
+            }
+            time::sleep(SECOND);
+            assert_eq!(told.load(Ordering::SeqCst), 0);
+            shortage::end();
+            time::sleep(2 * SECOND);
+            assert_eq!(told.load(Ordering::SeqCst), 1, "{which} did not try again");
+            queue.release();
+            time::sleep(60 * SECOND);
+            assert_eq!(Arc::strong_count(&kept), 1);
+            stage::end(client, &endpoint);
+        });
+    }
 }
 
 #[test]
