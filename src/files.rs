@@ -63,8 +63,8 @@ global! {
     static READS: Locked<Joint<PathBuf, Waiting>> = Locked::new(Joint::new());
 }
 
-/// Has a file read and `then` called with what it holds, on the thread that reads; without any
-/// thread, on this one. `then` is to be short. `anew`: the read that is under way hangs, as far as the
+/// Has a file read and `then` called with what it holds, on the thread that reads, or on one that
+/// finds out that no thread can be had, this one perhaps. `then` is to be short. `anew`: the read that is under way hangs, as far as the
 /// asker knows.
 pub(crate) fn read(path: &Path, anew: bool, then: impl FnOnce(Outcome) + Send + 'static) {
     let now = Clock::System.now();
@@ -79,11 +79,14 @@ pub(crate) fn read(path: &Path, anew: bool, then: impl FnOnce(Outcome) + Send + 
     };
     drop(forgotten);
     let Some(ticket) = begins else { return };
-    let asked = path.clone();
-    let job = Job::new(HUNG, move || ended(&asked, ticket, read_here(&asked)));
-    if let Err(error) = runtime::submit(&job, Rank::Read) {
-        ended(&path, ticket, Err(Unread::NoThread(error.to_string())));
-    }
+    let job = Job::or_refused(HUNG, move |there_is_a_thread| {
+        let outcome = match there_is_a_thread {
+            Ok(()) => read_here(&path),
+            Err(error) => Err(Unread::NoThread(error.to_string())),
+        };
+        ended(&path, ticket, outcome);
+    });
+    let _ = runtime::submit(&job, Rank::Read);
 }
 
 /// The same for somebody who waits for it, not longer than `limit`.

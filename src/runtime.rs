@@ -27,7 +27,7 @@ use crate::sync::atomic::AtomicBool;
 use crate::sync::{global, thread};
 #[cfg(all(test, not(feature = "shuttle")))]
 pub(crate) use timers::timers_waiting;
-pub(crate) use timers::{ClockHold, alarm, at};
+pub(crate) use timers::{ClockHold, alarm, alarm_for_answers, at};
 
 /// Most fetches at a time, and how many of them may be background renewals.
 const MOST_RUNNING: usize = 64;
@@ -290,6 +290,17 @@ pub(crate) fn submit_owed(job: &Arc<Job>, rank: Rank) {
     start_waiting_jobs();
 }
 
+/// The same on a thread of the pool, which comes to it when it has done what it does.
+pub(crate) fn enqueue_owed(job: &Arc<Job>, rank: Rank) {
+    enqueue(job, rank);
+}
+
+/// Whether functions wait for a thread that calls them.
+pub(crate) fn calls_wait() -> bool {
+    let pool = POOL.lock();
+    pool.process.is_this() && pool.calls.iter().any(|job| job.is_open())
+}
+
 fn enqueue(job: &Arc<Job>, rank: Rank) {
     let forgotten = {
         let mut pool = POOL.lock();
@@ -546,7 +557,7 @@ impl Pool {
         if self.calls.is_empty() {
             self.shortage = None;
         }
-        let queues = [&mut self.stores, &mut self.awaited, &mut self.background];
+        let queues = [&mut self.stores, &mut self.reads, &mut self.awaited, &mut self.background];
         queues.into_iter().flat_map(std::mem::take).collect()
     }
 

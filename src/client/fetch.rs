@@ -21,7 +21,6 @@ use crate::endpoint::Granted;
 use crate::error::{Cause, Error, ErrorKind};
 use crate::events::{Event, EventKind};
 use crate::fork::Mailbox;
-use crate::runtime;
 use crate::token::{Life, Token};
 
 /// A fetch under way.
@@ -459,9 +458,7 @@ impl Shared {
         for waiter in threads {
             waiter.complete(outcome.clone());
         }
-        wait::call_all(calls, &outcome);
-        // A place in the pool is about to become free; somebody may wait for one.
-        runtime::start_waiting_jobs();
+        wait::call_soon(calls, &outcome);
     }
 
     /// Tells of a suspend, or of a wall clock that was set, since the last look.

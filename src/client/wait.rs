@@ -1,9 +1,10 @@
 //! Those who wait for a fetch, and how a wait is cancelled.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use crate::clock::{BootTime, Clock};
 use crate::error::{Error, ErrorKind};
@@ -12,6 +13,9 @@ use crate::runtime::{self, Job, Rank};
 use crate::sync::atomic::AtomicBool;
 use crate::sync::global;
 use crate::token::Token;
+
+/// After so long a function that is called keeps no others waiting: another thread calls them.
+const HELP_AFTER: Duration = Duration::from_millis(100);
 
 /// What a wait ends with.
 pub(crate) type Outcome = Result<Arc<Token>, Error>;
@@ -210,9 +214,47 @@ impl Cancel {
     }
 }
 
-/// Calls functions with the outcome that they wait for, on this thread.
-pub(crate) fn call_all(waiters: Vec<Arc<Waiter>>, outcome: &Outcome) {
-    Answers::give(Answers::add(waiters, outcome));
+/// Has functions called with the outcome that they wait for. On a thread of the pool, which calls
+/// them when it has done what it does: they may take their time, and hold no fetch's place.
+pub(crate) fn call_soon(waiters: Vec<Arc<Waiter>>, outcome: &Outcome) {
+    if let Some(job) = giving(waiters, outcome) {
+        runtime::enqueue_owed(&job, Rank::Call);
+    }
+}
+
+/// They are owed: whoever takes on such a call sees to it that the clock is watched until then.
+fn giving(waiters: Vec<Arc<Waiter>>, outcome: &Outcome) -> Option<Arc<Job>> {
+    if waiters.is_empty() {
+        return None;
+    }
+    let batch = Answers::add(waiters, outcome);
+    help_later();
+    Some(giving_batch(batch))
+}
+
+fn giving_batch(batch: u64) -> Arc<Job> {
+    Job::new(Duration::from_secs(1), move || Answers::give(batch))
+}
+
+fn help_later() {
+    runtime::alarm_for_answers(Clock::System.now().after(HELP_AFTER), help);
+}
+
+/// A function keeps those behind it waiting, or has no thread yet: if there may be one more, it goes
+/// on with them. On the clock watcher's thread.
+fn help() {
+    let unfinished = ANSWERS.lock().unfinished();
+    if unfinished.is_empty() {
+        return;
+    }
+    if runtime::calls_wait() {
+        runtime::start_waiting_jobs();
+    } else {
+        for batch in unfinished {
+            runtime::submit_owed(&giving_batch(batch), Rank::Call);
+        }
+    }
+    help_later();
 }
 
 /// Lets go of what a forked child inherits of its parent's answers.
@@ -228,13 +270,13 @@ type Batch = VecDeque<(Arc<Waiter>, Outcome)>;
 #[derive(Default)]
 struct Answers {
     process: Process,
-    batches: Vec<(u64, Batch)>,
+    batches: BTreeMap<u64, Batch>,
     last: u64,
 }
 
 global! {
     static ANSWERS: Locked<Answers> =
-        Locked::new(Answers { process: Process::FIRST, batches: Vec::new(), last: 0 });
+        Locked::new(Answers { process: Process::FIRST, batches: BTreeMap::new(), last: 0 });
 }
 
 impl Answers {
@@ -245,7 +287,7 @@ impl Answers {
             let forgotten = answers.renew();
             answers.last += 1;
             let id = answers.last;
-            answers.batches.push((id, batch));
+            answers.batches.insert(id, batch);
             (id, forgotten)
         };
         drop(forgotten);
@@ -261,17 +303,25 @@ impl Answers {
     }
 
     fn next(&mut self, id: u64) -> Option<(Arc<Waiter>, Outcome)> {
-        let at = self.batches.iter().position(|(other, _)| *other == id)?;
-        let next = self.batches[at].1.pop_front();
+        let next = self.batches.get_mut(&id)?.pop_front();
         if next.is_none() {
-            self.batches.swap_remove(at);
+            self.batches.remove(&id);
         }
         next
     }
 
-    fn renew(&mut self) -> Vec<(u64, Batch)> {
+    /// Those with functions that nobody has begun to call. (A child's own alone.)
+    fn unfinished(&self) -> Vec<u64> {
+        let is_open = |batch: &&Batch| !batch.is_empty();
+        match self.process.is_this() {
+            true => self.batches.iter().filter(|(_, b)| is_open(b)).map(|(id, _)| *id).collect(),
+            false => Vec::new(),
+        }
+    }
+
+    fn renew(&mut self) -> BTreeMap<u64, Batch> {
         if !self.process.adopt() {
-            return Vec::new();
+            return BTreeMap::new();
         }
         std::mem::take(&mut self.batches)
     }
@@ -288,13 +338,9 @@ pub(crate) fn end_elsewhere(waiters: impl IntoIterator<Item = Arc<Waiter>>, erro
     for waiter in threads {
         waiter.complete(Err(error.clone()));
     }
-    if calls.is_empty() {
-        return;
+    if let Some(job) = giving(calls, &Err(error.clone())) {
+        runtime::submit_owed(&job, Rank::Call);
     }
-    let batch = Answers::add(calls, &Err(error.clone()));
-    let job = Job::new(std::time::Duration::from_secs(1), move || Answers::give(batch));
-    // They are owed: whoever takes on such a call sees to it that the clock is watched until then.
-    runtime::submit_owed(&job, Rank::Call);
 }
 
 #[cfg(test)]

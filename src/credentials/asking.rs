@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::config::parse;
 use crate::error::{Error, ErrorKind};
 use crate::files::{self, Content, Unread};
-use crate::fork::{Mailbox, Parcel, Process};
+use crate::fork::{Mailbox, Process};
 use crate::runtime::{self, Job, Rank};
 use crate::token::Secret;
 
@@ -58,8 +58,8 @@ pub(crate) struct Read {
 pub(crate) struct Ask(pub(super) Way);
 
 impl Ask {
-    /// Asks, and has `then` called with what comes: on the thread that asked, or on this one if no
-    /// thread can be had. `then` is to be short. `client`: whose credentials they are, by its
+    /// Asks, and has `then` called with what comes: on the thread that asked, or on one that
+    /// finds out that no thread can be had, this one perhaps. `then` is to be short. `client`: whose credentials they are, by its
     /// address. `refused`: the last pair was. `anew`: the asking that is under way hangs.
     pub(crate) fn begin(
         self,
@@ -71,11 +71,10 @@ impl Ask {
         match self.0 {
             Way::Places(places) => places.read(anew, then),
             Way::Function(function) => {
-                // Whoever takes it out calls it: a thread, or this one if there is none.
-                let kept = Arc::new(Parcel::new(then));
-                let taken = kept.clone();
-                let job = Job::new(HUNG, move || {
-                    let Some(then) = taken.take() else { return };
+                let job = Job::or_refused(HUNG, move |there_is_a_thread| {
+                    if let Err(error) = there_is_a_thread {
+                        return then(Err(no_thread(&error.to_string())));
+                    }
                     let process = Process::this();
                     let credentials = call(&function, client, refused);
                     // If the function forked and this is the child, nobody here asked.
@@ -83,11 +82,7 @@ impl Ask {
                         then(credentials.map(|credentials| Read { credentials, exposed: vec![] }));
                     }
                 });
-                if let Err(error) = runtime::submit(&job, Rank::Read)
-                    && let Some(then) = kept.take()
-                {
-                    then(Err(no_thread(&error.to_string())));
-                }
+                let _ = runtime::submit(&job, Rank::Read);
             }
         }
     }

@@ -61,6 +61,8 @@ type Purpose = (usize, u64);
 
 /// The purpose of the library's own alarm, which has no owner.
 const OF_THE_LIBRARY: Purpose = (0, 0);
+/// Another one without an owner.
+const OF_ANSWERS: Purpose = (0, 1);
 
 /// When a timer is due. The number tells those apart that are due together, in the order in which
 /// they were set.
@@ -130,6 +132,11 @@ pub(crate) fn alarm<T: Send + Sync + 'static>(
 /// The library's own alarm.
 pub(super) fn alarm_of_the_library(at: BootTime, body: fn()) {
     set(at, Some(OF_THE_LIBRARY), Box::new(body));
+}
+
+/// The alarm of functions that are being called.
+pub(crate) fn alarm_for_answers(at: BootTime, body: fn()) {
+    set(at, Some(OF_ANSWERS), Box::new(body));
 }
 
 /// The same if the watcher is there. Starts nothing, so a start that failed may set it.

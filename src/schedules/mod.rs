@@ -28,6 +28,7 @@
 //! [`loom`] as well ([`memory`]). A forked child is not modelled, only what its parent does around
 //! the fork. `once_cell` and `Arc` are taken as they are.
 
+mod answers;
 mod credentials;
 mod endings;
 mod events;

@@ -1,0 +1,70 @@
+//! Functions that are given an answer and take their time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::stage::{self, Got, SECOND, got, ok};
+use super::{explore, time};
+use crate::clock::{BootTime, Clock};
+use crate::fork::Mailbox;
+use crate::{Cancel, Client, ErrorKind, GetOptions};
+
+const FOREVER: BootTime = BootTime::from_nanos(u64::MAX);
+/// So long a function blocks.
+const LONG: Duration = Duration::from_secs(60);
+/// So soon another thread calls those behind it.
+const HELP: Duration = Duration::from_millis(200);
+
+/// Asks with a function that tells what it was given and when, and then blocks.
+fn ask(
+    client: &Client,
+    cancel: Option<&Cancel>,
+    blocks: Duration,
+) -> Arc<Mailbox<(Got, Duration)>> {
+    let told = Arc::new(Mailbox::default());
+    let tell = told.clone();
+    let options = GetOptions { cancel, ..GetOptions::default() };
+    let accepted = client.get_async(&options, move |outcome| {
+        tell.put((got(outcome), time::elapsed()));
+        time::sleep(blocks);
+    });
+    accepted.unwrap();
+    told
+}
+
+fn when(told: &Mailbox<(Got, Duration)>, wanted: &Got) -> Duration {
+    let (got, at) = told.take(&Clock::System, FOREVER).unwrap();
+    assert_eq!(&got, wanted);
+    at
+}
+
+#[test]
+fn a_function_that_blocks_keeps_no_other_waiting() {
+    explore(|| {
+        let (client, endpoint) = stage::client(|_, _| stage::token("one").after(SECOND));
+        let calls = [LONG, LONG, Duration::ZERO].map(|blocks| ask(&client, None, blocks));
+        for call in &calls {
+            assert!(when(call, &ok("one")) <= SECOND + 2 * HELP, "it waited for another");
+        }
+        time::sleep(2 * LONG);
+        stage::end(client, &endpoint);
+    });
+}
+
+/// More of them than may run at a time.
+#[test]
+fn many_functions_that_block_are_called_a_few_at_a_time() {
+    explore(|| {
+        let (client, endpoint) = stage::client(|_, _| stage::token("one").after(9 * SECOND));
+        let cancel = Cancel::new();
+        let calls: Vec<_> = (0..10).map(|_| ask(&client, Some(&cancel), LONG)).collect();
+        time::sleep_until(SECOND);
+        cancel.trigger();
+        for call in &calls {
+            let at = when(call, &Err(ErrorKind::Cancelled));
+            assert!(at <= 4 * SECOND, "it waited for others: {at:?}");
+        }
+        time::sleep(2 * LONG);
+        stage::end(client, &endpoint);
+    });
+}
