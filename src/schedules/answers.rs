@@ -68,3 +68,28 @@ fn many_functions_that_block_are_called_a_few_at_a_time() {
         stage::end(client, &endpoint);
     });
 }
+
+/// As many as there are places for renewals, each given its answer by one.
+#[test]
+fn a_function_that_blocks_holds_no_fetchs_place() {
+    explore(|| {
+        let no_wait = GetOptions { timeout: Some(Duration::ZERO), ..GetOptions::default() };
+        let slow = [(); 8].map(|()| {
+            let (client, endpoint) = stage::client(|_, _| stage::token("slow").after(SECOND));
+            assert_eq!(got(client.get(&no_wait)), Err(ErrorKind::Pending));
+            (client, endpoint)
+        });
+        time::sleep_until(SECOND / 2);
+        let calls = slow.each_ref().map(|(client, _)| ask(client, None, LONG));
+        for call in &calls {
+            when(call, &ok("slow"));
+        }
+        let (client, endpoint) = stage::client(|_, _| stage::token("one"));
+        assert_eq!(got(client.get(&no_wait)), Err(ErrorKind::Pending));
+        time::sleep(SECOND);
+        assert_eq!(endpoint.requests(), 1, "functions hold the places of fetches");
+        time::sleep(2 * LONG);
+        stage::end(client, &endpoint);
+        slow.into_iter().for_each(|(client, endpoint)| stage::end(client, &endpoint));
+    });
+}
