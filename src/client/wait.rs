@@ -1,6 +1,6 @@
 //! Those who wait for a fetch, and how a wait is cancelled.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -270,13 +270,14 @@ type Batch = VecDeque<(Arc<Waiter>, Outcome)>;
 #[derive(Default)]
 struct Answers {
     process: Process,
-    batches: BTreeMap<u64, Batch>,
+    /// By their numbers, which rise.
+    batches: Vec<(u64, Batch)>,
     last: u64,
 }
 
 global! {
     static ANSWERS: Locked<Answers> =
-        Locked::new(Answers { process: Process::FIRST, batches: BTreeMap::new(), last: 0 });
+        Locked::new(Answers { process: Process::FIRST, batches: Vec::new(), last: 0 });
 }
 
 impl Answers {
@@ -287,7 +288,7 @@ impl Answers {
             let forgotten = answers.renew();
             answers.last += 1;
             let id = answers.last;
-            answers.batches.insert(id, batch);
+            answers.batches.push((id, batch));
             (id, forgotten)
         };
         drop(forgotten);
@@ -303,25 +304,26 @@ impl Answers {
     }
 
     fn next(&mut self, id: u64) -> Option<(Arc<Waiter>, Outcome)> {
-        let next = self.batches.get_mut(&id)?.pop_front();
+        let at = self.batches.binary_search_by_key(&id, |(number, _)| *number).ok()?;
+        let next = self.batches[at].1.pop_front();
         if next.is_none() {
-            self.batches.remove(&id);
+            self.batches.remove(at);
         }
         next
     }
 
     /// Those with functions that nobody has begun to call. (A child's own alone.)
     fn unfinished(&self) -> Vec<u64> {
-        let is_open = |batch: &&Batch| !batch.is_empty();
-        match self.process.is_this() {
-            true => self.batches.iter().filter(|(_, b)| is_open(b)).map(|(id, _)| *id).collect(),
-            false => Vec::new(),
+        if !self.process.is_this() {
+            return Vec::new();
         }
+        let is_open = |(_, batch): &&(u64, Batch)| !batch.is_empty();
+        self.batches.iter().filter(is_open).map(|(id, _)| *id).collect()
     }
 
-    fn renew(&mut self) -> BTreeMap<u64, Batch> {
+    fn renew(&mut self) -> Vec<(u64, Batch)> {
         if !self.process.adopt() {
-            return BTreeMap::new();
+            return Vec::new();
         }
         std::mem::take(&mut self.batches)
     }

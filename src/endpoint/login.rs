@@ -1,7 +1,6 @@
 //! Logins to proxies, counted for the whole process: what one client learned, no other finds out by
 //! a login of its own. The decisions are made by `cache::logins`.
 
-use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,8 +25,8 @@ struct Known {
 #[derive(Clone, Default)]
 struct Proxies {
     process: Process,
-    /// By a hash of the URL that only this process can make.
-    known: BTreeMap<u64, Known>,
+    /// Each with a hash of its URL that only this process can make. Few, as a rule one.
+    known: Vec<(u64, Known)>,
 }
 
 /// Kept whatever happens at a fork: a child that had forgotten a refusal would log in again.
@@ -39,18 +38,25 @@ fn proxies() -> KeptGuard<'static, Proxies> {
 impl Proxies {
     fn get(&mut self, key: u64) -> &mut Known {
         if self.process.adopt() {
-            for known in self.known.values_mut() {
+            for (_, known) in &mut self.known {
                 known.logins.forked();
                 known.waiting.clear();
             }
         }
-        if self.known.len() >= MOST_PROXIES && !self.known.contains_key(&key) {
-            let forgettable = self.known.iter().find(|(_, known)| known.logins.is_forgettable());
-            if let Some(first) = forgettable.or(self.known.iter().next()).map(|(key, _)| *key) {
-                self.known.remove(&first);
-            }
+        let place = self.known.iter().position(|(other, _)| *other == key);
+        let place = place.unwrap_or_else(|| {
+            self.make_room();
+            self.known.push((key, Known::default()));
+            self.known.len() - 1
+        });
+        &mut self.known[place].1
+    }
+
+    fn make_room(&mut self) {
+        if self.known.len() >= MOST_PROXIES {
+            let forgettable = self.known.iter().position(|(_, one)| one.logins.is_forgettable());
+            self.known.swap_remove(forgettable.unwrap_or_default());
         }
-        self.known.entry(key).or_default()
     }
 }
 
