@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::GetOptions;
+use super::reading::Look;
 use super::shared::Shared;
 use super::state::Slot;
 use super::wait::{self, Outcome, Waiter};
@@ -257,12 +258,18 @@ impl Shared {
             runtime::hasten(job);
         }
         if matches!(said.answer, Answer::Fail(_)) {
-            // Only a thread that may wait anyway waits for that, and not for long.
-            let is_thread = !request.want.at_once && !waiter.is_call();
             let left = request.deadline.until(self.clock.now());
-            let patience = if is_thread { policy::FILE_LOOK_PATIENCE } else { Duration::ZERO };
-            if self.look_at_files(patience.min(left)) {
-                return Next::AskAgain;
+            let patience = policy::FILE_LOOK_PATIENCE.min(left);
+            // Only a caller that may wait anyway waits for that, and not for long.
+            let (waits, is_call) = (!request.want.at_once, waiter.is_call());
+            let of_thread = if waits && !is_call { patience } else { Duration::ZERO };
+            match self.look_at_files(of_thread) {
+                Look::Ended => return Next::AskAgain,
+                Look::Begun if waits && is_call => {
+                    self.state().cell(index).0.add_waiter(waiter.clone());
+                    return Next::AskAgainAt(self.clock.now().after(patience));
+                }
+                Look::Begun | Look::NotDue => {}
             }
         }
         self.next(request, said.answer, said.check_at)

@@ -34,6 +34,16 @@ pub(super) enum For {
     Thread,
 }
 
+/// What became of a look at credential files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// There are none, or somebody has looked just now.
+    NotDue,
+    /// It is under way.
+    Begun,
+    Ended,
+}
+
 /// What is being read for a client, and the fetches that wait for it.
 #[derive(Default)]
 pub(super) struct Reading {
@@ -373,11 +383,10 @@ impl Shared {
     }
 
     /// While callers fail, credential files are looked at once a second: the person who mends them
-    /// should not have to wait, or to restart anything. A caller waits for it for a moment at most;
-    /// true: it has ended, so ask again.
-    pub(super) fn look_at_files(self: &Arc<Self>, patience: Duration) -> bool {
+    /// should not have to wait, or to restart anything. A thread waits for it for a moment at most.
+    pub(super) fn look_at_files(self: &Arc<Self>, patience: Duration) -> Look {
         if !self.source.is_files() {
-            return false;
+            return Look::NotDue;
         }
         let now = self.clock.now();
         let is_due = {
@@ -389,12 +398,14 @@ impl Shared {
             is_due
         };
         if !is_due {
-            return false;
+            return Look::NotDue;
         }
         let looked = Arc::new(Mailbox::default());
         self.reading.lock().looker = Some(looked.clone());
         self.ask_source(false);
         let clock = Clock::System;
-        !patience.is_zero() && looked.take(&clock, clock.now().after(patience)).is_some()
+        let has_ended =
+            !patience.is_zero() && looked.take(&clock, clock.now().after(patience)).is_some();
+        if has_ended { Look::Ended } else { Look::Begun }
     }
 }
