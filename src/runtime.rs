@@ -290,18 +290,15 @@ pub(crate) fn submit_owed(job: &Arc<Job>, rank: Rank) {
     start_waiting_jobs();
 }
 
-/// The same on a thread of the pool, which comes to it when it has done what it does.
-pub(crate) fn enqueue_owed(job: &Arc<Job>, rank: Rank) {
-    enqueue(job, rank);
-}
-
 /// Whether functions wait for a thread that calls them.
 pub(crate) fn calls_wait() -> bool {
     let pool = POOL.lock();
     pool.process.is_this() && pool.calls.iter().any(|job| job.is_open())
 }
 
-fn enqueue(job: &Arc<Job>, rank: Rank) {
+/// Queues a job and starts nothing. Enough on a thread of the pool, which comes to it when it has done
+/// what it does.
+pub(crate) fn enqueue(job: &Arc<Job>, rank: Rank) {
     let forgotten = {
         let mut pool = POOL.lock();
         let forgotten = pool.renew();

@@ -195,10 +195,7 @@ fn a_mended_file_does_not_shorten_a_retry_after() {
 #[test]
 fn kept_warm_a_client_whose_file_was_mended_asks_by_itself() {
     let _alone = alone();
-    let server = Server::new(|before, request| match request.body.contains(NEW) {
-        true => token(&format!("token-{before}"), 1200),
-        false => oauth_error(401, "invalid_client"),
-    });
+    let server = server_that_takes_the_new_secret();
     let files = Files::new();
     let path = files.write("secret", OLD);
     let (client, clock) = of_file(&server, &path, &[("keep_warm", "true")]);

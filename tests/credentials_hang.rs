@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use support::credentials::*;
 use support::tls::Files;
-use support::{ID, Server, builder, oauth_error, options, token, until, value, with_timeout};
+use support::{ID, Server, builder, options, until, value, with_timeout};
 use tu_token::ErrorKind::{
     Closed, Config as BadConfig, Credentials as NoCredentials, InvalidClient, Pending, Timeout,
 };
@@ -21,10 +21,7 @@ use tu_token::{Client, EventKind, GetOptions};
 #[test]
 fn no_call_hangs_with_a_file_that_hangs_while_a_refusal_is_remembered() {
     let _alone = alone();
-    let server = Server::new(|before, request| match request.body.contains(NEW) {
-        true => token(&format!("token-{before}"), 1200),
-        false => oauth_error(401, "invalid_client"),
-    });
+    let server = server_that_takes_the_new_secret();
     let files = Files::new();
     let path = files.write("secret", OLD);
     let (client, clock) = of_file(&server, &path, &[]);

@@ -218,7 +218,7 @@ impl Cancel {
 /// them when it has done what it does: they may take their time, and hold no fetch's place.
 pub(crate) fn call_soon(waiters: Vec<Arc<Waiter>>, outcome: &Outcome) {
     if let Some(job) = giving(waiters, outcome) {
-        runtime::enqueue_owed(&job, Rank::Call);
+        runtime::enqueue(&job, Rank::Call);
     }
 }
 

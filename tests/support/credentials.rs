@@ -10,7 +10,7 @@ use tu_token::{
     Client, Clock, Config, Credentials, Error, ErrorKind, Event, GetOptions, ManualClock, Token,
 };
 
-use super::{ID, Server, options, until, with_timeout};
+use super::{ID, Server, oauth_error, options, token, until, with_timeout};
 
 pub const OLD: &str = "old-secret-0123456789";
 pub const NEW: &str = "new-secret-9876543210";
@@ -112,6 +112,14 @@ impl Drop for Door {
 /// A busy machine is not what these tests are about.
 const UNHURRIED: [(&str, &str); 3] =
     [("fetch_timeout", "20s"), ("request_timeout", "20s"), ("connect_timeout", "20s")];
+
+/// A server that knows the new secret alone.
+pub fn server_that_takes_the_new_secret() -> Server {
+    Server::new(|before, request| match request.body.contains(NEW) {
+        true => token(&format!("token-{before}"), 1200),
+        false => oauth_error(401, "invalid_client"),
+    })
+}
 
 /// A client that reads its secret from a file; its time stands still.
 pub fn of_file(server: &Server, path: &str, more: &[(&str, &str)]) -> (Client, Arc<ManualClock>) {
