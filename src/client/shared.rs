@@ -219,7 +219,14 @@ impl Shared {
 
     pub(super) fn api_refused(self: &Arc<Self>, url: &str) {
         let Some(host) = endpoint::host_to_send_to(url, &self.options.api_hosts) else { return };
-        let is_new = self.state().doubted_hosts.insert(host.clone());
+        let is_new = {
+            let hosts = &mut self.state().doubted_hosts;
+            let is_new = !hosts.contains(&host);
+            if is_new {
+                hosts.push(host.clone());
+            }
+            is_new
+        };
         if is_new {
             self.events.tell(|| {
                 Event::new(

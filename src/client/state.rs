@@ -1,6 +1,5 @@
 //! A client's mutable state, under its one lock: the pure entries and who waits for them.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -126,7 +125,7 @@ pub(crate) struct ClientState {
     /// That some API may not accept these tokens was told.
     pub(crate) v2_was_doubted: bool,
     /// Of which hosts that was told, by those who know the host.
-    pub(crate) doubted_hosts: BTreeSet<String>,
+    pub(crate) doubted_hosts: Vec<String>,
     /// When the event was told that the budget has run out.
     pub(crate) budget_told_at: Option<BootTime>,
     /// Every entry's slot by its canonical scope. Not in the lock alone: see [`Default`].
@@ -154,7 +153,7 @@ impl ClientState {
             trial: None,
             jumps: Jumps::new(clocks),
             v2_was_doubted: false,
-            doubted_hosts: BTreeSet::new(),
+            doubted_hosts: Vec::new(),
             budget_told_at: None,
             scopes: Arc::new(Names::new()),
             is_blank: false,
@@ -271,10 +270,12 @@ impl ClientState {
         clocks: Reading,
         scopes: &Arc<Names<Arc<Slot>>>,
     ) {
+        // Each in its place: a name that the parent was just moving may come twice.
         let mut slots = Vec::new();
-        scopes.for_each(|slot| slots.push(slot.clone()));
-        slots.sort_unstable_by_key(|slot| slot.index);
-        slots.dedup_by_key(|slot| slot.index);
+        scopes.for_each(|slot| {
+            slots.resize(slots.len().max(slot.index + 1), None);
+            slots[slot.index] = Some(slot.clone());
+        });
         // Numbers that the parent gave out are not given out again.
         let first = u64::from(generation) << 40;
         *self = Self {
@@ -283,7 +284,7 @@ impl ClientState {
             last_serial: first,
             ..Self::new(policy, generation, clocks)
         };
-        for slot in slots {
+        for slot in slots.into_iter().flatten() {
             slot.current.clear();
             self.cells.push(Cell::new(slot, clocks.boot));
         }

@@ -10,7 +10,6 @@ pub(crate) mod endpoint;
 pub(crate) mod options;
 pub(crate) mod parse;
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::callback::Callback;
@@ -35,11 +34,30 @@ pub(crate) const ENV_PREFIX: &str = "TRACKUNIT_";
 /// ```
 #[derive(Clone, Default)]
 pub struct Config {
-    program: BTreeMap<&'static str, Secret>,
-    environment: BTreeMap<&'static str, Secret>,
+    program: Values,
+    environment: Values,
     mistake: Option<Error>,
     pub(crate) credentials: Option<Callback<CredentialsFn>>,
     pub(crate) events: Option<Callback<EventFn>>,
+}
+
+/// What is given for some options, by their keys. A list: they are few.
+#[derive(Clone, Default)]
+struct Values(Vec<(&'static str, Secret)>);
+
+impl Values {
+    fn insert(&mut self, key: &'static str, value: Secret) {
+        self.0.retain(|(other, _)| *other != key);
+        self.0.push((key, value));
+    }
+
+    fn get(&self, key: &str) -> Option<&Secret> {
+        self.0.iter().find(|(other, _)| *other == key).map(|(_, value)| value)
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().map(|(key, _)| *key)
+    }
 }
 
 impl Config {
@@ -136,7 +154,7 @@ impl Config {
         }
         let mut options = Options::default();
         for option in OPTIONS {
-            let overruled = option.twin().is_some_and(|twin| self.program.contains_key(twin));
+            let overruled = option.twin().is_some_and(|twin| self.program.get(twin).is_some());
             if let Some(value) = self.program.get(option.key) {
                 option.read_into(&mut options, value.reveal())?;
             } else if let Some(value) = self.environment.get(option.key).filter(|_| !overruled) {
@@ -152,7 +170,7 @@ impl Config {
 
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let set: Vec<&str> = self.program.keys().chain(self.environment.keys()).copied().collect();
+        let set: Vec<&str> = self.program.keys().chain(self.environment.keys()).collect();
         f.debug_struct("Config").field("set", &set).finish_non_exhaustive()
     }
 }
@@ -161,7 +179,7 @@ fn unknown_key(key: &str) -> Error {
     let shown: String = key.chars().filter(|c| !c.is_control()).take(64).collect();
     let closest = OPTIONS
         .iter()
-        .map(|option| (strsim::damerau_levenshtein(&shown.to_lowercase(), option.key), option.key))
+        .map(|option| (strsim::osa_distance(&shown.to_lowercase(), option.key), option.key))
         .min();
     match closest {
         Some((distance, close)) if distance <= 1 + close.len() / 4 => {

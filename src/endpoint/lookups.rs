@@ -74,9 +74,12 @@ impl<W> Lookups<W> {
     /// The network is back: what is to be started for those who wait for an older look-up.
     pub(crate) fn wake(&mut self, now: BootTime) -> Vec<Start> {
         self.wakes += 1;
-        let mut hosts: Vec<String> = self.waiting.iter().map(|(host, _)| host.clone()).collect();
-        hosts.sort_unstable();
-        hosts.dedup();
+        let mut hosts: Vec<String> = Vec::new();
+        for (host, _) in &self.waiting {
+            if !hosts.contains(host) {
+                hosts.push(host.clone());
+            }
+        }
         hosts.retain(|host| self.of(host).count() < MOST_UNANSWERED);
         hosts.into_iter().map(|host| self.start(&host, now)).collect()
     }

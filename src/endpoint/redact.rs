@@ -25,7 +25,7 @@ const PUBLIC_FIELDS: [&str; 3] = ["grant_type", "client_id", "scope"];
 
 /// What may not be shown of a server's texts.
 pub(crate) struct Hidden {
-    /// Taken out as they stand, the longest first.
+    /// Taken out as they stand.
     spellings: Vec<Zeroizing<String>>,
     pieces: Pieces,
 }
@@ -51,7 +51,6 @@ impl Hidden {
         let pieces = Pieces::of(&all, &in_base64);
         spellings.push(Zeroizing::new(token.to_owned()));
         spellings.retain(|text| !text.is_empty());
-        spellings.sort_by_key(|text| std::cmp::Reverse(text.len()));
         Self { spellings, pieces }
     }
 
@@ -94,8 +93,8 @@ fn raw_basic(id: &str, secret: &str) -> Zeroizing<String> {
     ))
 }
 
-/// Takes every spelling out. Percent-encoding may come back in either case, so case is ignored (ASCII
-/// only).
+/// Takes every spelling out, at each place the longest. Percent-encoding may come back in either case,
+/// so case is ignored (ASCII only).
 fn without(text: &str, spellings: &[Zeroizing<String>]) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
@@ -104,10 +103,11 @@ fn without(text: &str, spellings: &[Zeroizing<String>]) -> String {
             let start = rest.as_bytes().get(..spelling.len());
             start.is_some_and(|start| start.eq_ignore_ascii_case(spelling.as_bytes()))
         };
-        let length = match spellings.iter().find(begins) {
-            Some(spelling) => {
+        let longest = spellings.iter().filter(begins).map(|spelling| spelling.len()).max();
+        let length = match longest {
+            Some(length) => {
                 shown.push_str(REMOVED);
-                spelling.len()
+                length
             }
             None => {
                 shown.push(first);

@@ -327,23 +327,16 @@ impl Timers {
     }
 
     fn take_unwanted(&mut self) -> Vec<Timer> {
-        let all = std::mem::take(&mut self.waiting);
-        let (wanted, unwanted): (BTreeMap<_, _>, Vec<_>) = {
-            let (wanted, unwanted): (Vec<_>, Vec<_>) =
-                all.into_iter().partition(|(_, timer)| timer.action.is_wanted());
-            (wanted.into_iter().collect(), unwanted)
-        };
-        self.waiting = wanted;
+        let is_unwanted = |(_, timer): &(&Due, &Timer)| !timer.action.is_wanted();
+        let unwanted: Vec<Due> =
+            self.waiting.iter().filter(is_unwanted).map(|(due, _)| *due).collect();
+        let unwanted: Vec<Timer> = unwanted
+            .into_iter()
+            .filter_map(|due| self.waiting.remove(&due))
+            .map(|timer| forget(&mut self.alarms, timer))
+            .collect();
         self.many = FEW.max(2 * self.waiting.len());
-        unwanted.into_iter().map(|(_, timer)| self.forget(timer)).collect()
-    }
-
-    /// What is left to do about a timer that has been taken out.
-    fn forget(&mut self, timer: Timer) -> Timer {
-        if let Some(purpose) = timer.purpose {
-            self.alarms.remove(&purpose);
-        }
-        timer
+        unwanted
     }
 
     /// What the watcher with this bell does now.
@@ -368,7 +361,7 @@ impl Timers {
                 return Step::Wait(due.min(now.after(IDLE)));
             }
             let timer = first.remove();
-            let timer = self.forget(timer);
+            let timer = forget(&mut self.alarms, timer);
             if is_wanted {
                 *leaves_at = None;
                 return Step::Act(timer);
@@ -398,6 +391,14 @@ impl Timers {
         self.alarms.clear();
         std::mem::take(&mut self.waiting)
     }
+}
+
+/// What is left to do about a timer that has been taken out.
+fn forget(alarms: &mut BTreeMap<Purpose, Due>, timer: Timer) -> Timer {
+    if let Some(purpose) = timer.purpose {
+        alarms.remove(&purpose);
+    }
+    timer
 }
 
 /// How many timers there are.

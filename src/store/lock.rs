@@ -10,7 +10,6 @@
 //! holds, and a lock file is only opened by whoever has its place in the table. (Two copies of the
 //! library in one process have two tables, and may then make two requests where one would do.)
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -27,12 +26,13 @@ type Place = ((u64, u64), String);
 #[derive(Default)]
 struct Taken {
     process: Process,
-    places: BTreeSet<Place>,
+    /// At most one for each flight that is looking.
+    places: Vec<Place>,
 }
 
 global! {
     static TAKEN: Locked<Taken> =
-        Locked::new(Taken { process: Process::FIRST, places: BTreeSet::new() });
+        Locked::new(Taken { process: Process::FIRST, places: Vec::new() });
 }
 
 /// A place in the table.
@@ -48,7 +48,11 @@ impl Reserved {
             let mut taken = TAKEN.lock();
             // What the parent held, it holds itself.
             forgotten = taken.process.adopt().then(|| std::mem::take(&mut taken.places));
-            taken.places.insert(place.clone())
+            let is_free = !taken.places.contains(&place);
+            if is_free {
+                taken.places.push(place.clone());
+            }
+            is_free
         };
         drop(forgotten);
         // Made only then: dropping it frees the place.
@@ -60,7 +64,7 @@ impl Drop for Reserved {
     fn drop(&mut self) {
         let mut taken = TAKEN.lock();
         if taken.process == self.process {
-            taken.places.remove(&self.place);
+            taken.places.retain(|place| *place != self.place);
         }
     }
 }
