@@ -83,7 +83,8 @@ enum {
   TU_CREDENTIALS = 202,
   /** The proxy refuses: its login (407, not retryable) or by its rules (403). */
   TU_PROXY = 203,
-  /** The endpoint refused the client id and secret. */
+  /** The endpoint refused the client id and secret: invalid_client, unauthorized_client, or 401
+   *  without an OAuth error. */
   TU_INVALID_CLIENT = 300,
   /** The endpoint refused the scope, or granted less than was asked for. */
   TU_INVALID_SCOPE = 301,
@@ -389,12 +390,14 @@ void tu_cancel_trigger(struct tu_cancel *cancel);
 /**
  * A client with a copy of `config`; NULL: everything from the environment. Makes no request and
  * reads no file but those the options name. NULL on the first mistake in the options: TU_CONFIG
- * or TU_INVALID_ARGUMENT. Release it with tu_free.
+ * or TU_INVALID_ARGUMENT. Without the option `scope` each call has to name one: else the call fails,
+ * not this function. Release it with tu_free.
  *
  * # Safety
  * `config` is NULL or a live handle, `error` NULL or valid to write to.
  */
-struct tu_client *tu_client_new(const struct tu_config *config, struct tu_error **error);
+struct tu_client *tu_client_new(const struct tu_config *config,
+                                struct tu_error **error);
 
 /**
  * Uses another client id and secret from the next request on, in the place of whatever gave them
@@ -472,7 +475,8 @@ void tu_test_advance_ms(int64_t by);
 #endif
 
 /**
- * A new configuration with the defaults of the option table. Release it with tu_free.
+ * A new configuration with the defaults of the option table; nothing is taken from the environment
+ * before tu_config_load_env. Release it with tu_free.
  */
 struct tu_config *tu_config_new(void);
 

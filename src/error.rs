@@ -35,7 +35,8 @@ pub enum ErrorKind {
     Credentials,
     /// The proxy refuses: its login, or by its rules.
     Proxy,
-    /// The token endpoint refused the client id and secret.
+    /// The token endpoint refused the client id and secret: `invalid_client`, `unauthorized_client`, or
+    /// 401 without an OAuth error.
     InvalidClient,
     /// The token endpoint refused the scope, or granted less than was asked for.
     InvalidScope,

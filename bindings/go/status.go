@@ -17,7 +17,7 @@ const (
 	StatusTLS             Status = 201 // certificate, host name, or no trust store
 	StatusCredentials     Status = 202 // the client id or secret cannot be had from where it is kept
 	StatusProxy           Status = 203 // the proxy refuses: its login (407, not retryable) or by its rules (403)
-	StatusInvalidClient   Status = 300 // the endpoint refused the client id and secret
+	StatusInvalidClient   Status = 300 // invalid_client, unauthorized_client, or 401 without an OAuth error
 	StatusInvalidScope    Status = 301 // the endpoint refused the scope, or granted less than was asked for
 	StatusOAuth           Status = 302 // another OAuth error: see Error.OAuthCode
 	StatusRateLimited     Status = 303 // 429, or a Retry-After that is still running

@@ -70,7 +70,7 @@ fn hint(error: &Error) -> Option<String> {
     let wait = error.retry_after().map(|wait| format!("try again in {} s", wait.as_secs() + 1));
     Some(match error.kind() {
         ErrorKind::InvalidArgument if error.message().starts_with("no scope") => {
-            "set --scope or TRACKUNIT_SCOPE".to_owned()
+            "set --scope or TRACKUNIT_SCOPE, for example to asset.view".to_owned()
         }
         ErrorKind::InvalidArgument | ErrorKind::Config => {
             "`tu-token options` shows every option and where its value comes from".to_owned()

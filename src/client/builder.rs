@@ -155,7 +155,8 @@ impl Builder {
         self
     }
 
-    /// Builds the client.
+    /// Builds the client. Nothing is taken from the environment but by [`Builder::load_env`]. Without a
+    /// scope each call has to name one: else the call fails, not this.
     ///
     /// ```
     /// let missing = tu_token::Client::builder().scope("asset.view").build().unwrap_err();

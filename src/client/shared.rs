@@ -156,9 +156,7 @@ impl Shared {
 
     pub(super) fn new_slot(self: &Arc<Self>, scope: Option<&str>) -> Result<Arc<Slot>, Error> {
         let Some(name) = scope else {
-            return Err(Error::argument(
-                "no scope: neither the call names one nor the client's configuration",
-            ));
+            return Err(Error::argument(self.options.no_scope));
         };
         let parsed = ScopeSet::parse(name)?;
         let now = self.clock.now();

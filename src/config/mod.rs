@@ -61,7 +61,7 @@ impl Values {
 }
 
 impl Config {
-    /// The defaults of the option table.
+    /// The defaults of the option table; nothing is taken from the environment but by [`Config::load_env`].
     ///
     /// ```
     /// let client = tu_token::Client::new(&tu_token::Config::new());
@@ -149,6 +149,11 @@ impl Config {
 
     /// All options with their final values, or the first mistake.
     pub(crate) fn resolve(&self) -> Result<Options, Error> {
+        self.resolve_beside(|variable| std::env::var_os(variable).is_some_and(|it| !it.is_empty()))
+    }
+
+    /// The same beside an environment, of which only `load_env` takes anything.
+    fn resolve_beside(&self, is_set: fn(&str) -> bool) -> Result<Options, Error> {
         if let Some(mistake) = &self.mistake {
             return Err(mistake.clone());
         }
@@ -163,7 +168,7 @@ impl Config {
                 })?;
             }
         }
-        options.finish(self.credentials.is_some())?;
+        options.finish(self.credentials.is_some(), is_set)?;
         Ok(options)
     }
 }
@@ -257,6 +262,30 @@ mod tests {
         let mut config = Config::new();
         config.set("client_id", "x");
         assert!(message(&config).contains("client_secret"));
+    }
+
+    #[test]
+    fn what_is_set_but_was_not_loaded_is_told_so() {
+        let refused = |config: &Config, is_set| {
+            config.resolve_beside(is_set).unwrap_err().message().to_owned()
+        };
+        let all: fn(&str) -> bool = |_| true;
+        let said = refused(&Config::new(), all);
+        let load = "is set, but was not loaded: call load_env (in C tu_config_load_env)";
+        assert!(said.contains("TRACKUNIT_CLIENT_ID ") && said.contains(load), "{said}");
+        let file: fn(&str) -> bool = |variable| variable == "TRACKUNIT_CLIENT_SECRET_FILE";
+        let mut config = Config::new();
+        config.set("client_id", "id");
+        let said = refused(&config, file);
+        assert!(said.contains("TRACKUNIT_CLIENT_SECRET_FILE ") && said.contains(load), "{said}");
+        let none: fn(&str) -> bool = |_| false;
+        assert!(!refused(&config, none).contains("load_env"));
+        // Whoever gives all that is needed has no need of the environment.
+        assert!(with_basics().resolve_beside(all).is_ok());
+        config.set("client_secret", "hush");
+        let no_scope = |is_set| config.resolve_beside(is_set).unwrap().no_scope;
+        assert!(no_scope(all).contains("TRACKUNIT_SCOPE is set, but was not loaded"));
+        assert!(no_scope(none).contains("set the option scope (or TRACKUNIT_SCOPE)"));
     }
 
     #[test]

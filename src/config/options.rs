@@ -79,6 +79,8 @@ pub(crate) struct Options {
     pub(crate) client_id_file: Option<PathBuf>,
     pub(crate) client_secret_file: Option<PathBuf>,
     pub(crate) scope: Option<ScopeSet>,
+    /// What a call hears that names no scope either.
+    pub(crate) no_scope: &'static str,
     pub(crate) token_url: TokenUrl,
     pub(crate) client_auth: ClientAuth,
     pub(crate) params: Vec<(String, String)>,
@@ -99,6 +101,11 @@ pub(crate) struct Options {
     pub(crate) store_timeout: Duration,
 }
 
+const NO_SCOPE: &str = "no scope: set the option scope (or TRACKUNIT_SCOPE), or name one in the call, \
+     such as \"asset.view\"";
+const SCOPE_NOT_LOADED: &str = "no scope: TRACKUNIT_SCOPE is set, but was not loaded: call load_env (in \
+     C tu_config_load_env), set the option scope, or name one in the call";
+
 /// The default User-Agent.
 const USER_AGENT: &str = concat!("tu-token/", env!("CARGO_PKG_VERSION"));
 
@@ -110,6 +117,7 @@ impl Default for Options {
             client_id_file: None,
             client_secret_file: None,
             scope: None,
+            no_scope: NO_SCOPE,
             token_url: TokenUrl::default(),
             client_auth: ClientAuth::Post,
             params: Vec::new(),
@@ -145,8 +153,16 @@ impl Options {
         if self.timeout.is_zero() { self.policy.fetch_timeout } else { self.timeout }
     }
 
-    /// What can only be judged when all options are known.
-    pub(super) fn finish(&mut self, has_callback: bool) -> Result<(), Error> {
+    /// What can only be judged when all options are known. `is_set` looks at an environment variable:
+    /// what has not been given may stand there, and not have been loaded.
+    pub(super) fn finish(
+        &mut self,
+        has_callback: bool,
+        is_set: fn(&str) -> bool,
+    ) -> Result<(), Error> {
+        if self.scope.is_none() && is_set("TRACKUNIT_SCOPE") {
+            self.no_scope = SCOPE_NOT_LOADED;
+        }
         let policy = &mut self.policy;
         if policy.refresh_before < policy.expiry_margin {
             return Err(Error::config(format!(
@@ -164,11 +180,10 @@ impl Options {
             self.client_secret_file.is_some(),
         )?;
         if !has_callback {
-            required("client_id", self.client_id.is_some() || self.client_id_file.is_some())?;
-            required(
-                "client_secret",
-                self.client_secret.is_some() || self.client_secret_file.is_some(),
-            )?;
+            let id = self.client_id.is_some() || self.client_id_file.is_some();
+            let secret = self.client_secret.is_some() || self.client_secret_file.is_some();
+            required("client_id", id, is_set)?;
+            required("client_secret", secret, is_set)?;
         }
         if self.client_cert_file.is_some() != self.client_key_file.is_some() {
             return Err(Error::config(
@@ -188,14 +203,22 @@ fn exclusive(key: &str, value: bool, file: bool) -> Result<(), Error> {
     Ok(())
 }
 
-fn required(key: &str, given: bool) -> Result<(), Error> {
+fn required(key: &str, given: bool, is_set: fn(&str) -> bool) -> Result<(), Error> {
     if given {
         return Ok(());
     }
-    Err(Error::config(format!(
-        "option {key} is missing: set it, {key}_file, or the environment variable TRACKUNIT_{}",
-        key.to_uppercase()
-    )))
+    let variable = format!("TRACKUNIT_{}", key.to_uppercase());
+    let [value, file] = ["", "_FILE"].map(|ending| format!("{variable}{ending}"));
+    let found = [value, file].into_iter().find(|variable| is_set(variable));
+    Err(Error::config(match found {
+        Some(variable) => format!(
+            "option {key} is missing: {variable} is set, but was not loaded: call load_env (in C \
+             tu_config_load_env) before the client is made"
+        ),
+        None => format!(
+            "option {key} is missing: set it, {key}_file, or the environment variable {variable}"
+        ),
+    }))
 }
 
 fn store_choice(value: &str) -> Result<StoreChoice, String> {

@@ -21,7 +21,8 @@ pub(super) unsafe fn live<'a>(client: *const tu_client) -> Result<&'a Client, Er
 
 /// A client with a copy of `config`; NULL: everything from the environment. Makes no request and
 /// reads no file but those the options name. NULL on the first mistake in the options: TU_CONFIG
-/// or TU_INVALID_ARGUMENT. Release it with tu_free.
+/// or TU_INVALID_ARGUMENT. Without the option `scope` each call has to name one: else the call fails,
+/// not this function. Release it with tu_free.
 ///
 /// # Safety
 /// `config` is NULL or a live handle, `error` NULL or valid to write to.

@@ -69,7 +69,8 @@ pub type tu_credentials_fn = Option<
     ) -> bool,
 >;
 
-/// A new configuration with the defaults of the option table. Release it with tu_free.
+/// A new configuration with the defaults of the option table; nothing is taken from the environment
+/// before tu_config_load_env. Release it with tu_free.
 #[unsafe(no_mangle)]
 pub extern "C" fn tu_config_new() -> *mut tu_config {
     contained(std::ptr::null_mut(), owned::config)

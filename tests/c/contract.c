@@ -81,9 +81,17 @@ static void null_options(void) {
   CHECK_ERROR(error, TU_INVALID_ARGUMENT, "\"scope\" is NULL");
   tu_free(config);
 
-  config = tu_config_new();
+  config = tu_config_new(); /* the variables are there, and nobody takes them */
   CHECK(tu_client_new(config, &error) == NULL);
-  CHECK_ERROR(error, TU_CONFIG, "client_id is missing");
+  CHECK_ERROR(error, TU_CONFIG, "client_id is missing: TRACKUNIT_CLIENT_ID is set, but was not loaded");
+  CHECK(tu_client_new(config, &error) == NULL);
+  CHECK_ERROR(error, TU_CONFIG, "tu_config_load_env");
+  tu_config_set(config, "client_id", "id");
+  tu_config_set(config, "client_secret", "secret");
+  tu_client *client = tu_client_new(config, &error);
+  CHECK(client && tu_token_get(client, NULL, &error) == NULL);
+  CHECK_ERROR(error, TU_INVALID_ARGUMENT, "TRACKUNIT_SCOPE is set, but was not loaded");
+  tu_free(client);
   tu_free(config);
 }
 

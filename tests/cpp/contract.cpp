@@ -133,6 +133,8 @@ void failures() {
   CHECK(error.http_status() == 400 && !error.retryable() && error.retry_after() > 0ms);
   CHECK(has(error.what(), "site.update") && !error.cause());
   CHECK(tu::status_name(error.status()) == "TU_INVALID_SCOPE");
+  // The variables are there, and nobody takes them.
+  CHECK(has(thrown_by([] { tu::client unloaded(tu::config{}); }).what(), "call load_env"));
   CHECK(tu::event_kind_name(TU_EVENT_ROTATED) == "TU_EVENT_ROTATED");
   CHECK(tu::state_name(TU_STATE_SOFT) == "TU_STATE_SOFT");
   try {

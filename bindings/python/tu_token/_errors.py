@@ -147,7 +147,8 @@ class CredentialsError(Error):
 
 
 class InvalidClientError(Error):
-    """The token endpoint refused the client id and secret."""
+    """The token endpoint refused the client id and secret: ``invalid_client``,
+    ``unauthorized_client``, or 401 without an OAuth error."""
 
     _status = Status.INVALID_CLIENT
 
