@@ -9,7 +9,9 @@ fn option_table() -> String {
          `Builder::set`; each is also an environment variable, and a flag of the command \
          (`--client-id`). Durations are written `30`, `30s`, \
          `250ms`, `20m` or `2h` (without a unit: seconds), from 1 ms to 24 h. What the program sets \
-         wins over the environment.\n\nThis page is generated: `UPDATE_DOCS=1 cargo test --test \
+         wins over the environment. Defaults are the library's; the command `tu-token` has `file` for `store`, \
+         so that its runs share their tokens.\n\nHow long a call waits, when a token is renewed and when a \
+         failed request is made again: [waits.md](waits.md).\n\nThis page is generated: `UPDATE_DOCS=1 cargo test --test \
          documents`.\n\n| key | environment | default | meaning |\n| --- | --- | --- | --- |\n",
     );
     for option in tu_token::OPTIONS {
@@ -30,7 +32,7 @@ fn the_option_table_is_that_of_the_code() {
         std::fs::write(path, option_table()).unwrap();
     }
     let found = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(found == option_table(), "docs/options.md has drifted: see its third paragraph");
+    assert!(found == option_table(), "docs/options.md has drifted: see its fourth paragraph");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use support::{
-    Server, Step, after, client, oauth_error, together, token, until, value, with_timeout,
+    Server, Step, after, builder, client, oauth_error, together, token, until, value, with_timeout,
 };
 use tu_token::ErrorKind::{Cancelled, Closed, InvalidClient, Pending, Timeout};
 use tu_token::{Cancel, GetOptions, State};
@@ -150,6 +150,15 @@ fn no_wait_is_pending_first_and_a_token_later() {
     assert!(started.elapsed() < SLOW, "it waited");
     until("the token is there", || client.get(&with_timeout(Duration::ZERO)).is_ok());
     assert_eq!(server.requests(), 1);
+}
+
+#[test]
+fn a_time_below_a_millisecond_is_a_wait() {
+    let server = Server::always(after(SLOW, token("late", 1200)));
+    let short = builder(&server.url()).timeout(Duration::from_micros(500)).build().unwrap();
+    assert_eq!(short.token().unwrap_err().kind(), Timeout);
+    let none = builder(&server.url()).timeout(Duration::ZERO).build().unwrap();
+    assert_eq!(none.token().unwrap_err().kind(), Pending);
 }
 
 // --- without a thread that waits -------------------------------------------------------------

@@ -9,7 +9,7 @@ use clap::{Arg, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcomma
 use clap_complete::Shell;
 use tu_token::{OPTIONS, OptionSpec};
 
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 
 const OPTIONS_HEADING: &str = "Options of the client (each also as TRACKUNIT_<OPTION>)";
 
@@ -212,7 +212,7 @@ pub fn parse() -> (Command, Settings) {
 /// The flag of an option: `--client-id` for `client_id`.
 fn flag(option: &'static OptionSpec) -> Arg {
     let everyday = ["client_id", "client_id_file", "client_secret_file", "scope", "token_url"];
-    let default = match option.default {
+    let default = match settings::default(option) {
         "" => String::new(),
         text => format!(" [default: {text}]"),
     };

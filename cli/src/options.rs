@@ -8,7 +8,7 @@ use tu_token::{OPTIONS, OptionSpec};
 use crate::arguments::Table;
 use crate::failure::Failure;
 use crate::output;
-use crate::settings::{Settings, Source};
+use crate::settings::{self, Settings, Source};
 
 /// Stands for a secret.
 const HIDDEN: &str = "(hidden)";
@@ -28,7 +28,7 @@ fn object(settings: &Settings, option: &OptionSpec) -> Value {
         "key": option.key,
         "flag": flag(option),
         "variable": option.env_name(),
-        "default": option.default,
+        "default": settings::default(option),
         "value": shown(settings, option),
         "source": match settings.source(option) {
             Source::Flag => "flag",
@@ -77,7 +77,7 @@ fn markdown() -> String {
         "| option | flag | variable | default | meaning |\n| --- | --- | --- | --- | --- |\n",
     );
     for option in OPTIONS {
-        let default = match option.default {
+        let default = match settings::default(option) {
             "" => String::new(),
             default => format!("`{default}`"),
         };
@@ -98,8 +98,7 @@ fn flag(option: &OptionSpec) -> String {
 /// The value in force as it may be shown; `None`: there is none.
 fn shown(settings: &Settings, option: &OptionSpec) -> Option<String> {
     match settings.value(option) {
-        None if option.default.is_empty() => None,
-        None => Some(option.default.to_owned()),
+        None => None,
         Some(value) if is_hidden(option, &value) => Some(HIDDEN.to_owned()),
         Some(value) if option.key == "token_url" => Some(without_query(&printable(&value))),
         Some(value) => Some(printable(&value)),

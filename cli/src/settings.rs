@@ -5,6 +5,11 @@ use tu_token::{Config, OPTIONS, OptionSpec};
 /// The one option that the command sets by itself: a run finds what an earlier one got.
 const SHARED: Option<(&str, &str)> = if cfg!(unix) { Some(("store", "file")) } else { None };
 
+/// An option's value in this command when nobody sets it; empty: none.
+pub fn default(option: &OptionSpec) -> &'static str {
+    SHARED.filter(|(key, _)| *key == option.key).map_or(option.default, |(_, value)| value)
+}
+
 /// The client's options as given to this run.
 #[derive(Clone)]
 pub struct Settings {
@@ -66,16 +71,14 @@ impl Settings {
             .map_or(Source::Default, |option| self.source(option))
     }
 
-    /// The value in force, as it was written.
+    /// The value in force, as it was written; `None`: there is none.
     pub fn value(&self, option: &OptionSpec) -> Option<String> {
         match self.source(option) {
             Source::Flag => self.flag(option.key).map(str::to_owned),
             Source::Environment => {
                 std::env::var_os(option.env_name()).map(|value| value.to_string_lossy().into())
             }
-            Source::Default => {
-                SHARED.filter(|(key, _)| *key == option.key).map(|(_, value)| value.to_owned())
-            }
+            Source::Default => Some(default(option).to_owned()).filter(|value| !value.is_empty()),
         }
     }
 

@@ -47,6 +47,15 @@ fn options_tell_that_runs_share_their_tokens() {
     let row = table.as_array().expect("an array").iter().find(|row| row["key"] == "store");
     let row = row.expect("its row");
     assert_eq!((&row["value"], &row["source"]), (&"file".into(), &"default".into()));
+    assert_eq!(row["default"], "file");
+    // So say the table and the help of every command that has the flag.
+    let markdown = shell.run(&["options", "--markdown"]);
+    assert!(markdown.out.contains("`TRACKUNIT_STORE` | `file` |"), "{markdown:?}");
+    for command in ["get", "exec", "doctor", "options"] {
+        let help = shell.run(&["help", command]).out;
+        let store = help.split("--store ").nth(1).expect("the flag").split("--").next();
+        assert!(store.is_some_and(|text| text.contains("[default: file]")), "{command}: {help}");
+    }
 }
 
 #[test]

@@ -197,6 +197,29 @@ mod tests {
     }
 
     #[test]
+    fn the_page_on_waits_has_these_numbers() {
+        let page = include_str!("../../docs/waits.md").replace('\n', " ");
+        let seconds = |time: Duration| time.as_secs().to_string();
+        for sentence in [
+            format!("by chance it is up to another {} s earlier", seconds(MAX_JITTER)),
+            format!("by the next call after {} s, then", seconds(PAUSE_WITH_TOKEN)),
+            format!("makes up to {} attempts", ["no", "one", "two", "three"][ATTEMPTS as usize]),
+            format!(
+                "at most {} and {} ms between them",
+                ATTEMPT_PAUSE.as_millis(),
+                2 * ATTEMPT_PAUSE.as_millis()
+            ),
+            format!("pauses that double to {} s", seconds(MAX_PAUSE_WITHOUT)),
+        ] {
+            assert!(page.contains(&sentence), "{sentence}");
+        }
+        assert_eq!(MAX_PAUSE_WITH_TOKEN.as_secs(), 60, "\"growing pauses of up to a minute\"");
+        assert_eq!(PAUSE_WITHOUT.as_secs(), 1, "\"for about a second\"");
+        assert_eq!((REFUSAL_PAUSE.as_secs(), MAX_REFUSAL_PAUSE.as_secs()), (60, 600));
+        assert_eq!((SOFT_SHARE, JITTER_SHARE, HARD_SHARE), (4, 4, 10));
+    }
+
+    #[test]
     fn windows_shrink_with_the_lifetime() {
         let lifetime = Duration::from_secs(8);
         assert_eq!(policy().soft_window(lifetime), Duration::from_secs(2));

@@ -94,7 +94,7 @@ impl Builder {
         self.set("token_url", value)
     }
 
-    /// A caller's longest wait; zero: never wait.
+    /// A caller's longest wait, rounded up to milliseconds; zero: never wait.
     ///
     /// ```
     /// let client = tu_token::Client::builder()
@@ -106,7 +106,8 @@ impl Builder {
     /// # Ok::<(), tu_token::Error>(())
     /// ```
     pub fn timeout(self, value: Duration) -> Self {
-        self.set("timeout", &format!("{}ms", value.as_millis()))
+        // Up: zero has a meaning of its own.
+        self.set("timeout", &format!("{}ms", value.as_nanos().div_ceil(1_000_000)))
     }
 
     /// Whatever is not set is taken from `TRACKUNIT_*` environment variables.

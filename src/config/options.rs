@@ -253,7 +253,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "client_id",
         default: "",
-        meaning: "The API key's client id. Required, unless a file or a callback gives it.",
+        meaning: "The API key's client id. Required, unless client_id_file or a callback gives it.",
         secret: false,
         read: |options, value| {
             options.client_id = Some(Secret::new(parse::credential(value)?));
@@ -263,7 +263,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "client_secret",
         default: "",
-        meaning: "The API key's client secret. Required, unless a file or a callback gives it.",
+        meaning: "The API key's client secret. Required, unless client_secret_file or a callback gives it.",
         secret: true,
         read: |options, value| {
             options.client_secret = Some(Secret::new(parse::credential(value)?));
@@ -349,7 +349,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "timeout",
         default: "30s",
-        meaning: "A caller's longest wait; 0: never wait.",
+        meaning: "A caller's longest wait for a token; 0: never wait.",
         secret: false,
         read: |options, value| {
             let never = matches!(value, "0" | "0s" | "0ms" | "0m" | "0h");
@@ -380,7 +380,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "fetch_timeout",
         default: "15s",
-        meaning: "The longest time of one fetch with all its attempts.",
+        meaning: "The longest time of one fetch with all its attempts: up to 3 while there is no token, else 1.",
         secret: false,
         read: |options, value| {
             options.policy.fetch_timeout = parse::duration(value)?;
@@ -390,7 +390,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "refresh_before",
         default: "300s",
-        meaning: "How long before its end a token is renewed in the background; at most a quarter of its life.",
+        meaning: "How long before its end a token is due for renewal in the background, at most a quarter of its life; by chance up to 5 minutes (again at most a quarter) earlier: a token of 20 minutes after 10 to 15.",
         secret: false,
         read: |options, value| {
             options.policy.refresh_before = parse::duration(value)?;

@@ -79,9 +79,10 @@ unsafe fn read_options<'a>(options: *const tu_get_options) -> Result<GetOptions<
 }
 
 fn non_negative(value: i64, name: &str) -> Result<Duration, Error> {
-    u64::try_from(value)
-        .map(Duration::from_millis)
-        .map_err(|_| Error::argument(format!("tu_get_options.{name} is {value}")))
+    u64::try_from(value).map(Duration::from_millis).map_err(|_| {
+        let rule = "only timeout_ms may be below zero, and then TU_NO_WAIT (-1)";
+        Error::argument(format!("tu_get_options.{name} is {value}: {rule}"))
+    })
 }
 
 /// # Safety
