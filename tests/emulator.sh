@@ -2,12 +2,12 @@
 
 # fault JSON: switches a fault on.
 fault() {
-  curl -sf "$EMULATOR_URL/_emulator/faults" -d "$1" >/dev/null
+  curl -sS --fail-with-body "$EMULATOR_URL/_emulator/faults" -d "$1" >/dev/null
 }
 
 # exactly NUMBER: that many token requests have been made.
 exactly() {
   local made
-  made=$(curl -sf "$EMULATOR_URL/_emulator/count?route=/token/v2")
+  made=$(curl -sS --fail-with-body "$EMULATOR_URL/_emulator/count?route=/token/v2")
   [ "$made" = "$1" ] || { echo "expected $1 token requests, found $made"; return 1; }
 }

@@ -22,10 +22,9 @@ const SHELL: [(&str, &str, &str); 5] = [
     ("emulator/README.md", "emulator/tests/readme.rs", "README.md"),
 ];
 /// Lines for a shell in other pages: how they begin, and what does the same.
-const LINES: [(&str, &str, &str); 11] = [
+const LINES: [(&str, &str, &str); 10] = [
     ("cargo install --locked --path cli", "cli/tests/documents.rs", "cargo install"),
     ("tu-token ", "cli/tests/documents.rs", "At the shell"),
-    ("curl -H \"$(tu-token get", "cli/tests/documents.rs", "At the shell"),
     ("cc program.c $(pkg-config", "tests/install/run.sh", "pkg-config, shared"),
     ("cc -static program.c $(", "tests/install/static.sh", "fully static, tu_token_static"),
     ("PKG_CONFIG_SYSROOT_DIR=", "tests/install/sysroot.sh", "PKG_CONFIG_SYSROOT_DIR="),
@@ -141,6 +140,57 @@ fn a_block_that_nothing_checks_is_found() {
     assert!(unchecked("README.md", "sh", "make tea\n").is_some());
     assert!(unchecked("README.md", "sh", "make demo\nrm -r /\n").is_some());
     assert!(unchecked("README.md", "sh", "make demo\n").is_none());
+}
+
+/// What a person copies: pages, helps, examples, scripts.
+fn copied() -> Vec<String> {
+    let mut left: Vec<PathBuf> =
+        ["cli/src", "emulator/src", "examples", "scripts", "src", "bindings/python/tu_token"]
+            .map(PathBuf::from)
+            .into();
+    let mut files = pages();
+    while let Some(path) = left.pop() {
+        if !root().join(&path).is_dir() {
+            files.push(path.to_str().expect("a path in UTF-8").to_owned());
+            continue;
+        }
+        let entries = std::fs::read_dir(root().join(&path)).unwrap();
+        left.extend(entries.map(|entry| path.join(entry.unwrap().file_name())));
+    }
+    files
+}
+
+/// Everybody on a machine can read the arguments of its programs; and `curl -f` hides what an API says.
+fn is_bad_habit(line: &str) -> bool {
+    let is_curl = line.contains("curl ") || line.trim_start().starts_with('-');
+    let shows = ["-H \"$(", "-H \"Authorization: Bearer $", "client_secret=$"];
+    let hides = ["curl -sf", "curl -fs", "curl -f ", "curl -s -f", "curl -fS"];
+    is_curl && shows.iter().chain(&hides).any(|part| line.contains(part))
+}
+
+#[test]
+fn nothing_to_copy_shows_a_secret_in_the_list_of_processes() {
+    let found: Vec<String> = copied()
+        .iter()
+        .filter_map(|file| Some((file, std::fs::read_to_string(root().join(file)).ok()?)))
+        .flat_map(|(file, text)| {
+            let lines: Vec<String> = text
+                .lines()
+                .filter(|line| is_bad_habit(line))
+                .map(|line| format!("{file}: {line}"))
+                .collect();
+            lines
+        })
+        .collect();
+    assert!(found.is_empty(), "{found:#?}");
+    for bad in [
+        "curl -H \"$(tu-token get --format header)\" https://iris.trackunit.com/",
+        "  -H \"Authorization: Bearer $TRACKUNIT_TOKEN\" https://iris.trackunit.com/",
+        "  --data-urlencode \"client_secret=$TRACKUNIT_CLIENT_SECRET\" \\",
+        "curl -sf -H @- https://iris.trackunit.com/",
+    ] {
+        assert!(is_bad_habit(bad), "{bad}");
+    }
 }
 
 #[test]

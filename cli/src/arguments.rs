@@ -16,7 +16,7 @@ const OPTIONS_HEADING: &str = "Options of the client (each also as TRACKUNIT_<OP
 const OVERVIEW: &str = r#"Examples:
   tu-token emulator                 a service to try it with, and the lines that point here
   tu-token doctor                   what is wrong, and what to do
-  tu-token get --format header      a token, as a line for curl -H
+  tu-token get --format header      a token, as a line for curl -H @-
   tu-token exec -- ./report.sh      a program with TRACKUNIT_TOKEN set
 
 Exit codes:
@@ -35,8 +35,8 @@ const GET_EXAMPLES: &str = r#"Examples:
   The token alone:
     tu-token get
 
-  Call an API:
-    curl -H "$(tu-token get --format header)" "https://iris.trackunit.com/api/asset/v2/assets?size=1"
+  Call an API; through a pipe, since everybody can read what stands in the list of processes:
+    tu-token get --format header | curl -H @- "https://iris.trackunit.com/api/asset/v2/assets?size=1"
 
   Another scope than that of TRACKUNIT_SCOPE:
     tu-token get --scope "asset.view site.view"
@@ -50,11 +50,12 @@ const EXEC_EXAMPLES: &str = r#"Examples:
   A script that finds a token in TRACKUNIT_TOKEN, and no secret:
     tu-token exec -- ./report.sh
 
-  Every program that reads the variable:
-    tu-token exec -- sh -c 'curl -H "Authorization: Bearer $TRACKUNIT_TOKEN" "$URL"'
+  curl, through a pipe, since everybody can read what stands in the list of processes:
+    tu-token exec -- sh -c 'printf "Authorization: Bearer %s\n" "$TRACKUNIT_TOKEN" | curl -H @- "$URL"'
 
-The token is got once, before the program starts, and lives 20 minutes at most: a program that runs
-longer should call `tu-token get` when it needs one.
+The token is got once, before the program starts, and lives 20 minutes at most. The program has no secret
+to get another with: one that runs longer is started without exec, and calls `tu-token get` when it needs
+a token.
 
 Exit codes: the program's own; 127 not found; 126 cannot be run. Before it starts: 2 usage,
 configuration; 3 refused; 4 try later; 5 TLS; 70 internal."#;

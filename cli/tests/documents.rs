@@ -10,6 +10,7 @@ mod common;
 use std::process::Command;
 
 use common::{Run, Shell, path};
+use tu_token_emulator::Fault;
 
 /// A block: the word behind `sh`, and its text.
 type Block<'a> = (&'a str, &'a str);
@@ -54,7 +55,8 @@ fn sh(shell: &Shell, script: &str) -> Run {
         .env("TRACKUNIT_CLIENT_ID", &key.client_id)
         .env("TRACKUNIT_CLIENT_SECRET", shell.secret())
         .env("TRACKUNIT_SCOPE", "asset.view")
-        .env("TRACKUNIT_TOKEN_URL", shell.emulator.token_url());
+        .env("TRACKUNIT_TOKEN_URL", shell.emulator.token_url())
+        .env("IRIS_URL", &url);
     shell.output(&mut command)
 }
 
@@ -76,18 +78,34 @@ fn getting_started() {
     let real = runs(&shell, &script(&blocks, &["real"]));
     assert_eq!(real.out.matches("Wheel loader 01").count(), 1, "{real:?}");
     // The lines to paste are those that the emulator prints.
-    let names: Vec<&str> = script(&blocks, &["paste"])
+    let paste = script(&blocks, &["paste"]);
+    let names: Vec<&str> = paste
         .lines()
         .filter_map(|line| line.strip_prefix("export ")?.split_once('='))
-        .map(|(name, _)| {
-            ["CLIENT_ID", "CLIENT_SECRET", "SCOPE", "TOKEN_URL"]
-                .into_iter()
-                .find(|key| name == format!("TRACKUNIT_{key}"))
-                .expect("a variable of the emulator's")
-        })
+        .map(|(name, _)| name)
         .collect();
-    assert_eq!(names.len(), 4);
+    let keys =
+        ["CLIENT_ID", "CLIENT_SECRET", "SCOPE", "TOKEN_URL"].map(|key| format!("TRACKUNIT_{key}"));
+    assert!(names.len() == 5 && keys.iter().all(|key| names.contains(&key.as_str())), "{names:?}");
+    assert!(names.contains(&"IRIS_URL"), "{names:?}");
     assert_eq!(script(&blocks, &["emulator"]).trim(), "tu-token emulator");
+}
+
+#[test]
+fn what_an_api_says_against_a_token_is_seen() {
+    for name in ["getting-started.md", "command.md"] {
+        let (shell, page) = (Shell::with(Fault::status(403).on("/api/asset")), page(name));
+        let blocks = blocks(&page);
+        let calls = blocks.iter().filter(|(word, text)| word.is_empty() && text.contains("curl"));
+        for (_, text) in calls {
+            let run = sh(&shell, text);
+            let said = run.out
+                + &std::fs::read_to_string(shell.home.path().join("page-0.json"))
+                    .unwrap_or_default();
+            assert_eq!(run.code, Some(22), "{name}: {text}\n{said}");
+            assert!(said.contains("\"status\":403"), "{name}: {text}\n{said}");
+        }
+    }
 }
 
 #[test]
@@ -134,7 +152,7 @@ fn the_readme() {
     let (install, rest) = blocks(section)[0].1.split_once('\n').expect("lines");
     assert_eq!(install, "cargo install --locked --path cli");
     // Without -s, curl shows its progress.
-    let run = runs(&shell, &rest.replace("curl -H", "curl -sf -H"));
+    let run = runs(&shell, &rest.replace("curl -H", "curl -sS --fail-with-body -H"));
     assert!(run.out.ends_with("reported\n"), "{run:?}");
 }
 

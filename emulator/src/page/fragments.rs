@@ -155,10 +155,10 @@ fn request_rows(entries: &[Entry], keys: &[ApiKey]) -> Markup {
     }
 }
 
-const EXAMPLE: &str = r#"curl "$TRACKUNIT_TOKEN_URL" \
+const EXAMPLE: &str = r#"printf %s "$TRACKUNIT_CLIENT_SECRET" | curl "$TRACKUNIT_TOKEN_URL" \
   --data-urlencode grant_type=client_credentials \
   --data-urlencode "client_id=$TRACKUNIT_CLIENT_ID" \
-  --data-urlencode "client_secret=$TRACKUNIT_CLIENT_SECRET" \
+  --data-urlencode client_secret@- \
   --data-urlencode "scope=$TRACKUNIT_SCOPE""#;
 
 /// Who sent it, and the name of its body.
