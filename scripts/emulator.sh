@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs a command with an emulator beside it: TRACKUNIT_* point at the emulator, EMULATOR_URL is its
-# base. The emulator ends with the command, whatever happens.
+# base, and so is IRIS_URL, which the examples read. The emulator ends with the command, whatever happens.
 # Usage: scripts/emulator.sh COMMAND [ARGUMENT...]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -29,5 +29,5 @@ fi
 # shellcheck disable=SC1091
 . "$directory/env"
 EMULATOR_URL=${TRACKUNIT_TOKEN_URL%/token/v2}
-export EMULATOR_URL
+export EMULATOR_URL IRIS_URL=$EMULATOR_URL
 "$@"

@@ -103,11 +103,14 @@ build_c_tests() {
   }
 }
 
-# Every program of the pages ends well beside an emulator.
+# Every program of the pages ends well beside an emulator, and with 1 if there is no token to be had.
 programs_of_the_pages() {
-  local program count=0
+  local program status count=0
   for program in target/c-tests/pages/*-c target/c-tests/pages/*-cpp; do
     "$program"
+    status=0
+    TRACKUNIT_CLIENT_SECRET=wrong "$program" || status=$?
+    [ "$status" = 1 ] || { echo "$program ends with $status without a token"; return 1; }
     count=$((count + 1))
   done
   echo "$count passed, 0 failed"
@@ -117,11 +120,21 @@ cpp_contract() {
   target/c-tests/cpp-contract
 }
 
+# Where a page for people answers in the place of the API, an example fails, and says why.
+fails_at_a_page() {
+  local said
+  fault '{"route":"/api/asset","html":true,"count":1}'
+  ! said=$("$@" 2>&1) || { echo "$* takes a page for an answer: $said"; return 1; }
+  echo "$said"
+  grep -q 'not in JSON' <<<"$said"
+}
+
 fleet_example() {
-  export IRIS_URL=$EMULATOR_URL
   test "$(target/c-tests/fleet)" = "42 machines; token requests: 1"
   fault '{"route":"/api/asset","reject_v2":true,"count":1}'
   test "$(target/c-tests/fleet)" = "42 machines; token requests: 2"
+  test "$(IRIS_URL=$EMULATOR_URL/ target/c-tests/fleet)" = "42 machines; token requests: 1"
+  fails_at_a_page target/c-tests/fleet
 }
 
 contract() {
@@ -176,7 +189,6 @@ warm_clients() {
 }
 
 quickstart_repeats_after_401() {
-  export IRIS_URL=$EMULATOR_URL/api/asset/v2/assets?size=1
   target/c-tests/quickstart
   exactly 1
   # A token that the API refuses once: the program gets another and asks again.
@@ -197,6 +209,7 @@ quickstart_repeats_after_401() {
   echo "$said"
   exactly 5
   grep -q 'a token is not sent to https://iris.trackunit.com.example/' <<<"$said"
+  fails_at_a_page target/c-tests/quickstart
 }
 
 memcheck="valgrind --error-exitcode=9 --fair-sched=yes"
@@ -217,13 +230,13 @@ memcheck_contract() {
 
 # As a program outside the workspace is built: with its own list of dependencies.
 rust_example() {
-  export IRIS_URL=$EMULATOR_URL
   local run="cargo run --quiet --locked --manifest-path examples/rust/Cargo.toml --target-dir target/examples-rust"
   fault '{"route":"/api/asset","reject_v2":true,"count":1}'
   $run >target/examples-rust.out
   diff target/examples-rust.out - <<<"42 assets
 20 machines on the fleet's first page"
   exactly 3
+  fails_at_a_page $run
 }
 
 memcheck_cpp() {

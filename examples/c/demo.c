@@ -1,9 +1,11 @@
 /*
  * What the library is for, in a dozen lines of output. `make demo` runs it: against the emulator,
- * or against the real service if TRACKUNIT_CLIENT_ID, _SECRET and _SCOPE are set.
+ * or against the real service if TRACKUNIT_CLIENT_ID, _SECRET and _SCOPE are set. Ends with 0 if all
+ * went as it should.
  */
 #include <curl/curl.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +16,8 @@
 enum { THREADS = 64 };
 
 static const char *emulator; /* its base URL; NULL: the real service */
-static const char *base;     /* of the IRIS APIs */
+static const char *base;     /* of the IRIS APIs: IRIS_URL, or the real service's */
+static bool has_failed;      /* something that this program shows did not work */
 
 static int64_t now_ms(void) {
   struct timespec time;
@@ -85,6 +88,11 @@ static long iris(tu_client *client, int *repeats) {
     tu_free(token);
     if (status != 401) break;
   }
+  if (status == 200 && *text != '{') {
+    printf("  %s answered, but not in JSON: is IRIS_URL right?\n", url);
+    has_failed = true;
+  }
+  has_failed |= status != 200;
   return status;
 }
 
@@ -131,6 +139,7 @@ static void many_threads(void) {
     served += result != NULL;
   }
   int64_t took = now_ms() - start;
+  has_failed |= served != THREADS;
   if (emulator) {
     int made = token_requests() - before;
     printf("  a cold cache %d threads at once: %d served in %lld ms by %d token request%s\n",
@@ -175,6 +184,7 @@ static void renewals(void) {
     }
     nanosleep(&nap, NULL);
   }
+  has_failed |= failures > 0;
   tu_stats stats = {.struct_size = sizeof stats};
   tu_client_stats(client, NULL, &stats, NULL);
   printf("%s  renewals     8 s tokens for 20 s: %d calls, %d failed, %llu waited (longest %.1f ms), "
@@ -190,8 +200,10 @@ static void wrong_scope(tu_client *client) {
   if (token) {
     printf("  a wrong scope was granted: \"%s\"\n", tu_token_scope(token));
     tu_free(token);
+    has_failed = true;
     return;
   }
+  has_failed |= tu_error_status(error) != TU_INVALID_SCOPE;
   printf("  a wrong scope gives %s:\n    %s\n", tu_status_name(tu_error_status(error)),
          tu_error_message(error));
   tu_free(error);
@@ -201,10 +213,11 @@ int main(void) {
   setvbuf(stdout, NULL, _IOLBF, 0); /* line by line, also into a pipe */
   curl_global_init(CURL_GLOBAL_DEFAULT);
   emulator = getenv("DEMO_EMULATOR");
-  base = emulator ? emulator : "https://iris.trackunit.com";
-  printf("tu-token %s against %s\n\n", tu_version(),
-         emulator ? "the emulator (a service of our own on this machine, no account needed)"
-                  : "the real service, with your API key");
+  base = getenv("IRIS_URL");
+  if (!base || !*base) base = "https://iris.trackunit.com";
+  printf("tu-token %s against %s%s\n\n", tu_version(), base,
+         emulator ? ", the emulator (a service of our own on this machine, no account needed)"
+                  : ", with your API key");
   tu_client *client = new_client(NULL, NULL);
   one_token(client);
   many_threads();
@@ -215,5 +228,5 @@ int main(void) {
   wrong_scope(client);
   tu_free(client);
   curl_global_cleanup();
-  return 0;
+  return has_failed ? 1 : 0;
 }

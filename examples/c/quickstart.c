@@ -4,15 +4,23 @@
  *
  *   export TRACKUNIT_CLIENT_ID=... TRACKUNIT_CLIENT_SECRET=... TRACKUNIT_SCOPE=asset.view
  *   cc quickstart.c $(pkg-config --cflags --libs tu_token libcurl) -o quickstart && ./quickstart
+ *
+ * IRIS_URL is another base of the APIs than https://iris.trackunit.com, such as the emulator's.
  */
 #include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <tu_token.h>
 
-static const char *assets_url(void) {
-  const char *url = getenv("IRIS_URL");
-  return url ? url : "https://iris.trackunit.com/api/asset/v2/assets?size=1";
+/* What is asked for, into `url`. Returns whether there was room. */
+static bool assets_url(char *url, size_t room) {
+  const char *base = getenv("IRIS_URL");
+  if (!base || !*base) base = "https://iris.trackunit.com";
+  size_t length = strlen(base);
+  if (base[length - 1] == '/') length--;
+  int needed = snprintf(url, room, "%.*s/api/asset/v2/assets?size=1", (int)length, base);
+  return needed > 0 && (size_t)needed < room;
 }
 
 static int failed(const char *what, tu_error *error) {
@@ -63,9 +71,20 @@ static long ask_with_token(CURL *curl, tu_client *client, const char *url) {
   return status;
 }
 
+/* Whether the last answer says that it is JSON; a wrong address often brings a page for people. */
+static bool is_json(CURL *curl) {
+  const char *type = NULL;
+  curl_easy_getinfo(curl, CURLINFO_CONTENT_TYPE, &type);
+  return type && strstr(type, "json") != NULL;
+}
+
 int main(void) {
   tu_error *error = NULL;
-  const char *url = assets_url();
+  char url[1024];
+  if (!assets_url(url, sizeof url)) {
+    fprintf(stderr, "IRIS_URL is too long\n");
+    return 1;
+  }
 
   tu_client *client = tu_client_new(NULL, &error); /* NULL: options from TRACKUNIT_* variables */
   if (!client) return failed("client", error);
@@ -79,11 +98,16 @@ int main(void) {
   curl_global_init(CURL_GLOBAL_DEFAULT);
   CURL *curl = curl_easy_init();
   long status = ask_with_token(curl, client, url);
+  bool is_good = status == 200 && is_json(curl);
 
-  printf("\nIRIS answered %ld\n", status);
+  if (status == 200 && !is_good) {
+    fprintf(stderr, "\n%s answered, but not in JSON: is IRIS_URL right?\n", url);
+  } else if (status) {
+    printf("\nIRIS answered %ld\n", status);
+  }
 
   curl_easy_cleanup(curl);
   curl_global_cleanup();
   tu_free(client);
-  return status == 200 ? 0 : 1;
+  return is_good ? 0 : 1;
 }

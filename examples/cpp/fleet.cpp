@@ -3,6 +3,8 @@
 //
 //   export TRACKUNIT_CLIENT_ID=... TRACKUNIT_CLIENT_SECRET=... TRACKUNIT_SCOPE=asset.view
 //   c++ -std=c++17 fleet.cpp $(pkg-config --cflags --libs tu_token libcurl) -o fleet && ./fleet
+//
+// IRIS_URL is another base of the APIs than https://iris.trackunit.com, such as the emulator's.
 #include <curl/curl.h>
 
 #include <cstdlib>
@@ -16,6 +18,7 @@ namespace {
 
 struct answer {
   long status = 0;
+  bool is_json = false;
   std::string body;
 };
 
@@ -37,6 +40,9 @@ class http {
     const CURLcode result = curl_easy_perform(curl_.get());
     if (result != CURLE_OK) throw std::runtime_error(curl_easy_strerror(result));
     curl_easy_getinfo(curl_.get(), CURLINFO_RESPONSE_CODE, &got.status);
+    const char *type = nullptr;
+    curl_easy_getinfo(curl_.get(), CURLINFO_CONTENT_TYPE, &type);
+    got.is_json = type && std::string(type).find("json") != std::string::npos;
     return got;
   }
 
@@ -76,11 +82,17 @@ std::size_t assets_in(const std::string &body) {
   return count;
 }
 
+std::string assets_url() {
+  const char *set = std::getenv("IRIS_URL");
+  std::string base = set && *set ? set : "https://iris.trackunit.com";
+  if (base.back() == '/') base.pop_back();
+  return base + "/api/asset/v2/assets";
+}
+
 }  // namespace
 
 int main() {
-  const char *base = std::getenv("IRIS_URL");
-  const std::string assets = std::string(base ? base : "https://iris.trackunit.com") + "/api/asset/v2/assets";
+  const std::string assets = assets_url();
   try {
     tu::client client = tu::client::from_env();
     http connection;
@@ -89,6 +101,8 @@ int main() {
       const answer got =
           ask(client, connection, assets + "?size=20&page=" + std::to_string(page));
       if (got.status != 200) throw std::runtime_error("IRIS answered " + std::to_string(got.status));
+      // A wrong address often brings a page for people.
+      if (!got.is_json) throw std::runtime_error(assets + " answered, but not in JSON: is IRIS_URL right?");
       const std::size_t listed = assets_in(got.body);
       if (listed == 0) break;
       total += listed;

@@ -2,9 +2,12 @@
 //
 // The options come from TRACKUNIT_* variables. The token is fetched when it is needed, kept, renewed
 // in the background, and replaced if the API refuses it: see tutoken.Client.HTTPClient.
+//
+// IRIS_URL is another base of the APIs than https://iris.trackunit.com, such as the emulator's.
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,6 +18,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -25,7 +29,8 @@ import (
 const mostBytes = 16 << 20
 
 func main() {
-	url := flag.String("url", "https://iris.trackunit.com/api/asset/v2/assets?size=50", "what to ask for")
+	base := strings.TrimSuffix(cmp.Or(os.Getenv("IRIS_URL"), "https://iris.trackunit.com"), "/")
+	url := flag.String("url", base+"/api/asset/v2/assets?size=50", "what to ask for")
 	every := flag.Duration("every", time.Minute, "how long to wait between two requests")
 	times := flag.Int("times", 0, "how many requests to make; 0: until it is ended")
 	flag.Parse()
@@ -95,7 +100,10 @@ func count(ctx context.Context, web *http.Client, url string) (int, error) {
 		Content []json.RawMessage `json:"content"`
 	}
 	if err := json.NewDecoder(io.LimitReader(response.Body, mostBytes)).Decode(&page); err != nil {
-		return 0, fmt.Errorf("the API's answer: %w", err)
+		return 0, fmt.Errorf("%s answered, but not in JSON (is IRIS_URL right?): %w", url, err)
+	}
+	if page.Content == nil {
+		return 0, fmt.Errorf("%s answered, but with no list of assets", url)
 	}
 	return len(page.Content), nil
 }

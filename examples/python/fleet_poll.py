@@ -1,7 +1,8 @@
 """Lists the machines of an account: every page of IRIS's assets, with one token for all of them.
 
 Needs TRACKUNIT_CLIENT_ID, TRACKUNIT_CLIENT_SECRET and TRACKUNIT_SCOPE (asset.view), and
-``pip install 'tu-token[httpx]'``. IRIS_URL: another base than https://iris.trackunit.com.
+``pip install 'tu-token[httpx]'``. IRIS_URL is another base of the APIs than
+https://iris.trackunit.com, such as the emulator's.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def assets(iris: httpx.Client) -> Iterator[dict[str, Any]]:
 
 
 def main() -> int:
-    base = os.environ.get("IRIS_URL", "https://iris.trackunit.com")
+    base = os.environ.get("IRIS_URL") or "https://iris.trackunit.com"
     try:
         with (
             tu_token.Client(name="fleet-poll") as client,
@@ -46,8 +47,12 @@ def main() -> int:
         # One line that says what was found and what to do; never a secret.
         print(f"no token: {error}", file=sys.stderr)
         return 75 if error.retryable else 1
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         print(f"IRIS: {error}", file=sys.stderr)
+        return 1
+    except (ValueError, LookupError, TypeError):
+        # A wrong address often brings a page for people.
+        print(f"{base} answered, but with no list of assets: is IRIS_URL right?", file=sys.stderr)
         return 1
     print(f"{count} machines")
     return 0

@@ -34,7 +34,7 @@ async def assets(iris: httpx.AsyncClient) -> list[dict[str, Any]]:
 
 
 async def main() -> int:
-    base = os.environ.get("IRIS_URL", "https://iris.trackunit.com")
+    base = os.environ.get("IRIS_URL") or "https://iris.trackunit.com"
     try:
         with tu_token.Client(name="fleet-poll") as client:
             auth = tu_token.HttpxAuth(client)
@@ -44,8 +44,12 @@ async def main() -> int:
         # One line that says what was found and what to do; never a secret.
         print(f"no token: {error}", file=sys.stderr)
         return 75 if error.retryable else 1
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         print(f"IRIS: {error}", file=sys.stderr)
+        return 1
+    except (ValueError, LookupError, TypeError):
+        # A wrong address often brings a page for people.
+        print(f"{base} answered, but with no list of assets: is IRIS_URL right?", file=sys.stderr)
         return 1
     for asset in found:
         print(asset["name"])

@@ -132,9 +132,10 @@ fully_static() { # directory of the consumer
   (cd "$root" && scripts/emulator.sh "$1/whole")
 }
 
-# Every Go block in a page is a program; each is built as it stands there.
+# Every Go block in a page is a program; each is built as it stands there, ends well beside an emulator,
+# and fails if there is no token to be had.
 pages() {
-  local page built=0
+  local page program built=0
   rm -rf target/go/pages && mkdir -p target/go/pages
   cp tests/go/consumer/go.mod tests/go/consumer/go.sum target/go/pages
   (cd target/go/pages && go mod edit -replace "tutoken.example/tutoken=$root/bindings/go" \
@@ -146,6 +147,9 @@ pages() {
   for page in target/go/pages/*/; do
     [ -z "$(gofmt -l "$page")" ] || fail "not as gofmt writes it: $page"
     (cd target/go/pages && go vet "./$(basename "$page")" && go build -o "$root/$page" "./$(basename "$page")")
+    program=$page$(basename "$page")
+    scripts/emulator.sh "$program" || fail "$page does not end well"
+    ! scripts/emulator.sh env TRACKUNIT_CLIENT_SECRET=wrong "$program" || fail "$page ends well without a token"
     built=$((built + 1))
   done
   [ "$built" -ge 2 ] || fail "only $built programs were found in the pages"
@@ -154,7 +158,7 @@ pages() {
 
 # Beside an emulator.
 example() {
-  local poll=$root/target/go/poll url=$EMULATOR_URL/api/asset/v2/assets?size=3
+  local poll=$root/target/go/poll url=$EMULATOR_URL/api/asset/v2/assets?size=3 said
   mkdir -p target/go
   (cd examples/go && go build -o "$poll" .)
   [ "$("$poll" -url "$url" -every 1ms -times 3 2>/dev/null)" = $'3 assets\n3 assets\n3 assets' ] ||
@@ -168,7 +172,14 @@ example() {
   ! TRACKUNIT_CLIENT_SECRET=wrong "$poll" -url "$url" -every 1ms || fail "a wrong secret did not end it"
   exactly 4
   ended_by_a_signal "$poll" "$url"
-  echo "4 passed, 0 failed"
+  # By itself it asks below IRIS_URL, and takes no page for people for an answer.
+  [ "$(IRIS_URL=$EMULATOR_URL/ "$poll" -times 1)" = '42 assets' ] || fail "IRIS_URL is not where it asks"
+  fault '{"route":"/api/asset","html":true,"count":1}'
+  ! said=$("$poll" -times 1 2>&1) || fail "it takes a page for an answer"
+  grep -q 'not in JSON' <<<"$said" || fail "it says: $said"
+  fault '{"route":"/api/asset","body":"{}","count":1}'
+  ! "$poll" -times 1 || fail "it takes no list for an empty one"
+  echo "7 passed, 0 failed"
 }
 
 ended_by_a_signal() {

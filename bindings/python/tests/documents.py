@@ -9,6 +9,7 @@ import os
 import pathlib
 import re
 import sys
+from collections.abc import Mapping
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 DOCUMENTS = [
@@ -28,10 +29,11 @@ def blocks() -> dict[str, str]:
     }
 
 
-def against(emulator_url: str, code: str) -> str:
+def against(emulator_url: str, code: str, other: Mapping[str, str] | None = None) -> str:
     """What a reader would fill in, filled in; and the service on this machine."""
+    environment = {**os.environ, **(other or {})}
     for name in ("client_id", "client_secret"):
-        value = os.environ[f"TRACKUNIT_{name.upper()}"]
+        value = environment[f"TRACKUNIT_{name.upper()}"]
         code = code.replace(f'{name}="..."', f'{name}="{value}"')
     return code.replace("https://iris.trackunit.com", emulator_url)
 

@@ -31,12 +31,19 @@ def test_a_block_runs(where: str, emulator: Emulator) -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("where", blocks())
+def test_a_block_that_gets_no_token_fails(where: str, emulator: Emulator) -> None:
+    wrong = {"TRACKUNIT_CLIENT_SECRET": "tusec_another"}
+    ended = run("-c", against(emulator.url, blocks()[where], wrong), **wrong)
+    assert ended.returncode != 0 and "invalid_client" in ended.stderr
+
+
 @pytest.mark.parametrize("name", ["fleet_poll.py", "fleet_poll_async.py"])
 def test_an_example_lists_the_fleet(name: str, emulator: Emulator) -> None:
     example = str(ROOT / "examples" / "python" / name)
     # A token that the API refuses at first is no reason to fail.
     emulator.fault(route="/api/asset", reject_v2=True, count=1)
-    ended = run(example, IRIS_URL=emulator.url)
+    ended = run(example)
     assert (ended.returncode, ended.stderr) == (0, "")
     lines = ended.stdout.splitlines()
     assert lines[-1] == "42 machines" and len(set(lines)) == 43
@@ -46,6 +53,17 @@ def test_an_example_lists_the_fleet(name: str, emulator: Emulator) -> None:
 @pytest.mark.parametrize("name", ["fleet_poll.py", "fleet_poll_async.py"])
 def test_an_example_says_what_is_wrong(name: str, emulator: Emulator) -> None:
     example = str(ROOT / "examples" / "python" / name)
-    ended = run(example, IRIS_URL=emulator.url, TRACKUNIT_CLIENT_SECRET="wrong")
+    ended = run(example, TRACKUNIT_CLIENT_SECRET="wrong")
     assert ended.returncode == 1 and ended.stdout == ""
     assert ended.stderr.startswith("no token: ") and ended.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["fleet_poll.py", "fleet_poll_async.py"])
+@pytest.mark.parametrize("fault", [{"html": True}, {"body": "{}"}, {"body": "[]"}, {"body": "1"}])
+def test_an_example_takes_no_page_for_an_answer(
+    name: str, fault: dict[str, object], emulator: Emulator
+) -> None:
+    emulator.fault(route="/api/asset", **fault)
+    ended = run(str(ROOT / "examples" / "python" / name), IRIS_URL=f"{emulator.url}/")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "is IRIS_URL right?" in ended.stderr and ended.stderr.count("\n") == 1

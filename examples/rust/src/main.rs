@@ -5,6 +5,8 @@
 //! export TRACKUNIT_CLIENT_ID=... TRACKUNIT_CLIENT_SECRET=...
 //! cargo run
 //! ```
+//!
+//! `IRIS_URL` is another base of the APIs than `https://iris.trackunit.com`, such as the emulator's.
 
 use std::error::Error;
 
@@ -24,7 +26,12 @@ fn ask(client: &Client, agent: &Agent, scope: &str, url: &str) -> Result<Value, 
         let token = client.get(&options)?;
         let mut answer = agent.get(url).header("authorization", token.bearer()).call()?;
         match answer.status().as_u16() {
-            200 => return Ok(answer.body_mut().read_json()?),
+            // A wrong address often brings a page for people.
+            200 => {
+                return answer.body_mut().read_json().map_err(|error| {
+                    format!("{url} answered, but not in JSON (is IRIS_URL right?): {error}").into()
+                });
+            }
             401 if is_last => client.api_refused(url),
             401 => client.invalidate(&token),
             status => return Err(format!("{url} answered {status}").into()),
@@ -39,9 +46,9 @@ fn assets(client: &Client, agent: &Agent, base: &str) -> Result<usize, Failure> 
     for page in 0.. {
         let url = format!("{base}/api/asset/v2/assets?size=20&page={page}");
         let answer = ask(client, agent, "asset.view", &url)?;
-        match answer["content"].as_array() {
-            Some(listed) if !listed.is_empty() => total += listed.len(),
-            _ => break,
+        match list(&answer, "content", &url)? {
+            0 => break,
+            listed => total += listed,
         }
     }
     Ok(total)
@@ -52,17 +59,24 @@ fn assets(client: &Client, agent: &Agent, base: &str) -> Result<usize, Failure> 
 fn machines(client: &Client, agent: &Agent, base: &str) -> Result<usize, Failure> {
     let url = format!("{base}/public/api/aemp/v2/15143/-3/Fleet/1");
     let answer = ask(client, agent, "api.iso15143.snapshot", &url)?;
-    Ok(answer["Equipment"].as_array().map_or(0, Vec::len))
+    list(&answer, "Equipment", &url)
+}
+
+/// How long the list of this name is.
+fn list(answer: &Value, name: &str, url: &str) -> Result<usize, Failure> {
+    let list = answer[name].as_array();
+    list.map(Vec::len).ok_or_else(|| format!("{url} answered without a list \"{name}\"").into())
 }
 
 fn main() -> Result<(), Failure> {
-    let base = std::env::var("IRIS_URL").unwrap_or("https://iris.trackunit.com".to_owned());
+    let base = std::env::var("IRIS_URL").ok().filter(|base| !base.is_empty());
+    let base = base.as_deref().unwrap_or("https://iris.trackunit.com").trim_end_matches('/');
     let client = Client::from_env()?;
     // 4xx are answers to look at, not errors.
     let agent: Agent = Agent::config_builder().http_status_as_error(false).build().into();
     std::thread::scope(|scope| {
-        let assets = scope.spawn(|| assets(&client, &agent, &base));
-        let machines = scope.spawn(|| machines(&client, &agent, &base));
+        let assets = scope.spawn(|| assets(&client, &agent, base));
+        let machines = scope.spawn(|| machines(&client, &agent, base));
         let joined = "the thread does not panic";
         println!("{} assets", assets.join().expect(joined)?);
         println!("{} machines on the fleet's first page", machines.join().expect(joined)?);
