@@ -86,7 +86,7 @@ const COMPLETIONS_EXAMPLES: &str = r#"Examples:
   fish: tu-token completions fish > ~/.config/fish/completions/tu-token.fish"#;
 
 const EMULATOR_EXAMPLES: &str = r#"Examples:
-  Start it, and paste the four lines it prints into another shell:
+  Start it, and paste the lines it prints into another shell:
     tu-token emulator
 
   In a script: any free port, lines from a file that appears when it listens:

@@ -89,6 +89,11 @@ fn hint(error: &Error) -> Option<String> {
              login may lock the account"
                 .to_owned()
         }
+        // A token in the store is none at hand before it has been looked for.
+        ErrorKind::Pending => {
+            "a run begins without a token: let it wait, by a --timeout (TRACKUNIT_TIMEOUT) above 0"
+                .to_owned()
+        }
         ErrorKind::RateLimited | ErrorKind::Budget => wait?,
         ErrorKind::Internal if error.is_retryable() => {
             "raise the limit (ulimit -u, or the container's pids limit), or try again when other \

@@ -88,6 +88,11 @@ fn usage_and_configuration_end_with_2() {
     assert!(run.err.contains("hint: set --scope or TRACKUNIT_SCOPE"), "{run:?}");
     let run = shell.output(&mut shell.stranger(&["get", "--scope", "asset.view"]));
     assert_eq!(run.code, Some(2), "{run:?}");
+    // As "do not wait" is said in C.
+    let run = shell.run(&["get", "--timeout=-1"]);
+    assert!(run.code == Some(2) && run.err.contains("0: never wait"), "{run:?}");
+    let run = shell.run(&["get", "--timeout", "0"]);
+    assert!(run.code == Some(4) && run.err.contains("hint: a run begins without"), "{run:?}");
 }
 
 #[test]

@@ -14,6 +14,23 @@ fn blocks() -> Vec<&'static str> {
 }
 
 #[test]
+fn every_fault_in_the_table_is_taken() {
+    let emulator = tu_token_emulator::Emulator::start().expect("an emulator");
+    let (_, table) = README.split_once("| member | what happens | example |").expect("the table");
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let mut taken = 0;
+    for row in rows {
+        let (_, cell) = row.trim_end_matches(" |").rsplit_once(" | `").expect("an example");
+        for fault in cell.trim_end_matches('`').split("`, `") {
+            let answer = ureq::post(format!("{}/_emulator/faults", emulator.url())).send(fault);
+            assert_eq!(answer.map(|answer| answer.status().as_u16()).ok(), Some(201), "{fault}");
+            taken += 1;
+        }
+    }
+    assert!(taken > 15, "{taken}");
+}
+
+#[test]
 fn a_script_starts_it_takes_its_lines_and_switches_on_a_fault() {
     let [_cargo_run, printed, started, fault] = blocks()[..] else { panic!("other blocks") };
     let directory = tempfile::tempdir().expect("a directory");

@@ -353,7 +353,10 @@ pub static OPTIONS: &[OptionSpec] = &[
         secret: false,
         read: |options, value| {
             let never = matches!(value, "0" | "0s" | "0ms" | "0m" | "0h");
-            options.timeout = if never { Duration::ZERO } else { parse::duration(value)? };
+            options.timeout = match never {
+                true => Duration::ZERO,
+                false => parse::duration(value).map_err(|problem| problem + "; 0: never wait")?,
+            };
             Ok(())
         },
     },
