@@ -22,7 +22,7 @@ const SHELL: [(&str, &str, &str); 5] = [
     ("emulator/README.md", "emulator/tests/readme.rs", "README.md"),
 ];
 /// Lines for a shell in other pages: how they begin, and what does the same.
-const LINES: [(&str, &str, &str); 10] = [
+const LINES: [(&str, &str, &str); 11] = [
     ("cargo install --locked --path cli", "cli/tests/documents.rs", "cargo install"),
     ("tu-token ", "cli/tests/documents.rs", "At the shell"),
     ("cc program.c $(pkg-config", "tests/install/run.sh", "pkg-config, shared"),
@@ -30,6 +30,7 @@ const LINES: [(&str, &str, &str); 10] = [
     ("PKG_CONFIG_SYSROOT_DIR=", "tests/install/sysroot.sh", "PKG_CONFIG_SYSROOT_DIR="),
     ("pkg-config --define-variable=prefix=", "tests/install/run.sh", "--define-variable=prefix="),
     ("go mod edit -require", "tests/go/run.sh", "go mod edit -replace"),
+    ("go mod tidy", "tests/go/run.sh", "go mod tidy"),
     ("go build", "tests/go/run.sh", "go build -mod=vendor"),
     ("pip install ./bindings/python", "bindings/python/tests/install.sh", "./bindings/python"),
     ("cargo run --release --example fleet", "Makefile", "--example fleet"),
