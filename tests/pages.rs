@@ -194,19 +194,42 @@ fn nothing_to_copy_shows_a_secret_in_the_list_of_processes() {
     }
 }
 
+/// The names by which a page's headings can be reached, as they are made on the web.
+fn anchors(page: &str) -> Vec<String> {
+    let headings = page
+        .lines()
+        .filter(|line| line.starts_with('#'))
+        .filter_map(|line| line.trim_start_matches('#').strip_prefix(' '));
+    headings
+        .map(|heading| {
+            let kept = heading.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+            kept.collect::<String>().to_lowercase().replace(' ', "-")
+        })
+        .collect()
+}
+
 #[test]
 fn links_between_the_pages_lead_somewhere() {
-    let mut links = 0;
+    let (mut links, mut headings) = (0, 0);
     for page in pages() {
         let directory = Path::new(&page).parent().unwrap_or(Path::new("")).to_owned();
-        for rest in read(&page).split("](").skip(1) {
-            let target = rest.split([')', '#']).next().unwrap_or_default();
-            if target.is_empty() || target.contains("://") {
+        let text = read(&page);
+        for rest in text.split("](").skip(1) {
+            let target = rest.split(')').next().unwrap_or_default();
+            if target.contains("://") {
                 continue;
             }
             links += 1;
-            assert!(root().join(&directory).join(target).exists(), "{page}: {target}");
+            let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+            let path = directory.join(file);
+            assert!(root().join(&path).exists(), "{page}: {target}");
+            if !heading.is_empty() {
+                let led_to =
+                    if file.is_empty() { text.clone() } else { read(path.to_str().unwrap()) };
+                assert!(anchors(&led_to).iter().any(|it| it == heading), "{page}: {target}");
+                headings += 1;
+            }
         }
     }
-    assert!(links > 40, "{links}");
+    assert!(links > 40 && headings > 3, "{links} {headings}");
 }

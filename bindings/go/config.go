@@ -37,7 +37,7 @@ type Config struct {
 	RequestTimeout       time.Duration // the longest time of one token request
 	ConnectTimeout       time.Duration // the longest time to connect
 	FetchTimeout         time.Duration // the longest time of one fetch with all its attempts
-	RefreshBefore        time.Duration // how long before its end a token is renewed in the background
+	RefreshBefore        time.Duration // how long before its end a token is due for renewal; by chance earlier
 	ExpiryMargin         time.Duration // how long before its end callers wait for the next token
 	KeepWarm             bool          // renew even if nobody asks
 	MaxRequestsPerMinute int           // the most token requests in a minute
