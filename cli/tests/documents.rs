@@ -157,9 +157,40 @@ fn the_readme() {
 }
 
 #[test]
+fn the_examples_in_the_helps() {
+    let shell = Shell::new();
+    let report = shell.write("report.sh", "#!/bin/sh\ntest -n \"$TRACKUNIT_TOKEN\"\n");
+    common::set_mode(&report, 0o700);
+    let secret = shell.write("secret", shell.secret());
+    let mut typed = 0;
+    for command in ["get", "exec", "doctor", "options"] {
+        let help = shell.run(&["help", command]).out;
+        let examples = help.lines().filter_map(|line| line.strip_prefix("    tu-token "));
+        for example in examples {
+            let line = format!("tu-token {example}\n")
+                .replace("curl -H", "curl -sS --fail-with-body -H")
+                .replace("\"$URL\"", "\"$IRIS_URL/api/asset/v2/assets?size=1\"")
+                .replace("--client-secret-file", "--store memory --client-secret-file")
+                .replace("/run/secrets/trackunit", secret.to_str().expect("a path"))
+                .replace(" | jq '", " | true '");
+            runs(&shell, &line);
+            typed += 1;
+        }
+    }
+    assert!(typed >= 8, "{typed}");
+}
+
+#[test]
 fn every_variable_and_option_in_the_guides_exists() {
     let variables: Vec<String> = tu_token::OPTIONS.iter().map(|it| it.env_name()).collect();
-    for name in ["getting-started.md", "command.md", "key-rotation.md", "deployment.md"] {
+    for name in [
+        "getting-started.md",
+        "command.md",
+        "key-rotation.md",
+        "deployment.md",
+        "waits.md",
+        "errors.md",
+    ] {
         let page = page(name);
         let words = page.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
         for word in words.filter(|word| word.starts_with("TRACKUNIT_")) {
