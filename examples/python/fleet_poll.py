@@ -1,8 +1,8 @@
 """Lists the machines of an account: every page of IRIS's assets, with one token for all of them.
 
-Needs TRACKUNIT_CLIENT_ID, TRACKUNIT_CLIENT_SECRET and TRACKUNIT_SCOPE (asset.view), and
-``pip install 'tu-token[httpx]'``. IRIS_URL is another base of the APIs than
-https://iris.trackunit.com, such as the emulator's.
+Needs TRACKUNIT_CLIENT_ID, TRACKUNIT_CLIENT_SECRET and TRACKUNIT_SCOPE (asset.view), and, in a copy
+of the repository, ``pip install './bindings/python[httpx]'``.
+IRIS_URL is another base of the APIs than https://iris.trackunit.com, such as the emulator's.
 """
 
 from __future__ import annotations
