@@ -459,8 +459,9 @@ void tu_client_wake(struct tu_client *client);
 
 /**
  * Ends the client: waiting calls return TU_CLOSED, and so does every later one that asks for a
- * token or rotates. Never blocks; may be called while other threads use the client. tu_free is
- * still needed.
+ * token or rotates. Never blocks; may be called while other threads use the client. Its functions
+ * are let go (drop) as soon as no call of them runs; events that wait to be told are told before.
+ * tu_client_may_send_to still answers. tu_free is still needed.
  *
  * # Safety
  * `client` is NULL or a live handle.

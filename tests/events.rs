@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use support::{Server, builder, until, value};
-use tu_token::{Client, Clock, Config, Event, EventKind, ManualClock};
+use tu_token::{Client, Clock, Config, Credentials, Event, EventKind, ManualClock};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -261,6 +261,31 @@ fn events_of_a_client_that_has_gone_are_still_told() {
     until("both are told", || told.lock().unwrap().len() == 2);
     assert_eq!(*told.lock().unwrap(), [EventKind::FetchStarted, EventKind::FetchSucceeded]);
     until("the function is let go of", || Arc::strong_count(&told) == 1);
+}
+
+#[test]
+fn a_client_that_is_closed_lets_go_of_its_functions() {
+    let server = Server::tokens(1200);
+    let (told, asked) = (Arc::new(Mutex::new(Vec::new())), Arc::new(()));
+    let (tells, asks) = (told.clone(), asked.clone());
+    let mut config = Config::new();
+    config.set("token_url", &server.url()).set("scope", "asset.view");
+    config.on_event(move |event: &Event| tells.lock().unwrap().push(event.kind));
+    config.on_credentials(move |_| {
+        let _held = &asks;
+        Some(Credentials::new("id", "secret"))
+    });
+    let client = Client::new(&config).unwrap();
+    drop(config);
+    assert_eq!(value(client.token()), "token-1");
+    client.close();
+    // In this order, so that nothing is told behind the function's end.
+    until("both functions are let go of", || {
+        Arc::strong_count(&told) == 1 && Arc::strong_count(&asked) == 1
+    });
+    assert_eq!(*told.lock().unwrap(), [EventKind::FetchStarted, EventKind::FetchSucceeded]);
+    client.close();
+    assert!(client.may_send_to("https://iris.trackunit.com/"), "that does not end");
 }
 
 #[test]

@@ -79,8 +79,6 @@ struct Handle(Arc<Shared>);
 impl Drop for Handle {
     fn drop(&mut self) {
         self.0.close();
-        self.0.source.release();
-        self.0.events.release();
     }
 }
 
@@ -548,7 +546,8 @@ impl Client {
     }
 
     /// Ends the client: waits return [`ErrorKind::Closed`], and so does every later call that asks
-    /// for a token or rotates. Never blocks.
+    /// for a token or rotates. Never blocks. The functions of the client are let go as soon as no call
+    /// of them runs; events that wait to be told are told before.
     ///
     /// ```
     /// # let emulator = tu_token_emulator::Emulator::start()?;

@@ -327,5 +327,7 @@ impl Shared {
             bell.put(());
         }
         self.drop_parked();
+        self.source.release();
+        self.events.release();
     }
 }

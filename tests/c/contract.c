@@ -306,6 +306,9 @@ static void closed_clients(void) {
   CHECK_ERROR(error, TU_CLOSED, "closed");
   CHECK(tu_client_rotate(client, "a", "b", &error) == TU_CLOSED);
   tu_free(error);
+  /* Else a program would send its request without a token, rather than find that there is none. */
+  CHECK(tu_client_may_send_to(client, "https://iris.trackunit.com/"));
+  CHECK(!tu_client_may_send_to(client, "https://evil.example/"));
   tu_free(client);
 }
 

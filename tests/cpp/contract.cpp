@@ -154,6 +154,7 @@ void failures() {
 
   client.close();
   CHECK(thrown_by([&] { client.get(); }).status() == TU_CLOSED);
+  CHECK(client.may_send_to("https://iris.trackunit.com/") && !client.may_send_to("https://evil.example/"));
   tu::client moved = std::move(client);
   CHECK(thrown_by([&] { client.get(); }).status() == TU_INVALID_ARGUMENT); // NOLINT: on purpose
   CHECK(moved && !client);
