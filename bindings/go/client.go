@@ -15,8 +15,9 @@ import (
 // A Client gets, keeps and hands out the tokens of one API key. Every method may be called by any
 // number of goroutines at once, also while another one closes it.
 type Client struct {
-	// nil: closed. See library.
-	library atomic.Pointer[library]
+	// nil: it was not made by New, and counts as closed.
+	library *library
+	closed  atomic.Bool
 	own     entry
 	scopes  scopes
 	// Ends the context of the credentials callback.
@@ -25,7 +26,8 @@ type Client struct {
 
 // A library is the client in C. Whoever calls C with it keeps it reachable meanwhile, and the garbage
 // collector releases it when nobody does: so nothing has to be counted on the way of a hit, and no
-// call can meet freed memory, whenever the client is closed.
+// call can meet freed memory. A closed client keeps it: what is not allowed and what cannot be told
+// are two answers, and whether a token may be sent to a host can be told.
 type library struct {
 	client *C.tu_client
 }
@@ -50,9 +52,7 @@ func New(config Config) (*Client, error) {
 	}
 	held := &library{client}
 	runtime.AddCleanup(held, free, unsafe.Pointer(client))
-	c := &Client{end: end}
-	c.library.Store(held)
-	return c, nil
+	return &Client{library: held, end: end}, nil
 }
 
 func free(client unsafe.Pointer) {
@@ -70,14 +70,17 @@ func (c *Config) setCallbacks(config *C.tu_config, ctx context.Context) {
 	}
 }
 
+func (c *Client) isClosed() bool {
+	return c.library == nil || c.closed.Load()
+}
+
 // use calls C with the client in C; false: the client is closed.
 func (c *Client) use(call func(client *C.tu_client)) bool {
-	held := c.library.Load()
-	if held == nil {
+	if c.isClosed() {
 		return false
 	}
-	call(held.client)
-	runtime.KeepAlive(held)
+	call(c.library.client)
+	runtime.KeepAlive(c.library)
 	return true
 }
 
@@ -86,13 +89,14 @@ func (c *Client) String() string {
 	return "tutoken.Client"
 }
 
-// Close ends the client: calls that wait return ErrClosed, and so does every later one. It never
-// blocks and may be called more than once; the error is always nil.
+// Close ends the client: calls that wait return ErrClosed, and so does every later one, also requests
+// of HTTPClient to hosts that would get the token. Callbacks are called no more when the events up to
+// now have been told. It never blocks and may be called more than once; the error is always nil.
 func (c *Client) Close() error {
-	if held := c.library.Swap(nil); held != nil {
+	if c.library != nil && !c.closed.Swap(true) {
 		c.end()
-		C.tu_client_close(held.client)
-		runtime.KeepAlive(held)
+		C.tu_client_close(c.library.client)
+		runtime.KeepAlive(c.library)
 		c.own.token.Store(nil)
 		c.scopes.clear()
 	}
@@ -216,16 +220,15 @@ func (c *Client) stats(scope cText) (Stats, error) {
 
 // MaySendTo reports whether a token may be sent to this URL: by https to a host of the option
 // APIHosts, or to this machine. For whoever attaches tokens to requests by itself; ask again after
-// each redirect. HTTPClient does.
+// each redirect. HTTPClient does. Closing the client changes nothing about it: Token then says that
+// there is none to send.
 func (c *Client) MaySendTo(url string) bool {
 	text, err := newCText("the URL", url)
-	if err != nil {
+	if err != nil || c.library == nil {
 		return false
 	}
-	allowed := false
-	c.use(func(client *C.tu_client) {
-		allowed = bool(C.tu_client_may_send_to(client, text.pointer()))
-	})
+	allowed := bool(C.tu_client_may_send_to(c.library.client, text.pointer()))
+	runtime.KeepAlive(c.library)
 	return allowed
 }
 

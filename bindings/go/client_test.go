@@ -275,8 +275,24 @@ func TestClosedClient(t *testing.T) {
 	client.Invalidate(token)
 	client.Wake()
 	client.APIRefused("https://iris.trackunit.com")
-	if client.MaySendTo("https://iris.trackunit.com/x") {
-		t.Fatal("a closed client sends nothing")
+	// It can still be told, and it is Token that says there is none to send.
+	if !client.MaySendTo("https://iris.trackunit.com/x") || client.MaySendTo("https://evil.example/") {
+		t.Fatal("closing a client changes where its token may go")
+	}
+}
+
+func TestClientThatNobodyMade(t *testing.T) {
+	var client tutoken.Client
+	_, err := client.Token(t.Context())
+	expectError(t, err, tutoken.ErrClosed)
+	_, err = client.TokenFor(t.Context(), "a", tutoken.MinTTL(time.Second))
+	expectError(t, err, tutoken.ErrClosed)
+	_, err = client.Stats()
+	expectError(t, err, tutoken.ErrClosed)
+	client.Wake()
+	client.Close()
+	if client.MaySendTo("http://127.0.0.1/") {
+		t.Fatal("it has no token to send")
 	}
 }
 

@@ -41,10 +41,8 @@ func NoWait() Option {
 // if there is no valid token.
 func (c *Client) Token(ctx context.Context) (*Token, error) {
 	if ctx != nil && ctx.Err() == nil {
-		if held := c.library.Load(); held != nil {
-			if token := c.own.atHand(held); token != nil {
-				return token, nil
-			}
+		if token := c.own.atHand(c.library); token != nil {
+			return token, nil
 		}
 	}
 	return c.get(ctx, &c.own, request{})
@@ -104,16 +102,15 @@ func (c *Client) get(ctx context.Context, from *entry, asked request) (*Token, e
 	if ctx.Err() != nil {
 		return nil, contextError(ctx)
 	}
-	held := c.library.Load()
-	if held == nil {
+	if c.isClosed() {
 		return nil, closedError()
 	}
 	if c.livesFor(from, asked.minTTL) {
-		if token := from.atHand(held); token != nil {
+		if token := from.atHand(c.library); token != nil {
 			return token, nil
 		}
 	}
-	return held.wait(ctx, from, asked)
+	return c.library.wait(ctx, from, asked)
 }
 
 // livesFor reports whether the cached token is good for that much longer. Asked before which token

@@ -33,7 +33,8 @@ func (c *Client) Transport(base http.RoundTripper) *Transport {
 // If the API answers 401, the token is invalidated, and the request is repeated once with another
 // token, if its body can be sent again (there is none, or Request.GetBody is set). If that is refused
 // too, the program gets the answer, and an event says that the API may not accept v2 tokens. If there
-// is no other token, the error of Client.Token is the request's.
+// is no token, or no other one, the error of Client.Token is the request's, ErrClosed after Close: to
+// these hosts nothing is sent without a token.
 type Transport struct {
 	client *Client
 	base   http.RoundTripper
@@ -41,7 +42,8 @@ type Transport struct {
 
 // RoundTrip sends one request. It does not change it.
 func (t *Transport) RoundTrip(request *http.Request) (*http.Response, error) {
-	if request.URL == nil || !t.client.MaySendTo(origin(request)) {
+	// A client that was not made by New cannot tell; Token says so.
+	if request.URL == nil || t.client.library != nil && !t.client.MaySendTo(origin(request)) {
 		return t.base.RoundTrip(request)
 	}
 	token, err := t.client.Token(request.Context())
@@ -70,11 +72,20 @@ func origin(request *http.Request) string {
 // answer. That there is no other token is an error, which says why where the answer would not.
 func (t *Transport) onceMore(request *http.Request, refused *http.Response, token *Token) (*http.Response, error) {
 	t.client.Invalidate(token)
+	// What is the program's here (GetBody, the context) may not return, but panic or end the goroutine.
+	unread := refused
+	defer func() {
+		if unread != nil {
+			unread.Body.Close()
+		}
+	}()
 	repeated, ok := again(request)
 	if !ok {
+		unread = nil
 		return refused, nil
 	}
 	next, err := t.client.Token(request.Context())
+	unread = nil
 	discard(refused)
 	if err != nil {
 		closeBody(repeated)
@@ -132,8 +143,8 @@ func closeBody(request *http.Request) {
 const mostDiscarded = 64 * 1024
 
 func discard(response *http.Response) {
+	defer response.Body.Close()
 	io.CopyN(io.Discard, response.Body, mostDiscarded)
-	response.Body.Close()
 }
 
 // CloseIdleConnections is for http.Client.CloseIdleConnections.

@@ -6,7 +6,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -283,6 +285,149 @@ func TestContextOfTheRequestEndsTheWait(t *testing.T) {
 	request, _ := http.NewRequestWithContext(ctx, "GET", "https://iris.trackunit.com/x", nil)
 	_, err := client.HTTPClient(&http.Client{Transport: web}).Do(request)
 	expectError(t, err, tutoken.ErrTimeout, context.DeadlineExceeded)
+}
+
+func TestClosedClientSendsNothingWithoutAToken(t *testing.T) {
+	web, client, _, _ := newWeb(t, func(request *http.Request) *http.Response {
+		if request.URL.Path == "/back" {
+			return &http.Response{StatusCode: 307, Header: http.Header{"Location": {"https://iris.test:8443/"}}}
+		}
+		return &http.Response{StatusCode: 200}
+	})
+	mustToken(t, client)
+	client.Close()
+	through := client.HTTPClient(&http.Client{Transport: web})
+	body := &watchedBody{Reader: strings.NewReader("x")}
+	_, err := through.Post("https://iris.trackunit.com/x", "text/plain", body)
+	expectError(t, err, tutoken.ErrClosed)
+	_, err = through.Get("http://127.0.0.1/")
+	expectError(t, err, tutoken.ErrClosed)
+	if len(web.headers) != 0 || !body.closed {
+		t.Fatal(web.headers, body.closed)
+	}
+	// To other hosts everything goes as before.
+	if _, err := through.Post("https://other.example/", "text/plain", strings.NewReader("x")); err != nil {
+		t.Fatal(err)
+	}
+	expectHeaders(t, web, "")
+	_, err = through.Get("https://other.example/back")
+	expectError(t, err, tutoken.ErrClosed)
+	expectHeaders(t, web, "", "")
+	// What was never made by New cannot tell one from the other.
+	_, err = new(tutoken.Client).HTTPClient(&http.Client{Transport: web}).Get("https://other.example/")
+	expectError(t, err, tutoken.ErrClosed)
+	expectHeaders(t, web, "", "")
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return f(request) }
+
+func TestNoRequestWithoutATokenWhileClosing(t *testing.T) {
+	var bare atomic.Int64
+	base := roundTripper(func(request *http.Request) (*http.Response, error) {
+		if request.Header.Get("Authorization") == "" {
+			bare.Add(1)
+		}
+		return &http.Response{StatusCode: 200, Body: http.NoBody}, nil
+	})
+	for range 50 {
+		_, client, _, _ := newWeb(t, nil)
+		mustToken(t, client)
+		through := client.HTTPClient(&http.Client{Transport: base})
+		begin := make(chan struct{})
+		results := start(8, func() error {
+			<-begin
+			for range 1_000_000 {
+				if _, err := through.Post("https://iris.trackunit.com/x", "text/plain", strings.NewReader("x")); err != nil {
+					return err
+				}
+				if bare.Load() > 0 {
+					break
+				}
+			}
+			return errors.New("a closed client goes on")
+		})
+		close(begin)
+		client.Close()
+		for range 8 {
+			expectError(t, within(t, results), tutoken.ErrClosed)
+		}
+	}
+}
+
+func TestCloseBetweenBothRequests(t *testing.T) {
+	var client *tutoken.Client
+	web, made, _, _ := newWeb(t, func(*http.Request) *http.Response {
+		client.Close()
+		return &http.Response{StatusCode: 401}
+	})
+	client = made
+	_, err := client.HTTPClient(&http.Client{Transport: web}).Get("https://iris.trackunit.com/x")
+	expectError(t, err, tutoken.ErrClosed)
+	expectHeaders(t, web, "Bearer token-1")
+}
+
+// inAGoroutine runs what ends its goroutine.
+func inAGoroutine(t *testing.T, call func()) {
+	t.Helper()
+	results := make(chan error, 1)
+	go func() {
+		defer func() { results <- nil }()
+		call()
+		t.Error("it was to end the goroutine")
+	}()
+	within(t, results)
+}
+
+// endingBody ends the goroutine of whoever reads it.
+type endingBody struct{ watchedBody }
+
+func (endingBody) Read([]byte) (int, error) {
+	runtime.Goexit()
+	return 0, nil
+}
+
+// endingContext ends the goroutine of whoever waits with it.
+type endingContext struct{ context.Context }
+
+func (endingContext) Done() <-chan struct{} {
+	runtime.Goexit()
+	return nil
+}
+
+func TestFunctionsOfARequestMayEndTheirGoroutine(t *testing.T) {
+	web, client, endpoint, _ := newWeb(t, statuses(401))
+	request := func(body io.Reader) *http.Request {
+		made, err := http.NewRequest("POST", "https://iris.trackunit.com/x", body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return made
+	}
+	inAGoroutine(t, func() {
+		client.Transport(roundTripper(func(*http.Request) (*http.Response, error) {
+			runtime.Goexit()
+			return nil, nil
+		})).RoundTrip(request(nil))
+	})
+	inAGoroutine(t, func() { client.Transport(web).RoundTrip(request(&endingBody{})) })
+	// Nobody but the transport could close the first answer.
+	inAGoroutine(t, func() {
+		once := request(strings.NewReader("x"))
+		once.GetBody = func() (io.ReadCloser, error) {
+			runtime.Goexit()
+			return nil, nil
+		}
+		client.Transport(web).RoundTrip(once)
+	})
+	if web.closed != 1 {
+		t.Fatalf("%d answers were closed", web.closed)
+	}
+	endpoint.shut()
+	inAGoroutine(t, func() { client.Token(endingContext{context.Background()}) })
+	endpoint.open()
+	mustToken(t, client)
 }
 
 type idle struct {
