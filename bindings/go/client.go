@@ -30,6 +30,8 @@ type Client struct {
 // are two answers, and whether a token may be sent to a host can be told.
 type library struct {
 	client *C.tu_client
+	// nil: the client has no credentials callback.
+	asking *threads
 }
 
 // New makes a client. It makes no request and reads no file but those the options name. Meanwhile no
@@ -43,14 +45,14 @@ func New(config Config) (*Client, error) {
 		return nil, err
 	}
 	ctx, end := context.WithCancel(context.Background())
-	config.setCallbacks(made, ctx)
+	asking := config.setCallbacks(made, ctx)
 	var failure *C.tu_error
 	client := C.tu_client_new(made, &failure)
 	if client == nil {
 		end()
 		return nil, takeError(failure)
 	}
-	held := &library{client}
+	held := &library{client, asking}
 	runtime.AddCleanup(held, free, unsafe.Pointer(client))
 	return &Client{library: held, end: end}, nil
 }
@@ -59,15 +61,18 @@ func free(client unsafe.Pointer) {
 	C.tu_free(client)
 }
 
-// setCallbacks hands over one handle for each function of C: each is dropped by itself.
-func (c *Config) setCallbacks(config *C.tu_config, ctx context.Context) {
-	all := &callbacks{ctx, c.Credentials, c.OnEvent, c.Logger}
+// setCallbacks hands over one handle for each function of C: each is dropped by itself. It returns
+// where the credentials callback runs; nil: there is none.
+func (c *Config) setCallbacks(config *C.tu_config, ctx context.Context) *threads {
+	all := &callbacks{ctx, c.Credentials, c.OnEvent, c.Logger, nil}
 	if all.credentials != nil {
-		C.tutoken_go_on_credentials(config, C.uintptr_t(cgo.NewHandle(all)))
+		all.asking = &threads{}
+		collectIf(C.tutoken_go_on_credentials(config, C.uintptr_t(cgo.NewHandle(all))))
 	}
 	if all.onEvent != nil || all.logger != nil {
-		C.tutoken_go_on_event(config, C.uintptr_t(cgo.NewHandle(all)))
+		collectIf(C.tutoken_go_on_event(config, C.uintptr_t(cgo.NewHandle(all))))
 	}
+	return all.asking
 }
 
 func (c *Client) isClosed() bool {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -294,6 +296,39 @@ func TestClientThatNobodyMade(t *testing.T) {
 	if client.MaySendTo("http://127.0.0.1/") {
 		t.Fatal("it has no token to send")
 	}
+}
+
+// collects reports whether a goroutine of the package waits for what the library has to say.
+func collects() bool {
+	stacks := make([]byte, 1<<20)
+	return strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), "tutoken.collect(")
+}
+
+func TestClosedClientLeavesNoGoroutine(t *testing.T) {
+	// Not only when garbage is collected.
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	endpoint := newEndpoint(t)
+	config := withCredentials(endpoint, func(context.Context, bool) (string, string, error) { return "id", "secret", nil })
+	config.OnEvent = func(tutoken.Event) {}
+	with, without := newClient(t, config), newClient(t, endpoint.config())
+	mustToken(t, with)
+	if !collects() {
+		t.Fatal("nobody waits for events")
+	}
+	endpoint.shut()
+	ctx, cancel := context.WithCancel(t.Context())
+	results := start(1, func() error {
+		_, err := without.Token(ctx)
+		return err
+	})
+	endpoint.awaitRequests(t, 2)
+	with.Close()
+	cancel()
+	expectError(t, within(t, results), tutoken.ErrCancelled)
+	eventually(t, "the goroutine ends", func() bool { return !collects() })
+	endpoint.open()
+	mustToken(t, without)
+	eventually(t, "it ends once more", func() bool { return !collects() })
 }
 
 func TestCloseReleasesCallbacks(t *testing.T) {

@@ -62,15 +62,18 @@ type Config struct {
 	// the client is closed. It must not wait for a token of this client. It may take its time:
 	// callers wait for it as long as their contexts allow, and all fetches that need credentials
 	// while it runs share what it gives. One that has not returned after 10 s is called again
-	// beside that, up to four times in all. Error.Unwrap of the calls that waited returns its error, whose text is in events and messages too: it must hold no
-	// secret.
+	// beside that, up to four times in all. Error.Unwrap of the calls that waited returns its error,
+	// whose text is in events and messages too: it must hold no secret. That it panics is such an error.
 	Credentials func(ctx context.Context, refused bool) (clientID, clientSecret string, err error)
 
-	// OnEvent is told what happens, one event after the other, on a thread of the library's. While
-	// it runs, later events wait; callers and fetches do not.
+	// OnEvent is told what happens, one event after the other. While it runs, later events wait;
+	// callers and fetches do not. If it panics, slog.Default tells of it.
+	//
+	// OnEvent, Credentials and the Logger's handler are each called in a goroutine of their own, which
+	// they may end (runtime.Goexit, which t.Fatal calls).
 	OnEvent func(Event)
 
-	// Logger gets every event; nil: none.
+	// Logger gets every event, before OnEvent does; nil: none.
 	Logger *slog.Logger
 }
 

@@ -22,8 +22,10 @@
 //
 // # Waits
 //
-// A call that has to wait holds no thread: the library calls back. It ends at once with its context.
-// The fetch belongs to nobody, so it goes on for others. Any number of goroutines cause one request.
+// A call that has to wait holds no thread: one goroutine collects the answers for all. It ends at once
+// with its context. The fetch belongs to nobody, so it goes on for others. Any number of goroutines
+// cause one request. The library never calls into Go, which would hold such a call back until all
+// packages are initialised; so a client works in an init function, too.
 //
 // # Secrets
 //

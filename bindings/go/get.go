@@ -5,6 +5,7 @@ import "C"
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"runtime/cgo"
 	"time"
@@ -34,7 +35,8 @@ func NoWait() Option {
 
 // Token is a token for the client's own scope that is valid now: the one at hand, or one that is
 // fetched once for all callers. It waits until ctx ends; without a deadline, at most Config.Timeout. A
-// wait holds no thread. The fetch goes on for others when ctx ends.
+// wait holds no thread. The fetch goes on for others when ctx ends. It may be called while packages are
+// initialised, too.
 //
 // A context that has ended before the call is an error even if a token is at hand, because a request
 // made with that context would fail too. One whose deadline passes during the wait is an error only
@@ -156,9 +158,11 @@ func timeoutOf(ctx context.Context) C.int64_t {
 
 // wait asks the library and waits for its answer or the end of the context.
 func (l *library) wait(ctx context.Context, from *entry, asked request) (*Token, error) {
-	timeout := timeoutOf(ctx)
 	if asked.noWait {
-		timeout = noWait
+		return l.atOnce(from, asked.minTTL)
+	}
+	if l.asking != nil && l.asking.isHere() {
+		return l.withoutItself(from, asked.minTTL)
 	}
 	var cancel *C.tu_cancel
 	if ctx.Done() != nil {
@@ -166,12 +170,8 @@ func (l *library) wait(ctx context.Context, from *entry, asked request) (*Token,
 		// The library keeps what it needs of it.
 		defer C.tu_free(unsafe.Pointer(cancel))
 	}
-	answered, err := l.ask(from, timeout, asked.minTTL, cancel)
-	if err != nil {
-		return nil, err
-	}
 	select {
-	case answer := <-answered:
+	case answer := <-l.ask(from, timeoutOf(ctx), asked.minTTL, cancel):
 		return answer.token, answer.err
 	case <-ctx.Done():
 		C.tu_cancel_trigger(cancel)
@@ -179,30 +179,54 @@ func (l *library) wait(ctx context.Context, from *entry, asked request) (*Token,
 	}
 }
 
-// ask hands a call to the library, which answers it exactly once. The channel takes the answer also
-// when nobody waits for it any more.
-func (l *library) ask(from *entry, timeout C.int64_t, minTTL time.Duration, cancel *C.tu_cancel) (<-chan answer, error) {
+// ask hands a call to the library, which answers it exactly once, perhaps before this returns. The
+// channel takes the answer also when nobody waits for it any more.
+func (l *library) ask(from *entry, timeout C.int64_t, minTTL time.Duration, cancel *C.tu_cancel) <-chan answer {
 	call := &call{from, make(chan answer, 1)}
 	handle := cgo.NewHandle(call)
-	var failure *C.tu_error
-	status := C.tutoken_go_get(l.client, from.scope.pointer(), timeout, C.int64_t(toMillis(minTTL)),
-		cancel, C.uintptr_t(handle), &failure)
+	var start C.bool
+	answered := C.tutoken_go_get(l.client, from.scope.pointer(), timeout, C.int64_t(toMillis(minTTL)),
+		cancel, C.uintptr_t(handle), &start)
 	runtime.KeepAlive(l)
-	if status != C.TU_OK {
+	collectIf(start)
+	if answered != nil {
 		handle.Delete()
-		return nil, takeError(failure)
+		call.take(answered)
 	}
-	return call.answer, nil
+	return call.answer
+}
+
+// take passes an answer of C on to whoever waits, and releases it.
+func (c *call) take(message *C.tutoken_go_message) {
+	defer C.free(unsafe.Pointer(message))
+	if message.error != nil {
+		c.answer <- answer{err: takeError(message.error)}
+		return
+	}
+	c.answer <- answer{token: c.entry.keep(message.token)}
+}
+
+// atOnce does not wait, so the answer is there.
+func (l *library) atOnce(from *entry, minTTL time.Duration) (*Token, error) {
+	answer := <-l.ask(from, noWait, minTTL, nil)
+	return answer.token, answer.err
+}
+
+// withoutItself is for a credentials callback: the fetch that it would wait for waits for it.
+func (l *library) withoutItself(from *entry, minTTL time.Duration) (*Token, error) {
+	token, err := l.atOnce(from, minTTL)
+	if errors.Is(err, ErrPending) {
+		err = newError(StatusInvalidArgument,
+			"a credentials callback cannot wait for a token of the client it serves")
+	}
+	return token, err
 }
 
 // afterContext: a deadline that passes takes away no valid token; a cancelled caller wants none.
 func (l *library) afterContext(ctx context.Context, from *entry) (*Token, error) {
 	if pastDeadline(ctx) {
-		if answered, err := l.ask(from, noWait, 0, nil); err == nil {
-			// It does not wait, so the answer is there.
-			if answer := <-answered; answer.err == nil {
-				return answer.token, nil
-			}
+		if token, err := l.atOnce(from, 0); err == nil {
+			return token, nil
 		}
 	}
 	return nil, contextError(ctx)
