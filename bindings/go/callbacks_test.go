@@ -8,9 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"os"
-	"os/exec"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -149,6 +146,24 @@ func TestCredentialsCannotWaitForTheirOwnClient(t *testing.T) {
 	expectError(t, within(t, inner), tutoken.ErrInvalidArgument)
 }
 
+// Nor by a way round: an HTTP client that gets its token from there.
+func TestCredentialsCannotSendRequestsWithTheirOwnToken(t *testing.T) {
+	endpoint := newEndpoint(t)
+	var client *tutoken.Client
+	inner := make(chan error, 10)
+	ready := make(chan struct{})
+	client = newClient(t, withCredentials(endpoint, func(context.Context, bool) (string, string, error) {
+		<-ready
+		_, err := client.HTTPClient(nil).Get(endpoint.URL + "/vault")
+		inner <- err
+		return "id", "secret", nil
+	}))
+	close(ready)
+	mustToken(t, client)
+	expectError(t, within(t, inner), tutoken.ErrInvalidArgument)
+	endpoint.expectRequests(t, 1)
+}
+
 func TestCloseEndsTheContextOfCredentials(t *testing.T) {
 	begun := make(chan struct{})
 	ended := make(chan error, 1)
@@ -271,136 +286,6 @@ func TestEventsAreLogged(t *testing.T) {
 		if _, ok := failed[key]; !ok {
 			t.Errorf("no %s in %v", key, failed)
 		}
-	}
-}
-
-type badHandler struct{ slog.Handler }
-
-func (badHandler) Handle(context.Context, slog.Record) error { panic("a bad handler") }
-
-func TestPanicsInCallbacksEndThere(t *testing.T) {
-	var book logBook
-	before := slog.Default()
-	slog.SetDefault(slog.New(slog.NewTextHandler(&book, nil)))
-	defer slog.SetDefault(before)
-	config := newEndpoint(t).config()
-	config.OnEvent = func(tutoken.Event) { panic("a bad callback") }
-	config.Logger = slog.New(badHandler{slog.NewTextHandler(nowhere{}, &slog.HandlerOptions{Level: slog.LevelDebug})})
-	mustToken(t, newClient(t, config))
-	eventually(t, "both are told of", func() bool {
-		text := strings.Join(book.lines(), "")
-		return strings.Contains(text, "a bad callback") && strings.Contains(text, "a bad handler")
-	})
-}
-
-func TestCallbacksMayEndTheirGoroutine(t *testing.T) {
-	for what, give := range map[string]func(context.Context, bool) (string, string, error){
-		"runtime.Goexit": func(context.Context, bool) (string, string, error) {
-			runtime.Goexit()
-			return "", "", nil
-		},
-		"panics in Error": func(context.Context, bool) (string, string, error) { return "", "", endingError{} },
-	} {
-		client := newClient(t, withCredentials(newEndpoint(t), give))
-		_, err := client.Token(t.Context())
-		expectError(t, err, tutoken.ErrCredentials)
-		if !strings.Contains(err.Error(), what) {
-			t.Errorf("%q is not in %q", what, err)
-		}
-		if err := client.Rotate("id", "secret"); err != nil {
-			t.Fatal(err)
-		}
-		mustToken(t, client)
-	}
-}
-
-type endingError struct{}
-
-func (endingError) Error() string {
-	runtime.Goexit()
-	return ""
-}
-
-// endingHandler counts what it gets, and ends the goroutine it is called in.
-type endingHandler struct {
-	slog.Handler
-	records *atomic.Int64
-}
-
-func (h endingHandler) Enabled(context.Context, slog.Level) bool { return true }
-
-func (h endingHandler) Handle(context.Context, slog.Record) error {
-	h.records.Add(1)
-	runtime.Goexit()
-	return nil
-}
-
-func TestListenersMayEndTheirGoroutine(t *testing.T) {
-	before := slog.Default()
-	defer slog.SetDefault(before)
-	var logged, told, complained atomic.Int64
-	// The logger that is told of it is no better.
-	slog.SetDefault(slog.New(endingHandler{nil, &complained}))
-	config := newEndpoint(t).config()
-	config.Logger = slog.New(endingHandler{nil, &logged})
-	config.OnEvent = func(tutoken.Event) {
-		told.Add(1)
-		runtime.Goexit()
-	}
-	client := newClient(t, config)
-	mustToken(t, client)
-	client.Close()
-	eventually(t, "both hear of both events", func() bool {
-		return logged.Load() == 2 && told.Load() == 2 && complained.Load() == 4
-	})
-}
-
-// failInCallbacks is the test in a process of its own.
-func failInCallbacks(t *testing.T) {
-	config := withCredentials(newEndpoint(t), func(context.Context, bool) (string, string, error) {
-		t.Fatal("said in Credentials")
-		return "", "", nil
-	})
-	told := make(chan struct{}, 100)
-	config.OnEvent = func(event tutoken.Event) {
-		defer func() { told <- struct{}{} }()
-		t.Fatal("said in OnEvent of " + event.Kind.String())
-	}
-	client := newClient(t, config)
-	_, err := client.Token(t.Context())
-	t.Log("said by Token:", err)
-	<-told
-	<-told
-}
-
-const fatalVariable = "TUTOKEN_TEST_FATAL"
-
-func TestFatalInCallbacks(t *testing.T) {
-	if os.Getenv(fatalVariable) != "" {
-		failInCallbacks(t)
-		return
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 6*patience)
-	defer cancel()
-	command := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestFatalInCallbacks$")
-	command.Env = append(os.Environ(), fatalVariable+"=1")
-	output, err := command.CombinedOutput()
-	if err == nil || command.ProcessState.ExitCode() != 1 {
-		t.Errorf("it ends with %v", err)
-	}
-	for _, said := range []string{
-		"--- FAIL: TestFatalInCallbacks",
-		"said in Credentials",
-		"said in OnEvent of fetch_started",
-		"said in OnEvent of fetch_failed",
-		"said by Token: tutoken: no credentials for the token request: the credentials callback failed: Config.Credentials ended its goroutine",
-	} {
-		if !strings.Contains(string(output), said) {
-			t.Errorf("%q is not said", said)
-		}
-	}
-	if t.Failed() {
-		t.Logf("%s", output)
 	}
 }
 

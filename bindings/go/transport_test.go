@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -366,68 +365,6 @@ func TestCloseBetweenBothRequests(t *testing.T) {
 	_, err := client.HTTPClient(&http.Client{Transport: web}).Get("https://iris.trackunit.com/x")
 	expectError(t, err, tutoken.ErrClosed)
 	expectHeaders(t, web, "Bearer token-1")
-}
-
-// inAGoroutine runs what ends its goroutine.
-func inAGoroutine(t *testing.T, call func()) {
-	t.Helper()
-	results := make(chan error, 1)
-	go func() {
-		defer func() { results <- nil }()
-		call()
-		t.Error("it was to end the goroutine")
-	}()
-	within(t, results)
-}
-
-// endingBody ends the goroutine of whoever reads it.
-type endingBody struct{ watchedBody }
-
-func (endingBody) Read([]byte) (int, error) {
-	runtime.Goexit()
-	return 0, nil
-}
-
-// endingContext ends the goroutine of whoever waits with it.
-type endingContext struct{ context.Context }
-
-func (endingContext) Done() <-chan struct{} {
-	runtime.Goexit()
-	return nil
-}
-
-func TestFunctionsOfARequestMayEndTheirGoroutine(t *testing.T) {
-	web, client, endpoint, _ := newWeb(t, statuses(401))
-	request := func(body io.Reader) *http.Request {
-		made, err := http.NewRequest("POST", "https://iris.trackunit.com/x", body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return made
-	}
-	inAGoroutine(t, func() {
-		client.Transport(roundTripper(func(*http.Request) (*http.Response, error) {
-			runtime.Goexit()
-			return nil, nil
-		})).RoundTrip(request(nil))
-	})
-	inAGoroutine(t, func() { client.Transport(web).RoundTrip(request(&endingBody{})) })
-	// Nobody but the transport could close the first answer.
-	inAGoroutine(t, func() {
-		once := request(strings.NewReader("x"))
-		once.GetBody = func() (io.ReadCloser, error) {
-			runtime.Goexit()
-			return nil, nil
-		}
-		client.Transport(web).RoundTrip(once)
-	})
-	if web.closed != 1 {
-		t.Fatalf("%d answers were closed", web.closed)
-	}
-	endpoint.shut()
-	inAGoroutine(t, func() { client.Token(endingContext{context.Background()}) })
-	endpoint.open()
-	mustToken(t, client)
 }
 
 type idle struct {
