@@ -206,9 +206,9 @@ impl Client {
             .try_for_each(|function| function.visit(&visit))
     }
 
-    fn __clear__(&self) {
+    fn __clear__(&self, py: Python<'_>) {
         for function in [&self.credentials, &self.on_event].into_iter().flatten() {
-            function.clear();
+            function.clear(py);
         }
     }
 }

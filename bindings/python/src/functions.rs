@@ -2,7 +2,8 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -13,34 +14,63 @@ use tu_token::{Credentials, CredentialsFn, Error, Event, EventFn};
 use crate::attached::{Attached, attached, call, let_go, tell_unraisable};
 use crate::error::status;
 
-/// A function of the program, kept where the garbage collector sees it: the client that it was
-/// given to owns it, also while the core holds a reference to this.
+/// A function of the program and what it raised, kept where the garbage collector sees it: the
+/// client that it was given to owns it, also while the core holds a reference to this.
 ///
 /// The lock is taken by attached threads alone and for moments, so nobody forks while it is held.
-pub(crate) struct Function(Mutex<Attached>);
+pub(crate) struct Function(Mutex<Kept>);
+
+struct Kept {
+    function: Attached,
+    /// What it raised and no caller has got yet, by number. It leads to the frames it came through,
+    /// and so maybe to the client.
+    raised: Vec<(u64, Attached)>,
+    raised_so_far: u64,
+}
 
 impl Function {
     pub(crate) fn new(function: Bound<'_, PyAny>) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Attached::new(function.unbind()))))
+        let function = Attached::new(function.unbind());
+        Arc::new(Self(Mutex::new(Kept { function, raised: Vec::new(), raised_so_far: 0 })))
     }
 
     /// `None`: the garbage collector has let go of it.
     fn get(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        let function = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        function.as_ref().map(|function| function.clone_ref(py))
+        self.lock(py).function.as_ref().map(|function| function.clone_ref(py))
+    }
+
+    fn keep_raised(self: Arc<Self>, raised: PyErr, py: Python<'_>) -> Failure {
+        let raised = Attached::new(raised.into_value(py).into_any());
+        let mut kept = self.lock(py);
+        kept.raised_so_far += 1;
+        let number = kept.raised_so_far;
+        kept.raised.push((number, raised));
+        drop(kept);
+        Failure { function: self, number: AtomicU64::new(number) }
+    }
+
+    fn take_raised(&self, number: u64, py: Python<'_>) -> Option<Py<PyAny>> {
+        let mut kept = self.lock(py);
+        let place = kept.raised.iter().position(|raised| raised.0 == number)?;
+        kept.raised.swap_remove(place).1.take()
     }
 
     pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        match self.0.try_lock() {
-            Ok(function) => visit.call(function.as_ref()),
-            // In use by a thread that the collector stopped: then it is not garbage.
-            Err(_) => Ok(()),
-        }
+        // In use by a thread that the collector stopped: then it is not garbage.
+        let Ok(kept) = self.0.try_lock() else { return Ok(()) };
+        visit.call(kept.function.as_ref())?;
+        kept.raised.iter().try_for_each(|(_, raised)| visit.call(raised.as_ref()))
     }
 
-    pub(crate) fn clear(&self) {
-        let function = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        drop(function);
+    pub(crate) fn clear(&self, py: Python<'_>) {
+        let mut kept = self.lock(py);
+        let garbage = (kept.function.take(), std::mem::take(&mut kept.raised));
+        drop(kept);
+        drop(garbage);
+    }
+
+    fn lock(&self, _py: Python<'_>) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -48,12 +78,15 @@ impl Function {
 pub(crate) fn credentials(function: Arc<Function>) -> CredentialsFn {
     CredentialsFn::optional(move |refused| {
         // On a thread of the library's.
-        attached(|py| match function.get(py) {
-            Some(function) => ask(function.bind(py), refused)
-                .map_err(|raised| Failure::boxed(raised.into_value(py).into_any())),
+        let answer = attached(|py| match function.get(py) {
+            Some(callable) => ask(callable.bind(py), refused)
+                .map_err(|raised| function.clone().keep_raised(raised, py)),
             None => Ok(None),
-        })
-        .unwrap_or_else(|| Err(Box::new(InterpreterEnds)))
+        });
+        match answer {
+            Some(answer) => answer.map_err(Into::into),
+            None => Err(InterpreterEnds.into()),
+        }
     })
 }
 
@@ -103,11 +136,15 @@ pub(crate) fn message_of(error: &Error) -> Option<String> {
 }
 
 /// What a credentials function raised, on its way through the core to one caller.
-struct Failure(Mutex<Attached>);
+struct Failure {
+    function: Arc<Function>,
+    /// Of what it raised; 0: a caller has got it.
+    number: AtomicU64,
+}
 
 impl Failure {
-    fn boxed(raised: Py<PyAny>) -> Box<dyn StdError + Send + Sync> {
-        Box::new(Self(Mutex::new(Attached::new(raised))))
+    fn take(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.function.take_raised(self.number.swap(0, Ordering::Relaxed), py)
     }
 }
 
@@ -125,12 +162,25 @@ impl fmt::Display for Failure {
 
 impl StdError for Failure {}
 
+impl Drop for Failure {
+    fn drop(&mut self) {
+        if *self.number.get_mut() == 0 {
+            return;
+        }
+        // By any thread. At the end of the interpreter it stays where it is.
+        attached(|py| {
+            if let Some(raised) = self.take(py) {
+                let_go(raised.into_bound(py));
+            }
+        });
+    }
+}
+
 /// The exception behind a failure. It goes to one caller: an exception carries the frames it came
 /// through, and two threads must not add theirs to one.
 pub(crate) fn take_cause(py: Python<'_>, error: &Error) -> Option<PyErr> {
     let failure = error.source()?.downcast_ref::<Failure>()?;
-    let raised = failure.0.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-    Some(PyErr::from_value(raised.into_bound(py)))
+    Some(PyErr::from_value(failure.take(py)?.into_bound(py)))
 }
 
 /// What the core tells events to: the logger, and the program's function if there is one.

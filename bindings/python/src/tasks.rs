@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use pyo3::prelude::*;
+use pyo3::{PyTraverseError, PyVisit};
 use tu_token::{Client, GetOptions, TokenFuture};
 
 use crate::attached::{Attached, call};
@@ -33,10 +34,10 @@ struct Queue {
     woken: Mutex<Option<Vec<Arc<Waiting>>>>,
 }
 
-/// One task's wait.
+/// One task's wait. The core holds it too, until it has an answer.
 struct Waiting {
     queue: Arc<Queue>,
-    /// Taken out when the wait is over.
+    /// Taken out when the wait is over. The lock is taken by attached threads alone, and for moments.
     parts: Mutex<Option<Parts>>,
 }
 
@@ -47,6 +48,9 @@ struct Parts {
 }
 
 /// A wait under way, for the task to give up.
+///
+/// The future is this object's, so that the garbage collector sees it, and by way of it the task and
+/// its loop. Whoever is to be answered is kept by the loop: see `_loops.py`.
 #[pyclass(frozen, module = "tu_token._native")]
 pub(crate) struct Wait(Arc<Waiting>);
 
@@ -92,6 +96,24 @@ impl Wait {
     fn abandon(&self) {
         let parts = lock(&self.0.parts).take();
         drop(parts);
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self.0.parts.try_lock() {
+            Ok(parts) => visit.call(parts.as_ref().and_then(|parts| parts.future.as_ref())),
+            // In use by a thread that the collector stopped: then it is not garbage.
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn __clear__(&self) {
+        self.abandon();
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        self.abandon();
     }
 }
 

@@ -172,11 +172,11 @@ def test_a_loop_that_is_closed_before_the_answer(
 
 
 def test_a_loop_that_goes_is_let_go(client: tu_token.Client) -> None:
-    from tu_token._loops import _bridges
+    from tu_token._loops import _ways
 
     asyncio.run(_token(client, "site.view"))
     gc.collect()
-    assert len(_bridges) == 0
+    assert len(_ways) == 0
 
 
 async def _token(client: tu_token.Client, scope: str) -> str:

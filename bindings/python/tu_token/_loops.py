@@ -13,14 +13,33 @@ from . import _native
 from ._native import Token
 from ._options import Seconds, Texts
 
-# The way to each event loop that has waited.
-_bridges: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _native.Bridge]
-_bridges = weakref.WeakKeyDictionary()
+
+class _Way:
+    """The way from the library's threads to one event loop, and those who wait at its end.
+
+    The loop keeps it, as what is to be called when there are answers, and nobody else does: so the
+    tasks that wait live as long as their loop is open, whoever else has forgotten them, and are
+    garbage with it when it is closed.
+    """
+
+    __slots__ = ("bridge", "waits", "__weakref__")
+
+    def __init__(self) -> None:
+        self.bridge = _native.Bridge()
+        self.waits: set[_native.Wait] = set()
+
+    def drain(self) -> None:
+        self.bridge.drain()
+
+
+# To each event loop that has waited.
+_ways: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, weakref.ref[_Way]]
+_ways = weakref.WeakKeyDictionary()
 
 
 def after_fork_in_child() -> None:
     # A loop is the parent's, and so are those who wait in it.
-    _bridges.clear()
+    _ways.clear()
 
 
 async def get(
@@ -35,13 +54,13 @@ async def get(
         return await trio.to_thread.run_sync(in_thread, abandon_on_cancel=True)
     loop = _running_loop()
     try:
-        bridge = _bridge_to(loop)
+        way = _way_to(loop)
     except NotImplementedError:
         # It looks at no descriptors.
         return await asyncio.to_thread(in_thread)
     begun, left = loop.time(), timeout
     while True:
-        token = await _wait(client, bridge, loop.create_future(), scope, left, min_ttl)
+        token = await _wait(client, way, loop.create_future(), scope, left, min_ttl)
         # The loop may have been busy with other tasks for longer than the token lived.
         if token.expires_in > 0:
             return token
@@ -52,18 +71,20 @@ async def get(
 
 async def _wait(
     client: _native.Client,
-    bridge: _native.Bridge,
+    way: _Way,
     future: asyncio.Future[Token],
     scope: Texts | None,
     timeout: Seconds | None,
     min_ttl: Seconds | None,
 ) -> Token:
-    wait = client._begin(bridge, future, scope, timeout, min_ttl)
+    wait = client._begin(way.bridge, future, scope, timeout, min_ttl)
     if isinstance(wait, Token):
         return wait
+    way.waits.add(wait)
     try:
         return await future
     finally:
+        way.waits.discard(wait)
         wait.abandon()
 
 
@@ -92,11 +113,12 @@ def _running_loop() -> asyncio.AbstractEventLoop:
         ) from None
 
 
-def _bridge_to(loop: asyncio.AbstractEventLoop) -> _native.Bridge:
-    bridge = _bridges.get(loop)
-    if bridge is None:
-        bridge = _native.Bridge()
+def _way_to(loop: asyncio.AbstractEventLoop) -> _Way:
+    known = _ways.get(loop)
+    way = known() if known is not None else None
+    if way is None:
+        way = _Way()
         # Not in this task's context: the loop would keep that as long as it lives.
-        contextvars.Context().run(loop.add_reader, bridge.fileno(), bridge.drain)
-        _bridges[loop] = bridge
-    return bridge
+        contextvars.Context().run(loop.add_reader, way.bridge.fileno(), way.drain)
+        _ways[loop] = weakref.ref(way)
+    return way
