@@ -1,10 +1,10 @@
 //! The native half of `tu_token.Client`.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyDict, PyString, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
 use tu_token::Config;
 
@@ -22,22 +22,56 @@ type Figures = ((i32, i32), (f64, f64, f64), (u64, u64, u64, u64));
 /// See ``tu_token.Client``.
 #[pyclass(frozen, subclass, weakref, module = "tu_token._native")]
 pub(crate) struct Client {
-    core: tu_token::Client,
+    /// Nothing until ``__init__`` has been through, which a subclass may have one of its own for.
+    made: OnceLock<Made>,
     pub(crate) at_hand: AtHand,
+}
+
+struct Made {
+    core: tu_token::Client,
     credentials: Option<Arc<Function>>,
     on_event: Option<Arc<Function>>,
 }
 
+impl Client {
+    fn core(&self) -> PyResult<&tu_token::Client> {
+        match self.made.get() {
+            Some(made) => Ok(&made.core),
+            None => Err(not_made()),
+        }
+    }
+
+    fn functions(&self) -> impl Iterator<Item = &Arc<Function>> {
+        let made = self.made.get().into_iter();
+        made.flat_map(|made| [&made.credentials, &made.on_event]).flatten()
+    }
+}
+
+#[cold]
+fn not_made() -> PyErr {
+    PyRuntimeError::new_err(
+        "this Client has no options yet: the __init__ of its class is to call \
+         super().__init__(...) first",
+    )
+}
+
 #[pymethods]
 impl Client {
-    /// Options as text, by key.
+    /// Takes whatever the ``__init__`` of a subclass takes.
     #[new]
-    fn new(
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
+        Self { made: OnceLock::new(), at_hand: AtHand::default() }
+    }
+
+    /// Options as text, by key. Once.
+    fn _make(
+        &self,
         py: Python<'_>,
         options: Vec<(String, String)>,
         credentials: Option<Bound<'_, PyAny>>,
         on_event: Option<Bound<'_, PyAny>>,
-    ) -> PyResult<Self> {
+    ) -> PyResult<()> {
         let credentials = credentials.map(Function::new);
         let on_event = on_event.map(Function::new);
         let mut config = Config::new();
@@ -52,7 +86,11 @@ impl Client {
         // It reads the files that options name.
         let core = py.detach(|| tu_token::Client::new(&config));
         let core = core.map_err(|error| raised(py, &error))?;
-        Ok(Self { core, at_hand: AtHand::default(), credentials, on_event })
+        self.made.set(Made { core, credentials, on_event }).map_err(|_| {
+            PyRuntimeError::new_err(
+                "this Client has its options already, and they do not change: make another one",
+            )
+        })
     }
 
     /// The bare token: the same object until it is renewed.
@@ -63,7 +101,7 @@ impl Client {
     ) -> PyResult<Bound<'py, PyString>> {
         let scope = scope.map(arguments::scope_of).transpose()?;
         let scope = scope.as_deref();
-        let core = &slf.get().core;
+        let core = slf.get().core()?;
         if let Some(serial) = core.serial_at_hand(scope)
             && let Some(text) = AtHand::get(slf, scope, serial)
         {
@@ -84,7 +122,7 @@ impl Client {
         min_ttl: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Token> {
         let asked = Asked::new(scope, timeout, min_ttl)?;
-        wait::get(py, &self.core, &asked.options()).map(Token::new)
+        wait::get(py, self.core()?, &asked.options()).map(Token::new)
     }
 
     /// A token that needs no wait.
@@ -95,7 +133,7 @@ impl Client {
         min_ttl: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Option<Token>> {
         let asked = Asked::new(scope, timeout, min_ttl)?;
-        Ok(wait::at_hand(&self.core, &asked.options()).map(Token::new))
+        Ok(wait::at_hand(self.core()?, &asked.options()).map(Token::new))
     }
 
     /// A token at once, or a wait that sets the result of a future of the bridge's loop.
@@ -109,7 +147,7 @@ impl Client {
         min_ttl: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let asked = Asked::new(scope, timeout, min_ttl)?;
-        tasks::begin(py, &self.core, &asked.options(), bridge.get(), future)
+        tasks::begin(py, self.core()?, &asked.options(), bridge.get(), future)
     }
 
     /// The text of a token that was got for a scope.
@@ -125,10 +163,11 @@ impl Client {
     /// An API answered 401 to this token: it is not handed out again. If a newer one is cached
     /// already, nothing happens. Neither 403 nor 429 is a reason to call this.
     fn invalidate(&self, token: &Bound<'_, PyAny>) -> PyResult<()> {
+        let core = self.core()?;
         match token.cast::<Token>() {
-            Ok(token) => self.core.invalidate(&token.get().core),
+            Ok(token) => core.invalidate(&token.get().core),
             Err(_) if token.is_instance_of::<PyString>() => {
-                self.core.invalidate_value(arguments::text("token", token)?);
+                core.invalidate_value(arguments::text("token", token)?);
             }
             Err(_) => return Err(arguments::unlike("token", "a Token or a str", token)),
         }
@@ -145,38 +184,42 @@ impl Client {
     ) -> PyResult<()> {
         let client_id = arguments::text("client_id", client_id)?;
         let client_secret = arguments::text("client_secret", client_secret)?;
-        self.core.rotate(client_id, client_secret).map_err(|error| raised(py, &error))
+        self.core()?.rotate(client_id, client_secret).map_err(|error| raised(py, &error))
     }
 
     /// The network is back: pauses after failures end now for whoever waits, and within five
     /// seconds for renewals. What a server asked for by ``Retry-After`` still holds.
-    fn wake(&self) {
-        self.core.wake();
+    fn wake(&self) -> PyResult<()> {
+        self.core()?.wake();
+        Ok(())
     }
 
     /// Ends the client: waits end with ``ClosedError``, and so does every later call that asks for
     /// a token or rotates. Never blocks.
     fn close(&self) {
-        self.core.close();
+        // What was never made has nothing to end: its `__init__` failed, say.
+        if let Some(made) = self.made.get() {
+            made.core.close();
+        }
     }
 
     /// Whether a token may be sent to this URL: https to a host of ``api_hosts``, or any to this
     /// machine.
     fn may_send_to(&self, url: &Bound<'_, PyAny>) -> PyResult<bool> {
-        Ok(self.core.may_send_to(arguments::text("url", url)?))
+        Ok(self.core()?.may_send_to(arguments::text("url", url)?))
     }
 
     /// An API at this URL answered 401 also to the token that followed the invalidated one. Says in
     /// an event, once a host, that it may not accept API Tokens v2. For HTTP adapters.
     fn api_refused(&self, url: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.core.api_refused(arguments::text("url", url)?);
+        self.core()?.api_refused(arguments::text("url", url)?);
         Ok(())
     }
 
     /// The members of ``tu_token.Stats``, in its order.
     fn _stats(&self, py: Python<'_>, scope: Option<&Bound<'_, PyAny>>) -> PyResult<Figures> {
         let scope = scope.map(arguments::scope_of).transpose()?;
-        let stats = self.core.stats(scope.as_deref()).map_err(|error| raised(py, &error))?;
+        let stats = self.core()?.stats(scope.as_deref()).map_err(|error| raised(py, &error))?;
         let [expires_in, next_request_in, last_fetch] =
             [stats.expires_in, stats.next_request_in, stats.last_fetch]
                 .map(|time| time.as_secs_f64());
@@ -188,10 +231,13 @@ impl Client {
     }
 
     fn __repr__(&self) -> String {
-        format!("<tu_token.{:?}>", self.core)
+        match self.made.get() {
+            Some(made) => format!("<tu_token.{:?}>", made.core),
+            None => "<tu_token.Client without options>".to_owned(),
+        }
     }
 
-    fn __reduce_ex__(&self, _protocol: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn __reduce__(&self) -> PyResult<()> {
         Err(PyTypeError::new_err(
             "a Client can be neither pickled nor copied: it holds a secret, cached tokens and waits \
              of this process. Share it between threads as it is, use it in forked children, and \
@@ -200,15 +246,10 @@ impl Client {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        [&self.credentials, &self.on_event]
-            .into_iter()
-            .flatten()
-            .try_for_each(|function| function.visit(&visit))
+        self.functions().try_for_each(|function| function.visit(&visit))
     }
 
     fn __clear__(&self, py: Python<'_>) {
-        for function in [&self.credentials, &self.on_event].into_iter().flatten() {
-            function.clear(py);
-        }
+        self.functions().for_each(|function| function.clear(py));
     }
 }

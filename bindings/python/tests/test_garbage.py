@@ -265,6 +265,25 @@ def test_what_a_function_raised_for_a_wait_of_a_closed_loop() -> None:
     raise AssertionError(watched)
 
 
+def test_a_subclass_and_what_its_instances_hold() -> None:
+    watched: list[weakref.ref[Any]] = []
+
+    def make() -> None:
+        class Tenant(tu_token.Client):
+            def __init__(self, **options: Any) -> None:
+                super().__init__(on_event=self.told, **options)
+                self.itself = self
+
+            def told(self, event: object) -> None:
+                return None
+
+        watched.extend([weakref.ref(Tenant), weakref.ref(Tenant())])
+
+    for _ in range(5):
+        make()
+    assert left(watched) == 0
+
+
 def test_adapters() -> None:
     watched: list[weakref.ref[Any]] = []
     for _ in range(5):

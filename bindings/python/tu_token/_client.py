@@ -45,20 +45,25 @@ class Client(_native.Client):
     after 10 s is called again beside that.
 
     One client may be used by any number of threads and tasks at once, and by forked children.
+
+    A subclass with an ``__init__`` of its own calls ``super().__init__(...)`` before it uses the
+    client; until then there is nothing to call but ``close``.
     """
 
     __slots__ = ()
 
-    def __new__(
-        cls,
+    def __init__(
+        self,
         *,
         credentials: Credentials | None = None,
         on_event: Callable[[Event], object] | None = None,
         **options: Unpack[Options],
-    ) -> Self:
+    ) -> None:
+        # For what a subclass has beside it.
+        super().__init__()
         _check_function("credentials", credentials)
         _check_function("on_event", on_event)
-        return super().__new__(cls, as_text(options), credentials, on_event)
+        self._make(as_text(options), credentials, on_event)
 
     async def get_async(
         self,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import builtins
 import enum
 from collections.abc import Callable
-from typing import ClassVar
 
 
 class Status(enum.IntEnum):
@@ -39,18 +38,15 @@ class Error(Exception):
     function raised, its exception is the ``__cause__``, at one of the callers that waited.
     """
 
-    _status: ClassVar[Status] = Status.INTERNAL
-    _retryable: ClassVar[bool] = False
-
-    status: Status
+    status: Status = Status.INTERNAL
     """What kind of failure it is, as a number."""
-    oauth_code: str | None
+    oauth_code: str | None = None
     """The ``error`` member of the token endpoint's answer (RFC 6749 section 5.2)."""
-    http_status: int | None
+    http_status: int | None = None
     """The HTTP status of the endpoint's answer, if there was one."""
-    retryable: bool
+    retryable: bool = False
     """Whether the same call may succeed later without anybody changing anything."""
-    retry_after: float | None
+    retry_after: float | None = None
     """Seconds until the client would ask the endpoint again, if that is known."""
 
     def __init__(
@@ -64,18 +60,21 @@ class Error(Exception):
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
-        self.status = self._status if status is None else status
+        # Of each kind its own, if not told.
+        self.status = self.status if status is None else status
         self.oauth_code = oauth_code
         self.http_status = http_status
-        self.retryable = self._retryable if retryable is None else retryable
+        self.retryable = self.retryable if retryable is None else retryable
         self.retry_after = retry_after
 
     def __reduce__(self) -> tuple[Callable[..., Error], tuple[object, ...]]:
-        return _restored, (type(self), str(self), dict(self.__dict__))
+        return _restored, (type(self), self.args, dict(self.__dict__))
 
 
-def _restored(kind: type[Error], message: str, members: dict[str, object]) -> Error:
-    error = kind(message)
+def _restored(kind: type[Error], args: tuple[object, ...], members: dict[str, object]) -> Error:
+    # Not by its `__init__`, which takes what it likes.
+    error = kind.__new__(kind, *args)
+    error.args = args
     error.__dict__.update(members)
     return error
 
@@ -83,7 +82,7 @@ def _restored(kind: type[Error], message: str, members: dict[str, object]) -> Er
 class ArgumentError(Error, ValueError):
     """An argument cannot be used: a scope with forbidden characters, a negative time."""
 
-    _status = Status.INVALID_ARGUMENT
+    status = Status.INVALID_ARGUMENT
 
 
 class ArgumentTypeError(ArgumentError, TypeError):
@@ -93,7 +92,7 @@ class ArgumentTypeError(ArgumentError, TypeError):
 class ConfigError(Error, ValueError):
     """An option is unknown, has a bad value, is missing, or contradicts another one."""
 
-    _status = Status.CONFIG
+    status = Status.CONFIG
 
 
 class ConfigTypeError(ConfigError, TypeError):
@@ -103,104 +102,104 @@ class ConfigTypeError(ConfigError, TypeError):
 class ClosedError(Error):
     """The client was closed."""
 
-    _status = Status.CLOSED
+    status = Status.CLOSED
 
 
 class TimeoutError(Error, builtins.TimeoutError):
     """This caller's wait ended; the fetch that it waited for goes on."""
 
-    _status = Status.TIMEOUT
-    _retryable = True
+    status = Status.TIMEOUT
+    retryable = True
 
 
 class PendingError(TimeoutError):
     """The call does not wait and there is no token yet; a fetch has been started."""
 
-    _status = Status.PENDING
+    status = Status.PENDING
 
 
 class NetworkError(Error, ConnectionError):
     """Name resolution, connection, reset, or an endpoint that is too slow."""
 
-    _status = Status.NETWORK
-    _retryable = True
+    status = Status.NETWORK
+    retryable = True
 
 
 class ProxyError(NetworkError):
     """The proxy refuses: its login, which is not retryable, or by its rules."""
 
-    _status = Status.PROXY
-    _retryable = False
+    status = Status.PROXY
+    retryable = False
 
 
 class TLSError(Error):
     """The certificate, the host name or the trust store."""
 
-    _status = Status.TLS
+    status = Status.TLS
 
 
 class CredentialsError(Error):
     """The client id or secret cannot be had from where it is kept."""
 
-    _status = Status.CREDENTIALS
-    _retryable = True
+    status = Status.CREDENTIALS
+    retryable = True
 
 
 class InvalidClientError(Error):
     """The token endpoint refused the client id and secret: ``invalid_client``,
     ``unauthorized_client``, or 401 without an OAuth error."""
 
-    _status = Status.INVALID_CLIENT
+    status = Status.INVALID_CLIENT
 
 
 class InvalidScopeError(Error):
     """The token endpoint refused the scope, or granted less than was asked for."""
 
-    _status = Status.INVALID_SCOPE
+    status = Status.INVALID_SCOPE
 
 
 class OAuthError(Error):
     """Another OAuth 2.0 error: see ``oauth_code``."""
 
-    _status = Status.OAUTH
+    status = Status.OAUTH
 
 
 class RateLimitedError(Error):
     """Status 429, or a ``Retry-After`` that is still running."""
 
-    _status = Status.RATE_LIMITED
-    _retryable = True
+    status = Status.RATE_LIMITED
+    retryable = True
 
 
 class ServerError(Error):
     """A 5xx answer, or an OAuth code that says the server is in trouble."""
 
-    _status = Status.SERVER
-    _retryable = True
+    status = Status.SERVER
+    retryable = True
 
 
 class BadResponseError(Error):
     """An answer that is not a token, or a redirect."""
 
-    _status = Status.BAD_RESPONSE
-    _retryable = True
+    status = Status.BAD_RESPONSE
+    retryable = True
 
 
 class BudgetError(Error):
     """The client's own limit of token requests a minute."""
 
-    _status = Status.BUDGET
-    _retryable = True
+    status = Status.BUDGET
+    retryable = True
 
 
 class InternalError(Error):
     """A bug of this package, contained; if ``retryable``: no thread can be started."""
 
-    _status = Status.INTERNAL
+    status = Status.INTERNAL
 
 
 _BY_STATUS: dict[int, type[Error]] = {
-    kind._status: kind
+    kind.status: kind
     for kind in (
         ArgumentError,
         ConfigError,

@@ -70,12 +70,13 @@ class Wait:
 
 @disjoint_base
 class Client:
-    def __new__(
-        cls,
+    def __new__(cls, *_args: object, **_kwargs: object) -> Self: ...
+    def _make(
+        self,
         options: list[tuple[str, str]],
         credentials: Credentials | None,
         on_event: Callable[[Event], object] | None,
-    ) -> Self: ...
+    ) -> None: ...
     def token(self, scope: Texts | None = None) -> str:
         """The bare token: the same object until it is renewed."""
     def get(
@@ -119,4 +120,4 @@ class Client:
     def _stats(
         self, scope: Texts | None
     ) -> tuple[tuple[int, int], tuple[float, float, float], tuple[int, int, int, int]]: ...
-    def __reduce_ex__(self, _protocol: object, /) -> NoReturn: ...
+    def __reduce__(self) -> NoReturn: ...
