@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import os
@@ -53,6 +54,84 @@ def test_what_a_credentials_function_raises_arrives_once(emulator: Emulator) -> 
         client.token()
     assert remembered.value.__cause__ is None
     assert emulator.requests() == 0
+
+
+# What ends a thread, a program or a generator elsewhere.
+ENDINGS = [SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, StopIteration]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_an_ending_that_credentials_raise_is_a_cause_like_others(
+    ending: type[BaseException], emulator: Emulator
+) -> None:
+    def credentials(refused: bool) -> tuple[str, str]:
+        if not known:
+            raise ending("of the function")
+        return ID, SECRET
+
+    known: list[bool] = []
+    client, events = events_of(credentials=credentials)
+    with pytest.raises(tu_token.CredentialsError) as failed:
+        client.token()
+    assert type(failed.value.__cause__) is ending
+    known.append(True)
+    client.wake()
+    with pytest.raises(tu_token.CredentialsError) as failed:
+        asyncio.run(tu_token.Client(credentials=lambda refused: next(iter([]))).token_async())
+    assert type(failed.value.__cause__) is StopIteration
+    # The library's threads go on.
+    assert tu_token.Client(credentials=credentials).token()
+    while events.get(timeout=10).kind is not tu_token.EventKind.FETCH_FAILED:
+        pass
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_an_ending_that_an_event_function_raises_ends_nothing(
+    ending: type[BaseException], monkeypatch: pytest.MonkeyPatch, emulator: Emulator
+) -> None:
+    unraisable: queue.Queue[Any] = queue.Queue()
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.put)
+
+    def on_event(event: tu_token.Event) -> None:
+        told.put(event.kind)
+        raise ending
+
+    told: queue.Queue[tu_token.EventKind] = queue.Queue()
+    client = tu_token.Client(on_event=on_event)
+    assert client.token() and asyncio.run(client.token_async("site.view"))
+    for _ in range(2):
+        assert told.get(timeout=10) is tu_token.EventKind.FETCH_STARTED
+        assert told.get(timeout=10) is tu_token.EventKind.FETCH_SUCCEEDED
+    raised = [unraisable.get(timeout=10) for _ in range(4)]
+    assert {one.exc_type for one in raised} == {ending} and raised[0].object is on_event
+
+
+EXITING = """
+import asyncio, sys, threading, tu_token
+
+def on_event(event):
+    told.append(event.kind.name)
+    sys.exit("from on_event")
+
+told = []
+sys.unraisablehook = lambda ignored: told.append(ignored.exc_type.__name__)
+client = tu_token.Client(on_event=on_event, credentials=lambda refused: sys.exit("from credentials"))
+for wait in (client.token, lambda: asyncio.run(client.token_async("site.view"))):
+    try:
+        wait()
+    except tu_token.CredentialsError as error:
+        print(repr(error.__cause__))
+while len(told) < 8:
+    pass
+print(sorted(set(told)))
+"""
+
+
+def test_a_function_that_exits_ends_no_program(run_program: Any, emulator: Emulator) -> None:
+    ended = run_program(EXITING)
+    assert (ended.returncode, ended.stderr) == (0, ""), ended
+    cause = "SystemExit('from credentials')\n"
+    assert ended.stdout == cause * 2 + "['FETCH_FAILED', 'FETCH_STARTED', 'SystemExit']\n"
 
 
 def test_one_of_many_callers_gets_the_cause(emulator: Emulator) -> None:

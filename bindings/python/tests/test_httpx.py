@@ -193,6 +193,32 @@ def test_a_failure_to_get_a_token_is_raised(send: Send, emulator: Emulator) -> N
         send("GET", emulator.url, {"auth": tu_token.HttpxAuth(client)})
 
 
+def test_after_close_nothing_is_sent_without_the_token(send: Send, client: tu_token.Client) -> None:
+    """Whether the token may be sent there can still be told, and that there is none is an error."""
+    client.token()
+    client.close()
+    with Echo() as echo:
+        for method in ("GET", "POST", "DELETE"):
+            with pytest.raises(tu_token.ClosedError):
+                send(method, echo.url, {"auth": tu_token.HttpxAuth(client)})
+        assert echo.authorizations == []
+
+
+def test_a_client_that_is_closed_before_the_request_is_repeated(
+    send: Send, client: tu_token.Client
+) -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        sent.append(request.headers.get("Authorization"))
+        client.close()
+        return httpx.Response(401)
+
+    sent: list[str | None] = []
+    options = {"transport": httpx.MockTransport(refuse), "auth": tu_token.HttpxAuth(client)}
+    with pytest.raises(tu_token.ClosedError):
+        send("POST", "https://iris.trackunit.com/x", options, content=b"body")
+    assert len(sent) == 1 and sent[0]
+
+
 def test_something_else_than_a_client() -> None:
     with pytest.raises(TypeError, match=r"client is a tu_token\.Client, not str"):
         tu_token.HttpxAuth("x")  # type: ignore[arg-type]

@@ -203,6 +203,29 @@ def test_a_failure_after_a_401_frees_the_connection(client: tu_token.Client) -> 
         assert [pools[key].num_connections for key in pools.keys()] == [1]
 
 
+def test_after_close_nothing_is_sent_without_the_token(client: tu_token.Client) -> None:
+    """Whether the token may be sent there can still be told, and that there is none is an error."""
+    client.token()
+    client.close()
+    with Echo() as echo, requests.Session() as session:
+        session.auth = tu_token.RequestsAuth(client)
+        for method in ("GET", "POST", "DELETE"):
+            with pytest.raises(tu_token.ClosedError):
+                session.request(method, echo.url, data=b"body", timeout=10)
+        assert echo.authorizations == []
+
+
+def test_a_client_that_is_closed_before_the_request_is_repeated(client: tu_token.Client) -> None:
+    class Closing(tu_token.RequestsAuth):
+        def _answered(self, *answered: Any) -> requests.Response:
+            client.close()
+            return super()._answered(*answered)
+
+    with Echo() as echo, pytest.raises(tu_token.ClosedError):
+        requests.post(echo.url, data=b"body", auth=Closing(client), timeout=10)
+    assert len(echo.authorizations) == 1 and echo.authorizations[0]
+
+
 def test_something_else_than_a_client() -> None:
     with pytest.raises(TypeError, match=r"client is a tu_token\.Client, not str"):
         tu_token.RequestsAuth("x")  # type: ignore[arg-type]
