@@ -46,9 +46,22 @@ def test_values_in_pythons_types(emulator: Emulator, tmp_path: pathlib.Path) -> 
         (0, "0ms"),
         (0.25, "250ms"),
         (0.0001, "1ms"),
+        (1e-12, "1ms"),
+        # 2007.0000000000002 of them.
+        (2.007, "2007ms"),
+        (0.07, "70ms"),
+        (0.2501, "251ms"),
         (-1, "-1000ms"),
+        (-0.0001, "-1ms"),
+        (-2.007, "-2007ms"),
+        (float("-inf"), "-inf"),
         (float("nan"), "nan"),
         (datetime.timedelta(minutes=20), "1200000ms"),
+        (datetime.timedelta(milliseconds=2007), "2007ms"),
+        (datetime.timedelta(microseconds=1), "1ms"),
+        (datetime.timedelta(microseconds=-1), "-1ms"),
+        (datetime.timedelta.max, "86400000000000000ms"),
+        (datetime.timedelta(0), "0ms"),
         ("20m", "20m"),
     ],
 )
@@ -87,7 +100,12 @@ def test_an_unknown_option_is_told_with_the_one_that_was_meant() -> None:
         ("keep_warm", 1, "keep_warm is a bool or a str, not int"),
         ("max_requests_per_minute", 1.5, "max_requests_per_minute is an int or a str, not float"),
         ("ca_file", pathlib.Path, "ca_file is a str or a path"),
-        ("params", 5, "params is a str or a mapping, not int"),
+        ("params", 5, "params is a str, or a mapping of str to str, not int"),
+        ("params", {"a": None}, "params is a str, or a mapping of str to str"),
+        ("params", {"a": 5}, "params is a str, or a mapping of str to str"),
+        ("params", {"a": b"hush"}, "params is a str, or a mapping of str to str"),
+        ("params", {"a": ["hush"]}, "params is a str, or a mapping of str to str"),
+        ("params", {5: "a"}, "params is a str, or a mapping of str to str"),
     ],
 )
 def test_values_of_the_wrong_type(option: str, value: object, said: str) -> None:
@@ -126,9 +144,13 @@ def test_values_that_cannot_be_used(option: str, value: object) -> None:
     assert "hush" not in str(raised.value)
 
 
-def test_a_lone_surrogate_is_refused_and_not_shown() -> None:
-    with pytest.raises(tu_token.ConfigError, match="client_secret has a lone surrogate") as raised:
-        tu_token.Client(client_secret="hush\udc80")
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("client_secret", "hush\udc80"), ("params", {"key": "hush\udc80"}), ("params", {"hush\udc80": ""})],
+)
+def test_a_lone_surrogate_is_refused_and_not_shown(option: str, value: object) -> None:
+    with pytest.raises(tu_token.ConfigError, match=f"{option} has a lone surrogate") as raised:
+        tu_token.Client(**{option: value})  # type: ignore[arg-type]
     assert "hush" not in repr(raised.value)
     # The codec's own exception holds what it could not encode.
     assert raised.value.__context__ is None

@@ -80,20 +80,41 @@ def _count(value: object) -> str | None:
 
 def _duration(value: object) -> str | None:
     if isinstance(value, datetime.timedelta):
-        value = value.total_seconds()
+        whole, rest = divmod(abs(value), datetime.timedelta(milliseconds=1))
+        return _milliseconds(whole + bool(rest), value < datetime.timedelta(0))
     if isinstance(value, int) and not isinstance(value, bool):
         # However large: the library says what is too much. (Not by way of a float: it may overflow.)
         return f"{_count(value * 1000)}ms"
     if isinstance(value, float):
-        # What is not a number of milliseconds is left as it is: the library says what is wrong.
-        return f"{math.ceil(value * 1000)}ms" if math.isfinite(value) else str(value)
+        # What is no number of milliseconds is left as it is: the library says what is wrong.
+        return _rounded(value * 1000) if math.isfinite(value * 1000) else str(value)
     return _text(value)
+
+
+def _rounded(milliseconds: float) -> str:
+    """Away from zero, which has a meaning of its own; but 2.007 s, a little more in binary, is 2007 ms."""
+    nearest, amount = round(abs(milliseconds)), abs(milliseconds)
+    is_meant = nearest > 0 and abs(amount - nearest) < 1e-6
+    return _milliseconds(nearest if is_meant else math.ceil(amount), milliseconds < 0)
+
+
+def _milliseconds(amount: int, is_negative: bool) -> str:
+    return f"{'-' if is_negative else ''}{amount}ms"
 
 
 def _params(value: object) -> str | None:
-    if isinstance(value, Mapping):
-        return urlencode(value)
-    return _text(value)
+    if not isinstance(value, Mapping):
+        return _text(value)
+    parts = [part for pair in value.items() for part in pair]
+    # A text could be made of anything, and would be sent.
+    if not all(isinstance(part, str) for part in parts):
+        return None
+    # What is no text is left as it is, to be refused.
+    return urlencode(value) if not _has_surrogate("".join(parts)) else "".join(parts)
+
+
+def _has_surrogate(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 _Reader: TypeAlias = Callable[[object], str | None]
@@ -112,7 +133,7 @@ _READERS: dict[str, tuple[_Reader, str]] = {
     "scope": _TEXTS,
     "token_url": _TEXT,
     "client_auth": _TEXT,
-    "params": (_params, "a str or a mapping"),
+    "params": (_params, "a str, or a mapping of str to str"),
     "name": _TEXT,
     "timeout": _DURATION,
     "request_timeout": _DURATION,
@@ -148,6 +169,6 @@ def _as_text(key: str, value: object) -> str:
     text = read(value)
     if text is None:
         raise ConfigTypeError(f"option {key} is {expected}, not {type(value).__name__}")
-    if any("\ud800" <= character <= "\udfff" for character in text):
+    if _has_surrogate(text):
         raise ConfigError(f"option {key} has a lone surrogate: it is no text")
     return text
