@@ -20,7 +20,9 @@
  *   library's, and are destroyed exactly once, after their last call has ended. An exception never
  *   leaves one: what a credentials callable throws becomes the error's cause(), once; what an event
  *   or answer callable throws is dropped.
- * - Durations are whole milliseconds.
+ * - Durations that you give are any of std::chrono. The library counts whole milliseconds: tu::duration
+ *   rounds away from zero, which has a meaning of its own, and ends where its range does.
+ * - What is no text, number or duration that the library can take does not compile.
  */
 #ifndef TU_TOKEN_HPP
 #define TU_TOKEN_HPP
@@ -32,9 +34,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <initializer_list>
+#include <limits>
 #include <memory>
 #include <new>
 #include <optional>
+#include <ratio>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -60,6 +65,100 @@ inline namespace no_exceptions {
 
 /** For get_options::timeout: do not wait. */
 inline constexpr std::chrono::milliseconds no_wait{0};
+
+namespace detail {
+
+/** What the library refuses: a duration of not-a-number. All others end one before it. */
+inline constexpr std::int64_t no_number = std::numeric_limits<std::int64_t>::min();
+
+/** Away from zero; but 2.007 s, which in binary is a little more, is 2007 ms. */
+template <class Rep, class Period>
+constexpr std::int64_t whole_ms(std::chrono::duration<Rep, Period> time) noexcept {
+  using in_ms = std::ratio_divide<Period, std::milli>;
+  constexpr auto most = std::numeric_limits<std::int64_t>::max();
+  // Exact within a day and beyond, also where a long double is a double.
+  const long double signed_ms = static_cast<long double>(time.count()) * in_ms::num / in_ms::den;
+  const bool is_negative = signed_ms < 0;
+  const long double ms = is_negative ? -signed_ms : signed_ms;
+  std::int64_t whole = most;
+  if (!(ms >= 0)) return no_number;
+  if (ms < 9.2e18L) {
+    whole = static_cast<std::int64_t>(ms);
+    const long double rest = ms - static_cast<long double>(whole);
+    // Of integers the epsilon is 0.
+    const long double noise = ms * static_cast<long double>(std::numeric_limits<Rep>::epsilon());
+    if (rest > noise || (whole == 0 && ms > 0)) whole++;
+  }
+  return is_negative ? -whole : whole;
+}
+
+}  // namespace detail
+
+/** Whole milliseconds, made from any duration of std::chrono. */
+class duration : public std::chrono::milliseconds {
+ public:
+  constexpr duration() noexcept : std::chrono::milliseconds(0) {}
+
+  template <class Rep, class Period, std::enable_if_t<std::is_arithmetic_v<Rep>, int> = 0>
+  constexpr duration(std::chrono::duration<Rep, Period> time) noexcept
+      : std::chrono::milliseconds(detail::whole_ms(time)) {}
+};
+
+namespace detail {
+
+inline bool has_nul(std::string_view chars) noexcept {
+  return chars.find('\0') != std::string_view::npos;
+}
+
+/** Overwrites a text that may be a secret; the compiler may not leave that out. */
+inline void wipe(std::string &chars) noexcept {
+  volatile char *bytes = chars.data();
+  for (std::size_t at = 0; at < chars.size(); at++) bytes[at] = 0;
+}
+
+}  // namespace detail
+
+/**
+ * A text that a function is given: a C string, which may be NULL, a std::string, a std::string_view,
+ * or what is converted to one of these. A copy, if there has to be one, is wiped.
+ */
+class text {
+ public:
+  text(const char *chars) noexcept
+      : chars_(chars), size_(chars ? std::string_view(chars).size() : 0) {}
+  text(const std::string &chars) noexcept : chars_(chars.c_str()), size_(chars.size()) {}
+  text(std::string_view chars) : copy_(chars), chars_(copy_.c_str()), size_(copy_.size()) {}
+  template <class T, std::enable_if_t<std::is_class_v<T> &&
+                                          (std::is_convertible_v<const T &, std::string> ||
+                                           std::is_convertible_v<const T &, std::string_view>),
+                                      int> = 0>
+  text(const T &chars) : copy_(copy_of(chars)), chars_(copy_.c_str()), size_(copy_.size()) {}
+  text(std::nullptr_t) = delete;
+  text(const text &) = delete;
+  text &operator=(const text &) = delete;
+  ~text() { detail::wipe(copy_); }
+
+  /** NUL-terminated; or NULL. */
+  const char *c_str() const noexcept { return chars_; }
+  std::string_view view() const noexcept { return {chars_ ? chars_ : "", size_}; }
+  /** Whether it holds a NUL, which ends a text for C. */
+  bool has_nul() const noexcept { return detail::has_nul(view()); }
+
+ private:
+  template <class T>
+  static std::string copy_of(const T &chars) {
+    if constexpr (std::is_convertible_v<const T &, std::string>) {
+      return chars;
+    } else {
+      const std::string_view view = chars;
+      return std::string(view);
+    }
+  }
+
+  std::string copy_;
+  const char *chars_;
+  std::size_t size_;
+};
 
 /** A client id and its secret, as a credentials callable gives them. */
 struct credentials {
@@ -123,29 +222,25 @@ inline std::optional<std::chrono::milliseconds> known(std::int64_t ms) noexcept 
   return std::chrono::milliseconds(ms);
 }
 
-inline bool has_nul(std::string_view text) noexcept {
-  return text.find('\0') != std::string_view::npos;
-}
+/** What is written as a whole number: neither a character nor what has a fraction. */
+template <class T>
+inline constexpr bool is_whole_number =
+    std::is_integral_v<T> && sizeof(T) <= sizeof(long long) && !std::is_same_v<T, bool> &&
+    !std::is_same_v<T, char> && !std::is_same_v<T, wchar_t> && !std::is_same_v<T, char16_t> &&
+#ifdef __cpp_char8_t
+    !std::is_same_v<T, char8_t> &&
+#endif
+    !std::is_same_v<T, char32_t>;
 
-/** Overwrites a text that may be a secret; the compiler may not leave that out. */
-inline void wipe(std::string &text) noexcept {
-  volatile char *bytes = text.data();
-  for (std::size_t at = 0; at < text.size(); at++) bytes[at] = 0;
-}
+template <class T>
+using if_number = std::enable_if_t<is_whole_number<T> || std::is_same_v<T, bool>, int>;
 
-/** A text as C takes it. Wiped. */
-class c_text {
- public:
-  explicit c_text(std::string_view text) : text_(text) {}
-  ~c_text() { wipe(text_); }
-  c_text(const c_text &) = delete;
-  c_text &operator=(const c_text &) = delete;
-
-  const char *get() const noexcept { return text_.c_str(); }
-
- private:
-  std::string text_;
-};
+/** For what a compiler would take for a number or a text, and is none. */
+template <class T>
+using if_something_else =
+    std::enable_if_t<(std::is_arithmetic_v<T> || std::is_enum_v<T> || std::is_null_pointer_v<T>) &&
+                         !is_whole_number<T> && !std::is_same_v<T, bool>,
+                     int>;
 
 template <class F>
 void drop(void *place) {
@@ -317,9 +412,9 @@ struct get_options {
   /** Scopes, separated by blanks; nothing: the client's own. */
   std::optional<std::string> scope{};
   /** The longest wait; nothing: the client's `timeout`; zero (tu::no_wait) or less: do not wait. */
-  std::optional<std::chrono::milliseconds> timeout{};
+  std::optional<duration> timeout{};
   /** The token should live at least this much longer; best effort. */
-  std::chrono::milliseconds min_ttl{0};
+  duration min_ttl{};
   /** Ends the wait early. Must live until the call has returned. */
   const tu::cancel *cancel = nullptr;
 };
@@ -340,43 +435,40 @@ class config {
  public:
   config() : handle_(tu_config_new()) {}
 
-  /** Sets an option of the table by its key. */
-  config &set(std::string_view key, std::string_view value) & {
-    if (detail::has_nul(key)) {
+  /**
+   * Sets an option of the table by its key. A C string may be getenv's: NULL is a mistake that is
+   * reported.
+   */
+  config &set(const text &key, const text &value) & {
+    if (key.has_nul()) {
       remember("an option's key");
-    } else if (detail::has_nul(value)) {
-      remember("option " + std::string(key));
+    } else if (value.has_nul()) {
+      remember("option " + std::string(key.view()));
     } else {
-      tu_config_set(handle_.get(), detail::c_text(key).get(), detail::c_text(value).get());
+      tu_config_set(handle_.get(), key.c_str(), value.c_str());
     }
     return *this;
   }
 
-  /** The same for a C string, such as getenv's; NULL is a mistake that is reported. */
-  config &set(std::string_view key, const char *value) & {
-    if (value) return set(key, std::string_view(value));
-    tu_config_set(handle_.get(), detail::c_text(key).get(), nullptr);
-    return *this;
-  }
-
-  config &set(std::string_view key, std::nullptr_t) & = delete;
-
-  /** The same for a value that is a number, true or false. */
-  template <class T, std::enable_if_t<std::is_arithmetic_v<T>, int> = 0>
-  config &set(std::string_view key, T value) & {
+  /** The same for a value that is true or false, or a whole number of any width. */
+  template <class T, detail::if_number<T> = 0>
+  config &set(const text &key, T value) & {
     if constexpr (std::is_same_v<T, bool>) {
-      return set(key, std::string_view(value ? "true" : "false"));
+      return set(key, text(value ? "true" : "false"));
     } else {
-      return set(key, std::string_view(std::to_string(value)));
+      return set(key, text(std::to_string(value)));
     }
   }
 
-  /** The same for a duration, rounded up: zero has a meaning of its own. */
-  template <class Rep, class Period>
-  config &set(std::string_view key, std::chrono::duration<Rep, Period> value) & {
-    const auto ms = std::chrono::ceil<std::chrono::milliseconds>(value).count();
-    return set(key, std::string_view(std::to_string(ms) + "ms"));
+  /** The same for a duration. */
+  config &set(const text &key, duration value) & {
+    const bool is_number = value.count() != detail::no_number;
+    return set(key, text(is_number ? std::to_string(value.count()) + "ms" : std::string("nan")));
   }
+
+  /** No option is a character, an enumerator, NULL, or a number with a fraction. */
+  template <class T, detail::if_something_else<T> = 0>
+  config &set(const text &key, T value) & = delete;
 
   /** Takes every TRACKUNIT_<KEY> that is set in the environment now and not empty. */
   config &load_env() & {
@@ -412,10 +504,14 @@ class config {
   }
 
   /* The same on a temporary: config{}.set(...).load_env() is a config to move from. */
-  template <class T>
-  config &&set(std::string_view key, T &&value) && {
-    return std::move(set(key, std::forward<T>(value)));
+  config &&set(const text &key, const text &value) && { return std::move(set(key, value)); }
+  template <class T, detail::if_number<T> = 0>
+  config &&set(const text &key, T value) && {
+    return std::move(set(key, value));
   }
+  config &&set(const text &key, duration value) && { return std::move(set(key, value)); }
+  template <class T, detail::if_something_else<T> = 0>
+  config &&set(const text &key, T value) && = delete;
   config &&load_env() && { return std::move(load_env()); }
   template <class F>
   config &&on_credentials(F &&callable) && {
@@ -519,6 +615,10 @@ class client {
     return get(scope.c_str());
   }
   token get(std::string_view scope) const { return get(std::string(scope)); }
+  /** Two C strings would be taken for the ends of one text: write scopes into one, with blanks. */
+  token get(std::initializer_list<std::string_view> scopes) const = delete;
+  template <class T, std::enable_if_t<std::is_arithmetic_v<T> || std::is_enum_v<T>, int> = 0>
+  token get(T scope) const = delete;
 
   /** The same with options. */
   token get(const get_options &options) const {
@@ -577,15 +677,15 @@ class client {
   }
 
   /** Uses another pair from the next request on. Cached tokens stay in use. */
-  void rotate(const std::string &client_id, const std::string &client_secret) {
+  void rotate(const text &client_id, const text &client_secret) {
     const error failure = try_rotate(client_id, client_secret);
     if (failure) detail::fail(failure);
   }
 
   /** The same; what failed, if it did. */
-  error try_rotate(const std::string &client_id, const std::string &client_secret) noexcept {
-    if (detail::has_nul(client_id)) return detail::nul_in("client_id");
-    if (detail::has_nul(client_secret)) return detail::nul_in("client_secret");
+  error try_rotate(const text &client_id, const text &client_secret) noexcept {
+    if (client_id.has_nul()) return detail::nul_in("client_id");
+    if (client_secret.has_nul()) return detail::nul_in("client_secret");
     tu_error *found = nullptr;
     tu_client_rotate(handle(), client_id.c_str(), client_secret.c_str(), &found);
     return error(found);
@@ -595,16 +695,23 @@ class client {
   void invalidate(const token &refused) noexcept { tu_client_invalidate(handle(), refused.handle()); }
 
   /** The same for a token known by its text, bare or as "Bearer <token>". */
-  void invalidate(const std::string &refused) noexcept {
-    tu_client_invalidate_value(handle(), refused.c_str());
+  void invalidate(const text &refused) noexcept {
+    // With a NUL it is no token, and what stands before that is not it.
+    if (!refused.has_nul()) tu_client_invalidate_value(handle(), refused.c_str());
   }
 
   /** An API at this URL answered 401 also to the next token: says so in an event, once a host. */
-  void api_refused(const std::string &url) noexcept { tu_client_api_refused(handle(), url.c_str()); }
+  void api_refused(const text &url) noexcept {
+    if (!url.has_nul()) tu_client_api_refused(handle(), url.c_str());
+  }
 
-  /** Whether a token may be sent to this URL. Ask again after each redirect. */
-  bool may_send_to(const std::string &url) const noexcept {
-    return !detail::has_nul(url) && tu_client_may_send_to(handle(), url.c_str());
+  /**
+   * Whether a token may be sent to this URL. Ask again after each redirect. A closed client says so
+   * too, and fails when it is asked for the token; an empty one cannot tell, and fails here.
+   */
+  bool may_send_to(const text &url) const {
+    if (!handle()) detail::fail(error(TU_INVALID_ARGUMENT, "the client is empty: it was moved from"));
+    return !url.has_nul() && tu_client_may_send_to(handle(), url.c_str());
   }
 
   /** The serial of the token that get would return now without asking anybody; 0: it would ask. */
@@ -637,6 +744,7 @@ class client {
     if (detail::has_nul(scope)) detail::fail(detail::nul_in("the scope"));
     return stats(scope.c_str());
   }
+  tu::stats stats(std::initializer_list<std::string_view> scopes) const = delete;
 
   /** Ends the client: waiting calls fail with TU_CLOSED, and so does every later one. Never blocks. */
   void close() noexcept { tu_client_close(handle()); }
@@ -653,7 +761,7 @@ class client {
       // Zero is "do not wait" here and "the client's own" there. A time that is up already, such
       // as what is left until a deadline, is no time.
       const auto wait = options.timeout->count();
-      plain.timeout_ms = wait > 0 ? wait : TU_NO_WAIT;
+      plain.timeout_ms = wait > 0 || wait == detail::no_number ? wait : TU_NO_WAIT;
     }
     plain.min_ttl_ms = options.min_ttl.count();
     plain.cancel = options.cancel ? options.cancel->handle() : nullptr;

@@ -4,6 +4,8 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
+#include <limits>
 #include <mutex>
 #include <stdexcept>
 #include <string>
@@ -124,6 +126,81 @@ void what_is_set() {
   CHECK(failure.status() == TU_CONFIG && has(failure.what(), "timeout"));
   CHECK(bool(tu::client::make(environment(), failure)) && !failure);
   CHECK(bool(tu::client::from_env().get()));
+}
+
+// Numbers and durations arrive as what they are, or are refused; see also tests/header/refused.cpp.
+void numbers_and_durations() {
+  using std::chrono::duration;
+  const auto made_with = [](const char *key, auto value) {
+    return thrown_by([&] { tu::client client(environment().set(key, value)); });
+  };
+  const char *budget = "max_requests_per_minute";
+  CHECK(!made_with(budget, std::uint8_t{'0'}) && !made_with(budget, std::int8_t{100}));
+  CHECK(!made_with(budget, short{30}) && !made_with(budget, std::uint64_t{1000000}));
+  CHECK(made_with(budget, std::int8_t{0}).status() == TU_CONFIG);
+  CHECK(made_with(budget, std::numeric_limits<std::uint64_t>::max()).status() == TU_CONFIG);
+  CHECK(made_with(budget, std::numeric_limits<long long>::min()).status() == TU_CONFIG);
+  CHECK(!made_with("keep_warm", std::vector<char>{}.empty()));
+
+  CHECK(!made_with("timeout", duration<double>(0.25)) && !made_with("timeout", 86400000000000ns));
+  CHECK(!made_with("timeout", duration<float, std::milli>(0.5f)) && !made_with("timeout", 0s));
+  CHECK(has(made_with("timeout", 86400000000001ns).what(), "24 h"));
+  // Towards zero it would be zero: never wait.
+  CHECK(made_with("timeout", -1ns).status() == TU_CONFIG);
+  CHECK(made_with("timeout", duration<double>(-1e-9)).status() == TU_CONFIG);
+  CHECK(has(made_with("timeout", std::chrono::hours::max()).what(), "24 h"));
+  CHECK(made_with("timeout", std::chrono::hours::min()).status() == TU_CONFIG);
+  CHECK(has(made_with("timeout", duration<double>(1e300)).what(), "24 h"));
+  const double no_number = std::numeric_limits<double>::quiet_NaN();
+  const tu::error nan = made_with("timeout", duration<double>(no_number));
+  CHECK(nan.status() == TU_CONFIG && has(nan.what(), "timeout"));
+
+  tu::client client(environment());
+  tu::error failure;
+  tu::get_options options;
+  options.timeout = std::chrono::hours::max(); // as long as it takes, and no overflow
+  CHECK(client.try_get(options, failure) && !failure);
+  client.invalidate(client.get());
+  options.timeout = 20s + 1ns;
+  CHECK(client.try_get(options, failure) && !failure);
+  options.min_ttl = std::chrono::seconds::max();
+  CHECK(client.try_get(options, failure) && !failure);
+  options.min_ttl = -1ns;
+  CHECK(!client.try_get(options, failure) && failure.status() == TU_INVALID_ARGUMENT);
+  options.min_ttl = {};
+  options.timeout = duration<double>(no_number);
+  CHECK(!client.try_get(options, failure) && failure.status() == TU_INVALID_ARGUMENT);
+}
+
+// Texts of every kind arrive whole, or not at all.
+void texts() {
+  tu::client client(environment());
+  const tu::token token = client.get();
+  const char *not_set = getenv("NO_SUCH_VARIABLE");
+  CHECK(thrown_by([&] { client.rotate(not_set, "secret"); }).status() == TU_INVALID_ARGUMENT);
+  CHECK(client.try_rotate("id", not_set).status() == TU_INVALID_ARGUMENT);
+  CHECK(client.try_rotate(std::string_view("a\0b", 3), "c").status() == TU_INVALID_ARGUMENT);
+  const std::string more = std::string(token.value()) + "more";
+  client.invalidate(not_set);
+  client.invalidate(more);
+  client.invalidate(std::string(token.value()) + std::string("\0", 1));
+  CHECK(client.at_hand() == token.serial());
+  client.invalidate(std::string_view(more).substr(0, token.value().size()));
+  CHECK(client.at_hand() == 0);
+  const std::string_view url = "https://iris.trackunit.com.example/";
+  CHECK(!client.may_send_to(url) && client.may_send_to(url.substr(0, 26)));
+  CHECK(!client.may_send_to(not_set));
+  client.api_refused(not_set);
+  const tu::error key = thrown_by([&] { tu::client made(environment().set(not_set, "x")); });
+  CHECK(key.status() == TU_INVALID_ARGUMENT || key.status() == TU_CONFIG);
+
+  // "Not allowed" is one answer, "there is no client to tell" another.
+  client.close();
+  CHECK(client.may_send_to("https://iris.trackunit.com/x") && !client.may_send_to("https://a.example"));
+  CHECK(thrown_by([&] { client.get(); }).status() == TU_CLOSED);
+  const tu::client moved = std::move(client);
+  CHECK(thrown_by([&] { client.may_send_to("https://iris.trackunit.com/x"); }).status() == // NOLINT
+        TU_INVALID_ARGUMENT);
 }
 
 void failures() {
@@ -308,6 +385,8 @@ void many_threads_one_request() {
 int main() {
   views_of_a_token();
   what_is_set();
+  numbers_and_durations();
+  texts();
   failures();
   options_of_a_call();
   answers_without_waiting();

@@ -52,6 +52,8 @@ check_cpp() { # compiler
             "$1" "-std=$standard" "${both[@]}" "${only_cpp[@]}" -x c++ "$here/only_header.c"
         compile "tu_token.hpp, $1 -std=$standard" \
             "$1" "-std=$standard" "${both[@]}" "${only_cpp[@]}" "$here/only_header.cpp"
+        compile "tu_token.hpp: what compiles, $1 -std=$standard" \
+            "$1" "-std=$standard" "${both[@]}" "${only_cpp[@]}" "$here/refused.cpp"
         compile "tu_token.hpp, $1 -std=$standard -fno-exceptions -fno-rtti" \
             "$1" "-std=$standard" -fno-exceptions -fno-rtti "${both[@]}" "${only_cpp[@]}" \
             "$here/no_exceptions.cpp"
