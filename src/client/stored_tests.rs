@@ -401,7 +401,11 @@ fn credentials_that_change_during_the_wait_are_those_that_are_used() {
         store.is_waited_for();
         waiting.client.rotate("id", "rotated").unwrap();
         *store.is_free.lock().unwrap() = true;
-        world.pass(1);
+        // It may be about to wait until a time that has not come yet.
+        until("it has looked again", || {
+            world.clock.advance(Duration::from_millis(10));
+            got.is_finished()
+        });
         assert_eq!(got.join().unwrap(), "token-1");
     });
     until("saved", || world.store.records().len() == 1);
