@@ -111,6 +111,26 @@ fn mutual_tls() {
     assert_eq!(server.requests(), 1);
 }
 
+#[cfg(unix)]
+#[test]
+fn relative_certificates_and_keys_mean_the_directory_that_the_client_was_made_in() {
+    let authority = Authority::new();
+    let server = Server::tls(mutual_server(&authority.sign("localhost"), &authority));
+    let (own, files) = (authority.sign("device-7"), Files::new());
+    files.write("ca.pem", &authority.pem());
+    files.write("cert.pem", &own.cert.pem());
+    files.write("key.pem", &own.key.serialize_pem());
+    let former = std::env::current_dir().unwrap();
+    std::env::set_current_dir(files.path("")).unwrap();
+    let client = https("localhost", &server)
+        .set("ca_file", "ca.pem")
+        .set("client_cert_file", "./cert.pem")
+        .set("client_key_file", "key.pem")
+        .build();
+    std::env::set_current_dir(former).unwrap();
+    assert_eq!(value(client.unwrap().token()), "token-1");
+}
+
 #[test]
 fn files_that_cannot_be_used_are_mistakes_in_the_options() {
     let (authority, files) = (Authority::new(), Files::new());

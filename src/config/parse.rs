@@ -64,11 +64,14 @@ pub(crate) fn credential(text: &str) -> Result<&str, String> {
     Ok(text)
 }
 
-/// The name of a file.
+/// The name of a file. A relative one means the directory that the program is in now: it may go to
+/// another later, as daemons do.
 pub(crate) fn path(text: &str) -> Result<PathBuf, String> {
     match text {
         "" => Err("is empty".to_owned()),
-        _ => Ok(PathBuf::from(text)),
+        _ => std::path::absolute(text).map_err(|error| {
+            format!("is relative, and the current directory cannot be found ({error})")
+        }),
     }
 }
 
