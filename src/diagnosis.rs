@@ -110,7 +110,7 @@ impl Diagnosis {
 
     /// The file that takes the place of the system's roots.
     pub fn ca_file(&self) -> Option<&Path> {
-        self.options.ca_file.as_deref()
+        self.options.ca_file.as_ref().map(|named| named.path())
     }
 
     /// The longest time to connect.

@@ -1,32 +1,47 @@
-//! Files that the options name, read so that nobody hangs with them.
+//! Files that the options name: read when a client is made, and again when they have changed.
 //!
 //! A system call on a file may take for ever (a pipe that nobody writes to, a file server that is
-//! down), and nothing can end it. So files are read on threads of the pool that are there for that,
-//! never on a caller's or a fetch's, and one read of a path serves everybody in the process who asks
-//! for it meanwhile.
+//! down), and nothing can end it. So files are looked at on threads of the pool that are there for
+//! that, never on a caller's or a fetch's, and one look at a path serves everybody in the process who
+//! asks for the same meanwhile.
+//!
+//! What is not a regular file (a pipe, a device, the program's own standard input) gives its text
+//! once: it is read when a client is made, and never again. [`again`] decides on all others.
 
+mod again;
+
+use std::fmt;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant, SystemTime};
 
+pub(crate) use again::Why;
+use again::{Known, Now, Stamp, Verdict, verdict};
 use zeroize::Zeroizing;
 
 use crate::cache::policy::HUNG;
 use crate::clock::Clock;
-use crate::fork::{Locked, Mailbox};
+use crate::fork::{Kept, Locked, Mailbox};
 use crate::joint::{Joint, Ticket};
 use crate::runtime::{self, Job, Rank};
 use crate::sync::global;
 
 /// Most that is read of a file: more than any list of certificates has.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
+/// Most links that are followed from one name to the next, as the system has it.
+const MOST_LINKS: usize = 40;
 
-/// What a file holds. Wiped when dropped.
+/// What a file held when it was read. Wiped when dropped.
 pub(crate) struct Content {
     pub(crate) bytes: Zeroizing<Vec<u8>>,
     /// Other users of the machine can read it.
     pub(crate) is_exposed: bool,
+    known: Known,
+    /// It is not read again.
+    is_for_good: bool,
 }
 
 /// Why a file was not read.
@@ -40,8 +55,8 @@ pub(crate) enum Unread {
     Slow(Duration),
 }
 
-impl std::fmt::Display for Unread {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Unread::Problem(problem) => f.write_str(problem),
             Unread::NoThread(problem) => {
@@ -57,88 +72,311 @@ impl std::fmt::Display for Unread {
 }
 
 type Outcome = Result<Arc<Content>, Unread>;
+
+/// A file that an option names, and what it held last.
+pub(crate) struct Named {
+    path: PathBuf,
+    /// A forked child may not be able to read it any more.
+    content: Kept<Option<Arc<Content>>>,
+    is_for_good: AtomicBool,
+}
+
+impl fmt::Debug for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.path.fmt(f)
+    }
+}
+
+impl Named {
+    pub(crate) fn new(path: PathBuf) -> Arc<Self> {
+        let (content, is_for_good) = (Kept::new(None), AtomicBool::new(false));
+        Arc::new(Self { path, content, is_for_good })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its name, for a message.
+    pub(crate) fn display(&self) -> std::path::Display<'_> {
+        self.path.display()
+    }
+
+    /// Whether it was read and will not be read again.
+    pub(crate) fn is_for_good(&self) -> bool {
+        self.is_for_good.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is being looked at.
+    pub(crate) fn is_being_read(&self) -> bool {
+        LOOKS.lock().is_under_way(|look| look.path == self.path)
+    }
+
+    /// Has the file looked at, and read if need be, and `then` called with what it holds: on the
+    /// thread that looks, or on one that finds out that no thread can be had, this one perhaps; on
+    /// this one if there is nothing to look at. `then` is to be short. `anew`: the look that is under
+    /// way hangs, as far as the asker knows.
+    pub(crate) fn look(
+        self: &Arc<Self>,
+        why: Why,
+        anew: bool,
+        then: impl FnOnce(Outcome) + Send + 'static,
+    ) {
+        let content = self.content.lock().clone();
+        if let Some(content) = content.as_ref().filter(|_| self.is_for_good()) {
+            return then(Ok(content.clone()));
+        }
+        let named = self.clone();
+        look(&self.path, content, why, anew, move |outcome| {
+            if let Ok(content) = &outcome {
+                named.adopt(content);
+            }
+            then(outcome);
+        });
+    }
+
+    fn adopt(&self, content: &Arc<Content>) {
+        *self.content.lock() = Some(content.clone());
+        self.is_for_good.store(content.is_for_good, Ordering::Relaxed);
+    }
+
+    /// What it holds, for somebody who waits for it, not longer than `limit`.
+    pub(crate) fn read_within(self: &Arc<Self>, limit: Duration) -> Outcome {
+        let outcome = Arc::new(Mailbox::default());
+        let told = outcome.clone();
+        self.look(Why::Use, false, move |read| {
+            told.put(read);
+        });
+        let clock = Clock::System;
+        outcome.take(&clock, clock.now().after(limit)).unwrap_or(Err(Unread::Slow(limit)))
+    }
+}
+
+// --- one look for all who ask ----------------------------------------------------------------
+
+/// What is looked for: those who know the same of a file share a look at it.
+#[derive(Clone, PartialEq, Eq)]
+struct Look {
+    path: PathBuf,
+    known: Option<Stamp>,
+    why: Why,
+}
+
 type Waiting = Box<dyn FnOnce(Outcome) + Send>;
 
 global! {
-    static READS: Locked<Joint<PathBuf, Waiting>> = Locked::new(Joint::new());
+    static LOOKS: Locked<Joint<Look, Waiting>> = Locked::new(Joint::new());
 }
 
-/// Has a file read and `then` called with what it holds, on the thread that reads, or on one that
-/// finds out that no thread can be had, this one perhaps. `then` is to be short. `anew`: the read that is under way hangs, as far as the
-/// asker knows.
-pub(crate) fn read(path: &Path, anew: bool, then: impl FnOnce(Outcome) + Send + 'static) {
+fn look(
+    path: &Path,
+    content: Option<Arc<Content>>,
+    why: Why,
+    anew: bool,
+    then: impl FnOnce(Outcome) + Send + 'static,
+) {
     let now = Clock::System.now();
-    let path = path.to_owned();
+    let known = content.as_ref().map(|content| content.known.stamp);
+    let look = Look { path: path.to_owned(), known, why };
     let (forgotten, begins) = {
-        let mut reads = READS.lock();
-        let forgotten = reads.renew();
+        let mut looks = LOOKS.lock();
+        let forgotten = looks.renew();
         if anew {
-            reads.doubt(&path, now);
+            looks.doubt(&look, now);
         }
-        (forgotten, reads.join(path.clone(), Some(Box::new(then)), now))
+        (forgotten, looks.join(look.clone(), Some(Box::new(then)), now))
     };
     drop(forgotten);
     let Some(ticket) = begins else { return };
     let job = Job::or_refused(HUNG, move |there_is_a_thread| {
         let outcome = match there_is_a_thread {
-            Ok(()) => read_here(&path),
+            Ok(()) => look_here(&look, content),
             Err(error) => Err(Unread::NoThread(error.to_string())),
         };
-        ended(&path, ticket, outcome);
+        ended(&look, ticket, outcome);
     });
     let _ = runtime::submit(&job, Rank::Read);
 }
 
-/// The same for somebody who waits for it, not longer than `limit`.
-pub(crate) fn read_within(path: &Path, limit: Duration) -> Outcome {
-    let outcome = Arc::new(Mailbox::default());
-    let told = outcome.clone();
-    read(path, false, move |read| {
-        told.put(read);
-    });
-    let clock = Clock::System;
-    outcome.take(&clock, clock.now().after(limit)).unwrap_or(Err(Unread::Slow(limit)))
-}
-
-/// Whether a file is being read.
-pub(crate) fn is_being_read(path: &Path) -> bool {
-    READS.lock().is_under_way(&path.to_owned())
-}
-
-fn ended(path: &Path, ticket: Ticket, outcome: Outcome) {
-    let waiting = READS.lock().end(&path.to_owned(), ticket, outcome.is_ok());
+fn ended(look: &Look, ticket: Ticket, outcome: Outcome) {
+    let waiting = LOOKS.lock().end(look, ticket, outcome.is_ok());
     for then in waiting {
         then(outcome.clone());
     }
 }
 
-fn read_here(path: &Path) -> Outcome {
-    let read = || -> io::Result<Content> {
-        let file = std::fs::File::open(path)?;
-        let is_exposed = is_exposed(&file);
-        // Not grown while it is read: what it grew out of would not be wiped.
-        let length = file.metadata().map_or(0, |metadata| metadata.len()).min(MAX_BYTES);
-        let room = usize::try_from(length).unwrap_or_default() + 4096;
-        let mut bytes = Zeroizing::new(Vec::with_capacity(room));
-        file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
-        Ok(Content { bytes, is_exposed })
+// --- on a thread that may hang ---------------------------------------------------------------
+
+fn look_here(look: &Look, former: Option<Arc<Content>>) -> Outcome {
+    let read = || -> io::Result<Option<Content>> {
+        let now = Now::by_the_clocks();
+        let known = former.as_ref().map(|former| &former.known);
+        let found = Stamp::of(&std::fs::metadata(&look.path)?);
+        match verdict(known, &found, look.why) {
+            Verdict::Keep => return Ok(None),
+            Verdict::NotAgain => return Err(not_again()),
+            Verdict::Read => {}
+        }
+        let descriptor = descriptor(&look.path);
+        let file = open(&look.path, descriptor)?;
+        let metadata = file.metadata()?;
+        let stamp = Stamp::of(&metadata);
+        // It may have become another since it was looked at.
+        if known.is_some() && !stamp.is_regular {
+            return Err(not_again());
+        }
+        let bytes = bytes_of(&file, stamp.size)?;
+        Ok(Some(Content {
+            known: Known::of(known, stamp, bytes.len(), now),
+            bytes,
+            is_exposed: is_exposed(&metadata),
+            is_for_good: !stamp.is_regular || descriptor.is_some(),
+        }))
     };
     match read() {
-        Ok(content) if content.bytes.len() as u64 > MAX_BYTES => {
+        Ok(Some(content)) if content.bytes.len() as u64 > MAX_BYTES => {
             Err(Unread::Problem("is too long".to_owned()))
         }
-        Ok(content) => Ok(Arc::new(content)),
+        Ok(Some(content)) => Ok(shared(content)),
+        Ok(None) => former.ok_or_else(|| Unread::Problem("is not known".to_owned())),
         Err(error) => Err(Unread::Problem(format!("cannot be read ({error})"))),
     }
 }
 
+fn not_again() -> io::Error {
+    io::Error::other("it is no regular file any more; a pipe or device is read only once")
+}
+
+fn bytes_of(file: &File, size: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+    // Not grown while it is read: what it grew out of would not be wiped.
+    let room = usize::try_from(size.min(MAX_BYTES)).unwrap_or_default() + 4096;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    // It is kept: without the room that was not needed.
+    Ok(Zeroizing::new(bytes.as_slice().to_vec()))
+}
+
+/// The open file of a process that a name stands for: `/dev/stdin`, `/dev/fd/3`, a link there. Soon it
+/// may stand for something else, or nothing.
+fn descriptor(path: &Path) -> Option<i32> {
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        let directory = path.parent()?;
+        if directory.ends_with("fd") && (path.starts_with("/proc") || path.starts_with("/dev")) {
+            return path.file_name()?.to_str()?.parse().ok();
+        }
+        path = directory.join(std::fs::read_link(&path).ok()?);
+    }
+    None
+}
+
+/// Opens a file. A socket cannot be opened, but the program's standard input may be one (inetd,
+/// Node.js): it is open already.
 #[cfg(unix)]
-fn is_exposed(file: &std::fs::File) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    file.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
+fn open(path: &Path, descriptor: Option<i32>) -> io::Result<File> {
+    use std::os::fd::FromRawFd;
+    let opened = File::open(path);
+    let is_socket = matches!(&opened, Err(error) if error.raw_os_error() == Some(libc::ENXIO));
+    let Some(descriptor) = descriptor.filter(|_| is_socket && is_of_this_process(path)) else {
+        return opened;
+    };
+    // SAFETY: it touches no memory, and fails if there is no such descriptor.
+    let other = unsafe { libc::fcntl(descriptor, libc::F_DUPFD_CLOEXEC, 0) };
+    // SAFETY: the descriptor was just made and is nobody else's.
+    if other < 0 { opened } else { Ok(unsafe { File::from_raw_fd(other) }) }
 }
 
 #[cfg(not(unix))]
-fn is_exposed(_: &std::fs::File) -> bool {
+fn open(path: &Path, _: Option<i32>) -> io::Result<File> {
+    File::open(path)
+}
+
+/// Whether what is open under this name is so in this process.
+#[cfg(unix)]
+fn is_of_this_process(path: &Path) -> bool {
+    path.starts_with("/dev")
+        || path.starts_with("/proc/self")
+        || path.starts_with("/proc/thread-self")
+}
+
+global! {
+    /// What pipes gave, as long as a client has it: another one that names the same pipe would find
+    /// nothing in it.
+    static PIPES: Locked<Vec<Weak<Content>>> = Locked::new(Vec::new());
+}
+
+/// What was read, or what the same pipe gave before if there is nothing left in it.
+fn shared(content: Content) -> Arc<Content> {
+    let content = Arc::new(content);
+    if !content.is_for_good {
+        return content;
+    }
+    let identity = content.known.stamp.identity;
+    let mut pipes = PIPES.lock();
+    pipes.retain(|other| other.strong_count() > 0);
+    if content.bytes.is_empty() {
+        let mut others = pipes.iter().rev().filter_map(Weak::upgrade);
+        let same = others.find(|other| other.known.stamp.identity == identity);
+        return same.unwrap_or(content);
+    }
+    pipes.push(Arc::downgrade(&content));
+    content
+}
+
+// --- what the system says --------------------------------------------------------------------
+
+impl Now {
+    fn by_the_clocks() -> Self {
+        Self { steady: Instant::now(), wall: nanos(SystemTime::now()) }
+    }
+}
+
+/// Since 1970; what lies before is as good as that.
+fn nanos(time: SystemTime) -> i64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+#[cfg(unix)]
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        let nanos =
+            |seconds: i64, nanos: i64| seconds.saturating_mul(1_000_000_000).saturating_add(nanos);
+        Self {
+            is_regular: metadata.is_file(),
+            identity: (metadata.dev(), metadata.ino()),
+            size: metadata.len(),
+            modified: nanos(metadata.mtime(), metadata.mtime_nsec()),
+            changed: nanos(metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+#[cfg(not(unix))]
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        let nanos = |time: io::Result<SystemTime>| time.map_or(0, nanos);
+        Self {
+            is_regular: metadata.is_file(),
+            identity: (0, 0),
+            size: metadata.len(),
+            modified: nanos(metadata.modified()),
+            changed: nanos(metadata.created()),
+        }
+    }
+}
+
+#[cfg(unix)]
+fn is_exposed(metadata: &Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    metadata.permissions().mode() & 0o004 != 0
+}
+
+#[cfg(not(unix))]
+fn is_exposed(_: &Metadata) -> bool {
     false
 }
+
+#[cfg(all(test, unix, not(feature = "shuttle")))]
+mod tests;

@@ -12,7 +12,7 @@ use support::{Server, after, answer, oauth_error, together, token, until, with_t
 use tu_token::ErrorKind::{
     Budget, Credentials as NoCredentials, InvalidClient, InvalidScope, Pending, RateLimited,
 };
-use tu_token::{Credentials, Error, ErrorKind};
+use tu_token::{Credentials, Error, ErrorKind, EventKind};
 
 // --- another pair at each call -------------------------------------------------------------------
 
@@ -104,12 +104,11 @@ fn a_new_pair_of_a_function_ends_no_cool_down() {
 fn a_mended_file_is_used_within_a_second_whatever_the_callers_were_told() {
     let _alone = alone();
     type Reply = fn() -> support::Reply;
-    let rows: [(&str, ErrorKind, Reply); 5] = [
+    let rows: [(&str, ErrorKind, Reply); 4] = [
         ("403", ErrorKind::BadResponse, || answer(403, "", "")),
         ("invalid_client", InvalidClient, || oauth_error(401, "invalid_client")),
         ("invalid_scope", InvalidScope, || oauth_error(400, "invalid_scope")),
         ("500", ErrorKind::Server, || answer(500, "", "")),
-        ("no file", NoCredentials, || unreachable!("nothing is sent")),
     ];
     for (what, expected, reply) in rows {
         let server = Server::new(move |before, request| match request.body.contains(NEW) {
@@ -119,9 +118,6 @@ fn a_mended_file_is_used_within_a_second_whatever_the_callers_were_told() {
         let files = Files::new();
         let path = files.write("secret", OLD);
         let (client, clock) = of_file(&server, &path, &[]);
-        if what == "no file" {
-            std::fs::remove_file(&path).unwrap();
-        }
         // The pauses between the attempts of a first fetch are real ones.
         let asker = client.clone();
         let ticking = clock.clone();
@@ -150,30 +146,212 @@ fn a_mended_file_is_used_within_a_second_whatever_the_callers_were_told() {
     }
 }
 
-#[test]
-fn a_file_that_comes_back_with_what_it_held_ends_the_wait_for_it_and_no_other() {
-    let _alone = alone();
-    let server = Server::new(|before, request| match request.body.contains("scope=bad") {
-        true => oauth_error(400, "invalid_scope"),
-        false => token(&format!("token-{before}"), 1200),
+/// Does something with the client's file, and has a token renewed three times: with which secret, and
+/// how often it was told that the file cannot be read, or can be again.
+fn renewed(meddle: fn(&str), restore: &str) -> (Vec<bool>, usize, usize) {
+    let server = Server::tokens(1200);
+    let files = Files::new();
+    let path = &files.write("secret", OLD);
+    let (client, clock, events) = told_of_file(&server, path, &[]);
+    let renew = || {
+        clock.advance(Duration::from_secs(1200));
+        client.token().unwrap();
+    };
+    renew();
+    meddle(path);
+    (0..3).for_each(|_| renew());
+    let _ = std::fs::remove_dir(path).or_else(|_| std::fs::remove_file(path));
+    files.write("secret", restore);
+    (0..2).for_each(|_| renew());
+    client.rotate(support::ID, NEW).unwrap();
+    let told = |is_such: &dyn Fn(&tu_token::Event) -> bool| {
+        events.lock().unwrap().iter().filter(|event| is_such(event)).count()
+    };
+    until("the last event", || told(&|event| event.kind == EventKind::Rotated) == 1);
+    let lost = told(&|event| {
+        event.error == Some(NoCredentials)
+            && event.kind == EventKind::Warning
+            && event.message.contains(&format!("client_secret_file {path}"))
     });
+    let back = told(&|event| event.message.contains("can be read again"));
+    let with_new = server.received().iter().map(|sent| sent.body.contains(NEW)).collect();
+    (with_new, lost, back)
+}
+
+#[test]
+fn while_a_file_cannot_be_read_the_last_good_pair_serves_and_that_is_told_once() {
+    let _alone = alone();
+    type Meddle = fn(&str);
+    let rows: [(&str, Meddle); 6] = [
+        ("gone", |path| std::fs::remove_file(path).unwrap()),
+        ("empty", |path| std::fs::write(path, "").unwrap()),
+        ("malformed", |path| std::fs::write(path, "two\nlines\n").unwrap()),
+        ("a pipe", |path| drop(make_pipe(path))),
+        ("a directory", |path| {
+            std::fs::remove_file(path).unwrap();
+            std::fs::create_dir(path).unwrap();
+        }),
+        ("a link to a device", |path| {
+            std::fs::remove_file(path).unwrap();
+            std::os::unix::fs::symlink("/dev/zero", path).unwrap();
+        }),
+    ];
+    for (what, meddle) in rows {
+        assert_eq!(renewed(meddle, OLD), (vec![false; 6], 1, 1), "{what}");
+        let other = vec![false, false, false, false, true, true];
+        assert_eq!(renewed(meddle, NEW), (other, 1, 1), "{what}");
+    }
+}
+
+#[test]
+fn a_pipe_is_read_when_the_client_is_made_and_never_again() {
+    let _alone = alone();
+    let files = Files::new();
+    for id_is_a_file in [false, true] {
+        let server = Server::tokens(1200);
+        let path = files.write("secret", "");
+        let pipe = make_pipe(&path);
+        let writer = {
+            let path = path.clone();
+            std::thread::spawn(move || write_once(&path, &format!("{OLD}\n")))
+        };
+        let id = files.write("id", "first-id");
+        let of_id = [("client_id_file", &*id)];
+        let more = if id_is_a_file { &of_id[..] } else { &[] };
+        let (client, clock, events) = told_of_file(&server, &path, more);
+        writer.join().unwrap();
+        for round in 0..3 {
+            // What becomes of the pipe does not matter: gone, there again, something else.
+            match round {
+                0 => {}
+                1 => drop(make_pipe(&path)),
+                _ => {
+                    std::fs::remove_file(&path).unwrap();
+                    files.write("secret", NEW);
+                }
+            }
+            files.write("id", &format!("id-{round}"));
+            client.token().unwrap();
+            clock.advance(Duration::from_secs(1200));
+        }
+        let received = server.received();
+        assert!(received.iter().all(|request| request.body.contains(OLD)));
+        let has_id = |request: &support::Request| request.body.contains("client_id=id-2");
+        assert_eq!(has_id(&received[2]), id_is_a_file);
+        client.rotate(support::ID, NEW).unwrap();
+        let told =
+            |is_such: fn(&tu_token::Event) -> bool| events.lock().unwrap().iter().any(is_such);
+        until("the last event", || told(|event| event.kind == EventKind::Rotated));
+        assert!(!told(|event| event.error.is_some()), "{:?}", events.lock().unwrap());
+        drop(pipe);
+    }
+}
+
+#[test]
+fn a_refused_pair_of_a_pipe_is_remembered_like_a_given_one() {
+    let _alone = alone();
+    let server = server_that_takes_the_new_secret();
+    let files = Files::new();
+    let path = files.write("secret", "");
+    let _pipe = make_pipe(&path);
+    let writer = {
+        let path = path.clone();
+        std::thread::spawn(move || write_once(&path, OLD))
+    };
+    let (client, clock) = of_file(&server, &path, &[]);
+    writer.join().unwrap();
+    for _ in 0..5 {
+        assert_eq!(
+            kind(soon("a call", {
+                let client = client.clone();
+                move || client.token()
+            })),
+            InvalidClient
+        );
+        clock.advance(SECOND);
+    }
+    assert_eq!(server.requests(), 1);
+    client.rotate(support::ID, NEW).unwrap();
+    assert!(client.token().is_ok());
+}
+
+/// The directory that the program is in, which a test changes.
+struct Inside(std::path::PathBuf);
+
+impl Inside {
+    fn of(directory: &std::path::Path) -> Self {
+        let former = std::env::current_dir().unwrap();
+        std::env::set_current_dir(directory).unwrap();
+        Self(former)
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        std::env::set_current_dir(&self.0).unwrap();
+    }
+}
+
+#[test]
+fn a_relative_path_means_the_directory_that_the_client_was_made_in() {
+    let _alone = alone();
+    let server = Server::tokens(1200);
+    let (files, elsewhere) = (Files::new(), Files::new());
+    files.write("secret", OLD);
+    elsewhere.write("secret", "of another program");
+    let inside = Inside::of(&files.path(""));
+    let (client, clock) = of_file(&server, "secret", &[]);
+    // As daemon(3) does it.
+    let _elsewhere = Inside::of(&elsewhere.path(""));
+    for secret in [OLD, NEW] {
+        files.write("secret", secret);
+        client.token().unwrap();
+        assert!(server.received().last().unwrap().body.contains(secret));
+        clock.advance(Duration::from_secs(1200));
+    }
+    drop(inside);
+}
+
+#[test]
+fn a_child_that_may_not_read_the_file_any_more_goes_on_with_the_pair_that_was_read() {
+    let _alone = alone();
+    // SAFETY: it takes nothing and cannot fail.
+    if unsafe { libc::getuid() } != 0 {
+        return;
+    }
+    let server = Server::tokens(1200);
     let files = Files::new();
     let path = files.write("secret", OLD);
-    let (client, clock) = of_file(&server, &path, &[]);
-    assert_eq!(kind(of_scope(&client, "bad")), InvalidScope);
-    std::fs::remove_file(&path).unwrap();
-    let fails = || kind(client.get(&with_timeout(Duration::ZERO)));
-    until("the file is missed", || {
-        clock.advance(SECOND / 10);
-        fails() == NoCredentials
-    });
-    files.write("secret", OLD);
-    until("the file is used", || {
-        clock.advance(SECOND / 10);
-        client.get(&with_timeout(Duration::ZERO)).is_ok()
-    });
-    assert_eq!(kind(of_scope(&client, "bad")), InvalidScope);
-    assert_eq!(server.requests(), 2);
+    let own = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&path, own).unwrap();
+    let url = server.url();
+    let client = support::options(&url)
+        .into_iter()
+        .map(
+            |(key, value)| {
+                if key == "client_secret" { ("client_secret_file", &*path) } else { (key, value) }
+            },
+        )
+        .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value))
+        .build()
+        .unwrap();
+    // SAFETY: the child calls the library, which allows it, and ends without running what belongs to
+    // its parent.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        // SAFETY: as daemons do, it becomes another user.
+        let dropped = unsafe { libc::setgid(65534) == 0 && libc::setuid(65534) == 0 };
+        let is_shut = std::fs::read(&path).is_err();
+        let outcome = client.get(&with_timeout(Duration::from_secs(20)));
+        let is_right = dropped && is_shut && outcome.is_ok();
+        // SAFETY: it ends the process, at once.
+        unsafe { libc::_exit(if is_right { 7 } else { 8 }) };
+    }
+    let mut status = 0;
+    // SAFETY: `status` is written to, and outlives the call.
+    unsafe { libc::waitpid(child, &mut status, 0) };
+    assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 7, "{status:x}");
+    assert!(server.received()[0].body.contains(OLD));
 }
 
 #[test]

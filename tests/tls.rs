@@ -111,6 +111,46 @@ fn mutual_tls() {
     assert_eq!(server.requests(), 1);
 }
 
+/// A pipe that holds a text, and its name.
+#[cfg(unix)]
+fn pipe_with(text: &str) -> (std::os::fd::OwnedFd, String) {
+    use std::io::Write;
+    use std::os::fd::AsRawFd;
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    writer.write_all(text.as_bytes()).unwrap();
+    let reader = std::os::fd::OwnedFd::from(reader);
+    let name = format!("/dev/fd/{}", reader.as_raw_fd());
+    (reader, name)
+}
+
+#[cfg(unix)]
+#[test]
+fn certificates_and_keys_from_pipes_are_read_when_the_client_is_made() {
+    let authority = Authority::new();
+    let server = Server::tls(mutual_server(&authority.sign("localhost"), &authority));
+    let own = authority.sign("device-7");
+    let (ca, ca_file) = pipe_with(&authority.pem());
+    // Certificate and key are often one text.
+    let (both, both_file) = pipe_with(&format!("{}{}", own.cert.pem(), own.key.serialize_pem()));
+    let with_pipes = || {
+        https("localhost", &server)
+            .set("ca_file", &ca_file)
+            .set("client_cert_file", &both_file)
+            .set("client_key_file", &both_file)
+            .build()
+    };
+    // Another client of the process names the same pipes.
+    let clients = [with_pipes().unwrap(), with_pipes().unwrap()];
+    drop((ca, both));
+    for client in &clients {
+        for scope in ["a", "b"] {
+            let options = tu_token::GetOptions { scope: Some(scope), ..Default::default() };
+            assert!(client.get(&options).is_ok());
+        }
+    }
+    assert_eq!(server.requests(), 4);
+}
+
 #[cfg(unix)]
 #[test]
 fn relative_certificates_and_keys_mean_the_directory_that_the_client_was_made_in() {

@@ -567,17 +567,6 @@ impl Entry {
         self.start_afresh();
     }
 
-    /// Credential files can be read again: nobody has to wait because they could not.
-    pub(crate) fn credentials_are_back(&mut self) {
-        let is_of_them = |remembered: &Remembered| {
-            !remembered.terminal && remembered.error.kind() == ErrorKind::Credentials
-        };
-        if self.remembered.as_ref().is_some_and(is_of_them) {
-            self.failed = 0;
-            self.remembered = None;
-        }
-    }
-
     /// The network is back. Whoever has no token may ask at once; renewals spread out.
     pub(crate) fn wake(&mut self, now: BootTime, random: &mut dyn Random) {
         self.failed = 0;

@@ -110,21 +110,3 @@ fn whoever_was_given_up_does_not_go_on() {
     // Nor does one that does not wait.
     assert_eq!(scene.has_credentials(), None);
 }
-
-#[test]
-fn files_that_are_back_end_the_wait_for_them_and_no_other() {
-    let missing = || Failure::transient(Error::new(ErrorKind::Credentials, "no such file"));
-    let refused = Failure::new(Class::Terminal, Error::new(ErrorKind::InvalidScope, "no"));
-    let slow = Failure::transient(Error::new(ErrorKind::Network, "slow"));
-    let mut scene = Scene::new(1.0);
-    for (entry, failure) in [missing(), refused, slow].into_iter().enumerate() {
-        scene.on(entry).asks();
-        scene.begins();
-        scene.fails(failure);
-    }
-    scene.at(0.5).entries.iter_mut().for_each(Entry::credentials_are_back);
-    // The second between two fetches still has to pass.
-    assert_eq!(scene.on(0).asks(), Later(1.0));
-    assert_eq!(scene.on(1).asks(), Fails(ErrorKind::InvalidScope));
-    assert_eq!(scene.on(2).asks(), Fails(ErrorKind::Network));
-}

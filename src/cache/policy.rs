@@ -89,6 +89,10 @@ pub(crate) const FILE_LOOK_SPACING: Duration = Duration::from_secs(1);
 /// not hang takes far less.
 pub(crate) const FILE_LOOK_PATIENCE: Duration = Duration::from_millis(250);
 
+/// Credential files that could not be looked at for so long cannot be read, and the pair that was read
+/// last is used: more than a machine takes that is merely busy, less than most callers wait.
+pub(crate) const FILE_PATIENCE: Duration = Duration::from_secs(2);
+
 /// A credentials function, or the read of a file, that has not ended after this long may hang:
 /// another try is made beside it, and it no longer counts among those that run. Longer than a secret
 /// store takes that is merely slow; less than the time that callers have by default.

@@ -107,7 +107,7 @@ impl Shared {
             state.publish_serve_until(&self.options.policy, index, now);
         }
         self.forget_parents_reads();
-        let (former, begins) = {
+        let (former, begins, hung) = {
             let mut reading = self.reading.lock();
             // An entry has one fetch: what was parked for it has been given up.
             let former = reading.parked.iter().position(|(other, _)| other.slot.index == index);
@@ -119,11 +119,19 @@ impl Shared {
                 }
                 For::Trial | For::Thread => None,
             };
-            (former, begins)
+            let hung_since = now.before(policy::FILE_PATIENCE);
+            let hung = [false, true].into_iter().find(|refused| {
+                parked_for == For::Credentials(*refused)
+                    && reading.asked.is_under_way_since(refused, hung_since)
+            });
+            (former, begins, hung)
         };
         drop(former);
         if let Some((refused, (ticket, anew))) = begins {
             self.begin_asking(refused, ticket, anew);
+        }
+        if let Some(refused) = hung {
+            self.do_without_files(refused);
         }
         // What has ended in the meantime has told those who were parked then.
         if self.source.given().is_some() {
@@ -153,11 +161,29 @@ impl Shared {
             self.reading.lock().asked.end(&refused, ticket, false);
             return;
         };
+        if self.source.is_files() {
+            let late = Clock::System.now().after(policy::FILE_PATIENCE);
+            runtime::at(late, shared.clone(), move |shared| {
+                let is_open = shared.reading.lock().asked.is_news(&refused, ticket);
+                if is_open {
+                    shared.do_without_files(refused);
+                }
+            });
+        }
         ask.begin(address, refused, anew, move |read| {
             if let Some(shared) = shared.upgrade() {
                 shared.have_read(refused, ticket, read.map(|read| read.credentials));
             }
         });
+    }
+
+    /// Files hang, and so cannot be read: fetches that wait for them go on with the pair that was
+    /// read last.
+    fn do_without_files(self: &Arc<Self>, refused: bool) {
+        if let Some((pair, change)) = self.source.last_of_files(policy::FILE_PATIENCE) {
+            self.note_change(&pair, change);
+            self.release_parked(|parked| parked == For::Credentials(refused), Some(&Ok(pair)));
+        }
     }
 
     /// The credentials have come, or the reason why not.
@@ -190,17 +216,19 @@ impl Shared {
         self.let_go_on(released);
     }
 
-    /// If files hold something else than they did, what the former credentials earned is forgotten.
+    /// If files hold something else than they did, what the former credentials earned is forgotten. If
+    /// they cannot be read any more, or can be again, whoever listens to events is told.
     fn note_change(self: &Arc<Self>, pair: &Pair, change: Change) {
-        let policy = &self.options.policy;
+        if let Some(event) = change.told {
+            self.events.tell(|| event);
+        }
+        if !change.is_other {
+            return;
+        }
         let now = self.clock.now();
         let entries = {
             let mut state = self.state();
-            match change {
-                Change::Nothing => return,
-                Change::Back => state.credentials_are_back(policy, now),
-                Change::Other => state.credentials_changed(policy, pair.version, now),
-            }
+            state.credentials_changed(&self.options.policy, pair.version, now);
             0..state.cells.len()
         };
         self.keep_warm(entries);
@@ -275,7 +303,8 @@ impl Shared {
             let begins = {
                 let mut reading = self.reading.lock();
                 // What has just come is on its way to those who wait.
-                let is_awaited = reading.waits_for(refused) && reading.asked.is_under_way(&refused);
+                let is_awaited = reading.waits_for(refused)
+                    && reading.asked.is_under_way(|asked| *asked == refused);
                 is_awaited.then(|| reading.begins(refused, now)).flatten()
             };
             if let Some((ticket, anew)) = begins {

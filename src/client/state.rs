@@ -290,12 +290,6 @@ impl ClientState {
         }
     }
 
-    /// Credential files can be read again, and hold what they held.
-    pub(crate) fn credentials_are_back(&mut self, policy: &Policy, now: BootTime) {
-        self.cells.iter_mut().for_each(|cell| cell.entry.credentials_are_back());
-        self.publish_all(policy, now);
-    }
-
     /// Whether the fetch that tries out other credentials is still under way.
     pub(crate) fn trial_is_under_way(&self) -> bool {
         let trial = self.trial.as_ref();

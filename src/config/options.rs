@@ -2,6 +2,7 @@
 //! every surface come from this one declaration.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::authority::Authority;
@@ -9,6 +10,7 @@ use super::endpoint::{ProxyChoice, TokenUrl};
 use super::parse;
 use crate::cache::policy::Policy;
 use crate::error::Error;
+use crate::files::Named;
 use crate::scope::ScopeSet;
 use crate::token::Secret;
 
@@ -90,9 +92,9 @@ pub(crate) struct Options {
     pub(crate) policy: Policy,
     pub(crate) keep_warm: bool,
     pub(crate) allow_narrowed_scope: bool,
-    pub(crate) ca_file: Option<PathBuf>,
-    pub(crate) client_cert_file: Option<PathBuf>,
-    pub(crate) client_key_file: Option<PathBuf>,
+    pub(crate) ca_file: Option<Arc<Named>>,
+    pub(crate) client_cert_file: Option<Arc<Named>>,
+    pub(crate) client_key_file: Option<Arc<Named>>,
     pub(crate) proxy: ProxyChoice,
     pub(crate) user_agent: String,
     pub(crate) api_hosts: Vec<Authority>,
@@ -273,7 +275,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "client_id_file",
         default: "",
-        meaning: "A file that holds the client id. Read when changed, before each token request.",
+        meaning: "A file that holds the client id. Read when changed, before each token request; a pipe or device once, when the client is made.",
         secret: false,
         read: |options, value| {
             options.client_id_file = Some(parse::path(value)?);
@@ -283,7 +285,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "client_secret_file",
         default: "",
-        meaning: "A file that holds the client secret. Read when changed, before each token request.",
+        meaning: "A file that holds the client secret. Read when changed, before each token request; a pipe or device once, when the client is made.",
         secret: false,
         read: |options, value| {
             options.client_secret_file = Some(parse::path(value)?);
@@ -446,7 +448,7 @@ pub static OPTIONS: &[OptionSpec] = &[
         meaning: "Root certificates (PEM) to trust in place of the system's. Read again for each fetch.",
         secret: false,
         read: |options, value| {
-            options.ca_file = Some(parse::path(value)?);
+            options.ca_file = Some(Named::new(parse::path(value)?));
             Ok(())
         },
     },
@@ -456,7 +458,7 @@ pub static OPTIONS: &[OptionSpec] = &[
         meaning: "The client certificate (PEM) for mutual TLS. Read again for each fetch.",
         secret: false,
         read: |options, value| {
-            options.client_cert_file = Some(parse::path(value)?);
+            options.client_cert_file = Some(Named::new(parse::path(value)?));
             Ok(())
         },
     },
@@ -466,7 +468,7 @@ pub static OPTIONS: &[OptionSpec] = &[
         meaning: "The client certificate's private key (PEM).",
         secret: false,
         read: |options, value| {
-            options.client_key_file = Some(parse::path(value)?);
+            options.client_key_file = Some(Named::new(parse::path(value)?));
             Ok(())
         },
     },

@@ -4,18 +4,18 @@
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::source::{Place, Places, Way, unavailable};
-use super::{Credentials, CredentialsFn, Lack, Pair, Source};
+use super::{Change, Credentials, CredentialsFn, Lack, Pair, Source};
 use crate::cache::policy::HUNG;
 use crate::callback::Callable;
 use crate::clock::Clock;
 use crate::config::parse;
 use crate::error::{Error, ErrorKind};
-use crate::files::{self, Content, Unread};
+use crate::files::{Content, Named, Unread, Why};
 use crate::fork::{Mailbox, Process};
 use crate::runtime::{self, Job, Rank};
 use crate::token::Secret;
@@ -69,7 +69,10 @@ impl Ask {
         then: impl FnOnce(Result<Read, Error>) + Send + 'static,
     ) {
         match self.0 {
-            Way::Places(places) => places.read(anew, then),
+            Way::Places(places) => {
+                let why = if refused { Why::Refused } else { Why::Use };
+                places.read(why, anew, Box::new(then));
+            }
             Way::Function(function) => {
                 let job = Job::or_refused(HUNG, move |there_is_a_thread| {
                     if let Err(error) = there_is_a_thread {
@@ -123,20 +126,50 @@ fn no_thread(problem: &str) -> Error {
 
 type Then = Box<dyn FnOnce(Result<Read, Error>) + Send>;
 
+/// How often a pair is read again because it changed meanwhile.
+const MOST_MIXED: u32 = 4;
+
 impl Places {
     /// Reads one after the other: most clients have one file.
-    fn read(self, anew: bool, then: impl FnOnce(Result<Read, Error>) + Send + 'static) {
-        let then: Then = Box::new(then);
-        let Self { client_id, client_secret } = self;
-        client_id.read("client_id_file", anew, move |read| match read {
+    fn read(self, why: Why, anew: bool, then: Then) {
+        let client_id = self.client_id.clone();
+        client_id.read("client_id_file", why, anew, move |read| match read {
             Err(error) => then(Err(error)),
-            Ok((client_id, _)) => client_secret.read("client_secret_file", anew, move |read| {
-                then(read.map(|(client_secret, exposed)| Read {
-                    credentials: Credentials { client_id, client_secret },
-                    exposed,
-                }));
-            }),
+            Ok(client_id) => self.read_secret(client_id, why, anew, MOST_MIXED, then),
         });
+    }
+
+    /// Reads what belongs to an id. If that has changed meanwhile, the two may be of different pairs.
+    fn read_secret(self, client_id: Piece, why: Why, anew: bool, tries: u32, then: Then) {
+        let both_may_change = self.files().count() == 2;
+        let client_secret = self.client_secret.clone();
+        client_secret.read("client_secret_file", why, anew, move |read| match read {
+            Ok(client_secret) if both_may_change => {
+                let place = self.client_id.clone();
+                place.read("client_id_file", Why::Use, anew, move |read| match read {
+                    Ok(again) if again.secret != client_id.secret => match tries {
+                        0 => then(Err(unavailable("client_id_file changes at each read"))),
+                        _ => self.read_secret(again, why, anew, tries - 1, then),
+                    },
+                    read => then(read.map(|client_id| client_id.with(client_secret))),
+                });
+            }
+            read => then(read.map(|client_secret| client_id.with(client_secret))),
+        });
+    }
+}
+
+/// The id or the secret; its file, if others can read that too.
+struct Piece {
+    secret: Secret,
+    exposed: Option<PathBuf>,
+}
+
+impl Piece {
+    fn with(self, client_secret: Piece) -> Read {
+        let exposed = [self.exposed, client_secret.exposed].into_iter().flatten().collect();
+        let (client_id, client_secret) = (self.secret, client_secret.secret);
+        Read { credentials: Credentials { client_id, client_secret }, exposed }
     }
 }
 
@@ -145,39 +178,39 @@ impl Place {
     fn read(
         self,
         option: &'static str,
+        why: Why,
         anew: bool,
-        then: impl FnOnce(Result<(Secret, Vec<PathBuf>), Error>) + Send + 'static,
+        then: impl FnOnce(Result<Piece, Error>) + Send + 'static,
     ) {
         match self {
-            Place::Value(secret) => then(Ok((secret, Vec::new()))),
-            Place::File(path) => files::read(&path.clone(), anew, move |read| {
-                then(of_file(option, &path, read));
-            }),
+            Place::Value(secret) => then(Ok(Piece { secret, exposed: None })),
+            Place::File(file) => {
+                let named = file.clone();
+                file.look(why, anew, move |read| then(of_file(option, &named, read)));
+            }
         }
     }
 }
 
-fn of_file(
-    option: &str,
-    path: &Path,
-    read: Result<Arc<Content>, Unread>,
-) -> Result<(Secret, Vec<PathBuf>), Error> {
+fn of_file(option: &str, file: &Named, read: Result<Arc<Content>, Unread>) -> Result<Piece, Error> {
     let content = match read {
         Err(Unread::NoThread(problem)) => return Err(no_thread(&problem)),
         read => read.map_err(|unread| unread.to_string()),
     };
-    let secret = content
-        .and_then(|content| Ok((secret(&content.bytes)?, content.is_exposed)))
-        .map_err(|problem| unavailable(&format!("{option} {}: {problem}", path.display())))?;
-    Ok((secret.0, secret.1.then(|| path.to_owned()).into_iter().collect()))
+    let piece = content.and_then(|content| {
+        let exposed = content.is_exposed.then(|| file.path().to_owned());
+        Ok(Piece { secret: secret(&content.bytes)?, exposed })
+    });
+    piece.map_err(|problem| unavailable(&format!("{option} {}: {problem}", file.display())))
 }
 
-/// One trailing line break is dropped: editors and `echo` leave it.
+/// One trailing line break is dropped, and a byte order mark: editors and `echo` leave them.
 fn secret(bytes: &[u8]) -> Result<Secret, String> {
     if bytes.len() > MAX_FILE_BYTES {
         return Err("is too long to be a credential".to_owned());
     }
     let text = std::str::from_utf8(bytes).map_err(|_| "cannot be read (it is not UTF-8)")?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let line = text.strip_suffix('\n').unwrap_or(text);
     let line = line.strip_suffix('\r').unwrap_or(line);
     parse::credential(line)?;
@@ -211,6 +244,13 @@ impl Source {
         Ok((pair, exposed))
     }
 
+    /// The pair that was read last, if the files have not been read for so long.
+    pub(crate) fn last_of_files(&self, limit: Duration) -> Option<(Pair, Change)> {
+        let (what, slow) = (self.what_is_asked(), Unread::Slow(limit));
+        let late = || self.adopt(Err(unavailable(&format!("{what} {slow}")))).ok();
+        self.is_files().then(late).flatten()
+    }
+
     /// What has not given the credentials yet, for a message about a wait.
     pub(crate) fn what_is_awaited(&self) -> String {
         match self.ask() {
@@ -228,9 +268,9 @@ impl Source {
         let Some(Ask(Way::Places(places))) = self.ask() else {
             return "the credentials function".to_owned();
         };
-        let named = |(option, path): (&str, &PathBuf)| format!("{option} {}", path.display());
+        let named = |(option, file): (&str, &Arc<Named>)| format!("{option} {}", file.display());
         let first = places.files().next().map(named);
-        let being_read = places.files().find(|(_, path)| files::is_being_read(path)).map(named);
+        let being_read = places.files().find(|(_, file)| file.is_being_read()).map(named);
         being_read.or(first).unwrap_or_default()
     }
 }

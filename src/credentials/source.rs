@@ -7,6 +7,8 @@ use super::{Ask, Credentials, CredentialsFn};
 use crate::callback::{Callable, Callback};
 use crate::config::options::Options;
 use crate::error::{Error, ErrorKind};
+use crate::events::{Event, EventKind};
+use crate::files::Named;
 use crate::fork::Kept;
 use crate::token::Secret;
 
@@ -26,19 +28,18 @@ impl Pair {
 }
 
 /// What a read has changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
-    Nothing,
-    /// Files that could not be read can be, and hold what they held.
-    Back,
+#[derive(Debug, Default)]
+pub(crate) struct Change {
     /// Files hold something else.
-    Other,
+    pub(crate) is_other: bool,
+    /// They cannot be read any more, or can be again.
+    pub(crate) told: Option<Event>,
 }
 
 #[derive(Clone)]
 pub(super) enum Place {
     Value(Secret),
-    File(PathBuf),
+    File(Arc<Named>),
 }
 
 /// Where id and secret are.
@@ -50,13 +51,18 @@ pub(crate) struct Places {
 
 impl Places {
     /// The files among them, each with its option.
-    pub(super) fn files(&self) -> impl Iterator<Item = (&'static str, &PathBuf)> {
+    pub(super) fn files(&self) -> impl Iterator<Item = (&'static str, &Arc<Named>)> {
         let places =
             [("client_id_file", &self.client_id), ("client_secret_file", &self.client_secret)];
         places.into_iter().filter_map(|(option, place)| match place {
             Place::Value(_) => None,
-            Place::File(path) => Some((option, path)),
+            Place::File(file) => Some((option, file)),
         })
+    }
+
+    /// Whether everything was read and will not be read again.
+    fn are_for_good(&self) -> bool {
+        self.files().all(|(_, file)| file.is_for_good())
     }
 }
 
@@ -86,8 +92,8 @@ struct SourceState {
     origin: Origin,
     latest: Option<Pair>,
     versions: u64,
-    /// The last read failed.
-    is_unreadable: bool,
+    /// Why files cannot be read; the latest pair serves meanwhile.
+    unread: Option<String>,
 }
 
 impl Source {
@@ -95,7 +101,7 @@ impl Source {
     /// left nowhere.
     pub(crate) fn new(options: &mut Options, function: Option<Callback<CredentialsFn>>) -> Self {
         let place = |value: Option<Secret>, file: Option<PathBuf>| {
-            value.map(Place::Value).or(file.map(Place::File))
+            value.map(Place::Value).or(file.map(|path| Place::File(Named::new(path))))
         };
         let client_id = place(options.client_id.take(), options.client_id_file.take());
         let client_secret = place(options.client_secret.take(), options.client_secret_file.take());
@@ -114,7 +120,7 @@ impl Source {
             // `Options::finish` has made sure that this does not happen.
             _ => Origin::Given,
         };
-        let state = SourceState { origin, latest, versions, is_unreadable: false };
+        let state = SourceState { origin, latest, versions, unread: None };
         Self { state: Kept::new(state) }
     }
 
@@ -126,6 +132,7 @@ impl Source {
                 Some(state.latest.clone().ok_or_else(|| unavailable("none were given")))
             }
             Origin::Released => Some(Err(released())),
+            Origin::Places(places) if places.are_for_good() => state.latest.clone().map(Ok),
             Origin::Places(_) | Origin::Function(_) => None,
         }
     }
@@ -140,7 +147,8 @@ impl Source {
         Some(Ask(way))
     }
 
-    /// Makes what was read the latest, unless a rotation came in between.
+    /// Makes what was read the latest, unless a rotation came in between. While files cannot be read,
+    /// the latest stays.
     pub(crate) fn adopt(&self, read: Result<Credentials, Error>) -> Result<(Pair, Change), Error> {
         let checked = read.and_then(|credentials| {
             credentials.check().map_err(|problem| unavailable(&problem))?;
@@ -151,23 +159,25 @@ impl Source {
             Origin::Released => return Err(released()),
             Origin::Given => {
                 let latest = state.latest.clone();
-                return Ok((latest.ok_or_else(released)?, Change::Nothing));
+                return Ok((latest.ok_or_else(released)?, Change::default()));
             }
             Origin::Places(_) | Origin::Function(_) => {}
         }
         match checked {
             // Most reads change nothing, and so copy nothing.
             Ok(credentials) if state.is_known(&credentials) => {
-                Ok((state.latest.clone().ok_or_else(released)?, Change::Nothing))
+                Ok((state.latest.clone().ok_or_else(released)?, Change::default()))
             }
             Ok(credentials) => Ok(state.adopt(credentials)),
-            Err(error) => {
-                // Without a thread nothing was learned about them.
-                if error.kind() == ErrorKind::Credentials {
-                    state.is_unreadable = true;
+            // Without a thread nothing was learned about them.
+            Err(error) if error.kind() != ErrorKind::Credentials => Err(error),
+            Err(error) => match &state.latest {
+                Some(latest) if matches!(state.origin, Origin::Places(_)) => {
+                    let latest = latest.clone();
+                    Ok((latest, state.lose(&error)))
                 }
-                Err(error)
-            }
+                _ => Err(error),
+            },
         }
     }
 
@@ -201,9 +211,9 @@ impl Source {
         self.state.lock().latest.clone()
     }
 
-    /// Whether they are read from files.
+    /// Whether they are in files that may change.
     pub(crate) fn is_files(&self) -> bool {
-        matches!(&self.state.lock().origin, Origin::Places(_))
+        matches!(&self.state.lock().origin, Origin::Places(places) if !places.are_for_good())
     }
 
     /// Whether a function of the program gives them.
@@ -216,22 +226,40 @@ impl SourceState {
     /// Whether these are what was read last.
     fn is_known(&self, credentials: &Credentials) -> bool {
         let latest = self.latest.as_ref();
-        !self.is_unreadable && latest.is_some_and(|latest| latest.credentials.same_as(credentials))
+        self.unread.is_none()
+            && latest.is_some_and(|latest| latest.credentials.same_as(credentials))
     }
 
     fn adopt(&mut self, credentials: Credentials) -> (Pair, Change) {
-        let was_unreadable = std::mem::take(&mut self.is_unreadable);
+        let told = self
+            .unread
+            .take()
+            .map(|_| Event::new(EventKind::Warning, "the credential files can be read again"));
         let same = self.latest.as_ref().filter(|latest| latest.credentials.same_as(&credentials));
         if let Some(same) = same {
-            let change = if was_unreadable { Change::Back } else { Change::Nothing };
-            return (same.clone(), change);
+            return (same.clone(), Change { is_other: false, told });
         }
         if matches!(self.origin, Origin::Places(_)) {
-            return (self.replace(credentials), Change::Other);
+            return (self.replace(credentials), Change { is_other: true, told });
         }
         let pair = Pair { credentials: Arc::new(credentials), version: self.versions };
         self.latest = Some(pair.clone());
-        (pair, Change::Nothing)
+        (pair, Change::default())
+    }
+
+    /// Files cannot be read. That is told once, not at each request.
+    fn lose(&mut self, error: &Error) -> Change {
+        let problem = error.message().strip_prefix(NONE_FOR).unwrap_or_default();
+        let is_told = self.unread.as_deref() == Some(problem);
+        let told = (!is_told).then(|| {
+            self.unread = Some(problem.to_owned());
+            let message =
+                format!("{problem}; the credentials that were read last are used meanwhile");
+            let mut event = Event::new(EventKind::Warning, message);
+            event.error = Some(ErrorKind::Credentials);
+            event
+        });
+        Change { is_other: false, told }
     }
 
     fn replace(&mut self, credentials: Credentials) -> Pair {
@@ -246,6 +274,8 @@ fn released() -> Error {
     unavailable("the client has gone")
 }
 
+const NONE_FOR: &str = "no credentials for the token request: ";
+
 pub(super) fn unavailable(problem: &str) -> Error {
-    Error::new(ErrorKind::Credentials, format!("no credentials for the token request: {problem}"))
+    Error::new(ErrorKind::Credentials, format!("{NONE_FOR}{problem}"))
 }

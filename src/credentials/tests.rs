@@ -1,5 +1,6 @@
 //! Sources of every kind, and what a read of each brings.
 
+use std::path::Path;
 use std::sync::Mutex;
 
 use super::super::{Change, is_asking_for};
@@ -13,7 +14,7 @@ impl Source {
     /// Asks and adopts, as a fetch does.
     fn read(&self, refused: bool) -> Result<(Pair, Change), Error> {
         let Some(ask) = self.ask() else {
-            return Ok((self.given().unwrap()?, Change::Nothing));
+            return Ok((self.given().unwrap()?, Change::default()));
         };
         let answer = Arc::new(Mailbox::default());
         let told = answer.clone();
@@ -46,30 +47,117 @@ fn what_a_function_gives_is_never_another_version() {
         source(|refused| Some(Credentials::new("id", if refused { "second" } else { "first" })));
     let first = source.read(false).unwrap();
     let second = source.read(true).unwrap();
-    assert_eq!((first.0.version, first.1), (second.0.version, second.1));
+    assert_eq!(first.0.version, second.0.version);
+    assert!(!first.1.is_other && !second.1.is_other);
     assert!(!first.0.same_as(&second.0));
     assert!(source.latest().unwrap().same_as(&second.0));
 }
 
+/// A scene: one secret file and a client's source of it.
+struct Scene {
+    path: PathBuf,
+    source: Source,
+    _directory: tempfile::TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secret");
+        Self { source: of_a_file(&path), path, _directory: directory }
+    }
+
+    fn write(&self, text: &str) -> &Self {
+        std::fs::write(&self.path, text).unwrap();
+        self
+    }
+
+    fn remove(&self) -> &Self {
+        std::fs::remove_file(&self.path).unwrap();
+        self
+    }
+
+    /// The pair's version and secret, and what was told, in a word.
+    fn reads(&self) -> (u64, String, &'static str) {
+        let (pair, change) = self.source.read(false).unwrap();
+        let told = change.told.map_or("", |event| match event.error {
+            Some(kind) => {
+                assert_eq!(kind, ErrorKind::Credentials);
+                let name = format!("client_secret_file {}", self.path.display());
+                assert!(event.message.starts_with(&name), "{}", event.message);
+                "lost"
+            }
+            None => "back",
+        });
+        (pair.version, pair.credentials.client_secret.reveal().to_owned(), told)
+    }
+}
+
+fn found(version: u64, secret: &str, told: &'static str) -> (u64, String, &'static str) {
+    (version, secret.to_owned(), told)
+}
+
 #[test]
-fn other_words_in_a_file_are_another_version_and_the_same_ones_after_a_gap_are_back() {
+fn other_words_in_a_file_are_another_version() {
+    let scene = Scene::new();
+    assert_eq!(scene.write("first").reads(), found(1, "first", ""));
+    assert_eq!(scene.write("first\n").reads(), found(1, "first", ""));
+    // The same size, and perhaps the same times: it is young.
+    assert_eq!(scene.write("third\n").reads(), found(2, "third", ""));
+    assert_eq!(scene.write("\u{feff}first\r\n").reads(), found(3, "first", ""));
+}
+
+#[test]
+fn while_a_file_cannot_be_read_the_last_pair_serves_and_that_is_told_once() {
+    let scene = Scene::new();
+    let error = scene.source.read(false).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Credentials, "no pair was ever read");
+    assert_eq!(scene.write("first").reads(), found(1, "first", ""));
+    assert_eq!(scene.remove().reads(), found(1, "first", "lost"));
+    assert_eq!(scene.reads(), found(1, "first", ""));
+    assert_eq!(scene.write("first").reads(), found(1, "first", "back"));
+    assert_eq!(scene.reads(), found(1, "first", ""));
+    // What cannot be sent is as good as what cannot be read.
+    assert_eq!(scene.write("").reads(), found(1, "first", "lost"));
+    assert_eq!(scene.reads(), found(1, "first", ""));
+    assert_eq!(scene.write("two\nlines").reads(), found(1, "first", "lost"), "another reason");
+    assert_eq!(scene.write("other").reads(), found(2, "other", "back"));
+    // A refusal does not bring back what is not there.
+    let refused = scene.remove().source.read(true).unwrap().0;
+    assert_eq!(refused.version, 2);
+}
+
+#[test]
+fn two_files_are_never_read_as_halves_of_two_pairs() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("secret");
-    let source = of_a_file(&path);
-    let changes = |text: Option<&str>| {
-        match text {
-            Some(text) => std::fs::write(&path, text).unwrap(),
-            None => std::fs::remove_file(&path).unwrap(),
-        }
-        source.read(false).map(|(pair, change)| (pair.version, change)).ok()
+    // As Kubernetes mounts them: both change in one step.
+    let mount = directory.path().join("..data");
+    let options = Options {
+        client_id_file: Some(mount.join("id")),
+        client_secret_file: Some(mount.join("secret")),
+        ..Options::default()
     };
-    assert_eq!(changes(Some("first")), Some((1, Change::Other)));
-    assert_eq!(changes(Some("first\n")), Some((1, Change::Nothing)));
-    assert_eq!(changes(Some("second")), Some((2, Change::Other)));
-    assert_eq!(changes(None), None);
-    assert_eq!(changes(Some("second")), Some((2, Change::Back)));
-    assert_eq!(changes(Some("")), None);
-    assert_eq!(changes(Some("third")), Some((3, Change::Other)));
+    let publish = {
+        let (directory, mount) = (directory.path().to_owned(), mount.clone());
+        move |version: u32| {
+            let new = directory.join(version.to_string());
+            std::fs::create_dir(&new).unwrap();
+            std::fs::write(new.join("id"), format!("pair-{version:06}")).unwrap();
+            std::fs::write(new.join("secret"), format!("pair-{version:06}")).unwrap();
+            let link = directory.join("..data_tmp");
+            std::os::unix::fs::symlink(&new, &link).unwrap();
+            std::fs::rename(&link, &mount).unwrap();
+        }
+    };
+    publish(0);
+    let source = Source::new(&mut { options }, None);
+    let publisher = std::thread::spawn(move || (1..400).for_each(publish));
+    while !publisher.is_finished() {
+        let pair = source.read(false).unwrap().0.credentials;
+        assert_eq!(pair.client_id.reveal(), pair.client_secret.reveal());
+    }
+    publisher.join().unwrap();
+    assert_eq!(source.read(false).unwrap().0.credentials.client_id.reveal(), "pair-000399");
 }
 
 #[test]

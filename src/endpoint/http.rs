@@ -5,7 +5,6 @@
 //! connections, and so certificates and keys are read anew without looking for changes.
 
 use std::io::Read;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -31,7 +30,7 @@ use crate::config::authority::{self, Authority, Fault};
 use crate::config::endpoint::TokenUrl;
 use crate::config::options::Options;
 use crate::error::{Error, ErrorKind};
-use crate::files::{self, Content};
+use crate::files::{Content, Named};
 use crate::token::Token;
 
 /// Longest answer that is read.
@@ -70,8 +69,8 @@ pub(crate) struct Http {
     /// User and password for the proxy, if its URL has them.
     account: Option<Account>,
     clock: Clock,
-    ca_file: Option<PathBuf>,
-    client_cert: Option<(PathBuf, PathBuf)>,
+    ca_file: Option<Arc<Named>>,
+    client_cert: Option<(Arc<Named>, Arc<Named>)>,
     connect_timeout: Duration,
     user_agent: String,
     /// What it is good for, in messages.
@@ -452,14 +451,13 @@ fn io_problem(error: &std::io::Error) -> String {
 
 /// A file may hang, so it is not read here (see `files`), and not waited for for longer than the
 /// server would be.
-fn read_pem(option: &str, path: &Path, limit: Duration) -> Result<Arc<Content>, String> {
-    files::read_within(path, limit)
-        .map_err(|unread| format!("{option} {} {unread}", path.display()))
+fn read_pem(option: &str, path: &Arc<Named>, limit: Duration) -> Result<Arc<Content>, String> {
+    path.read_within(limit).map_err(|unread| format!("{option} {} {unread}", path.display()))
 }
 
 fn certificates(
     option: &str,
-    path: &Path,
+    path: &Arc<Named>,
     limit: Duration,
 ) -> Result<Vec<Certificate<'static>>, String> {
     let pem = read_pem(option, path, limit)?;
@@ -480,7 +478,11 @@ fn certificates(
     Ok(certificates)
 }
 
-fn private_key(option: &str, path: &Path, limit: Duration) -> Result<PrivateKey<'static>, String> {
+fn private_key(
+    option: &str,
+    path: &Arc<Named>,
+    limit: Duration,
+) -> Result<PrivateKey<'static>, String> {
     let pem = read_pem(option, path, limit)?;
     parse_pem(&pem.bytes)
         .find_map(|item| match item {

@@ -40,6 +40,7 @@ pub fn make_pipe(path: &str) -> Pipe {
     assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0, "{path}");
     // Another name of it, for when a file is put in its place.
     let other = format!("{path}.pipe");
+    let _ = std::fs::remove_file(&other);
     std::fs::hard_link(path, &other).unwrap();
     Pipe(other)
 }
@@ -71,6 +72,38 @@ pub fn offer(path: &str, text: &str) {
     let open = std::fs::OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(path);
     let _ = open.and_then(|mut pipe| pipe.write_all(text.as_bytes()));
 }
+
+/// A file that hangs whoever opens it, until it is let go: a look at it without opening it is not held
+/// up. It has changed meanwhile, so it is to be read.
+#[cfg(target_os = "linux")]
+pub struct Hung(std::fs::File);
+
+#[cfg(target_os = "linux")]
+impl Hung {
+    pub fn new(path: &str) -> Self {
+        use std::os::fd::AsRawFd;
+        let mut file = std::fs::OpenOptions::new().append(true).open(path).unwrap();
+        // Its owner is told of readers by a signal that, without a handler, does nothing.
+        // SAFETY: the descriptor is open, and neither call touches memory.
+        let is_leased = || unsafe {
+            libc::fcntl(file.as_raw_fd(), F_SETSIG, libc::SIGURG) == 0
+                && libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_WRLCK) == 0
+        };
+        // Somebody may just be reading it.
+        until("the lease", is_leased);
+        file.write_all(b"?").unwrap();
+        Self(file)
+    }
+
+    /// Lets those who opened it go on; it holds this text.
+    pub fn hold(mut self, text: &str) {
+        self.0.set_len(0).unwrap();
+        self.0.write_all(text.as_bytes()).unwrap();
+    }
+}
+
+#[cfg(target_os = "linux")]
+const F_SETSIG: libc::c_int = 10;
 
 /// Waits until the fetches of these scopes wait for this file, or function.
 pub fn until_they_wait(client: &Client, scopes: &[String], what: &str) {
@@ -123,17 +156,33 @@ pub fn server_that_takes_the_new_secret() -> Server {
 
 /// A client that reads its secret from a file; its time stands still.
 pub fn of_file(server: &Server, path: &str, more: &[(&str, &str)]) -> (Client, Arc<ManualClock>) {
+    let (client, clock, _) = told_of_file(server, path, more);
+    (client, clock)
+}
+
+/// The same with what it told.
+pub fn told_of_file(
+    server: &Server,
+    path: &str,
+    more: &[(&str, &str)],
+) -> (Client, Arc<ManualClock>, Arc<Mutex<Vec<Event>>>) {
     let url = server.url();
     let mut config = Config::new();
-    for (key, value) in options(&url).into_iter().filter(|(key, _)| *key != "client_secret") {
+    let has_id_file = more.iter().any(|(key, _)| *key == "client_id_file");
+    let is_left_out = |key: &str| key == "client_secret" || (has_id_file && key == "client_id");
+    for (key, value) in options(&url).into_iter().filter(|(key, _)| !is_left_out(key)) {
         config.set(key, value);
     }
     config.set("client_secret_file", path);
     for (key, value) in UNHURRIED.iter().chain(more) {
         config.set(key, value);
     }
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let seen = events.clone();
+    config.on_event(move |event: &Event| seen.lock().unwrap().push(event.clone()));
     let clock = Arc::new(ManualClock::default());
-    (Client::with_clock(&config, Clock::Manual(clock.clone())).unwrap(), clock)
+    let client = Client::with_clock(&config, Clock::Manual(clock.clone())).unwrap();
+    (client, clock, events)
 }
 
 /// The client, its clock, the calls of its function, and what it told.

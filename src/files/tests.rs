@@ -1,0 +1,144 @@
+//! What is not a regular file, names of open files, and looks that several ask for.
+
+use std::io::Write;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::mpsc;
+
+use super::*;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn reads(file: &Arc<Named>) -> Result<String, Unread> {
+    let content = file.read_within(PATIENCE)?;
+    Ok(String::from_utf8(content.bytes.to_vec()).unwrap())
+}
+
+/// A pipe that holds this text; whoever wrote it has gone.
+fn pipe_with(text: &str) -> OwnedFd {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    writer.write_all(text.as_bytes()).unwrap();
+    reader.into()
+}
+
+fn named(descriptor: &OwnedFd) -> Arc<Named> {
+    Named::new(format!("/dev/fd/{}", descriptor.as_raw_fd()).into())
+}
+
+/// A pipe with a name.
+fn make_pipe(path: &Path) {
+    let status = std::process::Command::new("mkfifo").arg(path).status();
+    assert!(status.unwrap().success());
+}
+
+#[test]
+fn a_pipe_gives_its_text_once_and_that_is_kept() {
+    let pipe = pipe_with("of the pipe\n");
+    let file = named(&pipe);
+    assert!(!file.is_for_good());
+    assert_eq!(reads(&file), Ok("of the pipe\n".to_owned()));
+    assert!(file.is_for_good());
+    drop(pipe);
+    assert_eq!(reads(&file), Ok("of the pipe\n".to_owned()));
+}
+
+#[test]
+fn whoever_names_a_pipe_that_was_read_shares_what_it_gave_and_no_other_ones_text() {
+    let pipe = pipe_with("shared");
+    let first = named(&pipe);
+    assert_eq!(reads(&first), Ok("shared".to_owned()));
+    let second = named(&pipe);
+    assert_eq!(reads(&second), Ok("shared".to_owned()));
+    // Another name of it.
+    let third = Named::new(format!("/proc/self/fd/{}", pipe.as_raw_fd()).into());
+    assert_eq!(reads(&third), Ok("shared".to_owned()));
+    assert_eq!(reads(&named(&pipe_with(""))), Ok(String::new()));
+    // When all have gone that know it, it is known no more.
+    drop((first, second, third));
+    assert_eq!(reads(&named(&pipe)), Ok(String::new()));
+}
+
+#[test]
+fn a_socket_that_is_open_is_read_like_a_pipe() {
+    let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    theirs.write_all(b"of the socket").unwrap();
+    drop(theirs);
+    let socket = OwnedFd::from(ours);
+    let [first, second] = [named(&socket), named(&socket)];
+    assert_eq!(reads(&first), Ok("of the socket".to_owned()));
+    assert_eq!(reads(&second), Ok("of the socket".to_owned()));
+    drop(socket);
+    assert_eq!(reads(&first), Ok("of the socket".to_owned()));
+}
+
+#[test]
+fn a_name_of_an_open_file_is_read_once_whatever_is_open() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    std::fs::write(&path, "first").unwrap();
+    let opened = OwnedFd::from(std::fs::File::open(&path).unwrap());
+    let link = directory.path().join("link");
+    std::os::unix::fs::symlink(named(&opened).path(), &link).unwrap();
+    let files = [named(&opened), Named::new(link), Named::new(path.clone())];
+    for file in &files {
+        assert_eq!(reads(file), Ok("first".to_owned()));
+    }
+    std::fs::write(&path, "second").unwrap();
+    let now = files.each_ref().map(|file| reads(file).unwrap());
+    assert_eq!(now, ["first", "first", "second"]);
+}
+
+#[test]
+fn those_who_ask_at_one_time_share_one_look() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("pipe");
+    make_pipe(&path);
+    let (send, receive) = mpsc::channel();
+    // It hangs until somebody writes, and who reads it second would hang for ever.
+    for _ in 0..5 {
+        let send = send.clone();
+        Named::new(path.clone()).look(Why::Use, false, move |read| {
+            let text = read.map(|content| content.bytes.to_vec());
+            send.send(text).unwrap();
+        });
+    }
+    std::fs::write(&path, "for all").unwrap();
+    for _ in 0..5 {
+        assert_eq!(receive.recv_timeout(PATIENCE).unwrap(), Ok(b"for all".to_vec()));
+    }
+}
+
+#[test]
+fn an_old_file_is_not_opened_again_unless_what_it_holds_was_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    std::fs::write(&path, "text").unwrap();
+    let file = Named::new(path);
+    assert_eq!(reads(&file), Ok("text".to_owned()));
+    // As if that had been long ago.
+    let first = file.content.lock().clone().unwrap();
+    let mut content = Content { bytes: first.bytes.clone(), ..*first };
+    let known = content.known;
+    let wall = known.stamp.changed + 3_000_000_000;
+    content.known = Known::of(None, known.stamp, 4, Now { steady: Instant::now(), wall });
+    let old = Arc::new(content);
+    file.adopt(&old);
+    let look = |why| {
+        let (send, receive) = mpsc::channel();
+        file.look(why, false, move |read| send.send(read).unwrap());
+        receive.recv_timeout(PATIENCE).unwrap().unwrap()
+    };
+    assert!(Arc::ptr_eq(&look(Why::Use), &old));
+    assert!(!Arc::ptr_eq(&look(Why::Refused), &old));
+}
+
+#[test]
+fn what_cannot_be_opened_or_is_no_file_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let problem = |path: &Path| reads(&Named::new(path.to_owned())).unwrap_err().to_string();
+    assert!(problem(&directory.path().join("none")).contains("No such file"));
+    assert!(problem(directory.path()).contains("directory"));
+    let socket = directory.path().join("socket");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    assert!(problem(&socket).contains("cannot be read"));
+    assert!(problem(Path::new("/dev/zero")).contains("too long"));
+}
