@@ -57,7 +57,8 @@ pub(crate) struct HttpAnswer {
 
 impl HttpAnswer {
     pub(crate) fn looks_like_html(&self) -> bool {
-        self.is_html || self.body.trim_ascii_start().starts_with(b"<")
+        let text = self.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.body);
+        self.is_html || text.trim_ascii_start().starts_with(b"<")
     }
 }
 

@@ -77,13 +77,17 @@ pub(crate) fn read(
     let reader = Reader { answer, asked, credentials, request, allow_narrowed };
     let members = reader.members();
     match (answer.status, &members) {
-        (200, Ok(members)) if members.error.is_none() || members.access_token.is_some() => {
-            reader.token(members)
-        }
+        // A token beside an error is not one to rely on.
+        (200, Ok(members)) if text(&members.error).is_none() => reader.token(members),
         (200, Err(problem)) => Err(reader.bad(problem)),
         (_, Ok(members)) => Err(reader.failure(Some(members))),
         (_, Err(_)) => Err(reader.failure(None)),
     }
+}
+
+/// A member that is a text, and not an empty one.
+fn text(member: &Option<Value>) -> Option<&str> {
+    member.as_ref()?.as_str().filter(|text| !text.is_empty())
 }
 
 impl Reader<'_> {
@@ -93,6 +97,8 @@ impl Reader<'_> {
         }
         let text =
             std::str::from_utf8(&self.answer.body).map_err(|_| "is not valid UTF-8".to_owned())?;
+        // RFC 8259 section 8.1 lets a reader ignore it.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         if text.trim_ascii().is_empty() {
             return Err("is empty".to_owned());
         }
@@ -244,19 +250,15 @@ impl Reader<'_> {
     // --- a failure -------------------------------------------------------------------------
 
     fn failure(&self, members: Option<&Members>) -> Failure {
-        let text = |value: &Option<Value>| match value {
-            Some(Value::String(text)) if !text.is_empty() => Some(text.clone()),
-            _ => None,
-        };
         let code = members.and_then(|members| text(&members.error));
         let description = members.and_then(|members| text(&members.error_description));
         let hidden = self.hidden(members);
         // A registered code tells nothing, even if a secret looks like one.
-        let shown_code = code.as_deref().map(|code| match REGISTERED.contains(&code) {
+        let shown_code = code.map(|code| match REGISTERED.contains(&code) {
             true => Some(code.to_owned()),
             false => hidden.clean(code),
         });
-        let told = description.map(|text| hidden.clean(&text).unwrap_or(NOT_SHOWN.to_owned()));
+        let told = description.map(|text| hidden.clean(text).unwrap_or(NOT_SHOWN.to_owned()));
         let said = match (&shown_code, told) {
             (Some(Some(code)), Some(told)) => format!("{code} ({told})"),
             (Some(Some(code)), None) => code.clone(),
@@ -264,7 +266,7 @@ impl Reader<'_> {
             (None, _) => format!("status {}", self.answer.status),
         };
         let shown_code = shown_code.map(|code| code.unwrap_or(REMOVED.to_owned()));
-        let mut failure = self.judge(code.as_deref(), &said);
+        let mut failure = self.judge(code, &said);
         failure.error = failure
             .error
             .with_http_status(self.answer.status)

@@ -337,3 +337,37 @@ fn a_redirect_names_its_target_and_is_not_retryable() {
     assert!(error.message().contains("https://trap.example"));
     assert!(!error.is_retryable());
 }
+
+#[test]
+fn an_error_beside_a_token_is_an_error() {
+    let with = |error: &str| {
+        let body = format!(r#"{{"access_token":"the-token","expires_in":9,"error":{error}}}"#);
+        read_with(&answer(200, &body), false)
+    };
+    for (error, kind, class) in [
+        ("invalid_client", ErrorKind::InvalidClient, Class::Refused),
+        ("invalid_scope", ErrorKind::InvalidScope, Class::Terminal),
+        ("invalid_request", ErrorKind::OAuth, Class::Terminal),
+        ("temporarily_unavailable", ErrorKind::Server, Class::Transient),
+        ("whatever", ErrorKind::OAuth, Class::Transient),
+    ] {
+        let failure = with(&format!("\"{error}\"")).unwrap_err();
+        assert_eq!((failure.error.kind(), failure.class), (kind, class), "{error}");
+        assert_eq!(failure.error.oauth_code(), Some(error));
+    }
+    let body = r#"{"access_token":"the-token","error":"odd","error_description":"the-token"}"#;
+    assert!(!told(&answer(200, body)).message().contains("the-token"));
+    for none in ["null", "\"\"", "false", "0", "{}"] {
+        assert_eq!(with(none).unwrap().value.reveal(), "the-token", "{none}");
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_skipped() {
+    let body = "\u{feff}{\"access_token\":\"t\",\"expires_in\":9}";
+    assert_eq!(token_answer(body).unwrap().value.reveal(), "t");
+    assert_eq!(refused(400, "\u{feff} {\"error\":\"invalid_client\"}").0, ErrorKind::InvalidClient);
+    for body in ["\u{feff}", "\u{feff}\u{feff}{\"access_token\":\"t\",\"expires_in\":9}"] {
+        assert_eq!(refused(200, body).0, ErrorKind::BadResponse);
+    }
+}
