@@ -251,6 +251,31 @@ impl Error {
         self
     }
 
+    /// As a fetch that failed tells it to those who waited. How long to wait is the whole message of
+    /// a rate limit, so that one says it.
+    pub(crate) fn told(self, wait: Option<Duration>) -> Self {
+        match (self.kind(), wait) {
+            (ErrorKind::RateLimited, Some(wait)) => self.with_next_try("", wait),
+            _ => self.with_retry_after(wait),
+        }
+    }
+
+    /// As it is told to those for whose sake nothing was asked.
+    pub(crate) fn remembered(self, wait: Duration) -> Self {
+        match self.kind() {
+            // That is found out each time, and says how long.
+            ErrorKind::Budget => self.with_retry_after(Some(wait)),
+            _ => self.with_next_try("remembered; ", wait),
+        }
+    }
+
+    fn with_next_try(mut self, how: &str, wait: Duration) -> Self {
+        let seconds = (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1);
+        let detail = Arc::make_mut(&mut self.detail);
+        detail.message += &format!(" ({how}next try in {seconds} s)");
+        self.with_retry_after(Some(wait))
+    }
+
     /// What kind of failure this is.
     ///
     /// ```
@@ -376,6 +401,31 @@ mod tests {
     fn numbers_are_unique_and_rising() {
         let numbers: Vec<i32> = ErrorKind::ALL.iter().map(|kind| kind.status()).collect();
         assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+
+    #[test]
+    fn a_remembered_error_says_so_and_how_long_in_whole_seconds() {
+        let told = |kind: ErrorKind, ms: u64| {
+            let live = Error::new(kind, "no");
+            let later = live.clone().remembered(Duration::from_millis(ms));
+            assert_eq!((live.message(), live.retry_after()), ("no", None));
+            assert_eq!(later.retry_after(), Some(Duration::from_millis(ms)));
+            later.message().to_owned()
+        };
+        assert_eq!(told(ErrorKind::Server, 12_001), "no (remembered; next try in 13 s)");
+        assert_eq!(told(ErrorKind::Server, 13_000), "no (remembered; next try in 13 s)");
+        assert_eq!(told(ErrorKind::InvalidClient, 1), "no (remembered; next try in 1 s)");
+        // That is found out anew each time, and says how long by itself.
+        assert_eq!(told(ErrorKind::Budget, 5000), "no");
+    }
+
+    #[test]
+    fn only_a_rate_limit_says_how_long_when_it_is_news() {
+        let wait = Some(Duration::from_secs(2));
+        let told = |kind: ErrorKind, wait| Error::new(kind, "no").told(wait).message().to_owned();
+        assert_eq!(told(ErrorKind::RateLimited, wait), "no (next try in 2 s)");
+        assert_eq!(told(ErrorKind::RateLimited, None), "no");
+        assert_eq!(told(ErrorKind::Server, wait), "no");
     }
 
     #[test]

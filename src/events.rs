@@ -101,7 +101,8 @@ pub struct Event {
     /// earlier attempts and pauses; an event of the store, the fetch up to then; a suspend or a jump of
     /// the wall clock, how far. Zero for all others.
     pub duration: Duration,
-    /// How long until the next try, if that is known.
+    /// How long until the next try, if that is known: of a failed attempt, the next one of its fetch,
+    /// or, behind the last one, until another fetch may start.
     pub wait: Option<Duration>,
 }
 

@@ -6,8 +6,8 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use support::{Server, builder, until, value};
-use tu_token::{Client, Clock, Config, Credentials, Event, EventKind, ManualClock};
+use support::{Reply, Server, Step, builder, until, value};
+use tu_token::{Client, Clock, Config, Credentials, Event, EventKind, GetOptions, ManualClock};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -25,7 +25,10 @@ impl Scene {
     }
 
     fn with_tokens_of(seconds: u64, set: &[(&str, &str)]) -> Self {
-        let server = Server::tokens(seconds);
+        Self::over(Server::tokens(seconds), set)
+    }
+
+    fn over(server: Server, set: &[(&str, &str)]) -> Self {
         let (clock, events) = (Arc::new(ManualClock::default()), Arc::default());
         let told: Arc<Mutex<Vec<Event>>> = Arc::clone(&events);
         let mut config = Config::new();
@@ -245,6 +248,91 @@ fn an_attempt_is_told_with_its_own_duration_and_a_token_with_that_of_the_fetch()
             (EventKind::FetchSucceeded, 3, SECOND * (3 + 4 + 1 + 4 + 2)),
         ]
     );
+}
+
+/// A token, a renewal that fails, and then, without a token, one attempt that is answered so.
+fn failed_after_a_token(reply: Reply) -> (Scene, tu_token::Error) {
+    let server = Server::new(move |before, _| match before {
+        0 => support::token("token-1", 1200),
+        1 => support::answer(500, "", ""),
+        _ => reply.clone(),
+    });
+    let scene = Scene::over(server, &[]);
+    assert_eq!(value(scene.client.token()), "token-1");
+    scene.clock.advance(SECOND * 1195);
+    assert_eq!(value(scene.client.token()), "token-1");
+    scene.clock.advance(SECOND * 60);
+    let error = scene.client.token().unwrap_err();
+    assert_eq!(scene.server.requests(), 3);
+    (scene, error)
+}
+
+#[test]
+fn the_last_failed_attempt_tells_how_long_until_another_fetch_may_start() {
+    let wait_of = |seconds: u64| support::answer(429, &format!("Retry-After: {seconds}\r\n"), "");
+    for (reply, least, most) in [
+        (support::oauth_error(401, "invalid_client"), 60.0, 60.0),
+        (support::oauth_error(400, "invalid_scope"), 60.0, 60.0),
+        (support::answer(302, "", ""), 60.0, 60.0),
+        (support::answer(500, "", ""), 1.5, 2.0),
+        (support::answer(404, "", ""), 1.5, 2.0),
+        (vec![Step::Reset], 1.5, 2.0),
+        (support::answer(429, "", ""), 1.5, 2.0),
+        (wait_of(100), 100.0, 100.0),
+    ] {
+        let shown = format!("{reply:?}");
+        let (scene, error) = failed_after_a_token(reply);
+        let stats = scene.client.stats(None).unwrap();
+        let told = scene.told(EventKind::FetchFailed);
+        let wait = told[1].wait.unwrap_or_else(|| panic!("no wait: {shown}"));
+        assert!((least..=most).contains(&wait.as_secs_f64()), "{wait:?}: {shown}");
+        assert_eq!((Some(wait), wait), (error.retry_after(), stats.next_request_in), "{shown}");
+        // The renewal's, too: half of the 5 s that were left, at most.
+        let renewal = told[0].wait.unwrap();
+        assert!(renewal >= SECOND && renewal <= SECOND * 5 / 2, "{renewal:?}");
+        assert_eq!(told.len(), 2);
+    }
+}
+
+#[test]
+fn a_rate_limit_says_how_long_and_a_remembered_error_that_it_is_one() {
+    for (headers, seconds) in [("Retry-After: 100\r\n", 100), ("", 2)] {
+        let (scene, live) = failed_after_a_token(support::answer(429, headers, ""));
+        let live = live.message().to_owned();
+        assert!(live.ends_with(&format!(" (next try in {seconds} s)")), "{live}");
+        scene.clock.advance(SECOND);
+        let later = scene.client.token().unwrap_err();
+        let (seconds, live) = (seconds - 1, live.split(" (next").next().unwrap());
+        assert_eq!(later.message(), format!("{live} (remembered; next try in {seconds} s)"));
+        assert_eq!(later.to_string(), later.message());
+        assert_eq!(
+            scene.told(EventKind::FetchFailed)[1].message.split(" (next").next(),
+            Some(live)
+        );
+    }
+}
+
+#[test]
+fn a_fetch_that_is_given_up_is_told_with_the_wait_until_the_next() {
+    let scene = Scene::over(
+        Server::always(vec![Step::Hang]),
+        &[("request_timeout", "30s"), ("fetch_timeout", "30s")],
+    );
+    std::thread::scope(|scope| {
+        let caller = scope.spawn(|| {
+            scene.client.get(&GetOptions { timeout: Some(SECOND * 100), ..GetOptions::default() })
+        });
+        until("the request is out", || scene.server.requests() == 1);
+        scene.clock.advance(SECOND * 31);
+        let error = caller.join().unwrap().unwrap_err();
+        assert!(error.message().contains("did not end within fetch_timeout"), "{error}");
+        let later = scene.client.token().unwrap_err();
+        assert!(later.message().ends_with("(remembered; next try in 1 s)"), "{later}");
+        let told = scene.told(EventKind::FetchFailed);
+        assert_eq!(told.len(), 1);
+        assert_eq!((told[0].error, told[0].wait), (Some(error.kind()), error.retry_after()));
+        assert!(told[0].wait.is_some_and(|wait| wait > Duration::ZERO && wait <= SECOND));
+    });
 }
 
 #[test]

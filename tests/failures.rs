@@ -28,8 +28,12 @@ fn check(reply: Reply, kind: ErrorKind, requests: usize) {
     assert_eq!((error.kind(), server.requests()), (kind, requests), "{shown}: {error}");
     let again = client.token().unwrap_err();
     assert_eq!((again.kind(), server.requests()), (kind, requests), "again, {shown}: {again}");
-    assert_eq!(again.message(), error.message());
     let wait = again.retry_after().expect("the wait is known");
+    // A rate limit says how long from the first on.
+    let live = error.message().split(" (next try in ").next().unwrap();
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    assert_eq!(again.message(), format!("{live} (remembered; next try in {seconds} s)"));
+    assert_eq!(live == error.message(), kind != RateLimited, "{error}");
     // A refusal is remembered for a minute, a transient error for a second at most.
     let most = Duration::from_secs(if requests == 1 { 60 } else { 1 });
     assert!(wait <= most && wait > Duration::ZERO, "{shown}: {wait:?}");
@@ -386,7 +390,10 @@ fn what_a_credentials_function_failed_with_is_for_those_who_waited() {
         assert!(cause.is::<Sealed>() && !error.message().contains("sealed"));
     }
     let later = client.token().unwrap_err();
-    assert_eq!(later.message(), errors[0].message());
+    assert_eq!(
+        later.message().strip_suffix(" (remembered; next try in 1 s)"),
+        Some(errors[0].message())
+    );
     assert!(std::error::Error::source(&later).is_none(), "it waited for nothing");
     drop(errors);
     // One here, one in the function: nothing remembers what it failed with.

@@ -157,6 +157,21 @@ fn the_error_of_a_pause_tells_the_wait_that_is_left() {
         panic!("a refusal is remembered")
     };
     assert_eq!(error.retry_after(), Some(Duration::from_secs(40)));
+    assert_eq!(error.message(), "the reason (remembered; next try in 40 s)");
+    let Answer::Fail(error) = scene.at(59.1).decides(&Want::default()).answer else {
+        panic!("it is remembered still")
+    };
+    assert_eq!(error.message(), "the reason (remembered; next try in 1 s)");
+}
+
+#[test]
+fn another_entrys_rate_limit_is_told_as_what_is_remembered() {
+    let mut scene = Scene::new(1.0);
+    scene.suffers(rate_limited_for(100));
+    let Answer::Fail(error) = scene.on(1).at(10.0).decides(&Want::default()).answer else {
+        panic!("it binds all entries")
+    };
+    assert_eq!(error.message(), "the reason (remembered; next try in 90 s)");
 }
 
 #[test]

@@ -30,7 +30,7 @@ impl Blocked {
     /// The error for a caller at `now`, with the wait that is left.
     pub(crate) fn error_at(&self, now: BootTime) -> Option<Error> {
         let wait = self.until.until(now);
-        self.error.as_ref().map(|error| error.clone().with_retry_after(Some(wait)))
+        self.error.as_ref().map(|error| error.clone().remembered(wait))
     }
 }
 
@@ -318,7 +318,7 @@ mod tests {
         let error = limits.may_request(at(20)).unwrap_err().error_at(at(20)).unwrap();
         assert_eq!(error.kind(), ErrorKind::Budget);
         assert_eq!(error.retry_after(), Some(Duration::from_secs(40)));
-        assert!(error.message().contains("slow down"));
+        assert!(error.message().ends_with("slow down"), "it is found out anew: {error}");
     }
 
     #[test]

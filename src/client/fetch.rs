@@ -70,6 +70,18 @@ pub(super) enum Step {
     Park(For),
 }
 
+/// How a fetch whose last attempt failed ends.
+enum End {
+    /// Not at all: its credentials have been replaced.
+    Replaced,
+    /// The client was closed, or the fetch had been given up.
+    Nobodys,
+    Failed {
+        waiters: Vec<Arc<Waiter>>,
+        serving: bool,
+    },
+}
+
 impl Flight {
     /// Whether it may ask again because its pair was replaced meanwhile.
     pub(super) fn may_be_replaced(&mut self) -> bool {
@@ -282,22 +294,34 @@ impl Shared {
             let random = &mut SystemRandom;
             cell.entry.attempt_failed(limits, attempts, &failure, has_waiters, now, random)
         };
-        self.tell(&flight.slot, || {
-            let mut event = Event::new(EventKind::FetchFailed, failure.error.message());
-            event.error = Some(failure.error.kind());
-            event.http_status = failure.error.http_status();
-            event.attempt = flight.attempts.made();
-            event.duration = now.since(flight.attempt_began);
-            event.wait = again
-                .map(|at| at.until(now))
-                .or(failure.retry_after)
-                .or(failure.error.retry_after());
-            event
-        });
         match again {
-            Some(at) => Step::Again(at),
+            Some(at) => {
+                self.tell_attempt(flight, &failure.error, Some(at.until(now)), now);
+                Step::Again(at)
+            }
+            // How long until the next is known when the fetch's end has been recorded.
             None => Step::Failed(failure, version, cause),
         }
+    }
+
+    /// Tells of a failed attempt. `wait`: until the next one, of this fetch or of another.
+    fn tell_attempt(
+        self: &Arc<Self>,
+        flight: &Flight,
+        error: &Error,
+        wait: Option<Duration>,
+        now: BootTime,
+    ) {
+        self.tell(&flight.slot, || {
+            let told = error.clone().told(wait);
+            let mut event = Event::new(EventKind::FetchFailed, told.message());
+            event.error = Some(told.kind());
+            event.http_status = told.http_status();
+            event.attempt = flight.attempts.made();
+            event.duration = now.since(flight.attempt_began);
+            event.wait = wait;
+            event
+        });
     }
 
     pub(super) fn succeed(
@@ -389,31 +413,14 @@ impl Shared {
         version: u64,
         cause: Option<Arc<Cause>>,
     ) -> bool {
-        let policy = &self.options.policy;
-        let index = flight.slot.index;
         let now = self.clock.now();
         let error = failure.error.clone();
-        let (error, waiters, serving) = {
-            let mut state = self.state();
-            if state.closed {
-                return true;
-            }
-            let is_refusal = matches!(failure.class, Class::Refused | Class::Terminal);
-            if is_refusal && version < state.credentials_version && flight.may_be_replaced() {
-                return false;
-            }
-            let (cell, limits) = state.cell(index);
-            if !cell.entry.failed(limits, flight.id, failure, now, &mut SystemRandom) {
-                return true;
-            }
-            cell.counters.failures += 1;
-            cell.counters.last_error = Some(error.kind());
-            cell.counters.last_fetch = now.since(flight.started);
-            let wait = cell.entry.blocked(limits, now).map(|blocked| blocked.until.until(now));
-            let waiters = cell.end_fetch();
-            let serving = cell.entry.life().is_some_and(|life| life.expires_at() > now);
-            state.publish_all(policy, now);
-            (error.with_retry_after(wait), waiters, serving)
+        let (end, wait) = self.record(flight, failure, version, now);
+        self.tell_attempt(flight, &error, wait, now);
+        let (waiters, serving) = match end {
+            End::Replaced => return false,
+            End::Nobodys => return true,
+            End::Failed { waiters, serving } => (waiters, serving),
         };
         if serving {
             self.tell(&flight.slot, || {
@@ -422,13 +429,45 @@ impl Shared {
                     "the renewal failed; the token that is there is still handed out",
                 );
                 event.error = Some(error.kind());
-                event.wait = error.retry_after();
+                event.wait = wait;
                 event
             });
         }
-        self.finish(waiters, Err(error.with_cause(cause)));
-        self.keep_warm([index]);
+        self.finish(waiters, Err(error.told(wait).with_cause(cause)));
+        self.keep_warm([flight.slot.index]);
         true
+    }
+
+    /// What a failed fetch changes, and how long until the next may start.
+    fn record(
+        self: &Arc<Self>,
+        flight: &mut Flight,
+        failure: Failure,
+        version: u64,
+        now: BootTime,
+    ) -> (End, Option<Duration>) {
+        let mut state = self.state();
+        if state.closed {
+            return (End::Nobodys, None);
+        }
+        let is_refusal = matches!(failure.class, Class::Refused | Class::Terminal);
+        if is_refusal && version < state.credentials_version && flight.may_be_replaced() {
+            return (End::Replaced, Some(Duration::ZERO));
+        }
+        let kind = failure.error.kind();
+        let (cell, limits) = state.cell(flight.slot.index);
+        let is_believed = cell.entry.failed(limits, flight.id, failure, now, &mut SystemRandom);
+        let wait = Some(cell.entry.next_request_in(limits, now));
+        if !is_believed {
+            return (End::Nobodys, wait);
+        }
+        cell.counters.failures += 1;
+        cell.counters.last_error = Some(kind);
+        cell.counters.last_fetch = now.since(flight.started);
+        let waiters = cell.end_fetch();
+        let serving = cell.entry.life().is_some_and(|life| life.expires_at() > now);
+        state.publish_all(&self.options.policy, now);
+        (End::Failed { waiters, serving }, wait)
     }
 
     /// Ends a fetch that could not be made, and the waits for it. Nothing is remembered.

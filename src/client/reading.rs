@@ -327,11 +327,12 @@ impl Shared {
     /// nobody waits for it any more.
     pub(super) fn give_up_overrun(self: &Arc<Self>, index: usize) {
         let now = self.clock.now();
-        let (given_up, is_unread, waiters, slot) = {
+        let (given_up, is_unread, waiters, slot, wait) = {
             let mut state = self.state();
             let (cell, limits) = state.cell(index);
             let given_up = cell.entry.give_up(limits, now, &mut SystemRandom);
             let is_unread = cell.entry.is_unread();
+            let wait = cell.entry.next_request_in(limits, now);
             let mut waiters = Vec::new();
             if let Some(given_up) = &given_up {
                 cell.counters.failures += 1;
@@ -346,32 +347,33 @@ impl Shared {
             if given_up.is_some() {
                 state.publish_serve_until(&self.options.policy, index, now);
             }
-            (given_up, is_unread, waiters, slot)
+            (given_up, is_unread, waiters, slot, wait)
         };
         match given_up {
             None if is_unread => return self.ask_source_again(),
             None => return,
-            Some(GivenUp::Overrun(error)) => wait::end_elsewhere(waiters, &error),
+            Some(GivenUp::Overrun(error)) => {
+                self.tell_given_up(&slot, error.kind(), error.message(), wait);
+                wait::end_elsewhere(waiters, &error.with_retry_after(Some(wait)));
+            }
             Some(GivenUp::Unread) => {
                 self.doubt_source(now);
-                self.tell_unread(&slot);
+                let why = format!(
+                    "no credentials for the token request: {}, and nobody waits for it any more",
+                    self.source.what_is_awaited()
+                );
+                self.tell_given_up(&slot, ErrorKind::Credentials, &why, wait);
             }
         }
         self.end_trial();
         runtime::start_waiting_jobs();
     }
 
-    fn tell_unread(&self, slot: &Slot) {
+    fn tell_given_up(&self, slot: &Slot, kind: ErrorKind, why: &str, wait: Duration) {
         self.tell(slot, || {
-            let awaited = self.source.what_is_awaited();
-            let mut event = Event::new(
-                EventKind::FetchFailed,
-                format!(
-                    "no credentials for the token request: {awaited}, and nobody waits for it any \
-                     more"
-                ),
-            );
-            event.error = Some(ErrorKind::Credentials);
+            let mut event = Event::new(EventKind::FetchFailed, why);
+            event.error = Some(kind);
+            event.wait = Some(wait);
             event
         });
     }

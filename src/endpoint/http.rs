@@ -213,7 +213,9 @@ impl Http {
         match account.admit(timeout) {
             Ok((login, left)) => Ok((Some(login), left)),
             Err(NotNow::Refused(refused)) => {
-                Err(Failure::new(Class::LoginRefused, self.login_refused(&refused)))
+                let wait = refused.until.until(self.clock.now());
+                let error = self.login_refused(&refused).remembered(wait);
+                Err(Failure::new(Class::LoginRefused, error))
             }
             Err(NotNow::Busy) => Err(self.network(&format!(
                 "another login to it had no outcome within {timeout:?}; until one is accepted, \
