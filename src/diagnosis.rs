@@ -10,10 +10,12 @@ use crate::config::Config;
 use crate::config::authority::is_loopback;
 use crate::config::endpoint::{ProxyChoice, TokenUrl, host_to_send_to};
 use crate::config::options::{Options, StoreChoice};
-use crate::credentials::Source;
+use crate::credentials::{Credentials, Source};
 use crate::endpoint::http::Http;
+use crate::endpoint::looks;
 use crate::endpoint::redact::{Hidden, NOT_SHOWN};
 use crate::error::Error;
+use crate::scope::ScopeSet;
 use crate::store;
 use crate::token::Token;
 
@@ -86,6 +88,17 @@ impl Diagnosis {
     pub fn exposed_files(&self) -> Vec<PathBuf> {
         let read = self.source.read_within(self.options.file_patience());
         read.map(|(_, exposed)| exposed).unwrap_or_default()
+    }
+
+    /// What stands out in id, secret and scope, such as quotes that were pasted with them, in one line
+    /// that shows nothing of them; empty: nothing does, or they cannot be had.
+    pub fn remarks(&self) -> String {
+        let Ok((pair, _)) = self.source.read_within(self.options.file_patience()) else {
+            return String::new();
+        };
+        let Credentials { client_id, client_secret } = &*pair.credentials;
+        let scope = self.options.scope.as_ref().map_or("", ScopeSet::wire);
+        looks::remarks(client_id.reveal(), client_secret.reveal(), scope)
     }
 
     /// The token endpoint, with its query: not for showing.

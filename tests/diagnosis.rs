@@ -97,3 +97,23 @@ fn what_an_answer_tells() {
     let date = found.date.unwrap().duration_since(std::time::UNIX_EPOCH).unwrap();
     assert_eq!(date.as_secs(), 784_111_777);
 }
+
+#[test]
+fn what_stands_out_in_what_would_be_sent() {
+    let url = "https://auth.example.test/token";
+    let of = |set: &[(&str, &str)]| diagnosis(url, set).remarks();
+    assert_eq!(of(&[]), "");
+    let mut without_scope = Config::new();
+    without_scope.set("client_id", ID).set("client_secret", SECRET);
+    assert_eq!(Diagnosis::new(&without_scope).unwrap().remarks(), "");
+    assert_eq!(
+        of(&[("client_secret", "'Zk3-q9'"), ("scope", "a,b")]),
+        "the secret begins and ends with a quote; the scope has a comma: scopes are separated by blanks"
+    );
+    let files = Files::new();
+    let path = files.write("secret", " Zk3-q9\n");
+    let mut config = Config::new();
+    config.set("client_id", ID).set("client_secret_file", &path).set("scope", "a");
+    let diagnosis = Diagnosis::new(&config).unwrap();
+    assert_eq!(diagnosis.remarks(), "the secret begins with a blank");
+}

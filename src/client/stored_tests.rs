@@ -71,7 +71,7 @@ impl World {
         let client = Client::with_store(
             &config,
             Clock::Manual(self.clock.clone()),
-            |options| Ok(Endpoint::over(endpoint, options)),
+            |_| Ok(Endpoint::over(endpoint)),
             |options| Some(Bounded::new(store, options.store_timeout)),
         );
         Process { client: client.unwrap(), told }

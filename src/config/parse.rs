@@ -56,10 +56,15 @@ pub(crate) fn credential(text: &str) -> Result<&str, String> {
     if text.is_empty() {
         return Err("is empty".to_owned());
     }
+    if text.contains('\0') {
+        return Err("has NUL bytes in it, as UTF-16 has: write it as UTF-8".to_owned());
+    }
     if text.chars().any(char::is_control) {
-        return Err("has a control character, such as a line break: was it copied whole, or a \
-                    line too much?"
-            .to_owned());
+        return Err(
+            "has a control character, such as a tab or a line break: was it copied whole, \
+                    or a line too much?"
+                .to_owned(),
+        );
     }
     Ok(text)
 }

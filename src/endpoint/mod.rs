@@ -5,12 +5,13 @@
 //! - [`connect`] how connections are made; [`tunnel`] what is said to a proxy
 //! - [`login`] logins to proxies, counted for the whole process
 //! - [`resolve`] names to addresses; [`names`] the look-ups, [`lookups`] who shares which
-//! - [`response`] the reader of answers: tolerant, but safe
+//! - [`response`] the reader of answers: tolerant, but safe; [`looks`] what stands out in what was refused
 //! - [`redact`] what may be quoted from an answer; [`pieces`] of secrets in it, in all its [`readings`]
 
 mod connect;
 pub(crate) mod http;
 mod login;
+pub(crate) mod looks;
 mod lookups;
 pub(crate) mod names;
 mod pieces;
@@ -63,19 +64,17 @@ pub(crate) trait Transport: Send + Sync {
 /// The token endpoint of one client.
 pub(crate) struct Endpoint {
     transport: Box<dyn Transport>,
-    allow_narrowed_scope: bool,
 }
 
 impl Endpoint {
     /// Prepares everything that can be checked without a network.
     pub(crate) fn new(options: &Options, clock: &Clock) -> Result<Self, Error> {
-        Ok(Self::over(http::Http::new(options, clock)?, options))
+        Ok(Self::over(http::Http::new(options, clock)?))
     }
 
     /// An endpoint that is reached in some way.
-    pub(crate) fn over(transport: impl Transport + 'static, options: &Options) -> Self {
-        let transport = Box::new(transport);
-        Self { transport, allow_narrowed_scope: options.allow_narrowed_scope }
+    pub(crate) fn over(transport: impl Transport + 'static) -> Self {
+        Self { transport: Box::new(transport) }
     }
 
     /// The refused login to the proxy that keeps every request from being sent now.
@@ -98,7 +97,7 @@ impl Endpoint {
     ) -> Result<Granted, Failure> {
         let request = TokenRequest::new(options, credentials, scope);
         let answer = self.transport.post(&request, timeout)?;
-        response::read(&answer, scope, credentials, &request, self.allow_narrowed_scope)
+        response::read(&answer, options, scope, credentials, &request)
     }
 
     /// Reads what was kept of an answer, as if it had just come.
@@ -120,6 +119,6 @@ impl Endpoint {
             is_html: false,
             origin: "the store".to_owned(),
         };
-        response::read(&answer, scope, credentials, &request, self.allow_narrowed_scope)
+        response::read(&answer, options, scope, credentials, &request)
     }
 }

@@ -4,17 +4,20 @@
 //! appears in an error; only its `error` and `error_description` do, and scopes that were not asked for,
 //! cleaned.
 
+use std::fmt;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::Granted;
 use super::http::HttpAnswer;
+use super::looks;
 use super::redact::{Hidden, NOT_SHOWN, REMOVED};
-use super::request::TokenRequest;
+use super::request::{TokenRequest, form_encoded};
 use crate::cache::flight::{Class, Failure};
 use crate::cache::policy;
+use crate::config::options::{ClientAuth, Options};
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind};
 use crate::scope::ScopeSet;
@@ -38,8 +41,54 @@ const REGISTERED: [&str; 13] = [
     "unsupported_grant_type",
 ];
 
-/// The members that matter. A derived struct refuses a repeated member; unknown ones are skipped.
-#[derive(Deserialize)]
+/// What to do about an answer that is none of a token endpoint's, and about one that breaks its rules.
+const CHECK_URL: &str = "check token_url";
+const TELL_OPERATOR: &str = "that is for the server's operator to mend";
+
+/// A row of the table of failures: what was found, in words that the server's follow, and what to do.
+type Row = (Class, ErrorKind, &'static str, &'static str);
+
+const SLOW_DOWN: Row = (
+    Class::RateLimited,
+    ErrorKind::RateLimited,
+    "the token endpoint asks to slow down",
+    "Wait; if it comes again, find out who else asks with this key",
+);
+const REFUSED: Row = (
+    Class::Refused,
+    ErrorKind::InvalidClient,
+    "the token endpoint refused the client id and secret",
+    "Check both; the API key may have been rotated or revoked, or API Tokens v2 may not be enabled for \
+     the account",
+);
+const UNAUTHORIZED: Row = (
+    REFUSED.0,
+    REFUSED.1,
+    REFUSED.2,
+    "API Tokens v2 may not be enabled for the account, or the secret is wrong",
+);
+const SCOPE_REFUSED: Row = (
+    Class::Terminal,
+    ErrorKind::InvalidScope,
+    "the API key does not allow a scope that was asked for",
+    "Allow it for the key in the API Keys application, or ask for less",
+);
+const REQUEST_REFUSED: Row = (
+    Class::Terminal,
+    ErrorKind::OAuth,
+    "the token endpoint refused the request",
+    "Check token_url, client_auth and params",
+);
+const IN_TROUBLE: Row =
+    (Class::Transient, ErrorKind::Server, "the token endpoint is in trouble", "Try again later");
+const OTHER_ERROR: Row = (
+    Class::Transient,
+    ErrorKind::OAuth,
+    "the token endpoint answered with an error of its own",
+    "See the server's documentation, or check token_url",
+);
+
+/// The members that matter. One that is null is as good as missing.
 struct Members {
     access_token: Option<Value>,
     token_type: Option<Value>,
@@ -47,6 +96,72 @@ struct Members {
     scope: Option<Value>,
     error: Option<Value>,
     error_description: Option<Value>,
+}
+
+/// Their names, in that order.
+const NAMES: [&str; 6] =
+    ["access_token", "token_type", "expires_in", "scope", "error", "error_description"];
+
+/// Where a member's name stands in [`NAMES`].
+struct Place(Option<usize>);
+
+impl<'de> Deserialize<'de> for Place {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Name;
+        impl Visitor<'_> for Name {
+            type Value = Place;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name")
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Place, E> {
+                Ok(Place(NAMES.iter().position(|known| *known == name)))
+            }
+        }
+        deserializer.deserialize_identifier(Name)
+    }
+}
+
+/// What a derive would make of it, in a third of its code: refuses a repeated member, skips unknown
+/// ones.
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let (mut values, mut seen) = ([const { None }; NAMES.len()], 0);
+                while let Some(Place(place)) = map.next_key()? {
+                    let Some(place) = place else {
+                        map.next_value::<IgnoredAny>()?;
+                        continue;
+                    };
+                    if seen >> place & 1 != 0 {
+                        return Err(A::Error::duplicate_field(NAMES[place]));
+                    }
+                    seen |= 1 << place;
+                    values[place] = map.next_value()?;
+                }
+                let [access_token, token_type, expires_in, scope, error, error_description] =
+                    values;
+                Ok(Members {
+                    access_token,
+                    token_type,
+                    expires_in,
+                    scope,
+                    error,
+                    error_description,
+                })
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
 }
 
 impl Drop for Members {
@@ -60,26 +175,26 @@ impl Drop for Members {
 /// Everything needed to judge one answer.
 struct Reader<'a> {
     answer: &'a HttpAnswer,
+    options: &'a Options,
     asked: &'a ScopeSet,
     credentials: &'a Credentials,
     request: &'a TokenRequest,
-    allow_narrowed: bool,
 }
 
 /// Reads an answer to a request for `asked`.
 pub(crate) fn read(
     answer: &HttpAnswer,
+    options: &Options,
     asked: &ScopeSet,
     credentials: &Credentials,
     request: &TokenRequest,
-    allow_narrowed: bool,
 ) -> Result<Granted, Failure> {
-    let reader = Reader { answer, asked, credentials, request, allow_narrowed };
+    let reader = Reader { answer, options, asked, credentials, request };
     let members = reader.members();
     match (answer.status, &members) {
         // A token beside an error is not one to rely on.
         (200, Ok(members)) if text(&members.error).is_none() => reader.token(members),
-        (200, Err(problem)) => Err(reader.bad(problem)),
+        (200, Err(problem)) => Err(reader.bad(problem, CHECK_URL)),
         (_, Ok(members)) => Err(reader.failure(Some(members))),
         (_, Err(_)) => Err(reader.failure(None)),
     }
@@ -130,16 +245,16 @@ impl Reader<'_> {
         warnings: &mut Vec<String>,
     ) -> Result<Secret, Failure> {
         let Some(Value::String(value)) = &members.access_token else {
-            return Err(self.bad("has no access_token that is a string"));
+            return Err(self.bad("has no access_token that is a string", CHECK_URL));
         };
         if value.is_empty() {
-            return Err(self.bad("has an empty access_token"));
+            return Err(self.broken("has an empty access_token"));
         }
         if value.len() > MAX_TOKEN_BYTES {
-            return Err(self.bad("has an access_token over 16 KiB"));
+            return Err(self.broken("has an access_token over 16 KiB"));
         }
         if !value.bytes().all(|byte| (0x21..=0x7e).contains(&byte)) {
-            return Err(self.bad("has an access_token with a byte that no header may carry"));
+            return Err(self.broken("has an access_token with a byte that no header may carry"));
         }
         if !is_b64token(value) {
             warnings.push(
@@ -155,12 +270,12 @@ impl Reader<'_> {
             None => Ok(()),
             Some(Value::String(kind)) if kind.eq_ignore_ascii_case("bearer") => Ok(()),
             Some(Value::String(kind)) => {
-                Err(self.bad(&match self.hidden(Some(members)).clean(kind) {
+                Err(self.broken(&match self.hidden(Some(members)).clean(kind) {
                     Some(kind) => format!("has the token_type \"{kind}\"; only Bearer can be used"),
                     None => format!("has a token_type that is not Bearer ({NOT_SHOWN})"),
                 }))
             }
-            Some(_) => Err(self.bad("has a token_type that is not a string")),
+            Some(_) => Err(self.broken("has a token_type that is not a string")),
         }
     }
 
@@ -173,7 +288,7 @@ impl Reader<'_> {
             return Ok(policy::LIFETIME_WHEN_MISSING);
         };
         let seconds = whole_seconds(value)
-            .ok_or_else(|| self.bad("has an expires_in that is not a positive number"))?;
+            .ok_or_else(|| self.broken("has an expires_in that is not a positive number"))?;
         Ok(Duration::from_secs(seconds).min(policy::MAX_LIFETIME))
     }
 
@@ -188,16 +303,16 @@ impl Reader<'_> {
             Some(Value::Array(list)) => {
                 warnings.push("the answer's scope is an array, not a string".to_owned());
                 let names: Option<Vec<&str>> = list.iter().map(Value::as_str).collect();
-                names.ok_or_else(|| self.bad("has a scope that is not text"))?.join(" ")
+                names.ok_or_else(|| self.broken("has a scope that is not text"))?.join(" ")
             }
-            Some(_) => return Err(self.bad("has a scope that is not text")),
+            Some(_) => return Err(self.broken("has a scope that is not text")),
         };
         if text.trim_matches(' ').is_empty() {
             let all: Vec<String> = self.asked.wire().split(' ').map(str::to_owned).collect();
             return self.narrowed(&all, String::new(), warnings);
         }
         let granted = ScopeSet::parse(&text)
-            .map_err(|_| self.bad("has a scope with characters that are not allowed"))?;
+            .map_err(|_| self.broken("has a scope with characters that are not allowed"))?;
         let missing = self.asked.missing_from(&granted);
         let shown = self.shown_scope(members, &granted, warnings);
         if missing.is_empty() { Ok(shown) } else { self.narrowed(&missing, shown, warnings) }
@@ -232,7 +347,7 @@ impl Reader<'_> {
         warnings: &mut Vec<String>,
     ) -> Result<String, Failure> {
         let missing = missing.join(" ");
-        if self.allow_narrowed {
+        if self.options.allow_narrowed_scope {
             warnings.push(format!("not granted, although asked for: {missing}"));
             return Ok(granted);
         }
@@ -240,8 +355,9 @@ impl Reader<'_> {
             ErrorKind::InvalidScope,
             format!(
                 "the token endpoint granted less than was asked for; missing: \"{missing}\" \
-                 (asked for: {}). Allow it for the API key, or set allow_narrowed_scope",
-                self.asked.wire()
+                 (asked for: {}). {}",
+                self.asked.wire(),
+                self.advice("Allow it for the API key, or set allow_narrowed_scope")
             ),
         );
         Err(Failure::new(Class::Terminal, error))
@@ -259,105 +375,137 @@ impl Reader<'_> {
             false => hidden.clean(code),
         });
         let told = description.map(|text| hidden.clean(text).unwrap_or(NOT_SHOWN.to_owned()));
-        let said = match (&shown_code, told) {
+        let mut said = match (&shown_code, told) {
             (Some(Some(code)), Some(told)) => format!("{code} ({told})"),
             (Some(Some(code)), None) => code.clone(),
             (Some(None), _) => format!("{REMOVED} ({NOT_SHOWN})"),
             (None, _) => format!("status {}", self.answer.status),
         };
+        let names_scope = |text: &str| looks::spells(text.as_bytes(), "scope");
+        if code.is_some_and(names_scope) || description.is_some_and(names_scope) {
+            said += &format!(" (asked for: {})", self.asked.wire());
+        }
+        // What is no text is of another interface than OAuth's.
+        let is_foreign = members
+            .is_some_and(|members| members.error.as_ref().is_some_and(|error| !error.is_string()));
+        let mut failure = self.judge(code, &said, is_foreign);
         let shown_code = shown_code.map(|code| code.unwrap_or(REMOVED.to_owned()));
-        let mut failure = self.judge(code, &said);
+        let shown_code = shown_code.filter(|_| failure.error.kind() != ErrorKind::BadResponse);
         failure.error = failure
             .error
-            .with_http_status(self.answer.status)
             .with_oauth_code(shown_code.as_deref())
             .with_retry_after(failure.retry_after);
         failure
     }
 
     /// The table of failures: the first row that fits decides.
-    fn judge(&self, code: Option<&str>, said: &str) -> Failure {
+    fn judge(&self, code: Option<&str>, said: &str, is_foreign: bool) -> Failure {
         let status = self.answer.status;
-        let retry_after = self.answer.retry_after;
-        if status == 429 || (status == 503 && retry_after.is_some()) {
-            let mut failure = self.of(
-                Class::RateLimited,
-                ErrorKind::RateLimited,
-                format!("the token endpoint asks to slow down: {said}"),
-            );
-            failure.retry_after = retry_after
-                .filter(|wait| *wait >= policy::LEAST_RETRY_AFTER)
-                .map(|wait| wait.min(policy::MAX_RETRY_AFTER));
-            return failure;
-        }
-        match (status, code) {
-            (_, Some("invalid_client" | "unauthorized_client")) | (401, None) => self.of(
-                Class::Refused,
-                ErrorKind::InvalidClient,
-                format!(
-                    "the token endpoint refused the client id and secret: {said}. Check both; the \
-                     API key may have been rotated or revoked, or API Tokens v2 may not be enabled \
-                     for the account"
-                ),
-            ),
-            (_, Some("invalid_scope")) => self.of(
-                Class::Terminal,
-                ErrorKind::InvalidScope,
-                format!(
-                    "the API key does not allow a scope that was asked for: {said} (asked for: {})",
-                    self.asked.wire()
-                ),
-            ),
+        let (class, kind, what, advice) = match (status, code) {
+            // How long is told when it is handed out: see `Error::told`.
+            (429, _) => SLOW_DOWN,
+            (503, _) if self.answer.retry_after.is_some() => SLOW_DOWN,
+            (_, Some("unauthorized_client")) => UNAUTHORIZED,
+            (_, Some("invalid_client")) => REFUSED,
+            (401, None) if !is_foreign => REFUSED,
+            (_, Some("invalid_scope")) => SCOPE_REFUSED,
             (_, Some("unsupported_grant_type" | "invalid_request" | "invalid_grant")) => {
-                let mut failure = self.of(
-                    Class::Terminal,
-                    ErrorKind::OAuth,
-                    format!("the token endpoint refused the request: {said}"),
-                );
-                failure.error = failure.error.with_retryable(false);
-                failure
+                REQUEST_REFUSED
             }
             (_, Some("server_error" | "temporarily_unavailable")) | (408 | 425 | 500..=599, _) => {
-                self.of(
-                    Class::Transient,
-                    ErrorKind::Server,
-                    format!("the token endpoint is in trouble: {said}"),
-                )
+                IN_TROUBLE
             }
-            (_, Some(_)) => {
-                let mut failure = self.of(
-                    Class::Transient,
-                    ErrorKind::OAuth,
-                    format!("the token endpoint answered with the error {said}"),
+            (404 | 405, _) => return self.no_endpoint(),
+            (_, Some(_)) => OTHER_ERROR,
+            (300..=399, None) => return self.redirect(),
+            (403, None) => {
+                return self.bad(
+                    "has status 403 without an OAuth error: often a wrong secret",
+                    &self.advice("or API Tokens v2 may not be enabled for the account"),
                 );
-                failure.error = failure.error.with_retryable(true);
-                failure
             }
-            (300..=399, None) => {
-                // Even a host name may hold what the server was sent.
-                let target = self.answer.location.as_deref().unwrap_or("nowhere");
-                let target = self.hidden(None).clean(target);
-                let target = target.unwrap_or_else(|| format!("a host ({NOT_SHOWN})"));
-                let mut failure = self.of(
-                    Class::Terminal,
-                    ErrorKind::BadResponse,
-                    format!(
-                        "the token endpoint redirects (status {status}) to {target}; a redirect is \
-                         never followed, because the secret would go with it. Check token_url"
-                    ),
-                );
-                failure.error = failure.error.with_retryable(false);
-                failure
+            _ if is_foreign => return self.no_endpoint(),
+            _ => {
+                let problem = format!("has status {status} without an OAuth error");
+                return self.bad(&problem, CHECK_URL);
             }
-            (403, None) => self.bad(
-                "has status 403 without an OAuth error: often a wrong secret; or API Tokens v2 may \
-                 not be enabled for the account",
+        };
+        let is_limit = kind == ErrorKind::RateLimited;
+        let advice = match is_limit || kind == ErrorKind::Server {
+            true => advice.to_owned(),
+            false => self.advice(advice),
+        };
+        let may_be_the_way =
+            kind == ErrorKind::InvalidClient && code != Some("unauthorized_client");
+        let hint = if may_be_the_way { self.other_way() } else { "" };
+        let mut failure = self.of(class, kind, format!("{what}: {said}. {advice}{hint}"));
+        if kind == ErrorKind::OAuth {
+            failure.error = failure.error.with_retryable(class == Class::Transient);
+        }
+        if is_limit {
+            let wait = self.answer.retry_after.filter(|wait| *wait >= policy::LEAST_RETRY_AFTER);
+            failure.retry_after = wait.map(|wait| wait.min(policy::MAX_RETRY_AFTER));
+        }
+        failure
+    }
+
+    /// That id and secret may have to be sent in another way. The service takes them as `post`.
+    fn other_way(&self) -> &'static str {
+        let is_changed = |text: &str| *form_encoded(text) != text;
+        let Credentials { client_id, client_secret } = self.credentials;
+        match self.options.client_auth {
+            ClientAuth::Post if self.options.token_url.host() == "auth.trackunit.com" => "",
+            ClientAuth::Post => ". Some servers want client_auth=basic",
+            ClientAuth::Basic
+                if is_changed(client_id.reveal()) || is_changed(client_secret.reveal()) =>
+            {
+                ". The form-encoding of client_auth=basic changes these, and many servers do not \
+                 undo it: try client_auth=post"
+            }
+            ClientAuth::Basic => ". Some servers want client_auth=post",
+        }
+    }
+
+    fn redirect(&self) -> Failure {
+        // Even a host name may hold what the server was sent.
+        let target = self.answer.location.as_deref().unwrap_or("nowhere");
+        let target = self.hidden(None).clean(target);
+        let target = target.unwrap_or_else(|| format!("a host ({NOT_SHOWN})"));
+        let mut failure = self.of(
+            Class::Terminal,
+            ErrorKind::BadResponse,
+            format!(
+                "the token endpoint redirects (status {}) to {target}; a redirect is never \
+                 followed, because the secret would go with it. Check token_url",
+                self.answer.status
             ),
-            (404, None) => self.bad(
-                "has status 404 without an OAuth error: check token_url; or API Tokens v2 may not \
-                 be enabled for the account",
+        );
+        failure.error = failure.error.with_retryable(false);
+        failure
+    }
+
+    /// Something answers, but hardly a token endpoint.
+    fn no_endpoint(&self) -> Failure {
+        self.of(
+            Class::Transient,
+            ErrorKind::BadResponse,
+            format!(
+                "{} does not answer as a token endpoint at {} (status {}). Check token_url first; \
+                 if that is right, API Tokens v2 may not be enabled for the account",
+                self.answer.origin,
+                self.options.token_url.uri().path(),
+                self.answer.status
             ),
-            _ => self.bad(&format!("has status {status} without an OAuth error")),
+        )
+    }
+
+    /// What to do: first of all to look at what stands out in what was sent.
+    fn advice(&self, otherwise: &str) -> String {
+        let Credentials { client_id, client_secret } = self.credentials;
+        let remarks = looks::remarks(client_id.reveal(), client_secret.reveal(), self.asked.wire());
+        match remarks.is_empty() {
+            true => otherwise.to_owned(),
+            false => format!("Look at this first: {remarks}"),
         }
     }
 
@@ -369,17 +517,22 @@ impl Reader<'_> {
         Error::new(kind, message).with_http_status(self.answer.status)
     }
 
-    /// An answer that is not a token. `problem` continues "the answer ...".
-    fn bad(&self, problem: &str) -> Failure {
-        let hint = match self.answer.looks_like_html() {
-            true => "; it looks like a web page: is a captive portal or a proxy in the way?",
-            false => "",
+    /// An answer that is not a token. `problem` continues "the answer ..."; `remedy` ends the sentence.
+    fn bad(&self, problem: &str, remedy: &str) -> Failure {
+        let remedy = match self.answer.looks_like_html() {
+            true => "it looks like a web page: is a captive portal or a proxy in the way?",
+            false => remedy,
         };
         self.of(
             Class::Transient,
             ErrorKind::BadResponse,
-            format!("the answer of {} {problem}{hint}", self.answer.origin),
+            format!("the answer of {} {problem}; {remedy}", self.answer.origin),
         )
+    }
+
+    /// A token endpoint's answer, but not as the rules have it.
+    fn broken(&self, problem: &str) -> Failure {
+        self.bad(problem, TELL_OPERATOR)
     }
 
     /// What may not be shown of this answer.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::endpoint::TokenUrl;
 use crate::config::options::Options;
 
 fn answer(status: u16, body: &str) -> HttpAnswer {
@@ -15,10 +16,27 @@ fn answer(status: u16, body: &str) -> HttpAnswer {
 }
 
 fn read_with(answer: &HttpAnswer, allow_narrowed: bool) -> Result<Granted, Failure> {
-    let credentials = Credentials::new("id", "hush-hush");
-    let asked = ScopeSet::parse("a b").unwrap();
-    let request = TokenRequest::new(&Options::default(), &credentials, &asked);
-    read(answer, &asked, &credentials, &request, allow_narrowed)
+    let options = Options { allow_narrowed_scope: allow_narrowed, ..Options::default() };
+    read_by(answer, &options, "hush-hush", "a b")
+}
+
+fn read_by(
+    answer: &HttpAnswer,
+    options: &Options,
+    secret: &str,
+    asked: &str,
+) -> Result<Granted, Failure> {
+    let credentials = Credentials::new("id", secret);
+    let asked = ScopeSet::parse(asked).unwrap();
+    let request = TokenRequest::new(options, &credentials, &asked);
+    read(answer, options, &asked, &credentials, &request)
+}
+
+/// The message of a refusal.
+fn said(status: u16, body: &str) -> String {
+    let failure = read_with(&answer(status, body), false).unwrap_err();
+    assert!(!failure.error.message().contains('\n'));
+    failure.error.message().to_owned()
 }
 
 fn token_answer(body: &str) -> Result<Granted, Failure> {
@@ -209,6 +227,18 @@ fn the_table_of_failures_row_by_row() {
         (302, String::new(), BadResponse, Terminal),
         (403, String::new(), BadResponse, Transient),
         (404, "<html>".to_owned(), BadResponse, Transient),
+        (404, String::new(), BadResponse, Transient),
+        (404, error("Not Found"), BadResponse, Transient),
+        (404, error("access_denied"), BadResponse, Transient),
+        (405, error("Method Not Allowed"), BadResponse, Transient),
+        (404, error("invalid_client"), InvalidClient, Refused),
+        (405, error("invalid_request"), OAuth, Terminal),
+        (404, error("temporarily_unavailable"), Server, Transient),
+        (401, r#"{"error":{"code":401}}"#.to_owned(), BadResponse, Transient),
+        (401, r#"{"error":true}"#.to_owned(), BadResponse, Transient),
+        (401, r#"{"error":null}"#.to_owned(), InvalidClient, Refused),
+        (401, error(""), InvalidClient, Refused),
+        (401, error("Unauthorized"), OAuth, Transient),
         (201, r#"{"access_token":"t","expires_in":9}"#.to_owned(), BadResponse, Transient),
         (400, r#"{"error":{"code":5}}"#.to_owned(), BadResponse, Transient),
         (400, r#"{"title":"problem"}"#.to_owned(), BadResponse, Transient),
@@ -241,12 +271,9 @@ fn a_reflected_secret_is_not_repeated() {
 
 /// What is told of a failure, with a secret, a parameter and a token that are not to be seen.
 fn told(answer: &HttpAnswer) -> Error {
-    let credentials = Credentials::new("id", "hush~hush/1");
     let options =
         Options { params: vec![("key".to_owned(), "par am/1".to_owned())], ..Options::default() };
-    let asked = ScopeSet::parse("a b").unwrap();
-    let request = TokenRequest::new(&options, &credentials, &asked);
-    read(answer, &asked, &credentials, &request, false).unwrap_err().error
+    read_by(answer, &options, "hush~hush/1", "a b").unwrap_err().error
 }
 
 #[test]
@@ -285,11 +312,9 @@ fn a_text_with_a_piece_of_a_secret_is_left_out_and_that_is_said() {
 
 #[test]
 fn a_registered_code_is_told_whatever_the_secret_is() {
-    let credentials = Credentials::new("id", "my-invalid_client-secret");
-    let asked = ScopeSet::parse("a").unwrap();
-    let request = TokenRequest::new(&Options::default(), &credentials, &asked);
     let body = r#"{"error":"invalid_client","error_description":"invalid client"}"#;
-    let failure = read(&answer(400, body), &asked, &credentials, &request, false).unwrap_err();
+    let read = read_by(&answer(400, body), &Options::default(), "my-invalid_client-secret", "a");
+    let failure = read.unwrap_err();
     assert_eq!(failure.error.oauth_code(), Some("invalid_client"));
     assert!(failure.error.message().contains(": invalid_client (the server's text is not shown"));
 }
@@ -297,11 +322,8 @@ fn a_registered_code_is_told_whatever_the_secret_is() {
 #[test]
 fn scopes_that_were_asked_for_are_told_and_others_only_without_a_secret() {
     let granted = |asked: &str, scope: &str| {
-        let credentials = Credentials::new("id", "hush/hush.a.view");
-        let asked = ScopeSet::parse(asked).unwrap();
-        let request = TokenRequest::new(&Options::default(), &credentials, &asked);
         let body = format!(r#"{{"access_token":"the-token","expires_in":9,"scope":{scope}}}"#);
-        read(&answer(200, &body), &asked, &credentials, &request, false).unwrap()
+        read_by(&answer(200, &body), &Options::default(), "hush/hush.a.view", asked).unwrap()
     };
     // What was asked for is the program's own text.
     let own = granted("a.view", r#""a.view""#);
@@ -356,7 +378,7 @@ fn an_error_beside_a_token_is_an_error() {
         assert_eq!(failure.error.oauth_code(), Some(error));
     }
     let body = r#"{"access_token":"the-token","error":"odd","error_description":"the-token"}"#;
-    assert!(!told(&answer(200, body)).message().contains("the-token"));
+    assert!(!said(200, body).contains("the-token"));
     for none in ["null", "\"\"", "false", "0", "{}"] {
         assert_eq!(with(none).unwrap().value.reveal(), "the-token", "{none}");
     }
@@ -370,4 +392,116 @@ fn a_byte_order_mark_is_skipped() {
     for body in ["\u{feff}", "\u{feff}\u{feff}{\"access_token\":\"t\",\"expires_in\":9}"] {
         assert_eq!(refused(200, body).0, ErrorKind::BadResponse);
     }
+}
+
+#[test]
+fn a_wrong_path_is_named_without_its_query_and_token_url_first() {
+    let options = Options {
+        token_url: TokenUrl::parse("https://auth.example/tokens/v3?tenant=hidden").unwrap(),
+        ..Options::default()
+    };
+    for (status, body) in [
+        (404, ""),
+        (405, "<html>no</html>"),
+        (404, r#"{"status":404,"error":"Not Found","path":"/tokens/v3"}"#),
+        (401, r#"{"error":{"code":401,"message":"hidden"}}"#),
+        (400, r#"{"error":{"code":5}}"#),
+    ] {
+        let read = read_by(&answer(status, body), &options, "hush-hush", "a");
+        let error = read.unwrap_err().error;
+        assert_eq!(
+            error.message(),
+            format!(
+                "https://auth.example does not answer as a token endpoint at /tokens/v3 (status \
+                 {status}). Check token_url first; if that is right, API Tokens v2 may not be \
+                 enabled for the account"
+            ),
+            "{body}"
+        );
+        assert_eq!((error.oauth_code(), error.http_status()), (None, Some(status)));
+        assert!(error.is_retryable());
+    }
+}
+
+#[test]
+fn an_error_about_scopes_says_what_was_asked_for() {
+    for body in [
+        r#"{"error":"invalid_scope"}"#,
+        r#"{"error":"scope_invalid"}"#,
+        r#"{"error":"InsufficientScope"}"#,
+        r#"{"error":"access_denied","error_description":"Client has not been granted Scopes"}"#,
+        r#"{"error":"invalid_request","error_description":"unknown scope"}"#,
+    ] {
+        assert!(said(400, body).contains("(asked for: a b)"), "{body}: {}", said(400, body));
+    }
+    assert!(!said(400, r#"{"error":"access_denied"}"#).contains("asked for"));
+}
+
+#[test]
+fn a_refusal_tells_what_stands_out_in_what_was_sent() {
+    let told = |status: u16, body: &str| {
+        let read = read_by(&answer(status, body), &Options::default(), "'hush-Hush9'", "a,b");
+        let error = read.unwrap_err().error;
+        assert!(!error.message().contains("ush"), "{error}");
+        error.message().to_owned()
+    };
+    for (status, body) in [
+        (401, ""),
+        (403, ""),
+        (401, r#"{"error":"invalid_client"}"#),
+        (401, r#"{"error":"unauthorized_client"}"#),
+        (400, r#"{"error":"invalid_scope"}"#),
+        (400, r#"{"error":"invalid_request"}"#),
+        (400, r#"{"error":"scope_invalid"}"#),
+        (200, r#"{"access_token":"t","expires_in":9,"scope":""}"#),
+    ] {
+        let told = told(status, body);
+        for remark in [
+            "the secret begins and ends with a quote",
+            "the scope has a comma: scopes are separated by blanks",
+        ] {
+            assert!(told.contains(remark), "{status} {body}: {told}");
+        }
+    }
+    for (status, body) in [(500, ""), (404, ""), (429, ""), (200, ""), (302, "")] {
+        assert!(!told(status, body).contains("quote"), "{status}: it was not refused");
+    }
+}
+
+#[test]
+fn refused_credentials_may_have_to_be_sent_in_the_other_way() {
+    let told = |url: &str, client_auth: ClientAuth, secret: &str, status: u16, body: &str| {
+        let token_url = TokenUrl::parse(url).unwrap();
+        let options = Options { token_url, client_auth, ..Options::default() };
+        let read = read_by(&answer(status, body), &options, secret, "a");
+        read.unwrap_err().error.message().to_owned()
+    };
+    let (other, service) = ("https://auth.example/token", "https://auth.trackunit.com/token/v2");
+    let refused = r#"{"error":"invalid_client"}"#;
+    for (status, body) in [(400, refused), (401, "")] {
+        let post = told(other, ClientAuth::Post, "plain", status, body);
+        assert!(post.ends_with(". Some servers want client_auth=basic"), "{post}");
+        let basic = told(other, ClientAuth::Basic, "plain", status, body);
+        assert!(basic.ends_with(". Some servers want client_auth=post"), "{basic}");
+        for secret in ["pl+ain", "pl ain", "pl/ain", "pl\u{e9}in"] {
+            let changed = told(other, ClientAuth::Basic, secret, status, body);
+            assert!(changed.contains("form-encoding"), "{changed}");
+            assert!(changed.ends_with("try client_auth=post"), "{changed}");
+        }
+        // It is known how the service takes them.
+        assert!(!told(service, ClientAuth::Post, "plain", status, body).contains("client_auth"));
+        assert!(told(service, ClientAuth::Basic, "plain", status, body).contains("=post"));
+    }
+    let unauthorized = r#"{"error":"unauthorized_client"}"#;
+    assert!(!told(other, ClientAuth::Post, "plain", 400, unauthorized).contains("client_auth"));
+}
+
+#[test]
+fn what_is_no_token_says_where_to_look() {
+    assert!(said(200, "").ends_with("is empty; check token_url"));
+    assert!(said(200, "{}").ends_with("check token_url"));
+    assert!(said(418, "").ends_with("has status 418 without an OAuth error; check token_url"));
+    assert!(said(200, "<html>").ends_with("is a captive portal or a proxy in the way?"));
+    let broken = said(200, r#"{"access_token":"t","expires_in":0}"#);
+    assert!(broken.ends_with("; that is for the server's operator to mend"), "{broken}");
 }
