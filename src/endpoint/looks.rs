@@ -402,7 +402,7 @@ mod tests {
             ("q7\tZt", "tab"),
             ("q7\nZt", "line break"),
             ("q7\r\nZt", "line break"),
-            ("q\07\0Z\0", "UTF-16"),
+            ("q\x007\0Z\0", "UTF-16"),
             ("q7\u{1b}[0mZt", "control character"),
         ] {
             assert!(of_secret(secret).contains(word), "{secret:?}: {}", of_secret(secret));
