@@ -90,10 +90,10 @@ const EMULATOR_EXAMPLES: &str = r#"Examples:
     tu-token emulator
 
   In a script: any free port, lines from a file that appears when it listens:
-    tu-token emulator --port 0 --env-file emulator.env &
+    rm -f emulator.env; tu-token emulator --port 0 --env-file emulator.env &
     while kill -0 $! && [ ! -f emulator.env ]; do sleep 0.1; done; . ./emulator.env
 
-Exit codes: 0 after Ctrl-C or SIGTERM; 2 wrong options, port in use; 70 anything else."#;
+Exit codes: 0 after Ctrl-C, SIGTERM or SIGHUP; 2 wrong options, port in use; 70 anything else."#;
 
 /// Access tokens for Trackunit's IRIS APIs, at the shell
 ///

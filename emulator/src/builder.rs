@@ -172,7 +172,8 @@ impl Builder {
         Ok((world, demo, keys.map_err(StartError::Key)?))
     }
 
-    fn check(&self) -> Result<(), StartError> {
+    /// Whether the settings are in their ranges and the keys make sense, before anything is opened.
+    pub(crate) fn check(&self) -> Result<(), StartError> {
         let Settings { expires_in, max_keys, token_length, readings } = &self.settings;
         let wrong = |text: String| Err(StartError::Setting(text));
         if !(1..=MOST_SECONDS).contains(expires_in) {

@@ -6,11 +6,11 @@ use clap::Parser;
 use tu_token_emulator::{Options, run};
 
 const EXAMPLES: &str = r#"Examples:
-  Start it, and paste the four lines it prints into another shell:
+  Start it, and paste the lines it prints into another shell:
     tu-token-emulator
 
   In a script: any free port, lines from a file that appears when it listens:
-    tu-token-emulator --port 0 --env-file emulator.env &
+    rm -f emulator.env; tu-token-emulator --port 0 --env-file emulator.env &
     while kill -0 $! && [ ! -f emulator.env ]; do sleep 0.1; done; . ./emulator.env
 
   Keys and tokens that are still there tomorrow (as hashes; the secret is printed once):
@@ -27,7 +27,7 @@ const EXAMPLES: &str = r#"Examples:
     curl http://127.0.0.1:8477/_emulator/faults  -d '{"status":503,"retry_after":2,"count":3}'
     curl http://127.0.0.1:8477/_emulator/journal
 
-Exit codes: 0 after Ctrl-C or SIGTERM; 2 wrong options, port in use, a file that cannot be used; 70 anything else."#;
+Exit codes: 0 after Ctrl-C, SIGTERM or SIGHUP; 2 wrong options, port in use, a file that cannot be used; 70 anything else."#;
 
 /// The token service and a few IRIS routes on your desk, for examples and tests.
 ///

@@ -36,7 +36,8 @@ pub struct Options {
     #[arg(long, value_name = "BYTES", default_value_t = 40)]
     pub token_length: usize,
 
-    /// Write the four lines to this file too (mode 0600) once the emulator listens; removed at the end
+    /// Write the export lines to this file too (mode 0600) once the emulator listens; removed at the end. A file that
+    /// holds anything else is left alone
     #[arg(long, value_name = "FILE")]
     pub env_file: Option<PathBuf>,
 

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::io::{self, Write as _};
 use std::panic;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::builder::StartError;
+use crate::env_file::{self, Draft};
 use crate::options::Options;
-use crate::private_file::{self, Draft};
 use crate::shell;
 use crate::state::CHECKING_THREAD;
 
@@ -17,7 +17,7 @@ use crate::state::CHECKING_THREAD;
 pub enum RunError {
     /// The emulator could not be started.
     Start(StartError),
-    /// The file for the four lines could not be written.
+    /// The file for the lines could not be written, or holds something else.
     EnvFile(PathBuf, io::Error),
     /// The system gives no signals or no output.
     System(io::Error),
@@ -50,7 +50,7 @@ impl fmt::Display for RunError {
 
 impl std::error::Error for RunError {}
 
-/// Runs an emulator until Ctrl-C or SIGTERM. Standard output gets lines for a shell; what is meant for people stands
+/// Runs an emulator until Ctrl-C, SIGTERM or SIGHUP. Standard output gets lines for a shell; what is meant for people stands
 /// behind a `#`.
 ///
 /// A program with commands of its own flattens [`Options`] into one of them:
@@ -92,27 +92,35 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     runtime.block_on(async {
         // Asked for first, so that a signal that comes early ends the emulator in order too.
         let signal = signals().map_err(RunError::System)?;
-        let draft = options.env_file.as_deref().map(env_file).transpose()?;
-        let emulator = options.builder().start().map_err(RunError::Start)?;
+        let builder = options.builder();
+        builder.check().map_err(RunError::Start)?;
+        let draft = draft(options)?;
+        let emulator = builder.start().map_err(RunError::Start)?;
         let lines = shell::exports(&emulator);
-        if let (Some(path), Some(draft)) = (&options.env_file, draft) {
-            draft.publish(&lines).map_err(|error| RunError::EnvFile(path.clone(), error))?;
-        }
+        let publish = |(path, draft): (PathBuf, Draft)| {
+            draft.publish(&lines).map_err(|error| RunError::EnvFile(path, error))
+        };
+        let env_file = draft.map(publish).transpose()?;
         announce(&shell::announcement(&emulator, &lines));
         signal.await;
-        if let Some(path) = &options.env_file {
-            // It holds a secret, and names a port where soon nobody listens.
-            private_file::remove_own(path, &lines);
-        }
+        // It holds a secret, and names a port where soon nobody listens.
+        drop(env_file);
         Ok(())
     })
 }
 
-/// The file for the lines. One of an earlier run names a port where nobody listens.
-fn env_file(path: &Path) -> Result<Draft, RunError> {
-    private_file::remove(path)
-        .and_then(|()| Draft::open(path))
-        .map_err(|error| RunError::EnvFile(path.to_owned(), error))
+/// The file for the lines and its place, where nothing has changed yet: all else may still fail.
+fn draft(options: &Options) -> Result<Option<(PathBuf, Draft)>, RunError> {
+    let Some(path) = &options.env_file else {
+        return Ok(None);
+    };
+    let refused = |error| RunError::EnvFile(path.clone(), error);
+    if options.state.as_ref().is_some_and(|state| env_file::is_one_place(path, state)) {
+        let text = "it is the state file too: give --env-file and --state a file each";
+        return Err(refused(io::Error::new(io::ErrorKind::InvalidInput, text)));
+    }
+    let draft = Draft::open(path).map_err(refused)?;
+    Ok(Some((path.clone(), draft)))
 }
 
 /// Ready when the process is asked to end.
@@ -122,10 +130,21 @@ fn signals() -> io::Result<impl Future<Output = ()>> {
         use tokio::signal::unix::{SignalKind, signal};
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
+        let mut hangup = match hangups_are_ignored() {
+            true => None,
+            false => Some(signal(SignalKind::hangup())?),
+        };
         Ok(async move {
+            let hung_up = async {
+                match &mut hangup {
+                    Some(signal) => signal.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
+                _ = hung_up => {}
             }
         })
     }
@@ -136,6 +155,16 @@ fn signals() -> io::Result<impl Future<Output = ()>> {
             interrupt.recv().await;
         })
     }
+}
+
+/// Whether the process was started to outlive its terminal, as by `nohup`. Linux alone tells.
+#[cfg(unix)]
+fn hangups_are_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let signals = ignored.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
+    // The lowest bit is signal 1, SIGHUP.
+    signals.is_some_and(|signals| signals & 1 == 1)
 }
 
 /// A closed standard output is no reason to end: the file may be all that is wanted.

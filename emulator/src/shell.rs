@@ -3,6 +3,7 @@
 use crate::account::ApiKey;
 use crate::builder::DEMO_NAME;
 use crate::emulator::Emulator;
+use crate::route::TOKEN_PATH;
 
 /// Where the emulator is, the lines, and what is to be known about the demo key.
 pub(crate) fn announcement(emulator: &Emulator, exports: &str) -> String {
@@ -21,24 +22,64 @@ pub(crate) fn announcement(emulator: &Emulator, exports: &str) -> String {
     format!("{first}{exports}{kept}{remedy}{page}")
 }
 
-/// Four lines that tell a program where to ask, and as whom. The one with the secret is a comment when the secret is
-/// not known; without a demo key there is only the last.
+/// What the lines set, in their order.
+const NAMES: [&str; 5] = [
+    "TRACKUNIT_CLIENT_ID",
+    "TRACKUNIT_CLIENT_SECRET",
+    "TRACKUNIT_SCOPE",
+    "TRACKUNIT_TOKEN_URL",
+    "IRIS_URL",
+];
+
+/// Four lines that tell a program where to ask for a token, and as whom, and a fifth with the base of the API's routes.
+/// The one with the secret is a comment when the secret is not known; without a demo key there are only the last two.
 pub(crate) fn exports(emulator: &Emulator) -> String {
-    let token_url = export("TRACKUNIT_TOKEN_URL", &emulator.token_url());
+    let [id_name, secret_name, scope_name, token_name, base_name] = NAMES;
+    let urls = export(token_name, &emulator.token_url()) + &export(base_name, &emulator.url());
     let (client_id, secret, scopes) = match (emulator.issued_demo_key(), kept_demo(emulator)) {
         (Some(key), _) => {
-            let secret = export("TRACKUNIT_CLIENT_SECRET", &key.client_secret);
+            let secret = export(secret_name, &key.client_secret);
             (key.client_id.clone(), secret, key.scopes.clone())
         }
         (None, Some(key)) => {
-            let secret = "# export TRACKUNIT_CLIENT_SECRET=... (the one you have)\n".to_owned();
+            let secret = format!("# export {secret_name}=... (the one you have)\n");
             (key.client_id, secret, key.scopes)
         }
-        (None, None) => return token_url,
+        (None, None) => return urls,
     };
-    let scope = export("TRACKUNIT_SCOPE", usual_scope(&scopes));
-    let client_id = export("TRACKUNIT_CLIENT_ID", &client_id);
-    [client_id, secret, scope, token_url].concat()
+    let scope = export(scope_name, usual_scope(&scopes));
+    [export(id_name, &client_id), secret, scope, urls].concat()
+}
+
+/// Whether a text is nothing but the lines of an emulator on this machine, as they are in a file. Earlier versions wrote
+/// the first four alone.
+pub(crate) fn are_exports(text: &str) -> bool {
+    let Some(lines) = text.strip_suffix('\n') else {
+        return false;
+    };
+    let pairs: Option<Vec<(&str, &str)>> =
+        lines.split('\n').map(|line| line.strip_prefix("export ")?.split_once('=')).collect();
+    pairs.is_some_and(|pairs| {
+        let names: Vec<&str> = pairs.iter().map(|(name, _)| *name).collect();
+        (names == NAMES || names == NAMES[..4])
+            && pairs.iter().all(|(_, value)| is_quoted(value))
+            && is_endpoint(pairs[3].1)
+    })
+}
+
+/// A token endpoint of an emulator. Lines with the real one may be somebody's own.
+fn is_endpoint(value: &str) -> bool {
+    let value = value.trim_matches('\'');
+    let host =
+        ["http://127.0.0.1:", "http://[::1]:"].iter().find_map(|base| value.strip_prefix(base));
+    host.and_then(|rest| rest.strip_suffix(TOKEN_PATH))
+        .is_some_and(|port| port.parse::<u16>().is_ok())
+}
+
+/// Whether a value is one word as [`quoted`] writes it.
+fn is_quoted(value: &str) -> bool {
+    let inner = value.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\''));
+    quoted(&inner.unwrap_or(value).replace(r"'\''", "'")) == value
 }
 
 /// The one of a key's scopes that a first program asks for.
@@ -79,6 +120,39 @@ mod tests {
             ("", "''"),
         ] {
             assert_eq!(quoted(value), word);
+            assert!(is_quoted(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn the_lines_of_an_emulator_are_known_and_nobody_elses() {
+        let emulator = Emulator::start().expect("an emulator");
+        let lines = exports(&emulator);
+        assert_eq!(lines.lines().count(), 5);
+        assert!(are_exports(&lines));
+        let four: String = lines.lines().take(4).map(|line| format!("{line}\n")).collect();
+        assert!(are_exports(&four), "as earlier versions wrote them");
+        let port = emulator.address().port().to_string();
+        let six = export(NAMES[3], &format!("http://[::1]:{port}/token/v2"));
+        let three: String = lines.lines().take(3).map(|line| format!("{line}\n")).collect();
+        assert!(are_exports(&format!("{three}{six}")));
+        let first = lines.lines().next().expect("a line");
+        for other in [
+            String::new(),
+            "\n".to_owned(),
+            format!("{first}\n"),
+            six,
+            lines.trim_end().to_owned(),
+            format!("{lines}A=mine\n"),
+            format!("{lines}# mine\n"),
+            format!("\n{lines}"),
+            format!("{lines}{lines}"),
+            lines.replace("127.0.0.1", "auth.example"),
+            lines.replace("http://127.0.0.1", "https://127.0.0.1"),
+            lines.replace("asset.view", "$(mine)"),
+            lines.replace("export ", ""),
+        ] {
+            assert!(!are_exports(&other), "{other}");
         }
     }
 }

@@ -1,6 +1,9 @@
 //! From start to end: hosts, hostile clients, load, and the command.
 
 mod common;
+#[cfg(unix)]
+#[path = "lifecycle/env_file.rs"]
+mod env_file;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -148,6 +151,7 @@ fn it_starts_stops_and_fails_inside_an_asynchronous_program() {
     });
 }
 
+#[cfg_attr(not(unix), allow(dead_code))]
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tu-token-emulator"));
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -157,60 +161,7 @@ fn command(arguments: &[&str]) -> Command {
 /// The lines up to the last one the command prints before it waits.
 fn first_lines(child: &mut Child) -> Vec<String> {
     let out = BufReader::new(child.stdout.take().expect("a pipe"));
-    out.lines().map(|line| line.expect("a line")).take(6).collect()
-}
-
-#[cfg(unix)]
-#[test]
-fn the_command_prints_lines_for_a_shell_and_ends_on_a_signal() {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    let file =
-        std::env::temp_dir().join(format!("tu-token-emulator-test-{}.env", std::process::id()));
-    std::fs::write(&file, "old").expect("a file of an earlier run");
-    let path = file.to_str().expect("a readable path");
-    for signal in ["-TERM", "-INT"] {
-        let arguments =
-            ["--port", "0", "--client-id", "id", "--client-secret", "it's", "--env-file", path];
-        let mut child = command(&arguments).spawn().expect("started");
-        let lines = first_lines(&mut child);
-        let written = std::fs::read_to_string(&file).expect("a file");
-        assert_eq!(written.lines().collect::<Vec<_>>(), lines[1..5]);
-        assert!(lines[0].starts_with("# ") && lines[5].starts_with("# "), "{lines:?}");
-        assert_eq!(lines[1], "export TRACKUNIT_CLIENT_ID=id");
-        assert_eq!(lines[2], r"export TRACKUNIT_CLIENT_SECRET='it'\''s'");
-        assert_eq!(lines[3], "export TRACKUNIT_SCOPE=asset.view");
-        let url = lines[4].strip_prefix("export TRACKUNIT_TOKEN_URL=").expect("a url");
-        assert!(url.starts_with("http://127.0.0.1:") && url.ends_with("/token/v2"), "{url}");
-        assert_eq!(std::fs::metadata(&file).expect("a file").permissions().mode() & 0o777, 0o600);
-        let body = "grant_type=client_credentials&client_id=id&client_secret=it's&scope=asset.view";
-        assert_eq!(common::send("POST", url, &[("content-type", common::FORM)], body).status, 200);
-
-        let killed =
-            Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill");
-        assert!(killed.success());
-        assert_eq!(child.wait().expect("ended").code(), Some(0));
-        assert!(!file.exists(), "the secret is not left behind");
-    }
-}
-
-#[cfg(unix)]
-#[test]
-fn the_command_removes_its_lines_but_not_those_of_another() {
-    let directory = std::env::temp_dir().join(format!("tu-token-emulator-{}", std::process::id()));
-    std::fs::create_dir_all(&directory).expect("a directory");
-    let file = directory.join("env");
-    let path = file.to_str().expect("a readable path");
-    let mut child = command(&["--port", "0", "--env-file", path]).spawn().expect("started");
-    let another = directory.join(format!("env.{}.part", child.id()));
-    std::fs::write(&another, "mine").expect("a file of somebody's");
-    first_lines(&mut child);
-    std::fs::write(&file, "export TRACKUNIT_CLIENT_ID=of-another-emulator\n").expect("a file");
-    let stopped = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
-    assert!(stopped.expect("kill").success());
-    assert_eq!(child.wait().expect("ended").code(), Some(0));
-    assert!(file.exists() && another.exists());
-    std::fs::remove_dir_all(&directory).expect("removed");
+    out.lines().map(|line| line.expect("a line")).take(7).collect()
 }
 
 #[test]

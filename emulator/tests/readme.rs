@@ -36,10 +36,12 @@ fn a_script_starts_it_takes_its_lines_and_switches_on_a_fault() {
     let directory = tempfile::tempdir().expect("a directory");
     let fault = fault.replace("curl http://127.0.0.1:8477", "curl -sf $url");
     let script = format!(
-        "trap 'kill $!' EXIT\n{started}\nurl=${{TRACKUNIT_TOKEN_URL%/token/v2}}\n{fault}\n\
+        "trap 'kill $!' EXIT\n{started}\nurl=$IRIS_URL\n{fault}\n\
          curl -s -o answer -w '%{{http_code}}' $TRACKUNIT_TOKEN_URL -d grant_type=client_credentials\n\
-         echo; env | grep ^TRACKUNIT_ | cut -d = -f 1 | sort\n"
+         echo; env | grep -E '^(TRACKUNIT|IRIS)_' | cut -d = -f 1 | sort\n"
     );
+    // Of an emulator that was killed.
+    std::fs::write(directory.path().join("emulator.env"), "exit 9\n").expect("written");
     let program = Path::new(env!("CARGO_BIN_EXE_tu-token-emulator")).parent().expect("a directory");
     let run = Command::new("sh")
         .args(["-eu", "-c", &script])

@@ -277,6 +277,7 @@ function showSecret(key) {
     TRACKUNIT_CLIENT_SECRET: key.client_secret,
     TRACKUNIT_SCOPE: key.scopes.includes("asset.view") ? "asset.view" : key.scopes[0],
     TRACKUNIT_TOKEN_URL: byId("token-url").textContent,
+    IRIS_URL: location.origin,
   };
   const exports = Object.entries(lines).map(([name, value]) => `export ${name}=${quoted(value)}`);
   byId("secret-title").textContent = `Save the client secret of ${key.name}`;
