@@ -8,16 +8,19 @@ mod record;
 mod secret;
 mod view;
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub use self::key::{IssuedKey, KeyError, NewKey};
 pub(crate) use self::record::Key;
-use self::secret::SecretHash;
+use self::secret::{Known, SecretHash};
 pub use self::view::ApiKey;
-use crate::state::{KeptToken, State, StateError};
-use crate::{random, scope};
+use crate::state::{Change, KeptToken, State, StateError};
+use crate::{one_line, random, scope};
 
+/// Every so many tokens of a key, the dead tokens are swept out of the file.
+const SWEEP_EVERY: u64 = 256;
 /// Revoked keys that are remembered; of more, the oldest are forgotten.
 const MOST_REVOKED: usize = 100;
 /// The longest name, in characters.
@@ -25,14 +28,23 @@ const MOST_NAME: usize = 100;
 /// The longest description, in characters.
 const MOST_DESCRIPTION: usize = 500;
 
+/// The longest id or secret that can be given, in characters.
+const MOST_CREDENTIAL: usize = 1_000;
+/// Allowed scopes of a key: the page and every list of keys show all of them.
+const MOST_SCOPES: usize = 500;
+
 /// One account and its keys.
 pub(crate) struct Account {
     keys: Vec<Key>,
     max_keys: usize,
     /// Whether the secret before the last rotation still works.
     overlap: bool,
+    /// One for all new secrets, so that a text is looked for with one hash, however many keys there are.
+    salt: String,
     /// Checked when an id is unknown, so that this takes as long as a wrong secret.
     decoy: SecretHash,
+    /// The secrets of all keys; empty after each change of one.
+    known: OnceCell<Known>,
     state: Arc<State>,
 }
 
@@ -44,15 +56,17 @@ impl Account {
         keys: Vec<Key>,
         state: Arc<State>,
     ) -> Account {
-        let decoy = SecretHash::new(&random::name("", 32));
-        Account { keys, max_keys, overlap, decoy, state }
+        let last = keys.iter().flat_map(|key| &key.secrets).last();
+        let salt = last.map_or_else(SecretHash::new_salt, |hash| hash.salt().to_owned());
+        let decoy = SecretHash::new(&random::name("", 32), &salt);
+        Account { keys, max_keys, overlap, salt, decoy, known: OnceCell::new(), state }
     }
 
     /// Makes a key.
     pub(crate) fn create(&mut self, new: NewKey, now: u64) -> Result<IssuedKey, KeyError> {
         let mut key = self.check(&new, now)?;
         let secret = new_secret(new.client_secret)?;
-        key.secrets = vec![SecretHash::new(&secret)];
+        key.secrets = vec![SecretHash::new(&secret, &self.salt)];
         let issued = key.issued(secret);
         self.keep(key)?;
         Ok(issued)
@@ -71,6 +85,9 @@ impl Account {
         scopes.retain(|scope| seen.insert(scope.clone()));
         if scopes.is_empty() {
             return Err(KeyError::NoScopes);
+        }
+        if scopes.len() > MOST_SCOPES {
+            return Err(KeyError::TooManyScopes(MOST_SCOPES));
         }
         if self.active().count() >= self.max_keys {
             return Err(KeyError::TooMany(self.max_keys));
@@ -106,43 +123,79 @@ impl Account {
         let mut key = self.active_key(client_id)?.clone();
         let secret = new_secret(secret)?;
         key.secrets.truncate(usize::from(self.overlap));
-        key.secrets.insert(0, SecretHash::new(&secret));
+        key.secrets.insert(0, SecretHash::new(&secret, &self.salt));
         key.rotated = Some(now);
         let issued = key.issued(secret);
         self.keep(key)?;
         Ok(issued)
     }
 
-    /// Ends a key. It no longer counts, and its name is free again.
-    pub(crate) fn revoke(&mut self, client_id: &str, now: u64) -> Result<(), KeyError> {
+    /// Ends a key. It no longer counts, and its name is free again. In the file its tokens end with it, if they shall.
+    pub(crate) fn revoke(
+        &mut self,
+        client_id: &str,
+        ends_tokens: bool,
+        now: u64,
+    ) -> Result<(), KeyError> {
         let mut key = self.active_key(client_id)?.clone();
         key.revoked = Some(now);
-        self.keep(key)
+        self.keep_and(key, ends_tokens)
     }
 
-    /// Counts a token for its key, and keeps both.
-    pub(crate) fn minted(&mut self, token: &KeptToken, now: u64) -> Result<(), StateError> {
+    /// Counts a token for its key, and keeps both. In the file it ends the tokens before, if it is to be the only one.
+    pub(crate) fn minted(
+        &mut self,
+        token: &KeptToken,
+        single: bool,
+        now: u64,
+    ) -> Result<(), StateError> {
         let found = self.keys.iter_mut().find(|key| key.client_id == token.client_id);
         let Some(key) = found else {
             return Ok(());
         };
         let counted =
             Key { tokens_minted: key.tokens_minted + 1, last_used: Some(now), ..key.clone() };
-        self.state.keep_token(token, &counted, now)?;
+        self.state.keep(&Change {
+            keys: vec![&counted],
+            ended: single.then_some(token.client_id.as_str()),
+            dead_at: counted.tokens_minted.is_multiple_of(SWEEP_EVERY).then_some(now),
+            token: Some(token),
+            ..Change::default()
+        })?;
         *key = counted;
         Ok(())
+    }
+
+    /// The keys an emulator starts with: the demo key, see [`Account::demo`], and new ones. All of them or, when one cannot
+    /// be made, none, and then the demo key is as it was.
+    pub(crate) fn start(
+        &mut self,
+        demo: NewKey,
+        fresh: bool,
+        new: Vec<NewKey>,
+        now: u64,
+    ) -> Result<(Option<IssuedKey>, Vec<IssuedKey>), KeyError> {
+        let memory = Arc::new(State::in_memory());
+        let mut tried = Account::new(self.max_keys, self.overlap, self.keys.clone(), memory);
+        let demo = tried.demo(demo, fresh, now)?;
+        let made: Result<Vec<IssuedKey>, KeyError> =
+            new.into_iter().map(|key| tried.create(key, now)).collect();
+        let made = made?;
+        let keys: Vec<&Key> = tried.keys.iter().filter(|key| !self.keys.contains(key)).collect();
+        if !keys.is_empty() {
+            let change = Change { keys, ..Change::default() };
+            self.state.keep(&change).map_err(KeyError::NotKept)?;
+        }
+        self.keys = tried.keys;
+        self.known.take();
+        Ok((demo, made))
     }
 
     /// The demo key: as `new` has it when the account never had a key, else as it is.
     ///
     /// `None`: the key is there, or was revoked, and nobody knows its secret. With `fresh`, or a secret in `new`, there is
     /// always one: it is rotated or made, whatever is needed. An id in `new` that is not there is made, too.
-    pub(crate) fn demo(
-        &mut self,
-        new: NewKey,
-        fresh: bool,
-        now: u64,
-    ) -> Result<Option<IssuedKey>, KeyError> {
+    fn demo(&mut self, new: NewKey, fresh: bool, now: u64) -> Result<Option<IssuedKey>, KeyError> {
         let is_it = |key: &&Key| match &new.client_id {
             Some(id) => key.client_id == *id,
             None => key.name == new.name,
@@ -172,7 +225,8 @@ impl Account {
 
     /// Whether a key, active or revoked, has this secret.
     pub(crate) fn knows_secret(&self, text: &str) -> bool {
-        self.keys.iter().flat_map(|key| &key.secrets).any(|hash| hash.matches(text))
+        let secrets = || Known::new(self.keys.iter().flat_map(|key| &key.secrets));
+        self.known.get_or_init(secrets).has(text)
     }
 
     /// Whether a key, active or revoked, has this id.
@@ -199,13 +253,20 @@ impl Account {
 
     /// Puts a new or changed key in its place, on disk first.
     fn keep(&mut self, key: Key) -> Result<(), KeyError> {
+        self.keep_and(key, false)
+    }
+
+    fn keep_and(&mut self, key: Key, ends_tokens: bool) -> Result<(), KeyError> {
         let revoked = self.keys.iter().filter(|key| !key.is_active());
         let forgotten = if revoked.clone().count() >= MOST_REVOKED && !key.is_active() {
             revoked.map(|key| key.number).next()
         } else {
             None
         };
-        self.state.keep_key(&key, forgotten).map_err(KeyError::NotKept)?;
+        let ended = ends_tokens.then_some(key.client_id.as_str());
+        let change = Change { keys: vec![&key], forgotten, ended, ..Change::default() };
+        self.state.keep(&change).map_err(KeyError::NotKept)?;
+        self.known.take();
         self.keys.retain(|key| Some(key.number) != forgotten);
         match self.keys.iter_mut().find(|old| old.number == key.number) {
             Some(place) => *place = key,
@@ -222,7 +283,7 @@ fn check_texts(name: &str, description: &str) -> Result<(), KeyError> {
     for (what, text, most) in
         [("name", name, MOST_NAME), ("description", description, MOST_DESCRIPTION)]
     {
-        if text.chars().count() > most || text.chars().any(char::is_control) {
+        if text.chars().count() > most || !one_line::is(text) {
             return Err(KeyError::BadText { what, most });
         }
     }
@@ -238,7 +299,7 @@ fn new_secret(given: Option<String>) -> Result<String, KeyError> {
 }
 
 fn readable(text: &str) -> bool {
-    !text.is_empty() && !text.chars().any(char::is_control)
+    !text.is_empty() && text.chars().count() <= MOST_CREDENTIAL && one_line::is(text)
 }
 
 #[cfg(test)]
@@ -260,7 +321,7 @@ mod tests {
             .map(|n| account.create(NewKey::new(format!("key {n}"), "a"), 0).expect("a key"))
             .collect();
         assert_eq!(account.create(NewKey::new("eleventh", "a"), 0), Err(KeyError::TooMany(10)));
-        account.revoke(&keys[3].client_id, 1).expect("revoked");
+        account.revoke(&keys[3].client_id, false, 1).expect("revoked");
         account.create(NewKey::new("key 3", "a"), 0).expect("place and name are free again");
     }
 
@@ -304,13 +365,13 @@ mod tests {
         assert!(found.allows(&set("b")) && found.allows(&set("b a")) && !found.allows(&set("a A")));
         assert!(account.authenticate(&key.client_id, "wrong").is_none());
         assert!(account.authenticate("unknown", &key.client_secret).is_none());
-        account.revoke(&key.client_id, 1).expect("revoked");
+        account.revoke(&key.client_id, false, 1).expect("revoked");
         assert!(account.authenticate(&key.client_id, &key.client_secret).is_none());
         assert_eq!(
             account.rotate(&key.client_id, None, 1),
             Err(KeyError::Revoked(key.client_id.clone()))
         );
-        assert_eq!(account.revoke("unknown", 1), Err(KeyError::Unknown("unknown".into())));
+        assert_eq!(account.revoke("unknown", false, 1), Err(KeyError::Unknown("unknown".into())));
     }
 
     #[test]
@@ -346,7 +407,7 @@ mod tests {
         let mut account = account(10, false);
         for n in 0..MOST_REVOKED + 5 {
             let key = account.create(NewKey::new(n.to_string(), "a"), 0).expect("a key");
-            account.revoke(&key.client_id, 1).expect("revoked");
+            account.revoke(&key.client_id, false, 1).expect("revoked");
         }
         assert_eq!(account.keys.len(), MOST_REVOKED);
         assert_eq!((account.keys[0].number, account.keys[MOST_REVOKED - 1].number), (6, 105));
@@ -371,11 +432,30 @@ mod tests {
             "mine"
         );
         assert_eq!(account.keys[0].rotated, Some(5), "the same secret is no rotation");
-        account.revoke(&first.client_id, 0).expect("revoked");
+        account.revoke(&first.client_id, false, 0).expect("revoked");
         assert_eq!(account.demo(demo(), false, 0), Ok(None), "who revokes it means it");
         assert!(account.demo(demo(), true, 0).expect("made").is_some());
         let other = account.demo(demo().client_id("other"), false, 0);
         assert_eq!(other, Err(KeyError::NameTaken("demo".into())), "an id is not passed over");
+    }
+
+    #[test]
+    fn a_secret_is_looked_for_with_one_hash() {
+        let mut first = account(100, true);
+        for n in 0..10 {
+            let key = first.create(NewKey::new(n.to_string(), "a"), 0).expect("a key");
+            first.rotate(&key.client_id, None, 1).expect("rotated");
+        }
+        let state = Arc::new(State::in_memory());
+        let mut again = Account::new(100, false, first.keys.clone(), state);
+        let key = again.create(NewKey::new("n", "a"), 0).expect("a key");
+        assert!(again.knows_secret(&key.client_secret) && !again.knows_secret("x"));
+        let fresh = again.rotate(&key.client_id, None, 1).expect("rotated");
+        assert!(again.knows_secret(&fresh.client_secret));
+        assert!(!again.knows_secret(&key.client_secret));
+        let salts: BTreeSet<&str> =
+            again.keys.iter().flat_map(|key| &key.secrets).map(SecretHash::salt).collect();
+        assert_eq!(salts.len(), 1);
     }
 
     #[test]

@@ -179,7 +179,9 @@ fn refusal(error: &KeyError) -> Response {
     let (status, code) = match error {
         KeyError::NoName => (S::UNPROCESSABLE_ENTITY, "NAME_MISSING"),
         KeyError::NoScopes => (S::UNPROCESSABLE_ENTITY, "SCOPES_MISSING"),
-        KeyError::BadScopes(_) => (S::UNPROCESSABLE_ENTITY, "SCOPES_INVALID"),
+        KeyError::BadScopes(_) | KeyError::TooManyScopes(_) => {
+            (S::UNPROCESSABLE_ENTITY, "SCOPES_INVALID")
+        }
         KeyError::BadText { .. } => (S::UNPROCESSABLE_ENTITY, "TEXT_INVALID"),
         KeyError::BadClientId | KeyError::BadClientSecret => {
             (S::UNPROCESSABLE_ENTITY, "CREDENTIALS_INVALID")

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::account::{IssuedKey, KeyError, NewKey};
+use crate::account::{Account, IssuedKey, KeyError, NewKey};
 use crate::emulator::Emulator;
 use crate::oauth::Readings;
 use crate::state::{Kept, State, StateError};
@@ -166,10 +166,9 @@ impl Builder {
             None => (State::in_memory(), Kept::nothing()),
         };
         let world = Arc::new(World::new(self.settings, state, kept));
-        let demo = world.demo_key(self.demo, self.fresh_demo).map_err(StartError::Key)?;
-        let keys: Result<Vec<_>, _> =
-            self.keys.into_iter().map(|key| world.create_key(key)).collect();
-        Ok((world, demo, keys.map_err(StartError::Key)?))
+        let (demo, keys) =
+            world.start(self.demo, self.fresh_demo, self.keys).map_err(StartError::Key)?;
+        Ok((world, demo, keys))
     }
 
     /// Whether the settings are in their ranges and the keys make sense, before anything is opened.
@@ -190,6 +189,10 @@ impl Builder {
         if ![400, 401].contains(&readings.invalid_client_status) {
             return wrong("invalid_client_status must be 400 or 401".to_owned());
         }
+        // How many there may be depends on what is in the state file.
+        Account::new(usize::MAX, false, Vec::new(), Arc::new(State::in_memory()))
+            .start(self.demo.clone(), true, self.keys.clone(), 0)
+            .map_err(StartError::Key)?;
         Ok(())
     }
 }

@@ -3,7 +3,10 @@
 //! Everything that lives or dies here is measured in this time, so a test that turns the clock sees
 //! tokens expire without waiting for it.
 
+#[cfg(test)]
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// As far as the clock can be turned: a hundred years. Sums with it stay far away from every overflow.
@@ -14,11 +17,18 @@ pub(crate) struct Clock {
     start: Instant,
     start_wall: SystemTime,
     offset_ms: AtomicU64,
+    /// Held while it is turned.
+    turning: Mutex<()>,
 }
 
 impl Clock {
     pub(crate) fn new() -> Clock {
-        Clock { start: Instant::now(), start_wall: SystemTime::now(), offset_ms: AtomicU64::new(0) }
+        Clock {
+            start: Instant::now(),
+            start_wall: SystemTime::now(),
+            offset_ms: AtomicU64::new(0),
+            turning: Mutex::new(()),
+        }
     }
 
     /// Time since the emulator was started, as the emulator sees it.
@@ -43,13 +53,28 @@ impl Clock {
 
     /// Turns the clock forward (milliseconds count, less does not) and answers with the new offset,
     /// or with `None`, and changes nothing, when that would pass [`MAX_OFFSET`].
+    #[cfg(test)]
     pub(crate) fn advance(&self, by: Duration) -> Option<Duration> {
-        let by = u64::try_from(by.as_millis()).ok()?;
-        let turned = |offset: u64| {
-            offset.checked_add(by).filter(|sum| u128::from(*sum) <= MAX_OFFSET.as_millis())
+        let Ok(turned) = self.advance_kept(by, |_| Ok::<_, Infallible>(()));
+        turned
+    }
+
+    /// The same, when the new offset could be kept before; otherwise nothing is changed.
+    pub(crate) fn advance_kept<E>(
+        &self,
+        by: Duration,
+        keep: impl FnOnce(u64) -> Result<(), E>,
+    ) -> Result<Option<Duration>, E> {
+        let _turning = self.turning.lock().unwrap_or_else(PoisonError::into_inner);
+        let offset = u64::try_from((self.offset() + by.min(MAX_OFFSET)).as_millis());
+        let in_range =
+            |offset: &u64| by <= MAX_OFFSET && u128::from(*offset) <= MAX_OFFSET.as_millis();
+        let Some(offset) = offset.ok().filter(in_range) else {
+            return Ok(None);
         };
-        self.offset_ms.fetch_update(Ordering::SeqCst, Ordering::SeqCst, turned).ok()?;
-        Some(self.offset())
+        keep(offset)?;
+        self.offset_ms.store(offset, Ordering::SeqCst);
+        Ok(Some(self.offset()))
     }
 }
 
@@ -157,6 +182,8 @@ mod tests {
         assert!(clock.now() >= Duration::from_secs(5));
         assert_eq!(clock.advance(MAX_OFFSET), None);
         assert_eq!(clock.advance(Duration::MAX), None);
+        let refused = clock.advance_kept(Duration::from_secs(1), |_| Err::<(), _>("full"));
+        assert_eq!(refused, Err("full"));
         assert_eq!(clock.offset(), Duration::from_secs(5));
     }
 }

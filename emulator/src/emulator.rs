@@ -146,10 +146,10 @@ impl Emulator {
     }
 
     /// Turns the emulator's clock forward, so that tokens expire, and answers with all it was turned by so far.
-    /// Beyond a hundred years in all it stays where it is.
+    /// Beyond a hundred years in all it stays where it is, and so it does when the state file cannot be written.
     pub fn advance(&self, by: Duration) -> Duration {
         let room = MAX_OFFSET.saturating_sub(self.world.clock.offset());
-        // A state file that cannot be written does not hold the clock up; the next token request will tell.
+        // The answer tells how far it came.
         let _ = self.world.advance(by.min(room));
         self.world.clock.offset()
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use std::collections::{HashMap, VecDeque};
 
 use crate::clock::rfc3339;
-use crate::route;
+use crate::{one_line, route};
 
 /// The oldest entries go when there are more than this.
 const MOST: usize = 100_000;
@@ -16,7 +16,7 @@ const MOST: usize = 100_000;
 /// paths fills the memory.
 const MOST_ROUTES: usize = 1_000;
 /// What a client can make us keep of a text it sent.
-const MOST_TEXT: usize = 256;
+pub(crate) const MOST_TEXT: usize = 256;
 
 /// One request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -156,10 +156,15 @@ fn picks(pattern: Option<&str>, path: &str) -> bool {
 
 /// What is kept of a client's text: one line, not too long.
 pub(crate) fn shortened(text: &str) -> String {
-    text.chars()
-        .take(MOST_TEXT)
-        .map(|letter| if letter.is_control() { '\u{fffd}' } else { letter })
-        .collect()
+    let end = text.char_indices().nth(MOST_TEXT).map_or(text.len(), |(at, _)| at);
+    one_line::shown(&text[..end])
+}
+
+/// The words of which at least the beginning is kept, each whole. Those behind them need no look.
+pub(crate) fn words_kept(text: &str) -> impl Iterator<Item = &str> {
+    let kept = text.char_indices().nth(MOST_TEXT).map_or(text.len(), |(at, _)| at);
+    let end = text[kept..].find(' ').map_or(text.len(), |more| kept + more);
+    text[..end].split(' ')
 }
 
 #[cfg(test)]

@@ -38,6 +38,7 @@ mod journal;
 mod live;
 mod loopback;
 mod oauth;
+mod one_line;
 mod options;
 mod page;
 mod random;

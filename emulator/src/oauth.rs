@@ -15,7 +15,7 @@ pub(crate) use self::refusal::Refusal;
 pub(crate) use self::shown::shown;
 use crate::account::Account;
 use crate::form;
-use crate::journal::shortened;
+use crate::journal::{shortened, words_kept};
 use crate::scope;
 use crate::tokens::Grant;
 
@@ -131,7 +131,7 @@ fn names_parameters(query: Option<&str>) -> bool {
 /// The scopes for the journal, unless a secret got in between them.
 fn presentable(scope: &str, credentials: Option<&Credentials>, account: &Account) -> String {
     if credentials.is_some_and(|given| scope.contains(&given.secret))
-        || scope.split(' ').any(|word| account.knows_secret(word))
+        || words_kept(scope).any(|word| account.knows_secret(word))
     {
         return "(withheld: contains the secret)".to_owned();
     }
@@ -164,7 +164,7 @@ mod tests {
         }
         let key = NewKey::new("word", "a").client_id("word-id").client_secret(WORD);
         account.create(key, 0).expect("a key");
-        account.revoke("gone", 0).expect("revoked");
+        account.revoke("gone", false, 0).expect("revoked");
         account
     }
 

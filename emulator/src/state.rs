@@ -5,6 +5,7 @@
 
 mod error;
 mod open;
+mod overlay;
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -32,9 +33,6 @@ const OFFSET: &str = "clock_offset_ms";
 const FINGERPRINTS: &str = "fingerprint_key";
 /// What `FORMAT` says in a file that this version can read.
 const THIS_FORMAT: &[u8] = b"1";
-/// Every so many tokens of a key, the dead tokens are swept out of the file.
-const SWEEP_EVERY: u64 = 256;
-
 /// The name of a token in the file, which does not tell the token: its text has 128 random bits or more.
 pub(crate) type Digest = [u8; 32];
 
@@ -60,6 +58,21 @@ pub(crate) struct Kept {
     pub(crate) keys: Vec<Key>,
     pub(crate) tokens: Vec<KeptToken>,
     pub(crate) fingerprint_key: Vec<u8>,
+}
+
+/// What one request changes.
+#[derive(Default)]
+pub(crate) struct Change<'a> {
+    /// Keys that are new, or not as they were.
+    pub(crate) keys: Vec<&'a Key>,
+    /// The number of a key that goes.
+    pub(crate) forgotten: Option<u64>,
+    /// The key whose tokens so far end.
+    pub(crate) ended: Option<&'a str>,
+    /// A time at which tokens that are dead are swept out.
+    pub(crate) dead_at: Option<u64>,
+    /// A new token.
+    pub(crate) token: Option<&'a KeptToken>,
 }
 
 /// The place where things are kept, if there is one.
@@ -123,44 +136,28 @@ impl State {
         Ok(kept)
     }
 
-    /// Writes a key, and removes the one with the number `forgotten`.
-    pub(crate) fn keep_key(&self, key: &Key, forgotten: Option<u64>) -> Result<(), StateError> {
+    /// Writes a change, all of it or nothing.
+    pub(crate) fn keep(&self, change: &Change<'_>) -> Result<(), StateError> {
         self.write(|transaction| {
             let mut keys = transaction.open_table(KEYS)?;
-            keys.insert(key.number, &*json(key))?;
-            if let Some(number) = forgotten {
+            for key in &change.keys {
+                keys.insert(key.number, &*json(key))?;
+            }
+            if let Some(number) = change.forgotten {
                 keys.remove(number)?;
             }
-            Ok(())
-        })
-    }
-
-    /// Writes a new token and its key, which has counted it.
-    pub(crate) fn keep_token(
-        &self,
-        token: &KeptToken,
-        key: &Key,
-        now: u64,
-    ) -> Result<(), StateError> {
-        self.write(|transaction| {
-            transaction.open_table(KEYS)?.insert(key.number, &*json(key))?;
             let mut tokens = transaction.open_table(TOKENS)?;
-            if key.tokens_minted.is_multiple_of(SWEEP_EVERY) {
+            if change.ended.is_some() || change.dead_at.is_some() {
                 tokens.retain(|_, bytes| {
-                    parsed(bytes).is_ok_and(|old: KeptToken| old.expires > now)
+                    parsed(bytes).is_ok_and(|old: KeptToken| {
+                        change.ended != Some(old.client_id.as_str())
+                            && change.dead_at.is_none_or(|now| old.expires > now)
+                    })
                 })?;
             }
-            tokens.insert(&token.digest[..], &*json(token))?;
-            Ok(())
-        })
-    }
-
-    /// Removes every token of a key.
-    pub(crate) fn end_tokens(&self, client_id: &str) -> Result<(), StateError> {
-        self.write(|transaction| {
-            let others =
-                |bytes: &[u8]| parsed(bytes).is_ok_and(|old: KeptToken| old.client_id != client_id);
-            transaction.open_table(TOKENS)?.retain(|_, bytes| others(bytes))?;
+            if let Some(token) = change.token {
+                tokens.insert(&token.digest[..], &*json(token))?;
+            }
             Ok(())
         })
     }
@@ -202,7 +199,11 @@ impl Kept {
     ) -> Result<Kept, redb::Error> {
         let mut kept = Kept::nothing();
         for row in keys.iter()? {
-            kept.keys.push(parsed(row?.1.value())?);
+            let key: Key = parsed(row?.1.value())?;
+            let sound = key.sound().ok_or_else(|| {
+                redb::Error::Corrupted("a key has an odd id, name or scope".to_owned())
+            })?;
+            kept.keys.push(sound);
         }
         for row in tokens.iter()? {
             let (name, bytes) = row?;
@@ -223,17 +224,23 @@ impl Kept {
     }
 }
 
-/// Whether a database is this program's, of this version; an error if it is and cannot be read. A new and empty one is.
-fn check(database: &Database) -> Result<bool, redb::Error> {
+/// Whether a database is this program's, of this version. A new and empty one is.
+fn is_ours(database: &Database) -> Result<bool, redb::Error> {
     let transaction = database.begin_read()?;
     if transaction.list_tables()?.next().is_none() {
         return Ok(true);
     }
     let meta = transaction.open_table(META)?;
-    if meta.get(FORMAT)?.is_none_or(|format| format.value() != THIS_FORMAT) {
-        return Ok(false);
+    Ok(meta.get(FORMAT)?.is_some_and(|format| format.value() == THIS_FORMAT))
+}
+
+/// An error if something in a database of ours cannot be read.
+fn read_through(database: &Database) -> Result<(), redb::Error> {
+    let transaction = database.begin_read()?;
+    if transaction.list_tables()?.next().is_none() {
+        return Ok(());
     }
-    Kept::read(&transaction.open_table(KEYS)?, &transaction.open_table(TOKENS)?).map(|_| true)
+    Kept::read(&transaction.open_table(KEYS)?, &transaction.open_table(TOKENS)?).map(|_| ())
 }
 
 fn json(value: &impl Serialize) -> Vec<u8> {
@@ -245,11 +252,55 @@ fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, redb::Error> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::io;
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use redb::backends::InMemoryBackend;
+    use redb::{Database, StorageBackend};
 
     use super::*;
     use crate::account::{Account, NewKey};
+
+    /// A disk that is full after some more writes.
+    #[derive(Debug)]
+    struct Disk(InMemoryBackend, Arc<AtomicI64>);
+
+    impl StorageBackend for Disk {
+        fn len(&self) -> io::Result<u64> {
+            self.0.len()
+        }
+
+        fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+            self.0.read(offset, out)
+        }
+
+        fn set_len(&self, length: u64) -> io::Result<()> {
+            self.0.set_len(length)
+        }
+
+        fn sync_data(&self) -> io::Result<()> {
+            self.0.sync_data()
+        }
+
+        fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+            if self.1.fetch_sub(1, Ordering::SeqCst) <= 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.0.write(offset, data)
+        }
+    }
+
+    /// A new state file on a disk, and how many more writes that disk has room for.
+    pub(crate) fn on_disk() -> (State, Arc<AtomicI64>) {
+        let room = Arc::new(AtomicI64::new(i64::MAX));
+        let disk = Disk(InMemoryBackend::new(), Arc::clone(&room));
+        let database = Database::builder().create_with_backend(disk).expect("a database");
+        let state = State { file: Some((PathBuf::from("disk"), database)) };
+        state.start().expect("an empty file");
+        (state, room)
+    }
 
     #[test]
     fn times_move_back_and_dead_tokens_go() {
@@ -268,7 +319,7 @@ mod tests {
                 scopes: vec!["a".to_owned()],
                 expires: now + left,
             };
-            account.minted(&token, now).expect("kept");
+            account.minted(&token, false, now).expect("kept");
         }
         state.keep_offset(120_000).expect("kept");
         drop((account, state));

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::account::{Account, ApiKey, IssuedKey, KeyError, NewKey};
-use crate::clock::{Clock, milliseconds};
+use crate::clock::Clock;
 use crate::faults::queue::{Queue, QueuedFault};
 use crate::faults::{Fault, FaultError};
 use crate::guesses::Guesses;
@@ -112,9 +112,14 @@ impl World {
         locked(&self.account).list()
     }
 
-    /// See [`Account::demo`].
-    pub(crate) fn demo_key(&self, new: NewKey, fresh: bool) -> Result<Option<IssuedKey>, KeyError> {
-        locked(&self.account).demo(new, fresh, self.clock.unix_ms())
+    /// See [`Account::start`].
+    pub(crate) fn start(
+        &self,
+        demo: NewKey,
+        fresh: bool,
+        new: Vec<NewKey>,
+    ) -> Result<(Option<IssuedKey>, Vec<IssuedKey>), KeyError> {
+        locked(&self.account).start(demo, fresh, new, self.clock.unix_ms())
     }
 
     pub(crate) fn create_key(&self, new: NewKey) -> Result<IssuedKey, KeyError> {
@@ -133,9 +138,10 @@ impl World {
 
     pub(crate) fn revoke(&self, client_id: &str) -> Result<(), KeyError> {
         self.has_app()?;
-        locked(&self.account).revoke(client_id, self.clock.unix_ms())?;
-        if self.settings.readings.revoke_ends_tokens {
-            self.end_tokens(client_id).map_err(KeyError::NotKept)?;
+        let ends_tokens = self.settings.readings.revoke_ends_tokens;
+        locked(&self.account).revoke(client_id, ends_tokens, self.clock.unix_ms())?;
+        if ends_tokens {
+            locked(&self.tokens).end_all_of(client_id);
         }
         self.changed();
         Ok(())
@@ -145,20 +151,11 @@ impl World {
         if self.settings.readings.api_keys_app { Ok(()) } else { Err(KeyError::NoApp) }
     }
 
-    fn end_tokens(&self, client_id: &str) -> Result<(), StateError> {
-        self.state.end_tokens(client_id)?;
-        locked(&self.tokens).end_all_of(client_id);
-        Ok(())
-    }
-
     /// Turns the clock forward. `None`: that would be too far.
     pub(crate) fn advance(&self, by: Duration) -> Result<Option<Duration>, StateError> {
-        let offset = self.clock.advance(by);
+        let turned = self.clock.advance_kept(by, |offset| self.state.keep_offset(offset));
         self.changed();
-        if let Some(offset) = offset {
-            self.state.keep_offset(milliseconds(offset))?;
-        }
-        Ok(offset)
+        turned
     }
 
     /// All of them or, when one makes no sense, none.
@@ -279,6 +276,61 @@ mod tests {
             readings: Readings::default(),
         };
         World::new(settings, State::in_memory(), Kept::nothing())
+    }
+
+    /// Whatever write fails, what was refused was not done, and what was done is answered so.
+    #[test]
+    fn what_is_refused_for_a_full_disk_is_not_done() {
+        let mut outcomes = std::collections::BTreeMap::new();
+        // One change takes five or six of them.
+        for writes in 0..14 {
+            for action in ["revoke", "rotate", "mint", "create", "turn", "start"] {
+                let done = on_a_disk_with_room_for(writes, action);
+                let seen: &mut [u32; 2] = outcomes.entry(action).or_default();
+                seen[usize::from(done)] += 1;
+            }
+        }
+        for (action, seen) in outcomes {
+            assert!(seen[0] > 0 && seen[1] > 0, "{action}: {seen:?}");
+        }
+    }
+
+    /// Does something when there is room for so many writes, and tells whether it was done.
+    fn on_a_disk_with_room_for(writes: i64, action: &str) -> bool {
+        let (state, room) = crate::state::tests::on_disk();
+        let readings =
+            Readings { revoke_ends_tokens: true, single_token: true, ..Readings::default() };
+        let settings = Settings { expires_in: 1200, max_keys: 10, token_length: 40, readings };
+        let world = World::new(settings, state, Kept::nothing());
+        let key = world.create_key(NewKey::new("n", "a").client_secret("s")).expect("a key");
+        let grant = || crate::tokens::Grant {
+            client_id: key.client_id.clone(),
+            asked: "a".into(),
+            scopes: ["a".to_owned()].into(),
+        };
+        let given = |text: &str| Fault { access_token: Some(text.into()), ..Fault::default() };
+        world.mint(grant(), &given("first")).expect("a token");
+        room.store(writes, std::sync::atomic::Ordering::SeqCst);
+        let done = match action {
+            "revoke" => world.revoke(&key.client_id).is_ok(),
+            "rotate" => world.rotate(&key.client_id).is_ok(),
+            "mint" => world.mint(grant(), &given("second")).is_ok(),
+            "create" => world.create_key(NewKey::new("m", "a")).is_ok(),
+            "turn" => world.advance(Duration::from_secs(60)).is_ok(),
+            _ => world.start(NewKey::new("n", "a"), true, vec![NewKey::new("m", "a")]).is_ok(),
+        };
+        let keys = world.keys();
+        let authentic = locked(&world.account).authenticate(&key.client_id, "s").is_some();
+        let is = |other: &str| done && action == other;
+        assert_eq!(keys[0].is_active(), !is("revoke"));
+        assert_eq!(keys[0].rotated.is_some(), is("rotate") || is("start"), "{action}");
+        assert_eq!(keys[0].tokens_minted, if is("mint") { 2 } else { 1 });
+        assert_eq!(keys.len(), if is("create") || is("start") { 2 } else { 1 });
+        assert_eq!(authentic, !(is("revoke") || is("rotate") || is("start")), "{action}");
+        assert_eq!(world.find_token("first").is_some(), !(is("revoke") || is("mint")), "{action}");
+        assert_eq!(world.find_token("second").is_some(), is("mint"));
+        assert_eq!(world.clock.offset(), Duration::from_secs(if is("turn") { 60 } else { 0 }));
+        done
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::io::Read as _;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Mutex;
@@ -9,8 +10,8 @@ use std::sync::Mutex;
 use common::process::{command, exported, spawn};
 use common::state_file::{database, place, start};
 use common::{FORM, form, post, try_send};
-use redb::TableDefinition;
-use tu_token_emulator::{Emulator, StartError, StateError};
+use redb::{Database, ReadableTable as _, TableDefinition};
+use tu_token_emulator::{Emulator, NewKey, StartError, StateError};
 
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("tu_token_emulator");
 
@@ -57,6 +58,133 @@ fn a_file_that_is_cut_off_anywhere_is_left_as_it_is() {
     }
     std::fs::write(&file, &whole).expect("written");
     start(&file);
+}
+
+/// A pipe or a device has no end, and a file of somebody's may have gigabytes.
+#[cfg(unix)]
+#[test]
+fn what_is_no_regular_file_is_not_opened_and_what_is_foreign_not_read() {
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+
+    let (directory, file) = place();
+    let inside = |name: &str| directory.path().join(name);
+    std::fs::create_dir(inside("directory")).expect("made");
+    let _socket = UnixListener::bind(inside("socket")).expect("bound");
+    assert!(Command::new("mkfifo").arg(inside("pipe")).status().expect("mkfifo").success());
+    symlink("pipe", inside("link")).expect("made");
+    for (name, reason) in [
+        ("directory", "a directory"),
+        ("socket", "a socket"),
+        ("pipe", "a named pipe"),
+        ("link", "a named pipe"),
+    ] {
+        let refused = Emulator::builder().state(inside(name)).start().expect_err(name);
+        let told = refused.to_string();
+        assert!(told.contains(reason) && told.contains("not a regular file"), "{told}");
+    }
+    assert!(inside("link").is_symlink() && !file.exists());
+
+    // A link to a file is as good as the file.
+    let key = start(&file).demo_key().clone();
+    symlink(&file, inside("other")).expect("made");
+    assert_eq!(post(&start(&inside("other")), &form(&key, "asset.view")).status, 200);
+}
+
+/// Linux alone tells how much a process has read.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_large_file_of_another_program_is_read_no_further_than_its_beginning() {
+    const LARGE: u64 = 512 << 20;
+    let (directory, file) = place();
+    drop(start(&file));
+    let ours = std::fs::read(&file).expect("a file");
+    let foreign = directory.path().join("redb");
+    let database = Database::create(&foreign).expect("a database");
+    let transaction = database.begin_write().expect("a transaction");
+    let table: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("theirs");
+    transaction.open_table(table).expect("a table").insert(1, &[7; 1 << 20][..]).expect("written");
+    transaction.commit().expect("kept");
+    drop(database);
+    let theirs = std::fs::read(&foreign).expect("a file");
+    for begin in [&b""[..], b"hello", &ours[..9], &ours[..4096], &ours[..], &theirs[..]] {
+        std::fs::write(&file, begin).expect("written");
+        std::fs::File::options()
+            .write(true)
+            .open(&file)
+            .and_then(|it| it.set_len(LARGE))
+            .expect("grown");
+        let before = bytes_read();
+        let refused = Emulator::builder().state(&file).start().err();
+        let read = bytes_read() - before;
+        assert!(read < LARGE / 4, "{read} bytes were read for {} at the beginning", begin.len());
+        // A file of ours that is longer than it was is whole, and a database of another is not ours.
+        assert!(refused.is_some() || begin.len() == ours.len(), "{}", begin.len());
+        let mut start = vec![0; begin.len()];
+        std::fs::File::open(&file).and_then(|mut it| it.read_exact(&mut start)).expect("read");
+        assert!(refused.is_none() || start == begin, "nothing was overwritten");
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn bytes_read() -> u64 {
+    let told = std::fs::read_to_string("/proc/self/io").expect("numbers");
+    let line = told.lines().find_map(|line| line.strip_prefix("rchar: ")).expect("a line");
+    line.parse().expect("a number")
+}
+
+/// Ids, names and scopes go to shells and pages: those of a file are looked at as those of a request.
+#[test]
+fn keys_of_a_file_are_ones_that_could_have_been_made() {
+    const KEYS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("api_keys");
+    let (_directory, file) = place();
+    drop(start(&file));
+    let change = |from: &str, to: &str| {
+        let database = database(&file);
+        let transaction = database.begin_write().expect("a transaction");
+        {
+            let mut keys = transaction.open_table(KEYS).expect("a table");
+            let row = keys.get(1).expect("read").expect("a key").value().to_vec();
+            let text = String::from_utf8(row).expect("text");
+            assert!(text.contains(from), "{text}");
+            keys.insert(1, text.replace(from, to).as_bytes()).expect("written");
+        }
+        transaction.commit().expect("kept");
+    };
+    for (good, odd) in [
+        ("\"asset.view\"", "\"asset.view\\nrm\""),
+        ("\"asset.view\"", "\"a b\""),
+        ("\"client_id\":\"tukey_", "\"client_id\":\"\\ntukey_"),
+        ("\"name\":\"demo\"", "\"name\":\"de\\nmo\""),
+    ] {
+        change(good, odd);
+        let refused = Emulator::builder().state(&file).start().expect_err(odd);
+        assert!(matches!(&refused, StartError::State(StateError::Damaged(..))), "{refused}");
+        change(odd, good);
+    }
+    // An earlier version took this one.
+    change("\"name\":\"demo\"", "\"name\":\"de\u{202e}mo\u{2028}\"");
+    let emulator = start(&file);
+    assert_eq!(emulator.keys()[0].name, "de\u{fffd}mo\u{fffd}");
+}
+
+#[test]
+fn a_start_that_fails_for_one_key_makes_none_and_rotates_none() {
+    let (_directory, file) = place();
+    let key = start(&file).demo_key().clone();
+    let taken = NewKey::new("taken", "a");
+    start(&file).create_key(taken.clone()).expect("a key");
+    let builder = Emulator::builder().state(&file).fresh_demo_key(true);
+    let refused = builder.key(NewKey::new("first", "a")).key(taken).start().expect_err("taken");
+    assert!(matches!(refused, StartError::Key(_)), "{refused}");
+    let emulator = start(&file);
+    assert_eq!(post(&emulator, &form(&key, "asset.view")).status, 200, "the secret is as it was");
+    assert_eq!(emulator.keys().len(), 2);
+    // What makes no sense in any account is found before a file is made.
+    let (_directory, new) = place();
+    let builder = Emulator::builder().state(&new);
+    builder.key(NewKey::new("odd", "\"")).start().expect_err("no scopes");
+    assert!(!new.exists());
 }
 
 /// What a process that was killed had acknowledged: keys, and tokens with the key that got each.

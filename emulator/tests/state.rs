@@ -207,6 +207,7 @@ fn what_is_no_state_file_is_left_as_it_is() {
         *byte ^= 0x55;
     }
     for (bytes, ours) in [
+        (b"r".to_vec(), false),
         (b"hello\n".to_vec(), false),
         (b"SQLite format 3\0".to_vec(), false),
         (vec![0; 10_000], false),
@@ -261,8 +262,23 @@ fn nothing_is_handed_out_that_cannot_be_kept() {
         minted += 1;
     };
     assert_eq!((failed.status, failed.member("error").as_str()), (500, "server_error"));
-    let refused = send("POST", &format!("{base}/api-keys/{id}/rotate"), &json, "{}");
-    assert_eq!((refused.status, refused.member("code").as_str()), (500, "NOT_KEPT"));
+    for (method, path, body) in
+        [("POST", format!("/{id}/rotate"), "{}"), ("DELETE", format!("/{id}"), "")]
+    {
+        let refused = send(method, &format!("{base}/api-keys{path}"), &json, body);
+        assert_eq!((refused.status, refused.member("code").as_str()), (500, "NOT_KEPT"));
+    }
+    // Nothing of what was refused was done, however often it is repeated.
+    let clock = format!("{base}/_emulator/clock");
+    for _ in 0..2 {
+        assert_eq!(send("POST", &clock, &json, r#"{"advance":"20m"}"#).status, 500);
+        assert!(send("GET", &clock, &[], "").body.contains("\"offset_ms\":0,"));
+    }
+    let shown = send("GET", &format!("{base}/api-keys/{id}"), &[], "");
+    assert_eq!(
+        (shown.member("state").as_str(), shown.body.contains("\"rotated\":null")),
+        ("active", true)
+    );
     drop(child);
 
     let emulator = start(&file);

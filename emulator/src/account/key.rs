@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::journal::shortened;
 use crate::state::StateError;
 
 /// What a new API key shall be.
@@ -87,13 +88,15 @@ pub enum KeyError {
     NoScopes,
     /// The list of scopes contains a character that no scope may have.
     BadScopes(String),
+    /// The list of scopes is longer than this.
+    TooManyScopes(usize),
     /// The account has this many active keys, and no more are allowed.
     TooMany(usize),
-    /// A given id is empty, has a control character, or belongs to a key already.
+    /// A given id is empty, too long, not one line of visible text, or belongs to a key already.
     BadClientId,
-    /// A given secret is empty or has a control character.
+    /// A given secret is empty, too long, or not one line of visible text.
     BadClientSecret,
-    /// A name or description is too long, or has a control character.
+    /// A name or description is too long, or not one line of visible text.
     BadText {
         /// `"name"` or `"description"`.
         what: &'static str,
@@ -118,24 +121,33 @@ impl fmt::Display for KeyError {
             KeyError::NoScopes => out.write_str("an API key needs at least one allowed scope"),
             KeyError::BadScopes(scopes) => write!(
                 out,
-                "{scopes:?} is not a list of scopes: words of printable ASCII without quotes or backslashes, with blanks between them"
+                "{:?} is not a list of scopes: words of printable ASCII without quotes or backslashes, with blanks between them",
+                shortened(scopes)
             ),
+            KeyError::TooManyScopes(most) => {
+                write!(out, "an API key allows at most {most} scopes")
+            }
             KeyError::TooMany(limit) => {
                 write!(out, "the account has {limit} active API keys, its limit: revoke one first")
             }
-            KeyError::BadClientId => {
-                out.write_str("the client id is empty, has a control character, or is taken")
-            }
+            KeyError::BadClientId => out.write_str(
+                "the client id is empty, too long, has an invisible character, or is taken",
+            ),
             KeyError::BadClientSecret => {
-                out.write_str("the client secret is empty or has a control character")
+                out.write_str("the client secret is empty, too long, or has an invisible character")
             }
             KeyError::BadText { what, most } => {
-                write!(out, "the {what} of an API key is one line of at most {most} characters")
+                write!(
+                    out,
+                    "the {what} of an API key is one line of at most {most} characters, none of them invisible"
+                )
             }
             KeyError::NoApp => {
                 out.write_str("the account has no access to the API Keys application")
             }
-            KeyError::Unknown(id) => write!(out, "no API key has the client id {id:?}"),
+            KeyError::Unknown(id) => {
+                write!(out, "no API key has the client id {:?}", shortened(id))
+            }
             KeyError::Revoked(id) => write!(out, "the API key {id:?} was revoked"),
             KeyError::NotKept(error) => error.fmt(out),
         }

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::IssuedKey;
 use super::secret::SecretHash;
+use crate::{one_line, scope};
 
 /// One API key of the account. Times are milliseconds since 1970.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Key {
     /// 1, 2, 3 ... in the order in which they were made.
     pub(crate) number: u64,
@@ -35,6 +36,24 @@ impl Key {
     /// Every scope the key may ask for.
     pub(crate) fn scopes(&self) -> &[String] {
         &self.scopes
+    }
+
+    /// A key from a file, if it is one that could have been made. Earlier versions took characters in names that do not
+    /// show; for those something stands that does.
+    pub(crate) fn sound(mut self) -> Option<Key> {
+        let is_scope =
+            |text: &String| scope::words(text).is_some_and(|words| words == [text.as_str()]);
+        let texts = [&self.client_id, &self.name, &self.description];
+        if texts.iter().any(|text| text.chars().any(char::is_control))
+            || self.client_id.is_empty()
+            || !self.scopes.iter().all(is_scope)
+        {
+            return None;
+        }
+        for text in [&mut self.name, &mut self.description] {
+            *text = one_line::shown(text);
+        }
+        Some(self)
     }
 
     /// Moves everything that happened to it back in time.

@@ -8,7 +8,7 @@ use hyper::header::AUTHORIZATION;
 use super::{Readings, TokenRequest, credentials};
 use crate::account::Account;
 use crate::form;
-use crate::journal::shortened;
+use crate::journal::{MOST_TEXT, shortened, words_kept};
 
 /// What stands for anything that is not shown.
 const BLACK: &str = "\u{2588}\u{2588}\u{2588}\u{2588}";
@@ -32,14 +32,18 @@ pub(crate) fn shown(request: &TokenRequest<'_>, account: &Account) -> String {
     let credentials = credentials::read(request.headers, in_body, &Readings::default());
     let secret =
         credentials.ok().and_then(Result::ok).map_or_else(String::new, |given| given.secret);
-    let parts: Vec<String> = pairs
-        .iter()
-        .map(|(name, value)| match !secret.is_empty() && value.contains(&secret) {
-            true => pair(name, BLACK, account),
-            false => pair(name, value, account),
-        })
-        .collect();
-    shortened(&(header + &parts.join("&")))
+    let mut shown = header;
+    for (at, (name, value)) in pairs.iter().enumerate() {
+        if shown.chars().count() > MOST_TEXT {
+            break;
+        }
+        if at > 0 {
+            shown.push('&');
+        }
+        let dark = !secret.is_empty() && value.contains(&secret);
+        shown.push_str(&pair(name, if dark { BLACK } else { value }, account));
+    }
+    shortened(&shown)
 }
 
 fn pair(name: &str, value: &str, account: &Account) -> String {
@@ -51,7 +55,7 @@ fn pair(name: &str, value: &str, account: &Account) -> String {
         "grant_type" => GRANT_TYPES.contains(&value),
         "client_id" => account.knows(value),
         "scope" => {
-            value.split(' ').all(|word| looks_like_scope(word) && !account.knows_secret(word))
+            words_kept(value).all(|word| looks_like_scope(word) && !account.knows_secret(word))
         }
         _ => false,
     };

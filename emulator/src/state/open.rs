@@ -1,22 +1,28 @@
 //! Opening the file without doing harm to it.
 //!
-//! The database repairs what it opens and panics over some damage. So an existing file is first locked and copied into
-//! memory, and everything is tried on the copy; only a file that passes is opened itself.
+//! The database repairs what it opens and panics over some damage. So everything is first tried on an [`Overlay`] of an
+//! existing file; only a file that passes is opened itself. Before that its first bytes say whether it can be ours at
+//! all: a foreign file of any size is read no further, and nothing is read that is no regular file.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Seek as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use redb::backends::{FileBackend, InMemoryBackend};
-use redb::{Database, DatabaseError, StorageBackend as _};
+use redb::backends::FileBackend;
+use redb::{Database, DatabaseError};
 
+use super::overlay::Overlay;
 use super::{META, StateError};
+use crate::env_file::kind;
 
-/// The thread that tries the copy. A panic in it is a finding, not an accident.
+/// The thread that tries the file. A panic in it is a finding, not an accident.
 pub(crate) const CHECKING_THREAD: &str = "tu-emulator-check";
 /// How every file of the database begins.
 const MAGIC: &[u8] = b"redb\x1A\x0A\xA9\x0D\x0A";
+
+/// Memory for what is read while a file is tried.
+const CACHE: usize = 16 * 1024 * 1024;
 
 /// How long a file that is in use is waited for: the emulator before may be about to end, and a child
 /// that is about to become another program holds for a moment what its parent has locked.
@@ -36,20 +42,23 @@ pub(super) fn database(path: &Path) -> Result<Database, StateError> {
 
 fn open(path: &Path) -> Result<Database, StateError> {
     let unusable = |error: io::Error| StateError::unusable(path, error);
+    only_regular(path, std::fs::metadata(path))?;
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path).map_err(unusable)?;
+    // It may be another one than a moment ago.
+    only_regular(path, file.metadata())?;
+    // What is foreign is not even locked.
+    begins_as_ours(path, &mut file)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(StateError::InUse(path.to_owned())),
         Err(TryLockError::Error(error)) => return Err(unusable(error)),
     }
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(unusable)?;
-    if !bytes.is_empty() {
-        try_copy(path, bytes)?;
+    if begins_as_ours(path, &mut file)? {
+        try_out(path, file.try_clone().map_err(unusable)?)?;
     }
     make_private(&file).map_err(unusable)?;
     // The database locks it again, which on Windows would find the file locked.
@@ -62,13 +71,36 @@ fn open(path: &Path) -> Result<Database, StateError> {
     })
 }
 
-fn try_copy(path: &Path, bytes: Vec<u8>) -> Result<(), StateError> {
-    if !bytes.starts_with(MAGIC) {
-        return Err(StateError::NotOurs(path.to_owned()));
+/// A pipe or a device would be read without end, or waited for.
+fn only_regular(path: &Path, metadata: io::Result<std::fs::Metadata>) -> Result<(), StateError> {
+    match metadata {
+        Ok(metadata) if metadata.is_file() => Ok(()),
+        Ok(metadata) => {
+            let found = format!("it is {}, not a regular file: choose another", kind(&metadata));
+            Err(StateError::unusable(path, found))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(StateError::unusable(path, error)),
     }
+}
+
+/// Whether there is something in the file; an error if that is not how a database begins.
+fn begins_as_ours(path: &Path, file: &mut File) -> Result<bool, StateError> {
+    let mut start = Vec::new();
+    file.rewind()
+        .and_then(|()| file.take(MAGIC.len() as u64).read_to_end(&mut start))
+        .map_err(|error| StateError::unusable(path, error))?;
+    match start.as_slice() {
+        [] => Ok(false),
+        MAGIC => Ok(true),
+        _ => Err(StateError::NotOurs(path.to_owned())),
+    }
+}
+
+fn try_out(path: &Path, file: File) -> Result<(), StateError> {
     let tried = std::thread::Builder::new()
         .name(CHECKING_THREAD.to_owned())
-        .spawn(move || check_copy(&bytes))
+        .spawn(move || check(file))
         .map_err(|error| StateError::unusable(path, error))?
         .join();
     match tried {
@@ -85,12 +117,15 @@ fn try_copy(path: &Path, bytes: Vec<u8>) -> Result<(), StateError> {
     }
 }
 
-fn check_copy(bytes: &[u8]) -> Result<bool, redb::Error> {
-    let copy = InMemoryBackend::new();
-    copy.set_len(bytes.len() as u64).and_then(|()| copy.write(0, bytes))?;
-    let mut database = Database::builder().create_with_backend(copy)?;
+fn check(file: File) -> Result<bool, redb::Error> {
+    let overlay = Overlay::new(file)?;
+    let mut database = Database::builder().set_cache_size(CACHE).create_with_backend(overlay)?;
+    // Whose it is comes first: the rest takes as long as the file is large.
+    if !super::is_ours(&database)? {
+        return Ok(false);
+    }
     database.check_integrity()?;
-    super::check(&database)
+    super::read_through(&database).map(|()| true)
 }
 
 /// A file that was there before may have had another mode.

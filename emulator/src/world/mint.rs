@@ -41,9 +41,7 @@ impl World {
         let given = fault.expires_in.as_ref().and_then(Value::as_u64);
         let seconds = given.unwrap_or(self.settings.expires_in);
         let life = Duration::from_secs(seconds);
-        if self.settings.readings.single_token {
-            self.end_tokens(&grant.client_id)?;
-        }
+        let single = self.settings.readings.single_token;
         let unix_ms = self.clock.unix_ms();
         let kept = KeptToken {
             digest: digest_of(&text),
@@ -51,10 +49,14 @@ impl World {
             scopes: grant.scopes.iter().cloned().collect(),
             expires: unix_ms.saturating_add(milliseconds(life)),
         };
-        locked(&self.account).minted(&kept, unix_ms)?;
+        locked(&self.account).minted(&kept, single, unix_ms)?;
         let expires = now.saturating_add(life);
+        let mut tokens = locked(&self.tokens);
+        if single {
+            tokens.end_all_of(&grant.client_id);
+        }
         let minted = Minted { client_id: grant.client_id, scopes: grant.scopes, expires };
-        locked(&self.tokens).keep(&text, minted, now);
+        tokens.keep(&text, minted, now);
         Ok((text, seconds))
     }
 }
