@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use hyper::body::Bytes;
@@ -14,6 +14,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
 use crate::account::{ApiKey, IssuedKey, KeyError, NewKey};
+use crate::segment::Segment;
 use crate::world::World;
 use crate::{iris, loopback, reply, route};
 
@@ -70,10 +71,7 @@ pub(crate) async fn list(State(world): State<Arc<World>>) -> Response {
 }
 
 /// `GET /api-keys/{client_id}`
-pub(crate) async fn read(
-    State(world): State<Arc<World>>,
-    Path(client_id): Path<String>,
-) -> Response {
+pub(crate) async fn read(State(world): State<Arc<World>>, Segment(client_id): Segment) -> Response {
     match find(&world, &client_id) {
         Ok(key) => private_json(StatusCode::OK, &key),
         Err(error) => refusal(&error),
@@ -99,7 +97,7 @@ pub(crate) async fn create(
 /// `POST /api-keys/{client_id}/rotate`
 pub(crate) async fn rotate(
     State(world): State<Arc<World>>,
-    Path(client_id): Path<String>,
+    Segment(client_id): Segment,
     headers: HeaderMap,
 ) -> Response {
     if let Some(refusal) = foreign(&headers).or_else(|| not_json(&headers)) {
@@ -111,7 +109,7 @@ pub(crate) async fn rotate(
 /// `DELETE /api-keys/{client_id}`
 pub(crate) async fn revoke(
     State(world): State<Arc<World>>,
-    Path(client_id): Path<String>,
+    Segment(client_id): Segment,
     headers: HeaderMap,
 ) -> Response {
     if let Some(refusal) = foreign(&headers) {

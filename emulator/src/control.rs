@@ -1,5 +1,6 @@
 //! The routes that steer the emulator: clock, faults, journal. What they do is in [`World`]; they read and write JSON.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +14,9 @@ use serde_json::json;
 
 use crate::faults::Fault;
 use crate::faults::queue::QueuedFault;
+use crate::journal_stream::Wanted;
 use crate::world::World;
-use crate::{clock, form, reply};
+use crate::{clock, form, journal_stream, reply, route};
 
 /// The body of `POST /_emulator/clock`.
 #[derive(Deserialize)]
@@ -95,10 +97,18 @@ fn faults_answer(status: StatusCode, world: &World) -> Response {
     reply::json(status, &Waiting { faults })
 }
 
-/// `GET /_emulator/journal?route=...`
+/// `GET /_emulator/journal?route=...&after=...&limit=...`
 pub(crate) async fn journal(State(world): State<Arc<World>>, uri: Uri) -> Response {
-    match pattern(&uri) {
-        Ok(pattern) => reply::json(StatusCode::OK, &world.journal(pattern.as_deref())),
+    let wanted = parameters(&uri, &["route", "after", "limit"]).and_then(|given| {
+        let number = |name: &str, default: u64| match given.get(name) {
+            Some(text) => text.parse().map_err(|_| format!("{name} must be a whole number")),
+            None => Ok(default),
+        };
+        let (after, limit) = (number("after", 0)?, number("limit", u64::MAX)?);
+        Ok(Wanted { pattern: pattern(&given)?, after, limit })
+    });
+    match wanted {
+        Ok(wanted) => journal_stream::response(world, wanted),
         Err(message) => bad_request(&message),
     }
 }
@@ -111,7 +121,7 @@ pub(crate) async fn clear_journal(State(world): State<Arc<World>>) -> Response {
 
 /// `GET /_emulator/count?route=...`: a number and a newline, for programs without a JSON reader
 pub(crate) async fn count(State(world): State<Arc<World>>, uri: Uri) -> Response {
-    match pattern(&uri) {
+    match parameters(&uri, &["route"]).and_then(|given| pattern(&given)) {
         Ok(pattern) => {
             let body = format!("{}\n", world.count(pattern.as_deref()));
             reply::text(StatusCode::OK, "text/plain; charset=utf-8", body)
@@ -120,14 +130,28 @@ pub(crate) async fn count(State(world): State<Arc<World>>, uri: Uri) -> Response
     }
 }
 
-/// The parameter `route`, if there is one.
-fn pattern(uri: &Uri) -> Result<Option<String>, String> {
+/// The parameters of a query, each at most once.
+fn parameters(uri: &Uri, known: &[&str]) -> Result<BTreeMap<String, String>, String> {
     let query = form::parse(uri.query().unwrap_or_default().as_bytes())
         .map_err(|_| "the query is not well encoded".to_owned())?;
-    match query.iter().find(|(name, _)| name != "route") {
-        Some((name, _)) => Err(format!("there is no parameter {name:?}, only route")),
-        None => Ok(query.into_iter().next().map(|(_, value)| value)),
+    let mut given = BTreeMap::new();
+    for (name, value) in query {
+        if !known.contains(&name.as_str()) {
+            let known = known.join(", ");
+            return Err(format!("there is no parameter {name:?}, only {known}"));
+        }
+        if given.insert(name.clone(), value).is_some() {
+            return Err(format!("the parameter {name} is given twice"));
+        }
     }
+    Ok(given)
+}
+
+/// The parameter `route`, if there is one.
+fn pattern(given: &BTreeMap<String, String>) -> Result<Option<String>, String> {
+    let pattern = given.get("route").cloned();
+    pattern.as_deref().map_or(Ok(()), route::check_journal_pattern)?;
+    Ok(pattern)
 }
 
 fn read<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T, String> {

@@ -11,7 +11,7 @@ use crate::clock::MAX_OFFSET;
 use crate::faults::queue::QueuedFault;
 use crate::faults::{Fault, FaultError};
 use crate::journal::Entry;
-use crate::route::{TOKEN, TOKEN_PATH};
+use crate::route::{self, TOKEN, TOKEN_PATH};
 use crate::shell::usual_scope;
 use crate::thread::Running;
 use crate::world::World;
@@ -192,8 +192,15 @@ impl Emulator {
     }
 
     /// The same for any route: `"token"`, or the beginning of a path.
+    ///
+    /// # Panics
+    /// When no request can be on such a route, because it is misspelt (`"api"` without a slash) or one of the emulator's
+    /// own: a count of 0 would look like a finding.
     #[must_use]
     pub fn requests(&self, route: &str) -> u64 {
+        if let Err(reason) = route::check_journal_pattern(route) {
+            panic!("{reason}");
+        }
         self.world.count(Some(route))
     }
 }

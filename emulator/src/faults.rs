@@ -1,11 +1,12 @@
 //! Faults: what shall go wrong, on which route, for how many requests.
 //!
 //! [`Fault`] is both the Rust API and the JSON of `POST /_emulator/faults`. `check.rs` says whether a fault makes
-//! sense, `queue.rs` which request meets which fault, `effect.rs` what it does to the answer.
+//! sense, `queue.rs` and `reach.rs` which request meets which fault, `effect.rs` what it does to the answer.
 
 mod check;
 pub(crate) mod effect;
 pub(crate) mod queue;
+pub(crate) mod reach;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,7 +19,8 @@ use crate::clock;
 
 /// Something that shall go wrong.
 ///
-/// Members can be combined: a `delay` with a `status`, `headers` with `cut`. With neither `status`, `error`,
+/// Members can be combined: a `delay` with a `status`, `headers` with `cut`. Those of which one would keep the other from
+/// happening cannot. With neither `status`, `error`,
 /// `body`, `html`, `retry_after` nor `reject_v2` the route itself answers, and the fault only changes that answer.
 ///
 /// ```
@@ -46,34 +48,36 @@ pub struct Fault {
     /// Headers to set, on whatever answer there is.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
-    /// `Retry-After`, seconds or a date. Without a `status` the answer is 429.
+    /// `Retry-After`, seconds or a date. Without a `status` the answer is 429, also with an `error`, `body` or `html`.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "number_or_text")]
     pub retry_after: Option<String>,
-    /// An OAuth error, invented or not. Without a `status` 400, and 401 for `invalid_client`.
+    /// An OAuth error, invented or not. With neither `status` nor `retry_after` 400, and 401 for `invalid_client`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// The description that goes with `error`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_description: Option<String>,
-    /// The whole body, as it is. Without a `status` 200.
+    /// The whole body, as it is. With neither `status` nor `retry_after` 200.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
     /// The type of `body`; `application/json` if nothing is said. Empty: no such header.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
-    /// A web page instead of an answer, as from a gateway or a captive portal. Without a `status` 200.
+    /// A web page instead of an answer, as from a gateway or a captive portal. With neither `status` nor `retry_after` 200.
     #[serde(skip_serializing_if = "is_false")]
     pub html: bool,
-    /// Half of the body is sent, then the connection is closed.
+    /// Half of the body is sent, then the connection is closed. A `HEAD` request, whose answer has no body, does not meet
+    /// the fault.
     #[serde(skip_serializing_if = "is_false")]
     pub cut: bool,
-    /// No answer: the connection is reset.
+    /// No answer: the connection is reset. Of the others only `route`, `count` and `delay` go with it.
     #[serde(skip_serializing_if = "is_false")]
     pub reset: bool,
     /// An IRIS route refuses every token with 401, good or not.
     #[serde(skip_serializing_if = "is_false")]
     pub reject_v2: bool,
-    /// The token gets fewer scopes than were asked for.
+    /// The token gets fewer scopes than were asked for. A fault with this or one of the following members waits for a
+    /// request that gets a token, and changes that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub narrow: Option<Narrow>,
     /// What a token answer says instead of its lifetime: any JSON. A whole number of seconds is also how long the
@@ -89,13 +93,14 @@ pub struct Fault {
     /// What a token answer says instead of the scopes: any JSON. What the token may do stays as it was.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "any_json")]
     pub scope: Option<Value>,
-    /// Members a token answer lacks, for example `expires_in`.
+    /// Members a token answer lacks: some of `token_type`, `expires_in`, `access_token` and `scope`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub omit: Vec<String>,
     /// Members a token answer has more, for example a `refresh_token`.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub extra: Map<String, Value>,
-    /// The key's last token for these scopes is handed out again, with the life it has left.
+    /// The key's last token for these scopes is handed out again, with the life it has left. Met by the first request for
+    /// which there is one.
     #[serde(skip_serializing_if = "is_false")]
     pub same_token: bool,
 }

@@ -108,9 +108,14 @@ async fn checked(parts: &Parts, body: Incoming) -> Result<Bytes, Response> {
 
 async fn body_of(body: Incoming) -> Result<Bytes, Response> {
     match tokio::time::timeout(BODY_TIME, read_body(body)).await {
-        Ok(Some(bytes)) => Ok(bytes),
-        // Too long, or the connection broke; then nobody will read this.
-        Ok(None) => {
+        Ok(Ok(bytes)) => Ok(bytes),
+        // If the connection broke, nobody will read this.
+        Ok(Err(BodyFault::Broken)) => {
+            let text = "The body is not whole, or not well framed.";
+            let response = iris::error(StatusCode::BAD_REQUEST, "BAD_REQUEST", text);
+            Err(reply::noted(response, Note::outcome("body_broken")))
+        }
+        Ok(Err(BodyFault::TooLong)) => {
             let text = format!("The body is longer than {MOST_BODY} bytes.");
             let response = iris::error(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", &text);
             Err(reply::noted(response, Note::outcome("body_too_large")))
@@ -123,20 +128,26 @@ async fn body_of(body: Incoming) -> Result<Bytes, Response> {
     }
 }
 
-/// The whole body, or `None` if it is too long or broke off.
-async fn read_body(mut body: Incoming) -> Option<Bytes> {
+/// Why there is no body.
+enum BodyFault {
+    TooLong,
+    Broken,
+}
+
+/// The whole body.
+async fn read_body(mut body: Incoming) -> Result<Bytes, BodyFault> {
     let (mut bytes, mut length) = (Vec::new(), 0);
     while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
-        let Ok(piece) = frame.ok()?.into_data() else { continue };
+        let Ok(piece) = frame.map_err(|_| BodyFault::Broken)?.into_data() else { continue };
         length += piece.len();
         if length > MOST_DISCARDED {
-            return None;
+            return Err(BodyFault::TooLong);
         }
         if length <= MOST_BODY {
             bytes.extend_from_slice(&piece);
         }
     }
-    (length <= MOST_BODY).then(|| bytes.into())
+    if length <= MOST_BODY { Ok(bytes.into()) } else { Err(BodyFault::TooLong) }
 }
 
 /// The route's answer, or what a fault makes of it.
@@ -149,7 +160,10 @@ async fn answer(
     body: Bytes,
 ) -> Response {
     let path = parts.uri.path().to_owned();
-    let Some(mut met) = world.meet(&path) else {
+    let grant = (path == TOKEN_PATH && parts.method == Method::POST)
+        .then(|| world.decide(&token_request(&parts, &body)).outcome.ok())
+        .flatten();
+    let Some(mut met) = world.meet(&path, parts.method == Method::HEAD, grant.as_ref()) else {
         return ask(router, parts, body).await;
     };
     world.note_fault(sequence, met.id);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::Response;
 use hyper::body::Bytes;
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::form;
 use crate::reply::{self, Members, Note};
 use crate::samples::{self, Machine};
+use crate::segment::Segment;
 use crate::tokens::Minted;
 use crate::world::World;
 
@@ -172,7 +173,7 @@ fn asset_page(query: &str) -> Result<Value, String> {
 /// `GET /public/api/aemp/v2/15143/-3/Fleet/{page}`
 pub(crate) async fn fleet(
     State(world): State<Arc<World>>,
-    Path(page): Path<String>,
+    Segment(page): Segment,
     headers: HeaderMap,
 ) -> Response {
     let time = humantime::format_rfc3339_seconds(world.clock.wall()).to_string();

@@ -40,7 +40,7 @@ pub struct Entry {
     /// The status of the answer; `None` while there is none, and when there never was one.
     pub status: Option<u16>,
     /// In a word: `token`, an OAuth error, `ok`, `no_token`, `invalid_token`, `insufficient_scope`, `not_found`,
-    /// `method_not_allowed`, `not_loopback`, `body_too_large`, `body_too_slow`, `bad_request`, `not_kept`, `fault`, `cut`, `reset`,
+    /// `method_not_allowed`, `not_loopback`, `body_too_large`, `body_too_slow`, `body_broken`, `bad_request`, `not_kept`, `fault`, `cut`, `reset`,
     /// and `unanswered` before there is an answer.
     pub outcome: &'static str,
     /// The number of the fault that was met.
@@ -130,6 +130,23 @@ impl Journal {
     /// The entries on a route, or all.
     pub(crate) fn list(&self, pattern: Option<&str>) -> Vec<Entry> {
         self.entries.iter().filter(|entry| picks(pattern, &entry.route)).cloned().collect()
+    }
+
+    /// The number of the newest entry there ever was.
+    pub(crate) fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// The entries on a route, or all, that came after the one with this number.
+    pub(crate) fn after<'a>(
+        &'a self,
+        pattern: Option<&'a str>,
+        sequence: u64,
+    ) -> impl Iterator<Item = &'a Entry> {
+        let first = self.entries.front().map_or(0, |entry| entry.sequence);
+        let gone = usize::try_from((sequence.saturating_add(1)).saturating_sub(first));
+        let from = gone.unwrap_or(usize::MAX).min(self.entries.len());
+        self.entries.range(from..).filter(move |entry| picks(pattern, &entry.route))
     }
 
     /// The newest entries, newest first.

@@ -3,7 +3,6 @@
 //! The first event has all pieces, each further one those that are different. Changes within a moment are told
 //! together: a load test does not drown whoever watches it.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,15 +18,13 @@ use hyper::header::CACHE_CONTROL;
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use crate::world::World;
+use crate::world::{Pieces, World};
 use crate::{page, reply};
 
 /// The least time between two events.
 const PACE: Duration = Duration::from_millis(100);
 /// After so long without a change something is sent all the same, so that a dead connection is noticed.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-
-type Pieces = BTreeMap<&'static str, String>;
 
 /// The stream. It ends with the client or with the emulator.
 pub(crate) async fn stream(State(world): State<Arc<World>>) -> Response {
@@ -41,10 +38,10 @@ pub(crate) async fn stream(State(world): State<Arc<World>>) -> Response {
 
 async fn tell(world: Arc<World>, sender: mpsc::Sender<Bytes>) {
     let mut changes = world.changes();
-    let mut told = Pieces::new();
+    let mut told = Arc::new(Pieces::new());
     loop {
         changes.mark_unchanged();
-        let pieces = page::fragments(&world);
+        let pieces = world.pieces(page::fragments);
         let event = event(world.clock.unix_ms(), &told, &pieces);
         told = pieces;
         if sender.send(event.into()).await.is_err() {

@@ -26,18 +26,43 @@ pub(crate) fn is_own(path: &str) -> bool {
     path == PAGE || matches(CONTROL, path) || matches(KEYS, path)
 }
 
-/// Says why this cannot be a pattern, if it cannot.
+/// The longest path that is told apart from others that begin like it.
+const MOST_PATTERN: usize = 256;
+
+/// Says why this cannot be the pattern of a fault, if it cannot.
 pub(crate) fn check_pattern(pattern: &str) -> Result<(), String> {
     if pattern != PAGE && is_own(pattern) {
         return Err("faults cannot hit the control routes, or they could not be cleared any more"
             .to_owned());
     }
-    if pattern == TOKEN || pattern.starts_with('/') {
-        return Ok(());
+    check_form(pattern)
+}
+
+/// Says why nothing in the journal can be picked by this pattern, if nothing can.
+pub(crate) fn check_journal_pattern(pattern: &str) -> Result<(), String> {
+    if pattern != PAGE && is_own(pattern) {
+        return Err("requests to the emulator's own routes are neither counted nor in the journal"
+            .to_owned());
     }
-    Err(format!(
-        "route {pattern:?} must be \"token\" or the beginning of a path, for example \"/api/asset\""
-    ))
+    check_form(pattern)
+}
+
+fn check_form(pattern: &str) -> Result<(), String> {
+    if pattern != TOKEN && !pattern.starts_with('/') {
+        return Err(format!(
+            "route {pattern:?} must be \"token\" or the beginning of a path, for example \"/api/asset\""
+        ));
+    }
+    if pattern.contains(['?', '#']) {
+        return Err("route must be the beginning of a path, without a query".to_owned());
+    }
+    if !pattern.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("route must be a path as it is sent: other characters than printable ASCII are percent-encoded there".to_owned());
+    }
+    if pattern.len() > MOST_PATTERN {
+        return Err(format!("route is longer than {MOST_PATTERN} characters"));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -52,7 +77,26 @@ mod tests {
         for path in ["/token/v2", "/api-keysx", "/api/asset/v2/assets", "/index.html", ""] {
             assert!(!is_own(path), "{path}");
         }
-        assert!(check_pattern("/").is_ok() && check_pattern("/api-keys").is_err());
+        for check in [check_pattern, check_journal_pattern] {
+            for pattern in ["/", "token", "/token/v2", "/api", "/api/", "/a%20b", "/api-keysx"] {
+                assert_eq!(check(pattern), Ok(()));
+            }
+            let long = format!("/{}", "x".repeat(MOST_PATTERN));
+            for pattern in [
+                "/api-keys",
+                "/_emulator/clock",
+                "",
+                "api",
+                "Token",
+                "token/v2",
+                "/api?a=b",
+                "/a b",
+                "/\u{e9}",
+                &long,
+            ] {
+                assert!(check(pattern).is_err(), "{pattern}");
+            }
+        }
     }
 
     #[test]

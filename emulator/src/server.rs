@@ -10,16 +10,20 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Notify;
 
 use crate::gate;
+use crate::patience::Patient;
 use crate::world::World;
 
 /// Connections that wait to be accepted: a test may open thousands at once.
 const BACKLOG: u32 = 4096;
 /// How long a connection may be idle, or take to send its headers.
 const HEADER_TIME: Duration = Duration::from_secs(30);
+/// The longest head of a request, in bytes, and about what is kept of an answer that waits to be read.
+const MOST_BUFFER: usize = 64 * 1024;
 /// What to wait when there are no more file descriptors; a connection may have ended by then.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
@@ -50,6 +54,18 @@ pub(crate) async fn serve(listener: TcpListener, world: Arc<World>) {
 async fn connection(stream: TcpStream, world: Arc<World>, router: Router) {
     // Answers are small; without this the second packet of one could wait for the client's acknowledgement.
     let _ = stream.set_nodelay(true);
+    if let Some(stream) = talk(stream, world, router).await {
+        // Closing without lingering sends a reset instead of an orderly end.
+        let _ = stream.set_zero_linger();
+    }
+}
+
+/// Answers requests until one of the two has enough. The connection is handed back if it shall be reset.
+async fn talk<T: AsyncRead + AsyncWrite + Unpin>(
+    stream: T,
+    world: Arc<World>,
+    router: Router,
+) -> Option<T> {
     let reset = Arc::new(Notify::new());
     let wanted = Arc::clone(&reset);
     let service = service_fn(move |request| {
@@ -59,15 +75,55 @@ async fn connection(stream: TcpStream, world: Arc<World>, router: Router) {
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIME)
-        .serve_connection(TokioIo::new(stream), service);
+        .max_buf_size(MOST_BUFFER)
+        .serve_connection(TokioIo::new(Patient::new(stream)), service);
     // How a connection ended is the client's business: cut off, timed out or closed are all the same here.
     let reset = tokio::select! {
         _ = &mut connection => false,
         () = wanted.notified() => true,
     };
-    if reset {
-        let stream = connection.into_parts().io.into_inner();
-        // Closing without lingering sends a reset instead of an orderly end.
-        let _ = stream.set_zero_linger();
+    reset.then(|| connection.into_parts().io.into_inner().into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::world::tests::world;
+
+    /// Asks for something long, and reads some of it.
+    async fn asked(world: &Arc<World>, path: &str, read: usize) -> (Duration, usize) {
+        let (mut client, stream) = duplex(4096);
+        let router = gate::router(Arc::clone(world));
+        let served = tokio::spawn(talk(stream, Arc::clone(world), router));
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        client.write_all(request.as_bytes()).await.expect("written");
+        let mut part = vec![0; read];
+        client.read_exact(&mut part).await.expect("an answer");
+        let begun = Instant::now();
+        assert!(served.await.expect("no panic").is_none());
+        let ended = begun.elapsed();
+        let mut rest = Vec::new();
+        client.read_to_end(&mut rest).await.expect("an end");
+        (ended, rest.len())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_read_is_left_after_a_while() {
+        let world = Arc::new(world());
+        (0..3_000).for_each(|_| {
+            world.arrive("GET", "/api/x", None);
+        });
+        for path in ["/_emulator/journal", "/_emulator/page.css", "/"] {
+            let (ended, rest) = asked(&world, path, 100).await;
+            assert!(
+                ended > Duration::from_secs(20) && ended < Duration::from_secs(60),
+                "{ended:?}"
+            );
+            assert_eq!(rest, 4096, "no more than what had gone out already");
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! Everything the emulator knows while it runs, and what can be done to it.
 //!
 //! The routes and the Rust API both come here, so that a fault switched on by `curl` and one switched on by a test
-//! are the same thing. Each lock is held for moments, never two at once, never across a wait; only with a state file
-//! the account's lock is held until its change is on disk, so that the file sees changes in their order.
+//! are the same thing. Each lock is held for moments, never two at once (but the tokens' under that of the faults), never
+//! across a wait; only with a state file the account's lock is held until its change is on disk, so that the file sees
+//! changes in their order, and so is the clock's.
 
 mod mint;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,13 +16,14 @@ use tokio::sync::watch;
 use crate::account::{Account, ApiKey, IssuedKey, KeyError, NewKey};
 use crate::clock::Clock;
 use crate::faults::queue::{Queue, QueuedFault};
+use crate::faults::reach::Approach;
 use crate::faults::{Fault, FaultError};
 use crate::guesses::Guesses;
-use crate::journal::{Arrival, Entry, Journal};
+use crate::journal::{Arrival, Entry, Journal, shortened};
 use crate::oauth::{self, Decision, Readings, TokenRequest};
 use crate::reply::Note;
 use crate::state::{Kept, State, StateError};
-use crate::tokens::{Minted, Tokens};
+use crate::tokens::{Grant, Minted, Tokens};
 
 /// What was set when the emulator was started.
 #[derive(Clone)]
@@ -44,8 +47,13 @@ pub(crate) struct World {
     clearings: watch::Sender<u64>,
     /// Counts changes of whatever the page shows.
     changes: watch::Sender<u64>,
+    /// What the page shows, and after how many changes that was so.
+    shown: Mutex<Option<(u64, Arc<Pieces>)>>,
     state: Arc<State>,
 }
+
+/// The parts of the page that change, as HTML, by their names.
+pub(crate) type Pieces = BTreeMap<&'static str, String>;
 
 /// A fault that a request has met.
 pub(crate) struct Met {
@@ -89,6 +97,7 @@ impl World {
             guesses: Mutex::default(),
             clearings: watch::Sender::new(0),
             changes: watch::Sender::new(0),
+            shown: Mutex::default(),
             state,
             settings,
         }
@@ -101,6 +110,20 @@ impl World {
 
     fn changed(&self) {
         self.changes.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// What the page shows, made once after a change, however many look at it.
+    pub(crate) fn pieces(&self, make: impl FnOnce(&World) -> Pieces) -> Arc<Pieces> {
+        // Read before it is made: what changes meanwhile is one more change.
+        let changes = *self.changes.borrow();
+        if let Some((made, pieces)) = &*locked(&self.shown)
+            && *made == changes
+        {
+            return Arc::clone(pieces);
+        }
+        let pieces = Arc::new(make(self));
+        *locked(&self.shown) = Some((changes, Arc::clone(&pieces)));
+        pieces
     }
 
     /// Whether anything outlives this process.
@@ -158,13 +181,9 @@ impl World {
         turned
     }
 
-    /// All of them or, when one makes no sense, none.
+    /// All of them or, when one makes no sense or there is no room, none.
     pub(crate) fn add_faults(&self, faults: Vec<Fault>) -> Result<Vec<u64>, FaultError> {
-        for fault in &faults {
-            fault.check()?;
-        }
-        let mut queue = locked(&self.faults);
-        let added = faults.into_iter().map(|fault| queue.push(fault)).collect();
+        let added = locked(&self.faults).add(faults);
         self.changed();
         added
     }
@@ -180,11 +199,13 @@ impl World {
         self.changed();
     }
 
-    /// The fault that a request on this path meets.
-    pub(crate) fn meet(&self, path: &str) -> Option<Met> {
+    /// The fault that a request meets; `grant` is what the token endpoint would say to it.
+    pub(crate) fn meet(&self, path: &str, is_head: bool, grant: Option<&Grant>) -> Option<Met> {
+        let repeats =
+            |grant: &Grant| locked(&self.tokens).newest(grant, self.clock.now()).is_some();
         // Subscribed under the lock, so that no clearing is missed.
         let mut queue = locked(&self.faults);
-        let (id, fault) = queue.take(path)?;
+        let (id, fault) = queue.take(&Approach { path, is_head, grant, repeats: &repeats })?;
         self.changed();
         Some(Met { id, fault, clearings: self.clearings.subscribe() })
     }
@@ -200,6 +221,7 @@ impl World {
         if let Some(entry) = locked(&self.journal).entry(sequence) {
             entry.fault = Some(fault);
         }
+        self.changed();
     }
 
     pub(crate) fn note_body(&self, sequence: u64, body: &[u8], form: Option<String>) {
@@ -209,13 +231,15 @@ impl World {
             entry.body_fingerprint = fingerprint;
             entry.form = form;
         }
+        drop(journal);
+        self.changed();
     }
 
     pub(crate) fn note_answer(&self, sequence: u64, status: Option<u16>, note: Note) {
         if let Some(entry) = locked(&self.journal).entry(sequence) {
             entry.status = status;
             entry.client_id = note.client_id;
-            entry.scope = note.scope;
+            entry.scope = note.scope.map(|scope| shortened(&scope));
             entry.outcome = note.outcome;
         }
         self.changed();
@@ -223,6 +247,26 @@ impl World {
 
     pub(crate) fn journal(&self, pattern: Option<&str>) -> Vec<Entry> {
         locked(&self.journal).list(pattern)
+    }
+
+    /// The number of the newest entry.
+    pub(crate) fn last_entry(&self) -> u64 {
+        locked(&self.journal).last()
+    }
+
+    /// Hands out the entries on a route, or all, that came after the one with this number, until `each` has enough.
+    pub(crate) fn entries(
+        &self,
+        pattern: Option<&str>,
+        after: u64,
+        mut each: impl FnMut(&Entry) -> bool,
+    ) {
+        let journal = locked(&self.journal);
+        for entry in journal.after(pattern, after) {
+            if !each(entry) {
+                return;
+            }
+        }
     }
 
     pub(crate) fn newest_entries(&self, most: usize) -> Vec<Entry> {
@@ -265,10 +309,10 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    pub(super) fn world() -> World {
+    pub(crate) fn world() -> World {
         let settings = Settings {
             expires_in: 1200,
             max_keys: 10,

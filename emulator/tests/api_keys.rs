@@ -102,6 +102,8 @@ fn ten_keys_with_ten_names() {
 fn what_is_wrong_is_told() {
     let emulator = emulator();
     let long = format!(r#"{{"name":"{}","scopes":"a"}}"#, "n".repeat(101));
+    let scopes: Vec<String> = (0..501).map(|n| n.to_string()).collect();
+    let many = json!({ "name": "n", "scopes": scopes }).to_string();
     for (body, status, code) in [
         (r#"{"name":"#, 400, "BAD_REQUEST"),
         ("", 400, "BAD_REQUEST"),
@@ -117,6 +119,12 @@ fn what_is_wrong_is_told() {
         (r#"{"name":"n","scopes":["a",""]}"#, 422, "SCOPES_INVALID"),
         (r#"{"name":"n","scopes":"\u00e9"}"#, 422, "SCOPES_INVALID"),
         (r#"{"name":"a\nb","scopes":"a"}"#, 422, "TEXT_INVALID"),
+        (r#"{"name":"a\u2028b","scopes":"a"}"#, 422, "TEXT_INVALID"),
+        (r#"{"name":"a\u202eb","scopes":"a"}"#, 422, "TEXT_INVALID"),
+        (r#"{"name":"demo\u200b","scopes":"a"}"#, 422, "TEXT_INVALID"),
+        (r#"{"name":"n","description":"d\u2029d","scopes":"a"}"#, 422, "TEXT_INVALID"),
+        (r#"{"name":"n","description":"d\u2066d","scopes":"a"}"#, 422, "TEXT_INVALID"),
+        (&many, 422, "SCOPES_INVALID"),
         (&long, 422, "TEXT_INVALID"),
     ] {
         assert_refused(&keys(&emulator, "POST", "", body), status, code);
@@ -124,6 +132,15 @@ fn what_is_wrong_is_told() {
     assert_refused(&keys(&emulator, "GET", "/nobody", ""), 404, "NOT_FOUND");
     assert_refused(&keys(&emulator, "DELETE", "/nobody", ""), 404, "NOT_FOUND");
     assert_refused(&keys(&emulator, "POST", "/nobody/rotate", "{}"), 404, "NOT_FOUND");
+    for odd in ["/%ff", "/%C3%28", "/a%FFb"] {
+        assert_refused(&keys(&emulator, "GET", odd, ""), 400, "BAD_REQUEST");
+        assert_refused(&keys(&emulator, "DELETE", odd, ""), 400, "BAD_REQUEST");
+        let rotate = format!("{odd}/rotate");
+        assert_refused(&keys(&emulator, "POST", &rotate, "{}"), 400, "BAD_REQUEST");
+        let fleet = format!("{}/public/api/aemp/v2/15143/-3/Fleet{odd}", emulator.url());
+        assert_refused(&send("GET", &fleet, &[], ""), 400, "BAD_REQUEST");
+        assert_eq!(emulator.journal().pop().expect("an entry").outcome, "bad_request");
+    }
     let put = keys(&emulator, "PUT", "", "{}");
     assert_refused(&put, 405, "METHOD_NOT_ALLOWED");
     assert_eq!(put.header("allow"), Some("GET,HEAD,POST"));

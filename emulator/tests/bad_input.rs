@@ -4,7 +4,7 @@ mod common;
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{Answer, FORM, form, post, raw, send, token};
 use scraper::{Html, Selector};
@@ -106,6 +106,49 @@ fn scopes_with_quotes_are_refused_by_key_and_token() {
         assert!(!answer.body.contains(scope), "what was sent is not repeated: {}", answer.body);
     }
     assert_unharmed(&emulator);
+}
+
+/// The emulator has one thread: nobody gets an answer while it looks through something long.
+#[test]
+fn one_request_does_not_hold_up_all_others() {
+    let emulator = Emulator::builder().max_keys(2_000).start().expect("an emulator");
+    for n in 0..1_000 {
+        let key = emulator.create_key(NewKey::new(n.to_string(), "a")).expect("a key");
+        if n % 10 == 0 {
+            emulator.revoke(&key.client_id).expect("revoked");
+        }
+    }
+    let words: Vec<String> = (0..5_000).map(|n| format!("x{n}")).collect();
+    let fault = json!({ "narrow": words });
+    assert_eq!(common::control(&emulator, "POST", "faults", &fault.to_string()).status, 201);
+    let key = emulator.demo_key();
+    for (scope, status) in [("a ".repeat(30_000), 400), ("scope1 ".repeat(8_000), 200)] {
+        let begun = Instant::now();
+        assert_eq!(post(&emulator, &form(key, scope.trim_end())).status, status);
+        // Some milliseconds are meant; it was seconds.
+        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    }
+}
+
+/// A hundred thousand entries are kept: each of them has to be short, whatever a request or a token has.
+#[test]
+fn the_journal_keeps_little_of_a_request() {
+    let emulator = emulator();
+    let scopes: Vec<String> = (0..200).map(|n| format!("{n:0100}")).collect();
+    let key = emulator.create_key(NewKey::new("large", scopes.join(" "))).expect("a key");
+    let minted = post(&emulator, &form(&key, &scopes.join(" "))).member("access_token");
+    common::get(&emulator, "/api/graphql/", &minted);
+    let bearer = format!("Bearer {minted}");
+    let long = "\u{202e}\u{2028}u".repeat(1_000);
+    let headers = [("authorization", bearer.as_str()), JSON];
+    send("POST", &format!("{}/api/graphql/", emulator.url()), &headers, "{}");
+    send("GET", &format!("{}/x/{}", emulator.url(), "y".repeat(10_000)), &[], "");
+    post(&emulator, &form(&key, &long));
+    for entry in emulator.journal() {
+        let text = tu_token_emulator::serde_json::to_string(&entry).expect("JSON");
+        assert!(text.len() < 4_096, "{} bytes", text.len());
+        assert!(!text.contains(['\u{2028}', '\u{202e}']), "{text}");
+    }
 }
 
 /// What would run, or at least show, if anything of it were taken for HTML.

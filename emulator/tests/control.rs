@@ -1,5 +1,7 @@
 //! Clock, faults and journal, by HTTP and by the Rust API.
 
+#[path = "control/combinations.rs"]
+mod combinations;
 mod common;
 
 use std::time::{Duration, Instant};
@@ -158,20 +160,37 @@ fn connections_can_be_cut_and_reset() {
 }
 
 #[test]
-fn odd_combinations_of_faults_leave_it_running() {
+fn what_cannot_happen_is_refused_and_not_counted_as_if_it_had() {
     let emulator = emulator();
-    switch_on(
-        &emulator,
-        r#"[{"status":204,"cut":true,"count":1},{"status":304,"html":true,"count":1},{"status":204,"body":"x","count":1},
-            {"reset":true,"status":500,"cut":true,"count":1},{"route":"/api","cut":true}]"#,
-    );
-    for _ in 0..4 {
-        let _ = try_send("POST", &emulator.token_url(), &[("content-type", common::FORM)], "x=y");
+    for fault in [
+        r#"{"status":204,"cut":true}"#,
+        r#"{"status":304,"cut":true,"count":1}"#,
+        r#"{"status":304,"html":true}"#,
+        r#"{"status":204,"body":"x"}"#,
+        r#"{"reset":true,"status":500}"#,
+        r#"{"status":503,"expires_in":3}"#,
+    ] {
+        let answer = control(&emulator, "POST", "faults", fault);
+        assert_eq!(answer.status, 400, "{fault}: {}", answer.body);
     }
+    assert!(emulator.waiting_faults().is_empty());
+    switch_on(&emulator, r#"{"route":"/api","cut":true}"#);
     let url = format!("{}/api/asset/v2/assets", emulator.url());
     assert_eq!(send("HEAD", &url, &[], "").status, 401);
     assert!(try_send("GET", &url, &[], "").is_err());
+    let outcomes: Vec<_> = emulator.journal().iter().map(|entry| entry.outcome).collect();
+    assert_eq!(outcomes, ["no_token", "cut"]);
     assert_eq!(ask(&emulator).status, 200);
+}
+
+#[test]
+fn a_list_with_too_little_room_changes_nothing() {
+    let emulator = emulator();
+    emulator.faults(vec![Fault::status(500).on("/x"); 9_998]).expect("taken");
+    let ten = format!("[{}]", [r#"{"route":"/y","status":500}"#; 10].join(","));
+    let answer = control(&emulator, "POST", "faults", &ten);
+    assert!(answer.status == 400 && answer.body.contains("no room"), "{}", answer.body);
+    assert_eq!(emulator.waiting_faults().len(), 9_998);
 }
 
 #[test]
@@ -288,7 +307,33 @@ fn the_journal_tells_everything_but_secrets() {
     assert_eq!(control(&emulator, "GET", "count?route=token", "").body, "5\n");
     assert_eq!(control(&emulator, "GET", "count", "").body, "8\n");
     assert_eq!((emulator.token_requests(), emulator.requests("/api")), (5, 2));
-    assert_eq!(control(&emulator, "GET", "count?rout=x", "").status, 400);
+    let part = control(&emulator, "GET", "journal?route=token&after=1&limit=2", "").body;
+    let part: Vec<Value> = from_str(&part).expect("JSON");
+    assert_eq!(part.iter().map(|entry| &entry["sequence"]).collect::<Vec<_>>(), [2, 3]);
+    for (wrong, reason) in [
+        ("rout=x", "no parameter"),
+        ("route=api", "the beginning of a path"),
+        ("route=Token", "the beginning of a path"),
+        ("route=", "the beginning of a path"),
+        ("route=/api/asset/v2/assets?size=1", "without a query"),
+        ("route=/api-keys", "own routes"),
+        ("route=/_emulator", "own routes"),
+        ("route=/a%20b", "percent-encoded"),
+        ("route=/api&route=token", "given twice"),
+    ] {
+        for list in ["count", "journal"] {
+            let answer = control(&emulator, "GET", &format!("{list}?{wrong}"), "");
+            assert!(answer.status == 400 && answer.body.contains(reason), "{list}?{wrong}");
+            assert_eq!(answer.header("content-type"), Some("application/json"));
+        }
+    }
+    for wrong in ["after=x", "limit=-1", "after=1&after=2"] {
+        assert_eq!(control(&emulator, "GET", &format!("journal?{wrong}"), "").status, 400);
+        assert_eq!(control(&emulator, "GET", &format!("count?{wrong}"), "").status, 400);
+    }
+    let silent =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| emulator.requests("api")));
+    assert!(silent.is_err(), "a count of 0 would look like a finding");
     assert_eq!(control(&emulator, "DELETE", "journal", "").status, 200);
     assert_eq!((emulator.token_requests(), emulator.journal().len()), (0, 0));
 }

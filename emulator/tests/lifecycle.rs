@@ -58,6 +58,9 @@ fn odd_bytes_do_no_harm() {
         "POST /token/v2 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999\r\n\r\n{}",
         "x".repeat(100)
     );
+    // What one connection can make the emulator hold.
+    let line = format!("X-Long: {}\r\n", "x".repeat(10_000));
+    let wide = format!("GET / HTTP/1.1\r\nHost: localhost\r\n{}\r\n", line.repeat(20));
     for bytes in [
         &b"\r\n\r\n\r\n"[..],
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
@@ -71,6 +74,7 @@ fn odd_bytes_do_no_harm() {
         b"GET /api/asset/v2/assets HTTP/1.1\r\nHost: localhost\r\nAuthorization: \xff\r\nConnection: close\r\n\r\n",
         b"GET /public/api/aemp/v2/15143/-3/Fleet/%FF HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
         long.as_bytes(),
+        wide.as_bytes(),
     ] {
         let mut stream = TcpStream::connect(emulator.address()).expect("connected");
         stream.write_all(bytes).expect("written");

@@ -1,5 +1,7 @@
 //! Whether a fault makes sense: a slip of the pen is told at once, not by a test that passes for the wrong reason.
 
+use std::collections::HashSet;
+
 use hyper::header::{self, HeaderName, HeaderValue};
 
 use super::{Fault, FaultError};
@@ -33,6 +35,9 @@ impl Fault {
         if bodies.iter().filter(|given| **given).count() > 1 {
             return wrong("only one of error, body, html and reject_v2 can be the answer");
         }
+        if self.delay.is_some_and(|delay| delay.is_zero()) {
+            return wrong("a delay of 0 holds nothing: leave it out");
+        }
         let at_token = route::matches(self.pattern(), route::TOKEN_PATH);
         if self.reject_v2 && at_token {
             return wrong("reject_v2 needs a route that takes tokens, for example \"/api/asset\"");
@@ -42,20 +47,93 @@ impl Fault {
                 "narrow, expires_in, token_type, access_token, scope, omit, extra and same_token belong to the token route",
             );
         }
+        self.check_combination()?;
         if !self.does_something() {
             return wrong("the fault does nothing: give it a delay, a status, an error ...");
         }
         Ok(())
     }
 
+    /// Members of which one keeps the other from happening are told, or the journal would name a fault that never was.
+    fn check_combination(&self) -> Result<(), FaultError> {
+        let wrong = |text: String| Err(FaultError(text));
+        let (replacing, changing) = (self.replacing(), self.changing());
+        if self.reset
+            && (replacing.is_some() || changing.is_some() || !self.headers.is_empty() || self.cut)
+        {
+            return wrong(
+                "after a reset there is no answer: only route, count and delay go with it".into(),
+            );
+        }
+        if let (Some(replacing), Some(changing)) = (replacing, changing) {
+            return wrong(format!(
+                "{changing} changes a token answer, and {replacing} puts another one in its place: leave out one of them"
+            ));
+        }
+        if self.reject_v2 && self.status.is_some() {
+            return wrong("reject_v2 answers with 401: leave out the status".into());
+        }
+        let has_body = self.error.is_some() || self.body.is_some() || self.html;
+        if self.has_no_body() && (has_body || self.cut) {
+            return wrong(
+                "an answer with status 204 or 304 has no body: error, body, html and cut need another status".into(),
+            );
+        }
+        self.check_token_answer()
+    }
+
+    fn check_token_answer(&self) -> Result<(), FaultError> {
+        let wrong = |text: String| Err(FaultError(text));
+        // A number still is the life of the token, and a text still is a token.
+        let hidden = [
+            ("token_type", self.token_type.is_some()),
+            ("expires_in", self.expires_in.as_ref().is_some_and(|value| !value.is_u64())),
+            ("access_token", self.access_token.as_ref().is_some_and(|value| !value.is_string())),
+            ("scope", self.scope.is_some()),
+        ];
+        for name in &self.omit {
+            match hidden.iter().find(|(known, _)| known == name) {
+                Some((_, false)) => {}
+                Some((_, true)) => {
+                    return wrong(format!("{name} cannot be set and omitted in one answer"));
+                }
+                None => {
+                    return wrong(format!(
+                        "omit {name:?}: a token answer has token_type, expires_in, access_token and scope"
+                    ));
+                }
+            }
+        }
+        if self.same_token && self.access_token.is_some() {
+            return wrong(
+                "same_token and access_token are two tokens: leave out one of them".into(),
+            );
+        }
+        if self.same_token && self.expires_in.as_ref().is_some_and(serde_json::Value::is_u64) {
+            return wrong(
+                "same_token keeps the life it has left, which a whole number for expires_in would change: leave out one of them".into(),
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether the status is one of those whose answers never have a body.
+    pub(super) fn has_no_body(&self) -> bool {
+        matches!(self.status, Some(204 | 304))
+    }
+
     fn check_headers(&self) -> Result<(), FaultError> {
         let wrong = |text: String| Err(FaultError(text));
+        let mut names = HashSet::new();
         for (name, value) in &self.headers {
             match HeaderName::try_from(name.as_str()) {
                 Ok(header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::CONNECTION) => {
                     return wrong(format!(
                         "the header {name} frames the answer and cannot be set; see cut"
                     ));
+                }
+                Ok(known) if !names.insert(known.clone()) => {
+                    return wrong(format!("the header {known} is set twice"));
                 }
                 Ok(_) => {}
                 Err(_) => return wrong(format!("{name:?} is not the name of a header")),
@@ -66,23 +144,20 @@ impl Fault {
                 ));
             }
         }
-        for (member, value) in
-            [("retry_after", &self.retry_after), ("content_type", &self.content_type)]
-        {
+        for (member, name, value) in [
+            ("retry_after", header::RETRY_AFTER, &self.retry_after),
+            ("content_type", header::CONTENT_TYPE, &self.content_type),
+        ] {
+            if value.is_some() && names.contains(&name) {
+                return wrong(format!(
+                    "{member} and headers both set {name}: leave out one of them"
+                ));
+            }
             if value.as_deref().is_some_and(|value| HeaderValue::from_str(value).is_err()) {
                 return wrong(format!("{member} has a character that headers cannot carry"));
             }
         }
         Ok(())
-    }
-
-    fn changes_token_answer(&self) -> bool {
-        let members = [&self.expires_in, &self.token_type, &self.access_token, &self.scope];
-        members.iter().any(|member| member.is_some())
-            || self.narrow.is_some()
-            || self.same_token
-            || !self.omit.is_empty()
-            || !self.extra.is_empty()
     }
 
     fn does_something(&self) -> bool {
@@ -96,12 +171,39 @@ impl Fault {
 
     /// Whether the route is not asked at all.
     pub(crate) fn replaces_answer(&self) -> bool {
-        self.status.is_some()
-            || self.retry_after.is_some()
-            || self.error.is_some()
-            || self.body.is_some()
-            || self.html
-            || self.reject_v2
+        self.replacing().is_some()
+    }
+
+    /// The member that puts another answer in the place of the route's.
+    fn replacing(&self) -> Option<&'static str> {
+        let members = [
+            ("status", self.status.is_some()),
+            ("retry_after", self.retry_after.is_some()),
+            ("error", self.error.is_some()),
+            ("body", self.body.is_some()),
+            ("html", self.html),
+            ("reject_v2", self.reject_v2),
+        ];
+        members.iter().find(|(_, given)| *given).map(|(name, _)| *name)
+    }
+
+    pub(super) fn changes_token_answer(&self) -> bool {
+        self.changing().is_some()
+    }
+
+    /// The member that changes an answer with a token.
+    fn changing(&self) -> Option<&'static str> {
+        let members = [
+            ("narrow", self.narrow.is_some()),
+            ("expires_in", self.expires_in.is_some()),
+            ("token_type", self.token_type.is_some()),
+            ("access_token", self.access_token.is_some()),
+            ("scope", self.scope.is_some()),
+            ("omit", !self.omit.is_empty()),
+            ("extra", !self.extra.is_empty()),
+            ("same_token", self.same_token),
+        ];
+        members.iter().find(|(_, given)| *given).map(|(name, _)| *name)
     }
 }
 
@@ -137,6 +239,26 @@ mod tests {
             (r#"{"headers":{"a":"b\nc"}}"#, "cannot carry"),
             (r#"{"headers":{"Content-Length":"1"}}"#, "frames the answer"),
             (r#"{"retry_after":"1\r\n"}"#, "cannot carry"),
+            (r#"{"cut":true,"status":204}"#, "204 or 304 has no body"),
+            (r#"{"cut":true,"status":304}"#, "204 or 304 has no body"),
+            (r#"{"body":"x","status":204}"#, "204 or 304 has no body"),
+            (r#"{"reset":true,"status":500}"#, "after a reset"),
+            (r#"{"reset":true,"cut":true}"#, "after a reset"),
+            (r#"{"reset":true,"headers":{"a":"b"}}"#, "after a reset"),
+            (r#"{"status":200,"expires_in":3}"#, "status puts another one"),
+            (r#"{"html":true,"narrow":true}"#, "narrow changes a token answer"),
+            (r#"{"route":"/api","reject_v2":true,"status":403}"#, "with 401"),
+            (r#"{"omit":["expries_in"]}"#, "omit \"expries_in\""),
+            (r#"{"omit":["scope"],"scope":"a"}"#, "set and omitted"),
+            (r#"{"omit":["expires_in"],"expires_in":"3"}"#, "set and omitted"),
+            (r#"{"same_token":true,"access_token":"t"}"#, "two tokens"),
+            (r#"{"same_token":true,"expires_in":3}"#, "the life it has left"),
+            (r#"{"headers":{"A":"b","a":"c"}}"#, "set twice"),
+            (r#"{"headers":{"Retry-After":"1"},"retry_after":2}"#, "both set retry-after"),
+            (r#"{"headers":{"Content-Type":"a/b"},"body":"","content_type":"c/d"}"#, "both set"),
+            (r#"{"delay":0}"#, "holds nothing"),
+            (r#"{"route":"/api?x=1","status":500}"#, "without a query"),
+            (r#"{"route":"/a b","status":500}"#, "percent-encoded"),
         ];
         for (text, reason) in cases {
             let message = read(text).expect_err(text);

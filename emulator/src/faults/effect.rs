@@ -23,11 +23,11 @@ impl Fault {
         if !self.replaces_answer() {
             return None;
         }
-        let status = |default: u16| self.status.unwrap_or(default);
+        // Who is told to wait is told so by 429, whatever else the answer says.
+        let usual = if self.retry_after.is_some() { Some(429) } else { None };
+        let status = |default: u16| self.status.or(usual).unwrap_or(default);
         let response = if self.reject_v2 {
-            let mut refusal = iris::Refusal::Invalid.response();
-            *refusal.status_mut() = code(status(401));
-            refusal
+            iris::Refusal::Invalid.response()
         } else if let Some(error) = &self.error {
             let members = match &self.error_description {
                 Some(text) => {
@@ -42,7 +42,7 @@ impl Fault {
             reply::text(code(status(200)), kind, body.clone())
         } else if self.html {
             reply::text(code(status(200)), "text/html; charset=utf-8", PAGE.to_owned())
-        } else if at_token {
+        } else if at_token || self.has_no_body() {
             let mut empty = Response::new(Body::empty());
             *empty.status_mut() = code(status(429));
             empty

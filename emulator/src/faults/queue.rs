@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::reach::Approach;
 use super::{Fault, FaultError};
-use crate::route;
 
 /// So many faults can wait; a script that piles up more has lost its way.
 const MOST: usize = 10_000;
+/// So many bytes they can have as JSON: the list of them is told in one piece, to whoever asks.
+const MOST_SIZE: usize = 4 * 1024 * 1024;
 
 /// A fault that waits for requests.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -23,35 +25,56 @@ pub struct QueuedFault {
     pub fault: Arc<Fault>,
 }
 
+impl Fault {
+    /// Its bytes as JSON.
+    fn size(&self) -> usize {
+        serde_json::to_string(self).map_or(0, |text| text.len())
+    }
+}
+
 /// Faults in the order they came.
 #[derive(Default)]
 pub(crate) struct Queue {
     last_id: u64,
     faults: Vec<QueuedFault>,
+    /// The size of all of them.
+    size: usize,
 }
 
 impl Queue {
-    /// Puts a fault behind the others.
-    pub(crate) fn push(&mut self, fault: Fault) -> Result<u64, FaultError> {
-        fault.check()?;
-        if self.faults.len() >= MOST {
-            return Err(FaultError(format!("{MOST} faults are waiting already: clear them first")));
+    /// Puts faults behind the others and answers with their numbers. All are taken or, when one makes no sense or there is
+    /// not enough room, none.
+    pub(crate) fn add(&mut self, faults: Vec<Fault>) -> Result<Vec<u64>, FaultError> {
+        for fault in &faults {
+            fault.check()?;
         }
+        let size = self.size + faults.iter().map(Fault::size).sum::<usize>();
+        if self.faults.len() + faults.len() > MOST || size > MOST_SIZE {
+            return Err(FaultError(format!(
+                "{} faults are waiting already, and there is no room for all of these: clear some first",
+                self.faults.len()
+            )));
+        }
+        self.size = size;
+        Ok(faults.into_iter().map(|fault| self.push(fault)).collect())
+    }
+
+    fn push(&mut self, fault: Fault) -> u64 {
         self.last_id += 1;
         let (id, left) = (self.last_id, fault.count);
         self.faults.push(QueuedFault { id, left, fault: Arc::new(fault) });
-        Ok(id)
+        id
     }
 
     /// The fault this request meets, counted as met.
-    pub(crate) fn take(&mut self, path: &str) -> Option<(u64, Arc<Fault>)> {
-        let hit = |queued: &QueuedFault| route::matches(queued.fault.pattern(), path);
-        let at = self.faults.iter().position(hit)?;
+    pub(crate) fn take(&mut self, request: &Approach<'_>) -> Option<(u64, Arc<Fault>)> {
+        let at = self.faults.iter().position(|queued| queued.fault.can_meet(request))?;
         let queued = &mut self.faults[at];
         let taken = (queued.id, Arc::clone(&queued.fault));
         queued.left = queued.left.map(|left| left.saturating_sub(1));
         if queued.left == Some(0) {
             self.faults.remove(at);
+            self.size -= taken.1.size();
         }
         Some(taken)
     }
@@ -59,6 +82,7 @@ impl Queue {
     /// Forgets all faults.
     pub(crate) fn clear(&mut self) {
         self.faults.clear();
+        self.size = 0;
     }
 
     /// Those that still wait.
@@ -71,35 +95,56 @@ impl Queue {
 mod tests {
     use super::*;
 
+    fn take(queue: &mut Queue, path: &str) -> Option<(u64, Arc<Fault>)> {
+        queue.take(&Approach { path, is_head: false, grant: None, repeats: &|_| false })
+    }
+
     fn statuses(queue: &mut Queue, paths: &[&str]) -> Vec<Option<u16>> {
-        paths.iter().map(|path| queue.take(path).and_then(|(_, fault)| fault.status)).collect()
+        paths.iter().map(|path| take(queue, path).and_then(|(_, fault)| fault.status)).collect()
     }
 
     #[test]
     fn faults_are_met_in_order_each_as_often_as_it_says() {
         let mut queue = Queue::default();
-        for fault in [
+        let faults = vec![
             Fault::status(500).times(2),
             Fault::status(404).on("/api").once(),
             Fault::status(503),
             Fault::status(504),
-        ] {
-            queue.push(fault).expect("taken");
-        }
+        ];
+        assert_eq!(queue.add(faults), Ok(vec![1, 2, 3, 4]));
         let t = "/token/v2";
         let met = statuses(&mut queue, &[t, "/api/x", "/api/x", t, t, t, "/other"]);
         assert_eq!(met, [Some(500), Some(404), None, Some(500), Some(503), Some(503), None]);
         assert_eq!(queue.list().len(), 2);
         queue.clear();
-        assert_eq!(queue.take(t), None);
+        assert_eq!(take(&mut queue, t), None);
+        assert_eq!(queue.size, 0);
     }
 
     #[test]
     fn the_list_shows_what_is_left() {
         let mut queue = Queue::default();
-        queue.push(Fault::status(500).times(2)).expect("taken");
-        queue.take("/token/v2");
+        queue.add(vec![Fault::status(500).times(2)]).expect("taken");
+        take(&mut queue, "/token/v2");
         let json = serde_json::to_string(&queue.list()).expect("JSON");
         assert_eq!(json, r#"[{"id":1,"left":1,"count":2,"status":500}]"#);
+    }
+
+    #[test]
+    fn a_list_without_enough_room_is_refused_whole() {
+        let mut queue = Queue::default();
+        queue.add(vec![Fault::status(500).once(); MOST - 2]).expect("taken");
+        let refused = queue.add(vec![Fault::status(501); 10]).expect_err("too many");
+        assert!(refused.to_string().contains("9998 faults are waiting"), "{refused}");
+        assert_eq!(queue.list().len(), MOST - 2);
+        queue.add(vec![Fault::status(501); 2]).expect("there is room for two");
+        queue.clear();
+        let large = || Fault::body("x".repeat(MOST_SIZE / 2)).once();
+        queue.add(vec![large()]).expect("taken");
+        assert!(queue.add(vec![Fault::status(500), large()]).is_err());
+        assert_eq!(queue.list().len(), 1);
+        take(&mut queue, "/token/v2").expect("met");
+        queue.add(vec![large()]).expect("what was met takes no room");
     }
 }

@@ -1,7 +1,5 @@
 //! The pieces of the page that change while one looks. Each is the content of the element with its name as id.
 
-use std::collections::BTreeMap;
-
 use maud::{Markup, html};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
@@ -10,18 +8,18 @@ use super::words::{ago, counted, time_of_day};
 use crate::account::ApiKey;
 use crate::faults::queue::QueuedFault;
 use crate::journal::Entry;
-use crate::world::World;
+use crate::world::{Pieces, World};
 
 /// So many requests are shown. All of them are in the journal.
 const REQUESTS: usize = 50;
 
 /// The content of each element that changes, by its id.
-pub(crate) fn fragments(world: &World) -> BTreeMap<&'static str, String> {
+pub(crate) fn fragments(world: &World) -> Pieces {
     let keys = world.keys();
     let (active, revoked): (Vec<&ApiKey>, Vec<&ApiKey>) =
         keys.iter().partition(|key| key.is_active());
     let ahead = world.clock.offset();
-    BTreeMap::from([
+    let pieces = [
         ("keys-count", html! { (active.len()) " of " (world.settings.max_keys) }),
         ("keys", key_list(&active)),
         ("revoked-keys", revoked_list(&revoked)),
@@ -34,10 +32,8 @@ pub(crate) fn fragments(world: &World) -> BTreeMap<&'static str, String> {
                 @else { b { (humantime::format_duration(ahead)) } " ahead" }
             },
         ),
-    ])
-    .into_iter()
-    .map(|(id, markup)| (id, markup.into_string()))
-    .collect()
+    ];
+    pieces.into_iter().map(|(id, markup)| (id, markup.into_string())).collect()
 }
 
 fn key_list(keys: &[&ApiKey]) -> Markup {

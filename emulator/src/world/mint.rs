@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{World, locked};
 use crate::clock::milliseconds;
-use crate::faults::{Fault, Narrow};
+use crate::faults::Fault;
 use crate::reply::Members;
 use crate::state::{KeptToken, StateError, digest_of};
 use crate::tokens::{Grant, Minted};
@@ -14,8 +14,8 @@ use crate::tokens::{Grant, Minted};
 impl World {
     /// Mints a token for a grant, and answers with the members of the success body in the documented order, changed as
     /// the fault wants it.
-    pub(crate) fn mint(&self, mut grant: Grant, fault: &Fault) -> Result<Members, StateError> {
-        narrow(&mut grant, fault.narrow.as_ref());
+    pub(crate) fn mint(&self, grant: Grant, fault: &Fault) -> Result<Members, StateError> {
+        let grant = fault.narrowed(grant);
         let now = self.clock.now();
         let newest = || locked(&self.tokens).newest(&grant, now);
         let again = fault.same_token.then(newest).flatten();
@@ -75,19 +75,6 @@ fn success(token: &str, seconds: u64, scope: &str, fault: &Fault) -> Members {
     members.retain(|(name, _)| !fault.omit.contains(name));
     members.extend(fault.extra.clone());
     Members(members)
-}
-
-fn narrow(grant: &mut Grant, narrow: Option<&Narrow>) {
-    let words: Vec<&str> = grant.asked.split(' ').filter(|word| !word.is_empty()).collect();
-    let kept: Vec<&str> = match narrow {
-        None => return,
-        Some(Narrow::Last) => words[..words.len().saturating_sub(1)].to_vec(),
-        Some(Narrow::To(list)) => {
-            words.into_iter().filter(|word| list.iter().any(|kept| kept == word)).collect()
-        }
-    };
-    grant.scopes = kept.iter().map(|word| (*word).to_owned()).collect();
-    grant.asked = kept.join(" ");
 }
 
 #[cfg(test)]

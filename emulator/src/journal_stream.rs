@@ -1,0 +1,173 @@
+//! The journal as JSON, a piece at a time: whoever does not read holds one piece, not all of it.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use axum::http::StatusCode;
+use axum::response::Response;
+use hyper::body::{Body as HttpBody, Bytes, Frame};
+
+use crate::reply;
+use crate::world::World;
+
+/// A piece is sent when it is as long as this, in bytes.
+const PIECE: usize = 64 * 1024;
+
+/// Which entries are wanted.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) pattern: Option<String>,
+    /// Those with a higher sequence number.
+    pub(crate) after: u64,
+    /// So many at most.
+    pub(crate) limit: u64,
+}
+
+/// A list of entries; a short one in one piece, with its length.
+pub(crate) fn response(world: Arc<World>, wanted: Wanted) -> Response {
+    // What comes while one reads is for the next time.
+    let last = world.last_entry();
+    let mut list = List { world, wanted, last, begun: false, ended: false };
+    let first = list.piece();
+    let mut response = reply::text(StatusCode::OK, "application/json", String::new());
+    *response.body_mut() =
+        if list.ended { Body::from(first) } else { Body::new(Pieces { first: Some(first), list }) };
+    response
+}
+
+/// What is still to be told.
+struct List {
+    world: Arc<World>,
+    wanted: Wanted,
+    last: u64,
+    begun: bool,
+    ended: bool,
+}
+
+impl List {
+    /// The next piece. An entry that went meanwhile is left out.
+    fn piece(&mut self) -> Vec<u8> {
+        let mut piece = Vec::new();
+        if !self.begun {
+            piece.push(b'[');
+        }
+        let Wanted { pattern, after, limit } = &mut self.wanted;
+        let mut first = !self.begun;
+        self.ended = true;
+        self.world.entries(pattern.as_deref(), *after, |entry| {
+            if entry.sequence > self.last || *limit == 0 {
+                return false;
+            }
+            if piece.len() >= PIECE {
+                self.ended = false;
+                return false;
+            }
+            if !first {
+                piece.push(b',');
+            }
+            first = false;
+            // Nothing in an entry cannot be written as JSON.
+            let _ = serde_json::to_writer(&mut piece, entry);
+            (*after, *limit) = (entry.sequence, *limit - 1);
+            true
+        });
+        self.begun = true;
+        if self.ended {
+            piece.push(b']');
+        }
+        piece
+    }
+}
+
+struct Pieces {
+    first: Option<Vec<u8>>,
+    list: List,
+}
+
+impl HttpBody for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let piece = match self.first.take() {
+            Some(first) => first,
+            None if self.list.ended => return Poll::Ready(None),
+            None => self.list.piece(),
+        };
+        Poll::Ready(Some(Ok(Frame::data(piece.into()))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::world::tests::world;
+
+    /// The pieces of a list as they come.
+    async fn pieces(
+        world: &Arc<World>,
+        pattern: Option<&str>,
+        after: u64,
+        limit: u64,
+    ) -> Vec<Bytes> {
+        let wanted = Wanted { pattern: pattern.map(str::to_owned), after, limit };
+        let mut body = response(Arc::clone(world), wanted).into_body();
+        let mut pieces = Vec::new();
+        while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+            pieces.push(frame.expect("a frame").into_data().expect("data"));
+        }
+        pieces
+    }
+
+    fn sequences(pieces: &[Bytes]) -> Vec<u64> {
+        let list: Vec<Value> = serde_json::from_slice(&pieces.concat()).expect("JSON");
+        list.iter().filter_map(|entry| entry["sequence"].as_u64()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_long_journal_comes_in_short_pieces() {
+        let world = Arc::new(world());
+        assert_eq!(pieces(&world, None, 0, u64::MAX).await, ["[]"]);
+        for n in 1..=5_000 {
+            world.arrive("GET", if n % 2 == 0 { "/api/x" } else { "/token/v2" }, Some("me/1"));
+        }
+        let all = pieces(&world, None, 0, u64::MAX).await;
+        assert!(all.len() > 10 && all.iter().all(|piece| piece.len() < PIECE + 4096));
+        assert_eq!(sequences(&all), (1..=5_000).collect::<Vec<u64>>());
+        let even = pieces(&world, Some("/api"), 0, u64::MAX).await;
+        assert_eq!(sequences(&even), (2..=5_000).step_by(2).collect::<Vec<u64>>());
+        assert_eq!(sequences(&pieces(&world, Some("/api"), 4_000, 3).await), [4_002, 4_004, 4_006]);
+        assert_eq!(sequences(&pieces(&world, None, 4_999, 3).await), [5_000]);
+        assert!(sequences(&pieces(&world, None, u64::MAX, 3).await).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_journal_that_is_cleared_meanwhile_is_a_list_all_the_same() {
+        let world = Arc::new(world());
+        (0..1_000).for_each(|_| {
+            world.arrive("GET", "/x", None);
+        });
+        let wanted = Wanted { pattern: None, after: 0, limit: u64::MAX };
+        let mut body = response(Arc::clone(&world), wanted).into_body();
+        let mut whole = Vec::new();
+        while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+            whole.extend(frame.expect("a frame").into_data().expect("data"));
+            world.clear_journal();
+            (0..1_000).for_each(|_| {
+                world.arrive("GET", "/x", None);
+            });
+        }
+        let list: Vec<Value> = serde_json::from_slice(&whole).expect("JSON");
+        assert!((1..1_000).contains(&list.len()), "{}", list.len());
+    }
+}
