@@ -88,8 +88,8 @@ pub(crate) fn read(
 
 impl Reader<'_> {
     fn members(&self) -> Result<Members, String> {
-        if self.answer.too_long {
-            return Err("is over 64 KiB".to_owned());
+        if let Some(problem) = &self.answer.unreadable {
+            return Err(problem.clone());
         }
         let text =
             std::str::from_utf8(&self.answer.body).map_err(|_| "is not valid UTF-8".to_owned())?;
@@ -369,9 +369,12 @@ impl Reader<'_> {
 
     /// An answer that is not a token. `problem` continues "the answer ...".
     fn bad(&self, problem: &str) -> Failure {
-        let hint = match self.answer.looks_like_html() {
-            true => "; it looks like a web page: is a captive portal or a proxy in the way?",
-            false => "",
+        let hint = match (&self.answer.hint, self.answer.looks_like_html()) {
+            (Some(hint), _) => format!("; {hint}"),
+            (None, true) => {
+                "; it looks like a web page: is a captive portal or a proxy in the way?".to_owned()
+            }
+            (None, false) => String::new(),
         };
         self.of(
             Class::Transient,

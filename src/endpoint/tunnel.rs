@@ -209,7 +209,7 @@ fn not_http() -> Problem {
 }
 
 /// `HTTP/1.x NNN`, and perhaps a reason.
-fn status_of(line: &str) -> Option<u16> {
+pub(super) fn status_of(line: &str) -> Option<u16> {
     let (version, rest) = line.split_once(' ')?;
     let (digits, _) = rest.split_once(' ').unwrap_or((rest, ""));
     let is_sound = version.len() == "HTTP/1.1".len()
