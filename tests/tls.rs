@@ -36,6 +36,7 @@ fn https_to_a_port_that_speaks_plain_http() {
         (answer(400, "", "The plain HTTP request was sent to HTTPS port"), "plain HTTP"),
         (vec![Step::Send(b"SSH-2.0-OpenSSH_9.9\r\n".to_vec())], "something else"),
         (vec![Step::Send(vec![0; 100])], "something else"),
+        (vec![Step::Send(b"<!DOCTYPE HTML>".to_vec())], "plain HTTP"),
     ] {
         let server = Server::always(reply);
         let client = https("127.0.0.1", &server).build().unwrap();
@@ -83,10 +84,16 @@ fn plain_http_to_a_port_that_speaks_tls() {
         assert!(error.message().contains("https:// in token_url"), "{error}");
         assert!(!error.message().contains("captive"), "{error}");
     }
-    // Some only hang up.
-    let error = failure_in_time(&client(&Server::always(vec![Step::Reset])));
+    // Some only hang up; who has begun to answer speaks HTTP.
+    each([Step::Reset, Step::Wait(std::time::Duration::ZERO)], |step| {
+        let error = failure_in_time(&client(&Server::always(vec![step])));
+        assert_eq!(error.kind(), Network, "{error}");
+        assert!(error.message().contains("perhaps TLS is spoken on this port"), "{error}");
+    });
+    let begun = Server::always(vec![Step::Send(b"HTTP/1.1 200 OK\r\n".to_vec())]);
+    let error = failure_in_time(&client(&begun));
     assert_eq!(error.kind(), Network, "{error}");
-    assert!(error.message().contains("if TLS is spoken on this port"), "{error}");
+    assert!(error.message().contains("cut off") && !error.message().contains("TLS"), "{error}");
 }
 
 // --- whose certificates ----------------------------------------------------------------------
@@ -392,6 +399,20 @@ fn a_chain_is_sent_as_far_as_it_can_be_read() {
     assert!(error.message().contains("e.pem is encrypted"), "{error}");
 }
 
+#[test]
+fn an_authority_is_no_server() {
+    let files = Files::new();
+    let mut identity = Identity::self_signed("localhost");
+    let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    identity.cert = params.self_signed(&identity.key).unwrap();
+    let server = Server::tls(open_server(&identity));
+    let ca_file = files.write("ca.pem", &identity.cert.pem());
+    let client = https("localhost", &server).set("ca_file", &ca_file).build().unwrap();
+    let error = refused(&client, &server);
+    assert!(error.message().contains("CA:TRUE"), "{error}");
+}
+
 /// Tell the test that runs in a process of its own where to ask, and what to expect.
 const CHILD_URL: &str = "TLS_TEST_URL";
 const CHILD_ERROR: &str = "TLS_TEST_ERROR";
@@ -428,7 +449,7 @@ fn the_variables_that_name_a_trust_store() {
         (&good, "/nowhere", None),
         ("", &directory, None),
         // What is set to nothing is not set.
-        ("", "", Some("nobody in the system's trust store")),
+        ("", "", Some("in the system's trust store")),
         ("", "/nowhere", Some("read in the trust store that SSL_CERT_DIR names (/nowhere)")),
         (&bad, "", Some("read in the trust store that SSL_CERT_FILE names (")),
         (&other, "", Some("nobody in the trust store that SSL_CERT_FILE names (")),

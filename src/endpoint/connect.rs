@@ -117,10 +117,7 @@ impl Connect {
                 Err(_) => {}
             }
         }
-        let tunnel = outcome.map_err(|problem| match problem {
-            Problem::Broken(error) => error,
-            problem => Error::Other(Box::new(problem)),
-        })?;
+        let tunnel = outcome.map_err(|problem| Error::Other(Box::new(problem)))?;
         let addrs = details.resolver.empty();
         let to_target = ConnectionDetails { addrs, ..self.details(details, details.uri)? };
         self.secured(&to_target, Box::new(tunnel))

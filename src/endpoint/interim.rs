@@ -77,6 +77,15 @@ impl WithoutInterim {
         Self { inner, deadline, passed: 0, bytes: 0, has_begun: false }
     }
 
+    /// Whether the connection has ended and nothing has come.
+    fn is_end(&mut self, outcome: &Result<bool, Error>) -> bool {
+        let has_ended = match outcome {
+            Ok(has_come) => !has_come,
+            Err(error) => matches!(error, Error::Io(_)),
+        };
+        has_ended && self.passed == 0 && self.inner.buffers().input().is_empty()
+    }
+
     /// Whether the answer has begun, and what has come may be seen.
     fn has_answer(&mut self) -> Result<bool, Error> {
         loop {
@@ -113,9 +122,15 @@ impl Transport for WithoutInterim {
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         let mut timeout = timeout;
         loop {
-            let has_come = self.inner.await_input(timeout)?;
-            if self.has_begun || !has_come {
-                return Ok(has_come);
+            let outcome = self.inner.await_input(timeout);
+            if self.has_begun {
+                return outcome;
+            }
+            if !self.inner.is_tls() && self.is_end(&outcome) {
+                return Err(Trouble::NoAnswer.into());
+            }
+            if !outcome? {
+                return Ok(false);
             }
             self.has_begun = self.has_answer()?;
             if self.has_begun {

@@ -41,10 +41,16 @@ fn seen<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Vec<u8>>, 
     let deadline = Instant::now() + Duration::from_secs(60);
     let mut filter = WithoutInterim::new(Box::new(Pieces { buffers, pieces }), deadline);
     let mut seen = Vec::new();
-    while filter.await_input(NextTimeout::default())? {
-        seen.push(filter.buffers().input().to_vec());
+    loop {
+        match filter.await_input(NextTimeout::default()) {
+            Ok(true) => seen.push(filter.buffers().input().to_vec()),
+            Ok(false) => return Ok(seen),
+            Err(Error::Other(trouble)) if seen.is_empty() && trouble.to_string() == "NoAnswer" => {
+                return Ok(seen);
+            }
+            Err(error) => return Err(error),
+        }
     }
-    Ok(seen)
 }
 
 /// What is left when all has come.

@@ -67,7 +67,8 @@ impl Listener {
             ([], Error::Io(error)) if is_end(error) => Heard::End,
             // The kinds of a record (RFC 8446 section 5.1), and its version.
             ([] | [0x14..=0x17] | [0x14..=0x17, 3, ..], _) => return error,
-            ([b'H', b'T', b'T', b'P', ..], _) => Heard::Http,
+            // Some answer with the page alone.
+            ([b'H', b'T', b'T', b'P', ..] | [b'<', ..], _) => Heard::Http,
             _ => Heard::Other,
         };
         Trouble::NoTls(heard).into()

@@ -30,6 +30,8 @@ pub(super) enum Trouble {
     NoTls(Heard),
     /// What was sent in clear was answered by TLS.
     SpeaksTls,
+    /// What was sent in clear was answered by nothing but the end of the connection.
+    NoAnswer,
     /// Interim answers without end.
     Interim,
     /// Another protocol, which nobody asked for.
@@ -146,7 +148,7 @@ impl Attempt<'_> {
             ureq::Error::Other(other) => self.other(peer, other),
             ureq::Error::Io(error) => match rustls_error(&error) {
                 Some(error) => self.tls_failure(peer, error),
-                None => http.network(&self.broken(&error)),
+                None => http.network(&self.broken(peer, &error)),
             },
             ureq::Error::Tls(problem) => http.insecure(self.name_of(peer), problem),
             ureq::Error::Protocol(_) => http.bad("is not HTTP"),
@@ -195,8 +197,9 @@ impl Attempt<'_> {
                 Failure::new(Class::TransientOnce, error)
             }
             Problem::Failed(text) | Problem::Strange(text) => http.network(&text),
-            Problem::Broken(error) => self.failure(error),
-            Problem::Insecure(error) => self.failure_of(Peer::Proxy, error),
+            Problem::Broken(error) | Problem::Insecure(error) => {
+                self.failure_of(Peer::Proxy, error)
+            }
         }
     }
 
@@ -210,6 +213,10 @@ impl Attempt<'_> {
             Trouble::SpeaksTls => http.bad(
                 "is TLS, and what was sent was plain HTTP: TLS is spoken on this port; write https:// \
                  in token_url",
+            ),
+            Trouble::NoAnswer => http.network(
+                "the connection ended without an answer; perhaps TLS is spoken on this port: then \
+                 write https:// in token_url",
             ),
             Trouble::Interim => http.bad("does not come: interim answers (status 1xx) without end"),
             Trouble::Switched => {
@@ -226,28 +233,26 @@ impl Attempt<'_> {
             }
             Peer::Endpoint => "check the port in token_url",
         };
-        let name = self.name_of(peer);
         let network = |found: &str| {
-            self.http.network(&format!("{found}; perhaps it does not speak TLS here: {remedy}"))
+            let it = if peer == Peer::Proxy { "the proxy" } else { "it" };
+            let problem = format!("{it} {found}; perhaps it does not speak TLS here: {remedy}");
+            self.http.network(&problem)
         };
-        match heard {
-            Heard::Http => self
-                .http
-                .insecure(name, &format!("it does not speak TLS here, but plain HTTP: {remedy}")),
-            Heard::Other => self.http.insecure(
-                name,
-                &format!("it does not speak TLS here, but something else: {remedy}"),
-            ),
-            Heard::Nothing => network(&format!(
-                "{name} said nothing to the TLS handshake within {:?}",
-                self.connect_limit()
-            )),
-            Heard::End => network(&format!("{name} ended the connection in the TLS handshake")),
-        }
+        let what = match heard {
+            Heard::Http => "plain HTTP",
+            Heard::Other => "something else",
+            Heard::Nothing => {
+                let limit = self.connect_limit();
+                return network(&format!("said nothing to the TLS handshake within {limit:?}"));
+            }
+            Heard::End => return network("ended the connection in the TLS handshake"),
+        };
+        let problem = format!("it does not speak TLS here, but {what}: {remedy}");
+        self.http.insecure(self.name_of(peer), &problem)
     }
 
     /// A connection that broke.
-    fn broken(&self, error: &std::io::Error) -> String {
+    fn broken(&self, peer: Peer, error: &std::io::Error) -> String {
         let found = match error.kind() {
             std::io::ErrorKind::UnexpectedEof => "the connection was cut off".to_owned(),
             std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe => {
@@ -255,12 +260,14 @@ impl Attempt<'_> {
             }
             _ => error.to_string(),
         };
-        match self.was_asked() {
-            true => format!("{found}; {}", self.certificate_words()),
-            false if !self.http.is_https() => {
-                format!("{found}; if TLS is spoken on this port, write https:// in token_url")
+        match peer {
+            Peer::Proxy => format!(
+                "{found} before the proxy answered; if it speaks TLS, write https:// in its URL"
+            ),
+            Peer::Endpoint if self.was_asked() => format!("{found}; {}", self.certificate_words()),
+            Peer::Endpoint => {
+                format!("{found}: the server ended it, or a firewall or proxy on the way")
             }
-            false => format!("{found}: the server ended it, or a firewall or proxy on the way"),
         }
     }
 
@@ -301,6 +308,10 @@ impl Attempt<'_> {
                 "its certificate is signed by nobody in {store}: if it has an authority of its own, \
                  or a gateway opens TLS, name that one's root in ca_file"
             ),
+            _ if format!("{error:?}").contains("CaUsedAsEndEntity") => {
+                "it shows the certificate of an authority (CA:TRUE), which is not for servers: make one \
+                 for the server".to_owned()
+            }
             _ => format!("its certificate cannot be trusted ({error}); looked at {store}"),
         }
     }
@@ -330,7 +341,9 @@ impl Attempt<'_> {
         match is_about_certificate {
             true => format!("TLS alert {name}; {}", self.certificate_words()),
             false => {
-                format!("TLS alert {name}: it offers neither TLS 1.2 nor 1.3 with a safe cipher")
+                format!(
+                    "TLS alert {name}: it accepts no cipher of TLS 1.2 or 1.3 that is safe, or wants a client certificate"
+                )
             }
         }
     }

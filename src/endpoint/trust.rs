@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::ring;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
-use rustls::sign::CertifiedKey;
+use rustls::sign::{CertifiedKey, SigningKey};
 use rustls::{ClientConfig, InconsistentKeys, RootCertStore, SignatureScheme};
 
 use super::pem::{self, Certificates};
@@ -145,10 +145,7 @@ impl Trust {
             return Err(problem.unwrap_or_default());
         }
         self.note(About::Own, problem.map(|problem| problem + "; the others are sent"));
-        let key = self.private_key(key_path)?;
-        let signer = ring::sign::any_supported_type(&key).map_err(|_| {
-            format!("client_key_file {} is of a kind that is not supported", key_path.display())
-        })?;
+        let signer = self.signer(key_path)?;
         let pair = CertifiedKey::new(chain.sound, signer);
         match pair.keys_match() {
             Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {
@@ -161,7 +158,7 @@ impl Trust {
         }
     }
 
-    fn private_key(&self, path: &Path) -> Result<PrivateKeyDer<'static>, String> {
+    fn signer(&self, path: &Path) -> Result<Arc<dyn SigningKey>, String> {
         let named = format!("client_key_file {}", path.display());
         let file = self.read(path).map_err(|unread| format!("{named}{unread}"))?;
         let block = pem::blocks(&file.bytes)
@@ -173,12 +170,14 @@ impl Trust {
                  without one, and let only this user read it"
             ));
         }
-        let der = block.der().unwrap_or_default().to_vec();
-        match block.label {
-            b"RSA PRIVATE KEY" => Ok(PrivatePkcs1KeyDer::from(der).into()),
-            b"EC PRIVATE KEY" => Ok(PrivateSec1KeyDer::from(der).into()),
-            _ => Ok(PrivatePkcs8KeyDer::from(der).into()),
-        }
+        let der = block.der().unwrap_or_default();
+        let key: PrivateKeyDer<'_> = match block.label {
+            b"RSA PRIVATE KEY" => PrivatePkcs1KeyDer::from(&der[..]).into(),
+            b"EC PRIVATE KEY" => PrivateSec1KeyDer::from(&der[..]).into(),
+            _ => PrivatePkcs8KeyDer::from(&der[..]).into(),
+        };
+        ring::sign::any_supported_type(&key)
+            .map_err(|_| format!("{named} is damaged, or of a kind that is not supported"))
     }
 
     /// A file may hang, so it is not read here (see `files`). An error goes behind its name.
@@ -268,10 +267,12 @@ mod system {
             true => named.to_owned(),
             false => format!("{named} ({})", places.join(", ")),
         };
+        let remedy = match named.contains("SSL_CERT") {
+            true => "mend what is there, or unset the variable",
+            false => "install ca-certificates, or set ca_file",
+        };
         match store.is_empty() {
-            true => Err(format!(
-                "no certificate can be read in {looked_at}: install ca-certificates, or set ca_file"
-            )),
+            true => Err(format!("no certificate can be read in {looked_at}: {remedy}")),
             false => Ok((builder.with_root_certificates(store), looked_at)),
         }
     }
