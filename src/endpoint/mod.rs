@@ -5,12 +5,14 @@
 //! - [`connect`] how connections are made; [`tunnel`] what is said to a proxy; [`secure`] TLS
 //! - [`trust`] whom that trusts and who the client is; [`pem`] what is in its files
 //! - [`interim`] what servers send before their answer; [`headers`] what an answer says of itself
-//! - [`trouble`] what is told when there is no answer; [`unreachable`] which address's reason
+//! - [`trouble`] what is told when there is no answer; [`certificates`] what of them; [`unreachable`]
+//!   which address's reason
 //! - [`login`] logins to proxies, counted for the whole process
 //! - [`resolve`] names to addresses; [`names`] the look-ups, [`lookups`] who shares which
 //! - [`response`] the reader of answers: tolerant, but safe
 //! - [`redact`] what may be quoted from an answer; [`pieces`] of secrets in it, in all its [`readings`]
 
+mod certificates;
 mod connect;
 mod headers;
 pub(crate) mod http;
