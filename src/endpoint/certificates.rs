@@ -11,10 +11,12 @@ impl Attempt<'_> {
         let store = self.security.as_ref().map_or("", |security| &security.store);
         match error {
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                "its certificate is not yet valid: is this device's clock right?".to_owned()
+                "its certificate is not yet valid: is this device's clock right? Set it (NTP)".to_owned()
             }
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                "its certificate has expired (or this device's clock is ahead)".to_owned()
+                "its certificate has expired, or this device's clock is ahead: renew it, or set the \
+                 clock"
+                    .to_owned()
             }
             CertificateError::NotValidForName => {
                 "its certificate is for another host name".to_owned()
