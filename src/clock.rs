@@ -233,9 +233,34 @@ fn boot_nanos() -> u64 {
 )))]
 compile_error!("tu-token needs a clock that counts suspend: add one for this system in clock.rs");
 
+/// A length of time as messages tell it: in milliseconds, and from a second on in tenths of one.
+pub(crate) fn rounded(time: Duration) -> Duration {
+    // What is left of a limit is some microseconds less.
+    let millis = u64::try_from(time.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
+    Duration::from_millis(match millis {
+        0..1000 => millis,
+        _ => millis.saturating_add(50) / 100 * 100,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_told_in_few_digits() {
+        let told = |nanos| format!("{:?}", rounded(Duration::from_nanos(nanos)));
+        for (nanos, expected) in [
+            (0, "0ns"),
+            (99_993_000, "100ms"),
+            (4_206_404_338, "4.2s"),
+            (14_999_988_001, "15s"),
+            (15_000_012_345, "15s"),
+            (999_999_999, "1s"),
+        ] {
+            assert_eq!(told(nanos), expected);
+        }
+    }
 
     #[test]
     fn the_boot_clock_runs_forward() {

@@ -5,10 +5,9 @@ mod support;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use support::tls::Files;
 use support::{
-    ID, Reply, SECRET, Server, Step, answer, builder, each, failure_in_time, manual_client,
-    oauth_error, patient_builder, together, token, until, value,
+    ID, Reply, Server, Step, answer, builder, each, failure_in_time, manual_client, oauth_error,
+    patient_builder, together, token, until, value,
 };
 use tu_token::ErrorKind::{
     BadResponse, Budget, Credentials as NoCredentials, InvalidClient, InvalidScope, Network, OAuth,
@@ -135,33 +134,17 @@ fn nobody_at_the_port() {
 #[test]
 fn credentials_that_cannot_be_had() {
     let server = Server::tokens(1200);
-    let files = Files::new();
-    let path = files.write("secret", SECRET);
-    let from_file = Client::builder()
-        .client_id(ID)
-        .set("client_secret_file", &path)
-        .scope("a")
-        .token_url(&server.url())
-        .build()
-        .unwrap();
-    std::fs::remove_file(files.path("secret")).unwrap();
-    let from_function = Client::builder()
+    let client = Client::builder()
         .on_credentials(|_| None::<Credentials>)
         .scope("a")
         .token_url(&server.url())
         .build()
         .unwrap();
-    for client in [&from_file, &from_function] {
-        let error = client.token().unwrap_err();
-        assert_eq!(error.kind(), NoCredentials, "{error}");
-        assert!(error.is_retryable());
-        assert_eq!(client.token().unwrap_err().kind(), NoCredentials);
-    }
+    let error = client.token().unwrap_err();
+    assert_eq!(error.kind(), NoCredentials, "{error}");
+    assert!(error.is_retryable());
+    assert_eq!(client.token().unwrap_err().kind(), NoCredentials);
     assert_eq!(server.connections(), 0);
-    // The file is there again: no new client is needed.
-    files.write("secret", SECRET);
-    from_file.wake();
-    assert_eq!(value(from_file.token()), "token-1");
 }
 
 // --- Retry-After -----------------------------------------------------------------------------

@@ -89,8 +89,129 @@ fn endless_interim_answers() {
     let interim = ["HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\n"];
     each(interim, |answer| {
         let error = failure(&Server::always(vec![Step::Repeat(bytes(answer))]));
-        assert!(matches!(error.kind(), BadResponse | Network), "{error}");
+        assert_eq!(error.kind(), BadResponse, "{error}");
+        assert!(error.message().contains("interim answers"), "{error}");
     });
+}
+
+// --- interim answers and what headers say ----------------------------------------------------
+
+/// A server that sends this before its answer, in pieces of so many bytes.
+fn after_interim(interim: &str, piece: usize) -> Server {
+    let interim = bytes(interim);
+    Server::new(move |_, _| {
+        let [Step::Send(answer)] = &token("at-last", 1200)[..] else { unreachable!() };
+        let all = [&interim[..], answer].concat();
+        let pause = Step::Wait(Duration::from_millis(1));
+        all.chunks(piece).flat_map(|piece| [Step::Send(piece.to_vec()), pause.clone()]).collect()
+    })
+}
+
+#[test]
+fn interim_answers_with_header_fields_cost_no_request() {
+    let hints = "HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\nA: b\r\n\r\n";
+    let all = [
+        "HTTP/1.1 100 Continue\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nServer: x\r\n\r\n"
+            .to_owned(),
+        "HTTP/1.1 100 Continue\r\n\r\n".to_owned(),
+        hints.to_owned(),
+        "HTTP/1.1 102 Processing\r\nConnection: keep-alive\r\n\r\n".to_owned(),
+        hints.repeat(10),
+        format!("HTTP/1.1 103 Early Hints\r\n{}\r\n", "Link: </x>\r\n".repeat(300)),
+    ];
+    each(all.iter().flat_map(|one| [(one, 7), (one, 90), (one, 100_000)]), |(interim, piece)| {
+        let server = after_interim(interim, if interim.len() > 500 { piece * 10 } else { piece });
+        let client = patient_builder(&server.url()).build().unwrap();
+        assert_eq!(value(client.token()), "at-last", "{interim}");
+        assert_eq!(server.requests(), 1, "{interim}");
+    });
+}
+
+#[test]
+fn another_protocol_is_refused() {
+    let head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n";
+    let server = after_interim(head, 100_000);
+    let error = failure(&server);
+    assert_eq!(error.kind(), BadResponse, "{error}");
+    assert!(error.message().contains("switches to another protocol"), "{error}");
+}
+
+/// `{"access_token":"t","expires_in":1200}`, by gzip.
+const GZIP: [u8; 57] = [
+    31, 139, 8, 0, 0, 0, 0, 0, 2, 3, 171, 86, 74, 76, 78, 78, 45, 46, 142, 47, 201, 207, 78, 205,
+    83, 178, 82, 42, 81, 210, 81, 74, 173, 40, 200, 44, 74, 45, 142, 207, 4, 10, 24, 26, 25, 24,
+    212, 2, 0, 241, 26, 153, 238, 38, 0, 0, 0,
+];
+
+#[test]
+fn an_answer_that_is_compressed_is_told_by_its_header() {
+    for (status, headers, body) in [
+        (200, "Content-Encoding: gzip\r\n", &GZIP[..]),
+        (200, "Content-Encoding: br\r\nContent-Type: application/json\r\n", &[0x8b, 0x02, 0xff]),
+        (200, "Content-Encoding: gzip\r\n", br#"{"access_token":"t","expires_in":1200}"#),
+        (400, "Content-Encoding: gzip\r\n", &GZIP[..]),
+    ] {
+        let length = body.len();
+        let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\n{headers}\r\n");
+        let server = Server::always(vec![Step::Send([head.as_bytes(), body].concat())]);
+        let error = failure(&server);
+        assert_eq!(error.kind(), BadResponse, "{error}");
+        assert_eq!(error.http_status(), Some(status));
+        let named = &headers[..headers.find('\r').unwrap()];
+        assert!(error.message().contains(named), "{error}");
+        assert_eq!(header(&server.received()[0].head, "accept-encoding"), Some("identity"));
+    }
+    // Some name a character set there; and a refusal counts whatever its text is.
+    let odd = Server::always(answer(
+        200,
+        "Content-Encoding: utf-8\r\n",
+        r#"{"access_token":"t","expires_in":1200}"#,
+    ));
+    assert_eq!(value(client(&odd).token()), "t");
+    let refusal = Server::always(answer(401, "Content-Encoding: gzip\r\n", "\x1f"));
+    assert_eq!(failure(&refusal).kind(), InvalidClient);
+}
+
+#[test]
+fn a_body_is_not_waited_for_if_its_header_says_enough() {
+    for header in ["Content-Length: 65537", "Content-Length: 9\r\nContent-Encoding: gzip"] {
+        let head = format!("HTTP/1.1 200 OK\r\n{header}\r\n\r\n");
+        let error = failure(&Server::always(vec![Step::Send(bytes(&head)), Step::Hang]));
+        assert_eq!(error.kind(), BadResponse, "{error}");
+        let expected = if header.contains("gzip") { "Content-Encoding: gzip" } else { "64 KiB" };
+        assert!(error.message().contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_character_set_is_named_if_it_is_to_blame() {
+    let kind = "Content-Type: application/json; charset=ISO-8859-1";
+    let body = b"{\"access_token\":\"t\",\"expires_in\":1200,\"note\":\"caf\xe9\"}";
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n{kind}\r\n\r\n", body.len());
+    let error = failure(&Server::always(vec![Step::Send([head.as_bytes(), body].concat())]));
+    assert_eq!(error.kind(), BadResponse, "{error}");
+    assert!(
+        error.message().contains("not valid UTF-8 (its header says charset=iso-8859-1)"),
+        "{error}"
+    );
+    let ascii = r#"{"access_token":"t","expires_in":1200}"#;
+    let server = Server::always(answer(200, &format!("{kind}\r\n"), ascii));
+    assert_eq!(value(client(&server).token()), "t");
+}
+
+#[test]
+fn times_are_told_in_few_digits_and_in_all() {
+    let server = Server::always(vec![Step::Hang]);
+    let client = builder(&server.url())
+        .set("fetch_timeout", "1100ms")
+        .set("request_timeout", "800ms")
+        .build()
+        .unwrap();
+    let error = client.token().map(drop).unwrap_err();
+    assert_eq!(error.kind(), Network);
+    // Of the last attempt that was what was left.
+    assert_eq!(server.requests(), 2);
+    assert!(error.message().contains("no complete answer within 1.1s;"), "{error}");
 }
 
 // --- broken ----------------------------------------------------------------------------------

@@ -77,3 +77,28 @@ fn the_failure_says_what_took_so_long() {
         assert_eq!(host.asked(), 4, "so many may hang");
     }
 }
+
+#[test]
+fn of_two_addresses_the_one_that_refused_is_told_first() {
+    let _host = Host::new("two.test", &[AT_ONCE]);
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let client = builder(&format!("https://two.test:{port}/token/v2")).build().unwrap();
+    let error = client.token().map(drop).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Network);
+    let expected = format!(
+        ": connection refused by 127.0.0.1:{port} (no network that leads to 255.255.255.255:{port}): \
+         nothing listens there"
+    );
+    assert!(error.message().contains(&expected), "{error}");
+    assert!(error.message().contains("token_url"), "{error}");
+}
+
+#[test]
+fn a_name_that_nobody_knows_is_told_with_what_to_do() {
+    let _host = Host::new("unknown.test", &[AT_ONCE]);
+    let client = builder("https://unknown.test/token/v2").build().unwrap();
+    let error = client.token().map(drop).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Network);
+    let expected = "the host name cannot be resolved: check it in token_url";
+    assert!(error.message().contains(expected), "{error}");
+}

@@ -212,6 +212,7 @@ fn a_proxy_that_misbehaves_is_a_network_error() {
         ("another protocol", vec![send("SSH-2.0-OpenSSH_9.6\r\n")]),
         ("TLS", vec![Step::Send(vec![0x15, 3, 3, 0, 2, 2, 70])]),
         ("a status that is none", vec![send("HTTP/1.1 2000 X\r\n\r\n")]),
+        ("switches", vec![send("HTTP/1.1 101 X\r\nUpgrade: h2c\r\n\r\n"), Step::Hang]),
         ("nothing, then the end", vec![]),
         ("half an answer, then the end", vec![send("HTTP/1.1 200 Conn")]),
         ("hangs", vec![Step::Hang]),
@@ -229,6 +230,13 @@ fn a_proxy_that_misbehaves_is_a_network_error() {
         let client = scene.builder(&url_with_password("http", &proxy)).build().unwrap();
         let error = network_failure(&client);
         assert!(error.message().contains("through the proxy"), "{what}: {error}");
+        let hint = match what {
+            "TLS" => "it speaks TLS here, and was asked in plain HTTP: write https:// in its URL",
+            "switches" => "is not HTTP",
+            "nothing, then the end" => "was cut off before the proxy answered; if it speaks TLS",
+            _ => "",
+        };
+        assert!(error.message().contains(hint), "{what}: {error}");
         assert!(proxy.requests() > 0, "{what}");
         assert!(proxy.received().iter().all(|asked| !asked.head.contains(SECRET)), "{what}");
     });
@@ -244,9 +252,25 @@ fn no_proxy_at_its_address() {
     let scene = Scene::new();
     let proxy = scene.proxy();
     let client = scene.builder(&url_with_password("http", &proxy)).build().unwrap();
+    let port = proxy.port();
     drop(proxy);
-    network_failure(&client);
+    let error = network_failure(&client);
+    let expected = format!("through the proxy: connection refused by 127.0.0.1:{port}");
+    assert!(error.message().contains(&expected), "{error}");
+    assert!(error.message().contains("check the host and port in the proxy's URL"), "{error}");
     assert_eq!(scene.server.connections(), 0);
+}
+
+#[test]
+fn a_proxy_that_is_asked_by_tls_and_speaks_plain_http() {
+    let scene = Scene::new();
+    let proxy = Server::always(vec![send("HTTP/1.1 400 Bad Request\r\n\r\n")]);
+    let client = scene.builder(&url_with_password("https", &proxy)).build().unwrap();
+    let error = failure_in_time(&client);
+    assert_eq!(error.kind(), Tls, "{error}");
+    let expected = "to the proxy: it does not speak TLS here, but plain HTTP: write http:// in";
+    assert!(error.message().contains(expected), "{error}");
+    assert_tells_nothing(&format!("{error} {error:?}"));
 }
 
 #[test]

@@ -72,6 +72,11 @@ impl Attempts {
         self.deadline = self.deadline.after(wait);
     }
 
+    /// What the fetch has taken of its time.
+    pub(crate) fn spent(&self, policy: &Policy, now: BootTime) -> Duration {
+        policy.fetch_timeout.saturating_sub(self.deadline.until(now))
+    }
+
     /// Which attempt the last one was, from 1.
     pub(crate) fn made(&self) -> u32 {
         self.made

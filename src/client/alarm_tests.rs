@@ -8,7 +8,7 @@ use crate::cache::flight::Failure;
 use crate::clock::{BootTime, Clock};
 use crate::endpoint::http::HttpAnswer;
 use crate::endpoint::request::TokenRequest;
-use crate::endpoint::{Endpoint, Transport};
+use crate::endpoint::{Endpoint, TimeLimit, Transport};
 use crate::fork::Mailbox;
 use crate::runtime::timers_waiting;
 use crate::{Client, Config, GetOptions, State};
@@ -21,19 +21,15 @@ const MANY: usize = 20_000;
 struct Answers(bool);
 
 impl Transport for Answers {
-    fn post(&self, _: &TokenRequest, _: Duration) -> Result<HttpAnswer, Failure> {
+    fn post(&self, _: &TokenRequest, _: TimeLimit) -> Result<HttpAnswer, Failure> {
         if !self.0 {
             Mailbox::<()>::default().take(&Clock::System, BootTime::from_nanos(u64::MAX));
         }
         Ok(HttpAnswer {
-            date: None,
             status: 200,
             body: Zeroizing::new(br#"{"access_token":"token","expires_in":1200}"#.to_vec()),
-            too_long: false,
-            retry_after: None,
-            location: None,
-            is_html: false,
             origin: "test".to_owned(),
+            ..HttpAnswer::default()
         })
     }
 }

@@ -17,7 +17,7 @@ use crate::cache::limits::Blocked;
 use crate::cache::policy;
 use crate::clock::BootTime;
 use crate::credentials::Pair;
-use crate::endpoint::Granted;
+use crate::endpoint::{Granted, TimeLimit};
 use crate::error::{Cause, Error, ErrorKind};
 use crate::events::{Event, EventKind};
 use crate::fork::Mailbox;
@@ -213,14 +213,15 @@ impl Shared {
                 );
             }
         };
-        let timeout = match self.may_request(flight) {
-            Ok(timeout) => timeout,
+        let limit = match self.may_request(flight) {
+            Ok(limit) => limit,
             Err(blocked) => return self.wait_out(flight, &blocked),
         };
         let requested_at = self.clock.now();
         flight.attempt_began = requested_at;
         let asked =
-            self.endpoint.fetch(&self.options, &pair.credentials, &flight.slot.scope, timeout);
+            self.endpoint.fetch(&self.options, &pair.credentials, &flight.slot.scope, limit);
+        self.tell_news();
         match asked {
             Ok(granted) => self.granted(flight, granted, requested_at, pair),
             Err(failure) => self.refused_or_failed(flight, failure, pair),
@@ -254,13 +255,14 @@ impl Shared {
     }
 
     /// Counts the request if it may be sent.
-    fn may_request(self: &Arc<Self>, flight: &mut Flight) -> Result<Duration, Blocked> {
+    fn may_request(self: &Arc<Self>, flight: &mut Flight) -> Result<TimeLimit, Blocked> {
         let now = self.clock.now();
         let mut state = self.state();
         state.limits.may_request(now)?;
         state.limits.count_request(now);
         state.cells[flight.slot.index].counters.requests += 1;
-        Ok(flight.attempts.next(now))
+        let spent = flight.attempts.spent(&self.options.policy, now);
+        Ok(TimeLimit { attempt: flight.attempts.next(now), spent })
     }
 
     /// A wait that ends inside the fetch is waited for, any other ends the fetch.
@@ -516,6 +518,13 @@ impl Shared {
                 event.duration = by;
                 event
             });
+        }
+    }
+
+    /// Tells what is odd about the files that connections are made with.
+    pub(super) fn tell_news(&self) {
+        for message in self.endpoint.news() {
+            self.events.tell(|| Event::new(EventKind::Warning, message));
         }
     }
 

@@ -212,6 +212,7 @@ impl Client {
             options,
         });
         shared.check_files()?;
+        shared.tell_news();
         shared.keep_warm(shared.own.as_ref().map(|own| own.index));
         Ok(Self { _handle: Arc::new(Handle(shared.clone())), shared })
     }

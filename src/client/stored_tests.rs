@@ -9,7 +9,7 @@ use crate::cache::flight::Failure;
 use crate::clock::{Clock, ManualClock};
 use crate::endpoint::http::HttpAnswer;
 use crate::endpoint::request::TokenRequest;
-use crate::endpoint::{Endpoint, Transport};
+use crate::endpoint::{Endpoint, TimeLimit, Transport};
 use crate::fork::Mailbox;
 use crate::store::scripted::{Mood, Scripted};
 use crate::store::{Held, Store};
@@ -22,18 +22,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct Tokens(Arc<AtomicUsize>);
 
 impl Transport for Tokens {
-    fn post(&self, _: &TokenRequest, _: Duration) -> Result<HttpAnswer, Failure> {
+    fn post(&self, _: &TokenRequest, _: TimeLimit) -> Result<HttpAnswer, Failure> {
         let number = self.0.fetch_add(1, Ordering::SeqCst) + 1;
         let body = format!(r#"{{"access_token":"token-{number}","expires_in":1200}}"#);
         Ok(HttpAnswer {
-            date: None,
             status: 200,
             body: Zeroizing::new(body.into_bytes()),
-            too_long: false,
-            retry_after: None,
-            location: None,
-            is_html: false,
             origin: "test".to_owned(),
+            ..HttpAnswer::default()
         })
     }
 }

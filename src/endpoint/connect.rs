@@ -1,23 +1,29 @@
-//! Connections as ureq makes them, but for the way through a proxy: that says why it is barred, and
-//! ends in time whatever the proxy does.
+//! How connections are made: to the token endpoint, or through a proxy. Whatever fails says why, and
+//! ends in time.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ureq::ProxyProtocol::{Http, Https, Socks5, Socks5h};
+use rustls::ClientConfig;
+
+use ureq::ProxyProtocol::{Http, Https};
 use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, DefaultConnector, NextTimeout, RustlsConnector,
-    TcpConnector, Transport, TransportAdapter,
+    Buffers, ConnectionDetails, Connector, NextTimeout, TcpConnector, Transport, TransportAdapter,
 };
 use ureq::{Error, Proxy, Timeout};
 
+use super::interim::WithoutInterim;
 use super::login::{self, Login};
+use super::secure::secure;
+use super::trouble::Trouble;
 use super::tunnel::{self, Credentials, Problem, Target};
+use super::unreachable::Reason;
 
 /// Makes the connection of one attempt, through the proxy if there is one.
 #[derive(Debug)]
 pub(super) struct Connect {
-    direct: DefaultConnector,
-    tls: RustlsConnector,
+    /// `None`: nothing is secured.
+    tls: Option<Arc<ClientConfig>>,
     user_agent: String,
     connect_timeout: Duration,
     /// When the attempt is over.
@@ -32,10 +38,10 @@ impl Connect {
         connect_timeout: Duration,
         timeout: Duration,
         login: Option<Login>,
+        tls: Option<Arc<ClientConfig>>,
     ) -> Self {
         Self {
-            direct: DefaultConnector::default(),
-            tls: RustlsConnector::default(),
+            tls,
             user_agent: user_agent.to_owned(),
             connect_timeout,
             deadline: Instant::now() + timeout,
@@ -50,18 +56,52 @@ impl Connector for Connect {
     fn connect(
         &self,
         details: &ConnectionDetails<'_>,
-        chained: Option<()>,
+        _: Option<()>,
     ) -> Result<Option<Self::Out>, Error> {
-        match details.config.proxy() {
-            Some(proxy) if matches!(proxy.protocol(), Http | Https | Socks5 | Socks5h) => {
-                self.through(proxy, details).map(Some)
-            }
-            _ => self.direct.connect(details, chained),
-        }
+        let connection = match details.config.proxy() {
+            Some(proxy) => self.through(proxy, details),
+            None => self.directly(details),
+        };
+        Ok(Some(Box::new(WithoutInterim::new(connection?, self.deadline))))
     }
 }
 
 impl Connect {
+    fn directly(&self, details: &ConnectionDetails<'_>) -> Result<Box<dyn Transport>, Error> {
+        let until = Instant::now() + *self.time_left(Timeout::Connect, self.connect_timeout)?.after;
+        let tcp = self.tcp(details, until)?;
+        let left = until.saturating_duration_since(Instant::now());
+        let timeout = self.time_left(Timeout::Connect, left)?;
+        self.secured(&ConnectionDetails { timeout, ..self.details(details, details.uri)? }, tcp)
+    }
+
+    /// Tries all addresses, each with half of the time that is left, the last one with all of it.
+    fn tcp(
+        &self,
+        details: &ConnectionDetails<'_>,
+        until: Instant,
+    ) -> Result<Box<dyn Transport>, Error> {
+        let mut failed = Vec::new();
+        for (at, address) in details.addrs.iter().enumerate() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let is_last = at + 1 == details.addrs.len();
+            let share = if is_last { left } else { left / 2 };
+            let mut addrs = details.resolver.empty();
+            addrs.push(*address);
+            let timeout = self.time_left(Timeout::Connect, share)?;
+            let one = ConnectionDetails { addrs, timeout, ..self.details(details, details.uri)? };
+            match TcpConnector::default().connect(&one, None::<()>) {
+                Ok(Some(tcp)) => return Ok(Box::new(tcp)),
+                Ok(None) => {}
+                Err(error) => failed.push((*address, Reason::of(&error))),
+            }
+        }
+        Err(Trouble::Unreachable(failed).into())
+    }
+
     fn through(
         &self,
         proxy: &Proxy,
@@ -77,10 +117,7 @@ impl Connect {
                 Err(_) => {}
             }
         }
-        let tunnel = outcome.map_err(|problem| match problem {
-            Problem::Broken(error) => error,
-            problem => Error::Other(Box::new(problem)),
-        })?;
+        let tunnel = outcome.map_err(|problem| Error::Other(Box::new(problem)))?;
         let addrs = details.resolver.empty();
         let to_target = ConnectionDetails { addrs, ..self.details(details, details.uri)? };
         self.secured(&to_target, Box::new(tunnel))
@@ -125,11 +162,9 @@ impl Connect {
             self.time_left(Timeout::Resolve, self.connect_timeout)?,
         )?;
         let to_proxy = ConnectionDetails { addrs, ..self.details(details, uri)? };
-        let tcp = TcpConnector::default()
-            .connect(&to_proxy, None::<()>)
-            .and_then(|tcp| tcp.ok_or(Error::ConnectionFailed))?;
+        let tcp = self.tcp(&to_proxy, Instant::now() + *to_proxy.timeout.after)?;
         let to_proxy = self.details(&to_proxy, uri)?;
-        self.secured(&to_proxy, Box::new(tcp)).map_err(|error| match error {
+        self.secured(&to_proxy, tcp).map_err(|error| match error {
             error @ Error::Timeout(_) => Problem::Broken(error),
             error => Problem::Insecure(error),
         })
@@ -141,8 +176,10 @@ impl Connect {
         details: &ConnectionDetails<'_>,
         transport: Box<dyn Transport>,
     ) -> Result<Box<dyn Transport>, Error> {
-        let secured = self.tls.connect(details, Some(transport))?;
-        secured.map(|secured| Box::new(secured) as _).ok_or(Error::ConnectionFailed)
+        match &self.tls {
+            Some(tls) if details.needs_tls() => secure(tls.clone(), details, transport),
+            _ => Ok(transport),
+        }
     }
 
     /// The same for another step on the way, with the time that is left for it.

@@ -8,43 +8,43 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rustls::CertificateError;
-use ureq::http::header::{HeaderMap, LOCATION, RETRY_AFTER};
+use ureq::http::header::LOCATION;
 use ureq::http::{HeaderValue, Uri};
-use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 use zeroize::Zeroizing;
 
-use super::Transport;
 use super::connect::Connect;
+use super::headers::{self, text};
 use super::login::{Account, Login, NotNow};
-use super::names;
 use super::request::TokenRequest;
 use super::resolve::SharedResolver;
-use super::tunnel::Problem;
+use super::trust::{Security, Trust};
+use super::{TimeLimit, Transport};
 use crate::cache::flight::{Class, Failure};
 use crate::cache::limits::Blocked;
-use crate::cache::logins::RefusedLogin;
-use crate::cache::policy::REFUSED_LOGIN_PAUSE;
-use crate::clock::Clock;
-use crate::config::authority::{self, Authority, Fault};
+use crate::clock::{Clock, rounded};
+use crate::config::authority::{self, Authority, Fault, is_loopback};
 use crate::config::endpoint::TokenUrl;
 use crate::config::options::Options;
 use crate::error::{Error, ErrorKind};
-use crate::files::{Content, Named};
+use crate::files::Named;
 use crate::token::Token;
 
 /// Longest answer that is read.
 const MAX_BODY_BYTES: usize = 64 * 1024;
+const TOO_LONG: &str = "is over 64 KiB";
 pub(super) const MAX_HEADER_BYTES: usize = 16 * 1024;
 /// Larger than the headers may be, or ureq takes endless headers for a closed connection.
 const INPUT_BUFFER_BYTES: usize = 32 * 1024;
 
 /// An answer, whatever its status.
+#[derive(Default)]
 pub(crate) struct HttpAnswer {
     pub(crate) status: u16,
     pub(crate) body: Zeroizing<Vec<u8>>,
-    /// The body went on beyond what is read.
-    pub(crate) too_long: bool,
+    /// Why the body cannot be read, if that is known: words that go behind "the answer".
+    pub(crate) unreadable: Option<String>,
+    /// What may have led to an answer that is no token, if anything hints at it.
+    pub(crate) hint: Option<String>,
     pub(crate) retry_after: Option<Duration>,
     /// Scheme and host of the Location header, no more: the rest may hold anything.
     pub(crate) location: Option<String>,
@@ -65,17 +65,18 @@ impl HttpAnswer {
 /// How token requests of one client are sent.
 pub(crate) struct Http {
     url: TokenUrl,
-    origin: String,
-    proxy: Option<ureq::Proxy>,
+    pub(super) origin: String,
+    pub(super) proxy: Option<ureq::Proxy>,
     /// User and password for the proxy, if its URL has them.
     account: Option<Account>,
-    clock: Clock,
-    ca_file: Option<Arc<Named>>,
-    client_cert: Option<(Arc<Named>, Arc<Named>)>,
-    connect_timeout: Duration,
+    pub(super) clock: Clock,
+    trust: Trust,
+    pub(super) ca_file: Option<Arc<Named>>,
+    pub(super) client_cert_file: Option<Arc<Named>>,
+    pub(super) connect_timeout: Duration,
     user_agent: String,
     /// What it is good for, in messages.
-    errand: &'static str,
+    pub(super) errand: &'static str,
 }
 
 impl Http {
@@ -85,43 +86,40 @@ impl Http {
             .proxy
             .for_url(&options.token_url, &|name| std::env::var(name).ok())
             .map_err(Error::config)?;
-        let http = Self {
+        Ok(Self {
             origin: origin_of(options.token_url.uri()),
             url: options.token_url.clone(),
             account: proxy.as_ref().and_then(|proxy| Account::of(proxy, clock)),
             clock: clock.clone(),
             proxy,
+            trust: Trust::new(options).map_err(Error::config)?,
             ca_file: options.ca_file.clone(),
-            client_cert: options.client_cert_file.clone().zip(options.client_key_file.clone()),
+            client_cert_file: options.client_cert_file.clone(),
             connect_timeout: options.connect_timeout,
             user_agent: match &options.name {
                 Some(name) => format!("{} ({name})", options.user_agent),
                 None => options.user_agent.clone(),
             },
             errand: "get a token",
-        };
-        http.roots().and_then(|_| http.certificate()).map_err(Error::config)?;
-        Ok(http)
+        })
     }
 }
 
 impl Transport for Http {
-    fn post(&self, request: &TokenRequest, timeout: Duration) -> Result<HttpAnswer, Failure> {
-        let agent = self.agent(timeout)?;
-        let mut call = agent
+    fn post(&self, request: &TokenRequest, limit: TimeLimit) -> Result<HttpAnswer, Failure> {
+        let attempt = self.attempt(limit)?;
+        let mut call = attempt
+            .agent
             .post(self.url.uri())
             .header("Content-Type", "application/x-www-form-urlencoded")
-            .header("Accept", "application/json");
+            .header("Accept", "application/json")
+            .header("Accept-Encoding", "identity");
         if let Some(authorization) = &request.authorization {
-            let mut value = HeaderValue::from_str(authorization).map_err(|_| {
-                Failure::transient(Error::new(ErrorKind::Internal, "Basic is not a header value"))
-            })?;
-            value.set_sensitive(true);
-            call = call.header("Authorization", value);
+            call = call.header("Authorization", sensitive(authorization)?);
         }
         let response =
-            call.send(request.body.as_bytes()).map_err(|error| self.failure(error, timeout))?;
-        self.answer(response, timeout)
+            call.send(request.body.as_bytes()).map_err(|error| attempt.failure(error))?;
+        attempt.answer(response)
     }
 
     fn refused_login(&self) -> Option<Blocked> {
@@ -134,6 +132,19 @@ impl Transport for Http {
             account.wake();
         }
     }
+
+    fn news(&self) -> Vec<String> {
+        self.trust.news()
+    }
+}
+
+/// One request, from its connection to its answer.
+pub(super) struct Attempt<'a> {
+    pub(super) http: &'a Http,
+    agent: ureq::Agent,
+    pub(super) limit: TimeLimit,
+    /// `None`: nothing is secured.
+    pub(super) security: Option<Security>,
 }
 
 impl Http {
@@ -145,51 +156,29 @@ impl Http {
         timeout: Duration,
     ) -> Result<HttpAnswer, Failure> {
         self.errand = "get an answer";
-        let agent = self.agent(timeout)?;
-        let mut call = agent.get(self.url.uri()).header("Accept", "application/json");
+        let attempt = self.attempt(TimeLimit { attempt: timeout, spent: Duration::ZERO })?;
+        let mut call = attempt
+            .agent
+            .get(self.url.uri())
+            .header("Accept", "application/json")
+            .header("Accept-Encoding", "identity");
         if let Some(token) = token {
-            let mut value = HeaderValue::from_str(token.bearer()).map_err(|_| {
-                Failure::transient(Error::new(ErrorKind::Internal, "a token is no header value"))
-            })?;
-            value.set_sensitive(true);
-            call = call.header("Authorization", value);
+            call = call.header("Authorization", sensitive(token.bearer())?);
         }
-        let response = call.call().map_err(|error| self.failure(error, timeout))?;
-        self.answer(response, timeout)
+        let response = call.call().map_err(|error| attempt.failure(error))?;
+        attempt.answer(response)
     }
 
-    fn answer(
-        &self,
-        mut response: ureq::http::Response<ureq::Body>,
-        timeout: Duration,
-    ) -> Result<HttpAnswer, Failure> {
-        let status = response.status().as_u16();
-        let headers = response.headers();
-        let mut answer = HttpAnswer {
-            status,
-            body: Zeroizing::new(Vec::new()),
-            too_long: false,
-            retry_after: retry_after(headers, SystemTime::now()),
-            location: text(headers, LOCATION.as_str()).map(|target| self.target_of(target)),
-            date: date(headers),
-            is_html: text(headers, "content-type").is_some_and(|kind| kind.contains("html")),
-            origin: self.origin.clone(),
+    fn attempt(&self, limit: TimeLimit) -> Result<Attempt<'_>, Failure> {
+        let security = match self.is_https() {
+            true => Some(self.trust.security()),
+            false => None,
         };
-        let read = read_body(response.body_mut(), &mut answer);
-        match read {
-            Ok(()) => Ok(answer),
-            // The status of a refusal says enough; that its text was cut off changes nothing.
-            Err(_) if status != 200 => Ok(answer),
-            Err(error) => Err(self.failure(error.into(), timeout)),
-        }
-    }
-
-    fn agent(&self, timeout: Duration) -> Result<ureq::Agent, Failure> {
-        let tls = self.tls().map_err(|problem| {
-            Failure::new(Class::TransientOnce, Error::new(ErrorKind::Tls, problem))
-        })?;
-        let (login, timeout) = self.admitted(timeout)?;
-        let connect = Connect::new(&self.user_agent, self.connect_timeout, timeout, login);
+        let security =
+            security.transpose().map_err(|problem| self.insecure(&self.origin, &problem))?;
+        let (login, left) = self.admitted(limit.attempt)?;
+        let tls = security.as_ref().map(|security| security.config.clone());
+        let connect = Connect::new(&self.user_agent, self.connect_timeout, left, login, tls);
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -197,14 +186,15 @@ impl Http {
             .max_idle_connections(0)
             .max_response_header_size(MAX_HEADER_BYTES)
             .input_buffer_size(INPUT_BUFFER_BYTES)
-            .timeout_global(Some(timeout))
+            .timeout_global(Some(left))
             .timeout_resolve(Some(self.connect_timeout))
             .timeout_connect(Some(self.connect_timeout))
             .user_agent(self.user_agent.as_str())
             .proxy(self.proxy.clone())
-            .tls_config(tls)
             .build();
-        Ok(ureq::Agent::with_parts(config, connect, SharedResolver))
+        let agent = ureq::Agent::with_parts(config, connect, SharedResolver);
+        // What a login waited for its turn is part of the attempt.
+        Ok(Attempt { http: self, agent, limit, security })
     }
 
     /// A login to the proxy, if it wants one, when its turn has come; and the time that is left.
@@ -218,48 +208,19 @@ impl Http {
                 Err(Failure::new(Class::LoginRefused, error))
             }
             Err(NotNow::Busy) => Err(self.network(&format!(
-                "another login to it had no outcome within {timeout:?}; until one is accepted, \
-                 they are made one at a time"
+                "another login to it had no outcome within {:?}; until one is accepted, they are \
+                 made one at a time",
+                rounded(timeout)
             ))),
         }
     }
 
-    fn tls(&self) -> Result<TlsConfig, String> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        Ok(TlsConfig::builder()
-            .unversioned_rustls_crypto_provider(provider)
-            .root_certs(self.roots()?)
-            .client_cert(self.certificate()?)
-            .build())
+    pub(super) fn is_https(&self) -> bool {
+        self.url.uri().scheme_str() == Some("https")
     }
 
-    fn roots(&self) -> Result<RootCerts, String> {
-        let Some(path) = &self.ca_file else { return Ok(RootCerts::PlatformVerifier) };
-        let certificates = certificates("ca_file", path, self.connect_timeout)?;
-        Ok(RootCerts::new_with_certs(&certificates))
-    }
-
-    /// The client certificate, checked against its key: ureq would panic on a mismatch.
-    fn certificate(&self) -> Result<Option<ClientCert>, String> {
-        let Some((cert_path, key_path)) = &self.client_cert else { return Ok(None) };
-        let chain = certificates("client_cert_file", cert_path, self.connect_timeout)?;
-        let key = private_key("client_key_file", key_path, self.connect_timeout)?;
-        let der = rustls::pki_types::PrivateKeyDer::try_from(key.der().to_vec())
-            .map_err(|_| format!("client_key_file {} is not a private key", key_path.display()))?;
-        let signer = rustls::crypto::ring::sign::any_supported_type(&der).map_err(|_| {
-            format!("client_key_file {} is of a kind that is not supported", key_path.display())
-        })?;
-        let der_chain = chain.iter().map(|one| one.der().to_vec().into()).collect();
-        match rustls::sign::CertifiedKey::new(der_chain, signer).keys_match() {
-            Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {
-                Ok(Some(ClientCert::new_with_certs(&chain, key)))
-            }
-            Err(_) => Err(format!(
-                "client_key_file {} does not belong to the certificate in client_cert_file {}",
-                key_path.display(),
-                cert_path.display()
-            )),
-        }
+    pub(super) fn is_loopback(&self) -> bool {
+        is_loopback(self.url.host())
     }
 
     /// Scheme and host of a redirect's target.
@@ -281,155 +242,84 @@ impl Http {
             Err(_) => "a place that is not a URL".to_owned(),
         }
     }
+}
 
-    fn via(&self) -> &'static str {
-        if self.proxy.is_some() { " through the proxy" } else { "" }
-    }
-
-    fn sentence(&self, problem: &dyn std::fmt::Display) -> String {
-        format!("cannot {} from {}{}: {problem}", self.errand, self.origin, self.via())
-    }
-
-    fn network(&self, problem: &str) -> Failure {
-        Failure::transient(Error::new(ErrorKind::Network, self.sentence(&problem)))
-    }
-
-    /// What whoever asks is told while a refused login is remembered.
-    fn login_refused(&self, refused: &RefusedLogin) -> Error {
-        let wait = refused.until.until(self.clock.now());
-        let minutes = wait.as_secs().div_ceil(60);
-        let message = format!(
-            "{}. Each login may lock the account, so this process makes the next one in {minutes} \
-             min at the earliest",
-            self.sentence(&refused.said)
-        );
-        Error::new(ErrorKind::Proxy, message).with_retryable(false).with_retry_after(Some(wait))
-    }
-
-    fn proxy_failure(&self, problem: Problem, timeout: Duration) -> Failure {
-        let barred = |text: String| {
-            Failure::new(Class::TransientOnce, Error::new(ErrorKind::Proxy, self.sentence(&text)))
+impl Attempt<'_> {
+    /// Reads an answer: first what its header says of the body, then the body.
+    fn answer(
+        &self,
+        mut response: ureq::http::Response<ureq::Body>,
+    ) -> Result<HttpAnswer, Failure> {
+        let status = response.status().as_u16();
+        let headers = response.headers();
+        let mut answer = HttpAnswer {
+            status,
+            unreadable: headers::coding(headers),
+            retry_after: headers::retry_after(headers, SystemTime::now()),
+            location: text(headers, LOCATION.as_str()).map(|target| self.http.target_of(target)),
+            date: headers::date(headers),
+            is_html: text(headers, "content-type").is_some_and(|kind| kind.contains("html")),
+            origin: self.http.origin.clone(),
+            ..HttpAnswer::default()
         };
-        match problem {
-            Problem::LoginRefused(said) => {
-                let until = self.clock.now().after(REFUSED_LOGIN_PAUSE);
-                let refused = RefusedLogin { until, said: said.into() };
-                Failure::new(Class::LoginRefused, self.login_refused(&refused))
-            }
-            Problem::LoginWanted(text) | Problem::Forbidden(text) => barred(text),
-            Problem::Failed(text) | Problem::Strange(text) => self.network(&text),
-            Problem::Broken(error) => self.failure(error, timeout),
-            Problem::Insecure(error) => self.failure_of("the proxy", error, timeout),
+        let length = response.body().content_length();
+        if length.is_some_and(|length| length > MAX_BODY_BYTES as u64) {
+            answer.unreadable = Some(TOO_LONG.to_owned());
         }
-    }
-
-    fn failure(&self, error: ureq::Error, timeout: Duration) -> Failure {
-        self.failure_of(&self.origin, error, timeout)
-    }
-
-    /// `peer`: who TLS is spoken with.
-    fn failure_of(&self, peer: &str, error: ureq::Error, timeout: Duration) -> Failure {
-        let via = self.via();
-        let origin = &self.origin;
-        let network = |problem: String| self.network(&problem);
-        let bad = |problem: &str| {
-            Failure::transient(Error::new(
-                ErrorKind::BadResponse,
-                format!("the answer of {origin}{via} {problem}"),
-            ))
-        };
-        match error {
-            ureq::Error::Other(problem) if problem.is::<names::Problem>() => {
-                network(problem.to_string())
+        if answer.unreadable.is_none() {
+            let headers = response.headers().clone();
+            match read_body(response.body_mut(), length, &mut answer) {
+                Ok(()) => {}
+                // The status of a refusal says enough; that its text was cut off changes nothing.
+                Err(_) if status != 200 => {}
+                Err(error) => return Err(self.failure(error.into())),
             }
-            ureq::Error::Timeout(ureq::Timeout::Connect) => {
-                network(format!("no connection within {:?}", self.connect_timeout.min(timeout)))
-            }
-            ureq::Error::Timeout(_) => network(format!("no complete answer within {timeout:?}")),
-            ureq::Error::HostNotFound => network("the host name is not known".to_owned()),
-            ureq::Error::Other(other) => match other.downcast::<Problem>() {
-                Ok(problem) => self.proxy_failure(*problem, timeout),
-                Err(other) => network(other.to_string()),
-            },
-            ureq::Error::Io(error) => match rustls_error(&error) {
-                Some(error) => self.tls_failure(peer, error),
-                None => network(io_problem(&error)),
-            },
-            ureq::Error::Rustls(error) => self.tls_failure(peer, &error),
-            ureq::Error::Tls(problem) => Self::tls_problem(peer, problem),
-            ureq::Error::Protocol(_) => bad("is not HTTP"),
-            ureq::Error::LargeResponseHeader(..) => bad("has too large headers"),
-            ureq::Error::BodyExceedsLimit(_) => bad("is over 64 KiB"),
-            // What is left concerns the request we built; its text holds nothing of the body.
-            other => network(other.to_string()),
+            answer.unreadable =
+                answer.unreadable.or_else(|| headers::no_utf8(&headers, &answer.body));
         }
+        answer.hint = self.hint(&answer);
+        Ok(answer)
     }
 
-    fn tls_failure(&self, peer: &str, error: &rustls::Error) -> Failure {
-        let trust = match &self.ca_file {
-            Some(path) => format!("ca_file {}", path.display()),
-            None => "the system's trust store".to_owned(),
-        };
-        let problem = match error {
-            rustls::Error::InvalidCertificate(certificate) => match certificate {
-                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                    "its certificate is not yet valid: is this device's clock right?".to_owned()
-                }
-                CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                    "its certificate has expired (or this device's clock is ahead)".to_owned()
-                }
-                CertificateError::NotValidForName
-                | CertificateError::NotValidForNameContext { .. } => {
-                    "its certificate is for another host name".to_owned()
-                }
-                CertificateError::UnknownIssuer => {
-                    format!("its certificate is signed by nobody in {trust}")
-                }
-                _ => format!("its certificate cannot be trusted ({error}); looked at {trust}"),
-            },
-            rustls::Error::General(reason) => format!(
-                "no trust store ({reason}); looked at {trust}. Install ca-certificates or set \
-                 ca_file"
-            ),
-            other => other.to_string(),
-        };
-        Self::tls_problem(peer, &problem)
-    }
-
-    fn tls_problem(peer: &str, problem: &str) -> Failure {
-        let message = format!("no secure connection to {peer}: {problem}");
-        Failure::new(Class::TransientOnce, Error::new(ErrorKind::Tls, message))
+    /// What may have led to a refusal, if the connection or the page tells it.
+    fn hint(&self, answer: &HttpAnswer) -> Option<String> {
+        if let (Some(problem), 400..) = (&answer.unreadable, answer.status) {
+            return Some(format!("its body {problem}"));
+        }
+        // The last two are nginx's own.
+        if !matches!(answer.status, 400 | 403 | 495 | 496) {
+            return None;
+        }
+        if !self.http.is_https() && headers::wants_https(&answer.body) {
+            return Some("TLS is spoken on this port: write https:// in token_url".to_owned());
+        }
+        let is_about_certificate = self.was_asked() || headers::wants_certificate(&answer.body);
+        is_about_certificate.then(|| self.certificate_words())
     }
 }
 
-fn read_body(body: &mut ureq::Body, answer: &mut HttpAnswer) -> std::io::Result<()> {
+/// A header that is not to be logged.
+fn sensitive(value: &str) -> Result<HeaderValue, Failure> {
+    let mut value = HeaderValue::from_str(value).map_err(|_| {
+        Failure::transient(Error::new(ErrorKind::Internal, "Authorization is not a header value"))
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn read_body(
+    body: &mut ureq::Body,
+    length: Option<u64>,
+    answer: &mut HttpAnswer,
+) -> std::io::Result<()> {
     // Room for all of it, so that no copy of a token is left behind by growing.
-    let expected = body.content_length().map_or(MAX_BODY_BYTES, |length| {
-        usize::try_from(length).unwrap_or(MAX_BODY_BYTES).min(MAX_BODY_BYTES)
-    });
+    let expected = length.map_or(MAX_BODY_BYTES, |length| length as usize);
     answer.body.reserve_exact(expected + 64);
     body.as_reader().take(MAX_BODY_BYTES as u64 + 1).read_to_end(&mut answer.body)?;
-    answer.too_long = answer.body.len() > MAX_BODY_BYTES;
-    Ok(())
-}
-
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
-}
-
-/// RFC 9110 section 10.2.3: seconds, or a date. A date is taken against the server's own clock if
-/// it tells the time, because a device's clock may be years off.
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let value = text(headers, RETRY_AFTER.as_str())?.trim();
-    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some(Duration::from_secs(value.parse().unwrap_or(u64::from(u32::MAX))));
+    if answer.body.len() > MAX_BODY_BYTES {
+        answer.unreadable = Some(TOO_LONG.to_owned());
     }
-    let at = httpdate::parse_http_date(value).ok()?;
-    Some(at.duration_since(date(headers).unwrap_or(now)).unwrap_or_default())
-}
-
-fn date(headers: &HeaderMap) -> Option<SystemTime> {
-    httpdate::parse_http_date(text(headers, "date")?).ok()
+    Ok(())
 }
 
 fn origin_of(uri: &Uri) -> String {
@@ -440,91 +330,9 @@ fn origin_of(uri: &Uri) -> String {
     }
 }
 
-fn rustls_error(error: &std::io::Error) -> Option<&rustls::Error> {
-    error.get_ref()?.downcast_ref()
-}
-
-fn io_problem(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::UnexpectedEof => "the connection was cut off".to_owned(),
-        std::io::ErrorKind::ConnectionReset => "the connection was reset".to_owned(),
-        _ => error.to_string(),
-    }
-}
-
-/// A file may hang, so it is not read here (see `files`), and not waited for for longer than the
-/// server would be.
-fn read_pem(option: &str, path: &Arc<Named>, limit: Duration) -> Result<Arc<Content>, String> {
-    path.read_within(limit).map_err(|unread| format!("{option} {} {unread}", path.display()))
-}
-
-fn certificates(
-    option: &str,
-    path: &Arc<Named>,
-    limit: Duration,
-) -> Result<Vec<Certificate<'static>>, String> {
-    let pem = read_pem(option, path, limit)?;
-    let certificates: Vec<_> = parse_pem(&pem.bytes)
-        .filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        })
-        .collect();
-    // ureq drops what it cannot parse; a file of nothing else would look like an unknown issuer.
-    let is_sound = |certificate: &Certificate<'_>| {
-        let mut store = rustls::RootCertStore::empty();
-        store.add(certificate.der().to_vec().into()).is_ok()
-    };
-    if certificates.is_empty() || !certificates.iter().all(is_sound) {
-        return Err(format!("{option} {} holds no certificate in PEM form", path.display()));
-    }
-    Ok(certificates)
-}
-
-fn private_key(
-    option: &str,
-    path: &Arc<Named>,
-    limit: Duration,
-) -> Result<PrivateKey<'static>, String> {
-    let pem = read_pem(option, path, limit)?;
-    parse_pem(&pem.bytes)
-        .find_map(|item| match item {
-            Ok(PemItem::PrivateKey(key)) => Some(key),
-            _ => None,
-        })
-        .ok_or_else(|| format!("{option} {} holds no private key in PEM form", path.display()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn wait(retry: &str, date: Option<&str>) -> Option<Duration> {
-        let mut headers = HeaderMap::new();
-        headers.insert(RETRY_AFTER, HeaderValue::from_str(retry).unwrap());
-        if let Some(date) = date {
-            headers.insert("date", HeaderValue::from_str(date).unwrap());
-        }
-        retry_after(&headers, SystemTime::UNIX_EPOCH)
-    }
-
-    #[test]
-    fn retry_after_in_both_forms() {
-        assert_eq!(wait("120", None), Some(Duration::from_secs(120)));
-        assert_eq!(wait("0", None), Some(Duration::ZERO));
-        assert!(wait("99999999999999999999999", None).unwrap() > Duration::from_secs(900));
-        assert_eq!(wait("Thu, 01 Jan 1970 00:01:00 GMT", None), Some(Duration::from_secs(60)));
-        for nonsense in ["", "-1", "1.5", "soon", "1 2"] {
-            assert_eq!(wait(nonsense, None), None, "{nonsense}");
-        }
-    }
-
-    #[test]
-    fn a_date_is_taken_against_the_servers_clock() {
-        let at = "Sun, 06 Nov 1994 08:49:37 GMT";
-        assert_eq!(wait(at, Some("Sun, 06 Nov 1994 08:49:07 GMT")), Some(Duration::from_secs(30)));
-        assert_eq!(wait(at, Some("Sun, 06 Nov 1994 09:00:00 GMT")), Some(Duration::ZERO));
-    }
 
     #[test]
     fn a_redirects_target_is_told_without_its_path() {

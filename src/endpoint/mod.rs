@@ -2,25 +2,37 @@
 //!
 //! - [`request`] the form, byte for byte
 //! - [`http`] the one place that opens a connection
-//! - [`connect`] how connections are made; [`tunnel`] what is said to a proxy
+//! - [`connect`] how connections are made; [`tunnel`] what is said to a proxy; [`secure`] TLS
+//! - [`trust`] whom that trusts and who the client is; [`pem`] what is in its files
+//! - [`interim`] what servers send before their answer; [`headers`] what an answer says of itself
+//! - [`trouble`] what is told when there is no answer; [`certificates`] what of them; [`unreachable`]
+//!   which address's reason
 //! - [`login`] logins to proxies, counted for the whole process
 //! - [`resolve`] names to addresses; [`names`] the look-ups, [`lookups`] who shares which
 //! - [`response`] the reader of answers: tolerant, but safe; [`looks`] what stands out in what was refused
 //! - [`redact`] what may be quoted from an answer; [`pieces`] of secrets in it, in all its [`readings`]
 
+mod certificates;
 mod connect;
+mod headers;
 pub(crate) mod http;
+mod interim;
 mod login;
 pub(crate) mod looks;
 mod lookups;
 pub(crate) mod names;
+mod pem;
 mod pieces;
 mod readings;
 pub(crate) mod redact;
 pub(crate) mod request;
 pub(crate) mod resolve;
 pub(crate) mod response;
+mod secure;
+mod trouble;
+mod trust;
 mod tunnel;
+mod unreachable;
 
 use std::time::Duration;
 
@@ -47,10 +59,18 @@ pub(crate) struct Granted {
     pub(crate) warnings: Vec<String>,
 }
 
+/// How long one attempt may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TimeLimit {
+    pub(crate) attempt: Duration,
+    /// What the fetch took before it.
+    pub(crate) spent: Duration,
+}
+
 /// How a request reaches the endpoint and the answer comes back.
 pub(crate) trait Transport: Send + Sync {
-    /// Sends one request and reads the answer, whatever its status, within `timeout`.
-    fn post(&self, request: &TokenRequest, timeout: Duration) -> Result<HttpAnswer, Failure>;
+    /// Sends one request and reads the answer, whatever its status, within `limit`.
+    fn post(&self, request: &TokenRequest, limit: TimeLimit) -> Result<HttpAnswer, Failure>;
 
     /// The refused login to the proxy that keeps every request from being sent now.
     fn refused_login(&self) -> Option<Blocked> {
@@ -59,6 +79,11 @@ pub(crate) trait Transport: Send + Sync {
 
     /// The network is back.
     fn wake(&self) {}
+
+    /// What a person should know of the files it reads, each thing once.
+    fn news(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// The token endpoint of one client.
@@ -87,16 +112,21 @@ impl Endpoint {
         self.transport.wake();
     }
 
-    /// Makes one token request and reads its answer, within `timeout`.
+    /// What a person should know of the files it reads, each thing once.
+    pub(crate) fn news(&self) -> Vec<String> {
+        self.transport.news()
+    }
+
+    /// Makes one token request and reads its answer, within `limit`.
     pub(crate) fn fetch(
         &self,
         options: &Options,
         credentials: &Credentials,
         scope: &ScopeSet,
-        timeout: Duration,
+        limit: TimeLimit,
     ) -> Result<Granted, Failure> {
         let request = TokenRequest::new(options, credentials, scope);
-        let answer = self.transport.post(&request, timeout)?;
+        let answer = self.transport.post(&request, limit)?;
         response::read(&answer, options, scope, credentials, &request)
     }
 
@@ -110,14 +140,10 @@ impl Endpoint {
     ) -> Result<Granted, Failure> {
         let request = TokenRequest::new(options, credentials, scope);
         let answer = HttpAnswer {
-            date: None,
             status: 200,
             body,
-            too_long: false,
-            retry_after: None,
-            location: None,
-            is_html: false,
             origin: "the store".to_owned(),
+            ..HttpAnswer::default()
         };
         response::read(&answer, options, scope, credentials, &request)
     }

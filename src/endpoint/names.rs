@@ -18,7 +18,7 @@ use std::time::Duration;
 use once_cell::race::OnceBox;
 
 use super::lookups::{Lookups, Start};
-use crate::clock::{BootTime, Clock};
+use crate::clock::{BootTime, Clock, rounded};
 use crate::fork::{self, InLibrary, Kept, Locked, Mailbox, Process};
 use crate::runtime;
 use crate::sync::global;
@@ -48,9 +48,7 @@ impl fmt::Display for Problem {
                 write!(f, "no thread can be started for the name look-up: {error}")
             }
             Self::Slow { host, longest, was_forked } => {
-                // What ureq leaves of a time limit is some microseconds less.
-                let longest = longest.as_micros().div_ceil(1000) as u64;
-                let longest = Duration::from_millis(longest);
+                let longest = rounded(*longest);
                 write!(f, "the name look-up of {host} did not end within {longest:?}")?;
                 if *was_forked {
                     f.write_str(

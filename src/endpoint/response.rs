@@ -194,6 +194,8 @@ pub(crate) fn read(
     match (answer.status, &members) {
         // A token beside an error is not one to rely on.
         (200, Ok(members)) if text(&members.error).is_none() => reader.token(members),
+        // What the header says of the bytes ends in what to do.
+        (200, Err(problem)) if answer.unreadable.is_some() => Err(reader.bad(problem, "")),
         (200, Err(problem)) => Err(reader.bad(problem, CHECK_URL)),
         (_, Ok(members)) => Err(reader.failure(Some(members))),
         (_, Err(_)) => Err(reader.failure(None)),
@@ -207,8 +209,8 @@ fn text(member: &Option<Value>) -> Option<&str> {
 
 impl Reader<'_> {
     fn members(&self) -> Result<Members, String> {
-        if self.answer.too_long {
-            return Err("is over 64 KiB".to_owned());
+        if let Some(problem) = &self.answer.unreadable {
+            return Err(problem.clone());
         }
         let text =
             std::str::from_utf8(&self.answer.body).map_err(|_| "is not valid UTF-8".to_owned())?;
@@ -517,16 +519,20 @@ impl Reader<'_> {
         Error::new(kind, message).with_http_status(self.answer.status)
     }
 
-    /// An answer that is not a token. `problem` continues "the answer ..."; `remedy` ends the sentence.
+    /// An answer that is not a token. `problem` continues "the answer ..."; `remedy` ends the sentence,
+    /// unless the connection or the page hints at a better one.
     fn bad(&self, problem: &str, remedy: &str) -> Failure {
-        let remedy = match self.answer.looks_like_html() {
-            true => "it looks like a web page: is a captive portal or a proxy in the way?",
-            false => remedy,
+        let remedy = match &self.answer.hint {
+            Some(hint) => hint,
+            None if self.answer.looks_like_html() => {
+                "it looks like a web page: is a captive portal or a proxy in the way?"
+            }
+            None => remedy,
         };
         self.of(
             Class::Transient,
             ErrorKind::BadResponse,
-            format!("the answer of {} {problem}; {remedy}", self.answer.origin),
+            format!("the answer of {} {problem}{}{remedy}", self.answer.origin, link(remedy)),
         )
     }
 
@@ -541,6 +547,11 @@ impl Reader<'_> {
         let token = token.and_then(Value::as_str).unwrap_or_default();
         Hidden::new(self.credentials, self.request, token)
     }
+}
+
+/// What stands before a remedy, if there is one.
+fn link(remedy: &str) -> &'static str {
+    if remedy.is_empty() { "" } else { "; " }
 }
 
 /// RFC 6750 section 2.1.

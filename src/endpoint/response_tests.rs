@@ -6,12 +6,8 @@ fn answer(status: u16, body: &str) -> HttpAnswer {
     HttpAnswer {
         status,
         body: zeroize::Zeroizing::new(body.as_bytes().to_vec()),
-        too_long: false,
-        retry_after: None,
-        location: None,
-        date: None,
-        is_html: false,
         origin: "https://auth.example".to_owned(),
+        ..HttpAnswer::default()
     }
 }
 

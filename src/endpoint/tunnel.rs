@@ -112,9 +112,11 @@ pub(super) fn connect(
     let mut room = MAX_HEADER_BYTES;
     let answer = loop {
         let answer = Answer::read(stream, &mut room)?;
-        // An interim answer says nothing yet.
-        if answer.status >= 200 {
-            break answer;
+        // An interim answer says nothing yet; another protocol was not asked for.
+        match answer.status {
+            101 => return Err(not_http()),
+            100..200 => {}
+            _ => break answer,
         }
     };
     match answer.status {
@@ -195,7 +197,8 @@ fn read_head(stream: &mut impl Read, room: &mut usize, head: &mut Vec<u8>) -> Re
         stream.read_exact(&mut byte)?;
         head.extend(byte);
         if head.iter().zip(START).any(|(found, expected)| found != expected) {
-            return Err(not_http());
+            let is_alert = head.starts_with(b"\x15");
+            return Err(if is_alert { not_plain() } else { not_http() });
         }
         *room = room.checked_sub(1).ok_or_else(|| {
             Problem::Strange("its answer to CONNECT has too large headers".to_owned())
@@ -208,8 +211,14 @@ fn not_http() -> Problem {
     Problem::Strange("its answer to CONNECT is not HTTP".to_owned())
 }
 
+/// A TLS alert.
+fn not_plain() -> Problem {
+    let text = "it speaks TLS here, and was asked in plain HTTP: write https:// in its URL";
+    Problem::Strange(text.to_owned())
+}
+
 /// `HTTP/1.x NNN`, and perhaps a reason.
-fn status_of(line: &str) -> Option<u16> {
+pub(super) fn status_of(line: &str) -> Option<u16> {
     let (version, rest) = line.split_once(' ')?;
     let (digits, _) = rest.split_once(' ').unwrap_or((rest, ""));
     let is_sound = version.len() == "HTTP/1.1".len()

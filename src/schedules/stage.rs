@@ -12,7 +12,7 @@ use crate::cache::flight::Failure;
 use crate::clock::{BootTime, Clock};
 use crate::endpoint::http::HttpAnswer;
 use crate::endpoint::request::TokenRequest;
-use crate::endpoint::{Endpoint, Transport};
+use crate::endpoint::{Endpoint, TimeLimit, Transport};
 use crate::fork::Mailbox;
 use crate::{Client, Config, Error, ErrorKind, GetOptions, Token};
 
@@ -71,19 +71,15 @@ impl Scripted {
 struct Wire(Arc<Scripted>);
 
 impl Transport for Wire {
-    fn post(&self, request: &TokenRequest, _timeout: Duration) -> Result<HttpAnswer, Failure> {
+    fn post(&self, request: &TokenRequest, _limit: TimeLimit) -> Result<HttpAnswer, Failure> {
         let number = self.0.requests.fetch_add(1, Ordering::SeqCst) + 1;
         let answer = (self.0.script)(number, &request.body);
         time::sleep(answer.after);
         Ok(HttpAnswer {
             status: answer.status,
             body: Zeroizing::new(answer.body.into_bytes()),
-            too_long: false,
-            retry_after: None,
-            location: None,
-            date: None,
-            is_html: false,
             origin: "https://scripted.example".to_owned(),
+            ..HttpAnswer::default()
         })
     }
 }

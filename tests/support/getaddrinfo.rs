@@ -1,5 +1,6 @@
 //! The `getaddrinfo` of the program that includes this: as slow as a test wants it. Every name that
-//! ends with `.test` is this machine.
+//! ends with `.test` is this machine; every one that begins with `two` also has an address to which
+//! no network leads, and one that begins with `unknown` has none.
 
 use std::collections::HashMap;
 use std::ffi::{CStr, c_char, c_int};
@@ -74,15 +75,30 @@ pub unsafe extern "C" fn getaddrinfo(
     // SAFETY: the caller says so.
     let name = unsafe { CStr::from_ptr(node) }.to_str().unwrap_or_default();
     let host = HOSTS.lock().unwrap().get(name).cloned();
-    let node = if let Some(host) = host {
-        host.look_up(name);
-        c"127.0.0.1".as_ptr()
-    } else {
-        node
-    };
     // SAFETY: the symbol is that of the C library, which every process of this kind has.
-    unsafe {
+    let real = unsafe {
         let real = libc::dlsym(libc::RTLD_NEXT, c"getaddrinfo".as_ptr());
-        std::mem::transmute::<*mut libc::c_void, Real>(real)(node, service, hints, found)
+        std::mem::transmute::<*mut libc::c_void, Real>(real)
+    };
+    let Some(host) = host else {
+        // SAFETY: the caller's own arguments.
+        return unsafe { real(node, service, hints, found) };
+    };
+    host.look_up(name);
+    if name.starts_with("unknown") {
+        return libc::EAI_NONAME;
     }
+    // SAFETY: the name is a string, the rest is the caller's.
+    let outcome = unsafe { real(c"127.0.0.1".as_ptr(), service, hints, found) };
+    if outcome == 0 && name.starts_with("two") {
+        // SAFETY: the first list has been made; each member of a list is freed by itself.
+        unsafe {
+            let mut last = *found;
+            while !(*last).ai_next.is_null() {
+                last = (*last).ai_next;
+            }
+            real(c"255.255.255.255".as_ptr(), service, hints, &mut (*last).ai_next);
+        }
+    }
+    outcome
 }

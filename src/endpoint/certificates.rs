@@ -1,0 +1,140 @@
+//! What is told of certificates: the server's, which is not trusted, and the client's own, which is
+//! refused.
+
+use rustls::{AlertDescription, CertificateError};
+
+use super::http::Attempt;
+
+impl Attempt<'_> {
+    /// Why the certificate of a server is not trusted.
+    pub(super) fn untrusted(&self, error: &CertificateError) -> String {
+        let store = self.security.as_ref().map_or("", |security| &security.store);
+        match error {
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                "its certificate is not yet valid: is this device's clock right? Set it (NTP)".to_owned()
+            }
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "its certificate has expired, or this device's clock is ahead: renew it, or set the \
+                 clock"
+                    .to_owned()
+            }
+            CertificateError::NotValidForName => {
+                "its certificate is for another host name".to_owned()
+            }
+            CertificateError::NotValidForNameContext { presented, .. } => format!(
+                "its certificate is for another host name{}: check the host in token_url",
+                names_of(presented)
+            ),
+            CertificateError::BadSignature => format!(
+                "its certificate is signed by an authority that has the name of one in {store}, and \
+                 another key: put the authority's new certificate there"
+            ),
+            CertificateError::UnknownIssuer if self.http.ca_file.is_some() => format!(
+                "its certificate is signed by nobody in {store}: add the authority that signed it, \
+                 or the root of a gateway that opens TLS"
+            ),
+            CertificateError::UnknownIssuer => format!(
+                "its certificate is signed by nobody in {store}: if it has an authority of its own, \
+                 or a gateway opens TLS, name that one's root in ca_file"
+            ),
+            _ if format!("{error:?}").contains("CaUsedAsEndEntity") => {
+                "it shows the certificate of an authority (CA:TRUE), which is not for servers: make \
+                 one for the server"
+                    .to_owned()
+            }
+            _ => format!("its certificate cannot be trusted ({error}); looked at {store}"),
+        }
+    }
+
+    /// The peer refused the handshake, or this client.
+    pub(super) fn refused(&self, alert: AlertDescription) -> String {
+        const NO_CIPHER: &str = "it accepts no version and cipher of TLS that is safe (1.2 or 1.3), or \
+                                 wants a client certificate";
+        const REFUSED: &str = "it refuses this client";
+        let (name, meaning) = match alert {
+            AlertDescription::CertificateRequired => ("certificate_required", REFUSED),
+            AlertDescription::UnknownCA => ("unknown_ca", REFUSED),
+            AlertDescription::BadCertificate => ("bad_certificate", REFUSED),
+            AlertDescription::UnsupportedCertificate => ("unsupported_certificate", REFUSED),
+            AlertDescription::CertificateRevoked => ("certificate_revoked", REFUSED),
+            AlertDescription::CertificateExpired => ("certificate_expired", REFUSED),
+            AlertDescription::CertificateUnknown => ("certificate_unknown", REFUSED),
+            AlertDescription::AccessDenied => ("access_denied", REFUSED),
+            // An authority of that name is trusted there, with another key.
+            AlertDescription::DecryptError => ("decrypt_error", REFUSED),
+            AlertDescription::HandshakeFailure => ("handshake_failure", NO_CIPHER),
+            AlertDescription::ProtocolVersion => ("protocol_version", NO_CIPHER),
+            AlertDescription::UnrecognisedName => {
+                ("unrecognized_name", "it serves no such host; check the host in token_url")
+            }
+            other => return format!("it ended the connection (TLS alert {other:?})"),
+        };
+        let is_about_certificate =
+            self.was_asked() || alert == AlertDescription::CertificateRequired;
+        match is_about_certificate {
+            true => format!("{} (TLS alert {name})", self.certificate_words()),
+            false => format!("{meaning} (TLS alert {name})"),
+        }
+    }
+
+    /// Whether the server wanted to see a client certificate.
+    pub(super) fn was_asked(&self) -> bool {
+        self.security.as_ref().is_some_and(|security| security.identity.was_asked())
+    }
+
+    /// What may be wrong with the client's certificate.
+    pub(super) fn certificate_words(&self) -> String {
+        match &self.http.client_cert_file {
+            None => "it wants a client certificate, and none is set: set client_cert_file and \
+                     client_key_file"
+                .to_owned(),
+            Some(path) => format!(
+                "it may not accept the client certificate in client_cert_file {}: check that it has \
+                 not expired, and that the server trusts who signed it",
+                path.display()
+            ),
+        }
+    }
+}
+
+/// The names that a certificate is for, as webpki writes them: few, and of them what a name may have.
+fn names_of(presented: &[String]) -> String {
+    const MOST: usize = 3;
+    const LONGEST: usize = 64;
+    let is_fit = |character: &char| {
+        character.is_ascii_alphanumeric() || matches!(character, '.' | '-' | '_' | '*' | ':')
+    };
+    let all = presented.iter().filter_map(|text| {
+        text.strip_prefix("DnsName(").or_else(|| text.strip_prefix("IpAddress("))
+    });
+    let names: Vec<String> =
+        all.map(|name| name.chars().filter(is_fit).take(LONGEST).collect()).take(MOST).collect();
+    match names.is_empty() {
+        true => " (it names none)".to_owned(),
+        false => {
+            format!(" ({}{})", names.join(", "), if presented.len() > MOST { ", ..." } else { "" })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificates_names_are_few_and_clean() {
+        let names =
+            |all: &[&str]| names_of(&all.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        assert_eq!(names(&[]), " (it names none)");
+        assert_eq!(
+            names(&["DnsName(\"*.a.example\")", "IpAddress(10.0.0.1)"]),
+            " (*.a.example, 10.0.0.1)"
+        );
+        assert_eq!(
+            names(&["DnsName(\"a\")", "DnsName(\"b\")", "DnsName(\"c\")", "DnsName(\"d\")"]),
+            " (a, b, c, ...)"
+        );
+        assert_eq!(names(&["DnsName(\"a\u{1b}[2J\r\n\u{202e}b\")"]), " (a2Jb)");
+        assert!(names(&[&"x".repeat(1000)]).len() < 80);
+    }
+}

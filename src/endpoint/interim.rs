@@ -1,0 +1,158 @@
+//! Interim answers (RFC 9110 section 15.2), taken out of what a server sends before its answer.
+//!
+//! `100 Continue`, `102 Processing` and `103 Early Hints` say nothing that a token request could use.
+//! ureq takes those with header fields for broken HTTP, so it never sees one.
+
+use std::time::{Duration, Instant};
+
+use ureq::Error;
+use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
+
+use super::http::MAX_HEADER_BYTES;
+use super::trouble::Trouble;
+use super::tunnel::status_of;
+
+/// More in front of one answer are a game.
+const MOST: usize = 20;
+
+/// What stands at the beginning of what has come.
+#[derive(Debug, PartialEq, Eq)]
+enum Begin {
+    /// Not enough to tell.
+    Unknown,
+    /// An interim answer of this length.
+    Interim(usize),
+    /// The answer itself, or no HTTP at all: that is for ureq to judge.
+    Answer,
+    /// Nobody asked for another protocol.
+    Switched,
+    /// A TLS alert: what was sent in clear was taken for TLS.
+    Alert,
+}
+
+fn begin(bytes: &[u8]) -> Begin {
+    const VERSION: &[u8] = b"HTTP/1.";
+    const STATUS: usize = b"HTTP/1.1 100".len();
+    // An empty line in front is forgiven, as ureq does.
+    let skipped = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let head = &bytes[skipped..];
+    if head.starts_with(b"\x15\x03") {
+        return Begin::Alert;
+    }
+    if head.iter().zip(VERSION).any(|(found, expected)| found != expected) {
+        return Begin::Answer;
+    }
+    let Some(behind) = head.get(STATUS) else { return Begin::Unknown };
+    let line = std::str::from_utf8(&head[..STATUS]).ok().filter(|_| behind.is_ascii_whitespace());
+    match line.and_then(status_of) {
+        Some(101) => Begin::Switched,
+        Some(100..200) => match end_of_head(head) {
+            Some(length) => Begin::Interim(skipped + length),
+            None => Begin::Unknown,
+        },
+        _ => Begin::Answer,
+    }
+}
+
+/// Behind the first empty line.
+fn end_of_head(head: &[u8]) -> Option<usize> {
+    let is_end = |at: usize| matches!(&head[..at], [.., b'\n', b'\n'] | [.., b'\n', b'\r', b'\n']);
+    (1..=head.len()).find(|at| is_end(*at))
+}
+
+/// A connection that hands on answers alone.
+#[derive(Debug)]
+pub(super) struct WithoutInterim {
+    inner: Box<dyn Transport>,
+    /// When the attempt is over.
+    deadline: Instant,
+    /// How many came, and how long they were.
+    passed: usize,
+    bytes: usize,
+    has_begun: bool,
+}
+
+impl WithoutInterim {
+    pub(super) fn new(inner: Box<dyn Transport>, deadline: Instant) -> Self {
+        Self { inner, deadline, passed: 0, bytes: 0, has_begun: false }
+    }
+
+    /// Whether the connection has ended and nothing has come.
+    fn is_end(&mut self, outcome: &Result<bool, Error>) -> bool {
+        let has_ended = match outcome {
+            Ok(has_come) => !has_come,
+            Err(error) => matches!(error, Error::Io(_)),
+        };
+        has_ended && self.passed == 0 && self.inner.buffers().input().is_empty()
+    }
+
+    /// Whether the answer has begun, and what has come may be seen.
+    fn has_answer(&mut self) -> Result<bool, Error> {
+        loop {
+            let input = self.inner.buffers().input();
+            let length = match begin(input) {
+                Begin::Answer => return Ok(true),
+                Begin::Switched => return Err(Trouble::Switched.into()),
+                Begin::Alert => return Err(Trouble::SpeaksTls.into()),
+                Begin::Unknown if self.bytes + input.len() > MAX_HEADER_BYTES => {
+                    return Err(Trouble::Interim.into());
+                }
+                Begin::Unknown => return Ok(false),
+                Begin::Interim(length) => length,
+            };
+            self.inner.buffers().input_consume(length);
+            self.passed += 1;
+            self.bytes += length;
+            if self.passed > MOST || self.bytes > MAX_HEADER_BYTES {
+                return Err(Trouble::Interim.into());
+            }
+        }
+    }
+}
+
+impl Transport for WithoutInterim {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        self.inner.buffers()
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        self.inner.transmit_output(amount, timeout)
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        let mut timeout = timeout;
+        loop {
+            let outcome = self.inner.await_input(timeout);
+            if self.has_begun {
+                return outcome;
+            }
+            if !self.inner.is_tls() && self.is_end(&outcome) {
+                return Err(Trouble::NoAnswer.into());
+            }
+            if !outcome? {
+                return Ok(false);
+            }
+            self.has_begun = self.has_answer()?;
+            if self.has_begun {
+                return Ok(true);
+            }
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            if left == Duration::ZERO {
+                return Err(Error::Timeout(timeout.reason));
+            }
+            timeout.after = left.into();
+        }
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.inner.is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        self.inner.is_tls()
+    }
+}
+
+#[cfg(test)]
+#[path = "interim_tests.rs"]
+mod tests;

@@ -1,0 +1,185 @@
+//! What stands in a PEM file (RFC 7468): read so that one damaged block costs that block alone.
+
+use std::ops::Range;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use zeroize::Zeroizing;
+
+const BEGIN: &[u8] = b"-----BEGIN ";
+const DASHES: &[u8] = b"-----";
+
+/// One block, from BEGIN to END, or to where the next begins.
+pub(super) struct Block<'a> {
+    pub(super) label: &'a [u8],
+    body: &'a [u8],
+}
+
+/// All blocks of a text; what stands between them is for people.
+pub(super) fn blocks(text: &[u8]) -> impl Iterator<Item = Block<'_>> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let label = &rest[find(rest, BEGIN)?.end..];
+        let label_end = find(label, DASHES)?;
+        let body = &label[label_end.end..];
+        let end = find(body, DASHES).map_or(body.len(), |dashes| dashes.start);
+        rest = &body[end..];
+        Some(Block { label: &label[..label_end.start], body: &body[..end] })
+    })
+}
+
+fn find(text: &[u8], part: &[u8]) -> Option<Range<usize>> {
+    let start = text.windows(part.len()).position(|window| window == part)?;
+    Some(start..start + part.len())
+}
+
+impl Block<'_> {
+    pub(super) fn is_private_key(&self) -> bool {
+        self.label.ends_with(b"PRIVATE KEY")
+    }
+
+    /// A passphrase is needed to read it.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.label.starts_with(b"ENCRYPTED") || find(self.body, b"ENCRYPTED").is_some()
+    }
+
+    /// The bytes it stands for, if it is whole. Wiped when dropped.
+    pub(super) fn der(&self) -> Option<Zeroizing<Vec<u8>>> {
+        let mut base64 = Zeroizing::new(Vec::with_capacity(self.body.len()));
+        base64.extend(self.body.iter().filter(|byte| !byte.is_ascii_whitespace()));
+        let mut der = Zeroizing::new(vec![0; base64.len()]);
+        let length = STANDARD.decode_slice(&*base64, &mut der).ok()?;
+        der.truncate(length);
+        Some(der)
+    }
+
+    /// The certificate that it is to be: `None`, it is something else; an error, it cannot be read.
+    fn certificate(&self) -> Option<Result<CertificateDer<'static>, ()>> {
+        let may_be_trusted = match self.label {
+            b"CERTIFICATE" | b"X509 CERTIFICATE" => false,
+            b"TRUSTED CERTIFICATE" => true,
+            // Its first line is damaged.
+            label if label.contains(&b'\n') && find(label, b"CERTIFICATE").is_some() => {
+                return Some(Err(()));
+            }
+            _ => return None,
+        };
+        let der = self.der().filter(|der| !der.is_empty());
+        let der = match der.as_deref() {
+            Some(der) if may_be_trusted => without_trust(der),
+            Some(der) => Some(der.as_slice()),
+            None => None,
+        };
+        let sound = der.map(|der| CertificateDer::from(der.to_vec())).filter(is_sound);
+        Some(sound.ok_or(()))
+    }
+}
+
+fn is_sound(certificate: &CertificateDer<'static>) -> bool {
+    RootCertStore::empty().add(certificate.clone()).is_ok()
+}
+
+/// The certificate in what OpenSSL calls a trusted one: behind it stands what it is good for. `None`:
+/// not for a server, or that cannot be read.
+fn without_trust(der: &[u8]) -> Option<&[u8]> {
+    /// The object identifiers serverAuth and anyExtendedKeyUsage.
+    const SERVERS: [&[u8]; 2] =
+        [b"\x06\x08\x2b\x06\x01\x05\x05\x07\x03\x01", b"\x06\x04\x55\x1d\x25\x00"];
+    let (_, _, trust) = element(der)?;
+    let certificate = &der[..der.len() - trust.len()];
+    if trust.is_empty() {
+        return Some(certificate);
+    }
+    let (_, mut uses, _) = element(trust)?;
+    let names_servers = |uses| SERVERS.iter().any(|server| find(uses, server).is_some());
+    while !uses.is_empty() {
+        let (tag, named, rest) = element(uses)?;
+        match tag {
+            // Uses that it is good for, and some that it is not good for.
+            0x30 if !names_servers(named) => return None,
+            0xa0 if names_servers(named) => return None,
+            _ => uses = rest,
+        }
+    }
+    Some(certificate)
+}
+
+/// The first element of DER: its tag, what is in it, what is behind it.
+fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (&tag, rest) = der.split_first()?;
+    let (&short, rest) = rest.split_first()?;
+    let (length, rest) = match short {
+        0..=0x7f => (usize::from(short), rest),
+        0x81..=0x83 => {
+            let (long, rest) = rest.split_at_checked(usize::from(short - 0x80))?;
+            (long.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)), rest)
+        }
+        _ => return None,
+    };
+    let (content, rest) = rest.split_at_checked(length)?;
+    Some((tag, content, rest))
+}
+
+/// The certificates of a file, in its order, as far as they can be read.
+#[derive(Default)]
+pub(super) struct Certificates {
+    pub(super) sound: Vec<CertificateDer<'static>>,
+    /// Which of them cannot be read, counted from 1.
+    pub(super) damaged: Vec<usize>,
+}
+
+impl Certificates {
+    pub(super) fn read(text: &[u8]) -> Self {
+        let mut all = Self::default();
+        for (at, read) in blocks(text).filter_map(|block| block.certificate()).enumerate() {
+            match read {
+                Ok(certificate) => all.sound.push(certificate),
+                Err(()) => all.damaged.push(at + 1),
+            }
+        }
+        all
+    }
+
+    fn count(&self) -> usize {
+        self.sound.len() + self.damaged.len()
+    }
+
+    /// What is wrong with the file, if anything: words that go behind its name.
+    pub(super) fn problem(&self, text: &[u8]) -> Option<String> {
+        /// More are not told.
+        const MOST_TOLD: usize = 5;
+        if self.count() == 0 {
+            return Some(format!(" holds no certificate in PEM form{}", what_instead(text)));
+        }
+        if self.damaged.is_empty() {
+            return None;
+        }
+        let numbers: Vec<String> =
+            self.damaged.iter().take(MOST_TOLD).map(usize::to_string).collect();
+        let more = if self.damaged.len() > MOST_TOLD { ", ..." } else { "" };
+        Some(format!(
+            ": {} of {} certificates cannot be read (number {}{more}): cut off, edited, or not for \
+             servers",
+            self.damaged.len(),
+            self.count(),
+            numbers.join(", "),
+        ))
+    }
+}
+
+/// What a file without certificates in PEM form seems to be.
+fn what_instead(text: &[u8]) -> &'static str {
+    match text {
+        [] => ": it is empty",
+        [0x30, 0x80..=0xff, ..] => ": it is DER; convert it with `openssl x509 -inform der`",
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => ": it is UTF-16; save it as UTF-8 or ASCII",
+        _ if blocks(text).any(|block| block.is_private_key()) => ", but a private key",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+#[path = "pem_tests.rs"]
+mod tests;

@@ -1,0 +1,153 @@
+//! TLS over a connection, and what the other side says if it does not speak it.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use ureq::Error;
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, LazyBuffers, NextTimeout, Transport, TransportAdapter,
+};
+
+use super::trouble::{Heard, Trouble};
+
+/// Makes a connection secure, within `details.timeout`.
+pub(super) fn secure(
+    config: Arc<ClientConfig>,
+    details: &ConnectionDetails<'_>,
+    transport: Box<dyn Transport>,
+) -> Result<Box<dyn Transport>, Error> {
+    let host = details.uri.host().unwrap_or_default();
+    let name = ServerName::try_from(host.trim_start_matches('[').trim_end_matches(']'))
+        .map_err(|_| Error::HostNotFound)?
+        .to_owned();
+    let connection = ClientConnection::new(config, name).map_err(io::Error::other)?;
+    let mut adapter = TransportAdapter::new(transport, details.current_time.clone());
+    adapter.set_timeout(details.timeout);
+    let heard = Listener { adapter, first: Vec::with_capacity(FIRST) };
+    let mut stream = StreamOwned::new(connection, heard);
+    if let Err(error) = stream.conn.complete_io(&mut stream.sock) {
+        let error = alert(&mut stream, error);
+        return Err(stream.sock.trouble(error));
+    }
+    let size = |buffer: usize| buffer.max(1);
+    let buffers = LazyBuffers::new(
+        size(details.config.input_buffer_size()),
+        size(details.config.output_buffer_size()),
+    );
+    Ok(Box::new(Secured { buffers, stream }))
+}
+
+/// So many bytes tell TLS from other things.
+const FIRST: usize = 5;
+
+/// A connection that remembers how the other side began.
+struct Listener {
+    adapter: TransportAdapter,
+    first: Vec<u8>,
+}
+
+impl Listener {
+    /// What an error in the handshake means.
+    fn trouble(&self, error: io::Error) -> Error {
+        let error = Error::from(error);
+        let is_end = |error: &io::Error| {
+            matches!(
+                error.kind(),
+                io::ErrorKind::UnexpectedEof
+                    | io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::ConnectionAborted
+                    | io::ErrorKind::BrokenPipe
+            )
+        };
+        let heard = match (&self.first[..], &error) {
+            ([], Error::Timeout(_)) => Heard::Nothing,
+            ([], Error::Io(error)) if is_end(error) => Heard::End,
+            // The kinds of a record (RFC 8446 section 5.1), and its version.
+            ([] | [0x14..=0x17] | [0x14..=0x17, 3, ..], _) => return error,
+            // Some answer with the page alone.
+            ([b'H', b'T', b'T', b'P', ..] | [b'<', ..], _) => Heard::Http,
+            _ => Heard::Other,
+        };
+        Trouble::NoTls(heard).into()
+    }
+}
+
+impl Read for Listener {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.adapter.read(buffer)?;
+        let missing = FIRST - self.first.len();
+        self.first.extend(buffer[..length].iter().take(missing));
+        Ok(length)
+    }
+}
+
+impl Write for Listener {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.adapter.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.adapter.flush()
+    }
+}
+
+/// A connection that is secure.
+struct Secured {
+    buffers: LazyBuffers,
+    stream: StreamOwned<ClientConnection, Listener>,
+}
+
+/// Whoever refuses a client says why, and closes: if the connection broke under what was being sent,
+/// the reason may have come before.
+fn alert(stream: &mut StreamOwned<ClientConnection, Listener>, error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::InvalidData {
+        return error;
+    }
+    let StreamOwned { conn, sock } = stream;
+    while conn.read_tls(sock).is_ok_and(|length| length > 0) {
+        if let Err(refused) = conn.process_new_packets() {
+            return io::Error::new(io::ErrorKind::InvalidData, refused);
+        }
+    }
+    error
+}
+
+impl Transport for Secured {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        self.stream.sock.adapter.set_timeout(timeout);
+        let output = &self.buffers.output()[..amount];
+        match self.stream.write_all(output) {
+            Ok(()) => Ok(()),
+            Err(error) => Err(alert(&mut self.stream, error).into()),
+        }
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        self.stream.sock.adapter.set_timeout(timeout);
+        let input = self.buffers.input_append_buf();
+        let amount = self.stream.read(input)?;
+        self.buffers.input_appended(amount);
+        Ok(amount > 0)
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.stream.sock.adapter.get_mut().is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        true
+    }
+}
+
+impl fmt::Debug for Secured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secured(..)")
+    }
+}

@@ -1,0 +1,291 @@
+//! What is told when there is no answer: what was found, a likely cause, and what to do.
+//!
+//! **Statuses.** A certificate that is not trusted, and a peer that answers a TLS handshake with
+//! something else, are TLS failures: nothing gets better by asking again at once. Silence and a
+//! connection that ends are failures of the network, whatever was being said: both happen to sound
+//! servers too, and pass.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::http::{Attempt, Http};
+use super::names;
+use super::tunnel::Problem;
+use super::unreachable::{self, Reason};
+use crate::cache::flight::{Class, Failure};
+use crate::cache::logins::RefusedLogin;
+use crate::cache::policy::REFUSED_LOGIN_PAUSE;
+use crate::clock::rounded;
+use crate::error::{Error, ErrorKind};
+
+/// What ureq has no error for.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// No address could be connected to.
+    Unreachable(Vec<(SocketAddr, Reason)>),
+    /// The other side of a handshake does not speak TLS.
+    NoTls(Heard),
+    /// What was sent in clear was answered by TLS.
+    SpeaksTls,
+    /// What was sent in clear was answered by nothing but the end of the connection.
+    NoAnswer,
+    /// Interim answers without end.
+    Interim,
+    /// Another protocol, which nobody asked for.
+    Switched,
+}
+
+/// How a handshake was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// Plain HTTP.
+    Http,
+    /// Something else.
+    Other,
+    /// Nothing, as long as was waited.
+    Nothing,
+    /// The end of the connection.
+    End,
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+impl std::error::Error for Trouble {}
+
+impl From<Trouble> for ureq::Error {
+    fn from(trouble: Trouble) -> Self {
+        Self::Other(Box::new(trouble))
+    }
+}
+
+/// Who TLS is spoken with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Peer {
+    Endpoint,
+    Proxy,
+}
+
+impl Http {
+    fn sentence(&self, problem: &str) -> String {
+        let via = self.via();
+        format!("cannot {} from {}{via}: {problem}", self.errand, self.origin)
+    }
+
+    fn via(&self) -> &'static str {
+        if self.proxy.is_some() { " through the proxy" } else { "" }
+    }
+
+    pub(super) fn network(&self, problem: &str) -> Failure {
+        Failure::transient(Error::new(ErrorKind::Network, self.sentence(problem)))
+    }
+
+    /// An answer that is none. `problem` continues "the answer ...".
+    pub(super) fn bad(&self, problem: &str) -> Failure {
+        let message = format!("the answer of {}{} {problem}", self.origin, self.via());
+        Failure::transient(Error::new(ErrorKind::BadResponse, message))
+    }
+
+    pub(super) fn insecure(&self, peer: &str, problem: &str) -> Failure {
+        let message = format!("no secure connection to {peer}: {problem}");
+        Failure::new(Class::TransientOnce, Error::new(ErrorKind::Tls, message))
+    }
+
+    /// What whoever asks is told while a refused login is remembered.
+    pub(super) fn login_refused(&self, refused: &RefusedLogin) -> Error {
+        let wait = refused.until.until(self.clock.now());
+        let minutes = wait.as_secs().div_ceil(60);
+        let message = format!(
+            "{}. Each login may lock the account, so this process makes the next one in {minutes} \
+             min at the earliest",
+            self.sentence(&refused.said)
+        );
+        Error::new(ErrorKind::Proxy, message).with_retryable(false).with_retry_after(Some(wait))
+    }
+
+    /// Where the host and port that are connected to are set.
+    fn place(&self) -> &'static str {
+        if self.proxy.is_some() { "the proxy's URL" } else { "token_url" }
+    }
+}
+
+impl Attempt<'_> {
+    /// How long the fetch has waited in all when this attempt's time is over.
+    fn total(&self) -> Duration {
+        rounded(self.limit.spent + self.limit.attempt)
+    }
+
+    /// How long was waited for a connection: less than may be, if the fetch ended.
+    fn connect_limit(&self) -> Duration {
+        match self.limit.attempt < self.http.connect_timeout {
+            true => self.total(),
+            false => rounded(self.http.connect_timeout),
+        }
+    }
+
+    pub(super) fn failure(&self, error: ureq::Error) -> Failure {
+        self.failure_of(Peer::Endpoint, error)
+    }
+
+    fn failure_of(&self, peer: Peer, error: ureq::Error) -> Failure {
+        let http = self.http;
+        match error {
+            ureq::Error::Timeout(ureq::Timeout::Connect) => http.network(&format!(
+                "the TLS handshake did not end within {:?}; the network or the server is slow",
+                self.connect_limit()
+            )),
+            ureq::Error::Timeout(_) => http.network(&format!(
+                "no complete answer within {:?}; the network or the server is slow",
+                self.total()
+            )),
+            ureq::Error::HostNotFound => http.network("the host name is not known"),
+            ureq::Error::Other(other) => self.other(peer, other),
+            ureq::Error::Io(error) => match rustls_error(&error) {
+                Some(error) => self.tls_failure(peer, error),
+                None => http.network(&self.broken(peer, &error)),
+            },
+            ureq::Error::Tls(problem) => http.insecure(self.name_of(peer), problem),
+            ureq::Error::Protocol(_) => http.bad("is not HTTP"),
+            ureq::Error::LargeResponseHeader(..) => http.bad("has too large headers"),
+            ureq::Error::BodyExceedsLimit(_) => http.bad("is over 64 KiB"),
+            // What is left concerns the request we built; its text holds nothing of the body.
+            other => http.network(&other.to_string()),
+        }
+    }
+
+    fn other(&self, peer: Peer, other: Box<dyn std::error::Error + Send + Sync>) -> Failure {
+        let other = match other.downcast::<Trouble>() {
+            Ok(trouble) => return self.trouble(peer, *trouble),
+            Err(other) => other,
+        };
+        let other = match other.downcast::<Problem>() {
+            Ok(problem) => return self.proxy_failure(*problem),
+            Err(other) => other,
+        };
+        match other.downcast::<names::Problem>() {
+            Ok(problem) if *problem == names::Problem::Unresolved => {
+                let (whose, place) = match self.http.proxy {
+                    Some(_) => ("the proxy's", "the proxy's URL"),
+                    None => ("the", "token_url"),
+                };
+                self.http.network(&format!(
+                    "{whose} host name cannot be resolved: check it in {place}, and this machine's \
+                     network and DNS"
+                ))
+            }
+            Ok(problem) => self.http.network(&problem.to_string()),
+            Err(other) => self.http.network(&other.to_string()),
+        }
+    }
+
+    fn proxy_failure(&self, problem: Problem) -> Failure {
+        let http = self.http;
+        match problem {
+            Problem::LoginRefused(said) => {
+                let until = http.clock.now().after(REFUSED_LOGIN_PAUSE);
+                let refused = RefusedLogin { until, said: said.into() };
+                Failure::new(Class::LoginRefused, http.login_refused(&refused))
+            }
+            Problem::LoginWanted(text) | Problem::Forbidden(text) => {
+                let error = Error::new(ErrorKind::Proxy, http.sentence(&text));
+                Failure::new(Class::TransientOnce, error)
+            }
+            Problem::Failed(text) | Problem::Strange(text) => http.network(&text),
+            Problem::Broken(error) | Problem::Insecure(error) => {
+                self.failure_of(Peer::Proxy, error)
+            }
+        }
+    }
+
+    fn trouble(&self, peer: Peer, trouble: Trouble) -> Failure {
+        let http = self.http;
+        match trouble {
+            Trouble::Unreachable(failed) => {
+                http.network(&unreachable::told(failed, self.connect_limit(), http.place()))
+            }
+            Trouble::NoTls(heard) => self.no_tls(peer, heard),
+            Trouble::SpeaksTls => http.bad(
+                "is TLS, and what was sent was plain HTTP: TLS is spoken on this port; write https:// \
+                 in token_url",
+            ),
+            Trouble::NoAnswer => http.network(
+                "the connection ended without an answer; perhaps TLS is spoken on this port: then \
+                 write https:// in token_url",
+            ),
+            Trouble::Interim => http.bad("does not come: interim answers (status 1xx) without end"),
+            Trouble::Switched => {
+                http.bad("has status 101: it switches to another protocol, which nobody asked for")
+            }
+        }
+    }
+
+    fn no_tls(&self, peer: Peer, heard: Heard) -> Failure {
+        let remedy = match peer {
+            Peer::Proxy => "write http:// in the proxy's URL if it speaks plain HTTP",
+            Peer::Endpoint if self.http.is_loopback() => {
+                "check the port in token_url, or write http:// there"
+            }
+            Peer::Endpoint => "check the port in token_url",
+        };
+        let network = |found: &str| {
+            let it = if peer == Peer::Proxy { "the proxy" } else { "it" };
+            let problem = format!("{it} {found}; perhaps it does not speak TLS here: {remedy}");
+            self.http.network(&problem)
+        };
+        let what = match heard {
+            Heard::Http => "plain HTTP",
+            Heard::Other => "something else",
+            Heard::Nothing => {
+                let limit = self.connect_limit();
+                return network(&format!("said nothing to the TLS handshake within {limit:?}"));
+            }
+            Heard::End => return network("ended the connection in the TLS handshake"),
+        };
+        let problem = format!("it does not speak TLS here, but {what}: {remedy}");
+        self.http.insecure(self.name_of(peer), &problem)
+    }
+
+    /// A connection that broke.
+    fn broken(&self, peer: Peer, error: &std::io::Error) -> String {
+        let found = match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => "the connection was cut off".to_owned(),
+            std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe => {
+                "the connection was reset".to_owned()
+            }
+            _ => error.to_string(),
+        };
+        match peer {
+            Peer::Proxy => format!(
+                "{found} before the proxy answered; if it speaks TLS, write https:// in its URL"
+            ),
+            Peer::Endpoint if self.was_asked() => format!("{found}; {}", self.certificate_words()),
+            Peer::Endpoint => {
+                format!("{found}: the server ended it, or a firewall or proxy on the way")
+            }
+        }
+    }
+
+    fn tls_failure(&self, peer: Peer, error: &rustls::Error) -> Failure {
+        let problem = match error {
+            rustls::Error::InvalidCertificate(error) => self.untrusted(error),
+            rustls::Error::AlertReceived(alert) => self.refused(*alert),
+            other => other.to_string(),
+        };
+        self.http.insecure(self.name_of(peer), &problem)
+    }
+
+    fn name_of(&self, peer: Peer) -> &str {
+        match peer {
+            Peer::Endpoint => &self.http.origin,
+            Peer::Proxy => "the proxy",
+        }
+    }
+}
+
+fn rustls_error(error: &std::io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}

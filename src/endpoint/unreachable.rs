@@ -1,0 +1,135 @@
+//! Why none of a host's addresses could be connected to: which reason is worth telling.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Why one address could not be connected to; what tells more comes first.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Reason {
+    /// Something of this machine, in the system's words.
+    Other(String),
+    /// This machine does not allow it.
+    Forbidden,
+    /// There is a machine, and nothing listens.
+    Refused,
+    /// There is something, or nothing.
+    TimedOut,
+    /// No way leads to that machine.
+    NoRoute,
+    /// No way leads out of this one, or none of this family.
+    NoNetwork,
+}
+
+impl Reason {
+    pub(super) fn of(error: &ureq::Error) -> Self {
+        match error {
+            ureq::Error::Timeout(_) => Self::TimedOut,
+            ureq::Error::Io(error) => Self::of_io(error),
+            other => Self::Other(other.to_string()),
+        }
+    }
+
+    fn of_io(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => Self::Forbidden,
+            io::ErrorKind::ConnectionRefused => Self::Refused,
+            io::ErrorKind::TimedOut => Self::TimedOut,
+            io::ErrorKind::HostUnreachable => Self::NoRoute,
+            io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::NetworkDown
+            | io::ErrorKind::AddrNotAvailable => Self::NoNetwork,
+            _ => Self::Other(error.to_string()),
+        }
+    }
+
+    fn told(&self, address: SocketAddr, limit: Duration) -> String {
+        match self {
+            Self::Other(text) => format!("no connection to {address} ({text})"),
+            Self::Forbidden => format!("this machine allows no connection to {address}"),
+            Self::Refused => format!("connection refused by {address}"),
+            Self::TimedOut => format!("no connection to {address} within {limit:?}"),
+            Self::NoRoute => format!("no route to {address}"),
+            Self::NoNetwork => format!("no network that leads to {address}"),
+        }
+    }
+
+    /// One likely cause and one thing to do. `place`: where host and port are set.
+    fn remedy(&self, place: &str) -> String {
+        let cause = match self {
+            Self::Other(_) => return String::new(),
+            Self::Forbidden => {
+                return ": a firewall or sandbox forbids it; allow it there".to_owned();
+            }
+            Self::NoRoute | Self::NoNetwork => return ": is the network up?".to_owned(),
+            Self::Refused => "nothing listens there, or a firewall refuses it",
+            Self::TimedOut => "a firewall may drop it",
+        };
+        format!(": {cause}; check the host and port in {place}, and the firewall")
+    }
+}
+
+/// The reason that tells most, and another one if there is one.
+pub(super) fn told(mut failed: Vec<(SocketAddr, Reason)>, limit: Duration, place: &str) -> String {
+    failed.sort_by(|(_, one), (_, other)| one.cmp(other));
+    let Some((address, best)) = failed.first() else { return "the host has no address".to_owned() };
+    let mut told = best.told(*address, limit);
+    if let Some((address, other)) = failed.iter().find(|(_, other)| other != best) {
+        told = format!("{told} ({})", other.told(*address, limit));
+    }
+    told + &best.remedy(place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(5);
+
+    fn failed(reasons: &[(&str, Reason)]) -> String {
+        let of = |(address, reason): &(&str, Reason)| (address.parse().unwrap(), reason.clone());
+        told(reasons.iter().map(of).collect(), LIMIT, "token_url")
+    }
+
+    #[test]
+    fn the_reason_that_tells_most_comes_first_in_any_order() {
+        let refused = ("127.0.0.1:1", Reason::Refused);
+        let unrouted = ("[2001:db8::1]:1", Reason::NoNetwork);
+        for both in [[refused.clone(), unrouted.clone()], [unrouted, refused]] {
+            assert_eq!(
+                failed(&both),
+                "connection refused by 127.0.0.1:1 (no network that leads to [2001:db8::1]:1): \
+                 nothing listens there, or a firewall refuses it; check the host and port in \
+                 token_url, and the firewall"
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_person_can_act_on_outranks_what_says_little() {
+        let ranked = [
+            Reason::Other("Too many open files".to_owned()),
+            Reason::Forbidden,
+            Reason::Refused,
+            Reason::TimedOut,
+            Reason::NoRoute,
+            Reason::NoNetwork,
+        ];
+        for pair in ranked.windows(2) {
+            let reasons = [("10.0.0.2:443", pair[1].clone()), ("10.0.0.1:443", pair[0].clone())];
+            let text = failed(&reasons);
+            let (best, other) = text.split_once('(').unwrap();
+            assert!(best.contains("10.0.0.1") || text.contains("Too many"), "{text}");
+            assert!(other.contains("10.0.0.2"), "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_one_mind_are_told_once() {
+        let text =
+            failed(&[("10.0.0.1:443", Reason::TimedOut), ("10.0.0.2:443", Reason::TimedOut)]);
+        assert!(text.starts_with("no connection to 10.0.0.1:443 within 5s: a firewall"), "{text}");
+        assert!(!text.contains("10.0.0.2"), "{text}");
+        assert_eq!(failed(&[]), "the host has no address");
+    }
+}
