@@ -87,7 +87,7 @@ impl Diagnosis {
     /// The credential files that other users of the machine can read.
     pub fn exposed_files(&self) -> Vec<PathBuf> {
         let read = self.source.read_within(self.options.file_patience());
-        read.map(|(_, exposed)| exposed).unwrap_or_default()
+        read.map(|(_, exposed)| exposed.into_iter().flatten().collect()).unwrap_or_default()
     }
 
     /// What stands out in id, secret and scope, such as quotes that were pasted with them, in one line

@@ -10,13 +10,14 @@
 
 mod again;
 
+use std::ffi::OsString;
 use std::fmt;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 pub(crate) use again::Why;
 use again::{Known, Now, Stamp, Verdict, verdict};
@@ -33,6 +34,7 @@ use crate::sync::global;
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
 /// Most links that are followed from one name to the next, as the system has it.
 const MOST_LINKS: usize = 40;
+const NANOS_PER_MS: i64 = 1_000_000;
 
 /// What a file held when it was read. Wiped when dropped.
 pub(crate) struct Content {
@@ -72,6 +74,8 @@ impl fmt::Display for Unread {
 }
 
 type Outcome = Result<Arc<Content>, Unread>;
+/// What is done with it. Boxed, because each kind of it would make the way there once more.
+type Then = Box<dyn FnOnce(Outcome) + Send>;
 
 /// A file that an option names, and what it held last.
 pub(crate) struct Named {
@@ -109,30 +113,26 @@ impl Named {
 
     /// Whether it is being looked at.
     pub(crate) fn is_being_read(&self) -> bool {
-        LOOKS.lock().is_under_way(|look| look.path == self.path)
+        LOOKS.lock().joint.is_under_way(|look| look.path == self.path.as_os_str())
     }
 
     /// Has the file looked at, and read if need be, and `then` called with what it holds: on the
     /// thread that looks, or on one that finds out that no thread can be had, this one perhaps; on
     /// this one if there is nothing to look at. `then` is to be short. `anew`: the look that is under
     /// way hangs, as far as the asker knows.
-    pub(crate) fn look(
-        self: &Arc<Self>,
-        why: Why,
-        anew: bool,
-        then: impl FnOnce(Outcome) + Send + 'static,
-    ) {
+    pub(crate) fn look(self: &Arc<Self>, why: Why, anew: bool, then: Then) {
         let content = self.content.lock().clone();
         if let Some(content) = content.as_ref().filter(|_| self.is_for_good()) {
             return then(Ok(content.clone()));
         }
         let named = self.clone();
-        look(&self.path, content, why, anew, move |outcome| {
+        let then = Box::new(move |outcome: Outcome| {
             if let Ok(content) = &outcome {
                 named.adopt(content);
             }
             then(outcome);
         });
+        look(&self.path, content, why, anew, then);
     }
 
     fn adopt(&self, content: &Arc<Content>) {
@@ -144,9 +144,10 @@ impl Named {
     pub(crate) fn read_within(self: &Arc<Self>, limit: Duration) -> Outcome {
         let outcome = Arc::new(Mailbox::default());
         let told = outcome.clone();
-        self.look(Why::Use, false, move |read| {
+        let then = Box::new(move |read| {
             told.put(read);
         });
+        self.look(Why::Use, false, then);
         let clock = Clock::System;
         outcome.take(&clock, clock.now().after(limit)).unwrap_or(Err(Unread::Slow(limit)))
     }
@@ -157,34 +158,34 @@ impl Named {
 /// What is looked for: those who know the same of a file share a look at it.
 #[derive(Clone, PartialEq, Eq)]
 struct Look {
-    path: PathBuf,
+    path: OsString,
     known: Option<Stamp>,
     why: Why,
 }
 
-type Waiting = Box<dyn FnOnce(Outcome) + Send>;
-
-global! {
-    static LOOKS: Locked<Joint<Look, Waiting>> = Locked::new(Joint::new());
+#[derive(Default)]
+struct Looks {
+    joint: Joint<Look, Then>,
+    /// What pipes gave, as long as a client has it: another one that names the same pipe would find
+    /// nothing in it.
+    pipes: Vec<Weak<Content>>,
 }
 
-fn look(
-    path: &Path,
-    content: Option<Arc<Content>>,
-    why: Why,
-    anew: bool,
-    then: impl FnOnce(Outcome) + Send + 'static,
-) {
+global! {
+    static LOOKS: Locked<Looks> = Locked::new(Looks { joint: Joint::new(), pipes: Vec::new() });
+}
+
+fn look(path: &Path, content: Option<Arc<Content>>, why: Why, anew: bool, then: Then) {
     let now = Clock::System.now();
     let known = content.as_ref().map(|content| content.known.stamp);
-    let look = Look { path: path.to_owned(), known, why };
+    let look = Look { path: path.as_os_str().to_owned(), known, why };
     let (forgotten, begins) = {
-        let mut looks = LOOKS.lock();
+        let looks = &mut LOOKS.lock().joint;
         let forgotten = looks.renew();
         if anew {
             looks.doubt(&look, now);
         }
-        (forgotten, looks.join(look.clone(), Some(Box::new(then)), now))
+        (forgotten, looks.join(look.clone(), Some(then), now))
     };
     drop(forgotten);
     let Some(ticket) = begins else { return };
@@ -199,7 +200,7 @@ fn look(
 }
 
 fn ended(look: &Look, ticket: Ticket, outcome: Outcome) {
-    let waiting = LOOKS.lock().end(look, ticket, outcome.is_ok());
+    let waiting = LOOKS.lock().joint.end(look, ticket, outcome.is_ok());
     for then in waiting {
         then(outcome.clone());
     }
@@ -211,21 +212,22 @@ fn look_here(look: &Look, former: Option<Arc<Content>>) -> Outcome {
     let read = || -> io::Result<Option<Content>> {
         let now = Now::by_the_clocks();
         let known = former.as_ref().map(|former| &former.known);
-        let found = Stamp::of(&std::fs::metadata(&look.path)?);
+        let path = Path::new(&look.path);
+        let found = Stamp::of(&std::fs::metadata(path)?);
         match verdict(known, &found, look.why) {
             Verdict::Keep => return Ok(None),
             Verdict::NotAgain => return Err(not_again()),
             Verdict::Read => {}
         }
-        let descriptor = descriptor(&look.path);
-        let file = open(&look.path, descriptor)?;
+        let descriptor = descriptor(path);
+        let file = open(path, descriptor)?;
         let metadata = file.metadata()?;
         let stamp = Stamp::of(&metadata);
         // It may have become another since it was looked at.
         if known.is_some() && !stamp.is_regular {
             return Err(not_again());
         }
-        let bytes = bytes_of(&file, stamp.size)?;
+        let bytes = bytes_of(file, stamp.size)?;
         Ok(Some(Content {
             known: Known::of(known, stamp, bytes.len(), now),
             bytes,
@@ -247,7 +249,7 @@ fn not_again() -> io::Error {
     io::Error::other("it is no regular file any more; a pipe or device is read only once")
 }
 
-fn bytes_of(file: &File, size: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+fn bytes_of(file: File, size: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     // Not grown while it is read: what it grew out of would not be wiped.
     let room = usize::try_from(size.min(MAX_BYTES)).unwrap_or_default() + 4096;
     let mut bytes = Zeroizing::new(Vec::with_capacity(room));
@@ -261,11 +263,12 @@ fn bytes_of(file: &File, size: u64) -> io::Result<Zeroizing<Vec<u8>>> {
 fn descriptor(path: &Path) -> Option<i32> {
     let mut path = path.to_owned();
     for _ in 0..MOST_LINKS {
-        let directory = path.parent()?;
-        if directory.ends_with("fd") && (path.starts_with("/proc") || path.starts_with("/dev")) {
-            return path.file_name()?.to_str()?.parse().ok();
+        let (directory, number) = path.to_str()?.rsplit_once('/')?;
+        let is_of_system = directory.starts_with("/proc/") || directory.starts_with("/dev/");
+        if is_of_system && directory.ends_with("/fd") {
+            return number.parse().ok();
         }
-        path = directory.join(std::fs::read_link(&path).ok()?);
+        path = Path::new("/").join(directory).join(std::fs::read_link(&path).ok()?);
     }
     None
 }
@@ -294,15 +297,8 @@ fn open(path: &Path, _: Option<i32>) -> io::Result<File> {
 /// Whether what is open under this name is so in this process.
 #[cfg(unix)]
 fn is_of_this_process(path: &Path) -> bool {
-    path.starts_with("/dev")
-        || path.starts_with("/proc/self")
-        || path.starts_with("/proc/thread-self")
-}
-
-global! {
-    /// What pipes gave, as long as a client has it: another one that names the same pipe would find
-    /// nothing in it.
-    static PIPES: Locked<Vec<Weak<Content>>> = Locked::new(Vec::new());
+    let name = path.to_str().unwrap_or_default();
+    !name.starts_with("/proc/") || name.starts_with("/proc/self/")
 }
 
 /// What was read, or what the same pipe gave before if there is nothing left in it.
@@ -312,7 +308,7 @@ fn shared(content: Content) -> Arc<Content> {
         return content;
     }
     let identity = content.known.stamp.identity;
-    let mut pipes = PIPES.lock();
+    let pipes = &mut LOOKS.lock().pipes;
     pipes.retain(|other| other.strong_count() > 0);
     if content.bytes.is_empty() {
         let mut others = pipes.iter().rev().filter_map(Weak::upgrade);
@@ -327,22 +323,19 @@ fn shared(content: Content) -> Arc<Content> {
 
 impl Now {
     fn by_the_clocks() -> Self {
-        Self { steady: Instant::now(), wall: nanos(SystemTime::now()) }
+        let wall = Clock::System.wall_ms().saturating_mul(NANOS_PER_MS);
+        Self { steady: Instant::now(), wall }
     }
-}
-
-/// Since 1970; what lies before is as good as that.
-fn nanos(time: SystemTime) -> i64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
 #[cfg(unix)]
 impl Stamp {
+    #[inline(never)]
     fn of(metadata: &Metadata) -> Self {
         use std::os::unix::fs::MetadataExt;
-        let nanos =
-            |seconds: i64, nanos: i64| seconds.saturating_mul(1_000_000_000).saturating_add(nanos);
+        let nanos = |seconds: i64, nanos: i64| {
+            seconds.saturating_mul(1000 * NANOS_PER_MS).saturating_add(nanos)
+        };
         Self {
             is_regular: metadata.is_file(),
             identity: (metadata.dev(), metadata.ino()),
@@ -356,13 +349,16 @@ impl Stamp {
 #[cfg(not(unix))]
 impl Stamp {
     fn of(metadata: &Metadata) -> Self {
-        let nanos = |time: io::Result<SystemTime>| time.map_or(0, nanos);
+        let nanos = |time: io::Result<std::time::SystemTime>| {
+            let since = time.ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+            i64::try_from(since.as_nanos()).ok()
+        };
         Self {
             is_regular: metadata.is_file(),
             identity: (0, 0),
             size: metadata.len(),
-            modified: nanos(metadata.modified()),
-            changed: nanos(metadata.created()),
+            modified: nanos(metadata.modified()).unwrap_or_default(),
+            changed: nanos(metadata.created()).unwrap_or_default(),
         }
     }
 }

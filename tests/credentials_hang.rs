@@ -143,7 +143,7 @@ fn whoever_waits_for_a_file_that_hangs_is_served_by_the_pair_that_was_read_last(
         server.received().last().unwrap().body.contains(NEW)
     });
     until("that is told", || told("can be read again") == 1);
-    assert_eq!(told("could not be read in time"), 1, "{:?}", events.lock().unwrap());
+    assert_eq!(told("are used meanwhile"), 1, "{:?}", events.lock().unwrap());
 }
 
 #[test]

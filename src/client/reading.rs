@@ -180,7 +180,7 @@ impl Shared {
     /// Files hang, and so cannot be read: fetches that wait for them go on with the pair that was
     /// read last.
     fn do_without_files(self: &Arc<Self>, refused: bool) {
-        if let Some((pair, change)) = self.source.last_of_files(policy::FILE_PATIENCE) {
+        if let Some((pair, change)) = self.source.last_of_files() {
             self.note_change(&pair, change);
             self.release_parked(|parked| parked == For::Credentials(refused), Some(&Ok(pair)));
         }
@@ -402,7 +402,7 @@ impl Shared {
             ErrorKind::Credentials => Error::config(error.message()),
             _ => error,
         })?;
-        for path in exposed {
+        for path in exposed.into_iter().flatten() {
             self.events.tell(|| {
                 Event::new(
                     EventKind::Warning,

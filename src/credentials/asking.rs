@@ -48,10 +48,13 @@ impl Drop for Asking {
     }
 }
 
+/// Files that others can read too.
+pub(crate) type Exposed = [Option<PathBuf>; 2];
+
 /// What was read, and which of the files others can read too.
 pub(crate) struct Read {
     pub(crate) credentials: Credentials,
-    pub(crate) exposed: Vec<PathBuf>,
+    pub(crate) exposed: Exposed,
 }
 
 /// A way to ask for credentials.
@@ -82,7 +85,10 @@ impl Ask {
                     let credentials = call(&function, client, refused);
                     // If the function forked and this is the child, nobody here asked.
                     if process.is_this() {
-                        then(credentials.map(|credentials| Read { credentials, exposed: vec![] }));
+                        then(
+                            credentials
+                                .map(|credentials| Read { credentials, exposed: [None, None] }),
+                        );
                     }
                 });
                 let _ = runtime::submit(&job, Rank::Read);
@@ -125,6 +131,7 @@ fn no_thread(problem: &str) -> Error {
 // --- files -----------------------------------------------------------------------------------
 
 type Then = Box<dyn FnOnce(Result<Read, Error>) + Send>;
+type ThenPiece = Box<dyn FnOnce(Result<Piece, Error>) + Send>;
 
 /// How often a pair is read again because it changed meanwhile.
 const MOST_MIXED: u32 = 4;
@@ -133,29 +140,32 @@ impl Places {
     /// Reads one after the other: most clients have one file.
     fn read(self, why: Why, anew: bool, then: Then) {
         let client_id = self.client_id.clone();
-        client_id.read("client_id_file", why, anew, move |read| match read {
+        let then = Box::new(move |read| match read {
             Err(error) => then(Err(error)),
             Ok(client_id) => self.read_secret(client_id, why, anew, MOST_MIXED, then),
         });
+        client_id.read("client_id_file", why, anew, then);
     }
 
     /// Reads what belongs to an id. If that has changed meanwhile, the two may be of different pairs.
     fn read_secret(self, client_id: Piece, why: Why, anew: bool, tries: u32, then: Then) {
         let both_may_change = self.files().count() == 2;
         let client_secret = self.client_secret.clone();
-        client_secret.read("client_secret_file", why, anew, move |read| match read {
+        let then = Box::new(move |read: Result<Piece, Error>| match read {
             Ok(client_secret) if both_may_change => {
                 let place = self.client_id.clone();
-                place.read("client_id_file", Why::Use, anew, move |read| match read {
+                let then = Box::new(move |read: Result<Piece, Error>| match read {
                     Ok(again) if again.secret != client_id.secret => match tries {
                         0 => then(Err(unavailable("client_id_file changes at each read"))),
                         _ => self.read_secret(again, why, anew, tries - 1, then),
                     },
                     read => then(read.map(|client_id| client_id.with(client_secret))),
                 });
+                place.read("client_id_file", Why::Use, anew, then);
             }
             read => then(read.map(|client_secret| client_id.with(client_secret))),
         });
+        client_secret.read("client_secret_file", why, anew, then);
     }
 }
 
@@ -167,7 +177,7 @@ struct Piece {
 
 impl Piece {
     fn with(self, client_secret: Piece) -> Read {
-        let exposed = [self.exposed, client_secret.exposed].into_iter().flatten().collect();
+        let exposed = [self.exposed, client_secret.exposed];
         let (client_id, client_secret) = (self.secret, client_secret.secret);
         Read { credentials: Credentials { client_id, client_secret }, exposed }
     }
@@ -175,18 +185,13 @@ impl Piece {
 
 impl Place {
     /// The only door to a credential file.
-    fn read(
-        self,
-        option: &'static str,
-        why: Why,
-        anew: bool,
-        then: impl FnOnce(Result<Piece, Error>) + Send + 'static,
-    ) {
+    fn read(self, option: &'static str, why: Why, anew: bool, then: ThenPiece) {
         match self {
             Place::Value(secret) => then(Ok(Piece { secret, exposed: None })),
             Place::File(file) => {
                 let named = file.clone();
-                file.look(why, anew, move |read| then(of_file(option, &named, read)));
+                let then = Box::new(move |read| then(of_file(option, &named, read)));
+                file.look(why, anew, then);
             }
         }
     }
@@ -222,12 +227,12 @@ fn secret(bytes: &[u8]) -> Result<Secret, String> {
 impl Source {
     /// Reads the credentials for somebody who waits, not longer than `limit`: what a fetch would
     /// use, and the files that others can read too.
-    pub(crate) fn read_within(&self, limit: Duration) -> Result<(Pair, Vec<PathBuf>), Error> {
+    pub(crate) fn read_within(&self, limit: Duration) -> Result<(Pair, Exposed), Error> {
         let Some(ask) = self.ask() else {
             return self
                 .given()
                 .unwrap_or_else(|| Err(unavailable("there are none")))
-                .map(|pair| (pair, Vec::new()));
+                .map(|pair| (pair, [None, None]));
         };
         let answer = Arc::new(Mailbox::default());
         let told = answer.clone();
@@ -244,10 +249,9 @@ impl Source {
         Ok((pair, exposed))
     }
 
-    /// The pair that was read last, if the files have not been read for so long.
-    pub(crate) fn last_of_files(&self, limit: Duration) -> Option<(Pair, Change)> {
-        let (what, slow) = (self.what_is_asked(), Unread::Slow(limit));
-        let late = || self.adopt(Err(unavailable(&format!("{what} {slow}")))).ok();
+    /// The pair that was read last, because the files do not come.
+    pub(crate) fn last_of_files(&self) -> Option<(Pair, Change)> {
+        let late = || self.adopt(Err(unavailable(&self.what_is_awaited()))).ok();
         self.is_files().then(late).flatten()
     }
 

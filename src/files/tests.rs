@@ -96,10 +96,14 @@ fn those_who_ask_at_one_time_share_one_look() {
     // It hangs until somebody writes, and who reads it second would hang for ever.
     for _ in 0..5 {
         let send = send.clone();
-        Named::new(path.clone()).look(Why::Use, false, move |read| {
-            let text = read.map(|content| content.bytes.to_vec());
-            send.send(text).unwrap();
-        });
+        Named::new(path.clone()).look(
+            Why::Use,
+            false,
+            Box::new(move |read| {
+                let text = read.map(|content| content.bytes.to_vec());
+                send.send(text).unwrap();
+            }),
+        );
     }
     std::fs::write(&path, "for all").unwrap();
     for _ in 0..5 {
@@ -124,7 +128,7 @@ fn an_old_file_is_not_opened_again_unless_what_it_holds_was_refused() {
     file.adopt(&old);
     let look = |why| {
         let (send, receive) = mpsc::channel();
-        file.look(why, false, move |read| send.send(read).unwrap());
+        file.look(why, false, Box::new(move |read| send.send(read).unwrap()));
         receive.recv_timeout(PATIENCE).unwrap().unwrap()
     };
     assert!(Arc::ptr_eq(&look(Why::Use), &old));
