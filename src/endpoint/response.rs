@@ -42,8 +42,8 @@ const REGISTERED: [&str; 13] = [
 ];
 
 /// What to do about an answer that is none of a token endpoint's, and about one that breaks its rules.
-const CHECK_URL: &str = "check token_url";
-const TELL_OPERATOR: &str = "that is for the server's operator to mend";
+const CHECK_URL: &str = "Check token_url";
+const TELL_OPERATOR: &str = "That is for the server's operator to mend";
 
 /// A row of the table of failures: what was found, in words that the server's follow, and what to do.
 type Row = (Class, ErrorKind, &'static str, &'static str);
@@ -423,7 +423,7 @@ impl Reader<'_> {
             (403, None) => {
                 return self.bad(
                     "has status 403 without an OAuth error: often a wrong secret",
-                    &self.advice("or API Tokens v2 may not be enabled for the account"),
+                    &self.advice("Or API Tokens v2 may not be enabled for the account"),
                 );
             }
             _ if is_foreign => return self.no_endpoint(),
@@ -519,20 +519,21 @@ impl Reader<'_> {
         Error::new(kind, message).with_http_status(self.answer.status)
     }
 
-    /// An answer that is not a token. `problem` continues "the answer ..."; `remedy` ends the sentence,
-    /// unless the connection or the page hints at a better one.
+    /// An answer that is not a token. `problem` continues "the answer ..."; `remedy` is a sentence, for
+    /// when neither the connection nor the page hints at a better one.
     fn bad(&self, problem: &str, remedy: &str) -> Failure {
-        let remedy = match &self.answer.hint {
-            Some(hint) => hint,
+        let end = match &self.answer.hint {
+            Some(hint) => format!("; {hint}"),
             None if self.answer.looks_like_html() => {
-                "it looks like a web page: is a captive portal or a proxy in the way?"
+                ". It looks like a web page: is a captive portal or a proxy in the way?".to_owned()
             }
-            None => remedy,
+            None if remedy.is_empty() => String::new(),
+            None => format!(". {remedy}"),
         };
         self.of(
             Class::Transient,
             ErrorKind::BadResponse,
-            format!("the answer of {} {problem}{}{remedy}", self.answer.origin, link(remedy)),
+            format!("the answer of {} {problem}{end}", self.answer.origin),
         )
     }
 
@@ -547,11 +548,6 @@ impl Reader<'_> {
         let token = token.and_then(Value::as_str).unwrap_or_default();
         Hidden::new(self.credentials, self.request, token)
     }
-}
-
-/// What stands before a remedy, if there is one.
-fn link(remedy: &str) -> &'static str {
-    if remedy.is_empty() { "" } else { "; " }
 }
 
 /// RFC 6750 section 2.1.

@@ -494,10 +494,10 @@ fn refused_credentials_may_have_to_be_sent_in_the_other_way() {
 
 #[test]
 fn what_is_no_token_says_where_to_look() {
-    assert!(said(200, "").ends_with("is empty; check token_url"));
-    assert!(said(200, "{}").ends_with("check token_url"));
-    assert!(said(418, "").ends_with("has status 418 without an OAuth error; check token_url"));
+    assert!(said(200, "").ends_with("is empty. Check token_url"));
+    assert!(said(200, "{}").ends_with("Check token_url"));
+    assert!(said(418, "").ends_with("has status 418 without an OAuth error. Check token_url"));
     assert!(said(200, "<html>").ends_with("is a captive portal or a proxy in the way?"));
     let broken = said(200, r#"{"access_token":"t","expires_in":0}"#);
-    assert!(broken.ends_with("; that is for the server's operator to mend"), "{broken}");
+    assert!(broken.ends_with(". That is for the server's operator to mend"), "{broken}");
 }
