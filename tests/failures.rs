@@ -3,11 +3,13 @@
 mod support;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use support::tls::Files;
 use support::{
-    ID, Reply, Server, Step, answer, builder, each, failure_in_time, manual_client, oauth_error,
-    patient_builder, together, token, until, value,
+    ID, Reply, SECRET, Server, Step, answer, builder, each, failure_in_time, manual_client,
+    oauth_error, patient_builder, together, token, until, value,
 };
 use tu_token::ErrorKind::{
     BadResponse, Budget, Credentials as NoCredentials, InvalidClient, InvalidScope, Network, OAuth,
@@ -133,9 +135,10 @@ fn nobody_at_the_port() {
 
 #[test]
 fn credentials_that_cannot_be_had() {
-    let server = Server::tokens(1200);
+    let (server, has_some) = (Server::tokens(1200), Arc::new(AtomicBool::new(false)));
+    let asked = has_some.clone();
     let client = Client::builder()
-        .on_credentials(|_| None::<Credentials>)
+        .on_credentials(move |_| asked.load(Ordering::SeqCst).then(|| Credentials::new(ID, SECRET)))
         .scope("a")
         .token_url(&server.url())
         .build()
@@ -145,6 +148,25 @@ fn credentials_that_cannot_be_had() {
     assert!(error.is_retryable());
     assert_eq!(client.token().unwrap_err().kind(), NoCredentials);
     assert_eq!(server.connections(), 0);
+    // The function has some: no new client is needed.
+    has_some.store(true, Ordering::SeqCst);
+    client.wake();
+    assert_eq!(value(client.token()), "token-1");
+}
+
+#[test]
+fn a_credential_file_that_has_gone_is_served_from_memory() {
+    let (server, files) = (Server::tokens(1200), Files::new());
+    let path = files.write("secret", SECRET);
+    let client = Client::builder()
+        .client_id(ID)
+        .set("client_secret_file", &path)
+        .scope("a")
+        .token_url(&server.url())
+        .build()
+        .unwrap();
+    std::fs::remove_file(files.path("secret")).unwrap();
+    assert_eq!(value(client.token()), "token-1");
 }
 
 // --- Retry-After -----------------------------------------------------------------------------
