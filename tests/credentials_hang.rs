@@ -342,7 +342,8 @@ fn a_renewal_whose_function_hangs_leaves_the_token_to_callers() {
         let server = Server::tokens(1200);
         let door = Door::default();
         let closed = door.clone();
-        let more = [("timeout", "1h"), ("keep_warm", keep_warm)];
+        // Many turns of the clock, so that no fetch misses them all before it asks the function.
+        let more = [("timeout", "1h"), ("keep_warm", keep_warm), ("fetch_timeout", "100s")];
         let (client, clock, calls, events) = of_function(&server, &more, move |before, _| {
             if before > 0 {
                 closed.wait();
@@ -356,6 +357,7 @@ fn a_renewal_whose_function_hangs_leaves_the_token_to_callers() {
         for _ in 0..16 {
             assert_eq!(value(client.token()), "token-1");
             clock.advance(Duration::from_secs(10));
+            std::thread::sleep(Duration::from_millis(5));
         }
         door.open();
         until("the renewal", || {
