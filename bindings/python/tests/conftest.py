@@ -73,6 +73,14 @@ def client(emulator: Emulator) -> Iterator[tu_token.Client]:
 
 
 @pytest.fixture
+def held(emulator: Emulator) -> Iterator[tu_token.Client]:
+    """A client whose token requests come back when the emulator is told to `release` them."""
+    emulator.fault(delay="30s")
+    with tu_token.Client(fetch_timeout=40, request_timeout=40, connect_timeout=40, timeout=60) as client:
+        yield client
+
+
+@pytest.fixture
 def run_program() -> Callable[[str], subprocess.CompletedProcess[str]]:
     """Runs a Python program in a process of its own, where warnings are errors."""
 

@@ -40,14 +40,6 @@ class Owner:
         raise LookupError("the vault is sealed")
 
 
-@pytest.fixture
-def held(emulator: Emulator) -> Iterator[tu_token.Client]:
-    """A client whose token requests do not come back meanwhile."""
-    emulator.fault(delay="30s")
-    with tu_token.Client(fetch_timeout=40, request_timeout=40, connect_timeout=40) as client:
-        yield client
-
-
 @pytest.fixture(autouse=True)
 def without_complaints() -> Iterator[None]:
     """asyncio says of a pending task that goes with its loop that it was pending."""

@@ -85,22 +85,30 @@ def test_forks_while_events_are_told(emulator: Emulator) -> None:
 
 
 def test_a_signal_handler_that_forks_during_a_wait(
-    client: tu_token.Client, emulator: Emulator
+    held: tu_token.Client, emulator: Emulator
 ) -> None:
     """The child comes back into a wait that is its parent's, and begins its own."""
-    emulator.fault(delay="500ms", count=1)
+
+    def interrupt() -> None:
+        while emulator.requests() < 1:
+            time.sleep(0.005)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        while not children:
+            time.sleep(0.005)
+        emulator.release()
+
     children: list[int] = []
     former = signal.signal(signal.SIGUSR1, lambda number, frame: children.append(os.fork()))
-    timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGUSR1))
-    parent = os.getpid()
+    interrupting = threading.Thread(target=interrupt)
+    parent, token = os.getpid(), ""
     try:
-        timer.start()
-        token = client.token()
+        interrupting.start()
+        token = held.token()
     finally:
         if os.getpid() != parent:
             os._exit(0 if token else 1)
         signal.signal(signal.SIGUSR1, former)
-    timer.join()
+    interrupting.join()
     _, status = os.waitpid(children[0], 0)
     assert os.waitstatus_to_exitcode(status) == 0
 
