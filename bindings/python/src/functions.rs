@@ -34,7 +34,7 @@ impl Function {
         Arc::new(Self(Mutex::new(Kept { function, raised: Vec::new(), raised_so_far: 0 })))
     }
 
-    /// `None`: the garbage collector has let go of it.
+    /// `None`: the garbage collector has let go of it, or the core.
     fn get(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.lock(py).function.as_ref().map(|function| function.clone_ref(py))
     }
@@ -74,9 +74,24 @@ impl Function {
     }
 }
 
+/// A function in the hands of the core. When the core lets go of it, which is when its client has been
+/// closed and no call is to come, the program's function goes, also if the client stays.
+struct Lent(Arc<Function>);
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        attached(|py| {
+            let function = self.0.lock(py).function.take();
+            drop(function);
+        });
+    }
+}
+
 /// What the core calls for credentials.
 pub(crate) fn credentials(function: Arc<Function>) -> CredentialsFn {
+    let function = Lent(function);
     CredentialsFn::optional(move |refused| {
+        let Lent(function) = &function;
         // On a thread of the library's.
         let answer = attached(|py| match function.get(py) {
             Some(callable) => ask(callable.bind(py), refused)
@@ -188,11 +203,12 @@ pub(crate) fn events(py: Python<'_>, function: Option<Arc<Function>>) -> PyResul
     static TELL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     // Here, so that a thread of the library's has nothing to import.
     TELL.import(py, "tu_token._events", "tell")?;
+    let function = function.map(Lent);
     Ok(EventFn::from(move |event: &Event| {
         // On the library's thread for events. At the end of the interpreter nobody is told.
         attached(|py| {
             let Some(tell) = TELL.get(py) else { return };
-            let function = function.as_ref().and_then(|function| function.get(py));
+            let function = function.as_ref().and_then(|function| function.0.get(py));
             let function = function.map(|function| function.into_bound(py));
             if let Err(raised) = call(tell.bind(py), (&function, happened(event))) {
                 tell_unraisable(py, raised, function.as_ref());

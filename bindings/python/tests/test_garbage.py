@@ -81,6 +81,14 @@ def left(watched: list[weakref.ref[Any]]) -> int:
     return sum(reference() is not None for reference in watched)
 
 
+def until_nothing_is_left(watched: list[weakref.ref[Any]]) -> None:
+    for _ in range(200):
+        if left(watched) == 0:
+            return
+        time.sleep(0.01)
+    raise AssertionError(watched)
+
+
 @loops
 def test_a_loop_that_is_closed_under_its_waits_goes_with_them(
     new_loop: NewLoop, held: tu_token.Client
@@ -222,6 +230,22 @@ def test_a_client_and_the_owner_of_its_function(name: str) -> None:
     assert left(watched) == 0
 
 
+@pytest.mark.parametrize("name", ["credentials", "on_event"])
+def test_a_closed_client_that_stays_lets_go_of_its_function(name: str, emulator: Emulator) -> None:
+    owner = Owner()
+    given: Any = {name: owner.function}
+    client = tu_token.Client(**given)
+    with pytest.raises((tu_token.CredentialsError, tu_token.ClosedError)):
+        client.token()
+        client.close()
+        client.token()
+    client.close()
+    watched: list[weakref.ref[Any]] = [weakref.ref(owner)]
+    del owner, given
+    # On a thread of the library's, when what was to be told has been.
+    until_nothing_is_left(watched)
+
+
 def test_what_a_function_raised_for_a_wait_of_a_closed_loop() -> None:
     """It leads to the frames it came through, and from there maybe to the wait."""
     class Vault(Owner):
@@ -250,11 +274,7 @@ def test_what_a_function_raised_for_a_wait_of_a_closed_loop() -> None:
             time.sleep(0.01)
         del vault
     # The thread that fetched may not have come to its end yet.
-    for _ in range(200):
-        if left(watched) == 0:
-            return
-        time.sleep(0.01)
-    raise AssertionError(watched)
+    until_nothing_is_left(watched)
 
 
 def test_a_subclass_and_what_its_instances_hold() -> None:
