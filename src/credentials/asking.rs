@@ -259,8 +259,7 @@ impl Source {
     pub(crate) fn what_is_awaited(&self) -> String {
         match self.ask() {
             Some(Ask(Way::Places(_))) => format!(
-                "{} has not been read yet: it may be a pipe that nobody writes to, or on a file \
-                 system that hangs",
+                "{} has not been read yet: it may be on a file system that hangs",
                 self.what_is_asked()
             ),
             _ => "the credentials function has not returned yet".to_owned(),
