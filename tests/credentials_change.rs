@@ -231,7 +231,8 @@ fn a_pipe_is_read_when_the_client_is_made_and_never_again() {
                 }
             }
             files.write("id", &format!("id-{round}"));
-            client.token().unwrap();
+            let asker = client.clone();
+            soon("a call", move || asker.token()).unwrap();
             clock.advance(Duration::from_secs(1200));
         }
         let received = server.received();
