@@ -155,7 +155,8 @@ fn renewed(meddle: fn(&str), restore: &str) -> (Vec<bool>, usize, usize) {
     let (client, clock, events) = told_of_file(&server, path, &[]);
     let renew = || {
         clock.advance(Duration::from_secs(1200));
-        client.token().unwrap();
+        let asker = client.clone();
+        soon("a renewal", move || asker.token()).unwrap();
     };
     renew();
     meddle(path);
