@@ -2,7 +2,7 @@
 //!
 //! A new ureq agent for each request, on purpose: a pooled connection would be shared with a
 //! forked child (which was seen to receive its parent's answer), tokens live much longer than idle
-//! connections, and so certificates and keys are read anew without looking for changes.
+//! connections, and so certificates and keys that have changed are used from the next request on.
 
 use std::io::Read;
 use std::sync::Arc;
