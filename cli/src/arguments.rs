@@ -9,6 +9,8 @@ use clap::{Arg, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcomma
 use clap_complete::Shell;
 use tu_token::{OPTIONS, OptionSpec};
 
+use crate::failure::{Failure, USAGE};
+use crate::output;
 use crate::settings::{self, Settings};
 
 const OPTIONS_HEADING: &str = "Options of the client (each also as TRACKUNIT_<OPTION>)";
@@ -195,10 +197,10 @@ pub fn command() -> clap::Command {
     })
 }
 
-/// Reads the command line; ends the process if it is wrong (2) or asks for help (0).
-pub fn parse() -> (Command, Settings) {
-    let matches = command().get_matches();
-    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+/// Reads the command line. A failure, of which nothing is left to say, also if it asks for help (0).
+pub fn parse() -> Result<(Command, Settings), Failure> {
+    let matches = command().try_get_matches().map_err(|error| told(&error))?;
+    let arguments = Arguments::from_arg_matches(&matches).map_err(|error| told(&error))?;
     let settings = match matches.subcommand() {
         Some((name, given)) if CLIENTS.contains(&name) => Settings::new(
             OPTIONS
@@ -207,7 +209,17 @@ pub fn parse() -> (Command, Settings) {
         ),
         _ => Settings::new([]),
     };
-    (arguments.command, settings)
+    Ok((arguments.command, settings))
+}
+
+/// Prints help, or what is wrong with the command line.
+fn told(error: &clap::Error) -> Failure {
+    let printed = error.print();
+    match output::written(printed) {
+        // Help is what was asked for; an error that cannot be shown still has its exit code.
+        Err(unwritten) if !error.use_stderr() => unwritten,
+        _ => Failure::silent(u8::try_from(error.exit_code()).unwrap_or(USAGE)),
+    }
 }
 
 /// The flag of an option: `--client-id` for `client_id`.

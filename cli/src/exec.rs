@@ -41,7 +41,15 @@ pub fn run(settings: &Settings, command: &[OsString]) -> Result<(), Failure> {
 #[cfg(unix)]
 fn start(mut child: Command) -> io::Result<()> {
     use std::os::unix::process::CommandExt as _;
-    Err(child.exec())
+    let error = child.exec();
+    // For the program's sake its writes to a reader that has gone would have ended it. Ours must not:
+    // what is left to do is to say why, and to end with the right exit code.
+    // SAFETY: no handler is installed, and nothing else in this process sets this signal.
+    #[allow(unsafe_code)]
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+    }
+    Err(error)
 }
 
 #[cfg(not(unix))]

@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use tu_token::{Error, ErrorKind};
 
+use crate::output;
+
 pub const USAGE: u8 = 2;
 pub const REFUSED: u8 = 3;
 pub const LATER: u8 = 4;
@@ -36,10 +38,10 @@ impl Failure {
     /// Says what happened on stderr; the exit code.
     pub fn tell(self) -> ExitCode {
         if !self.message.is_empty() {
-            eprintln!("tu-token: {}", self.message);
+            output::say(&format!("tu-token: {}", self.message));
         }
         if let Some(hint) = self.hint {
-            eprintln!("hint: {hint}");
+            output::say(&format!("hint: {hint}"));
         }
         ExitCode::from(self.code)
     }

@@ -5,9 +5,9 @@
 //! - [`token`] a token that several runs share
 //! - [`get`], [`exec`], [`options`], [`doctor`] the subcommands
 //! - [`failure`] exit codes and what is said on stderr
-//! - [`output`] standard output that may be closed or full
+//! - [`output`] standard output and error, which may be closed or full
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod arguments;
 mod doctor;
@@ -25,9 +25,17 @@ use arguments::Command;
 use failure::Failure;
 
 fn main() -> ExitCode {
-    let (command, settings) = arguments::parse();
     // A panic has told on stderr what it found; what is left is the exit code.
-    let outcome = std::panic::catch_unwind(|| match command {
+    match std::panic::catch_unwind(run) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(failure)) => failure.tell(),
+        Err(_) => ExitCode::from(failure::INTERNAL),
+    }
+}
+
+fn run() -> Result<(), Failure> {
+    let (command, settings) = arguments::parse()?;
+    match command {
         Command::Get(get) => get::run(&settings, get.format),
         Command::Exec(exec) => exec::run(&settings, &exec.command),
         Command::Doctor(doctor) => doctor::run(&settings, &doctor),
@@ -39,11 +47,6 @@ fn main() -> ExitCode {
         }
         Command::Emulator(options) => tu_token_emulator::run(&options)
             .map_err(|error| Failure::new(error.exit_code(), error.to_string())),
-    });
-    match outcome {
-        Ok(Ok(())) => ExitCode::SUCCESS,
-        Ok(Err(failure)) => failure.tell(),
-        Err(_) => ExitCode::from(failure::INTERNAL),
     }
 }
 

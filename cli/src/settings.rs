@@ -2,6 +2,8 @@
 
 use tu_token::{Config, OPTIONS, OptionSpec};
 
+use crate::output;
+
 /// The one option that the command sets by itself: a run finds what an earlier one got.
 const SHARED: Option<(&str, &str)> = if cfg!(unix) { Some(("store", "file")) } else { None };
 
@@ -99,7 +101,7 @@ impl Settings {
     /// Warns of secrets on the command line.
     pub fn warn(&self) {
         for key in self.exposed_flags() {
-            eprintln!(
+            output::say(&format!(
                 "tu-token: warning: --{} shows a secret to everybody who can list the processes of \
                  this machine; use {}",
                 key.replace('_', "-"),
@@ -107,7 +109,7 @@ impl Settings {
                     "client_secret" => "TRACKUNIT_CLIENT_SECRET or --client-secret-file".to_owned(),
                     _ => format!("TRACKUNIT_{}", key.to_uppercase()),
                 }
-            );
+            ));
         }
     }
 

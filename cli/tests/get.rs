@@ -148,9 +148,70 @@ fn no_secure_connection_ends_with_5() {
 #[test]
 fn output_that_cannot_be_written_is_an_error() {
     let shell = Shell::new();
-    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
-    let run = shell.output(shell.command(&["get"]).stdout(full));
-    assert_eq!(run.code, Some(70), "{run:?}");
+    for arguments in [&["get"][..], &["options"], &["doctor"], &["--help"], &["get", "--version"]] {
+        let run = shell.output(shell.command(arguments).stdout(full()));
+        // `get` has no --version: its complaint goes to stderr, which is sound.
+        let code = if arguments.len() > 1 { 2 } else { 70 };
+        assert_eq!(run.code, Some(code), "{arguments:?}: {run:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn full() -> std::process::Stdio {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+    full.expect("Linux has it").into()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_diagnostic_that_cannot_be_said_fails_nothing() {
+    let shell = Shell::new();
+    let secret = shell.secret().to_owned();
+    let gone = || std::process::Stdio::from(std::io::pipe().expect("a pipe").1);
+    let stderrs: [&dyn Fn() -> std::process::Stdio; 2] = [&full, &gone];
+    for stderr in stderrs {
+        let run = |arguments: &[&str]| {
+            let run = shell.output(shell.command(arguments).stderr(stderr()));
+            (run.code, run.out)
+        };
+        // Each of these has something to say on stderr.
+        let (code, token) = run(&["get", "--client-secret", &secret]);
+        assert_eq!((code, token.starts_with("tuemu_")), (Some(0), true), "{token}");
+        let ran = run(&["exec", "--client-secret", &secret, "--", "echo", "ran"]);
+        assert_eq!(ran, (Some(0), "ran\n".to_owned()));
+        assert_eq!(run(&["options", "--client-secret", &secret, "--json"]).0, Some(0));
+        for (arguments, code) in [
+            (&["get", "--client-secret", "mistaken"][..], 3),
+            (&["get", "--scope", "a\"b"], 2),
+            (&["get", "--nonsense"], 2),
+            (&["get", "--log", "info", "--token-url", "http://127.0.0.1:1/"], 4),
+            (&["exec", "--", "no-such-program-at-all"], 127),
+            (&["emulator", "--port", "nonsense"], 2),
+        ] {
+            assert_eq!(run(arguments), (Some(code), String::new()), "{arguments:?}");
+        }
+    }
+    // Both at once.
+    let run = shell.output(shell.command(&["get"]).stdout(full()).stderr(full()));
+    assert_eq!(run.code, Some(70));
+}
+
+#[cfg(unix)]
+#[test]
+fn closed_outputs_are_no_reason_to_fail() {
+    let shell = Shell::new();
+    let script = |text: &str| {
+        let command = shell.command(&[]);
+        let mut sh = common::instead(&command, "sh".as_ref(), &["-c", text, shell.secret()]);
+        sh.env("TRACKUNIT_LOG", "info");
+        let run = shell.output(&mut sh);
+        (run.code, run.out)
+    };
+    let (code, token) = script("tu-token get --client-secret \"$0\" 2>&-");
+    assert_eq!((code, token.starts_with("tuemu_")), (Some(0), true), "{token}");
+    assert_eq!(script("tu-token exec --client-secret \"$0\" -- echo ran 2>&-").1, "ran\n");
+    assert_eq!(script("tu-token get --client-secret mistaken 2>&-").0, Some(3));
+    assert_eq!(script("tu-token doctor >&- 2>&-").0, Some(0));
 }
 
 #[test]

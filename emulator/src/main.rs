@@ -1,5 +1,6 @@
 //! The command `tu-token-emulator`.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -44,7 +45,8 @@ fn main() -> ExitCode {
     match run(&command.options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("tu-token-emulator: {error}");
+            // Not by `eprintln!`, which would panic where nothing can be said.
+            let _ = writeln!(std::io::stderr(), "tu-token-emulator: {error}");
             ExitCode::from(error.exit_code())
         }
     }
