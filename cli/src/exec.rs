@@ -10,12 +10,10 @@ use std::process::Command;
 
 use crate::failure::Failure;
 use crate::settings::Settings;
-use crate::token;
+use crate::{secrecy, token};
 
 /// What the program gets.
 const TOKEN: &str = "TRACKUNIT_TOKEN";
-/// What it does not get: it has no use for more than the token.
-const SECRETS: [&str; 2] = ["TRACKUNIT_CLIENT_SECRET", "TRACKUNIT_CLIENT_SECRET_FILE"];
 
 pub fn run(settings: &Settings, command: &[OsString]) -> Result<(), Failure> {
     let Some((program, arguments)) = command.split_first() else {
@@ -23,10 +21,14 @@ pub fn run(settings: &Settings, command: &[OsString]) -> Result<(), Failure> {
     };
     let token = token::get(settings)?;
     let mut child = Command::new(program);
-    child.args(arguments).env(TOKEN, token.value());
-    for secret in SECRETS {
-        child.env_remove(secret);
+    child.args(arguments);
+    // It has no use for more than the token.
+    for (name, value) in std::env::vars_os() {
+        if secrecy::is_to_be_kept(&name.to_string_lossy(), &value.to_string_lossy()) {
+            child.env_remove(name);
+        }
     }
+    child.env(TOKEN, token.value());
     start(child).map_err(|error| {
         let name = program.to_string_lossy();
         // As shells have it.

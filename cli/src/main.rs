@@ -5,6 +5,7 @@
 //! - [`token`] a token that several runs share
 //! - [`get`], [`exec`], [`options`], [`doctor`] the subcommands
 //! - [`failure`] exit codes and what is said on stderr
+//! - [`secrecy`] what of an option may be shown, and be handed on
 //! - [`output`] standard output and error, which may be closed or full
 
 #![deny(unsafe_code)]
@@ -16,6 +17,7 @@ mod failure;
 mod get;
 mod options;
 mod output;
+mod secrecy;
 mod settings;
 mod token;
 

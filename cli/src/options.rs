@@ -7,14 +7,17 @@ use tu_token::{OPTIONS, OptionSpec};
 
 use crate::arguments::Table;
 use crate::failure::Failure;
-use crate::output;
 use crate::settings::{self, Settings, Source};
-
-/// Stands for a secret.
-const HIDDEN: &str = "(hidden)";
+use crate::{output, secrecy};
 
 pub fn run(settings: &Settings, table: &Table) -> Result<(), Failure> {
     settings.warn();
+    for (variable, option) in settings::misspelt() {
+        output::say(&format!(
+            "tu-token: warning: {variable} is no variable of any option: did you mean {}?",
+            option.env_name()
+        ));
+    }
     if table.json {
         let options: Vec<Value> = OPTIONS.iter().map(|option| object(settings, option)).collect();
         return output::line(&format!("{:#}", Value::from(options)));
@@ -35,7 +38,7 @@ fn object(settings: &Settings, option: &OptionSpec) -> Value {
             Source::Environment => "environment",
             Source::Default => "default",
         },
-        "secret": is_hidden(option, ""),
+        "secret": secrecy::holds_secret(option, ""),
         "meaning": option.meaning,
     })
 }
@@ -97,30 +100,5 @@ fn flag(option: &OptionSpec) -> String {
 
 /// The value in force as it may be shown; `None`: there is none.
 fn shown(settings: &Settings, option: &OptionSpec) -> Option<String> {
-    match settings.value(option) {
-        None => None,
-        Some(value) if is_hidden(option, &value) => Some(HIDDEN.to_owned()),
-        Some(value) if option.key == "token_url" => Some(without_query(&printable(&value))),
-        Some(value) => Some(printable(&value)),
-    }
-}
-
-fn printable(value: &str) -> String {
-    value.chars().filter(|letter| !letter.is_control()).collect()
-}
-
-/// A URL as it may be shown: in its query a secret may stand.
-pub fn without_query(url: &str) -> String {
-    match url.split_once('?') {
-        Some((rest, _)) => format!("{rest}?..."),
-        None => url.to_owned(),
-    }
-}
-
-/// URLs are secrets only if they hold user info.
-fn is_hidden(option: &OptionSpec, value: &str) -> bool {
-    match option.key {
-        "token_url" | "proxy" | "store" => value.contains('@'),
-        _ => option.secret,
-    }
+    settings.value(option).map(|value| secrecy::shown(option, &value))
 }

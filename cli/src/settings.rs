@@ -1,8 +1,11 @@
 //! What was typed, with the environment: a client's configuration, and where each value comes from.
 
+use std::ffi::OsString;
+
+use strsim::damerau_levenshtein;
 use tu_token::{Config, OPTIONS, OptionSpec};
 
-use crate::output;
+use crate::{output, secrecy};
 
 /// The one option that the command sets by itself: a run finds what an earlier one got.
 const SHARED: Option<(&str, &str)> = if cfg!(unix) { Some(("store", "file")) } else { None };
@@ -86,14 +89,9 @@ impl Settings {
 
     /// The flags whose values are secrets: everybody on this machine can read them.
     pub fn exposed_flags(&self) -> Vec<&'static str> {
-        let is_exposed = |key: &str, value: &str| match key {
-            "client_secret" => true,
-            "proxy" | "store" => value.contains('@'),
-            _ => false,
-        };
         self.flags
             .iter()
-            .filter(|(option, value)| is_exposed(option.key, value))
+            .filter(|(option, value)| secrecy::holds_secret(option, value))
             .map(|(option, _)| option.key)
             .collect()
     }
@@ -125,4 +123,69 @@ fn twin(key: &str) -> Option<String> {
         None => format!("{key}_file"),
     };
     OPTIONS.iter().any(|option| option.key == other).then_some(other)
+}
+
+/// The variables of the environment that nothing reads, and the option that each seems to mean.
+pub fn misspelt() -> Vec<(String, &'static OptionSpec)> {
+    let named = |(name, value): (OsString, OsString)| {
+        let name = name.into_string().ok().filter(|_| !value.is_empty())?;
+        let option = meant(&name)?;
+        Some((name, option))
+    };
+    let mut all: Vec<_> = std::env::vars_os().filter_map(named).collect();
+    all.sort_by(|one, other| one.0.cmp(&other.0));
+    all
+}
+
+/// The option that a variable seems to mean, if it is the variable of none.
+pub fn meant(variable: &str) -> Option<&'static OptionSpec> {
+    if OPTIONS.iter().any(|option| option.env_name() == variable) {
+        return None;
+    }
+    let upper = variable.to_uppercase();
+    let Some(key) = upper.strip_prefix("TRACKUNIT_") else {
+        // The name of this product is misspelt.
+        return OPTIONS.iter().find(|option| damerau_levenshtein(&upper, &option.env_name()) <= 2);
+    };
+    let key = key.to_lowercase();
+    let distance = |option: &OptionSpec| damerau_levenshtein(&key, option.key);
+    let closest = OPTIONS.iter().min_by_key(|option| distance(option))?;
+    if distance(closest) <= (closest.key.len() / 4).max(1) {
+        return Some(closest);
+    }
+    // A part of it: `TRACKUNIT_SECRET`.
+    let mut ends = OPTIONS.iter().filter(|option| option.key.ends_with(&format!("_{key}")));
+    ends.next().filter(|_| ends.next().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_of_the_pen_means_an_option() {
+        for (variable, key) in [
+            ("TRACKUNIT_TIMOUT", "timeout"),
+            ("TRACKUNIT_SCOPES", "scope"),
+            ("TRACKUNIT_CLIENTID", "client_id"),
+            ("TRACKUNIT_CLIENT_SECERT", "client_secret"),
+            ("TRACKUNIT_SECRET", "client_secret"),
+            ("TRACKUNIT_ID", "client_id"),
+            ("TRACKUNIT_URL", "token_url"),
+            ("trackunit_scope", "scope"),
+            ("TRACKUNT_SCOPE", "scope"),
+            ("TRACK_UNIT_SCOPE", "scope"),
+        ] {
+            assert_eq!(meant(variable).map(|option| option.key), Some(key), "{variable}");
+        }
+    }
+
+    #[test]
+    fn what_is_an_option_or_like_none_means_none() {
+        let own = OPTIONS.iter().map(OptionSpec::env_name);
+        let others = ["TRACKUNIT_TOKEN", "TRACKUNIT_HOME", "TRACKUNIT_STATE", "TRACKUNIT_FILE"];
+        for variable in own.chain(others.map(str::to_owned)).chain(["HOME".to_owned()]) {
+            assert_eq!(meant(&variable).map(|option| option.key), None, "{variable}");
+        }
+    }
 }

@@ -38,6 +38,31 @@ fn options_tell_values_and_where_they_come_from() {
     is("client_secret_file", Value::Null, "default");
 }
 
+#[test]
+fn a_slip_of_the_pen_shows_no_secret() {
+    let shell = Shell::new();
+    for (name, value) in [
+        ("TRACKUNIT_PROXY", "http://user:hush"),
+        ("TRACKUNIT_PROXY", "http://user:hush%40proxy:1"),
+        ("TRACKUNIT_STORE", "redis://user:hush"),
+        ("TRACKUNIT_TOKEN_URL", "https//auth.example/token?key=hush"),
+        ("TRACKUNIT_TOKEN_URL", "https://auth.example/token#hush"),
+    ] {
+        for form in [&["options"][..], &["options", "--json"], &["doctor"]] {
+            let run = shell.output(shell.command(form).env(name, value));
+            assert!(!run.out.contains("hush") && !run.err.contains("hush"), "{value}: {run:?}");
+        }
+    }
+}
+
+#[test]
+fn options_name_variables_that_nothing_reads() {
+    let shell = Shell::new();
+    let run = shell.output(shell.command(&["options"]).env("TRACKUNIT_TIMOUT", "5s"));
+    assert!(run.err.contains("TRACKUNIT_TIMOUT") && run.err.contains("TRACKUNIT_TIMEOUT?"));
+    assert_eq!(shell.run(&["options"]).err, "");
+}
+
 #[cfg(unix)]
 #[test]
 fn options_tell_that_runs_share_their_tokens() {

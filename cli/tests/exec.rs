@@ -34,6 +34,30 @@ fn the_program_has_a_token_and_no_secret() {
 }
 
 #[test]
+fn the_program_has_nothing_else_that_may_hold_a_secret() {
+    let shell = Shell::new();
+    let mut command = shell.command(&["exec", "--", "env"]);
+    for (name, value) in [
+        ("TRACKUNIT_PARAMS", "key=hush"),
+        ("TRACKUNIT_PROXY", "http://user:hush@127.0.0.1:1"),
+        ("TRACKUNIT_CLIENT_SECERT", "hush"),
+        // The way to the rest of the world is the program's own, too.
+        ("HTTPS_PROXY", "http://proxy:3128"),
+        ("TRACKUNIT_STORE", "memory"),
+    ] {
+        command.env(name, value);
+    }
+    let url = format!("{}?key=hush", shell.emulator.token_url());
+    let run = shell.output(command.env("TRACKUNIT_TOKEN_URL", url));
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(!run.out.contains("hush"), "{run:?}");
+    assert!(run.out.contains("HTTPS_PROXY=") && run.out.contains("TRACKUNIT_STORE="), "{run:?}");
+    let mut plain = shell.command(&["exec", "--", "env"]);
+    let run = shell.output(plain.env("TRACKUNIT_PROXY", "http://127.0.0.1:1"));
+    assert!(run.out.contains("TRACKUNIT_PROXY=") && run.out.contains("TRACKUNIT_TOKEN_URL="));
+}
+
+#[test]
 fn the_token_is_a_good_one() {
     let shell = Shell::new();
     let script = "curl -sf -H \"Authorization: Bearer $TRACKUNIT_TOKEN\" \"$0\"";

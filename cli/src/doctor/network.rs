@@ -10,7 +10,7 @@ use tu_token::{Error, ErrorKind};
 use super::machine;
 use super::report::{Check, Report, State};
 use crate::failure::{Failure, LATER, exit_code};
-use crate::options::without_query;
+use crate::secrecy::without_query;
 
 /// A clock that is off by more is worth a word.
 const LARGEST_OFFSET: Duration = Duration::from_secs(60);
