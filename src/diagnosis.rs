@@ -1,10 +1,12 @@
 //! What a person's diagnosis looks at, by the code that a client uses: the same proxy, the same trust
-//! store, the same errors. For the command of this workspace; no part of the API.
+//! store, the same errors. And what a process needs that lives for a moment. For the command of this
+//! workspace; no part of the API.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use crate::cache::flight::Failure;
+use crate::client::Client;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::authority::is_loopback;
@@ -62,6 +64,19 @@ pub struct Answer {
     pub date: Option<SystemTime>,
     /// `Retry-After`.
     pub retry_after: Option<Duration>,
+}
+
+/// The longest wait of a caller who names none.
+///
+/// # Errors
+/// The first mistake in the options.
+pub fn timeout(config: &Config) -> Result<Duration, Error> {
+    Ok(config.resolve()?.timeout)
+}
+
+/// How long ago the token was asked for, by whichever process. `None`: the client has another now.
+pub fn age(client: &Client, token: &Token) -> Option<Duration> {
+    client.age_of(token)
 }
 
 impl Diagnosis {

@@ -478,6 +478,17 @@ impl Entry {
         true
     }
 
+    /// The token came from a store: nobody was asked, so nobody has to wait a second before it is
+    /// renewed. Other processes have begun that `tried` times without a success, and it may be
+    /// begun again at `again_at`.
+    pub(crate) fn found(&mut self, tried: u64, again_at: BootTime) {
+        self.last_start = None;
+        self.failed = u32::try_from(tried).unwrap_or(u32::MAX);
+        if let Some(held) = &mut self.held {
+            held.hold_until = again_at.min(held.life.expires_at());
+        }
+    }
+
     /// The fetch failed. Whether it was the one the entry believes in.
     pub(crate) fn failed(
         &mut self,

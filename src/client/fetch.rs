@@ -10,7 +10,7 @@ use super::shared::{Shared, SystemRandom};
 use super::state::Slot;
 use super::stored::Stored;
 use super::wait::{self, Waiter};
-use crate::cache::entry::{FlightId, Grant};
+use crate::cache::entry::{FlightId, Grant, State};
 use crate::cache::flight::{Attempts, Class, Failure};
 use crate::cache::jumps::Jump;
 use crate::cache::limits::Blocked;
@@ -51,7 +51,11 @@ pub(super) struct Flight {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
     Endpoint,
-    Store,
+    /// Its renewal was begun so often without a success, and may be begun again then.
+    Store {
+        tried: u64,
+        again_at: BootTime,
+    },
 }
 
 /// What one attempt led to.
@@ -337,7 +341,7 @@ impl Shared {
         let index = flight.slot.index;
         let now = self.clock.now();
         let was_refused;
-        let (token, waiters, entries) = {
+        let (token, is_new, waiters, entries) = {
             let mut state = self.state();
             if state.closed {
                 return;
@@ -352,6 +356,13 @@ impl Shared {
             let grant = Grant { serial, requested_at, lifetime: granted.lifetime, same_value };
             let is_new =
                 cell.entry.granted(policy, limits, flight.id, &grant, now, &mut SystemRandom);
+            let mut looks_again = false;
+            if let Origin::Store { tried, again_at } = origin {
+                cell.entry.found(tried, again_at);
+                // About to end: its callers wait for its successor, as they would have for one that
+                // this process had already.
+                looks_again = cell.entry.state(policy, now) == State::Hard;
+            }
             let serve_until = cell.entry.serve_until(policy, limits, now);
             if let (true, Some(life)) = (is_new, cell.entry.life()) {
                 let token = self.make_token(granted, serial, life, now);
@@ -364,19 +375,22 @@ impl Shared {
             // A success ends what bound the other entries too.
             state.publish_all(policy, now);
             let entries = 0..state.cells.len();
-            (state.valid_token(policy, index, now), waiters, entries)
+            let token = state.valid_token(policy, index, now);
+            (token.filter(|_| !looks_again).ok_or(looks_again), is_new, waiters, entries)
         };
         match origin {
             Origin::Endpoint => self.tell_success(flight, granted, now),
-            Origin::Store => self.tell_hit(flight, granted, now),
+            Origin::Store { .. } if is_new => self.tell_hit(flight, granted, now),
+            Origin::Store { .. } => {}
         }
         self.finish(
             waiters,
-            token.ok_or_else(|| {
-                Error::new(
+            token.map_err(|looks_again| match looks_again {
+                true => wait::look_again(),
+                false => Error::new(
                     ErrorKind::BadResponse,
                     "the token had ended before it could be handed out",
-                )
+                ),
             }),
         );
         // The end of a refusal lets every entry be kept warm again.
@@ -425,6 +439,8 @@ impl Shared {
             End::Failed { waiters, serving } => (waiters, serving),
         };
         if serving {
+            // First: a command may end as soon as it has its token.
+            self.put_off_renewals(flight, error.retry_after());
             self.tell(&flight.slot, || {
                 let mut event = Event::new(
                     EventKind::ServedWhileFailing,

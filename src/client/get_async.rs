@@ -183,7 +183,7 @@ impl Shared {
         };
         // The entry holds the waiter, for as long as there is something to wait for.
         runtime::at(wake_at, Arc::downgrade(&waiter), |waiter| {
-            wait::end_elsewhere([waiter], &look_again());
+            wait::end_elsewhere([waiter], &wait::look_again());
         });
     }
 
@@ -199,9 +199,4 @@ impl Shared {
 pub(super) fn answered(function: Function, outcome: Result<Token, Error>) -> Registration {
     function(outcome);
     Registration(Weak::new())
-}
-
-/// A timer's signal to a waiter of this file; no caller ever sees it.
-fn look_again() -> Error {
-    Error::new(ErrorKind::Pending, "time to look again")
 }

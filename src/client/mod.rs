@@ -439,6 +439,15 @@ impl Client {
         self.shared.invalidate(bare);
     }
 
+    /// How long ago a token that is cached was asked for, also by another process. For the command.
+    pub(crate) fn age_of(&self, token: &Token) -> Option<Duration> {
+        let now = self.shared.clock.now();
+        let state = self.shared.state();
+        let is_it = |held: Option<Token>| held.is_some_and(|held| held.value() == token.value());
+        let cell = state.cells.iter().find(|cell| is_it(cell.slot.current.read()))?;
+        cell.entry.life().map(|life| now.since(life.requested_at))
+    }
+
     /// Uses other credentials from the next request on; they take the place of values, files or
     /// callback. Cached tokens stay in use; remembered refusals are forgotten.
     ///

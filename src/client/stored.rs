@@ -23,7 +23,7 @@ use crate::endpoint::Granted;
 use crate::error::ErrorKind;
 use crate::events::{Event, EventKind};
 use crate::runtime;
-use crate::store::record::{self, Here, LifeHere, Unusable};
+use crate::store::record::{self, Asked, Here, LifeHere, Unusable};
 use crate::store::seal::Seal;
 use crate::store::{
     Bounded, FIRST_LOCK_PAUSE, LOCK_MARGIN, MAX_LOCK_PAUSE, Problem, StoreLock, boot,
@@ -55,6 +55,28 @@ pub(super) struct Stored {
     was_told: bool,
     /// The credentials that the token was had with.
     pub(super) used: Option<Pair>,
+    /// The record of the token that is to be renewed, as it was last seen.
+    kept: Option<Kept>,
+}
+
+/// What a record holds.
+struct Kept {
+    granted: Granted,
+    asked: Asked,
+    life: LifeHere,
+}
+
+impl Kept {
+    fn again_at(&self) -> BootTime {
+        self.life.requested_at.after(Duration::from_nanos(self.asked.again_ns))
+    }
+
+    /// A record that is worth more than what this process has.
+    fn found(mut self) -> (Granted, BootTime, Origin) {
+        let origin = Origin::Store { tried: self.asked.tried, again_at: self.again_at() };
+        self.granted.lifetime = self.life.lifetime;
+        (self.granted, self.life.requested_at, origin)
+    }
 }
 
 impl Stored {
@@ -69,15 +91,17 @@ struct Miss {
     why: &'static str,
     /// Something is wrong with the record.
     error: Option<ErrorKind>,
+    /// It is that of the token that this process has.
+    is_same: bool,
 }
 
 impl Miss {
     fn new(why: &'static str) -> Self {
-        Self { why, error: None }
+        Self { why, error: None, is_same: false }
     }
 
     fn odd(why: &'static str) -> Self {
-        Self { why, error: Some(ErrorKind::BadResponse) }
+        Self { why, error: Some(ErrorKind::BadResponse), is_same: false }
     }
 }
 
@@ -103,10 +127,12 @@ impl Shared {
 
     /// Looks into the store first. False: the fetch has ended there, or nobody wants it any more.
     pub(super) fn must_ask_endpoint(self: &Arc<Self>, flight: &mut Flight) -> bool {
-        if let Some((granted, life)) = self.look_into_store(flight) {
-            self.succeed(flight, &granted, life.requested_at, Origin::Store);
+        if let Some(kept) = self.look_into_store(flight) {
+            let (granted, requested_at, origin) = kept.found();
+            self.succeed(flight, &granted, requested_at, origin);
             return false;
         }
+        self.announce_renewal(flight);
         // Rotated while another process was waited for: read again.
         let version = self.source.version();
         flight.fresh_pair.take_if(|read| read.as_ref().is_ok_and(|pair| pair.version != version));
@@ -122,7 +148,7 @@ impl Shared {
         goes_on
     }
 
-    fn look_into_store(self: &Arc<Self>, flight: &mut Flight) -> Option<(Granted, LifeHere)> {
+    fn look_into_store(self: &Arc<Self>, flight: &mut Flight) -> Option<Kept> {
         let store = self.store.as_ref()?;
         // That there are none, the fetch itself will say.
         let pair = flight.fresh_pair.clone()?.ok()?;
@@ -130,13 +156,70 @@ impl Shared {
         if let Ok(found) = self.look(flight, &way) {
             return Some(found);
         }
-        self.take_store_lock(flight, &way);
+        let known = flight.stored.kept.take().map_or(u64::MAX, |kept| kept.asked.tried);
+        let has_waited = self.take_store_lock(flight, &way);
         match self.look(flight, &way) {
             Ok(found) => Some(found),
             Err(miss) => {
-                self.tell_miss(flight, &miss);
-                None
+                // Whoever waited for another process's fetch shares its failure.
+                let now = self.clock.now();
+                let has_failed = |kept: &mut Kept| {
+                    (has_waited || kept.asked.tried > known) && kept.again_at() > now
+                };
+                let kept = flight.stored.kept.take_if(has_failed);
+                if kept.is_none() {
+                    self.tell_miss(flight, &miss);
+                }
+                kept
             }
+        }
+    }
+
+    /// Before the endpoint is asked to renew a token of the store, the others are told when they may.
+    /// First, because this process may end before there is an answer.
+    fn announce_renewal(self: &Arc<Self>, flight: &mut Flight) {
+        let now = self.clock.now();
+        let Some(kept) = &mut flight.stored.kept else { return };
+        kept.asked.tried = kept.asked.tried.saturating_add(1);
+        let remaining = kept.life.expires_at().until(now);
+        let tried = u32::try_from(kept.asked.tried).unwrap_or(u32::MAX);
+        let pause = policy::pause_with_token(tried, remaining, &mut SystemRandom);
+        self.put_off_renewals(flight, Some(pause));
+    }
+
+    /// Writes into the record of a token when its renewal may be begun again; as far as it has a
+    /// record, and nobody else can be changing that.
+    #[inline(never)]
+    pub(super) fn put_off_renewals(self: &Arc<Self>, flight: &mut Flight, pause: Option<Duration>) {
+        let (Some(store), Some(pause)) = (&self.store, pause) else { return };
+        if flight.stored.is_off || flight.stored.lock.is_none() {
+            return;
+        }
+        let Some(kept) = &mut flight.stored.kept else { return };
+        let now = self.clock.now();
+        let again_at = now.after(pause);
+        kept.asked.again_ns = again_at.nanos().saturating_sub(kept.life.requested_at.nanos());
+        let left = kept.life.expires_at().until(now);
+        let text = record::rewrite(&kept.granted, &kept.asked);
+        let Some(seal) = self.state().cells[flight.slot.index].seal.clone() else { return };
+        self.save(flight, store, &seal, &text, left);
+    }
+
+    #[inline(never)]
+    fn save(
+        self: &Arc<Self>,
+        flight: &mut Flight,
+        store: &Bounded,
+        seal: &Seal,
+        text: &[u8],
+        left: Duration,
+    ) {
+        let saved = match seal.seal(text) {
+            Some(sealed) => store.save(seal.name(), sealed, left),
+            None => Err(Problem::new("the system has no randomness to give")),
+        };
+        if let Err(problem) = saved {
+            self.store_failed(flight, "save a token", &problem);
         }
     }
 
@@ -148,11 +231,7 @@ impl Shared {
     }
 
     /// One look: a token that is worth more than what this process has.
-    fn look(
-        self: &Arc<Self>,
-        flight: &mut Flight,
-        way: &Way<'_>,
-    ) -> Result<(Granted, LifeHere), Miss> {
+    fn look(self: &Arc<Self>, flight: &mut Flight, way: &Way<'_>) -> Result<Kept, Miss> {
         if flight.stored.is_off {
             return Err(Miss::new("it is left alone for now"));
         }
@@ -165,20 +244,22 @@ impl Shared {
         };
         let text = way.seal.open(&sealed).ok_or(Miss::odd("the record is damaged, or not ours"))?;
         let asked = record::asked(&text).ok_or(Miss::odd("the record is of another format"))?;
-        let mut granted = self
+        let granted = self
             .endpoint
             .read_kept(&self.options, &way.pair.credentials, &flight.slot.scope, text)
             .map_err(|_| Miss::odd("the record would not be accepted as an answer"))?;
         let here = self.here(way.store);
         let life = record::life(&asked, granted.lifetime, &here, &self.options.policy).map_err(
             |unusable| match unusable {
-                Unusable::Ended => Miss::new("its token has ended or is about to"),
+                Unusable::Ended => Miss::new("its token has ended, or may have"),
                 Unusable::FromTheFuture => Miss::odd("the record is from the future"),
             },
         )?;
-        self.compare(flight, &granted, &life, here.now)?;
-        granted.lifetime = life.lifetime;
-        Ok((granted, life))
+        let compared = self.compare(flight, &granted, &life, here.now);
+        let kept = Kept { granted, asked, life };
+        let Err(miss) = compared else { return Ok(kept) };
+        flight.stored.kept = miss.is_same.then_some(kept);
+        Err(miss)
     }
 
     /// Whether a stored token is worth more than what this process has.
@@ -199,7 +280,7 @@ impl Shared {
         if let Some(held) = cell.entry.life().filter(|held| held.expires_at() > now) {
             let is_same = cell.slot.current.read().is_some_and(|token| token.value() == value);
             if is_same || life.expires_at() <= held.expires_at() {
-                return Err(Miss::new("it has none that is newer"));
+                return Err(Miss { is_same, ..Miss::new("it has none that is newer") });
             }
         }
         let is_short = life.expires_at().until(now) < cell.wanted_ttl;
@@ -215,24 +296,33 @@ impl Shared {
     }
 
     /// Takes the entry's lock, waiting while another process has it. Without the lock, when that
-    /// takes too long or cannot be done, this process asks the endpoint all the same.
-    fn take_store_lock(self: &Arc<Self>, flight: &mut Flight, way: &Way<'_>) {
+    /// takes too long or cannot be done, this process asks the endpoint all the same. Whether another
+    /// process had it.
+    fn take_store_lock(self: &Arc<Self>, flight: &mut Flight, way: &Way<'_>) -> bool {
         let until = self.clock.now().after(self.longest_lock_wait());
         let mut pause = FIRST_LOCK_PAUSE;
+        let mut has_waited = false;
         while !flight.stored.is_off {
             match way.store.try_lock(way.seal.name()) {
-                Ok(Some(lock)) => return self.hold(flight, lock),
-                Ok(None) => {}
-                Err(problem) => return self.store_failed(flight, "take its lock", &problem),
+                Ok(Some(lock)) => {
+                    self.hold(flight, lock);
+                    break;
+                }
+                Ok(None) => has_waited = true,
+                Err(problem) => {
+                    self.store_failed(flight, "take its lock", &problem);
+                    break;
+                }
             }
             let now = self.clock.now();
             if now >= until || !self.is_wanted(flight) {
-                return;
+                break;
             }
             let nap = pause / 2 + (pause / 2).mul_f64(SystemRandom.unit());
             flight.bell.take(&self.clock, now.after(nap));
             pause = (2 * pause).min(MAX_LOCK_PAUSE);
         }
+        has_waited
     }
 
     /// Keeps the lock, but not longer than a fetch may take: one that hangs must not hold up the
@@ -261,13 +351,7 @@ impl Shared {
         let here = self.here(store);
         let text = record::write(granted, requested_at, &here);
         let left = requested_at.after(granted.lifetime).until(here.now);
-        let saved = match way.seal.seal(&text) {
-            Some(sealed) => store.save(way.seal.name(), sealed, left),
-            None => Err(Problem::new("the system has no randomness to give")),
-        };
-        if let Err(problem) = saved {
-            self.store_failed(flight, "save a token", &problem);
-        }
+        self.save(flight, store, &way.seal, &text, left);
         flight.stored.lock = None;
     }
 

@@ -17,17 +17,22 @@ use crate::{Client, Config, Event, EventKind, GetOptions};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// An endpoint that numbers its tokens.
+/// A status and a `Retry-After`.
+type Failing = Option<(u16, Option<Duration>)>;
+
+/// An endpoint that numbers its tokens, or fails.
 #[derive(Clone, Default)]
-struct Tokens(Arc<AtomicUsize>);
+struct Tokens(Arc<AtomicUsize>, Arc<Mutex<Failing>>);
 
 impl Transport for Tokens {
     fn post(&self, _: &TokenRequest, _: TimeLimit) -> Result<HttpAnswer, Failure> {
         let number = self.0.fetch_add(1, Ordering::SeqCst) + 1;
         let body = format!(r#"{{"access_token":"token-{number}","expires_in":1200}}"#);
+        let (status, retry_after) = self.1.lock().unwrap().unwrap_or((200, None));
         Ok(HttpAnswer {
-            status: 200,
-            body: Zeroizing::new(body.into_bytes()),
+            status,
+            body: Zeroizing::new(if status == 200 { body.into_bytes() } else { Vec::new() }),
+            retry_after,
             origin: "test".to_owned(),
             ..HttpAnswer::default()
         })
@@ -81,6 +86,22 @@ impl World {
         self.clock.advance(Duration::from_secs(seconds));
     }
 
+    /// From now on the endpoint answers so; `None`: with tokens.
+    fn answers(&self, with: Option<(u16, Option<u64>)>) {
+        let with = with.map(|(status, wait)| (status, wait.map(Duration::from_secs)));
+        *self.endpoint.1.lock().unwrap() = with;
+    }
+
+    /// What a process gets that lives for a moment, and the requests that it has made.
+    fn short_lived(&self) -> (String, usize) {
+        let before = self.requests();
+        let process = self.process();
+        let first = process.get();
+        let got = if process.state() == State::Fresh { first } else { process.get_longer() };
+        until("unlocked", || !self.store.is_locked());
+        (got, self.requests() - before)
+    }
+
     /// Does something that has a record saved; a fetch may unlock when its callers have gone on.
     fn saving<T>(&self, act: impl FnOnce() -> T) -> T {
         let before = self.store.records();
@@ -100,6 +121,12 @@ impl World {
 impl Process {
     fn get(&self) -> String {
         self.client.token().unwrap().value().to_owned()
+    }
+
+    /// Asks for more life than any token has, so that the one at hand is renewed.
+    fn get_longer(&self) -> String {
+        let ahead = GetOptions { min_ttl: Duration::from_secs(1300), ..GetOptions::default() };
+        self.client.get(&ahead).unwrap().value().to_owned()
     }
 
     fn state(&self) -> State {
@@ -168,13 +195,96 @@ fn a_token_in_its_soft_window_is_taken_and_renewed_by_the_next_get() {
 }
 
 #[test]
-fn a_token_in_its_hard_window_is_not_taken() {
+fn a_token_in_its_hard_window_is_renewed_first_and_will_do_if_that_fails() {
     let world = World::default();
     world.first();
     world.pass(1175);
-    let second = world.process();
-    assert_eq!(second.get(), "token-2");
-    second.heard("about to");
+    world.answers(Some((503, None)));
+    assert_eq!((world.process().get().as_str(), world.requests()), ("token-1", 2));
+    world.answers(None);
+    world.pass(20);
+    assert_eq!(world.process().get(), "token-3");
+    world.pass(1200);
+    world.answers(Some((429, Some(100))));
+    let after = world.process();
+    let failed = after.client.token().map(drop).map_err(|error| error.kind());
+    assert_eq!(failed, Err(ErrorKind::RateLimited));
+    after.heard("has ended");
+}
+
+#[test]
+fn a_process_that_lives_for_a_moment_renews_ahead() {
+    let world = World::default();
+    world.first();
+    assert_eq!(world.short_lived(), ("token-1".to_owned(), 0));
+    world.pass(1000);
+    assert_eq!(world.short_lived(), ("token-2".to_owned(), 1));
+    assert_eq!(world.short_lived(), ("token-2".to_owned(), 0));
+}
+
+#[test]
+fn renewals_that_fail_pause_for_all_processes() {
+    let world = World::default();
+    world.first();
+    world.pass(1000);
+    world.answers(Some((503, None)));
+    let mut asked_after = Vec::new();
+    for second in 0..120 {
+        let (token, requests) = world.short_lived();
+        assert_eq!(token, "token-1");
+        asked_after.extend((requests > 0).then_some(second));
+        world.pass(1);
+    }
+    // After 5, 10, 20, 40 and 60 seconds, or half of that by chance.
+    assert!((4..=8).contains(&asked_after.len()), "{asked_after:?}");
+    assert!(asked_after[0] == 0 && (3..=5).contains(&asked_after[1]), "{asked_after:?}");
+    world.answers(None);
+    world.pass(60);
+    assert_eq!(world.short_lived().1, 1);
+    // Nothing of it is left.
+    world.pass(1000);
+    assert_eq!(world.short_lived().1, 1);
+}
+
+#[test]
+fn what_a_server_asked_for_holds_for_all_processes() {
+    let world = World::default();
+    world.first();
+    world.pass(950);
+    world.answers(Some((429, Some(100))));
+    assert_eq!(world.short_lived(), ("token-1".to_owned(), 1));
+    for _ in 0..9 {
+        assert_eq!(world.short_lived(), ("token-1".to_owned(), 0));
+        world.pass(10);
+    }
+    world.pass(10);
+    assert_eq!(world.short_lived(), ("token-1".to_owned(), 1));
+    // In the hard window it holds, too.
+    world.pass(80);
+    assert_eq!(world.short_lived(), ("token-1".to_owned(), 0));
+}
+
+#[test]
+fn whoever_waited_for_anothers_renewal_shares_its_failure() {
+    let world = World::default();
+    world.first();
+    world.pass(1000);
+    let processes = [world.process(), world.process(), world.process()];
+    processes.iter().for_each(|process| assert_eq!(process.get(), "token-1"));
+    std::thread::scope(|scope| {
+        // The endpoint hangs.
+        let mut endpoint = world.endpoint.1.lock().unwrap();
+        let getting = processes.each_ref().map(|process| scope.spawn(|| process.get_longer()));
+        until("asked", || world.requests() == 2);
+        *endpoint = Some((503, None));
+        drop(endpoint);
+        until("all served", || {
+            world.clock.advance(Duration::from_millis(1));
+            getting.iter().all(|get| get.is_finished())
+        });
+        getting.into_iter().for_each(|get| assert_eq!(get.join().unwrap(), "token-1"));
+    });
+    assert_eq!(world.requests(), 2);
 }
 
 #[test]

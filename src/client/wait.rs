@@ -329,6 +329,11 @@ impl Answers {
     }
 }
 
+/// A signal to a waiter that is to ask its entry again; no caller ever sees it.
+pub(super) fn look_again() -> Error {
+    Error::new(ErrorKind::Pending, "time to look again")
+}
+
 pub(crate) fn cancelled() -> Error {
     Error::new(ErrorKind::Cancelled, "the wait for a token was cancelled by the program")
 }

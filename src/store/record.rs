@@ -8,6 +8,10 @@
 //! and it counts suspend. After a reboot, or from another machine, only the wall clock is left, and
 //! wall clocks are wrong at times. Such a token is used more carefully: not at all in its last two
 //! hard windows, and as if it ended one hard window early.
+//!
+//! Whoever renews a token first writes into its record when the next may try. So the pauses between
+//! tries are those of all processes together, also of those that live for a second and end while the
+//! endpoint hangs. A success takes the record's place.
 
 use std::time::Duration;
 
@@ -26,7 +30,7 @@ struct Written<'a> {
     expires_in: u64,
     scope: &'a str,
     #[serde(flatten)]
-    asked: Asked,
+    asked: &'a Asked,
 }
 
 /// When a record's token was asked for.
@@ -36,6 +40,12 @@ pub(crate) struct Asked {
     pub(crate) boot: String,
     pub(crate) asked_boot_ns: u64,
     pub(crate) asked_wall_ms: i64,
+    /// How often its renewal has been begun without a success.
+    #[serde(default)]
+    pub(crate) tried: u64,
+    /// When it may be tried again, in nanoseconds after it was asked for: no clock of anybody's.
+    #[serde(default)]
+    pub(crate) again_ns: u64,
 }
 
 /// The moment and the place in which a record is looked at, or written.
@@ -63,7 +73,7 @@ impl LifeHere {
 /// Why a record is of no use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unusable {
-    /// It has ended, or is about to.
+    /// It has ended, or may have.
     Ended,
     /// It claims more life than the token ever had.
     FromTheFuture,
@@ -72,16 +82,24 @@ pub(crate) enum Unusable {
 /// The text of a record for a token that was asked for at `requested_at`.
 pub(crate) fn write(granted: &Granted, requested_at: BootTime, here: &Here) -> Zeroizing<Vec<u8>> {
     let ago = i64::try_from(here.now.since(requested_at).as_millis()).unwrap_or(i64::MAX);
+    let asked = Asked {
+        boot: here.boot.clone().unwrap_or_default(),
+        asked_boot_ns: requested_at.nanos(),
+        asked_wall_ms: here.wall_ms.saturating_sub(ago),
+        tried: 0,
+        again_ns: 0,
+    };
+    rewrite(granted, &asked)
+}
+
+/// The same for a token that was in a record before.
+pub(crate) fn rewrite(granted: &Granted, asked: &Asked) -> Zeroizing<Vec<u8>> {
     let written = Written {
         access_token: granted.value.reveal(),
         token_type: "Bearer",
         expires_in: granted.lifetime.as_secs(),
         scope: &granted.scope,
-        asked: Asked {
-            boot: here.boot.clone().unwrap_or_default(),
-            asked_boot_ns: requested_at.nanos(),
-            asked_wall_ms: here.wall_ms.saturating_sub(ago),
-        },
+        asked,
     };
     // Room for every character escaped: growing would leave the token behind in freed memory.
     let room = 2 * (granted.value.reveal().len() + granted.scope.len()) + 512;
@@ -114,24 +132,18 @@ pub(crate) fn life(
 ) -> Result<LifeHere, Unusable> {
     let same_clock = here.boot.as_ref().is_some_and(|boot| *boot == asked.boot);
     if same_clock {
-        by_boot_clock(asked, lifetime, here, policy)
+        by_boot_clock(asked, lifetime, here)
     } else {
         by_wall_clock(asked, lifetime, here, policy)
     }
 }
 
-fn by_boot_clock(
-    asked: &Asked,
-    lifetime: Duration,
-    here: &Here,
-    policy: &Policy,
-) -> Result<LifeHere, Unusable> {
+fn by_boot_clock(asked: &Asked, lifetime: Duration, here: &Here) -> Result<LifeHere, Unusable> {
     let life = LifeHere { requested_at: BootTime::from_nanos(asked.asked_boot_ns), lifetime };
     if life.requested_at > here.now {
         return Err(Unusable::FromTheFuture);
     }
-    let left = life.expires_at().until(here.now);
-    if left <= policy.hard_window(lifetime) { Err(Unusable::Ended) } else { Ok(life) }
+    if life.expires_at() > here.now { Ok(life) } else { Err(Unusable::Ended) }
 }
 
 fn by_wall_clock(
@@ -175,7 +187,8 @@ mod tests {
     /// Asked for so many seconds ago, by each clock.
     fn asked(boot: &str, boot_age: i64, wall_age: i64) -> Asked {
         let asked_boot_ns = NOW.nanos().wrapping_add_signed(-boot_age * 1_000_000_000);
-        Asked { boot: boot.to_owned(), asked_boot_ns, asked_wall_ms: WALL - wall_age * 1000 }
+        let asked_wall_ms = WALL - wall_age * 1000;
+        Asked { boot: boot.to_owned(), asked_boot_ns, asked_wall_ms, tried: 0, again_ns: 0 }
     }
 
     fn judge(asked: &Asked, here: &Here) -> Result<Duration, Unusable> {
@@ -190,8 +203,8 @@ mod tests {
         for (boot_age, expected) in [
             (0, Ok(secs(1200))),
             (1000, Ok(secs(200))),
-            (1169, Ok(secs(31))),
-            (1170, Err(Ended)),
+            (1170, Ok(secs(30))),
+            (1199, Ok(secs(1))),
             (1200, Err(Ended)),
             (4000, Err(Ended)),
             (-1, Err(FromTheFuture)),
@@ -239,7 +252,9 @@ mod tests {
             for asked_wall_ms in [i64::MIN, 0, i64::MAX] {
                 for asked_boot_ns in [0, u64::MAX] {
                     for boot in ["x", "y"] {
-                        let asked = Asked { boot: boot.to_owned(), asked_boot_ns, asked_wall_ms };
+                        let boot = boot.to_owned();
+                        let (tried, again_ns) = (u64::MAX, u64::MAX);
+                        let asked = Asked { boot, asked_boot_ns, asked_wall_ms, tried, again_ns };
                         let here = Here { wall_ms, ..here(Some("x")) };
                         let _ = judge(&asked, &here);
                     }
@@ -263,5 +278,20 @@ mod tests {
             r#"{"access_token":"tok\\en","token_type":"Bearer","expires_in":1200,"scope":"a b","#
         ));
         assert_eq!(super::asked(b"{}"), None);
+    }
+
+    #[test]
+    fn a_record_says_when_its_renewal_may_be_tried_again() {
+        let granted = Granted {
+            value: Secret::new("token"),
+            scope: "a".to_owned(),
+            lifetime: LIFETIME,
+            warnings: Vec::new(),
+        };
+        let tried = Asked { tried: 3, again_ns: 1_000_000, ..asked("x", 3, 3) };
+        assert_eq!(super::asked(&rewrite(&granted, &tried)), Some(tried));
+        // Before there was such a thing.
+        let old = br#"{"access_token":"t","boot":"x","asked_boot_ns":1,"asked_wall_ms":2}"#;
+        assert_eq!(super::asked(old).map(|asked| (asked.tried, asked.again_ns)), Some((0, 0)));
     }
 }
