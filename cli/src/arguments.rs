@@ -43,6 +43,9 @@ const GET_EXAMPLES: &str = r#"Examples:
   Another scope than that of TRACKUNIT_SCOPE:
     tu-token get --scope "asset.view site.view"
 
+  Another token, after an API has answered 401 to the one before:
+    tu-token get --renew
+
   The secret from a file:
     tu-token get --client-secret-file /run/secrets/trackunit
 
@@ -137,6 +140,10 @@ pub struct Get {
     /// What to print
     #[arg(long, value_enum, default_value_t = Format::Token)]
     pub format: Format,
+
+    /// Get another token than the one that runs share: an API answers 401 to that
+    #[arg(long)]
+    pub renew: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

@@ -3,14 +3,14 @@
 use serde_json::json;
 use tu_token::Token;
 
-use crate::arguments::Format;
+use crate::arguments::{Format, Get};
 use crate::failure::Failure;
 use crate::settings::Settings;
 use crate::{output, token};
 
-pub fn run(settings: &Settings, format: Format) -> Result<(), Failure> {
-    let token = token::get(settings)?;
-    match format {
+pub fn run(settings: &Settings, get: &Get) -> Result<(), Failure> {
+    let token = if get.renew { token::renew(settings) } else { token::get(settings) }?;
+    match get.format {
         Format::Token => output::line(token.value()),
         Format::Bearer => output::line(token.bearer()),
         Format::Header => output::line(token.header()),

@@ -38,7 +38,7 @@ fn main() -> ExitCode {
 fn run() -> Result<(), Failure> {
     let (command, settings) = arguments::parse()?;
     match command {
-        Command::Get(get) => get::run(&settings, get.format),
+        Command::Get(get) => get::run(&settings, &get),
         Command::Exec(exec) => exec::run(&settings, &exec.command),
         Command::Doctor(doctor) => doctor::run(&settings, &doctor),
         Command::Options(table) => options::run(&settings, &table),

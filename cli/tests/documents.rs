@@ -126,6 +126,17 @@ fn the_command() {
 }
 
 #[test]
+fn after_a_401_a_script_asks_once_more() {
+    let shell = Shell::with(Fault::reject_v2("/api/asset").once());
+    let script = script(&blocks(&page("command.md")), &["renew"]);
+    runs(&shell, &script);
+    shell.emulator.faults([Fault::reject_v2("/api/asset").times(2)]).expect("faults");
+    let refused = sh(&shell, &script);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.err.contains("\"status\":401"), "{refused:?}");
+}
+
+#[test]
 fn key_rotation() {
     let shell = Shell::new();
     runs(&shell, &script(&blocks(&page("key-rotation.md")), &[""]));

@@ -1,4 +1,5 @@
-//! `tu-token get` in a loop, in two, and 64 at once: one token request.
+//! `tu-token get` in a loop, in two, and 64 at once: one token request. And how runs that live for a
+//! moment renew the token that they share.
 
 mod common;
 
@@ -63,4 +64,130 @@ fn many_at_once_make_one_token_request() {
         assert_eq!((run.code, run.err.as_str(), &run.out), (Some(0), "", &ended[0].out));
     }
     assert_eq!(shell.emulator.token_requests(), 1);
+}
+
+/// Runs at other times, with one store.
+#[cfg(target_os = "linux")]
+struct Times {
+    shell: Shell,
+    clock: std::path::PathBuf,
+}
+
+#[cfg(target_os = "linux")]
+impl Times {
+    /// A token has been got at time 0. It lives 1200 seconds.
+    fn begin() -> (Self, String) {
+        let shell = Shell::new();
+        let clock = shell.preload("later");
+        let times = Self { shell, clock };
+        let token = times.get(0, &[]).out;
+        (times, token)
+    }
+
+    fn command(&self, seconds: u64, more: &[&str]) -> std::process::Command {
+        let mut command = self.shell.command(&[&["get"], more].concat());
+        command.env_remove("TRACKUNIT_STORE").env("LD_PRELOAD", &self.clock);
+        command.env("LATER_SECONDS", seconds.to_string());
+        command
+    }
+
+    /// A run that is to succeed, so many seconds after the first.
+    fn get(&self, seconds: u64, more: &[&str]) -> Run {
+        let run = self.shell.output(&mut self.command(seconds, more));
+        assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{run:?}");
+        run
+    }
+
+    fn requests(&self) -> u64 {
+        self.shell.emulator.token_requests()
+    }
+
+    fn switch(&self, fault: Option<Fault>) {
+        self.shell.emulator.clear_faults();
+        self.shell.emulator.faults(fault).expect("a fault");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_renews_ahead() {
+    let (times, first) = Times::begin();
+    assert_eq!((times.get(500, &[]).out, times.requests()), (first.clone(), 1));
+    // Past three quarters of its life, and in its last thirty seconds.
+    let second = times.get(950, &[]).out;
+    assert_eq!((second != first, times.requests()), (true, 2));
+    assert_eq!(times.get(951, &[]).out, second);
+    let third = times.get(950 + 1180, &[]).out;
+    assert_eq!((third != second, times.requests()), (true, 3));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn while_the_endpoint_hangs_a_run_waits_a_moment_and_the_next_ones_do_not() {
+    // In the soft window, and in the hard one. The later runs are ones of a time before, so that it
+    // does not matter how long all of this takes.
+    for (at, before, after) in [(950, 920, 990), (1176, 1170, 1186)] {
+        let (times, first) = Times::begin();
+        times.switch(Some(Fault::delay(Duration::from_secs(60))));
+        let from = Instant::now();
+        assert_eq!(times.get(at, &[]).out, first);
+        // The aim is a second; the fetch would take fifteen.
+        assert!(from.elapsed() < Duration::from_secs(10), "{:?}", from.elapsed());
+        assert_eq!(times.requests(), 2);
+        for _ in 0..3 {
+            assert_eq!(times.get(before, &[]).out, first);
+        }
+        assert_eq!(times.requests(), 2, "{at}");
+        assert_eq!((times.get(after, &[]).out, times.requests()), (first.clone(), 3));
+        times.switch(None);
+        assert_ne!(times.get(after + 12, &[]).out, first);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn while_the_endpoint_fails_runs_get_the_token_that_is_there() {
+    for fault in [Fault::status(503), Fault::error("invalid_client"), Fault::reset()] {
+        let (times, first) = Times::begin();
+        times.switch(Some(fault));
+        for at in [950, 951, 1172, 1173, 1180] {
+            assert_eq!(times.get(at, &[]).out, first);
+        }
+        assert!((2..=5).contains(&times.requests()), "{}", times.requests());
+    }
+    let (times, first) = Times::begin();
+    times.switch(Some(Fault::status(429).retry_after(100)));
+    for at in [950, 960, 1000, 1040] {
+        assert_eq!((times.get(at, &[]).out, times.requests()), (first.clone(), 2), "at {at}");
+    }
+    assert_eq!((times.get(1060, &[]).out, times.requests()), (first, 3));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_token_that_an_api_refused_is_renewed_once_for_all_runs() {
+    let (times, first) = Times::begin();
+    assert_eq!(times.get(100, &[]).out, first);
+    let second = times.get(100, &["--renew"]).out;
+    assert_eq!((second != first, times.requests()), (true, 2));
+    assert_eq!(times.get(101, &[]).out, second);
+    // Twice in a second: it is new.
+    assert_eq!((times.get(100, &["--renew"]).out, times.requests()), (second.clone(), 2));
+
+    times.switch(Some(Fault::delay(Duration::from_millis(300))));
+    let started: Vec<Started> =
+        (0..20).map(|_| Started::start(&mut times.command(200, &["--renew"]))).collect();
+    let ended: Vec<Run> = started.into_iter().map(Started::end).collect();
+    for run in &ended {
+        assert_eq!((run.code, &run.out), (Some(0), &ended[0].out), "{run:?}");
+    }
+    assert_eq!((ended[0].out != second, times.requests()), (true, 3));
+}
+
+#[test]
+fn renewing_asks_once_where_nothing_is_stored() {
+    let shell = Shell::new();
+    assert_eq!(shell.run(&["get", "--renew"]).code, Some(0));
+    let run = shell.output(shell.command(&["get", "--renew"]).env_remove("TRACKUNIT_STORE"));
+    assert_eq!((run.code, shell.emulator.token_requests()), (Some(0), 2));
 }
