@@ -199,7 +199,9 @@ impl Diagnosis {
             return Err(Error::argument("a token may not be sent there: see api_hosts"));
         }
         let target = TokenUrl::parse(url).map_err(Error::argument)?;
-        let options = Options { token_url: target, ..self.options.clone() };
+        // A service on the desk tells this from a program that asks wrongly.
+        let user_agent = format!("{} doctor", self.options.user_agent);
+        let options = Options { token_url: target, user_agent, ..self.options.clone() };
         let answer = Http::new(&options, &Clock::System)?
             .get(token, options.policy.request_timeout)
             .map_err(|Failure { error, .. }| error)?;

@@ -255,8 +255,19 @@ async fn not_found(uri: Uri) -> Response {
     reply::noted(iris::error(StatusCode::NOT_FOUND, "NOT_FOUND", &text), Note::outcome("not_found"))
 }
 
+/// Whether `tu-token doctor` looks whether anybody is here. That is no mistake of a program's.
+fn is_doctor(headers: &HeaderMap) -> bool {
+    let agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
+    agent.is_some_and(|agent| agent.split(' ').any(|word| word == "doctor"))
+}
+
 /// The router adds `Allow`.
-async fn method_not_allowed(method: Method, uri: Uri) -> Response {
+async fn method_not_allowed(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    if method == Method::GET && uri.path() == TOKEN_PATH && is_doctor(&headers) {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        return reply::noted(response, Note::outcome("doctor"));
+    }
     let text = format!("The method {method} is not possible here.");
     let status = StatusCode::METHOD_NOT_ALLOWED;
     let response = if uri.path() == TOKEN_PATH {

@@ -40,8 +40,9 @@ pub struct Entry {
     /// The status of the answer; `None` while there is none, and when there never was one.
     pub status: Option<u16>,
     /// In a word: `token`, an OAuth error, `ok`, `no_token`, `invalid_token`, `insufficient_scope`, `not_found`,
-    /// `method_not_allowed`, `not_loopback`, `body_too_large`, `body_too_slow`, `body_broken`, `bad_request`, `not_kept`, `fault`, `cut`, `reset`,
-    /// and `unanswered` before there is an answer.
+    /// `method_not_allowed`, `doctor` (`tu-token doctor` looks whether the endpoint is there), `not_loopback`,
+    /// `body_too_large`, `body_too_slow`, `body_broken`, `bad_request`, `not_kept`, `fault`, `cut`, `reset`, and `unanswered`
+    /// before there is an answer.
     pub outcome: &'static str,
     /// The number of the fault that was met.
     pub fault: Option<u64>,
