@@ -96,6 +96,10 @@ fn hint(error: &Error) -> Option<String> {
             "a run begins without a token: let it wait, by a --timeout (TRACKUNIT_TIMEOUT) above 0"
                 .to_owned()
         }
+        ErrorKind::BadResponse if matches!(error.http_status(), Some(404 | 405)) => {
+            "check the path of --token-url or TRACKUNIT_TOKEN_URL: another try does not mend that"
+                .to_owned()
+        }
         ErrorKind::RateLimited | ErrorKind::Budget => wait?,
         ErrorKind::Internal if error.is_retryable() => {
             "raise the limit (ulimit -u, or the container's pids limit), or try again when other \

@@ -330,7 +330,7 @@ fn a_proxy_and_where_it_comes_from() {
     assert_eq!(found.code("name_resolution"), "not_needed");
     ends(&found, "connection", "network", 4);
     let remedy = found.check("connection")["what_to_do"].to_string();
-    assert!(remedy.contains("http://127.0.0.1:1 the right proxy"), "{remedy}");
+    assert!(remedy.contains("nobody listens there: is http://127.0.0.1:1 the right"), "{remedy}");
     let found = through("TRACKUNIT_PROXY", "socks5://user:hush@127.0.0.1:1");
     assert_eq!(found.code("proxy"), "option");
     let found = through("HTTPS_PROXY", "not a proxy");
@@ -468,7 +468,11 @@ fn a_token_request_that_is_refused() {
     for (fault, code, exit) in [
         (Fault::error("unauthorized_client"), "invalid_client", 3),
         (Fault::error("unsupported_grant_type"), "oauth", 3),
-        (Fault::status(404), "bad_response", 4),
+        // No other try mends a wrong path.
+        (Fault::status(404), "bad_response", 2),
+        (Fault { html: true, ..Fault::status(404) }, "bad_response", 2),
+        (Fault::status(405), "bad_response", 2),
+        (Fault { html: true, ..Fault::status(429) }, "rate_limited", 4),
         (Fault::status(503), "server", 4),
         (Fault::status(429).retry_after(100), "rate_limited", 4),
     ] {
@@ -506,6 +510,142 @@ fn scopes_that_the_key_does_not_allow() {
     assert_eq!(found.0["exit_code"], 0);
 }
 
+/// What was said of a check, and what to do.
+fn said(found: &Found, name: &str) -> String {
+    let check = found.check(name);
+    format!("{} -> {}", check["why"], check["what_to_do"])
+}
+
+#[test]
+fn of_scopes_nothing_is_said_that_was_not_found() {
+    // A server that grants less than was asked for, and says so.
+    let narrow = |list: &[&str]| {
+        let to = list.iter().map(|scope| (*scope).to_owned()).collect();
+        Fault { narrow: Some(tu_token_emulator::Narrow::To(to)), ..Fault::default() }
+    };
+    let scope = ["--scope", "asset.view site.view"];
+    let shell = Shell::with(narrow(&["asset.view"]));
+    let found = doctor(&shell, &scope);
+    ends(&found, "token", "invalid_scope", 3);
+    let scopes = found.check("scopes");
+    assert_eq!(scopes["refused"], serde_json::json!(["site.view"]));
+    assert_eq!(scopes["granted"], serde_json::json!(["asset.view"]));
+    assert!(!said(&found, "scopes").contains("alone"), "{scopes}");
+    // The look at the endpoint, the request, and one more to learn what was granted.
+    assert_eq!(shell.emulator.token_requests(), 3);
+
+    // One that refuses the two together, for a reason that it keeps to itself. (The first is met by the
+    // look at the endpoint.)
+    let found = doctor(&Shell::with(Fault::error("invalid_scope").times(2)), &scope);
+    let told = said(&found, "scopes");
+    assert!(told.contains("cannot be told") && !told.contains("granted"), "{told}");
+    // One that refuses, and then wants to be left alone.
+    let shell = Shell::with(Fault::error("invalid_scope").times(2));
+    shell.emulator.faults([Fault::status(429).retry_after(100)]).expect("a fault");
+    let found = doctor(&shell, &scope);
+    let scopes = found.check("scopes");
+    assert_eq!(scopes["unknown"], serde_json::json!(["asset.view", "site.view"]));
+    assert_eq!(
+        (&scopes["granted"], &scopes["refused"]),
+        (&serde_json::json!([]), &serde_json::json!([]))
+    );
+    assert!(said(&found, "scopes").contains("could not be asked (rate_limited)"), "{scopes}");
+
+    // A single one needs no further question.
+    let shell = Shell::new();
+    let found = doctor(&shell, &["--scope", "site.update"]);
+    assert_eq!(found.check("scopes")["refused"], serde_json::json!(["site.update"]));
+    assert_eq!(shell.emulator.token_requests(), 2);
+}
+
+#[test]
+fn where_nobody_listens_it_says_so() {
+    let shell = Shell::new();
+    let found = doctor(&shell, &["--token-url", "http://127.0.0.1:1/token/v2"]);
+    let told = said(&found, "connection");
+    assert!(told.contains("127.0.0.1:1") && told.contains("tu-token emulator"), "{told}");
+    assert!(!told.contains("443") && !told.contains("firewall"), "{told}");
+    // Somebody listens, and is mute.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/token/v2", listener.local_addr().expect("an address"));
+    let found = doctor(&shell, &["--token-url", &url, "--request-timeout", "300ms"]);
+    let told = said(&found, "connection");
+    assert!(told.contains("takes connections") && !told.contains("firewall"), "{told}");
+    // Plain http where https is spoken to.
+    let url = shell.emulator.token_url().replace("http:", "https:");
+    let told = said(&doctor(&shell, &["--token-url", &url]), "connection");
+    assert!(told.contains("scheme and port") && !told.contains("clock"), "{told}");
+}
+
+#[test]
+fn variables_that_are_misspelt() {
+    let shell = Shell::new();
+    let mut command = shell.command(&["doctor", "--json"]);
+    let found = examine(&shell, command.env("TRACKUNIT_TIMOUT", "5s"));
+    assert_eq!(found.with_state("warning"), ["options"]);
+    assert_eq!((found.code("options"), &found.0["exit_code"]), ("misspelt", &0.into()));
+    let told = said(&found, "options");
+    assert!(told.contains("TRACKUNIT_TIMOUT: did you mean TRACKUNIT_TIMEOUT?"), "{told}");
+
+    let mut command = shell.stranger(&["doctor", "--json"]);
+    command.env("TRACKUNIT_CLIENT_ID", "x").env("TRACKUNIT_CLIENT_SECERT", "hush");
+    let found = examine(&shell, command.env("TRACKUNIT_SCOPES", "asset.view"));
+    assert!(said(&found, "credentials").contains("did you mean TRACKUNIT_CLIENT_SECRET?"));
+    assert!(said(&found, "options").contains("did you mean TRACKUNIT_SCOPE?"));
+    assert!(!found.0.to_string().contains("hush"));
+}
+
+/// A token endpoint on this machine that is not the emulator.
+fn other_endpoint() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let mut reader = BufReader::new(&stream);
+            let mut line = String::new();
+            let _ = reader.read_line(&mut line);
+            let mut length = 0;
+            loop {
+                let mut header = String::new();
+                let _ = reader.read_line(&mut header);
+                let lower = header.to_lowercase();
+                if let Some(value) = lower.strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap_or(0);
+                }
+                if header.trim().is_empty() {
+                    break;
+                }
+            }
+            let _ = std::io::Read::read_exact(&mut reader, &mut vec![0; length]);
+            let (status, body) = match line.starts_with("POST") {
+                true => ("200 OK", r#"{"access_token":"tok","expires_in":1200}"#),
+                false => ("404 Not Found", "<html>no</html>"),
+            };
+            let length = body.len();
+            let head = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n");
+            let rest = format!("Content-Type: text/html\r\nConnection: close\r\n\r\n{body}");
+            let _ = (&stream).write_all((head + &rest).as_bytes());
+        }
+    });
+    format!("http://{address}/token")
+}
+
+#[test]
+fn a_token_endpoint_of_ones_own_needs_no_api() {
+    let shell = Shell::new();
+    let found = doctor(&shell, &["--token-url", &other_endpoint()]);
+    assert_eq!(found.with_state("failed"), [""; 0], "{}", found.0);
+    assert_eq!(found.with_state("skipped"), ["trust_store", "server_clock", "api"]);
+}
+
+#[test]
+fn the_emulator_shows_no_error_for_the_look_at_it() {
+    let shell = Shell::new();
+    doctor(&shell, &[]);
+    let page = shell.emulator.journal().iter().map(|entry| entry.status).collect::<Vec<_>>();
+    assert_eq!(page, [Some(204), Some(200), Some(200)]);
+}
+
 #[test]
 fn an_api_that_does_not_take_the_token() {
     let assets = "/api/asset/v2/assets";
@@ -515,6 +655,8 @@ fn an_api_that_does_not_take_the_token() {
         (Fault::status(500).on(assets), "server", 4),
         (Fault::reset().on(assets), "network", 4),
         (Fault { html: true, ..Fault::status(404).on(assets) }, "html", 4),
+        (Fault { html: true, ..Fault::status(502).on(assets) }, "server", 4),
+        (Fault::status(404).on(assets), "no_api", 2),
         (Fault::status(307).header("Location", "http://127.0.0.1:1/").on(assets), "redirect", 4),
     ] {
         let found = doctor(&Shell::with(fault), &[]);
@@ -524,6 +666,11 @@ fn an_api_that_does_not_take_the_token() {
     assert_eq!(found.code("api"), "rate_limited");
     assert_eq!(found.check("api")["retry_after"], 7);
     assert_eq!(found.with_state("warning"), ["api"]);
+
+    let page = Fault { html: true, ..Fault::status(429).retry_after(7).on(assets) };
+    let found = doctor(&Shell::with(page), &[]);
+    assert_eq!(found.code("api"), "rate_limited");
+    assert!(!found.0.to_string().contains("portal"), "{}", found.0);
 
     let found = doctor(&Shell::new(), &["--scope", "site.view"]);
     assert_eq!(found.code("api"), "scope_missing");

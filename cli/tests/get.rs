@@ -132,6 +132,8 @@ fn what_may_pass_ends_with_4() {
     }
     let shell = Shell::with(Fault::delay(std::time::Duration::from_secs(60)));
     assert_eq!(shell.run(&["get", "--timeout", "100ms"]).code, Some(4));
+    let lost = Shell::with(Fault::status(404)).run(&["get"]);
+    assert!(lost.code == Some(4) && lost.err.contains("hint: check the path"), "{lost:?}");
     let limited = Shell::with(Fault::status(429).retry_after(100)).run(&["get"]);
     assert!(limited.err.contains("hint: try again in "), "{limited:?}");
 }

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use tu_token::diagnosis::Diagnosis;
-use tu_token::{Error, OPTIONS};
+use tu_token::{Error, OPTIONS, OptionSpec};
 
 use super::report::{Check, State};
 use crate::failure::{TLS, USAGE};
-use crate::settings::{Settings, Source};
+use crate::settings::{Settings, Source, misspelt};
 
 /// 2025-01-01: earlier than any release. A clock that says less has never been set.
 const EARLIEST: Duration = Duration::from_secs(1_735_689_600);
@@ -35,10 +35,14 @@ pub fn credentials(settings: &Settings) -> Check {
         Check::ok("credentials", "found", why)
     } else {
         let why = format!("no {}", missing.join(" and no "));
-        Check::new("credentials", State::Failed(USAGE), "missing", why).remedy(
-            "set TRACKUNIT_CLIENT_ID and TRACKUNIT_CLIENT_SECRET, or TRACKUNIT_CLIENT_SECRET_FILE; \
-             a key is made in the API Keys application, or by `tu-token emulator`",
-        )
+        let remedy = match did_you_mean(|option| option.key.starts_with("client_")) {
+            Some(question) => question,
+            None => "set TRACKUNIT_CLIENT_ID and TRACKUNIT_CLIENT_SECRET, or \
+                     TRACKUNIT_CLIENT_SECRET_FILE; a key is made in the API Keys application, or by \
+                     `tu-token emulator`"
+                .to_owned(),
+        };
+        Check::new("credentials", State::Failed(USAGE), "missing", why).remedy(remedy)
     };
     let check = check.detail("client_id_from", id).detail("client_secret_from", secret);
     if settings.exposed_flags().is_empty() {
@@ -49,6 +53,15 @@ pub fn credentials(settings: &Settings) -> Check {
         "a secret stands on the command line, where everybody on this machine can read it",
         "use the environment or a file",
     )
+}
+
+/// Whether variables that nothing reads mean one of these options.
+fn did_you_mean(is_it: impl Fn(&OptionSpec) -> bool) -> Option<String> {
+    let named = misspelt().into_iter().filter(|(_, option)| is_it(option));
+    let questions: Vec<String> = named
+        .map(|(variable, option)| format!("{variable}: did you mean {}?", option.env_name()))
+        .collect();
+    (!questions.is_empty()).then(|| questions.join(" "))
 }
 
 /// The same, with the files opened.
@@ -80,11 +93,20 @@ pub fn options(settings: &Settings, diagnosis: &Diagnosis) -> Check {
         .collect();
     let scopes = diagnosis.scopes();
     if scopes.is_empty() {
-        return Check::new("options", State::Failed(USAGE), "no_scope", "no scope is set")
-            .remedy("set TRACKUNIT_SCOPE or --scope, for example to asset.view");
+        let remedy = did_you_mean(|option| option.key == "scope");
+        return Check::new("options", State::Failed(USAGE), "no_scope", "no scope is set").remedy(
+            remedy.unwrap_or("set TRACKUNIT_SCOPE or --scope, for example to asset.view".into()),
+        );
     }
     let why = format!("valid; set: {}", set.join(", "));
-    Check::ok("options", "valid", why).detail("set", set).detail("scope", scopes.join(" "))
+    let check =
+        Check::ok("options", "valid", why).detail("set", set).detail("scope", scopes.join(" "));
+    match did_you_mean(|_| true) {
+        Some(questions) => {
+            check.warn("misspelt", "a variable that nothing reads is set", questions)
+        }
+        None => check,
+    }
 }
 
 pub fn clock() -> Check {

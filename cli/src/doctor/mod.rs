@@ -6,11 +6,14 @@
 //! - [`report`] a check, and how it is shown
 //! - [`machine`] what can be said without a network: credentials, options, clock, store, trust store
 //! - [`network`] the way to the token endpoint: proxy, name, connection, its clock
-//! - [`service`] what the services say: token, scopes, API
+//! - [`peer`] who a URL names, and how far a connection to there gets
+//! - [`service`] what the services say: token, API; [`scopes`] which of the scopes is refused
 
 mod machine;
 mod network;
+mod peer;
 mod report;
+mod scopes;
 mod service;
 
 use std::io::IsTerminal as _;

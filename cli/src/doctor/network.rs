@@ -8,6 +8,7 @@ use tu_token::diagnosis::{Answer, Decision, Diagnosis, Way};
 use tu_token::{Error, ErrorKind};
 
 use super::machine;
+use super::peer::{Peer, tls_remedy};
 use super::report::{Check, Report, State};
 use crate::failure::{Failure, LATER, exit_code};
 use crate::secrecy::without_query;
@@ -53,7 +54,7 @@ pub fn examine(diagnosis: &Diagnosis, report: &mut Report) -> Result<bool, Failu
                     let why = format!("follows from {cause}: {}", error.message());
                     Check::skipped("connection", why)
                 }
-                _ => unconnected(&way, &error),
+                _ => unconnected(diagnosis, &way, &error),
             })?;
             report.skip(&["server_clock"], "there is no answer")?;
             Ok(false)
@@ -94,8 +95,8 @@ fn name_resolution(host: &str, timeout: Duration) -> Check {
     });
     let failed = |code: &str, why: String| {
         Check::new(NAME, State::Failed(LATER), code, why).remedy(
-            "check the network and /etc/resolv.conf; behind a proxy set HTTPS_PROXY or \
-             TRACKUNIT_PROXY, which then looks the name up",
+            "check how the host is written, the network, and /etc/resolv.conf; behind a proxy set \
+             HTTPS_PROXY or TRACKUNIT_PROXY, which then looks the name up",
         )
     };
     match receiver.recv_timeout(timeout) {
@@ -133,24 +134,35 @@ fn connection(diagnosis: &Diagnosis, answer: &Answer) -> Check {
 }
 
 /// Why nobody answers: behind a proxy, that is the first thing to look at.
-fn unconnected(way: &Way, error: &Error) -> Check {
+fn unconnected(diagnosis: &Diagnosis, way: &Way, error: &Error) -> Check {
+    let peer = Peer::of("token_url", &diagnosis.token_url());
     let check = failed("connection", error);
-    match (error.kind(), &way.proxy) {
-        (ErrorKind::Proxy, Some(proxy)) => check.remedy(format!(
+    let remedy = match (error.kind(), &way.proxy) {
+        (ErrorKind::Proxy, Some(proxy)) => format!(
             "let {proxy} have user and password in its URL, percent-encoded, and let its rules allow \
              this host; NO_PROXY excepts hosts, TRACKUNIT_PROXY=none switches it off. Each run logs \
              in once: wait half an hour before the next if an account may be locked"
-        )),
-        (ErrorKind::Network | ErrorKind::Timeout, Some(proxy)) => check.remedy(format!(
-            "is {proxy} the right proxy, are user and password right, and does it let this host \
-             pass? NO_PROXY excepts hosts, TRACKUNIT_PROXY=none switches it off"
-        )),
-        (ErrorKind::Tls, Some(proxy)) => check.remedy(format!(
-            "if {proxy} opens TLS, set ca_file to its root; else compare the clock and the trust \
-             store above"
-        )),
-        _ => check,
-    }
+        ),
+        (ErrorKind::Tls, Some(proxy)) if is_of_trust(error) => {
+            format!("if {proxy} opens TLS, set ca_file to its root; else see trust_store above")
+        }
+        (ErrorKind::Tls, _) => tls_remedy(error.message(), peer.option),
+        (ErrorKind::Network | ErrorKind::Timeout, Some(proxy)) => format!(
+            "{}is {proxy} the right proxy, are user and password right, and does it let this host \
+             pass? NO_PROXY excepts hosts, TRACKUNIT_PROXY=none switches it off",
+            Peer::of("proxy", proxy).of_proxy(diagnosis.connect_timeout())
+        ),
+        (ErrorKind::Network | ErrorKind::Timeout, None) => {
+            peer.remedy(error, diagnosis.connect_timeout())
+        }
+        _ => return check,
+    };
+    check.remedy(remedy)
+}
+
+/// Whether a certificate was signed by somebody whom nobody here trusts.
+fn is_of_trust(error: &Error) -> bool {
+    ["signed by", "trust store"].iter().any(|words| error.message().contains(words))
 }
 
 fn server_clock(answer: &Answer) -> Check {
@@ -180,20 +192,14 @@ fn judge_offset(server: SystemTime, own: SystemTime) -> Check {
 
 /// A check that an error of the library's ended.
 pub fn failed(name: &'static str, error: &Error) -> Check {
-    let check =
-        Check::new(name, State::Failed(exit_code(error.kind())), code(error), error.message());
-    match error.kind() {
-        ErrorKind::Tls => check.remedy(
-            "compare the clock and the trust store above; behind a gateway that opens TLS, set \
-             ca_file to its root",
-        ),
-        ErrorKind::Network => check.remedy(
-            "check the network and the firewall (outgoing TCP 443); behind a proxy set HTTPS_PROXY \
-             or TRACKUNIT_PROXY",
-        ),
-        ErrorKind::BadResponse => check.remedy("check what stands in the way, and token_url"),
-        _ => check.remedy("`tu-token options` shows where each value comes from"),
-    }
+    let state = State::Failed(exit_code(error.kind()));
+    Check::new(name, state, code(error), error.message()).remedy(match error.kind() {
+        ErrorKind::BadResponse => {
+            "something else than the service answers: check scheme, host and port, and what stands \
+             in the way (a captive portal, a gateway)"
+        }
+        _ => "`tu-token options` shows where each value comes from",
+    })
 }
 
 /// A kind of failure for a program: `TU_INVALID_SCOPE` is `invalid_scope`.

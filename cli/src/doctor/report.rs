@@ -67,6 +67,11 @@ impl Check {
         Self::new(name, State::Skipped, "skipped", why)
     }
 
+    /// The same with another end.
+    pub fn state(self, state: State) -> Self {
+        Self { state, ..self }
+    }
+
     /// What to do about it.
     pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = Some(remedy.into());

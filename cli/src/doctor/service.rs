@@ -1,20 +1,17 @@
 //! What the services say.
 
-use std::time::Duration;
-
 use tu_token::diagnosis::{Answer, Diagnosis};
-use tu_token::{Client, Config, Error, ErrorKind, GetOptions, Token};
+use tu_token::{Client, Config, Error, ErrorKind, Token};
 
-use super::network;
+use super::peer::Peer;
 use super::report::{Check, Report, State};
-use crate::failure::{Failure, LATER, REFUSED};
+use super::{network, scopes};
+use crate::failure::{Failure, LATER, REFUSED, USAGE};
 
 /// A cheap question: one asset. Never the AEMP route, which allows one request in 15 minutes.
 const PROBE: &str = "/api/asset/v2/assets?size=1";
 /// The scope it needs.
 const PROBE_SCOPE: &str = "asset.view";
-/// Most scopes that are asked for one by one.
-const MOST_SCOPES: usize = 10;
 
 pub fn examine(config: &Config, diagnosis: &Diagnosis, report: &mut Report) -> Result<(), Failure> {
     let client = Client::new(config)?;
@@ -29,7 +26,9 @@ pub fn examine(config: &Config, diagnosis: &Diagnosis, report: &mut Report) -> R
         Err(error) => {
             report.add(refused(&error))?;
             match error.kind() {
-                ErrorKind::InvalidScope => report.add(not_allowed(&client, diagnosis))?,
+                ErrorKind::InvalidScope => {
+                    report.add(scopes::refused(config, diagnosis, &error))?
+                }
                 _ => report.skip(&["scopes"], "there is no token")?,
             }
             report.skip(&["api"], "there is no token")
@@ -39,34 +38,64 @@ pub fn examine(config: &Config, diagnosis: &Diagnosis, report: &mut Report) -> R
 
 fn refused(error: &Error) -> Check {
     let wait = error.retry_after().map(|wait| wait.as_secs() + 1);
-    let later = format!("try again in {} s", wait.unwrap_or(60));
     let check = network::failed("token", error);
-    let check = match (error.kind(), error.oauth_code(), error.http_status()) {
-        (ErrorKind::InvalidClient, Some("unauthorized_client"), _) => check.remedy(
-            "the key may not use client credentials: is V2 enabled for the account? Make a key in \
-             the API Keys application",
-        ),
-        (ErrorKind::InvalidClient, ..) => check.remedy(
-            "compare id and secret with the key in the API Keys application: it may have been \
-             rotated or revoked; rotate it if the secret is lost; or V2 is not enabled for the \
-             account",
-        ),
-        (ErrorKind::InvalidScope, ..) => check.remedy("see the next line"),
-        (ErrorKind::RateLimited, ..) => check.remedy(later),
-        (ErrorKind::Budget, ..) => check.remedy("raise max_requests_per_minute"),
-        (ErrorKind::Server, ..) => check.remedy(format!("nothing is wrong here: {later}")),
-        (ErrorKind::BadResponse, _, Some(403 | 404)) => check.remedy(
-            "V2 may not be enabled for the account, or the secret is wrong; check token_url",
-        ),
-        (ErrorKind::BadResponse, ..) => check.remedy(
-            "a captive portal, a gateway or a wrong token_url: open token_url's host in a browser",
-        ),
+    let check = match (error.kind(), error.http_status()) {
+        // No wait mends that: it is a matter of configuration.
+        (ErrorKind::BadResponse, Some(404 | 405)) => check.state(State::Failed(USAGE)),
         _ => check,
     };
     check
+        .remedy(remedy(error, wait.unwrap_or(60)))
         .detail("oauth_code", error.oauth_code())
         .detail("http_status", error.http_status())
         .detail("retry_after", wait.filter(|_| error.kind() == ErrorKind::RateLimited))
+}
+
+/// What to do about a token request that brought no token, though the endpoint answers.
+fn remedy(error: &Error, wait: u64) -> String {
+    let text = match (error.kind(), error.oauth_code(), error.http_status()) {
+        (ErrorKind::InvalidClient, Some("unauthorized_client"), _) => {
+            "the key may not use client credentials: is V2 enabled for the account? Make a key in the \
+             API Keys application"
+        }
+        (ErrorKind::InvalidClient, ..) => {
+            "compare id and secret with the key in the API Keys application: it may have been rotated \
+             or revoked; rotate it if the secret is lost; or V2 is not enabled for the account"
+        }
+        (ErrorKind::InvalidScope, ..) => "see the next line",
+        (ErrorKind::RateLimited, ..) => return format!("try again in {wait} s"),
+        (ErrorKind::Budget, ..) => "raise max_requests_per_minute",
+        (ErrorKind::Server, ..) => {
+            return format!("nothing is wrong here: try again in {wait} s");
+        }
+        (ErrorKind::Network | ErrorKind::Timeout, ..) => {
+            "the endpoint could be reached a moment ago, see connection: try again; if it stays so, \
+             the server is slow (raise request_timeout, fetch_timeout and timeout), or something in \
+             between cuts token requests off"
+        }
+        (ErrorKind::Tls, ..) => {
+            "the endpoint could be reached a moment ago, see connection: try again; servers behind \
+             one name may have different certificates"
+        }
+        (ErrorKind::BadResponse, _, Some(404 | 405)) => {
+            "check the path of token_url (the documented one is /token/v2); if it is right, V2 may \
+             not be enabled for the account"
+        }
+        (ErrorKind::BadResponse, _, Some(403)) => {
+            "compare the secret with the key in the API Keys application; or V2 is not enabled for \
+             the account"
+        }
+        (ErrorKind::BadResponse, _, Some(300..=399)) => {
+            "let token_url be the address that answers by itself, if that is whom you want to have \
+             the secret; if this network has a sign-in page, open it in a browser"
+        }
+        (ErrorKind::BadResponse, ..) => {
+            "something else than the token endpoint answers: check token_url; if this network has a \
+             sign-in page, open it in a browser; if a gateway stands in the way, ask for an exception"
+        }
+        _ => "`tu-token options` shows where each value comes from",
+    };
+    text.to_owned()
 }
 
 fn granted(diagnosis: &Diagnosis, token: &Token) -> Check {
@@ -85,61 +114,62 @@ fn granted(diagnosis: &Diagnosis, token: &Token) -> Check {
     check.detail("granted", scopes).detail("refused", missing)
 }
 
-/// The endpoint refuses all scopes for the sake of one: each is asked for alone.
-fn not_allowed(client: &Client, diagnosis: &Diagnosis) -> Check {
-    let asked = diagnosis.scopes();
-    if asked.len() > MOST_SCOPES {
-        return Check::skipped("scopes", format!("{} are too many to ask one by one", asked.len()));
-    }
-    let (mut refused, mut granted, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
-    for scope in asked {
-        let options = GetOptions { scope: Some(scope), ..GetOptions::default() };
-        match client.get(&options).map_err(|error| error.kind()) {
-            Ok(_) => granted.push(scope),
-            Err(ErrorKind::InvalidScope) => refused.push(scope),
-            Err(_) => unknown.push(scope),
-        }
-    }
-    let why = match (refused.as_slice(), granted.as_slice()) {
-        ([], _) => "each alone is granted, but not all together".to_owned(),
-        (_, []) => format!("the key does not allow {}", refused.join(" ")),
-        _ => {
-            format!("the key does not allow {}; it allows {}", refused.join(" "), granted.join(" "))
-        }
-    };
-    Check::new("scopes", State::Failed(REFUSED), "not_allowed", why)
-        .remedy(
-            "allow them for the key in the API Keys application, or leave them out of the scope",
-        )
-        .detail("granted", granted)
-        .detail("refused", refused)
-        .detail("unknown", unknown)
-}
-
 fn api(diagnosis: &Diagnosis, token: &Token) -> Check {
     let Some(origin) = api_origin(diagnosis) else {
         return Check::skipped("api", "api_hosts is empty");
     };
     let url = format!("{origin}{PROBE}");
     let check = match diagnosis.get(&url, Some(token)) {
-        Ok(answer) => judge(&origin, &answer, token),
-        Err(error) => network::failed("api", &error),
+        Ok(answer) if has_no_api(diagnosis, &origin, &answer) => Check::skipped(
+            "api",
+            format!("{origin} is a token endpoint of your own: there is no IRIS API to ask"),
+        ),
+        Ok(answer) => judge(&origin, named_by(diagnosis), &answer, token),
+        Err(error) => unanswered(diagnosis, &url, &error),
     };
     check.detail("url", url)
 }
 
 /// With the token endpoint on this machine, so is the API: that is the emulator.
 fn api_origin(diagnosis: &Diagnosis) -> Option<String> {
-    if !diagnosis.is_loopback() {
-        return diagnosis.api_hosts().first().map(|host| format!("https://{host}"));
+    match diagnosis.is_loopback() {
+        true => Some(Peer::of("token_url", &diagnosis.token_url()).origin()),
+        false => diagnosis.api_hosts().first().map(|host| format!("https://{host}")),
     }
-    let url = diagnosis.token_url();
-    let (scheme, rest) = url.split_once("://")?;
-    let authority = rest.split(['/', '?']).next()?;
-    Some(format!("{scheme}://{authority}"))
 }
 
-fn judge(origin: &str, answer: &Answer, token: &Token) -> Check {
+/// The option that named the host that was asked: of `api_hosts`, that is the first.
+fn named_by(diagnosis: &Diagnosis) -> &'static str {
+    if diagnosis.is_loopback() { "token_url" } else { "the first of api_hosts" }
+}
+
+/// Whether this machine's token endpoint is one without an API beside it. The emulator has one.
+fn has_no_api(diagnosis: &Diagnosis, origin: &str, answer: &Answer) -> bool {
+    let is_emulator = || {
+        let clock = diagnosis.get(&format!("{origin}/_emulator/clock"), None);
+        clock.is_ok_and(|clock| clock.status == 200 && !clock.is_html)
+    };
+    let has_answered = matches!(answer.status, 200..=299) && !answer.is_html;
+    diagnosis.is_loopback() && !has_answered && !is_emulator()
+}
+
+/// The token endpoint has given a token: this network has a way out.
+fn unanswered(diagnosis: &Diagnosis, url: &str, error: &Error) -> Check {
+    let option = named_by(diagnosis);
+    let check = network::failed("api", error);
+    let is_direct = diagnosis.way().is_ok_and(|way| way.proxy.is_none());
+    match error.kind() {
+        ErrorKind::Network | ErrorKind::Timeout | ErrorKind::Tls if is_direct => {
+            check.remedy(Peer::of(option, url).remedy(error, diagnosis.connect_timeout()))
+        }
+        ErrorKind::Network | ErrorKind::Timeout | ErrorKind::Tls => {
+            check.remedy("check api_hosts, and whether the proxy lets that host pass")
+        }
+        _ => check.remedy("check api_hosts, and what stands in the way of that host"),
+    }
+}
+
+fn judge(origin: &str, option: &str, answer: &Answer, token: &Token) -> Check {
     let status = answer.status;
     let failed = |code: &str, exit: u8, why: String| {
         Check::new("api", State::Failed(exit), code, format!("{origin} {why}"))
@@ -149,9 +179,12 @@ fn judge(origin: &str, answer: &Answer, token: &Token) -> Check {
     };
     let has_scope = token.scope().split(' ').any(|scope| scope == PROBE_SCOPE);
     let check = match status {
-        _ if answer.is_html => {
+        // Of these, also a gateway's page says what they say.
+        _ if answer.is_html && !matches!(status, 300..=399 | 429 | 500..) => {
             failed("html", LATER, format!("answers with a web page (status {status})")).remedy(
-                "a gateway or captive portal stands in the way, or api_hosts names another host",
+                format!(
+                    "a gateway or captive portal stands in the way, or {option} names another host"
+                ),
             )
         }
         200..=299 => Check::ok("api", "accepted", format!("{origin} takes the token")),
@@ -169,20 +202,26 @@ fn judge(origin: &str, answer: &Answer, token: &Token) -> Check {
         )
         .remedy(format!("nothing, if your program does not need {PROBE_SCOPE}")),
         429 => {
-            let wait = answer.retry_after.unwrap_or(Duration::from_secs(60)).as_secs();
+            let wait = answer.retry_after.map(|wait| wait.as_secs());
+            let remedy = match wait {
+                Some(wait) => format!("try again in {wait} s"),
+                None => "try again later; it does not say when".to_owned(),
+            };
             warning("rate_limited", "has had too many requests (429)".to_owned())
-                .remedy(format!("try again in {wait} s"))
+                .remedy(remedy)
                 .detail("retry_after", wait)
         }
         300..=399 => {
             let target = answer.location.as_deref().unwrap_or("nowhere");
             failed("redirect", LATER, format!("redirects to {target}; the token is not sent there"))
-                .remedy("check api_hosts")
+                .remedy(format!("check {option}"))
         }
         500.. => failed("server", LATER, format!("is in trouble (status {status})"))
             .remedy("nothing is wrong here: try again later"),
+        404 | 405 => failed("no_api", USAGE, format!("has no IRIS API (status {status})"))
+            .remedy(format!("check {option}")),
         _ => failed("unexpected", LATER, format!("answers with status {status}"))
-            .remedy("check api_hosts"),
+            .remedy(format!("check {option}")),
     };
     check.detail("http_status", status)
 }
