@@ -34,6 +34,9 @@ if [ "${1:-test}" = test ]; then
   need nm binutils
   need go golang-go
   need script bsdutils
+  # What completes command lines of the command.
+  need zsh zsh
+  need fish fish
   need chromium chromium
   need chromedriver chromium-driver
   # JSON for the programs that the conformance suite is played to.

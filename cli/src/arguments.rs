@@ -5,7 +5,9 @@
 
 use std::ffi::OsString;
 
-use clap::{Arg, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use clap::{
+    Arg, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum, ValueHint,
+};
 use clap_complete::Shell;
 use tu_token::{OPTIONS, OptionSpec};
 
@@ -162,6 +164,7 @@ pub enum Format {
 pub struct Exec {
     /// The program and its arguments
     #[arg(trailing_var_arg = true, required = true, value_name = "COMMAND")]
+    #[arg(value_hint = ValueHint::CommandWithArguments)]
     pub command: Vec<OsString>,
 }
 
@@ -241,6 +244,10 @@ fn flag(option: &'static OptionSpec) -> Arg {
         .value_name("VALUE")
         .help(format!("{}{default}", option.meaning.trim_end_matches('.')))
         .help_heading(OPTIONS_HEADING)
+        .value_hint(match option.key.ends_with("_file") {
+            true => ValueHint::FilePath,
+            false => ValueHint::Other,
+        })
         .hide_short_help(!everyday.contains(&option.key));
     match option.default {
         // `--keep-warm` alone means yes.

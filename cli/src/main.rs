@@ -4,6 +4,7 @@
 //! - [`settings`] what was typed, with the environment: a client's configuration
 //! - [`token`] a token that several runs share
 //! - [`get`], [`exec`], [`options`], [`doctor`] the subcommands
+//! - [`completions`] the script that a shell completes with
 //! - [`failure`] exit codes and what is said on stderr
 //! - [`secrecy`] what of an option may be shown, and be handed on
 //! - [`output`] standard output and error, which may be closed or full
@@ -11,6 +12,7 @@
 #![deny(unsafe_code)]
 
 mod arguments;
+mod completions;
 mod doctor;
 mod exec;
 mod failure;
@@ -42,11 +44,7 @@ fn run() -> Result<(), Failure> {
         Command::Exec(exec) => exec::run(&settings, &exec.command),
         Command::Doctor(doctor) => doctor::run(&settings, &doctor),
         Command::Options(table) => options::run(&settings, &table),
-        Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut arguments::command(), "tu-token", &mut script);
-            output::write(&script)
-        }
+        Command::Completions { shell } => output::write(completions::script(shell).as_bytes()),
         Command::Emulator(options) => tu_token_emulator::run(&options)
             .map_err(|error| Failure::new(error.exit_code(), error.to_string())),
     }

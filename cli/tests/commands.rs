@@ -111,23 +111,6 @@ fn options_as_a_table_and_in_markdown() {
 }
 
 #[test]
-fn completions_know_the_flags() {
-    let shell = Shell::new();
-    for name in ["bash", "zsh", "fish"] {
-        let run = shell.run(&["completions", name]);
-        assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{run:?}");
-        for word in ["client-secret-file", "doctor", "rotate-demo-key"] {
-            assert!(run.out.contains(word), "{name} has no {word}");
-        }
-    }
-    // What a shell makes of it.
-    let script = shell.write("completion", &shell.run(&["completions", "bash"]).out);
-    if let Ok(status) = Command::new("bash").arg("-n").arg(script).status() {
-        assert!(status.success());
-    }
-}
-
-#[test]
 fn help_has_examples_everywhere() {
     let shell = Shell::new();
     for command in ["get", "exec", "doctor", "options", "completions", "emulator"] {
