@@ -440,7 +440,7 @@ impl Shared {
         };
         if serving {
             // First: a command may end as soon as it has its token.
-            self.put_off_renewals(flight, error.retry_after());
+            self.put_off_renewals(flight, wait);
             self.tell(&flight.slot, || {
                 let mut event = Event::new(
                     EventKind::ServedWhileFailing,

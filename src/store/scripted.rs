@@ -22,6 +22,8 @@ struct Content {
     mood: Mood,
     records: HashMap<String, Vec<u8>>,
     locks: HashMap<String, ()>,
+    /// How often a lock was found taken.
+    refused: usize,
 }
 
 /// Clones are one store.
@@ -49,6 +51,11 @@ impl Scripted {
 
     pub(crate) fn is_locked(&self) -> bool {
         !self.0.lock().unwrap().locks.is_empty()
+    }
+
+    /// How often a lock was found taken.
+    pub(crate) fn refused_locks(&self) -> usize {
+        self.0.lock().unwrap().refused
     }
 
     /// Changes every record.
@@ -82,7 +89,10 @@ impl Store for Scripted {
     }
 
     fn try_lock(&self, name: &str) -> Result<Option<Box<dyn Held>>, Problem> {
-        let is_free = self.well(false)?.locks.insert(name.to_owned(), ()).is_none();
+        let mut content = self.well(false)?;
+        let is_free = content.locks.insert(name.to_owned(), ()).is_none();
+        content.refused += usize::from(!is_free);
+        drop(content);
         Ok(is_free.then(|| Box::new(Lock(self.clone(), name.to_owned())) as Box<dyn Held>))
     }
 
