@@ -487,6 +487,27 @@ fn a_token_request_that_is_refused() {
 }
 
 #[test]
+fn a_secret_that_was_pasted_wrongly_needs_no_rotation() {
+    let shell = Shell::new();
+    let secret = shell.secret().to_owned();
+    for (given, remark) in [
+        (format!("\"{secret}\""), "begins and ends with a quote"),
+        (format!("{secret} "), "ends with a blank"),
+        (format!("TRACKUNIT_CLIENT_SECRET={secret}"), "a whole line of settings"),
+    ] {
+        let mut command = shell.command(&["doctor", "--json"]);
+        let found = examine(&shell, command.env("TRACKUNIT_CLIENT_SECRET", given));
+        ends(&found, "token", "invalid_client", 3);
+        let remedy = found.check("token")["what_to_do"].to_string();
+        assert!(remedy.contains(remark) && !remedy.contains("rotate"), "{remedy}");
+    }
+    let found = doctor(&shell, &["--scope", "asset.view,site.view"]);
+    ends(&found, "token", "invalid_scope", 3);
+    let remedy = found.check("token")["what_to_do"].to_string();
+    assert!(remedy.contains("separated by blanks"), "{remedy}");
+}
+
+#[test]
 fn the_budget_of_requests() {
     let shell = Shell::with(Fault::status(503));
     let found = doctor(&shell, &["--max-requests-per-minute", "1"]);
@@ -508,6 +529,11 @@ fn scopes_that_the_key_does_not_allow() {
     assert_eq!(found.code("scopes"), "narrowed");
     assert_eq!(found.check("scopes")["refused"], serde_json::json!(["site.view"]));
     assert_eq!(found.0["exit_code"], 0);
+}
+
+/// What to do about a check.
+fn to_do(found: &Found, name: &str) -> String {
+    found.check(name)["what_to_do"].to_string()
 }
 
 /// What was said of a check, and what to do.
@@ -562,18 +588,18 @@ fn of_scopes_nothing_is_said_that_was_not_found() {
 fn where_nobody_listens_it_says_so() {
     let shell = Shell::new();
     let found = doctor(&shell, &["--token-url", "http://127.0.0.1:1/token/v2"]);
-    let told = said(&found, "connection");
+    let told = to_do(&found, "connection");
     assert!(told.contains("127.0.0.1:1") && told.contains("tu-token emulator"), "{told}");
     assert!(!told.contains("443") && !told.contains("firewall"), "{told}");
     // Somebody listens, and is mute.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}/token/v2", listener.local_addr().expect("an address"));
     let found = doctor(&shell, &["--token-url", &url, "--request-timeout", "300ms"]);
-    let told = said(&found, "connection");
+    let told = to_do(&found, "connection");
     assert!(told.contains("takes connections") && !told.contains("firewall"), "{told}");
     // Plain http where https is spoken to.
     let url = shell.emulator.token_url().replace("http:", "https:");
-    let told = said(&doctor(&shell, &["--token-url", &url]), "connection");
+    let told = to_do(&doctor(&shell, &["--token-url", &url]), "connection");
     assert!(told.contains("scheme and port") && !told.contains("clock"), "{told}");
 }
 

@@ -24,7 +24,7 @@ pub fn examine(config: &Config, diagnosis: &Diagnosis, report: &mut Report) -> R
             report.add(api(diagnosis, &token))
         }
         Err(error) => {
-            report.add(refused(&error))?;
+            report.add(refused(diagnosis, &error))?;
             match error.kind() {
                 ErrorKind::InvalidScope => {
                     report.add(scopes::refused(config, diagnosis, &error))?
@@ -36,7 +36,7 @@ pub fn examine(config: &Config, diagnosis: &Diagnosis, report: &mut Report) -> R
     }
 }
 
-fn refused(error: &Error) -> Check {
+fn refused(diagnosis: &Diagnosis, error: &Error) -> Check {
     let wait = error.retry_after().map(|wait| wait.as_secs() + 1);
     let check = network::failed("token", error);
     let check = match (error.kind(), error.http_status()) {
@@ -44,8 +44,19 @@ fn refused(error: &Error) -> Check {
         (ErrorKind::BadResponse, Some(404 | 405)) => check.state(State::Failed(USAGE)),
         _ => check,
     };
+    // What was pasted wrongly explains more than a key that may have been rotated.
+    let may_explain = matches!(
+        (error.kind(), error.http_status()),
+        (ErrorKind::InvalidClient | ErrorKind::InvalidScope | ErrorKind::OAuth, _)
+            | (ErrorKind::BadResponse, Some(400..=403))
+    );
+    let remarks = if may_explain { diagnosis.remarks() } else { String::new() };
+    let remedy = match remarks.is_empty() {
+        true => remedy(error, wait.unwrap_or(60)),
+        false => format!("{remarks}: first put that right, where credentials and options are from"),
+    };
     check
-        .remedy(remedy(error, wait.unwrap_or(60)))
+        .remedy(remedy)
         .detail("oauth_code", error.oauth_code())
         .detail("http_status", error.http_status())
         .detail("retry_after", wait.filter(|_| error.kind() == ErrorKind::RateLimited))
