@@ -414,6 +414,20 @@ fn no_roots_to_trust() {
     assert_eq!(found.with_state("failed"), ["trust_store"], "the rest follows from it");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn variables_that_are_set_to_nothing_name_no_roots() {
+    let shell = Shell::new();
+    let url = shell.emulator.token_url().replace("http:", "https:");
+    let roots = |empty: &[&str]| {
+        let mut command = shell.command(&["doctor", "--json", "--token-url", &url]);
+        command.envs(empty.iter().map(|name| (name, "")));
+        let found = examine(&shell, &mut command);
+        found.check("trust_store").clone()
+    };
+    assert_eq!(roots(&["SSL_CERT_FILE", "SSL_CERT_DIR"]), roots(&[]));
+}
+
 #[test]
 fn a_clock_that_is_off() {
     let date = "Thu, 01 Jan 2026 00:00:00 GMT";

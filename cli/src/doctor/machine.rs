@@ -1,6 +1,6 @@
 //! What can be said without a network.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use tu_token::diagnosis::Diagnosis;
@@ -166,10 +166,17 @@ pub fn trust_store(diagnosis: &Diagnosis) -> Check {
 
 fn system_roots(name: &'static str) -> Check {
     let places = places();
-    let roots = rustls_native_certs::load_native_certs().certs.len();
-    let looked_at = match places.as_slice() {
+    let roots = count_roots(&places);
+    let shown: Vec<String> = places
+        .iter()
+        .map(|place| match place.named_by {
+            Some(variable) => format!("{} ({variable})", place.path.display()),
+            None => place.path.display().to_string(),
+        })
+        .collect();
+    let looked_at = match shown.as_slice() {
         [] => "the usual places".to_owned(),
-        places => places.join(", "),
+        shown => shown.join(", "),
     };
     let check = if roots == 0 {
         Check::new(name, State::Failed(TLS), "no_roots", format!("no roots in {looked_at}")).remedy(
@@ -180,26 +187,47 @@ fn system_roots(name: &'static str) -> Check {
     } else {
         Check::ok(name, "system", format!("{roots} roots in {looked_at}"))
     };
-    check.detail("roots", roots).detail("places", places)
+    check.detail("roots", roots).detail("places", shown)
 }
 
-/// Where the system's roots are looked for. The variables, if set, take the place of the usual ones.
-fn places() -> Vec<String> {
-    let variables: Vec<String> = ["SSL_CERT_FILE", "SSL_CERT_DIR"]
-        .into_iter()
-        .filter_map(|name| Some(format!("{} ({name})", std::env::var(name).ok()?)))
-        .collect();
-    if !variables.is_empty() {
-        return variables;
+/// Where roots are looked for.
+struct Place {
+    path: PathBuf,
+    is_file: bool,
+    named_by: Option<&'static str>,
+}
+
+/// Where the system's roots are looked for. The variables, if set to anything, take the place of the
+/// usual ones.
+fn places() -> Vec<Place> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let (file, directories) = (set("SSL_CERT_FILE"), set("SSL_CERT_DIR"));
+    let place = |path: PathBuf, is_file, named_by| Place { path, is_file, named_by };
+    if file.is_some() || directories.is_some() {
+        let file = file.map(|path| place(path.into(), true, Some("SSL_CERT_FILE")));
+        let directories = directories.iter().flat_map(std::env::split_paths);
+        let directories = directories.map(|path| place(path, false, Some("SSL_CERT_DIR")));
+        return file.into_iter().chain(directories).collect();
     }
     let found = openssl_probe::probe();
-    let shown = |path: &Path| path.display().to_string();
-    found
-        .cert_file
-        .iter()
-        .map(|path| shown(path))
-        .chain(found.cert_dir.iter().map(|path| shown(path)))
+    let file = found.cert_file.map(|path| place(path, true, None));
+    file.into_iter()
+        .chain(found.cert_dir.into_iter().map(|path| place(path, false, None)))
         .collect()
+}
+
+/// What stands in the file and in the first directory counts once.
+fn count_roots(places: &[Place]) -> usize {
+    let mut file = places.iter().find(|place| place.is_file).map(|place| place.path.as_path());
+    let mut directories = places.iter().filter(|place| !place.is_file);
+    let mut directory = directories.next();
+    let mut roots = 0;
+    while file.is_some() || directory.is_some() {
+        let path = directory.map(|place| place.path.as_path());
+        roots += rustls_native_certs::load_certs_from_paths(file.take(), path).certs.len();
+        directory = directories.next();
+    }
+    roots
 }
 
 #[cfg(test)]
