@@ -356,6 +356,8 @@ fn a_renewal_whose_function_hangs_leaves_the_token_to_callers() {
         until("the renewal has asked", || calls.load(Ordering::SeqCst) >= 2);
         for _ in 0..16 {
             assert_eq!(value(client.token()), "token-1");
+            // Not turned while the next fetch is on its way there: that would take its time.
+            std::thread::sleep(Duration::from_millis(20));
             clock.advance(Duration::from_secs(10));
             std::thread::sleep(Duration::from_millis(5));
         }
