@@ -459,14 +459,24 @@ void tu_client_wake(struct tu_client *client);
 
 /**
  * Ends the client: waiting calls return TU_CLOSED, and so does every later one that asks for a
- * token or rotates. Never blocks; may be called while other threads use the client. Its functions
- * are let go (drop) as soon as no call of them runs; events that wait to be told are told before.
- * tu_client_may_send_to still answers. tu_free is still needed.
+ * token or rotates. Never blocks; may be called while other threads use the client. Events are still
+ * told, and tu_client_may_send_to still answers. tu_free is still needed.
  *
  * # Safety
  * `client` is NULL or a live handle.
  */
 void tu_client_close(struct tu_client *client);
+
+/**
+ * Lets the functions of a client go (drop), each as soon as no call of it runs; events that wait to be
+ * told are told before, later ones to nobody. tu_free does this by itself. It is for bindings to other
+ * languages, whose closed clients may stay for long: call it after tu_client_close. Never blocks; may
+ * be called while other threads use the client.
+ *
+ * # Safety
+ * `client` is NULL or a live handle.
+ */
+void tu_client_drop_functions(struct tu_client *client);
 
 #if defined(TU_TEST_CLOCK)
 /**

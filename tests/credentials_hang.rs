@@ -360,7 +360,6 @@ fn a_renewal_whose_function_hangs_leaves_the_token_to_callers() {
             // Not turned while the next fetch is on its way there: that would take its time.
             std::thread::sleep(Duration::from_millis(20));
             clock.advance(Duration::from_secs(10));
-            std::thread::sleep(Duration::from_millis(5));
         }
         door.open();
         until("the renewal", || {

@@ -101,6 +101,7 @@ func (c *Client) Close() error {
 	if c.library != nil && !c.closed.Swap(true) {
 		c.end()
 		C.tu_client_close(c.library.client)
+		C.tu_client_drop_functions(c.library.client)
 		runtime.KeepAlive(c.library)
 		c.own.token.Store(nil)
 		c.scopes.clear()

@@ -79,6 +79,7 @@ struct Handle(Arc<Shared>);
 impl Drop for Handle {
     fn drop(&mut self) {
         self.0.close();
+        self.0.release_functions();
     }
 }
 
@@ -569,6 +570,20 @@ impl Client {
     /// ```
     pub fn close(&self) {
         self.shared.close();
+        self.shared.release_functions();
+    }
+
+    /// The same, but the functions stay until the client goes: programs in C may release by `drop` what
+    /// they read until then.
+    #[cfg(feature = "capi")]
+    pub(crate) fn close_and_keep_functions(&self) {
+        self.shared.close();
+    }
+
+    /// What [`Client::close`] does besides.
+    #[cfg(feature = "capi")]
+    pub(crate) fn release_functions(&self) {
+        self.shared.release_functions();
     }
 }
 

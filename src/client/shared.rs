@@ -327,6 +327,11 @@ impl Shared {
             bell.put(());
         }
         self.drop_parked();
+    }
+
+    /// Lets the client's functions go, each as soon as no call of it runs; events that wait to be told
+    /// are told before.
+    pub(super) fn release_functions(&self) {
         self.source.release();
         self.events.release();
     }

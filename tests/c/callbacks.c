@@ -105,6 +105,33 @@ static void an_event_function_that_blocks_holds_up_nothing(void) {
   CHECK(scene.drops == 1 && scene.calls >= 4);
 }
 
+static void counting_event(void *user_data, const tu_event *event) {
+  struct scene *scene = (struct scene *)user_data;
+  (void)event;
+  scene->calls++;
+  sem_post(&scene->answered);
+}
+
+/* What is released by drop may be read until the program says otherwise. */
+static void a_closed_client_keeps_its_functions(void) {
+  struct scene scene;
+  scene_init(&scene);
+  tu_client *client = client_with_events(&scene, counting_event);
+  tu_free(tu_token_get(client, NULL, NULL));
+  CHECK(wait_for(&scene.answered) && wait_for(&scene.answered));
+  tu_client_close(client);
+  /* Were it let go, that would come behind the last event, on the same thread. */
+  const struct timespec moment = {0, 50 * 1000 * 1000};
+  nanosleep(&moment, NULL);
+  CHECK(scene.drops == 0 && scene.calls == 2);
+  tu_client_drop_functions(client);
+  CHECK(wait_for(&scene.dropped) && scene.drops == 1);
+  tu_client_drop_functions(client);
+  tu_free(client);
+  CHECK(scene.drops == 1);
+  tu_client_drop_functions(NULL);
+}
+
 static void calling_event(void *user_data, const tu_event *event) {
   struct scene *scene = (struct scene *)user_data;
   tu_stats stats;
@@ -612,6 +639,7 @@ static void an_exception_out_of_a_callback_ends_the_process(void) {
 
 int main(void) {
   an_event_function_that_blocks_holds_up_nothing();
+  a_closed_client_keeps_its_functions();
   an_event_function_may_call_and_close_its_client();
   an_event_function_may_free_its_client();
   a_credentials_function_that_blocks_costs_a_caller_its_own_timeout();
