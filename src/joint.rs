@@ -84,6 +84,12 @@ impl<K: Eq, W> Joint<K, W> {
         self.under_way.iter().any(|under_way| is_such(&under_way.key))
     }
 
+    /// Whether a try has not ended.
+    pub(crate) fn is_open(&self, ticket: Ticket) -> bool {
+        let mut tries = self.under_way.iter().flat_map(|under_way| &under_way.tries);
+        tries.any(|(other, _)| *other == ticket)
+    }
+
     /// Whether what a try brings is news: not so if a younger one has brought its own.
     pub(crate) fn is_news(&self, key: &K, ticket: Ticket) -> bool {
         self.under_way.iter().any(|under_way| under_way.key == *key && under_way.brought < ticket)
@@ -126,6 +132,16 @@ mod tests {
 
     fn at(seconds: u64) -> BootTime {
         BootTime::from_nanos(1_000_000_000_000).after(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_try_is_open_until_it_ends_itself() {
+        let mut joint: Joint<_, ()> = Joint::new();
+        let first = joint.join("key", None, at(0)).unwrap();
+        assert!(joint.is_open(first));
+        joint.end(&"key", first, true);
+        let second = joint.join("key", None, at(1)).unwrap();
+        assert!(!joint.is_open(first) && joint.is_open(second));
     }
 
     #[test]

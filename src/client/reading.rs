@@ -164,7 +164,7 @@ impl Shared {
         if self.source.is_files() {
             let late = Clock::System.now().after(policy::FILE_PATIENCE);
             runtime::at(late, shared.clone(), move |shared| {
-                let is_open = shared.reading.lock().asked.is_news(&refused, ticket);
+                let is_open = shared.reading.lock().asked.is_open(ticket);
                 if is_open {
                     shared.do_without_files(refused);
                 }
