@@ -277,6 +277,42 @@ fn a_client_certificate_that_is_missing_or_of_another_authority_is_named() {
 }
 
 #[test]
+fn what_is_said_before_the_request_was_read_is_heard() {
+    // Closes with the request unread, so that the connection breaks under what is being sent.
+    let hasty = |config: Arc<rustls::ServerConfig>, answer: &'static [u8]| {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("https://localhost:{}/", listener.local_addr().unwrap().port());
+        std::thread::spawn(move || {
+            while let Ok((mut socket, _)) = listener.accept() {
+                let mut tls = rustls::ServerConnection::new(config.clone()).unwrap();
+                let _ = tls.complete_io(&mut socket);
+                let _ = std::io::Write::write_all(&mut tls.writer(), answer);
+                while tls.wants_write() && tls.write_tls(&mut socket).is_ok() {}
+            }
+        });
+        url
+    };
+    let (files, ours) = (Files::new(), Authority::called("ours"));
+    let ca = files.write("ca.pem", &ours.pem());
+    let server = ours.sign("localhost");
+    let attempt = |url: &str| {
+        let client = builder(url).set("ca_file", &ca).build().unwrap();
+        let error = failure_in_time(&client);
+        (error.kind(), error.to_string())
+    };
+    let busy = b"HTTP/1.1 400 X\r\nContent-Length: 26\r\n\r\n{\"error\":\"invalid_client\"}";
+    let answering = hasty(open_server(&server), busy);
+    let refusing = hasty(mutual_server_of(&server, &ours, &[&TLS13]), b"");
+    for _ in 0..20 {
+        let (kind, told) = attempt(&answering);
+        assert_eq!(kind, tu_token::ErrorKind::InvalidClient, "{told}");
+        let (kind, told) = attempt(&refusing);
+        assert_eq!(kind, Tls, "{told}");
+        assert!(told.contains("certificate_required"), "{told}");
+    }
+}
+
+#[test]
 fn a_web_server_that_wants_a_client_certificate_says_so_in_a_page() {
     let page = "<html><head><title>400 No required SSL certificate was sent</title></head></html>";
     let (authority, files) = (Authority::new(), Files::new());

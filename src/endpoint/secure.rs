@@ -29,8 +29,7 @@ pub(super) fn secure(
     let heard = Listener { adapter, first: Vec::with_capacity(FIRST) };
     let mut stream = StreamOwned::new(connection, heard);
     if let Err(error) = stream.conn.complete_io(&mut stream.sock) {
-        let error = alert(&mut stream, error);
-        return Err(stream.sock.trouble(error));
+        last_words(&mut stream, error).map_err(|error| stream.sock.trouble(error))?;
     }
     let size = |buffer: usize| buffer.max(1);
     let buffers = LazyBuffers::new(
@@ -101,18 +100,23 @@ struct Secured {
 }
 
 /// Whoever refuses a client says why, and closes: if the connection broke under what was being sent,
-/// the reason may have come before.
-fn alert(stream: &mut StreamOwned<ClientConnection, Listener>, error: io::Error) -> io::Error {
+/// the reason may have come before, as an alert or as an answer. Ok: an answer has, and can be read.
+fn last_words(
+    stream: &mut StreamOwned<ClientConnection, Listener>,
+    error: io::Error,
+) -> io::Result<()> {
     if error.kind() == io::ErrorKind::InvalidData {
-        return error;
+        return Err(error);
     }
     let StreamOwned { conn, sock } = stream;
     while conn.read_tls(sock).is_ok_and(|length| length > 0) {
-        if let Err(refused) = conn.process_new_packets() {
-            return io::Error::new(io::ErrorKind::InvalidData, refused);
+        match conn.process_new_packets() {
+            Ok(state) if state.plaintext_bytes_to_read() > 0 => return Ok(()),
+            Ok(_) => {}
+            Err(refused) => return Err(io::Error::new(io::ErrorKind::InvalidData, refused)),
         }
     }
-    error
+    Err(error)
 }
 
 impl Transport for Secured {
@@ -123,16 +127,23 @@ impl Transport for Secured {
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         self.stream.sock.adapter.set_timeout(timeout);
         let output = &self.buffers.output()[..amount];
-        match self.stream.write_all(output) {
-            Ok(()) => Ok(()),
-            Err(error) => Err(alert(&mut self.stream, error).into()),
-        }
+        self.stream
+            .write_all(output)
+            .or_else(|error| last_words(&mut self.stream, error))
+            .map_err(Error::from)
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         self.stream.sock.adapter.set_timeout(timeout);
         let input = self.buffers.input_append_buf();
-        let amount = self.stream.read(input)?;
+        let amount = match self.stream.read(input) {
+            Ok(amount) => amount,
+            // It first sends what is left to send, and that may be what fails.
+            Err(error) => {
+                last_words(&mut self.stream, error)?;
+                self.stream.conn.reader().read(input)?
+            }
+        };
         self.buffers.input_appended(amount);
         Ok(amount > 0)
     }
