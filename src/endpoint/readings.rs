@@ -187,7 +187,9 @@ impl Readings {
                 b'%' => self.percent(next, &mut found),
                 b'\\' => self.backslash(next, &mut found),
                 b'&' => self.entity(next, &mut found),
-                0xc2 | 0xe1..=0xe3 | 0xef => self.blank_in_bytes(byte, next, &mut found),
+                0xc2 | 0xcd | 0xd8 | 0xe1..=0xe3 | 0xef | 0xf0 | 0xf3 => {
+                    self.blank_in_bytes(byte, next, &mut found)
+                }
                 0xed => self.surrogates(next, &mut found),
                 b'<' => {
                     for name in BREAKS {
@@ -299,7 +301,8 @@ impl Readings {
 
     /// A blank that is no ASCII, its bytes escaped one by one: `%C2%A0`.
     fn blank_in_bytes(&mut self, first: u8, at: Place, found: &mut Found) {
-        let (bits, more) = if first == 0xc2 { (first & 0x1f, 1) } else { (first & 0x0f, 2) };
+        let more = first.leading_ones() as usize - 1;
+        let bits = first & (0x3f >> more);
         for (value, end) in self.continued(bits, at, more) {
             if char::from_u32(value).is_some_and(is_blank) {
                 self.blank(end, found);
@@ -461,7 +464,11 @@ pub(super) fn is_blank(character: char) -> bool {
 pub(super) fn is_odd(character: char) -> bool {
     character.is_control()
         || matches!(character,
-            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+            '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// A text, the same with its escapes taken away, and so on until none is left. For what cannot be read

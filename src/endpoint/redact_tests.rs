@@ -115,6 +115,8 @@ fn a_piece_in_any_encoding_hides_the_whole_text() {
         "Zk ~9 /q",
         "Zk~\r\n9/q",
         "Z\u{200b}k\u{200b}~\u{200b}9\u{ad}/\u{a0}q",
+        "Z\u{fe0f}k\u{34f}~\u{61c}9\u{e0041}/\u{3164}q",
+        "Zk%F3%A0%81%81~9%D8%9C/q",
         "Zk%20~9%0D%0A/q",
         "Zk&nbsp;~9<br>/q",
         r"Zk\n~9\r\n/q",
@@ -134,6 +136,15 @@ fn a_piece_in_any_encoding_hides_the_whole_text() {
         let is_hidden =
             shown.as_ref().is_none_or(|text| text == "you sent [removed], which is wrong");
         assert!(is_hidden, "{piece}: {shown:?}");
+    }
+}
+
+#[test]
+fn what_nobody_sees_is_not_shown() {
+    let hidden = hidden_with("s3cret-s3cret", &[], "");
+    for unseen in ['\u{1b}', '\u{202e}', '\u{61c}', '\u{180e}', '\u{206a}', '\u{fe0f}', '\u{e0041}']
+    {
+        assert_eq!(hidden.clean(&format!("a{unseen}b")).as_deref(), Some("a b"), "{unseen:?}");
     }
 }
 
