@@ -469,19 +469,26 @@ impl Reader<'_> {
     }
 
     fn redirect(&self) -> Failure {
-        // Even a host name may hold what the server was sent.
-        let target = self.answer.location.as_deref().unwrap_or("nowhere");
-        let target = self.hidden(None).clean(target);
-        let target = target.unwrap_or_else(|| format!("a host ({NOT_SHOWN})"));
-        let mut failure = self.of(
-            Class::Terminal,
-            ErrorKind::BadResponse,
-            format!(
-                "the token endpoint redirects (status {}) to {target}; a redirect is never \
-                 followed, because the secret would go with it. Check token_url",
-                self.answer.status
+        let status = self.answer.status;
+        let what = match &self.answer.location {
+            // Even a host name may hold what the server was sent.
+            Some(target) => {
+                let target = self.hidden(None).clean(target);
+                let target = target.unwrap_or_else(|| format!("a host ({NOT_SHOWN})"));
+                format!(
+                    "the token endpoint redirects (status {status}) to {target}; a redirect is never \
+                     followed, because the secret would go with it"
+                )
+            }
+            // 304 is no redirect, and a cache's.
+            None => format!(
+                "the answer of {} has status {status} and names no other place: a cache or a proxy \
+                 may have answered",
+                self.answer.origin
             ),
-        );
+        };
+        let what = what + ". Check token_url";
+        let mut failure = self.of(Class::Terminal, ErrorKind::BadResponse, what);
         failure.error = failure.error.with_retryable(false);
         failure
     }

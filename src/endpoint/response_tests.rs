@@ -357,6 +357,17 @@ fn a_redirect_names_its_target_and_is_not_retryable() {
 }
 
 #[test]
+fn what_names_no_place_is_told_of_as_no_redirect() {
+    for status in [300, 304, 307] {
+        let failure = read_with(&answer(status, ""), false).unwrap_err();
+        assert_eq!(failure.class, Class::Terminal);
+        assert_eq!(failure.error.kind(), ErrorKind::BadResponse);
+        let told = failure.error.message();
+        assert!(told.contains("names no other place") && !told.contains("redirect"), "{told}");
+    }
+}
+
+#[test]
 fn an_error_beside_a_token_is_an_error() {
     let with = |error: &str| {
         let body = format!(r#"{{"access_token":"the-token","expires_in":9,"error":{error}}}"#);
