@@ -267,6 +267,8 @@ fn what_is_not_http() {
         bytes("HTTP/1.1 99999 OK\r\n\r\n"),
         bytes("HTTP/1.1 200 OK\r\nno colon here\r\n\r\n"),
         bytes("HTTP/1.1 200 OK\r\nA\0B: c\r\n\r\n"),
+        bytes("HTTP/1.1 200 OK\r\nX-A: one\r\n  line more\r\n\r\n{}"),
+        bytes(&format!("HTTP/1.1 200 OK\r\n{}\r\n{{}}", "X-A: b\r\n".repeat(200))),
         bytes("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n{}"),
         bytes("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\n{}"),
         bytes("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n"),
@@ -279,7 +281,13 @@ fn what_is_not_http() {
         let shown = String::from_utf8_lossy(&reply[..reply.len().min(60)]).into_owned();
         let error = failure(&Server::always(vec![Step::Send(reply)]));
         assert_eq!(error.kind(), BadResponse, "{shown:?}: {error}");
-        assert!(error.message().ends_with("is not HTTP"), "{shown:?}: {error}");
+        // Of what is HTTP for the most part, what is wrong.
+        let what = match shown.contains(" 200 OK\r\n") {
+            true if shown.contains("chunked") => "has a body whose chunks are not sound HTTP",
+            true => "has a header that is not sound HTTP",
+            false => "is not HTTP",
+        };
+        assert!(error.message().contains(what), "{shown:?}: {error}");
     });
 }
 

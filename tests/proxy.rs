@@ -233,6 +233,7 @@ fn a_proxy_that_misbehaves_is_a_network_error() {
         let hint = match what {
             "TLS" => "it speaks TLS here, and was asked in plain HTTP: write https:// in its URL",
             "switches" => "is not HTTP",
+            "hangs" => "the proxy said nothing within",
             "nothing, then the end" => "was cut off before the proxy answered; if it speaks TLS",
             _ => "",
         };

@@ -6,7 +6,9 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use rustls::version::{TLS12, TLS13};
-use support::tls::{Authority, Files, Identity, mutual_server, mutual_server_of, open_server};
+use support::tls::{
+    Authority, Files, Identity, asking_server, mutual_server, mutual_server_of, open_server,
+};
 use support::{
     SECRET, Server, Step, answer, builder, client, each, failure_in_time, lossy, until, value,
 };
@@ -310,6 +312,38 @@ fn what_is_said_before_the_request_was_read_is_heard() {
         assert_eq!(kind, Tls, "{told}");
         assert!(told.contains("certificate_required"), "{told}");
     }
+}
+
+#[test]
+fn a_server_that_asks_everybody_for_a_certificate_may_not_want_one() {
+    let (files, authority) = (Files::new(), Authority::new());
+    let config = || asking_server(&authority.sign("localhost"), &authority);
+    let ca = files.write("ca.pem", &authority.pem());
+    let told = |server: &Server| {
+        let client = https("localhost", server).set("ca_file", &ca).build().unwrap();
+        failure_in_time(&client).to_string()
+    };
+    // It answers, so it has let the client in.
+    let half = b"HTTP/1.1 200 OK\r\nContent-Length: 60\r\n\r\n{\"access".to_vec();
+    let cut_off = told(&Server::scripted_tls(config(), move |_, _| vec![Step::Send(half.clone())]));
+    assert!(cut_off.contains("cut off"), "{cut_off}");
+    assert!(!cut_off.contains("certificate"), "{cut_off}");
+    let forbidden = told(&Server::scripted_tls(config(), |_, _| answer(403, "", "")));
+    assert!(forbidden.contains("it may want a client certificate, and none"), "{forbidden}");
+}
+
+#[test]
+fn a_certificate_that_is_not_for_servers() {
+    let files = Files::new();
+    let mut identity = Identity::self_signed("localhost");
+    let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    identity.cert = params.self_signed(&identity.key).unwrap();
+    let server = Server::tls(open_server(&identity));
+    let ca_file = files.write("ca.pem", &identity.cert.pem());
+    let client = https("localhost", &server).set("ca_file", &ca_file).build().unwrap();
+    let error = refused(&client, &server);
+    assert!(error.message().contains("make one for serverAuth"), "{error}");
 }
 
 #[test]

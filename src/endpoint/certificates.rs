@@ -5,6 +5,33 @@ use rustls::{AlertDescription, CertificateError};
 
 use super::http::Attempt;
 
+/// What makes a certificate unfit whoever has signed it, by a part of the error's name.
+const UNFIT: [(&str, &str); 5] = [
+    (
+        "CaUsedAsEndEntity",
+        "it shows the certificate of an authority (CA:TRUE), which is not for servers: make one for \
+         the server",
+    ),
+    (
+        "SignatureAlgorithm",
+        "its certificate, or one in its chain, is signed in a way that is not accepted, such as \
+         SHA-1: have it signed with SHA-256",
+    ),
+    (
+        "NameConstraint",
+        "its certificate is for names that its authority must not sign (name constraints): have it \
+         signed by another authority",
+    ),
+    (
+        "InvalidPurpose",
+        "its certificate is not for servers (extended key usage): make one for serverAuth",
+    ),
+    (
+        "CriticalExtension",
+        "its certificate has a critical extension that is not known here: have one made without it",
+    ),
+];
+
 impl Attempt<'_> {
     /// Why the certificate of a server is not trusted.
     pub(super) fn untrusted(&self, error: &CertificateError) -> String {
@@ -37,12 +64,15 @@ impl Attempt<'_> {
                 "its certificate is signed by nobody in {store}: if it has an authority of its own, \
                  or a gateway opens TLS, name that one's root in ca_file"
             ),
-            _ if format!("{error:?}").contains("CaUsedAsEndEntity") => {
-                "it shows the certificate of an authority (CA:TRUE), which is not for servers: make \
-                 one for the server"
-                    .to_owned()
+            other => {
+                let name = format!("{other:?}");
+                match unfit(&name) {
+                    Ok(told) => told.to_owned(),
+                    Err(name) => {
+                        format!("its certificate cannot be trusted ({name}); looked at {store}")
+                    }
+                }
             }
-            _ => format!("its certificate cannot be trusted ({error}); looked at {store}"),
         }
     }
 
@@ -72,7 +102,7 @@ impl Attempt<'_> {
         let is_about_certificate =
             self.was_asked() || alert == AlertDescription::CertificateRequired;
         match is_about_certificate {
-            true => format!("{} (TLS alert {name})", self.certificate_words()),
+            true => format!("{} (TLS alert {name})", self.certificate_words("wants")),
             false => format!("{meaning} (TLS alert {name})"),
         }
     }
@@ -82,18 +112,27 @@ impl Attempt<'_> {
         self.security.as_ref().is_some_and(|security| security.identity.was_asked())
     }
 
-    /// What may be wrong with the client's certificate.
-    pub(super) fn certificate_words(&self) -> String {
+    /// What may be wrong with the client's certificate. `does`: whether the server needs one.
+    pub(super) fn certificate_words(&self, does: &str) -> String {
         match &self.http.client_cert_file {
-            None => "it wants a client certificate, and none is set: set client_cert_file and \
-                     client_key_file"
-                .to_owned(),
+            None => format!(
+                "it {does} a client certificate, and none is set: set client_cert_file and \
+                 client_key_file"
+            ),
             Some(path) => format!(
                 "it may not accept the client certificate in client_cert_file {}: check that it has \
                  not expired, and that the server trusts who signed it",
                 path.display()
             ),
         }
+    }
+}
+
+/// What an error of such a name means; or the name, without what follows it for programs.
+fn unfit(name: &str) -> Result<&'static str, &str> {
+    match UNFIT.into_iter().find(|(part, _)| name.contains(part)) {
+        Some((_, told)) => Ok(told),
+        None => Err(name.split_once(" {").map_or(name, |(name, _)| name)),
     }
 }
 
@@ -120,6 +159,22 @@ fn names_of(presented: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_are_told_in_words_and_without_their_fields() {
+        for (name, told) in [
+            ("UnsupportedSignatureAlgorithmContext { signature_algorithm_id: [6, 9] }", "SHA-1"),
+            ("UnsupportedSignatureAlgorithmForPublicKeyContext { x: [6] }", "SHA-1"),
+            ("Other(OtherError(NameConstraintViolation))", "name constraints"),
+            ("Other(OtherError(UnsupportedCriticalExtension))", "critical extension"),
+            ("InvalidPurposeContext { required: ServerAuth, presented: [] }", "serverAuth"),
+            ("Other(OtherError(CaUsedAsEndEntity))", "CA:TRUE"),
+        ] {
+            assert!(unfit(name).unwrap().contains(told), "{name}");
+        }
+        assert_eq!(unfit("InvalidOcspResponse { of: [1, 2] }"), Err("InvalidOcspResponse"));
+        assert_eq!(unfit("BadEncoding"), Err("BadEncoding"));
+    }
 
     #[test]
     fn a_certificates_names_are_few_and_clean() {

@@ -17,6 +17,7 @@ use super::headers::{self, text};
 use super::login::{Account, Login, NotNow};
 use super::request::TokenRequest;
 use super::resolve::SharedResolver;
+use super::trouble::MAY_WANT;
 use super::trust::{Security, Trust};
 use super::{TimeLimit, Transport};
 use crate::cache::flight::{Class, Failure};
@@ -256,7 +257,10 @@ impl Attempt<'_> {
             status,
             unreadable: headers::coding(headers),
             retry_after: headers::retry_after(headers, SystemTime::now()),
-            location: text(headers, LOCATION.as_str()).map(|target| self.http.target_of(target)),
+            // What is not ASCII is no URL either.
+            location: headers
+                .get(LOCATION)
+                .map(|target| self.http.target_of(target.to_str().unwrap_or("\u{7f}"))),
             date: headers::date(headers),
             is_html: text(headers, "content-type").is_some_and(|kind| kind.contains("html")),
             origin: self.http.origin.clone(),
@@ -272,7 +276,11 @@ impl Attempt<'_> {
                 Ok(()) => {}
                 // The status of a refusal says enough; that its text was cut off changes nothing.
                 Err(_) if status != 200 => {}
-                Err(error) => return Err(self.failure(error.into())),
+                Err(error) => {
+                    // Who answers is content with the client's certificate, or with none.
+                    self.security.iter().for_each(|security| security.identity.was_accepted());
+                    return Err(self.failure(error.into()));
+                }
             }
             answer.unreadable =
                 answer.unreadable.or_else(|| headers::no_utf8(&headers, &answer.body));
@@ -293,8 +301,12 @@ impl Attempt<'_> {
         if !self.http.is_https() && headers::wants_https(&answer.body) {
             return Some("TLS is spoken on this port: write https:// in token_url".to_owned());
         }
-        let is_about_certificate = self.was_asked() || headers::wants_certificate(&answer.body);
-        is_about_certificate.then(|| self.certificate_words())
+        let is_said =
+            matches!(answer.status, 495 | 496) || headers::wants_certificate(&answer.body);
+        match is_said {
+            true => Some(self.certificate_words("wants")),
+            false => self.was_asked().then(|| self.certificate_words(MAY_WANT)),
+        }
     }
 }
 

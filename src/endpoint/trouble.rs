@@ -63,6 +63,9 @@ impl From<Trouble> for ureq::Error {
     }
 }
 
+/// Of a client certificate: some ask everybody, and need it from few.
+pub(super) const MAY_WANT: &str = "may want";
+
 /// Who TLS is spoken with.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Peer {
@@ -138,6 +141,11 @@ impl Attempt<'_> {
                 "the TLS handshake did not end within {:?}; the network or the server is slow",
                 self.connect_limit()
             )),
+            ureq::Error::Timeout(_) if peer == Peer::Proxy => http.network(&format!(
+                "the proxy said nothing within {:?}: check its scheme, host and port in {}",
+                self.total(),
+                http.place()
+            )),
             ureq::Error::Timeout(_) => http.network(&format!(
                 "no complete answer within {:?}; the network or the server is slow",
                 self.total()
@@ -149,7 +157,8 @@ impl Attempt<'_> {
                 None => http.network(&self.broken(peer, &error)),
             },
             ureq::Error::Tls(problem) => http.insecure(self.name_of(peer), problem),
-            ureq::Error::Protocol(_) => http.bad("is not HTTP"),
+            ureq::Error::Protocol(error) => http.bad(not_http(&error.to_string())),
+            ureq::Error::BodyStalled => http.bad(not_http("chunk")),
             ureq::Error::LargeResponseHeader(..) => http.bad("has too large headers"),
             ureq::Error::BodyExceedsLimit(_) => http.bad("is over 64 KiB"),
             // What is left concerns the request we built; its text holds nothing of the body.
@@ -262,7 +271,10 @@ impl Attempt<'_> {
             Peer::Proxy => format!(
                 "{found} before the proxy answered; if it speaks TLS, write https:// in its URL"
             ),
-            Peer::Endpoint if self.was_asked() => format!("{found}; {}", self.certificate_words()),
+            Peer::Endpoint if self.was_asked() => {
+                format!("{found}; {}", self.certificate_words(MAY_WANT))
+            }
+
             Peer::Endpoint => {
                 format!("{found}: the server ended it, or a firewall or proxy on the way")
             }
@@ -273,7 +285,11 @@ impl Attempt<'_> {
         let problem = match error {
             rustls::Error::InvalidCertificate(error) => self.untrusted(error),
             rustls::Error::AlertReceived(alert) => self.refused(*alert),
-            other => other.to_string(),
+            other => format!(
+                "what it says is not sound TLS ({other}): something else may be spoken there, or its \
+                 certificates are over 64 KiB; check the port in {}",
+                self.http.place()
+            ),
         };
         self.http.insecure(self.name_of(peer), &problem)
     }
@@ -283,6 +299,18 @@ impl Attempt<'_> {
             Peer::Endpoint => &self.http.origin,
             Peer::Proxy => "the proxy",
         }
+    }
+}
+
+/// What is wrong with an answer that cannot be read, by the words of who could not.
+fn not_http(found: &str) -> &'static str {
+    match found {
+        _ if found.contains("header") => {
+            "has a header that is not sound HTTP: over 128 of them, one in several lines, or one with \
+             a sign that none may have"
+        }
+        _ if found.contains("chunk") => "has a body whose chunks are not sound HTTP",
+        _ => "is not HTTP",
     }
 }
 

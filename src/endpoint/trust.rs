@@ -199,6 +199,13 @@ impl Identity {
     }
 }
 
+impl Identity {
+    /// A server has let the client in.
+    pub(super) fn was_accepted(&self) {
+        self.was_asked.store(false, Ordering::Relaxed);
+    }
+}
+
 impl ResolvesClientCert for Identity {
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         self.was_asked.store(true, Ordering::Relaxed);

@@ -78,6 +78,18 @@ pub fn mutual_server(identity: &Identity, authority: &Authority) -> Arc<ServerCo
     mutual_server_of(identity, authority, &[&TLS12, &TLS13])
 }
 
+/// One that asks for such a certificate, and needs none.
+pub fn asking_server(identity: &Identity, authority: &Authority) -> Arc<ServerConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.0.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+    let config = config_builder()
+        .with_client_cert_verifier(verifier.allow_unauthenticated().build().unwrap())
+        .with_single_cert(identity.chain(), identity.private());
+    Arc::new(config.unwrap())
+}
+
 /// The same for some versions of TLS.
 pub fn mutual_server_of(
     identity: &Identity,
