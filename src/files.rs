@@ -220,7 +220,7 @@ fn look_here(look: &Look, former: Option<Arc<Content>>) -> Outcome {
             Verdict::Read => {}
         }
         let descriptor = descriptor(path);
-        let file = open(path, descriptor)?;
+        let file = open(path, descriptor, known.is_some())?;
         let metadata = file.metadata()?;
         let stamp = Stamp::of(&metadata);
         // It may have become another since it was looked at.
@@ -274,11 +274,14 @@ fn descriptor(path: &Path) -> Option<i32> {
 }
 
 /// Opens a file. A socket cannot be opened, but the program's standard input may be one (inetd,
-/// Node.js): it is open already.
+/// Node.js): it is open already. One that `is_known` was a regular file when it was looked at; if a
+/// pipe has taken its place since, opening that must not wait for a writer.
 #[cfg(unix)]
-fn open(path: &Path, descriptor: Option<i32>) -> io::Result<File> {
+fn open(path: &Path, descriptor: Option<i32>, is_known: bool) -> io::Result<File> {
     use std::os::fd::FromRawFd;
-    let opened = File::open(path);
+    use std::os::unix::fs::OpenOptionsExt;
+    let flags = if is_known { libc::O_NONBLOCK } else { 0 };
+    let opened = File::options().read(true).custom_flags(flags).open(path);
     let is_socket = matches!(&opened, Err(error) if error.raw_os_error() == Some(libc::ENXIO));
     let Some(descriptor) = descriptor.filter(|_| is_socket && is_of_this_process(path)) else {
         return opened;
@@ -290,7 +293,7 @@ fn open(path: &Path, descriptor: Option<i32>) -> io::Result<File> {
 }
 
 #[cfg(not(unix))]
-fn open(path: &Path, _: Option<i32>) -> io::Result<File> {
+fn open(path: &Path, _: Option<i32>, _: bool) -> io::Result<File> {
     File::open(path)
 }
 

@@ -136,6 +136,34 @@ fn an_old_file_is_not_opened_again_unless_what_it_holds_was_refused() {
 }
 
 #[test]
+fn a_pipe_that_takes_a_files_place_during_a_look_does_not_hang_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let [path, text, pipe, next] =
+        ["file", "text", "pipe", "next"].map(|name| directory.path().join(name));
+    std::fs::write(&text, "text").unwrap();
+    make_pipe(&pipe);
+    std::fs::hard_link(&text, &path).unwrap();
+    let file = Named::new(path.clone());
+    assert_eq!(reads(&file), Ok("text".to_owned()));
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                for other in [&pipe, &text] {
+                    std::fs::hard_link(other, &next).unwrap();
+                    std::fs::rename(&next, &path).unwrap();
+                }
+            }
+        });
+        let outcomes: Vec<_> = (0..500).map(|_| file.read_within(PATIENCE / 10)).collect();
+        is_over.store(true, Ordering::Relaxed);
+        let hang = outcomes.iter().filter(|read| matches!(read, Err(Unread::Slow(_)))).count();
+        assert_eq!(hang, 0);
+        assert!(outcomes.iter().any(Result::is_ok) && outcomes.iter().any(Result::is_err));
+    });
+}
+
+#[test]
 fn what_cannot_be_opened_or_is_no_file_is_told() {
     let directory = tempfile::tempdir().unwrap();
     let problem = |path: &Path| reads(&Named::new(path.to_owned())).unwrap_err().to_string();
