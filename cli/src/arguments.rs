@@ -198,7 +198,7 @@ pub struct Table {
 }
 
 /// The subcommands that make a client. (The emulator has a `--client-id` of its own.)
-const CLIENTS: [&str; 4] = ["get", "exec", "doctor", "options"];
+pub const CLIENTS: [&str; 4] = ["get", "exec", "doctor", "options"];
 
 /// The whole command, with the flags of the option table.
 pub fn command() -> clap::Command {

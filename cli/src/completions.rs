@@ -1,22 +1,76 @@
 //! The script that a shell completes command lines with.
 
 use clap::ValueEnum as _;
+use clap::builder::PossibleValuesParser;
 use clap_complete::Shell;
 
 use crate::arguments;
 
+/// Words that options of the client take. The library judges what is typed, so they are offered and not
+/// demanded.
+const WORDS: [(&str, &[&str]); 5] = [
+    ("client_auth", &["post", "basic"]),
+    ("log", &["off", "warn", "info"]),
+    ("store", &["memory", "file"]),
+    ("keep_warm", &["true", "false"]),
+    ("allow_narrowed_scope", &["true", "false"]),
+];
+
+/// For bash: behind `exec --` stands another program's command line, of which bash knows more.
+const BASH_PROGRAMS: &str = r#"
+_tu__token_or_program() {
+    local i
+    for ((i = 2; i < COMP_CWORD; i++)); do
+        if [[ "${COMP_WORDS[1]}" == exec && "${COMP_WORDS[i]}" == -- ]]; then
+            COMPREPLY=()
+            if declare -F _command_offset >/dev/null; then
+                _command_offset $((i + 1))
+            elif ((COMP_CWORD == i + 1)); then
+                COMPREPLY=( $(compgen -c -- "$2") )
+            fi
+            return 0
+        fi
+    done
+    _tu__token "$@"
+}
+"#;
+
 /// The script for a shell.
 pub fn script(shell: Shell) -> String {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut arguments::command(), "tu-token", &mut script);
+    clap_complete::generate(shell, &mut command(), "tu-token", &mut script);
     let script = String::from_utf8_lossy(&script).into_owned();
     match shell {
         // clap_complete 4.6.11 jumps to labels that it writes another way if the name has a hyphen.
-        Shell::Bash => script.replace("tu__subcmd__token", "tu__token"),
+        // It knows no value behind `=`, which is a word of its own to bash.
+        Shell::Bash => {
+            let script = script
+                .replace("tu__subcmd__token", "tu__token")
+                .replace(
+                    "    prev=\"$3\"\n",
+                    "    prev=\"$3\"\n    [[ $prev == = ]] && prev=\"${COMP_WORDS[COMP_CWORD-2]}\"\n",
+                )
+                .replace("complete -F _tu__token ", "complete -F _tu__token_or_program ");
+            BASH_PROGRAMS.to_owned() + &script
+        }
         // It has `help` complete what is not behind `help`.
         Shell::Fish => script.replace(" help\" -f -a", "\" -f -a") + &words_for_fish(),
         _ => script,
     }
+}
+
+fn command() -> clap::Command {
+    let mut command = arguments::command();
+    for name in arguments::CLIENTS {
+        command = command.mut_subcommand(name, |subcommand| {
+            WORDS.iter().fold(subcommand, |subcommand, (key, words)| {
+                subcommand.mut_arg(key, |flag| {
+                    flag.value_parser(PossibleValuesParser::new(words.iter().copied()))
+                })
+            })
+        });
+    }
+    command
 }
 
 /// For fish, clap_complete leaves out what stands behind a subcommand and is no flag.
@@ -29,4 +83,19 @@ fn words_for_fish() -> String {
     let shells: Vec<String> = Shell::value_variants().iter().map(Shell::to_string).collect();
     line("completions", &format!("-f -a \"{}\"", shells.join(" ")))
         + &line("exec", "-a \"(__fish_complete_subcommand --fcs-skip=2)\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_offered_is_taken() {
+        for (key, word) in WORDS.iter().flat_map(|(key, words)| words.iter().map(move |w| (key, w)))
+        {
+            let mut config = tu_token::Config::new();
+            config.set("client_id", "id").set("client_secret", "secret").set(key, word);
+            assert!(tu_token::Client::new(&config).is_ok(), "{key} {word}");
+        }
+    }
 }

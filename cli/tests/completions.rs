@@ -88,7 +88,11 @@ fn completes(name: &str) {
         (&["tu-token", "get", "--scope", "x", "--fo"], &["--format"]),
         (&["tu-token", "get", "--format", ""], &["token", "bearer", "header", "json"]),
         (&["tu-token", "get", "--format", "be"], &["bearer"]),
+        (&["tu-token", "get", "--client-auth", "ba"], &["basic"]),
+        (&["tu-token", "options", "--log", ""], &["off", "warn", "info"]),
+        (&["tu-token", "doctor", "--store", ""], &["memory", "file"]),
         (&["tu-token", "exec", "--token-"], &["--token-url"]),
+        (&["tu-token", "exec", "--", "mkfif"], &["mkfifo"]),
         (&["tu-token", "doctor", "--color", "al"], &["always"]),
         (&["tu-token", "doctor", "--js"], &["--json"]),
         (&["tu-token", "options", "--mark"], &["--markdown"]),
@@ -111,6 +115,20 @@ fn completes(name: &str) {
         let Some(offered) = offers(&shell, name, &words) else { return };
         let has_file = offered.iter().any(|it| it.ends_with(&format!("completion.{name}")));
         assert_eq!(has_file, is_file, "{name} {flag}: {offered:?}");
+    }
+}
+
+#[test]
+fn bash_completes_behind_an_equals_sign_and_leaves_a_programs_flags_alone() {
+    let shell = Shell::new();
+    for (words, wanted) in [
+        (&["tu-token", "get", "--format", "=", "j"][..], &["json"][..]),
+        (&["tu-token", "get", "--keep-warm", "=", "t"], &["true"]),
+        (&["tu-token", "exec", "--", "ls", "--c"], &[]),
+        (&["tu-token", "exec", "--", "ls", "-- "], &[]),
+    ] {
+        let Some(offered) = offers(&shell, "bash", words) else { return };
+        assert_eq!(offered, wanted, "{words:?}");
     }
 }
 
