@@ -35,10 +35,13 @@ impl Failure {
         self
     }
 
-    /// Says what happened on stderr; the exit code.
+    /// Says what happened on stderr, in one line whatever it is about; the exit code.
     pub fn tell(self) -> ExitCode {
         if !self.message.is_empty() {
-            output::say(&format!("tu-token: {}", self.message));
+            // A name that was given may hold line breaks, and what a terminal obeys.
+            let plain = |c: char| if c.is_control() { ' ' } else { c };
+            let message: String = self.message.chars().map(plain).collect();
+            output::say(&format!("tu-token: {message}"));
         }
         if let Some(hint) = self.hint {
             output::say(&format!("hint: {hint}"));

@@ -146,6 +146,10 @@ fn a_program_that_cannot_be_run() {
     let shell = Shell::new();
     let run = shell.run(&["exec", "--", "no-such-program-at-all"]);
     assert_eq!((run.code, run.out.as_str()), (Some(127), ""), "{run:?}");
+    // It is told in one line, whatever its name would do to a terminal.
+    let run = shell.run(&["exec", "--", "no\nsuch\u{1b}[2Jprogram"]);
+    assert_eq!(run.code, Some(127), "{run:?}");
+    assert_eq!(run.err, "tu-token: no such [2Jprogram: not found\n");
     let file = shell.write("plain", "no program");
     let run = shell.run(&["exec", "--", file.to_str().expect("a path")]);
     assert_eq!((run.code, run.out.as_str()), (Some(126), ""), "{run:?}");

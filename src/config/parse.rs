@@ -59,22 +59,26 @@ pub(crate) fn credential(text: &str) -> Result<&str, String> {
     if text.contains('\0') {
         return Err("has NUL bytes in it, as UTF-16 has: write it as UTF-8".to_owned());
     }
-    if text.chars().any(char::is_control) {
-        return Err(
-            "has a control character, such as a tab or a line break: was it copied whole, \
-                    or a line too much?"
-                .to_owned(),
-        );
+    no_control(text)
+}
+
+fn no_control(text: &str) -> Result<&str, String> {
+    match text.chars().any(char::is_control) {
+        false => Ok(text),
+        true => {
+            Err("has a control character, such as a tab or a line break: was it copied whole, \
+                     or a line too much?"
+                .to_owned())
+        }
     }
-    Ok(text)
 }
 
 /// The name of a file. A relative one means the directory that the program is in now: it may go to
-/// another later, as daemons do.
+/// another later, as daemons do. No control characters: it stands in messages, which are of one line.
 pub(crate) fn path(text: &str) -> Result<PathBuf, String> {
     match text {
         "" => Err("is empty".to_owned()),
-        _ => std::path::absolute(text).map_err(|error| {
+        _ => std::path::absolute(no_control(text)?).map_err(|error| {
             format!("is relative, and the current directory cannot be found ({error})")
         }),
     }
@@ -171,6 +175,16 @@ mod tests {
         }
         for text in ["0", "0ms", "25h", "1441m", "99999999999999999999999"] {
             assert!(duration(text).unwrap_err().contains("range"), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_of_files_are_of_one_line() {
+        for text in ["", "/etc/a\nb", "a\u{1b}[2J", "a\0b", "file\t", "/a\u{85}"] {
+            assert!(path(text).is_err(), "{text:?}");
+        }
+        for text in ["/", "a b", "/x/größe", "C:\\a", "'"] {
+            assert!(path(text).is_ok(), "{text:?}");
         }
     }
 
