@@ -15,6 +15,8 @@ const MOST: usize = 100_000;
 /// Paths that are counted one by one; further ones are counted together, so that no stream of invented
 /// paths fills the memory.
 const MOST_ROUTES: usize = 1_000;
+/// Stands for those further paths; `/` picks it, since it picks all of them.
+const OTHER: &str = "/ (other)";
 /// What a client can make us keep of a text it sent.
 pub(crate) const MOST_TEXT: usize = 256;
 
@@ -87,11 +89,10 @@ impl Journal {
     pub(crate) fn open(&mut self, arrival: &Arrival<'_>) -> u64 {
         self.last += 1;
         let route = shortened(arrival.route);
-        let counted = if self.counts.len() < MOST_ROUTES || self.counts.contains_key(&route) {
-            &route
-        } else {
-            "(other)"
-        };
+        let is_told_apart = self.counts.len() < MOST_ROUTES
+            || self.counts.contains_key(&route)
+            || route == route::TOKEN_PATH;
+        let counted = if is_told_apart { &route } else { OTHER };
         *self.counts.entry(counted.to_owned()).or_default() += 1;
         if self.entries.len() >= MOST {
             self.entries.pop_front();
@@ -158,6 +159,12 @@ impl Journal {
     /// How many requests came on a route, or at all, since the start or the last clearing; also those that the
     /// journal has no room for any more.
     pub(crate) fn count(&self, pattern: Option<&str>) -> u64 {
+        let all: u64 = self.counts.values().sum();
+        // Of paths that were counted together only the entries tell, which are all there unless too many came.
+        let is_whole = self.entries.len() as u64 == all;
+        if pattern.is_some() && is_whole && self.counts.contains_key(OTHER) {
+            return self.entries.iter().filter(|entry| picks(pattern, &entry.route)).count() as u64;
+        }
         self.counts.iter().filter(|(route, _)| picks(pattern, route)).map(|(_, count)| count).sum()
     }
 
@@ -229,6 +236,26 @@ mod tests {
         }
         assert!(journal.counts.len() <= MOST_ROUTES + 1);
         assert_eq!(journal.count(None), 3_000);
+    }
+
+    #[test]
+    fn a_path_that_comes_late_is_counted_all_the_same() {
+        let mut journal = Journal::new(b"one");
+        for n in 0..MOST_ROUTES * 2 {
+            arrive(&mut journal, &format!("/api/asset/{n}"));
+        }
+        arrive(&mut journal, "/token/v2");
+        for (pattern, count) in
+            [("/", 2_001), ("/api", 2_000), ("/api/asset/1999", 1), ("/public", 0), ("token", 1)]
+        {
+            assert_eq!(journal.count(Some(pattern)), count, "{pattern}");
+        }
+        // The first ones go.
+        for _ in 0..MOST {
+            arrive(&mut journal, "/token/v2");
+        }
+        assert_eq!(journal.count(Some("token")), MOST as u64 + 1);
+        assert_eq!(journal.count(Some("/")), MOST as u64 + 2_001);
     }
 
     #[test]
