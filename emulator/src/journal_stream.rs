@@ -33,8 +33,11 @@ pub(crate) fn response(world: Arc<World>, wanted: Wanted) -> Response {
     let mut list = List { world, wanted, last, begun: false, ended: false };
     let first = list.piece();
     let mut response = reply::text(StatusCode::OK, "application/json", String::new());
-    *response.body_mut() =
-        if list.ended { Body::from(first) } else { Body::new(Pieces { first: Some(first), list }) };
+    *response.body_mut() = if list.ended {
+        Body::from(first)
+    } else {
+        Body::new(Pieces { first: Some(first), paused: false, list })
+    };
     response
 }
 
@@ -84,6 +87,8 @@ impl List {
 
 struct Pieces {
     first: Option<Vec<u8>>,
+    /// Whether others had their turn since the last piece.
+    paused: bool,
     list: List,
 }
 
@@ -93,8 +98,15 @@ impl HttpBody for Pieces {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.first.is_none() && !self.list.ended && !self.paused {
+            // There is one thread, and who reads quickly would have it until the end.
+            self.paused = true;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.paused = false;
         let piece = match self.first.take() {
             Some(first) => first,
             None if self.list.ended => return Poll::Ready(None),
@@ -149,6 +161,26 @@ mod tests {
         assert_eq!(sequences(&pieces(&world, Some("/api"), 4_000, 3).await), [4_002, 4_004, 4_006]);
         assert_eq!(sequences(&pieces(&world, None, 4_999, 3).await), [5_000]);
         assert!(sequences(&pieces(&world, None, u64::MAX, 3).await).is_empty());
+    }
+
+    #[tokio::test]
+    async fn others_have_their_turn_between_two_pieces() {
+        let world = Arc::new(world());
+        (0..5_000).for_each(|_| {
+            world.arrive("GET", "/x", None);
+        });
+        let turns = std::cell::Cell::new(0);
+        let others = async {
+            loop {
+                turns.set(turns.get() + 1);
+                tokio::task::yield_now().await;
+            }
+        };
+        let read = tokio::select! {
+            read = pieces(&world, None, 0, u64::MAX) => read.len(),
+            () = others => 0,
+        };
+        assert!(read > 10 && turns.get() >= read - 1, "{} turns, {read} pieces", turns.get());
     }
 
     #[tokio::test]
