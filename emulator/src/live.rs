@@ -15,7 +15,6 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use hyper::body::{Body as HttpBody, Bytes, Frame};
 use hyper::header::CACHE_CONTROL;
-use serde_json::json;
 use tokio::sync::mpsc;
 
 use crate::world::{Pieces, World};
@@ -25,6 +24,9 @@ use crate::{page, reply};
 const PACE: Duration = Duration::from_millis(100);
 /// After so long without a change something is sent all the same, so that a dead connection is noticed.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// Up to so many bytes an event is written in one.
+const SHORT: usize = 256 * 1024;
 
 /// The stream. It ends with the client or with the emulator.
 pub(crate) async fn stream(State(world): State<Arc<World>>) -> Response {
@@ -41,11 +43,13 @@ async fn tell(world: Arc<World>, sender: mpsc::Sender<Bytes>) {
     let mut told = Arc::new(Pieces::new());
     loop {
         changes.mark_unchanged();
-        let pieces = world.pieces(page::fragments);
+        let pieces = world.pieces(page::pieces);
         let event = event(world.clock.unix_ms(), &told, &pieces);
         told = pieces;
-        if sender.send(event.into()).await.is_err() {
-            return;
+        for part in event {
+            if sender.send(part).await.is_err() {
+                return;
+            }
         }
         let change = async {
             tokio::time::sleep(PACE).await;
@@ -59,13 +63,25 @@ async fn tell(world: Arc<World>, sender: mpsc::Sender<Bytes>) {
     }
 }
 
-/// The time by the emulator's clock, and the pieces that are not as they were told.
-fn event(now: u64, told: &Pieces, pieces: &Pieces) -> String {
-    let different = pieces.iter().filter(|(id, html)| told.get(*id) != Some(*html));
-    let parts: serde_json::Map<_, _> =
-        different.map(|(id, html)| ((*id).to_owned(), json!(html))).collect();
-    // JSON is one line, as an event's data has to be.
-    format!("data: {}\n\n", json!({ "now": now, "parts": parts }))
+/// The time by the emulator's clock, and the pieces that are not as they were told; in parts, since many may be told of
+/// one and the same piece, and not all of them read.
+fn event(now: u64, told: &Pieces, pieces: &Pieces) -> Vec<Bytes> {
+    let mut parts = vec![format!("data: {{\"now\":{now},\"parts\":{{").into()];
+    for (id, text) in pieces.iter().filter(|(id, text)| !is_told(told.get(*id), text)) {
+        let comma = if parts.len() == 1 { "" } else { "," };
+        // JSON is one line, as an event's data has to be.
+        parts.extend([format!("{comma}\"{id}\":").into(), text.clone()]);
+    }
+    parts.push(Bytes::from_static(b"}}\n\n"));
+    let size: usize = parts.iter().map(Bytes::len).sum();
+    if size <= SHORT { vec![parts.concat().into()] } else { parts }
+}
+
+/// Whether this was told before. What did not change is the same memory, and needs no look.
+fn is_told(told: Option<&Bytes>, text: &Bytes) -> bool {
+    told.is_some_and(|told| {
+        (told.as_ptr() == text.as_ptr() && told.len() == text.len()) || told == text
+    })
 }
 
 /// A body that goes on as long as there is somebody to tell something.
@@ -87,13 +103,35 @@ impl HttpBody for Events {
 mod tests {
     use super::*;
 
+    fn pieces(of: &[(&'static str, &'static str)]) -> Pieces {
+        of.iter().map(|(id, text)| (*id, Bytes::from_static(text.as_bytes()))).collect()
+    }
+
     #[test]
     fn only_what_changed_is_told_and_in_one_line() {
-        let old = Pieces::from([("a", "1\n2".to_owned()), ("b", "x".to_owned())]);
-        let new = Pieces::from([("a", "1\n2".to_owned()), ("b", "y\nz".to_owned())]);
-        let text = event(7, &old, &new);
-        assert_eq!(text, "data: {\"now\":7,\"parts\":{\"b\":\"y\\nz\"}}\n\n");
-        assert_eq!(event(7, &new, &new), "data: {\"now\":7,\"parts\":{}}\n\n");
-        assert!(event(7, &Pieces::new(), &new).contains("\"a\":"));
+        let old = pieces(&[("a", r#""1\n2""#), ("b", r#""x""#), ("c", r#""3""#)]);
+        let new = pieces(&[("a", r#""1\n2""#), ("b", r#""y\nz""#), ("c", r#""4""#)]);
+        let text = |old, new| String::from_utf8(event(7, old, new).concat()).expect("text");
+        let expected = "data: {\"now\":7,\"parts\":{\"b\":\"y\\nz\",\"c\":\"4\"}}\n\n";
+        assert_eq!(text(&old, &new), expected);
+        assert_eq!(text(&new, &new), "data: {\"now\":7,\"parts\":{}}\n\n");
+        assert!(text(&Pieces::new(), &new).contains("\"a\":"));
+    }
+
+    #[test]
+    fn many_who_are_told_share_the_memory() {
+        let world = crate::world::tests::world();
+        let fault = crate::faults::Fault::body("x".repeat(SHORT)).on("/api/y");
+        world.add_faults(vec![fault]).expect("taken");
+        let first = world.pieces(page::pieces);
+        world.arrive("GET", "/api/x", None);
+        let second = world.pieces(page::pieces);
+        let address = |pieces: &Pieces, id: &str| pieces.get(id).expect("a piece").as_ptr();
+        assert_eq!(address(&first, "keys"), address(&second, "keys"));
+        assert_ne!(address(&first, "requests"), address(&second, "requests"));
+        let events = [event(1, &Pieces::new(), &second), event(2, &Pieces::new(), &second)];
+        for event in events {
+            assert!(event.iter().any(|part| part.as_ptr() == address(&second, "faults")));
+        }
     }
 }

@@ -16,7 +16,7 @@ use hyper::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 
-pub(crate) use self::fragments::fragments;
+pub(crate) use self::fragments::pieces;
 use crate::reply;
 use crate::world::World;
 

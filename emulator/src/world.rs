@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use hyper::body::Bytes;
 use tokio::sync::watch;
 
 use crate::account::{Account, ApiKey, IssuedKey, KeyError, NewKey};
@@ -52,8 +53,9 @@ pub(crate) struct World {
     state: Arc<State>,
 }
 
-/// The parts of the page that change, as HTML, by their names.
-pub(crate) type Pieces = BTreeMap<&'static str, String>;
+/// The parts of the page that change, by their names: HTML as a text of JSON. One that stays as it was is the same memory,
+/// whoever is still to be told of it.
+pub(crate) type Pieces = BTreeMap<&'static str, Bytes>;
 
 /// A fault that a request has met.
 pub(crate) struct Met {
@@ -121,8 +123,15 @@ impl World {
         {
             return Arc::clone(pieces);
         }
-        let pieces = Arc::new(make(self));
-        *locked(&self.shown) = Some((changes, Arc::clone(&pieces)));
+        let mut pieces = make(self);
+        let mut shown = locked(&self.shown);
+        for (id, old) in shown.iter().flat_map(|(_, old)| old.iter()) {
+            if let Some(new) = pieces.get_mut(id).filter(|new| *new == old) {
+                *new = old.clone();
+            }
+        }
+        let pieces = Arc::new(pieces);
+        *shown = Some((changes, Arc::clone(&pieces)));
         pieces
     }
 

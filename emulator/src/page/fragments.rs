@@ -1,5 +1,7 @@
 //! The pieces of the page that change while one looks. Each is the content of the element with its name as id.
 
+use std::collections::BTreeMap;
+
 use maud::{Markup, html};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
@@ -13,8 +15,14 @@ use crate::world::{Pieces, World};
 /// So many requests are shown. All of them are in the journal.
 const REQUESTS: usize = 50;
 
+/// The same for a script.
+pub(crate) fn pieces(world: &World) -> Pieces {
+    let text = |markup: String| Value::String(markup).to_string().into();
+    fragments(world).into_iter().map(|(id, markup)| (id, text(markup))).collect()
+}
+
 /// The content of each element that changes, by its id.
-pub(crate) fn fragments(world: &World) -> Pieces {
+pub(crate) fn fragments(world: &World) -> BTreeMap<&'static str, String> {
     let keys = world.keys();
     let (active, revoked): (Vec<&ApiKey>, Vec<&ApiKey>) =
         keys.iter().partition(|key| key.is_active());
