@@ -163,7 +163,8 @@ async fn answer(
     let grant = (path == TOKEN_PATH && parts.method == Method::POST)
         .then(|| world.decide(&token_request(&parts, &body)).outcome.ok())
         .flatten();
-    let Some(mut met) = world.meet(&path, parts.method == Method::HEAD, grant.as_ref()) else {
+    let no_body = (parts.method == Method::HEAD, is_look(&parts.method, &path, &parts.headers));
+    let Some(mut met) = world.meet(&path, no_body, grant.as_ref()) else {
         return ask(router, parts, body).await;
     };
     world.note_fault(sequence, met.id);
@@ -256,14 +257,14 @@ async fn not_found(uri: Uri) -> Response {
 }
 
 /// Whether `tu-token doctor` looks whether anybody is here. That is no mistake of a program's.
-fn is_doctor(headers: &HeaderMap) -> bool {
+fn is_look(method: &Method, path: &str, headers: &HeaderMap) -> bool {
     let agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
-    agent.is_some_and(|agent| agent.split(' ').any(|word| word == "doctor"))
+    let is_doctor = |agent: &str| agent.split(' ').any(|word| word == "doctor");
+    method == Method::GET && path == TOKEN_PATH && agent.is_some_and(is_doctor)
 }
-
 /// The router adds `Allow`.
 async fn method_not_allowed(method: Method, uri: Uri, headers: HeaderMap) -> Response {
-    if method == Method::GET && uri.path() == TOKEN_PATH && is_doctor(&headers) {
+    if is_look(&method, uri.path(), &headers) {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NO_CONTENT;
         return reply::noted(response, Note::outcome("doctor"));

@@ -209,12 +209,18 @@ impl World {
     }
 
     /// The fault that a request meets; `grant` is what the token endpoint would say to it.
-    pub(crate) fn meet(&self, path: &str, is_head: bool, grant: Option<&Grant>) -> Option<Met> {
+    pub(crate) fn meet(
+        &self,
+        path: &str,
+        (is_head, is_look): (bool, bool),
+        grant: Option<&Grant>,
+    ) -> Option<Met> {
         let repeats =
             |grant: &Grant| locked(&self.tokens).newest(grant, self.clock.now()).is_some();
         // Subscribed under the lock, so that no clearing is missed.
         let mut queue = locked(&self.faults);
-        let (id, fault) = queue.take(&Approach { path, is_head, grant, repeats: &repeats })?;
+        let (id, fault) =
+            queue.take(&Approach { path, is_head, is_look, grant, repeats: &repeats })?;
         self.changed();
         Some(Met { id, fault, clearings: self.clearings.subscribe() })
     }

@@ -96,7 +96,13 @@ mod tests {
     use super::*;
 
     fn take(queue: &mut Queue, path: &str) -> Option<(u64, Arc<Fault>)> {
-        queue.take(&Approach { path, is_head: false, grant: None, repeats: &|_| false })
+        queue.take(&Approach {
+            path,
+            is_head: false,
+            is_look: false,
+            grant: None,
+            repeats: &|_| false,
+        })
     }
 
     fn statuses(queue: &mut Queue, paths: &[&str]) -> Vec<Option<u16>> {

@@ -9,8 +9,10 @@ use crate::tokens::Grant;
 /// What decides whether a request meets a fault.
 pub(crate) struct Approach<'a> {
     pub(crate) path: &'a str,
-    /// The answer will have no body.
+    /// The answer will have no body, whatever it is.
     pub(crate) is_head: bool,
+    /// The route's own answer will have none.
+    pub(crate) is_look: bool,
     /// What the token endpoint would grant.
     pub(crate) grant: Option<&'a Grant>,
     /// Whether there is a token for a grant already.
@@ -21,15 +23,42 @@ impl Fault {
     /// Whether all of the fault can happen to this request.
     pub(crate) fn can_meet(&self, request: &Approach<'_>) -> bool {
         route::matches(self.pattern(), request.path)
-            && !(self.cut && request.is_head)
+            && !(self.cut && (request.is_head || (request.is_look && !self.replaces_answer())))
             && (!self.changes_token_answer()
                 || request.grant.is_some_and(|grant| self.can_change(grant, request.repeats)))
     }
 
     fn can_change(&self, grant: &Grant, repeats: &dyn Fn(&Grant) -> bool) -> bool {
-        let narrowed = self.narrowed(grant.clone());
-        (self.narrow.is_none() || narrowed.scopes != grant.scopes)
-            && (!self.same_token || repeats(&narrowed))
+        self.narrows(grant) && (!self.same_token || repeats(&self.bare(grant)))
+    }
+
+    /// Whether a grant loses a scope, if it shall. Thousands of faults may wait, and the words by which a grant was asked
+    /// for may be thousands too: only its scopes are looked at.
+    fn narrows(&self, grant: &Grant) -> bool {
+        match &self.narrow {
+            None => true,
+            Some(Narrow::Last) => !grant.scopes.is_empty(),
+            Some(Narrow::To(_)) => self.left(grant).len() < grant.scopes.len(),
+        }
+    }
+
+    fn left<'a>(&self, grant: &'a Grant) -> BTreeSet<&'a String> {
+        match &self.narrow {
+            None => grant.scopes.iter().collect(),
+            Some(Narrow::Last) => {
+                let last = grant.asked.split(' ').rfind(|word| !word.is_empty());
+                grant.scopes.iter().filter(|scope| Some(scope.as_str()) != last).collect()
+            }
+            Some(Narrow::To(list)) => {
+                list.iter().filter_map(|scope| grant.scopes.get(scope)).collect()
+            }
+        }
+    }
+
+    /// What is left of a grant, without the words by which it was asked for.
+    fn bare(&self, grant: &Grant) -> Grant {
+        let scopes = self.left(grant).into_iter().cloned().collect();
+        Grant { client_id: grant.client_id.clone(), asked: String::new(), scopes }
     }
 
     /// What is left of a grant.
@@ -66,7 +95,7 @@ mod tests {
         fault.check().expect("a fault that makes sense");
         let grant = asked.map(grant);
         let (grant, repeats) = (grant.as_ref(), &|_: &Grant| repeats);
-        fault.can_meet(&Approach { path, is_head, grant, repeats })
+        fault.can_meet(&Approach { path, is_head, is_look: false, grant, repeats })
     }
 
     #[test]
@@ -95,5 +124,55 @@ mod tests {
         }
         assert!(meets(r#"{"route":"/api","html":true}"#, "/api/x", true, None, false));
         assert!(!meets(r#"{"route":"/api","html":true}"#, "/apis", false, None, false));
+    }
+
+    #[test]
+    fn a_look_that_is_answered_without_a_body_is_not_cut() {
+        for (fault, met) in [
+            (r#"{"cut":true}"#, false),
+            (r#"{"cut":true,"delay":"1s"}"#, false),
+            (r#"{"cut":true,"html":true}"#, true),
+            (r#"{"status":500}"#, true),
+        ] {
+            let fault: Fault = serde_json::from_str(fault).expect(fault);
+            let repeats = &|_: &Grant| false;
+            let look =
+                Approach { path: "/token/v2", is_head: false, is_look: true, grant: None, repeats };
+            assert_eq!(fault.can_meet(&look), met, "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_is_the_same_with_and_without_the_words() {
+        for asked in ["a", "a b", "a b a", "b a c b", "c c"] {
+            for narrow in ["true", "[]", r#"["a"]"#, r#"["b","x","b"]"#, r#"["a","b","c"]"#] {
+                let text = format!(r#"{{"narrow":{narrow}}}"#);
+                let fault: Fault = serde_json::from_str(&text).expect("a fault");
+                let (all, narrowed) = (grant(asked), fault.narrowed(grant(asked)));
+                assert_eq!(fault.bare(&all).scopes, narrowed.scopes, "{asked} {narrow}");
+                assert_eq!(fault.narrows(&all), narrowed.scopes != all.scopes, "{asked} {narrow}");
+            }
+        }
+    }
+
+    /// It has one thread, which all other requests wait for.
+    #[test]
+    fn many_faults_and_a_long_list_of_scopes_are_passed_quickly() {
+        let scopes: Vec<String> = (0..500).map(|n| format!("scope{n}")).collect();
+        let asked = vec![scopes.join(" "); 20].join(" ");
+        let grant = Grant { client_id: "id".into(), asked, scopes: scopes.into_iter().collect() };
+        let fault: Fault =
+            serde_json::from_str(r#"{"narrow":["scope1"],"same_token":true}"#).expect("a fault");
+        let repeats = &|_: &Grant| false;
+        let request = Approach {
+            path: "/token/v2",
+            is_head: false,
+            is_look: false,
+            grant: Some(&grant),
+            repeats,
+        };
+        let begun = std::time::Instant::now();
+        assert!((0..10_000).all(|_| !fault.can_meet(&request)));
+        assert!(begun.elapsed() < std::time::Duration::from_secs(2), "{:?}", begun.elapsed());
     }
 }
