@@ -92,6 +92,11 @@ impl Fault {
             ("scope", self.scope.is_some()),
         ];
         for name in &self.omit {
+            if self.extra.contains_key(name) {
+                return wrong(format!(
+                    "{name} is omitted and stands in extra: leave out one of them"
+                ));
+            }
             match hidden.iter().find(|(known, _)| known == name) {
                 Some((_, false)) => {}
                 Some((_, true)) => {
@@ -251,6 +256,7 @@ mod tests {
             (r#"{"omit":["expries_in"]}"#, "omit \"expries_in\""),
             (r#"{"omit":["scope"],"scope":"a"}"#, "set and omitted"),
             (r#"{"omit":["expires_in"],"expires_in":"3"}"#, "set and omitted"),
+            (r#"{"omit":["scope"],"extra":{"scope":"a"}}"#, "stands in extra"),
             (r#"{"same_token":true,"access_token":"t"}"#, "two tokens"),
             (r#"{"same_token":true,"expires_in":3}"#, "the life it has left"),
             (r#"{"headers":{"A":"b","a":"c"}}"#, "set twice"),
