@@ -133,6 +133,12 @@ class text {
                                            std::is_convertible_v<const T &, std::string_view>),
                                       int> = 0>
   text(const T &chars) : copy_(copy_of(chars)), chars_(copy_.c_str()), size_(copy_.size()) {}
+  /** Of what is a C string alone: its own, which may be NULL. */
+  template <class T, std::enable_if_t<std::is_class_v<T> && !std::is_convertible_v<const T &, std::string> &&
+                                          !std::is_convertible_v<const T &, std::string_view> &&
+                                          std::is_convertible_v<const T &, const char *>,
+                                      long> = 0>
+  text(const T &chars) : text(static_cast<const char *>(chars)) {}
   text(std::nullptr_t) = delete;
   text(const text &) = delete;
   text &operator=(const text &) = delete;

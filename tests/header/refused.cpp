@@ -32,6 +32,14 @@ struct as_string
 {
     operator std::string() const { return "string"; }
 };
+struct as_c_string
+{
+    operator const char *() const { return "chars"; }
+};
+// Several at once: none is ambiguous.
+struct as_all : as_view, as_string, as_c_string
+{
+};
 struct as_number
 {
     operator int() const { return 1; }
@@ -43,7 +51,8 @@ enum class byte_enum : unsigned char { byte };
 static_assert(is_an_option<const char *> && is_an_option<char *> && is_an_option<const char (&)[2]>);
 static_assert(is_an_option<std::string> && is_an_option<std::string &> &&
               is_an_option<const std::string &> && is_an_option<std::string_view> &&
-              is_an_option<as_view> && is_an_option<as_string>);
+              is_an_option<as_view> && is_an_option<as_string> &&
+              is_an_option<as_c_string> && is_an_option<as_all>);
 static_assert(is_an_option<bool> && is_an_option<bool &> && is_an_option<const bool &>);
 static_assert(is_an_option<std::int8_t> && is_an_option<std::uint8_t> && is_an_option<short> &&
               is_an_option<unsigned short> && is_an_option<int> && is_an_option<const int &> &&
@@ -78,7 +87,8 @@ constexpr bool is_asked_for<
     true;
 
 static_assert(is_asked_for<const char *> && is_asked_for<std::string> &&
-              is_asked_for<std::string_view> && is_asked_for<tu::get_options>);
+              is_asked_for<std::string_view> && is_asked_for<tu::get_options> &&
+              is_asked_for<as_view> && is_asked_for<as_string> && is_asked_for<as_c_string>);
 static_assert(!is_asked_for<int> && !is_asked_for<char> && !is_asked_for<bool> &&
               !is_asked_for<double> && !is_asked_for<plain_enum> && !is_asked_for<std::byte> &&
               !is_asked_for<std::initializer_list<std::string_view>> &&
@@ -96,7 +106,8 @@ constexpr bool is_a_text<
     true;
 
 static_assert(is_a_text<const char *> && is_a_text<const char (&)[2]> && is_a_text<std::string> &&
-              is_a_text<std::string_view> && is_a_text<as_view> && is_a_text<as_string>);
+              is_a_text<std::string_view> && is_a_text<as_view> && is_a_text<as_string> &&
+              is_a_text<as_c_string> && is_a_text<as_all>);
 static_assert(!is_a_text<std::nullptr_t> && !is_a_text<int> && !is_a_text<char> &&
               !is_a_text<bool> && !is_a_text<double> && !is_a_text<plain_enum> &&
               !is_a_text<std::initializer_list<std::string_view>>);
