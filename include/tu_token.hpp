@@ -472,7 +472,10 @@ class config {
     return set(key, text(is_number ? std::to_string(value.count()) + "ms" : std::string("nan")));
   }
 
-  /** No option is a character, an enumerator, NULL, or a number with a fraction. */
+  /**
+   * No option is a character, an enumerator, nullptr, or a number with a fraction. (Compilers take the
+   * macro NULL for the number 0: write nullptr, which is refused.)
+   */
   template <class T, detail::if_something_else<T> = 0>
   config &set(const text &key, T value) & = delete;
 
