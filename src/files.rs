@@ -281,7 +281,12 @@ fn open(path: &Path, descriptor: Option<i32>, is_known: bool) -> io::Result<File
     use std::os::fd::FromRawFd;
     use std::os::unix::fs::OpenOptionsExt;
     let flags = if is_known { libc::O_NONBLOCK } else { 0 };
-    let opened = File::options().read(true).custom_flags(flags).open(path);
+    let opened = match File::options().read(true).custom_flags(flags).open(path) {
+        // Somebody holds a lease on it (fcntl(2), file servers do), and is to give it up: that is
+        // waited for. A pipe never says so.
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => File::open(path),
+        opened => opened,
+    };
     let is_socket = matches!(&opened, Err(error) if error.raw_os_error() == Some(libc::ENXIO));
     let Some(descriptor) = descriptor.filter(|_| is_socket && is_of_this_process(path)) else {
         return opened;
