@@ -155,11 +155,22 @@ fn a_pipe_that_takes_a_files_place_during_a_look_does_not_hang_it() {
                 }
             }
         });
-        let outcomes: Vec<_> = (0..500).map(|_| file.read_within(PATIENCE / 10)).collect();
+        let (mut was_text, mut was_pipe, mut hung) = (0, 0, 0);
+        let until = Instant::now() + PATIENCE;
+        // On a busy machine one of the two may be in place for long.
+        while was_text + was_pipe < 500 || (was_text.min(was_pipe) == 0 && Instant::now() < until) {
+            match file.read_within(PATIENCE / 10) {
+                Ok(_) => was_text += 1,
+                Err(Unread::Slow(_)) => {
+                    hung += 1;
+                    break;
+                }
+                Err(_) => was_pipe += 1,
+            }
+        }
         is_over.store(true, Ordering::Relaxed);
-        let hang = outcomes.iter().filter(|read| matches!(read, Err(Unread::Slow(_)))).count();
-        assert_eq!(hang, 0);
-        assert!(outcomes.iter().any(Result::is_ok) && outcomes.iter().any(Result::is_err));
+        assert_eq!(hung, 0);
+        assert!(was_text > 0 && was_pipe > 0, "{was_text} and {was_pipe}");
     });
 }
 
