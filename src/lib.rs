@@ -42,6 +42,7 @@ pub mod ffi;
 mod files;
 mod fork;
 mod joint;
+mod lists;
 mod runtime;
 #[cfg(all(test, feature = "shuttle"))]
 mod schedules;

@@ -1,6 +1,7 @@
 //! Sets of OAuth scopes (RFC 6749 section 3.3).
 
 use crate::error::Error;
+use crate::lists::add_new;
 
 /// Longest scope text that is accepted, in bytes.
 pub(crate) const MAX_SCOPE_BYTES: usize = 4 * 1024;
@@ -30,9 +31,7 @@ impl ScopeSet {
         }
         let mut in_order: Vec<&str> = Vec::new();
         for token in text.split(' ').filter(|token| !token.is_empty()) {
-            if !in_order.contains(&token) {
-                in_order.push(token);
-            }
+            add_new(&mut in_order, token);
         }
         if in_order.is_empty() {
             return Err(Error::argument(

@@ -17,6 +17,7 @@ use crate::endpoint::{Endpoint, names};
 use crate::error::{Error, ErrorKind};
 use crate::events::{Event, EventKind, EventQueue};
 use crate::fork::{self, Guard, Locked};
+use crate::lists::add_new;
 use crate::runtime;
 use crate::scope::ScopeSet;
 use crate::store::Bounded;
@@ -217,14 +218,7 @@ impl Shared {
 
     pub(super) fn api_refused(self: &Arc<Self>, url: &str) {
         let Some(host) = endpoint::host_to_send_to(url, &self.options.api_hosts) else { return };
-        let is_new = {
-            let hosts = &mut self.state().doubted_hosts;
-            let is_new = !hosts.contains(&host);
-            if is_new {
-                hosts.push(host.clone());
-            }
-            is_new
-        };
+        let is_new = add_new(&mut self.state().doubted_hosts, host.clone());
         if is_new {
             self.events.tell(|| {
                 Event::new(

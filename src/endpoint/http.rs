@@ -109,12 +109,12 @@ impl Http {
 impl Transport for Http {
     fn post(&self, request: &TokenRequest, limit: TimeLimit) -> Result<HttpAnswer, Failure> {
         let attempt = self.attempt(limit)?;
-        let mut call = attempt
-            .agent
-            .post(self.url.uri())
-            .header("Content-Type", "application/x-www-form-urlencoded")
-            .header("Accept", "application/json")
-            .header("Accept-Encoding", "identity");
+        let mut call = asking_for_json(
+            attempt
+                .agent
+                .post(self.url.uri())
+                .header("Content-Type", "application/x-www-form-urlencoded"),
+        );
         if let Some(authorization) = &request.authorization {
             call = call.header("Authorization", sensitive(authorization)?);
         }
@@ -158,11 +158,7 @@ impl Http {
     ) -> Result<HttpAnswer, Failure> {
         self.errand = "get an answer";
         let attempt = self.attempt(TimeLimit { attempt: timeout, spent: Duration::ZERO })?;
-        let mut call = attempt
-            .agent
-            .get(self.url.uri())
-            .header("Accept", "application/json")
-            .header("Accept-Encoding", "identity");
+        let mut call = asking_for_json(attempt.agent.get(self.url.uri()));
         if let Some(token) = token {
             call = call.header("Authorization", sensitive(token.bearer())?);
         }
@@ -308,6 +304,11 @@ impl Attempt<'_> {
             false => self.was_asked().then(|| self.certificate_words(MAY_WANT)),
         }
     }
+}
+
+/// JSON as it is, not compressed.
+fn asking_for_json<B>(call: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {
+    call.header("Accept", "application/json").header("Accept-Encoding", "identity")
 }
 
 /// A header that is not to be logged.

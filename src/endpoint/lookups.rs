@@ -6,6 +6,7 @@
 //! who wait for that host; one that fails speaks for them only if no later one is under way.
 
 use crate::clock::BootTime;
+use crate::lists::add_new;
 use std::time::Duration;
 
 /// Most look-ups of one host that have not been answered. Beyond it the youngest is joined.
@@ -76,9 +77,7 @@ impl<W> Lookups<W> {
         self.wakes += 1;
         let mut hosts: Vec<String> = Vec::new();
         for (host, _) in &self.waiting {
-            if !hosts.contains(host) {
-                hosts.push(host.clone());
-            }
+            add_new(&mut hosts, host.clone());
         }
         hosts.retain(|host| self.of(host).count() < MOST_UNANSWERED);
         hosts.into_iter().map(|host| self.start(&host, now)).collect()

@@ -18,6 +18,7 @@ use std::os::unix::fs::MetadataExt;
 use super::directory::{Directory, problem};
 use super::{Held, Problem};
 use crate::fork::{Locked, Process};
+use crate::lists::add_new;
 use crate::sync::global;
 
 /// A directory, and a file in it.
@@ -48,11 +49,7 @@ impl Reserved {
             let mut taken = TAKEN.lock();
             // What the parent held, it holds itself.
             forgotten = taken.process.adopt().then(|| std::mem::take(&mut taken.places));
-            let is_free = !taken.places.contains(&place);
-            if is_free {
-                taken.places.push(place.clone());
-            }
-            is_free
+            add_new(&mut taken.places, place.clone())
         };
         drop(forgotten);
         // Made only then: dropping it frees the place.
