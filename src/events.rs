@@ -15,7 +15,7 @@ use crate::callback::{Callable, Callback};
 use crate::config::options::LogLevel;
 use crate::error::ErrorKind;
 use crate::fork::{Locked, Process};
-use crate::runtime;
+use crate::threads;
 
 /// Most events that wait to be told, per client.
 const QUEUE_LENGTH: usize = 1024;
@@ -234,7 +234,7 @@ impl EventQueue {
         drop(waiting);
         drop(forgotten);
         if must_queue {
-            runtime::dispatch(self.clone());
+            threads::dispatch(self.clone());
         }
     }
 
@@ -256,10 +256,10 @@ impl EventQueue {
         drop(forgotten);
         drop(owner);
         if must_queue {
-            runtime::dispatch(self.clone());
+            threads::dispatch(self.clone());
         }
         if is_queued {
-            runtime::dispatch_the_last();
+            threads::dispatch_the_last();
         }
     }
 
@@ -267,7 +267,7 @@ impl EventQueue {
     /// nobody holds the callback for that.
     pub(crate) fn cannot_be_told(self: &Arc<Self>) {
         let is_released = self.waiting.lock().released;
-        if is_released && runtime::leave_line(self) {
+        if is_released && threads::leave_line(self) {
             let owner = {
                 let mut waiting = self.waiting.lock();
                 waiting.queued = false;
@@ -323,7 +323,7 @@ impl EventQueue {
             LogLevel::Info => true,
         };
         if wanted {
-            runtime::write_to_stderr(&format!("tu-token: {event}"));
+            threads::write_to_stderr(&format!("tu-token: {event}"));
         }
         if let Some(callback) = &self.callback {
             callback.call(|callback| (callback.0)(&event));

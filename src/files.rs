@@ -27,8 +27,8 @@ use crate::cache::policy::HUNG;
 use crate::clock::Clock;
 use crate::fork::{Kept, Locked, Mailbox};
 use crate::joint::{Joint, Ticket};
-use crate::runtime::{self, Job, Rank};
 use crate::sync::global;
+use crate::threads::{self, Job, Rank};
 
 /// Most that is read of a file: more than any list of certificates has.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
@@ -196,7 +196,7 @@ fn look(path: &Path, content: Option<Arc<Content>>, why: Why, anew: bool, then: 
         };
         ended(&look, ticket, outcome);
     });
-    let _ = runtime::submit(&job, Rank::Read);
+    let _ = threads::submit(&job, Rank::Read);
 }
 
 fn ended(look: &Look, ticket: Ticket, outcome: Outcome) {

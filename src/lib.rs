@@ -19,7 +19,7 @@
 //! - `store` tokens beyond one process
 //! - `endpoint` the token request and the reading of its answer
 //! - `credentials` where id and secret come from; `files`, `joint` reads that may hang, done once
-//! - `runtime`, `fork`, `callback` the library's threads, locks that survive a fork, and functions of
+//! - `threads`, `fork`, `callback` the library's threads, locks that survive a fork, and functions of
 //!   the program
 //! - `diagnosis` what the command's `doctor` looks at
 //! - `sync` which locks, atomics and threads those are made of
@@ -43,7 +43,6 @@ mod files;
 mod fork;
 mod joint;
 mod lists;
-mod runtime;
 #[cfg(all(test, feature = "shuttle"))]
 mod schedules;
 mod scope;
@@ -53,6 +52,7 @@ mod scope;
 pub mod simulation;
 mod store;
 mod sync;
+mod threads;
 mod token;
 
 pub use cache::entry::State;

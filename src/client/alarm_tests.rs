@@ -10,7 +10,7 @@ use crate::endpoint::http::HttpAnswer;
 use crate::endpoint::request::TokenRequest;
 use crate::endpoint::{Endpoint, TimeLimit, Transport};
 use crate::fork::Mailbox;
-use crate::runtime::timers_waiting;
+use crate::threads::timers_waiting;
 use crate::{Client, Config, GetOptions, State};
 
 /// As many as other tests of this process have at most, and a client with one scope by far.

@@ -17,7 +17,7 @@ use crate::clock::BootTime;
 use crate::credentials;
 use crate::error::{Error, ErrorKind};
 use crate::events::{Event, EventKind};
-use crate::runtime::{self, Job, Rank};
+use crate::threads::{self, Job, Rank};
 use crate::token::{BEARER_AT, BEARER_PREFIX_LEN, LENGTHS, SERIAL, TEXT, Token};
 
 /// What a thread is needed for.
@@ -233,7 +233,7 @@ impl Shared {
     /// Asks the entry, starts what is to be started, and joins the wait if there is one.
     pub(super) fn ask(self: &Arc<Self>, request: &Request, waiter: &Arc<Waiter>) -> Next {
         let index = request.slot.index;
-        runtime::catch_up();
+        threads::catch_up();
         self.give_up_overrun(index);
         let Some(said) = self.ask_entry(request, waiter) else {
             return Next::Done(Err(Self::closed_error()));
@@ -255,7 +255,7 @@ impl Shared {
             return Next::Done(self.valid_token(request).ok_or(error));
         }
         if let Some(job) = &said.hasten {
-            runtime::hasten(job);
+            threads::hasten(job);
         }
         if matches!(said.answer, Answer::Fail(_)) {
             let left = request.deadline.until(self.clock.now());
@@ -444,7 +444,7 @@ impl Shared {
             let (cell, _) = state.cell(index);
             cell.job = Some(job.clone());
         }
-        runtime::submit(&job, rank).map_err(|error| no_thread(THE_REQUEST, &error))
+        threads::submit(&job, rank).map_err(|error| no_thread(THE_REQUEST, &error))
     }
 
     /// No thread could be had for a fetch. Whoever has joined it meanwhile is told; nothing is

@@ -15,7 +15,7 @@ use super::{Cancel, GetOptions};
 use crate::clock::BootTime;
 use crate::error::{Error, ErrorKind};
 use crate::fork::Locked;
-use crate::runtime::{self, ClockHold};
+use crate::threads::{self, ClockHold};
 use crate::token::Token;
 
 pub(super) type Function = Box<dyn FnOnce(Result<Token, Error>) + Send>;
@@ -182,7 +182,7 @@ impl Shared {
             }
         };
         // The entry holds the waiter, for as long as there is something to wait for.
-        runtime::at(wake_at, Arc::downgrade(&waiter), |waiter| {
+        threads::at(wake_at, Arc::downgrade(&waiter), |waiter| {
             wait::end_elsewhere([waiter], &wait::look_again());
         });
     }

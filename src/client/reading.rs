@@ -21,7 +21,7 @@ use crate::error::{Error, ErrorKind};
 use crate::events::{Event, EventKind};
 use crate::fork::{Mailbox, Process};
 use crate::joint::{Joint, Ticket};
-use crate::runtime::{self, Rank};
+use crate::threads::{self, Rank};
 
 /// What a parked fetch waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,7 +163,7 @@ impl Shared {
         };
         if self.source.is_files() {
             let late = Clock::System.now().after(policy::FILE_PATIENCE);
-            runtime::at(late, shared.clone(), move |shared| {
+            threads::at(late, shared.clone(), move |shared| {
                 let is_open = shared.reading.lock().asked.is_open(ticket);
                 if is_open {
                     shared.do_without_files(refused);
@@ -312,7 +312,7 @@ impl Shared {
             }
         }
         // A read that has hung for long holds no place any more: another one may begin.
-        runtime::start_waiting_jobs();
+        threads::start_waiting_jobs();
     }
 
     /// No longer counts on what has been asked for a second or longer: the next to ask begins anew.
@@ -366,7 +366,7 @@ impl Shared {
             }
         }
         self.end_trial();
-        runtime::start_waiting_jobs();
+        threads::start_waiting_jobs();
     }
 
     fn tell_given_up(&self, slot: &Slot, kind: ErrorKind, why: &str, wait: Duration) {

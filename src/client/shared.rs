@@ -18,10 +18,10 @@ use crate::error::{Error, ErrorKind};
 use crate::events::{Event, EventKind, EventQueue};
 use crate::fork::{self, Guard, Locked};
 use crate::lists::add_new;
-use crate::runtime;
 use crate::scope::ScopeSet;
 use crate::store::Bounded;
 use crate::sync::atomic::{AtomicBool, AtomicU32};
+use crate::threads;
 
 /// Most spellings of scopes that are remembered; further ones are read at each call.
 const MOST_SPELLINGS: u32 = 40_000;
@@ -126,7 +126,7 @@ impl Shared {
         drop(forgotten);
         self.forget_parents_reads();
         wait::forget_parents_answers();
-        runtime::forget_parents_events();
+        threads::forget_parents_events();
         Some(entries)
     }
 
@@ -277,7 +277,7 @@ impl Shared {
     }
 
     pub(super) fn stats(self: &Arc<Self>, scope: Option<&str>) -> Result<Stats, Error> {
-        runtime::catch_up();
+        threads::catch_up();
         let slot = self.slot(scope)?;
         let now = self.clock.now();
         let mut state = self.state();

@@ -15,10 +15,10 @@ use crate::clock::{BootTime, Clock, Reading};
 use crate::credentials::Pair;
 use crate::error::{Error, ErrorKind};
 use crate::fork::{self, Mailbox};
-use crate::runtime::Job;
 use crate::scope::ScopeSet;
 use crate::store::seal::Seal;
 use crate::sync::atomic::AtomicBool;
+use crate::threads::Job;
 use crate::token::Token;
 
 /// Most different scopes of one client: beyond it, a program is most likely making them up.

@@ -22,12 +22,12 @@ use crate::credentials::Pair;
 use crate::endpoint::Granted;
 use crate::error::ErrorKind;
 use crate::events::{Event, EventKind};
-use crate::runtime;
 use crate::store::record::{self, Asked, Here, LifeHere, Unusable};
 use crate::store::seal::Seal;
 use crate::store::{
     Bounded, FIRST_LOCK_PAUSE, LOCK_MARGIN, MAX_LOCK_PAUSE, Problem, StoreLock, boot,
 };
+use crate::threads;
 
 /// The store that the options name.
 pub(super) fn open(options: &Options) -> Option<Bounded> {
@@ -329,7 +329,7 @@ impl Shared {
     /// other processes.
     fn hold(&self, flight: &mut Flight, lock: Arc<StoreLock>) {
         let until = self.clock.now().after(self.options.policy.fetch_timeout + policy::OVERRUN);
-        runtime::at(until, Arc::downgrade(&lock), |lock| lock.release());
+        threads::at(until, Arc::downgrade(&lock), |lock| lock.release());
         flight.stored.lock = Some(lock);
     }
 

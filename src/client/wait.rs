@@ -9,9 +9,9 @@ use std::time::Duration;
 use crate::clock::{BootTime, Clock};
 use crate::error::{Error, ErrorKind};
 use crate::fork::{self, Locked, Mailbox, Process};
-use crate::runtime::{self, Job, Rank};
 use crate::sync::atomic::AtomicBool;
 use crate::sync::global;
+use crate::threads::{self, Job, Rank};
 use crate::token::Token;
 
 /// After so long a function that is called keeps no others waiting: another thread calls them.
@@ -218,7 +218,7 @@ impl Cancel {
 /// them when it has done what it does: they may take their time, and hold no fetch's place.
 pub(crate) fn call_soon(waiters: Vec<Arc<Waiter>>, outcome: &Outcome) {
     if let Some(job) = giving(waiters, outcome) {
-        runtime::enqueue(&job, Rank::Call);
+        threads::enqueue(&job, Rank::Call);
     }
 }
 
@@ -237,7 +237,7 @@ fn giving_batch(batch: u64) -> Arc<Job> {
 }
 
 fn help_later() {
-    runtime::alarm_for_answers(Clock::System.now().after(HELP_AFTER), help);
+    threads::alarm_for_answers(Clock::System.now().after(HELP_AFTER), help);
 }
 
 /// A function keeps those behind it waiting, or has no thread yet: if there may be one more, it goes
@@ -247,11 +247,11 @@ fn help() {
     if unfinished.is_empty() {
         return;
     }
-    if runtime::calls_wait() {
-        runtime::start_waiting_jobs();
+    if threads::calls_wait() {
+        threads::start_waiting_jobs();
     } else {
         for batch in unfinished {
-            runtime::submit_owed(&giving_batch(batch), Rank::Call);
+            threads::submit_owed(&giving_batch(batch), Rank::Call);
         }
     }
     help_later();
@@ -346,7 +346,7 @@ pub(crate) fn end_elsewhere(waiters: impl IntoIterator<Item = Arc<Waiter>>, erro
         waiter.complete(Err(error.clone()));
     }
     if let Some(job) = giving(calls, &Err(error.clone())) {
-        runtime::submit_owed(&job, Rank::Call);
+        threads::submit_owed(&job, Rank::Call);
     }
 }
 

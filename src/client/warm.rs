@@ -11,7 +11,7 @@ use super::shared::Shared;
 use super::state::ClientState;
 use crate::cache::policy::{KEEP_WARM_IDLE, OVERRUN};
 use crate::clock::BootTime;
-use crate::runtime::{self, Rank};
+use crate::threads::{self, Rank};
 
 /// The alarms of an entry, told apart.
 const RENEWAL: u64 = 0;
@@ -67,7 +67,7 @@ impl Shared {
         if let Some(due) = alarm {
             let number = alarm_number(index, RENEWAL);
             let owner = Arc::downgrade(self);
-            runtime::alarm(due, owner, number, move |shared| shared.renew_if_due(index));
+            threads::alarm(due, owner, number, move |shared| shared.renew_if_due(index));
         }
     }
 
@@ -99,7 +99,7 @@ impl Shared {
         if !is_owed {
             let number = alarm_number(index, OWED_START);
             let owner = Arc::downgrade(self);
-            runtime::alarm(at, owner, number, move |shared| shared.start_what_is_owed(index));
+            threads::alarm(at, owner, number, move |shared| shared.start_what_is_owed(index));
         }
     }
 

@@ -17,7 +17,7 @@ use crate::config::parse;
 use crate::error::{Error, ErrorKind};
 use crate::files::{Content, Named, Unread, Why};
 use crate::fork::{Mailbox, Process};
-use crate::runtime::{self, Job, Rank};
+use crate::threads::{self, Job, Rank};
 use crate::token::Secret;
 
 /// Largest credential file.
@@ -91,7 +91,7 @@ impl Ask {
                         );
                     }
                 });
-                let _ = runtime::submit(&job, Rank::Read);
+                let _ = threads::submit(&job, Rank::Read);
             }
         }
     }

@@ -20,8 +20,8 @@ use once_cell::race::OnceBox;
 use super::lookups::{Lookups, Start};
 use crate::clock::{BootTime, Clock, rounded};
 use crate::fork::{self, InLibrary, Kept, Locked, Mailbox, Process};
-use crate::runtime;
 use crate::sync::global;
+use crate::threads;
 
 /// Most hosts whose addresses are kept; the token endpoint and a proxy are two.
 const MOST_KEPT: usize = 64;
@@ -172,7 +172,7 @@ impl Names {
                 fork::is_out_of_library();
                 self.tell(id, found, true);
             };
-            if let Err(error) = runtime::spawn("tu-resolve", run) {
+            if let Err(error) = threads::spawn("tu-resolve", run) {
                 self.tell(id, Err(Problem::NoThread(error.to_string())), false);
             }
         }

@@ -160,7 +160,7 @@ unsafe fn release<T>(first: *mut u64) {
 }
 
 fn not_ours() -> ! {
-    crate::runtime::write_to_stderr(
+    crate::threads::write_to_stderr(
         "tu_free: this pointer is not from tu_token, or it was freed before",
     );
     std::process::abort();

@@ -9,7 +9,7 @@ use shuttle::thread;
 use super::{Time, explore, explore_in, time};
 use crate::clock::{BootTime, Clock};
 use crate::fork::Mailbox;
-use crate::runtime::{self, Job, Rank};
+use crate::threads::{self, Job, Rank};
 
 const LONG: Duration = Duration::from_secs(60);
 /// After that long without work a thread leaves.
@@ -22,7 +22,7 @@ fn submit(done: &Arc<Mailbox<()>>, runs: &Arc<AtomicUsize>) -> Arc<Job> {
         runs.fetch_add(1, Ordering::SeqCst);
         done.put(());
     });
-    runtime::submit(&job, Rank::Background).unwrap();
+    threads::submit(&job, Rank::Background).unwrap();
     job
 }
 
@@ -66,7 +66,7 @@ fn jobs_from_two_threads_are_done_once_though_hastened() {
             thread::spawn(move || {
                 for _ in 0..2 {
                     let done = Arc::new(Mailbox::default());
-                    runtime::hasten(&submit(&done, &runs));
+                    threads::hasten(&submit(&done, &runs));
                     assert!(done.take(&Clock::System, FOREVER).is_some());
                 }
             })
@@ -107,7 +107,7 @@ fn timers_ring_in_time_though_the_watcher_leaves() {
                 let (ring, due) = (rung.clone(), time::now().after(Duration::from_secs(seconds)));
                 let weak = Arc::downgrade(&owner);
                 thread::spawn(move || {
-                    runtime::at(due, weak, move |_| {
+                    threads::at(due, weak, move |_| {
                         ring.put(time::now() == due);
                     });
                 });

@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::config::options::LogLevel;
 use crate::events::EventQueue;
 use crate::fork::Mailbox;
-use crate::runtime::{self, Job, Rank};
+use crate::threads::{self, Job, Rank};
 use crate::{Cancel, Client, Config, ErrorKind, Event, EventFn, EventKind, GetOptions};
 
 const HALF: Duration = Duration::from_millis(500);
@@ -210,7 +210,7 @@ fn no_job_is_left_behind_by_starts_that_fail_together() {
                     let counter = if there_is_a_thread.is_ok() { runs } else { refusals };
                     counter.fetch_add(1, Ordering::SeqCst);
                 });
-                usize::from(runtime::submit(&job, rank).is_err())
+                usize::from(threads::submit(&job, rank).is_err())
             })
         });
         let told: usize = submits.into_iter().map(|submit| submit.join().unwrap()).sum();
@@ -229,7 +229,7 @@ fn nobody_waits_for_a_start_that_somebody_else_has_failed_at() {
         shortage::begin(OF_ALL);
         // Something lacks a thread: whoever asks tries to start what waits.
         assert_eq!(got(clients[0].0.token()), Err(ErrorKind::Internal));
-        let tries = thread::spawn(runtime::start_waiting_jobs);
+        let tries = thread::spawn(threads::start_waiting_jobs);
         let callers = [caller(&clients[0].0), caller(&clients[1].0)];
         for caller in callers {
             assert_eq!(caller.join().unwrap(), Err(ErrorKind::Internal));
@@ -382,10 +382,10 @@ fn events_of_a_shortage_are_told_after_it() {
         shortage::begin(OF_ALL);
         queue.tell(|| Event::new(EventKind::Warning, "first"));
         queue.tell(|| Event::new(EventKind::Warning, "second"));
-        let tries = thread::spawn(runtime::catch_up);
+        let tries = thread::spawn(threads::catch_up);
         shortage::end();
         tries.join().unwrap();
-        runtime::catch_up();
+        threads::catch_up();
         time::sleep(9 * SECOND);
         assert_eq!(told.load(Ordering::SeqCst), 2);
     });
@@ -402,9 +402,9 @@ fn events_of_a_shortage_are_told_after_it_by_itself() {
             shortage::begin(OF_TELLERS);
             if which == "a worker" {
                 let tell = move || heard.tell(|| Event::new(EventKind::Warning, "an event"));
-                runtime::submit(&Job::new(SECOND, tell), Rank::Awaited).unwrap();
+                threads::submit(&Job::new(SECOND, tell), Rank::Awaited).unwrap();
             } else {
-                let clock = runtime::ClockHold::take().unwrap();
+                let clock = threads::ClockHold::take().unwrap();
                 heard.tell(|| Event::new(EventKind::Warning, "an event"));
                 drop((clock, heard));
             }
@@ -428,7 +428,7 @@ fn a_callback_is_let_go_though_its_events_cannot_be_told() {
             let (queue, told, kept) = heard();
             shortage::begin(OF_ALL);
             queue.tell(|| Event::new(EventKind::Warning, "never told"));
-            let tries = thread::spawn(runtime::catch_up);
+            let tries = thread::spawn(threads::catch_up);
             if !is_for_ever {
                 shortage::end();
             }

@@ -32,7 +32,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::error::ErrorKind;
 use crate::fork::{Locked, Mailbox};
-use crate::runtime::{self, Job, Rank};
+use crate::threads::{self, Job, Rank};
 
 /// What waiting for another process's fetch may take beyond `request_timeout`: its look-up of the
 /// store, its credentials, and the way back.
@@ -143,7 +143,7 @@ impl Bounded {
     pub(crate) fn run_later(&self, act: impl FnOnce(&dyn Store) + Send + 'static) {
         let store = self.store.clone();
         let job = Job::new(Duration::MAX, move || act(&*store));
-        let _ = runtime::submit(&job, Rank::Store);
+        let _ = threads::submit(&job, Rank::Store);
     }
 
     fn run<T: Send + 'static>(
@@ -165,11 +165,11 @@ fn within<T: Send + 'static>(
     let job = Job::new(Duration::MAX, move || {
         told.put(act());
     });
-    runtime::submit(&job, Rank::Store)
+    threads::submit(&job, Rank::Store)
         .map_err(|error| Problem::new(format!("no thread can be started for it: {error}")))?;
     let clock = Clock::System;
     outcome.take(&clock, clock.now().after(timeout)).unwrap_or_else(|| {
-        runtime::cancel(&job);
+        threads::cancel(&job);
         Err(Problem::slow(timeout))
     })
 }
@@ -183,7 +183,7 @@ impl StoreLock {
         let Some(held) = self.0.lock().take() else { return };
         let job = Job::new(Duration::MAX, move || drop(held));
         // Without a thread the job is dropped here, and the lock with it.
-        let _ = runtime::submit(&job, Rank::Store);
+        let _ = threads::submit(&job, Rank::Store);
     }
 }
 

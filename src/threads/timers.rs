@@ -14,7 +14,8 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 
-use super::{IDLE, lack_threads, spawn};
+use super::spawn::spawn;
+use super::{IDLE, lack_threads};
 use crate::clock::{BootTime, Clock};
 use crate::fork::{Locked, Mailbox, Process};
 use crate::sync::global;
