@@ -11,10 +11,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::callback::{Callable, Callback};
 use crate::config::options::LogLevel;
 use crate::error::ErrorKind;
-use crate::fork::{Locked, Process};
+use crate::process::{Callable, Callback, Locked, Process};
 use crate::threads;
 
 /// Most events that wait to be told, per client.

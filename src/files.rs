@@ -25,8 +25,8 @@ use zeroize::Zeroizing;
 
 use crate::cache::policy::HUNG;
 use crate::clock::Clock;
-use crate::fork::{Kept, Locked, Mailbox};
 use crate::joint::{Joint, Ticket};
+use crate::process::{Kept, Locked, Mailbox};
 use crate::sync::global;
 use crate::threads::{self, Job, Rank};
 

@@ -6,7 +6,7 @@
 
 use crate::cache::policy::{HUNG, MOST_UNANSWERED};
 use crate::clock::BootTime;
-use crate::fork::Process;
+use crate::process::Process;
 
 /// One try.
 pub(crate) type Ticket = u64;

@@ -19,14 +19,13 @@
 //! - `store` tokens beyond one process
 //! - `endpoint` the token request and the reading of its answer
 //! - `credentials` where id and secret come from; `files`, `joint` reads that may hang, done once
-//! - `threads`, `fork`, `callback` the library's threads, locks that survive a fork, and functions of
-//!   the program
+//! - `threads`, `process` the library's threads, and what survives a fork: locks, mailboxes, and
+//!   functions of the program
 //! - `diagnosis` what the command's `doctor` looks at
 //! - `sync` which locks, atomics and threads those are made of
 //! - `ffi` the C ABI, behind the feature `capi`
 
 mod cache;
-mod callback;
 mod client;
 mod clock;
 mod config;
@@ -40,9 +39,9 @@ mod events;
 #[allow(missing_docs)]
 pub mod ffi;
 mod files;
-mod fork;
 mod joint;
 mod lists;
+mod process;
 #[cfg(all(test, feature = "shuttle"))]
 mod schedules;
 mod scope;

@@ -9,7 +9,7 @@ use crate::clock::{BootTime, Clock};
 use crate::endpoint::http::HttpAnswer;
 use crate::endpoint::request::TokenRequest;
 use crate::endpoint::{Endpoint, TimeLimit, Transport};
-use crate::fork::Mailbox;
+use crate::process::Mailbox;
 use crate::threads::timers_waiting;
 use crate::{Client, Config, GetOptions, State};
 

@@ -20,7 +20,7 @@ use crate::credentials::Pair;
 use crate::endpoint::{Granted, TimeLimit};
 use crate::error::{Cause, Error, ErrorKind};
 use crate::events::{Event, EventKind};
-use crate::fork::Mailbox;
+use crate::process::Mailbox;
 use crate::token::{Life, Token};
 
 /// A fetch under way.

@@ -12,7 +12,7 @@ use super::shared::Shared;
 use super::{Cancel, Client, GetOptions};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
-use crate::fork::{Locked, Process};
+use crate::process::{Locked, Process};
 use crate::token::Token;
 
 impl Client {

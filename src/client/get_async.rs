@@ -14,7 +14,7 @@ use super::wait::{self, Outcome, Waiter};
 use super::{Cancel, GetOptions};
 use crate::clock::BootTime;
 use crate::error::{Error, ErrorKind};
-use crate::fork::Locked;
+use crate::process::Locked;
 use crate::threads::{self, ClockHold};
 use crate::token::Token;
 

@@ -43,7 +43,7 @@ use crate::credentials::{Credentials, Source};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind};
 use crate::events::EventQueue;
-use crate::fork::{self, Locked};
+use crate::process::{self, Locked};
 use crate::store::Bounded;
 use crate::sync::atomic::{AtomicBool, AtomicU32};
 use crate::token::Token;
@@ -189,11 +189,11 @@ impl Client {
         endpoint: impl FnOnce(&Options) -> Result<Endpoint, Error>,
         store: impl FnOnce(&Options) -> Option<Bounded>,
     ) -> Result<Self, Error> {
-        fork::install_handlers();
+        process::install_handlers();
         let mut options = config.resolve()?;
         let source = Source::new(&mut options, config.credentials.clone());
         let name = options.name.clone().unwrap_or_default();
-        let mut state = ClientState::new(&options.policy, fork::generation(), clock.reading());
+        let mut state = ClientState::new(&options.policy, process::generation(), clock.reading());
         let now = clock.now();
         let own = options.scope.clone().map(|scope| state.slot_for(scope, now)).transpose()?;
         let shared = Arc::new(Shared {
@@ -206,7 +206,7 @@ impl Client {
             spellings: AtomicU32::new(0),
             scopes: state.scopes.clone(),
             closed: AtomicBool::new(false),
-            generation: AtomicU32::new(fork::generation()),
+            generation: AtomicU32::new(process::generation()),
             state: Locked::new(state),
             reading: Locked::new(Reading::default()),
             clock,

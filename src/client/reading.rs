@@ -19,8 +19,8 @@ use crate::clock::{BootTime, Clock};
 use crate::credentials::{Change, Credentials, Pair};
 use crate::error::{Error, ErrorKind};
 use crate::events::{Event, EventKind};
-use crate::fork::{Mailbox, Process};
 use crate::joint::{Joint, Ticket};
+use crate::process::{Mailbox, Process};
 use crate::threads::{self, Rank};
 
 /// What a parked fetch waits for.

@@ -16,8 +16,8 @@ use crate::credentials::{Credentials, Source};
 use crate::endpoint::{Endpoint, names};
 use crate::error::{Error, ErrorKind};
 use crate::events::{Event, EventKind, EventQueue};
-use crate::fork::{self, Guard, Locked};
 use crate::lists::add_new;
+use crate::process::{self, Guard, Locked};
 use crate::scope::ScopeSet;
 use crate::store::Bounded;
 use crate::sync::atomic::{AtomicBool, AtomicU32};
@@ -96,7 +96,7 @@ impl Shared {
     /// moment before.)
     fn own_state(&self) -> Result<Guard<'_, ClientState>, Option<usize>> {
         let state = self.state.lock();
-        if state.generation == fork::generation() {
+        if state.generation == process::generation() {
             return Ok(state);
         }
         drop(state);
@@ -105,7 +105,7 @@ impl Shared {
 
     /// Makes the state this process's own; how many entries it has, if it was the parent's.
     fn adopt(&self) -> Option<usize> {
-        let generation = fork::generation();
+        let generation = process::generation();
         let (forgotten, entries) = {
             let mut state = self.state.lock();
             if state.generation == generation {
@@ -131,7 +131,7 @@ impl Shared {
     }
 
     pub(super) fn is_own_generation(&self) -> bool {
-        self.generation.load(Ordering::Acquire) == fork::generation()
+        self.generation.load(Ordering::Acquire) == process::generation()
     }
 
     pub(super) fn closed_error() -> Error {

@@ -14,7 +14,7 @@ use crate::cache::policy::Policy;
 use crate::clock::{BootTime, Clock, Reading};
 use crate::credentials::Pair;
 use crate::error::{Error, ErrorKind};
-use crate::fork::{self, Mailbox};
+use crate::process::{self, Mailbox};
 use crate::scope::ScopeSet;
 use crate::store::seal::Seal;
 use crate::sync::atomic::AtomicBool;
@@ -324,10 +324,10 @@ impl ClientState {
 }
 
 /// What a child finds if it could not be seen to that nobody was changing the parent's state at the
-/// fork (see `fork`). It belongs to no process, so that whoever finds it adopts it.
+/// fork (see `process`). It belongs to no process, so that whoever finds it adopts it.
 impl Default for ClientState {
     fn default() -> Self {
-        let (nowhere, clocks) = (fork::generation().wrapping_sub(1), Clock::System.reading());
+        let (nowhere, clocks) = (process::generation().wrapping_sub(1), Clock::System.reading());
         Self { is_blank: true, ..Self::within(Limits::default(), nowhere, clocks) }
     }
 }

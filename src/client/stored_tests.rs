@@ -10,7 +10,7 @@ use crate::clock::{Clock, ManualClock};
 use crate::endpoint::http::HttpAnswer;
 use crate::endpoint::request::TokenRequest;
 use crate::endpoint::{Endpoint, TimeLimit, Transport};
-use crate::fork::Mailbox;
+use crate::process::Mailbox;
 use crate::store::scripted::{Mood, Scripted};
 use crate::store::{Held, Store};
 use crate::{Client, Config, Event, EventKind, GetOptions};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::clock::{BootTime, Clock};
 use crate::error::{Error, ErrorKind};
-use crate::fork::{self, Locked, Mailbox, Process};
+use crate::process::{self, Locked, Mailbox, Process};
 use crate::sync::atomic::AtomicBool;
 use crate::sync::global;
 use crate::threads::{self, Job, Rank};
@@ -168,7 +168,7 @@ impl Cancel {
     /// assert!(!tu_token::Cancel::new().is_triggered());
     /// ```
     pub fn new() -> Self {
-        fork::install_handlers();
+        process::install_handlers();
         Self::default()
     }
 

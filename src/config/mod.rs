@@ -12,10 +12,10 @@ pub(crate) mod parse;
 
 use std::fmt;
 
-use crate::callback::Callback;
 use crate::credentials::CredentialsFn;
 use crate::error::Error;
 use crate::events::EventFn;
+use crate::process::Callback;
 use crate::token::Secret;
 use options::{OPTIONS, OptionSpec, Options};
 

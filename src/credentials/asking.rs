@@ -11,12 +11,11 @@ use std::time::Duration;
 use super::source::{Place, Places, Way, unavailable};
 use super::{Change, Credentials, CredentialsFn, Lack, Pair, Source};
 use crate::cache::policy::HUNG;
-use crate::callback::Callable;
 use crate::clock::Clock;
 use crate::config::parse;
 use crate::error::{Error, ErrorKind};
 use crate::files::{Content, Named, Unread, Why};
-use crate::fork::{Mailbox, Process};
+use crate::process::{Callable, Mailbox, Process};
 use crate::threads::{self, Job, Rank};
 use crate::token::Secret;
 

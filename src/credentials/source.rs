@@ -4,12 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Ask, Credentials, CredentialsFn};
-use crate::callback::{Callable, Callback};
 use crate::config::options::Options;
 use crate::error::{Error, ErrorKind};
 use crate::events::{Event, EventKind};
 use crate::files::Named;
-use crate::fork::Kept;
+use crate::process::{Callable, Callback, Kept};
 use crate::token::Secret;
 
 /// Credentials as one request used them.

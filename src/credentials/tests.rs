@@ -5,8 +5,8 @@ use std::sync::Mutex;
 
 use super::super::{Change, is_asking_for};
 use super::*;
-use crate::callback::Callback;
 use crate::config::options::Options;
+use crate::process::Callback;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 

@@ -11,7 +11,7 @@ use ureq::ProxyProtocol::{Socks4, Socks4A};
 use crate::cache::logins::{Admission, LoginId, Logins, RefusedLogin};
 use crate::cache::policy::OVERRUN;
 use crate::clock::Clock;
-use crate::fork::{Kept, KeptGuard, Mailbox, Process};
+use crate::process::{Kept, KeptGuard, Mailbox, Process};
 
 /// Most proxies that are remembered; a program that has more makes their URLs up.
 const MOST_PROXIES: usize = 1000;

@@ -19,7 +19,7 @@ use once_cell::race::OnceBox;
 
 use super::lookups::{Lookups, Start};
 use crate::clock::{BootTime, Clock, rounded};
-use crate::fork::{self, InLibrary, Kept, Locked, Mailbox, Process};
+use crate::process::{self, InLibrary, Kept, Locked, Mailbox, Process};
 use crate::sync::global;
 use crate::threads;
 
@@ -121,7 +121,7 @@ impl Names {
         patience: Duration,
         longest: Duration,
     ) -> Found {
-        let was_forked = fork::was_forked_in_library();
+        let was_forked = process::was_forked_in_library();
         if was_forked && let Some(addresses) = self.last_found_of(host) {
             let start = self.here().lookups.start_unless_fresh(host, now(), Duration::MAX);
             self.start(start);
@@ -151,7 +151,7 @@ impl Names {
 
     /// What is this process's own. (What it lets go of of its parent's is freed under the lock: there
     /// is nothing of the program's in it.)
-    fn here(&self) -> fork::Guard<'_, Here> {
+    fn here(&self) -> process::Guard<'_, Here> {
         let mut here = self.here.lock();
         if here.process.adopt() {
             here.lookups.forked();
@@ -169,7 +169,7 @@ impl Names {
                     (self.ask)(&start.host)
                 };
                 self.keep(&start, &found);
-                fork::is_out_of_library();
+                process::is_out_of_library();
                 self.tell(id, found, true);
             };
             if let Err(error) = threads::spawn("tu-resolve", run) {

@@ -17,7 +17,7 @@ use rustls::{ClientConfig, InconsistentKeys, RootCertStore, SignatureScheme};
 use super::pem::{self, Certificates};
 use crate::config::options::Options;
 use crate::files::{Content, Named};
-use crate::fork::Kept;
+use crate::process::Kept;
 
 /// Where one client's certificates come from.
 pub(super) struct Trust {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::stage::{self, Got, SECOND, got, ok};
 use super::{explore, time};
 use crate::clock::{BootTime, Clock};
-use crate::fork::Mailbox;
+use crate::process::Mailbox;
 use crate::{Cancel, Client, ErrorKind, GetOptions};
 
 const FOREVER: BootTime = BootTime::from_nanos(u64::MAX);

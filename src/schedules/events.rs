@@ -8,9 +8,9 @@ use shuttle::thread;
 
 use super::stage::{self, caller, ok};
 use super::{explore, time};
-use crate::callback::Callback;
 use crate::config::options::LogLevel;
 use crate::events::EventQueue;
+use crate::process::Callback;
 use crate::{Event, EventFn, EventKind};
 
 /// Counts how often it was dropped.

@@ -7,7 +7,7 @@ use shuttle::thread;
 
 use super::stage::{self, caller, ok};
 use super::{explore, time};
-use crate::fork::{
+use crate::process::{
     Kept, Locked, Mailbox, begin_epoch_in_scenario, fork_around, fork_without_waiting,
 };
 

@@ -8,7 +8,7 @@ use shuttle::thread::{self, JoinHandle};
 use super::stage::{self, Call, Got, SECOND, at, caller, got, ok};
 use super::{Time, explore, explore_in, time};
 use crate::clock::{BootTime, Clock};
-use crate::fork::Mailbox;
+use crate::process::Mailbox;
 use crate::{Client, ErrorKind, GetOptions};
 
 /// A caller on a thread of its own, and what it got when.

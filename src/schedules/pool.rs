@@ -8,7 +8,7 @@ use shuttle::thread;
 
 use super::{Time, explore, explore_in, time};
 use crate::clock::{BootTime, Clock};
-use crate::fork::Mailbox;
+use crate::process::Mailbox;
 use crate::threads::{self, Job, Rank};
 
 const LONG: Duration = Duration::from_secs(60);

@@ -9,7 +9,7 @@ use super::stage::{self, Answer, SECOND, at, caller, got, ok};
 use super::{explore, time};
 use crate::cache::current::Current;
 use crate::clock::{BootTime, Clock};
-use crate::fork::Mailbox;
+use crate::process::Mailbox;
 use crate::token::Life;
 use crate::{ErrorKind, Token};
 

@@ -9,11 +9,10 @@ use shuttle::thread;
 use super::shortage::{self, OF_ALL, OF_CLOCKS, OF_TELLERS, OF_WORKERS};
 use super::stage::{self, Answer, Call, SECOND, at, caller, got, ok};
 use super::{explore, time};
-use crate::callback::Callback;
 use crate::clock::Clock;
 use crate::config::options::LogLevel;
 use crate::events::EventQueue;
-use crate::fork::Mailbox;
+use crate::process::{Callback, Mailbox};
 use crate::threads::{self, Job, Rank};
 use crate::{Cancel, Client, Config, ErrorKind, Event, EventFn, EventKind, GetOptions};
 

@@ -13,7 +13,7 @@ use crate::clock::{BootTime, Clock};
 use crate::endpoint::http::HttpAnswer;
 use crate::endpoint::request::TokenRequest;
 use crate::endpoint::{Endpoint, TimeLimit, Transport};
-use crate::fork::Mailbox;
+use crate::process::Mailbox;
 use crate::{Client, Config, Error, ErrorKind, GetOptions, Token};
 
 /// What a caller got: the token's text, or the kind of the error.

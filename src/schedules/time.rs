@@ -9,7 +9,7 @@ use shuttle::sync::MutexGuard;
 use shuttle::thread;
 
 use crate::clock::{BootTime, Clock};
-use crate::fork::Mailbox;
+use crate::process::Mailbox;
 
 /// The number of the clock's thread: the first that a scenario's main thread starts.
 pub(super) const TASK: usize = 1;

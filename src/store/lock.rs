@@ -17,8 +17,8 @@ use std::os::unix::fs::MetadataExt;
 
 use super::directory::{Directory, problem};
 use super::{Held, Problem};
-use crate::fork::{Locked, Process};
 use crate::lists::add_new;
+use crate::process::{Locked, Process};
 use crate::sync::global;
 
 /// A directory, and a file in it.

@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::error::ErrorKind;
-use crate::fork::{Locked, Mailbox};
+use crate::process::{Locked, Mailbox};
 use crate::threads::{self, Job, Rank};
 
 /// What waiting for another process's fetch may take beyond `request_timeout`: its look-up of the

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::fork::Parcel;
+use crate::process::Parcel;
 
 /// Told that there is a thread, on which it may take its time, or why there is none.
 type Body = Box<dyn FnOnce(Result<(), &io::Error>) + Send>;

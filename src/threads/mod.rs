@@ -21,7 +21,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::fork::Mailbox;
+use crate::process::Mailbox;
 use crate::sync::atomic::AtomicBool;
 use crate::sync::global;
 pub(crate) use job::{Job, Rank};

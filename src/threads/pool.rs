@@ -10,7 +10,7 @@ use super::spawn::spawn;
 use super::teller::tell_what_stands_in_line;
 use super::{MAX_START_PAUSE, catch_up, lack_threads, rest, timers};
 use crate::clock::{BootTime, Clock};
-use crate::fork::{Locked, Mailbox, Process};
+use crate::process::{Locked, Mailbox, Process};
 use crate::sync::global;
 
 /// Most fetches at a time, and how many of them may be background renewals.

@@ -58,7 +58,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
-    use crate::fork::Mailbox;
+    use crate::process::Mailbox;
 
     #[test]
     fn threads_of_ours_take_no_signals() {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::spawn::spawn;
 use super::{lack_threads, rest};
 use crate::events::EventQueue;
-use crate::fork::{Locked, Mailbox, Process};
+use crate::process::{Locked, Mailbox, Process};
 use crate::sync::global;
 
 #[derive(Default)]

@@ -17,7 +17,7 @@ use std::sync::{Arc, Weak};
 use super::spawn::spawn;
 use super::{IDLE, lack_threads};
 use crate::clock::{BootTime, Clock};
-use crate::fork::{Locked, Mailbox, Process};
+use crate::process::{Locked, Mailbox, Process};
 use crate::sync::global;
 
 /// Up to so many timers nobody looks for those that are not wanted any more.

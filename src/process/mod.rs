@@ -15,12 +15,15 @@
 //! - [`gate`] who is inside, and what happens around a fork
 //! - [`locked`] values behind a lock; those that begin anew, and those that may not be lost
 //! - [`mailbox`] where a thread waits, outside the gate, for what another one brings
+//! - [`callback`] functions of the program, let go once in every process
 
 mod bell;
+mod callback;
 mod gate;
 mod locked;
 mod mailbox;
 
+pub(crate) use callback::{Callable, Callback};
 pub(crate) use gate::{
     InLibrary, generation, install_handlers, is_out_of_library, was_forked_in_library,
 };

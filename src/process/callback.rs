@@ -13,7 +13,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::fork;
+use super::gate;
 use crate::sync::atomic::{AtomicU64, AtomicUsize};
 use crate::sync::{global, thread_local};
 
@@ -69,7 +69,7 @@ impl Users {
 
     /// In a forked child the parent's calls have no thread; only that one goes on which forked.
     fn here(self, address: usize) -> Self {
-        let generation = fork::generation();
+        let generation = gate::generation();
         if self.0 as u16 == generation as u16 {
             return self;
         }
@@ -80,10 +80,10 @@ impl Users {
 
 impl<F> Callback<F> {
     pub(crate) fn new(function: F) -> Self {
-        fork::install_handlers();
+        gate::install_handlers();
         let inner = Inner {
             function: NonNull::from(Box::leak(Box::new(function))),
-            users: AtomicU64::new(Users::new(1, 0, fork::generation()).0),
+            users: AtomicU64::new(Users::new(1, 0, gate::generation()).0),
             _owned: PhantomData,
         };
         Self { inner: Arc::new(inner) }
@@ -154,7 +154,7 @@ global! {
 }
 
 /// In a new child, before anything else of ours.
-pub(crate) fn forked() {
+pub(super) fn forked() {
     CALLED_AT_FORK.store(CALLED.try_with(Cell::get).unwrap_or_default(), Ordering::Relaxed);
 }
 
@@ -249,7 +249,7 @@ mod tests {
     fn calls_of_a_parent_do_not_hold_it_in_the_child() {
         let (owner, drops) = counted();
         // As if another thread's call had been running when this process was forked.
-        let parents = Users::new(1, 1, fork::generation().wrapping_sub(1));
+        let parents = Users::new(1, 1, gate::generation().wrapping_sub(1));
         owner.inner.users.store(parents.0, Ordering::SeqCst);
         drop(owner);
         assert_eq!(drops.load(Ordering::SeqCst), 1);

@@ -13,7 +13,7 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::locked;
+use super::{callback, locked};
 use crate::sync::atomic::AtomicU64;
 use crate::sync::{Instant, global, thread, thread_local};
 
@@ -351,7 +351,7 @@ extern "C" fn after_fork_in_child() {
         FORKED_IN_LIBRARY.store(true, Ordering::Relaxed);
     }
     IN_LIBRARY.store(0, Ordering::Relaxed);
-    crate::callback::forked();
+    callback::forked();
     let none = Count::none(generation().wrapping_add(1));
     GENERATION.store(none.generation(), Ordering::Relaxed);
     OWN.with(|own| own.store(none.0, Ordering::Relaxed));
