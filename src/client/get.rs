@@ -1,9 +1,7 @@
 //! A caller's way to a token.
 
 use std::io;
-use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::GetOptions;
@@ -18,7 +16,7 @@ use crate::credentials;
 use crate::error::{Error, ErrorKind};
 use crate::events::{Event, EventKind};
 use crate::threads::{self, Job, Rank};
-use crate::token::{BEARER_AT, BEARER_PREFIX_LEN, LENGTHS, SERIAL, TEXT, Token};
+use crate::token::Token;
 
 /// What a thread is needed for.
 const THE_REQUEST: &str = "the token request";
@@ -110,70 +108,6 @@ impl Shared {
             Some(token) => Ok(token),
             // What a call that waits needs is its own, whatever becomes of the handle meanwhile.
             None => self.clone().wait_for_token(options),
-        }
-    }
-
-    /// The token, if it is at hand: nothing is locked, counted or allocated but the copy. `None`
-    /// says nothing more; what it returns fits into registers, because a result that goes through
-    /// memory would have to wait until the copy before it has been stored.
-    #[inline(always)]
-    pub(super) fn at_hand(&self, scope: Option<&[u8]>, min_ttl: Duration) -> Option<Token> {
-        let slot = self.slot_ref(scope).filter(|_| self.is_own_generation())?;
-        let now = self.clock.now();
-        let view = slot.current.look(now, now.after(min_ttl))?;
-        // A token from the start, so that it is wiped if it is not to be trusted.
-        let token = Token::from_words(view.to_words());
-        if !view.holds() {
-            return None;
-        }
-        self.note_asked(slot);
-        Some(token)
-    }
-
-    /// The same for `Bearer <token>`, copied to the caller: its length, or as an error the length
-    /// that is needed.
-    #[inline(always)]
-    pub(super) fn copy_at_hand(
-        &self,
-        scope: Option<&[u8]>,
-        buffer: &mut [u8],
-    ) -> Option<Result<usize, usize>> {
-        let slot = self.slot_ref(scope).filter(|_| self.is_own_generation())?;
-        let now = self.clock.now();
-        let view = slot.current.look(now, now)?;
-        let length = BEARER_PREFIX_LEN + Token::value_len(view.word(LENGTHS));
-        let Some(place) = buffer.get_mut(..length) else {
-            return view.holds().then_some(Err(length));
-        };
-        view.copy_bytes(TEXT + BEARER_AT / 8, place);
-        if !view.holds() {
-            // Whatever comes of the other way, no piece of a token stays behind.
-            place.fill(0);
-            return None;
-        }
-        self.note_asked(slot);
-        Some(Ok(length))
-    }
-
-    /// Which token is at hand.
-    #[inline(always)]
-    pub(super) fn serial_at_hand(&self, scope: Option<&[u8]>) -> Option<NonZeroU64> {
-        let slot = self.slot_ref(scope).filter(|_| self.is_own_generation())?;
-        let now = self.clock.now();
-        let view = slot.current.look(now, now)?;
-        let serial = view.word(SERIAL);
-        if !view.holds() {
-            return None;
-        }
-        self.note_asked(slot);
-        NonZeroU64::new(serial)
-    }
-
-    /// Written once a renewal, read by all: the cache line stays shared.
-    #[inline]
-    fn note_asked(&self, slot: &Slot) {
-        if !slot.asked.load(Ordering::Relaxed) {
-            slot.asked.store(true, Ordering::Relaxed);
         }
     }
 

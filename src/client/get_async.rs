@@ -92,18 +92,6 @@ impl Shared {
         self.begin_async(&request, options.cancel, function)
     }
 
-    /// What needs neither a wait nor the client's lock.
-    pub(super) fn known(
-        self: &Arc<Self>,
-        options: &GetOptions<'_>,
-    ) -> Result<Option<Result<Token, Error>>, Error> {
-        if options.cancel.is_some_and(Cancel::is_triggered) {
-            self.request(options)?;
-            return Ok(Some(Err(wait::cancelled())));
-        }
-        Ok(self.at_hand(options.scope.map(str::as_bytes), options.min_ttl).map(Ok))
-    }
-
     /// Begins a wait, or goes on with that of a caller whose token has died on its way.
     pub(super) fn begin_async(
         self: &Arc<Self>,

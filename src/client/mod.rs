@@ -2,6 +2,7 @@
 //!
 //! - this file: what a program calls; [`builder`], [`future`]
 //! - [`shared`] what its handles and our threads have in common
+//! - [`hit`] a call that finds its token at hand
 //! - [`names`] from a scope as spelled to its entry
 //! - [`state`] what changes, under one lock
 //! - [`get`], [`get_async`] a caller's way to a token
@@ -17,6 +18,7 @@ mod fetch;
 mod future;
 mod get;
 mod get_async;
+mod hit;
 mod names;
 mod reading;
 mod shared;

@@ -130,10 +130,6 @@ impl Shared {
         Some(entries)
     }
 
-    pub(super) fn is_own_generation(&self) -> bool {
-        self.generation.load(Ordering::Acquire) == process::generation()
-    }
-
     pub(super) fn closed_error() -> Error {
         Error::new(ErrorKind::Closed, "the client is closed; make a new one to get tokens")
     }
@@ -143,15 +139,6 @@ impl Shared {
         match self.slot_ref(scope.map(str::as_bytes)) {
             Some(slot) => Ok(slot.clone()),
             None => self.new_slot(scope),
-        }
-    }
-
-    /// The same, if the spelling is known.
-    #[inline]
-    pub(super) fn slot_ref(&self, scope: Option<&[u8]>) -> Option<&Arc<Slot>> {
-        match scope {
-            None => self.own.as_ref(),
-            Some(name) => self.names.get(name),
         }
     }
 
