@@ -67,7 +67,7 @@ impl Shared {
         if let Some(due) = alarm {
             let number = alarm_number(index, RENEWAL);
             let owner = Arc::downgrade(self);
-            threads::alarm(due, owner, number, move |shared| shared.renew_if_due(index));
+            threads::alarm(due, owner, number, 0, move |shared| shared.renew_if_due(index));
         }
     }
 
@@ -99,7 +99,7 @@ impl Shared {
         if !is_owed {
             let number = alarm_number(index, OWED_START);
             let owner = Arc::downgrade(self);
-            threads::alarm(at, owner, number, move |shared| shared.start_what_is_owed(index));
+            threads::alarm(at, owner, number, 0, move |shared| shared.start_what_is_owed(index));
         }
     }
 

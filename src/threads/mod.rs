@@ -32,7 +32,7 @@ pub(crate) use spawn::spawn;
 pub(crate) use teller::{dispatch, dispatch_the_last, forget_parents_events, leave_line};
 #[cfg(all(test, not(feature = "shuttle")))]
 pub(crate) use timers::timers_waiting;
-pub(crate) use timers::{ClockHold, alarm, alarm_for_answers, at};
+pub(crate) use timers::{ClockHold, NEVER, alarm, alarm_for_answers, at};
 
 /// How long a thread stays when there is nothing to do.
 const IDLE: Duration = Duration::from_secs(10);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::job::{Job, Rank};
 use super::spawn::spawn;
 use super::teller::tell_what_stands_in_line;
-use super::{MAX_START_PAUSE, catch_up, lack_threads, rest, timers};
+use super::{MAX_START_PAUSE, NEVER, catch_up, lack_threads, rest, timers};
 use crate::clock::{BootTime, Clock};
 use crate::process::{Locked, Mailbox, Process};
 use crate::sync::global;
@@ -294,7 +294,7 @@ fn next_assignment(done: u64, desk: &Desk) -> Option<Assignment> {
     }
     // Somebody took the desk in the meantime and is about to put a job on it. However long that
     // takes, in a suspend perhaps: a job on a desk that was left would never be done.
-    desk.take(&Clock::System, BootTime::from_nanos(u64::MAX))
+    desk.take(&Clock::System, NEVER)
 }
 
 impl Pool {

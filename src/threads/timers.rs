@@ -8,6 +8,10 @@
 //! Timers that nobody needs any more do not pile up: an alarm takes the place of the one that was
 //! set for the same purpose before, and whenever the timers have doubled in number those are thrown
 //! away whose owners have gone.
+//!
+//! What an owner decides in one order its threads may carry out in another. So an alarm carries the
+//! number of the step that it was decided in, and the highest wins, whichever comes last. One that is
+//! set to [`NEVER`] was cancelled, and stays known for that: a lower step may still be on its way.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,6 +23,9 @@ use super::{IDLE, lack_threads};
 use crate::clock::{BootTime, Clock};
 use crate::process::{Locked, Mailbox, Process};
 use crate::sync::global;
+
+/// The time of an alarm that does not ring.
+pub(crate) const NEVER: BootTime = BootTime::from_nanos(u64::MAX);
 
 /// Up to so many timers nobody looks for those that are not wanted any more.
 const FEW: usize = 64;
@@ -70,8 +77,21 @@ const OF_ANSWERS: Purpose = (0, 1);
 type Due = (BootTime, u64);
 
 struct Timer {
-    purpose: Option<Purpose>,
+    alarm: Option<Alarm>,
     action: Box<dyn Action>,
+}
+
+#[derive(Clone, Copy)]
+struct Alarm {
+    purpose: Purpose,
+    step: u64,
+}
+
+impl Alarm {
+    /// One that always rings when it is due first.
+    fn without_steps(purpose: Purpose) -> Self {
+        Self { purpose, step: 0 }
+    }
 }
 
 #[derive(Clone)]
@@ -86,7 +106,8 @@ struct Timers {
     process: Process,
     last: u64,
     waiting: BTreeMap<Due, Timer>,
-    alarms: BTreeMap<Purpose, Due>,
+    /// The one that is set for a purpose, and in which step it was.
+    alarms: BTreeMap<Purpose, (u64, Due)>,
     /// With so many timers, those that are not wanted any more are looked for.
     many: usize,
     watcher: Option<Watcher>,
@@ -118,26 +139,30 @@ pub(crate) fn at<T: Send + Sync + 'static>(
 }
 
 /// The same for what an owner does again and again, told apart by a number: an alarm takes the place
-/// of the one before. If that one would have rung earlier it still does, and the body has to look
-/// what is to be done by then.
+/// of the one before if it was decided in a higher `step`, whether it is to ring sooner or later; at
+/// [`NEVER`], which cancels it, not at all. Of two of the same step the one that rings sooner stays.
+///
+/// Once it has rung its step is forgotten: one of a lower step that comes even later rings too. So the
+/// body has to look what is to be done by then.
 pub(crate) fn alarm<T: Send + Sync + 'static>(
     at: BootTime,
     owner: Weak<T>,
     number: u64,
+    step: u64,
     body: impl FnOnce(Arc<T>) + Send + 'static,
 ) {
     let purpose = (Weak::as_ptr(&owner) as usize, number);
-    set(at, Some(purpose), Box::new(ForOwner { owner, body }));
+    set(at, Some(Alarm { purpose, step }), Box::new(ForOwner { owner, body }));
 }
 
 /// The library's own alarm.
 pub(super) fn alarm_of_the_library(at: BootTime, body: fn()) {
-    set(at, Some(OF_THE_LIBRARY), Box::new(body));
+    set(at, Some(Alarm::without_steps(OF_THE_LIBRARY)), Box::new(body));
 }
 
 /// The alarm of functions that are being called.
 pub(crate) fn alarm_for_answers(at: BootTime, body: fn()) {
-    set(at, Some(OF_ANSWERS), Box::new(body));
+    set(at, Some(Alarm::without_steps(OF_ANSWERS)), Box::new(body));
 }
 
 /// The same if the watcher is there. Starts nothing, so a start that failed may set it.
@@ -150,9 +175,9 @@ pub(super) fn alarm_if_watched(at: BootTime, body: fn()) {
         else {
             return;
         };
-        let purpose = Some(OF_THE_LIBRARY);
+        let alarm = Some(Alarm::without_steps(OF_THE_LIBRARY));
         let is_first;
-        (unwanted, is_first) = timers.set(at, Timer { purpose, action: Box::new(body) });
+        (unwanted, is_first) = timers.set(at, Timer { alarm, action: Box::new(body) });
         bell = Some(watcher.bell).filter(|_| is_first);
     }
     drop(unwanted);
@@ -161,13 +186,13 @@ pub(super) fn alarm_if_watched(at: BootTime, body: fn()) {
     }
 }
 
-fn set(at: BootTime, purpose: Option<Purpose>, action: Box<dyn Action>) {
+fn set(at: BootTime, alarm: Option<Alarm>, action: Box<dyn Action>) {
     let (forgotten, unwanted, is_first, must_ring);
     {
         let mut timers = TIMERS.lock();
         forgotten = timers.renew();
-        (unwanted, is_first) = timers.set(at, Timer { purpose, action });
-        must_ring = is_first || timers.watcher.is_none();
+        (unwanted, is_first) = timers.set(at, Timer { alarm, action });
+        must_ring = at < NEVER && (is_first || timers.watcher.is_none());
     }
     drop((forgotten, unwanted));
     if must_ring {
@@ -182,7 +207,7 @@ pub(super) fn catch_up() {
     {
         let mut timers = TIMERS.lock();
         forgotten = timers.renew();
-        is_needed = !timers.waiting.is_empty() && timers.watcher.is_none();
+        is_needed = timers.next_due().is_some() && timers.watcher.is_none();
     }
     drop(forgotten);
     if is_needed {
@@ -194,17 +219,19 @@ pub(super) fn catch_up() {
 pub(crate) struct ClockHold(Process);
 
 impl ClockHold {
-    /// Fails if there is no watcher and no thread can be started for it.
+    /// Fails if there is no watcher and no thread can be started for it. Cheap if there is one.
     pub(crate) fn take() -> io::Result<Self> {
-        let forgotten = {
+        let (forgotten, is_watched) = {
             let mut timers = TIMERS.lock();
             let forgotten = timers.renew();
             timers.holds += 1;
-            forgotten
+            (forgotten, timers.watcher.as_ref().is_some_and(|watcher| watcher.is_there))
         };
         drop(forgotten);
         let hold = Self(Process::this());
-        ring(true)?;
+        if !is_watched {
+            ring(true)?;
+        }
         Ok(hold)
     }
 }
@@ -307,10 +334,12 @@ impl Timers {
     /// the lock is free; and whether this one is the next that is due.
     fn set(&mut self, at: BootTime, timer: Timer) -> (Vec<Timer>, bool) {
         let mut unwanted = Vec::new();
-        if let Some(purpose) = timer.purpose {
-            match self.alarms.get(&purpose).copied() {
-                Some(due) if due.0 <= at => return (vec![timer], false),
-                Some(due) => unwanted.extend(self.waiting.remove(&due)),
+        if let Some(alarm) = timer.alarm {
+            match self.alarms.get(&alarm.purpose).copied() {
+                Some((step, due)) if alarm.step < step || alarm.step == step && due.0 <= at => {
+                    return (vec![timer], false);
+                }
+                Some((_, due)) => unwanted.extend(self.waiting.remove(&due)),
                 None => {}
             }
         }
@@ -319,12 +348,17 @@ impl Timers {
         }
         self.last += 1;
         let due = (at, self.last);
-        if let Some(purpose) = timer.purpose {
-            self.alarms.insert(purpose, due);
+        if let Some(alarm) = timer.alarm {
+            self.alarms.insert(alarm.purpose, (alarm.step, due));
         }
         self.waiting.insert(due, timer);
         let is_first = self.waiting.first_key_value().is_some_and(|(first, _)| *first == due);
         (unwanted, is_first)
+    }
+
+    /// When the next timer is due.
+    fn next_due(&self) -> Option<BootTime> {
+        self.waiting.first_key_value().map(|(due, _)| due.0).filter(|due| *due < NEVER)
     }
 
     fn take_unwanted(&mut self) -> Vec<Timer> {
@@ -356,6 +390,9 @@ impl Timers {
         }
         while let Some(first) = self.waiting.first_entry() {
             let (is_wanted, due) = (first.get().action.is_wanted(), first.key().0);
+            if is_wanted && due == NEVER {
+                break;
+            }
             if is_wanted && due > now {
                 *leaves_at = None;
                 // Not longer than an idle thread may stay: those who set timers may go meanwhile.
@@ -395,9 +432,9 @@ impl Timers {
 }
 
 /// What is left to do about a timer that has been taken out.
-fn forget(alarms: &mut BTreeMap<Purpose, Due>, timer: Timer) -> Timer {
-    if let Some(purpose) = timer.purpose {
-        alarms.remove(&purpose);
+fn forget(alarms: &mut BTreeMap<Purpose, (u64, Due)>, timer: Timer) -> Timer {
+    if let Some(alarm) = timer.alarm {
+        alarms.remove(&alarm.purpose);
     }
     timer
 }
@@ -446,7 +483,7 @@ mod tests {
         let set = |ms: u64, number| {
             let done = done.clone();
             let at = now.after(Duration::from_millis(ms));
-            alarm(at, Arc::downgrade(&rung), number, move |rung| {
+            alarm(at, Arc::downgrade(&rung), number, 0, move |rung| {
                 rung.lock().unwrap().push(ms);
                 if ms == 100 {
                     done.put(());
@@ -457,5 +494,106 @@ mod tests {
         set(100, 2);
         assert!(done.take(&Clock::System, end()).is_some());
         assert_eq!(*rung.lock().unwrap(), [20, 100]);
+    }
+
+    // --- in steps ---------------------------------------------------------------------------
+
+    /// What rings of the alarms that are set for one purpose, each in a step, in the order in which
+    /// they are set: (when, in which step).
+    fn rings(settings: &[(u64, u64)]) -> Vec<BootTime> {
+        let owner = Arc::new(());
+        let mut timers = Timers { many: FEW, ..Timers::default() };
+        for (seconds, step) in settings {
+            let alarm = Alarm { purpose: (1, 2), step: *step };
+            let action = Box::new(ForOwner { owner: Arc::downgrade(&owner), body: drop });
+            timers.set(due(*seconds), Timer { alarm: Some(alarm), action });
+            assert_eq!((timers.waiting.len(), timers.alarms.len()), (1, 1));
+        }
+        timers.waiting.keys().map(|due| due.0).filter(|due| *due < NEVER).collect()
+    }
+
+    fn due(seconds: u64) -> BootTime {
+        match seconds {
+            CANCELLED => NEVER,
+            _ => BootTime::ZERO.after(Duration::from_secs(seconds)),
+        }
+    }
+
+    const CANCELLED: u64 = u64::MAX;
+
+    #[test]
+    fn the_highest_step_wins_in_whichever_order_they_come() {
+        assert_eq!(rings(&[(10, 5), (20, 4)]), [due(10)]);
+        assert_eq!(rings(&[(20, 5), (10, 4)]), [due(20)]);
+        assert_eq!(rings(&[(20, 4), (10, 5)]), [due(10)]);
+        assert_eq!(rings(&[(10, 4), (20, 5)]), [due(20)]);
+        assert_eq!(rings(&[(30, 6), (10, 4), (20, 5)]), [due(30)]);
+    }
+
+    #[test]
+    fn of_one_step_what_rings_sooner_wins() {
+        assert_eq!(rings(&[(10, 5), (20, 5)]), [due(10)]);
+        assert_eq!(rings(&[(20, 5), (10, 5)]), [due(10)]);
+    }
+
+    #[test]
+    fn what_is_cancelled_rings_only_if_it_is_set_in_a_later_step() {
+        assert_eq!(rings(&[(10, 4), (CANCELLED, 5)]), []);
+        assert_eq!(rings(&[(CANCELLED, 5), (10, 4)]), []);
+        assert_eq!(rings(&[(10, 6), (CANCELLED, 5)]), [due(10)]);
+        assert_eq!(rings(&[(CANCELLED, 5), (10, 6)]), [due(10)]);
+    }
+
+    /// The watcher leaves though cancelled alarms are still known, and comes back for what is set.
+    #[test]
+    fn nobody_watches_the_clock_for_what_is_cancelled() {
+        let owner = Arc::new(());
+        let mut timers = Timers { many: FEW, ..Timers::default() };
+        let bell = Arc::default();
+        let next_step = |timers: &mut Timers, seconds, leaves_at| {
+            timers.next_step(&bell, due(seconds), &mut { leaves_at }, &mut Vec::new())
+        };
+        let set = |timers: &mut Timers, seconds, step| {
+            let alarm = Some(Alarm { purpose: (1, 2), step });
+            let action = Box::new(ForOwner { owner: Arc::downgrade(&owner), body: drop });
+            timers.set(due(seconds), Timer { alarm, action }).1
+        };
+        assert!(set(&mut timers, 10, 1));
+        assert!(matches!(next_step(&mut timers, 1, None), Step::Wait(until) if until == due(10)));
+        set(&mut timers, CANCELLED, 2);
+        assert_eq!(timers.next_due(), None);
+        assert!(matches!(next_step(&mut timers, 11, Some(due(11))), Step::Leave));
+        assert!(set(&mut timers, 20, 3));
+        assert!(matches!(next_step(&mut timers, 20, None), Step::Act(_)));
+        assert!(timers.waiting.is_empty() && timers.alarms.is_empty());
+    }
+
+    /// The address of an owner that has gone may be another's, whose steps begin anew.
+    #[test]
+    fn what_is_cancelled_keeps_its_owners_address() {
+        let number = 1;
+        for round in 0..100 {
+            let owner = Arc::new(round);
+            alarm(NEVER, Arc::downgrade(&owner), number, 9, drop);
+            drop(owner);
+            let next = Arc::new(round);
+            let rung = Arc::new(Mailbox::default());
+            let told = rung.clone();
+            alarm(Clock::System.now(), Arc::downgrade(&next), number, 0, move |_| {
+                told.put(());
+            });
+            assert!(rung.take(&Clock::System, end()).is_some());
+        }
+    }
+
+    #[test]
+    fn the_watcher_stays_while_it_is_held() {
+        let bell = Arc::default();
+        let watcher = Some(Watcher { bell: Arc::clone(&bell), is_there: true });
+        for (holds, stays) in [(1, true), (0, false)] {
+            let mut timers = Timers { holds, watcher: watcher.clone(), ..Timers::default() };
+            let step = timers.next_step(&bell, due(20), &mut Some(due(10)), &mut Vec::new());
+            assert_eq!(matches!(step, Step::Wait(_)), stays);
+        }
     }
 }
