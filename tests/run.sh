@@ -54,6 +54,14 @@ lints() {
   cargo clippy -p tu-token-conformance --all-targets --features testee -- -D warnings
 }
 
+# With the features of the whole workspace otherwise, so that little is built anew.
+command_without_emulator() {
+  cargo test --workspace --no-default-features --quiet --test commands
+  local inside
+  inside=$(cargo tree -p tu-token-cli --no-default-features -e normal --prefix none)
+  ! grep -E '^(axum|hyper|tokio) ' <<<"$inside"
+}
+
 header_drift() {
   local fresh=$PWD/target/header/tu_token.h
   mkdir -p "$(dirname "$fresh")"
@@ -326,6 +334,7 @@ rm -rf "$logs" && mkdir -p "$logs"
 alone "formatting" formatting
 alone "lints" lints
 step "rust: unit and integration tests" cargo test --workspace --quiet
+alone "command: without the emulator" command_without_emulator
 step "rust: the same core with the C ABI" cargo test -p tu-token --features capi --lib --quiet
 step "rust: schedules of threads, explored" cargo test -p tu-token --features shuttle --lib --quiet schedules
 alone "header: as generated" header_drift

@@ -92,6 +92,7 @@ const COMPLETIONS_EXAMPLES: &str = r#"Examples:
   zsh:  tu-token completions zsh > "${fpath[1]}/_tu-token"
   fish: tu-token completions fish > ~/.config/fish/completions/tu-token.fish"#;
 
+#[cfg(feature = "emulator")]
 const EMULATOR_EXAMPLES: &str = r#"Examples:
   Start it, and paste the lines it prints into another shell:
     tu-token emulator
@@ -106,7 +107,7 @@ Exit codes: 0 after Ctrl-C, SIGTERM or SIGHUP; 2 wrong options, port in use; 70 
 ///
 /// Gets OAuth 2.0 access tokens (API Tokens V2) for a client id and secret. Not affiliated with Trackunit.
 #[derive(Parser)]
-#[command(name = "tu-token", version, after_help = OVERVIEW)]
+#[command(name = "tu-token", version, after_help = overview())]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -133,8 +134,10 @@ pub enum Command {
         shell: Shell,
     },
     /// Run the service on your desk: token endpoint, API keys page, sample IRIS routes
-    #[command(after_help = EMULATOR_EXAMPLES)]
-    Emulator(tu_token_emulator::Options),
+    #[cfg_attr(feature = "emulator", command(after_help = EMULATOR_EXAMPLES))]
+    // Whatever is typed behind it, help as well, is answered with where to get one.
+    #[cfg_attr(not(feature = "emulator"), command(hide = true, disable_help_flag = true))]
+    Emulator(crate::emulator::Options),
 }
 
 #[derive(Args)]
@@ -199,6 +202,12 @@ pub struct Table {
 
 /// The subcommands that make a client. (The emulator has a `--client-id` of its own.)
 pub const CLIENTS: [&str; 4] = ["get", "exec", "doctor", "options"];
+
+/// The overview speaks of no emulator where there is none.
+fn overview() -> String {
+    let lines = OVERVIEW.split_inclusive('\n');
+    lines.filter(|line| cfg!(feature = "emulator") || !line.contains("emulator")).collect()
+}
 
 /// The whole command, with the flags of the option table.
 pub fn command() -> clap::Command {

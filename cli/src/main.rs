@@ -3,7 +3,7 @@
 //! - [`arguments`] what can be typed; the flags of the client come from the library's option table
 //! - [`settings`] what was typed, with the environment: a client's configuration
 //! - [`token`] a token that several runs share
-//! - [`get`], [`exec`], [`options`], [`doctor`] the subcommands
+//! - [`get`], [`exec`], [`options`], [`doctor`], [`emulator`] the subcommands
 //! - [`completions`] the script that a shell completes with
 //! - [`failure`] exit codes and what is said on stderr
 //! - [`secrecy`] what of an option may be shown, and be handed on
@@ -14,6 +14,7 @@
 mod arguments;
 mod completions;
 mod doctor;
+mod emulator;
 mod exec;
 mod failure;
 mod get;
@@ -45,8 +46,7 @@ fn run() -> Result<(), Failure> {
         Command::Doctor(doctor) => doctor::run(&settings, &doctor),
         Command::Options(table) => options::run(&settings, &table),
         Command::Completions { shell } => output::write(completions::script(shell).as_bytes()),
-        Command::Emulator(options) => tu_token_emulator::run(&options)
-            .map_err(|error| Failure::new(error.exit_code(), error.to_string())),
+        Command::Emulator(options) => emulator::run(&options),
     }
 }
 

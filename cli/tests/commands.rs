@@ -2,7 +2,9 @@
 
 mod common;
 
+#[cfg(all(unix, feature = "emulator"))]
 use std::io::{BufRead as _, BufReader};
+#[cfg(all(unix, feature = "emulator"))]
 use std::process::{Command, Stdio};
 
 use common::Shell;
@@ -113,7 +115,8 @@ fn options_as_a_table_and_in_markdown() {
 #[test]
 fn help_has_examples_everywhere() {
     let shell = Shell::new();
-    for command in ["get", "exec", "doctor", "options", "completions", "emulator"] {
+    let emulator = cfg!(feature = "emulator").then_some("emulator");
+    for command in ["get", "exec", "doctor", "options", "completions"].into_iter().chain(emulator) {
         for help in ["-h", "--help"] {
             let run = shell.run(&[command, help]);
             assert_eq!(run.code, Some(0));
@@ -126,7 +129,24 @@ fn help_has_examples_everywhere() {
     assert_eq!(shell.run(&["--version"]).out, version);
 }
 
-#[cfg(unix)]
+#[cfg(not(feature = "emulator"))]
+#[test]
+fn without_the_emulator_it_says_where_to_get_one() {
+    let shell = Shell::new();
+    for arguments in [&["emulator"][..], &["emulator", "--help"], &["emulator", "--port", "0", "x"]]
+    {
+        let run = shell.run(arguments);
+        assert_eq!((run.code, run.out.as_str()), (Some(2), ""), "{run:?}");
+        let said = run.err.contains("without the emulator") && run.err.contains("docs/command.md");
+        assert!(said && run.err.lines().count() == 2, "{run:?}");
+    }
+    for help in [&["--help"][..], &["-h"], &["help"]] {
+        let run = shell.run(help);
+        assert!(run.out.contains("tu-token doctor") && !run.out.contains("emulator"), "{run:?}");
+    }
+}
+
+#[cfg(all(unix, feature = "emulator"))]
 #[test]
 fn the_emulator_starts_serves_and_stops() {
     let shell = Shell::new();

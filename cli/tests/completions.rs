@@ -78,10 +78,7 @@ fn offers(shell: &Shell, name: &str, words: &[&str]) -> Option<Vec<String>> {
 fn completes(name: &str) {
     let shell = Shell::new();
     for (words, wanted) in [
-        (
-            &["tu-token", ""][..],
-            &["get", "exec", "doctor", "options", "completions", "emulator"][..],
-        ),
+        (&["tu-token", ""][..], &["get", "exec", "doctor", "options", "completions"][..]),
         (&["tu-token", "do"], &["doctor"]),
         (&["tu-token", "get", "--"], &["--format", "--renew", "--scope", "--client-secret-file"]),
         (&["tu-token", "get", "--sc"], &["--scope"]),
@@ -97,6 +94,9 @@ fn completes(name: &str) {
         (&["tu-token", "doctor", "--js"], &["--json"]),
         (&["tu-token", "options", "--mark"], &["--markdown"]),
         (&["tu-token", "completions", "ba"], &["bash"]),
+        #[cfg(feature = "emulator")]
+        (&["tu-token", "em"], &["emulator"]),
+        #[cfg(feature = "emulator")]
         (&["tu-token", "emulator", "--rotate"], &["--rotate-demo-key"]),
         (&["tu-token", "help", "opt"], &["options"]),
     ] {
