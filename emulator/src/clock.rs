@@ -6,8 +6,9 @@
 #[cfg(test)]
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
 
 /// As far as the clock can be turned: a hundred years. Sums with it stay far away from every overflow.
 pub(crate) const MAX_OFFSET: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
@@ -65,7 +66,7 @@ impl Clock {
         by: Duration,
         keep: impl FnOnce(u64) -> Result<(), E>,
     ) -> Result<Option<Duration>, E> {
-        let _turning = self.turning.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turning = self.turning.lock();
         let offset = u64::try_from((self.offset() + by.min(MAX_OFFSET)).as_millis());
         let in_range =
             |offset: &u64| by <= MAX_OFFSET && u128::from(*offset) <= MAX_OFFSET.as_millis();

@@ -3,15 +3,17 @@
 //! The routes and the Rust API both come here, so that a fault switched on by `curl` and one switched on by a test
 //! are the same thing. Each lock is held for moments, never two at once (but the tokens' under that of the faults), never
 //! across a wait; only with a state file the account's lock is held until its change is on disk, so that the file sees
-//! changes in their order, and so is the clock's.
+//! changes in their order, and so is the clock's. A panic elsewhere leaves nothing half done in them (every change is one
+//! call), so they are of a kind that is not poisoned.
 
 mod mint;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Bytes;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::account::{Account, ApiKey, IssuedKey, KeyError, NewKey};
@@ -118,13 +120,13 @@ impl World {
     pub(crate) fn pieces(&self, make: impl FnOnce(&World) -> Pieces) -> Arc<Pieces> {
         // Read before it is made: what changes meanwhile is one more change.
         let changes = *self.changes.borrow();
-        if let Some((made, pieces)) = &*locked(&self.shown)
+        if let Some((made, pieces)) = &*self.shown.lock()
             && *made == changes
         {
             return Arc::clone(pieces);
         }
         let mut pieces = make(self);
-        let mut shown = locked(&self.shown);
+        let mut shown = self.shown.lock();
         for (id, old) in shown.iter().flat_map(|(_, old)| old.iter()) {
             if let Some(new) = pieces.get_mut(id).filter(|new| *new == old) {
                 *new = old.clone();
@@ -141,7 +143,7 @@ impl World {
     }
 
     pub(crate) fn keys(&self) -> Vec<ApiKey> {
-        locked(&self.account).list()
+        self.account.lock().list()
     }
 
     /// See [`Account::start`].
@@ -151,19 +153,19 @@ impl World {
         fresh: bool,
         new: Vec<NewKey>,
     ) -> Result<(Option<IssuedKey>, Vec<IssuedKey>), KeyError> {
-        locked(&self.account).start(demo, fresh, new, self.clock.unix_ms())
+        self.account.lock().start(demo, fresh, new, self.clock.unix_ms())
     }
 
     pub(crate) fn create_key(&self, new: NewKey) -> Result<IssuedKey, KeyError> {
         self.has_app()?;
-        let created = locked(&self.account).create(new, self.clock.unix_ms());
+        let created = self.account.lock().create(new, self.clock.unix_ms());
         self.changed();
         created
     }
 
     pub(crate) fn rotate(&self, client_id: &str) -> Result<IssuedKey, KeyError> {
         self.has_app()?;
-        let rotated = locked(&self.account).rotate(client_id, None, self.clock.unix_ms());
+        let rotated = self.account.lock().rotate(client_id, None, self.clock.unix_ms());
         self.changed();
         rotated
     }
@@ -171,9 +173,9 @@ impl World {
     pub(crate) fn revoke(&self, client_id: &str) -> Result<(), KeyError> {
         self.has_app()?;
         let ends_tokens = self.settings.readings.revoke_ends_tokens;
-        locked(&self.account).revoke(client_id, ends_tokens, self.clock.unix_ms())?;
+        self.account.lock().revoke(client_id, ends_tokens, self.clock.unix_ms())?;
         if ends_tokens {
-            locked(&self.tokens).end_all_of(client_id);
+            self.tokens.lock().end_all_of(client_id);
         }
         self.changed();
         Ok(())
@@ -192,17 +194,17 @@ impl World {
 
     /// All of them or, when one makes no sense or there is no room, none.
     pub(crate) fn add_faults(&self, faults: Vec<Fault>) -> Result<Vec<u64>, FaultError> {
-        let added = locked(&self.faults).add(faults);
+        let added = self.faults.lock().add(faults);
         self.changed();
         added
     }
 
     pub(crate) fn faults(&self) -> Vec<QueuedFault> {
-        locked(&self.faults).list()
+        self.faults.lock().list()
     }
 
     pub(crate) fn clear_faults(&self) {
-        let mut queue = locked(&self.faults);
+        let mut queue = self.faults.lock();
         queue.clear();
         self.clearings.send_modify(|count| *count += 1);
         self.changed();
@@ -215,10 +217,9 @@ impl World {
         (is_head, is_look): (bool, bool),
         grant: Option<&Grant>,
     ) -> Option<Met> {
-        let repeats =
-            |grant: &Grant| locked(&self.tokens).newest(grant, self.clock.now()).is_some();
+        let repeats = |grant: &Grant| self.tokens.lock().newest(grant, self.clock.now()).is_some();
         // Subscribed under the lock, so that no clearing is missed.
-        let mut queue = locked(&self.faults);
+        let mut queue = self.faults.lock();
         let (id, fault) =
             queue.take(&Approach { path, is_head, is_look, grant, repeats: &repeats })?;
         self.changed();
@@ -227,20 +228,20 @@ impl World {
 
     pub(crate) fn arrive(&self, method: &str, route: &str, user_agent: Option<&str>) -> u64 {
         let unix_ms = self.clock.unix_ms();
-        let sequence = locked(&self.journal).open(&Arrival { unix_ms, method, route, user_agent });
+        let sequence = self.journal.lock().open(&Arrival { unix_ms, method, route, user_agent });
         self.changed();
         sequence
     }
 
     pub(crate) fn note_fault(&self, sequence: u64, fault: u64) {
-        if let Some(entry) = locked(&self.journal).entry(sequence) {
+        if let Some(entry) = self.journal.lock().entry(sequence) {
             entry.fault = Some(fault);
         }
         self.changed();
     }
 
     pub(crate) fn note_body(&self, sequence: u64, body: &[u8], form: Option<String>) {
-        let mut journal = locked(&self.journal);
+        let mut journal = self.journal.lock();
         let fingerprint = journal.fingerprint(body);
         if let Some(entry) = journal.entry(sequence) {
             entry.body_fingerprint = fingerprint;
@@ -251,7 +252,7 @@ impl World {
     }
 
     pub(crate) fn note_answer(&self, sequence: u64, status: Option<u16>, note: Note) {
-        if let Some(entry) = locked(&self.journal).entry(sequence) {
+        if let Some(entry) = self.journal.lock().entry(sequence) {
             entry.status = status;
             entry.client_id = note.client_id;
             entry.scope = note.scope.map(|scope| shortened(&scope));
@@ -261,12 +262,12 @@ impl World {
     }
 
     pub(crate) fn journal(&self, pattern: Option<&str>) -> Vec<Entry> {
-        locked(&self.journal).list(pattern)
+        self.journal.lock().list(pattern)
     }
 
     /// The number of the newest entry.
     pub(crate) fn last_entry(&self) -> u64 {
-        locked(&self.journal).last()
+        self.journal.lock().last()
     }
 
     /// Hands out the entries on a route, or all, that came after the one with this number, until `each` has enough.
@@ -276,7 +277,7 @@ impl World {
         after: u64,
         mut each: impl FnMut(&Entry) -> bool,
     ) {
-        let journal = locked(&self.journal);
+        let journal = self.journal.lock();
         for entry in journal.after(pattern, after) {
             if !each(entry) {
                 return;
@@ -285,42 +286,37 @@ impl World {
     }
 
     pub(crate) fn newest_entries(&self, most: usize) -> Vec<Entry> {
-        locked(&self.journal).newest(most)
+        self.journal.lock().newest(most)
     }
 
     pub(crate) fn count(&self, pattern: Option<&str>) -> u64 {
-        locked(&self.journal).count(pattern)
+        self.journal.lock().count(pattern)
     }
 
     pub(crate) fn clear_journal(&self) {
-        locked(&self.journal).clear();
+        self.journal.lock().clear();
         self.changed();
     }
 
     /// What the token endpoint says to a request, still without a token.
     pub(crate) fn decide(&self, request: &TokenRequest<'_>) -> Decision {
-        oauth::decide(request, &locked(&self.account), &self.settings.readings)
+        oauth::decide(request, &self.account.lock(), &self.settings.readings)
     }
 
     /// How long the answer to a request is held back, because somebody seems to guess a secret.
     pub(crate) fn count_guess(&self, decision: &Decision) -> Option<Duration> {
-        locked(&self.guesses).count(decision)
+        self.guesses.lock().count(decision)
     }
 
     /// The form of a token request as it can be shown.
     pub(crate) fn shown(&self, request: &TokenRequest<'_>) -> String {
-        oauth::shown(request, &locked(&self.account))
+        oauth::shown(request, &self.account.lock())
     }
 
     /// Whose token this is, if it is good.
     pub(crate) fn find_token(&self, text: &str) -> Option<Minted> {
-        locked(&self.tokens).find(text, self.clock.now()).cloned()
+        self.tokens.lock().find(text, self.clock.now()).cloned()
     }
-}
-
-/// A panic elsewhere leaves nothing half done here: every change is one call.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -379,7 +375,7 @@ pub(crate) mod tests {
             _ => world.start(NewKey::new("n", "a"), true, vec![NewKey::new("m", "a")]).is_ok(),
         };
         let keys = world.keys();
-        let authentic = locked(&world.account).authenticate(&key.client_id, "s").is_some();
+        let authentic = world.account.lock().authenticate(&key.client_id, "s").is_some();
         let is = |other: &str| done && action == other;
         assert_eq!(keys[0].is_active(), !is("revoke"));
         assert_eq!(keys[0].rotated.is_some(), is("rotate") || is("start"), "{action}");

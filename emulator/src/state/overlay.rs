@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::Mutex;
 use redb::StorageBackend;
 
 const PAGE: u64 = 4096;
@@ -28,10 +28,6 @@ impl Overlay {
     pub(super) fn new(file: File) -> io::Result<Overlay> {
         let length = file.metadata()?.len();
         Ok(Overlay(Mutex::new(Pages { file, from_file: length, length, written: BTreeMap::new() })))
-    }
-
-    fn pages(&self) -> MutexGuard<'_, Pages> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -72,11 +68,11 @@ impl Pages {
 
 impl StorageBackend for Overlay {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.pages().length)
+        Ok(self.0.lock().length)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.pages().each(offset, out.len(), |pages, number, within, part| {
+        self.0.lock().each(offset, out.len(), |pages, number, within, part| {
             let page = pages.page(number)?;
             let length = part.len();
             out[part].copy_from_slice(&page[within..within + length]);
@@ -85,7 +81,7 @@ impl StorageBackend for Overlay {
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {
-        let mut pages = self.pages();
+        let mut pages = self.0.lock();
         if length < pages.length {
             pages.from_file = pages.from_file.min(length);
             pages.written.retain(|number, page| {
@@ -103,7 +99,7 @@ impl StorageBackend for Overlay {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.pages().each(offset, data.len(), |pages, number, within, part| {
+        self.0.lock().each(offset, data.len(), |pages, number, within, part| {
             let mut page = pages.page(number)?;
             page[within..within + part.len()].copy_from_slice(&data[part]);
             pages.written.insert(number, page);

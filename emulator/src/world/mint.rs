@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{World, locked};
+use super::World;
 use crate::clock::milliseconds;
 use crate::faults::Fault;
 use crate::reply::Members;
@@ -17,7 +17,7 @@ impl World {
     pub(crate) fn mint(&self, grant: Grant, fault: &Fault) -> Result<Members, StateError> {
         let grant = fault.narrowed(grant);
         let now = self.clock.now();
-        let newest = || locked(&self.tokens).newest(&grant, now);
+        let newest = || self.tokens.lock().newest(&grant, now);
         let again = fault.same_token.then(newest).flatten();
         let asked = grant.asked.clone();
         let (text, seconds) = match again {
@@ -36,7 +36,7 @@ impl World {
     ) -> Result<(String, u64), StateError> {
         let text = match fault.access_token.as_ref().and_then(Value::as_str) {
             Some(text) => text.to_owned(),
-            None => locked(&self.tokens).text(),
+            None => self.tokens.lock().text(),
         };
         let given = fault.expires_in.as_ref().and_then(Value::as_u64);
         let seconds = given.unwrap_or(self.settings.expires_in);
@@ -49,9 +49,9 @@ impl World {
             scopes: grant.scopes.iter().cloned().collect(),
             expires: unix_ms.saturating_add(milliseconds(life)),
         };
-        locked(&self.account).minted(&kept, single, unix_ms)?;
+        self.account.lock().minted(&kept, single, unix_ms)?;
         let expires = now.saturating_add(life);
-        let mut tokens = locked(&self.tokens);
+        let mut tokens = self.tokens.lock();
         if single {
             tokens.end_all_of(&grant.client_id);
         }
