@@ -52,7 +52,7 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         )
         .route("/_emulator/journal", get(control::journal).delete(control::clear_journal))
         .route("/_emulator/count", get(control::count))
-        .route("/_emulator/live", get(live::stream))
+        .route("/_emulator/live", get(live::live))
         .route(PAGE, get(page::document))
         .route("/_emulator/page.css", get(page::style))
         .route("/_emulator/page.js", get(page::script))

@@ -1,14 +1,11 @@
 //! The journal as JSON, a piece at a time: whoever does not read holds one piece, not all of it.
 
-use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use axum::body::Body;
 use axum::http::StatusCode;
 use axum::response::Response;
-use hyper::body::{Body as HttpBody, Bytes, Frame};
+use futures_util::{StreamExt as _, stream};
+use hyper::body::Bytes;
 
 use crate::reply;
 use crate::world::World;
@@ -32,13 +29,11 @@ pub(crate) fn response(world: Arc<World>, wanted: Wanted) -> Response {
     let last = world.last_entry();
     let mut list = List { world, wanted, last, begun: false, ended: false };
     let first = list.piece();
-    let mut response = reply::text(StatusCode::OK, "application/json", String::new());
-    *response.body_mut() = if list.ended {
-        Body::from(first)
-    } else {
-        Body::new(Pieces { first: Some(first), paused: false, list })
-    };
-    response
+    if list.ended {
+        return reply::text(StatusCode::OK, "application/json", first);
+    }
+    let first = stream::iter([Bytes::from(first)]);
+    reply::parts("application/json", first.chain(stream::unfold(list, next)))
 }
 
 /// What is still to be told.
@@ -85,41 +80,22 @@ impl List {
     }
 }
 
-struct Pieces {
-    first: Option<Vec<u8>>,
-    /// Whether others had their turn since the last piece.
-    paused: bool,
-    list: List,
-}
-
-impl HttpBody for Pieces {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if self.first.is_none() && !self.list.ended && !self.paused {
-            // There is one thread, and who reads quickly would have it until the end.
-            self.paused = true;
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        self.paused = false;
-        let piece = match self.first.take() {
-            Some(first) => first,
-            None if self.list.ended => return Poll::Ready(None),
-            None => self.list.piece(),
-        };
-        Poll::Ready(Some(Ok(Frame::data(piece.into()))))
+/// What comes behind the first piece. There is one thread, and who reads quickly would have it until the end: so
+/// others have their turn before each.
+async fn next(mut list: List) -> Option<(Bytes, List)> {
+    if list.ended {
+        return None;
     }
+    tokio::task::yield_now().await;
+    Some((list.piece().into(), list))
 }
 
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
+    use std::pin::Pin;
 
+    use hyper::body::Body as _;
     use serde_json::Value;
 
     use super::*;

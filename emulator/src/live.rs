@@ -3,17 +3,14 @@
 //! The first event has all pieces, each further one those that are different. Changes within a moment are told
 //! together: a load test does not drown whoever watches it.
 
-use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::HeaderValue;
 use axum::response::Response;
-use hyper::body::{Body as HttpBody, Bytes, Frame};
+use futures_util::stream;
+use hyper::body::Bytes;
 use hyper::header::CACHE_CONTROL;
 use tokio::sync::mpsc;
 
@@ -29,12 +26,12 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 const SHORT: usize = 256 * 1024;
 
 /// The stream. It ends with the client or with the emulator.
-pub(crate) async fn stream(State(world): State<Arc<World>>) -> Response {
-    let (sender, receiver) = mpsc::channel(1);
+pub(crate) async fn live(State(world): State<Arc<World>>) -> Response {
+    let (sender, mut receiver) = mpsc::channel(1);
     tokio::spawn(tell(world, sender));
-    let mut response = reply::text(StatusCode::OK, "text/event-stream", String::new());
+    let events = stream::poll_fn(move |context| receiver.poll_recv(context));
+    let mut response = reply::parts("text/event-stream", events);
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    *response.body_mut() = Body::new(Events(receiver));
     response
 }
 
@@ -82,21 +79,6 @@ fn is_told(told: Option<&Bytes>, text: &Bytes) -> bool {
     told.is_some_and(|told| {
         (told.as_ptr() == text.as_ptr() && told.len() == text.len()) || told == text
     })
-}
-
-/// A body that goes on as long as there is somebody to tell something.
-struct Events(mpsc::Receiver<Bytes>);
-
-impl HttpBody for Events {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(context).map(|event| event.map(|event| Ok(Frame::data(event))))
-    }
 }
 
 #[cfg(test)]

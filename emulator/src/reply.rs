@@ -1,8 +1,12 @@
 //! Answers: a status, a type, a body.
 
+use std::convert::Infallible;
+
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
+use futures_util::{Stream, StreamExt as _};
+use hyper::body::Bytes;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -31,8 +35,21 @@ impl Serialize for Members {
 }
 
 /// A body of any type. An empty or unusable type is left out.
-pub(crate) fn text(status: StatusCode, content_type: &str, body: String) -> Response {
-    let mut response = Response::new(Body::from(body));
+pub(crate) fn text(status: StatusCode, content_type: &str, body: impl Into<Body>) -> Response {
+    with_body(status, content_type, body.into())
+}
+
+/// A body in parts, each asked for when the one before it is on its way.
+pub(crate) fn parts(
+    content_type: &str,
+    parts: impl Stream<Item = Bytes> + Send + 'static,
+) -> Response {
+    let body = Body::from_stream(parts.map(Ok::<_, Infallible>));
+    with_body(StatusCode::OK, content_type, body)
+}
+
+fn with_body(status: StatusCode, content_type: &str, body: Body) -> Response {
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     if let Ok(value) = HeaderValue::from_str(content_type) {
         response.headers_mut().insert(CONTENT_TYPE, value);
