@@ -78,6 +78,29 @@ fn jobs_from_two_threads_are_done_once_though_hastened() {
     });
 }
 
+/// Who begins to wait for a job may come before whoever submits it.
+#[test]
+fn a_hastening_that_overtakes_the_submission_is_not_lost() {
+    explore(|| {
+        let busy = [(); 8].map(|()| Job::new(LONG, || time::sleep(LONG)));
+        for job in &busy {
+            threads::submit(job, Rank::Background).unwrap();
+        }
+        let (done, is_submitted) = (Arc::new(Mailbox::default()), Arc::new(AtomicUsize::new(0)));
+        let (told, seen) = (done.clone(), is_submitted.clone());
+        let job = Job::new(LONG, move || {
+            told.put(seen.load(Ordering::SeqCst));
+        });
+        let hastened = job.clone();
+        let hastens = thread::spawn(move || threads::hasten(&hastened));
+        is_submitted.store(1, Ordering::SeqCst);
+        threads::submit(&job, Rank::Background).unwrap();
+        assert_eq!(done.take(&Clock::System, FOREVER), Some(1), "begun before it was submitted");
+        assert_eq!(time::elapsed(), Duration::ZERO, "the hastening was lost");
+        hastens.join().unwrap();
+    });
+}
+
 /// Renewals use a few threads: the last ones wait for the first, and no longer.
 #[test]
 fn jobs_beyond_the_limit_are_done() {

@@ -1,11 +1,14 @@
-//! What the pool's threads do, and what it is for.
+//! What the pool's threads do.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::rank::{Rank, TABLE};
 use crate::process::Parcel;
+use crate::sync::atomic::AtomicU8;
 
 /// Told that there is a thread, on which it may take its time, or why there is none.
 type Body = Box<dyn FnOnce(Result<(), &io::Error>) + Send>;
@@ -15,7 +18,12 @@ pub(crate) struct Job {
     body: Parcel<Body>,
     /// After this long it no longer counts as running: it may hang where no limit reaches.
     pub(super) longest: Duration,
+    /// The number of the rank that it was submitted as, from 1; and whether it is [`AWAITED`].
+    standing: AtomicU8,
 }
+
+/// Somebody waits for it, whatever it was submitted as, or will be.
+const AWAITED: u8 = 1 << 7;
 
 impl Job {
     pub(crate) fn new(longest: Duration, body: impl FnOnce() + Send + 'static) -> Arc<Self> {
@@ -32,7 +40,8 @@ impl Job {
         longest: Duration,
         body: impl FnOnce(Result<(), &io::Error>) + Send + 'static,
     ) -> Arc<Self> {
-        Arc::new(Self { body: Parcel::new(Box::new(body)), longest })
+        let (body, standing) = (Parcel::new(Box::new(body) as Body), AtomicU8::new(0));
+        Arc::new(Self { body, longest, standing })
     }
 
     pub(super) fn take(&self) -> Option<Body> {
@@ -60,19 +69,18 @@ impl Job {
     pub(super) fn is_open(&self) -> bool {
         !self.body.is_empty()
     }
-}
 
-/// What a job is for: who goes first, and how many may run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rank {
-    /// Calls functions of callers whose wait has ended.
-    Call,
-    /// An operation on a token store, which a fetch waits for.
-    Store,
-    /// A file or a credentials function, which a fetch or the making of a client waits for.
-    Read,
-    /// A fetch that somebody waits for.
-    Awaited,
-    /// A renewal.
-    Background,
+    /// It is being submitted: which rank it has, as somebody may wait for it by now.
+    pub(super) fn submitted(&self, rank: Rank) -> Rank {
+        let is_awaited = self.standing.fetch_or(rank as u8 + 1, Ordering::SeqCst) & AWAITED != 0;
+        if is_awaited { rank.row().awaited } else { rank }
+    }
+
+    /// Somebody waits for it. The rank that it is to be queued as once more: if it has been submitted,
+    /// and this makes a difference.
+    pub(super) fn awaited(&self) -> Option<Rank> {
+        let before = self.standing.fetch_or(AWAITED, Ordering::SeqCst);
+        let row = TABLE.get(usize::from(before).wrapping_sub(1))?;
+        (row.awaited != row.rank && self.is_open()).then_some(row.awaited)
+    }
 }

@@ -13,6 +13,7 @@
 
 mod job;
 mod pool;
+mod rank;
 mod spawn;
 mod teller;
 mod timers;
@@ -24,10 +25,11 @@ use crate::clock::Clock;
 use crate::process::Mailbox;
 use crate::sync::atomic::AtomicBool;
 use crate::sync::global;
-pub(crate) use job::{Job, Rank};
+pub(crate) use job::Job;
 pub(crate) use pool::{
     calls_wait, cancel, enqueue, hasten, start_waiting_jobs, submit, submit_owed,
 };
+pub(crate) use rank::Rank;
 pub(crate) use spawn::spawn;
 pub(crate) use teller::{dispatch, dispatch_the_last, forget_parents_events, leave_line};
 #[cfg(all(test, not(feature = "shuttle")))]

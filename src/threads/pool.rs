@@ -5,7 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::job::{Job, Rank};
+use super::job::Job;
+use super::rank::{RANKS, Rank, Row, TABLE, Without};
 use super::spawn::spawn;
 use super::teller::tell_what_stands_in_line;
 use super::{MAX_START_PAUSE, NEVER, catch_up, lack_threads, rest, timers};
@@ -13,17 +14,6 @@ use crate::clock::{BootTime, Clock};
 use crate::process::{Locked, Mailbox, Process};
 use crate::sync::global;
 
-/// Most fetches at a time, and how many of them may be background renewals.
-const MOST_RUNNING: usize = 64;
-const MOST_BACKGROUND: usize = 8;
-/// Threads that call functions of callers whose wait has ended; they are not held back by fetches.
-const MOST_CALLING: usize = 8;
-/// Threads that fetches have store operations done by; one whose operation hangs stays taken.
-const MOST_STORING: usize = 8;
-/// Threads that read files and call credentials functions, so that one that hangs is in nobody's way;
-/// and how many there may be with those that have hung for so long that they no longer count.
-const MOST_READING: usize = 8;
-const MOST_READING_AND_HUNG: usize = 64;
 /// Pauses between two tries to start a thread that jobs wait for; they double. Short at first: the
 /// usual shortage is a burst of other threads that are just about to end.
 const FIRST_START_PAUSE: Duration = Duration::from_millis(50);
@@ -57,11 +47,8 @@ type Desk = Arc<Mailbox<Assignment>>;
 #[derive(Default)]
 struct Pool {
     process: Process,
-    calls: VecDeque<Arc<Job>>,
-    stores: VecDeque<Arc<Job>>,
-    reads: VecDeque<Arc<Job>>,
-    awaited: VecDeque<Arc<Job>>,
-    background: VecDeque<Arc<Job>>,
+    /// By rank.
+    queues: [VecDeque<Arc<Job>>; RANKS],
     running: Vec<Running>,
     idle: Vec<Desk>,
     next_id: u64,
@@ -71,11 +58,7 @@ struct Pool {
 global! {
     static POOL: Locked<Pool> = Locked::new(Pool {
         process: Process::FIRST,
-        calls: VecDeque::new(),
-        stores: VecDeque::new(),
-        reads: VecDeque::new(),
-        awaited: VecDeque::new(),
-        background: VecDeque::new(),
+        queues: [const { VecDeque::new() }; RANKS],
         running: Vec::new(),
         idle: Vec::new(),
         next_id: 0,
@@ -85,48 +68,47 @@ global! {
 
 /// Hands a job to the pool. Fails only if no thread can be started and none is there; then the job
 /// has been refused. (It may be so, too, by another thread that fails to start one for it just now.)
+/// One that is owed is never refused.
 pub(crate) fn submit(job: &Arc<Job>, rank: Rank) -> io::Result<()> {
     enqueue(job, rank);
-    let Err(error) = start_threads() else { return Ok(()) };
-    let has_threads = {
-        let mut pool = POOL.lock();
-        let has_threads = pool.has_threads();
-        if !has_threads {
-            pool.queue(rank).retain(|other| !Arc::ptr_eq(other, job));
-        }
-        has_threads
-    };
-    let is_refused = !has_threads && job.refuse(&error);
-    refuse_what_waits(&error);
-    if is_refused { Err(error) } else { Ok(()) }
+    match start_threads() {
+        Err(error) if refuse_what_waits(&error, Some(job)) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Nobody is left to wait for a thread that nobody starts: jobs that need not be done are refused,
 /// unless there is a thread that will come to them. Others may have queued them, and rely on the
-/// start that just failed.
-fn refuse_what_waits(error: &io::Error) {
+/// start that just failed. Whether `ours` is one of them.
+fn refuse_what_waits(error: &io::Error, ours: Option<&Arc<Job>>) -> bool {
     let refused = POOL.lock().take_refused();
+    let mut is_ours_refused = false;
     for job in refused {
-        job.refuse(error);
+        let is_refused = job.refuse(error);
+        is_ours_refused |= is_refused && ours.is_some_and(|ours| Arc::ptr_eq(ours, &job));
     }
     try_again_later();
+    is_ours_refused
 }
 
-/// The same for a job that has to be done, however long it takes until there is a thread for it.
+/// The same for what is owed, or for nobody to be told.
 pub(crate) fn submit_owed(job: &Arc<Job>, rank: Rank) {
-    enqueue(job, rank);
-    start_waiting_jobs();
+    let _ = submit(job, rank);
 }
 
 /// Whether functions wait for a thread that calls them.
 pub(crate) fn calls_wait() -> bool {
-    let pool = POOL.lock();
-    pool.process.is_this() && pool.calls.iter().any(|job| job.is_open())
+    let mut pool = POOL.lock();
+    pool.process.is_this() && pool.queue(Rank::Call).iter().any(|job| job.is_open())
 }
 
 /// Queues a job and starts nothing. Enough on a thread of the pool, which comes to it when it has done
 /// what it does.
 pub(crate) fn enqueue(job: &Arc<Job>, rank: Rank) {
+    queue(job, job.submitted(rank));
+}
+
+fn queue(job: &Arc<Job>, rank: Rank) {
     let forgotten = {
         let mut pool = POOL.lock();
         let forgotten = pool.renew();
@@ -136,25 +118,27 @@ pub(crate) fn enqueue(job: &Arc<Job>, rank: Rank) {
     drop(forgotten);
 }
 
-/// Somebody now waits for a background job: if it has not begun, it goes to the front rank.
+/// Somebody now waits for a job: if it has not begun, it goes to the rank of such jobs. It may not
+/// even have been submitted.
 pub(crate) fn hasten(job: &Arc<Job>) {
-    if job.is_open() {
+    if let Some(rank) = job.awaited() {
         // It stands in both queues then; whoever comes second finds it taken.
-        submit_owed(job, Rank::Awaited);
+        queue(job, rank);
+        start_waiting_jobs();
     }
 }
 
 /// Nobody waits for a store's job any more: if it has not begun, it never will.
 pub(crate) fn cancel(job: &Arc<Job>) {
     let body = job.take();
-    POOL.lock().stores.retain(|other| !Arc::ptr_eq(other, job));
+    POOL.lock().queue(Rank::Store).retain(|other| !Arc::ptr_eq(other, job));
     drop(body);
 }
 
 /// Starts what may start now. Also to be called when a running job is given up.
 pub(crate) fn start_waiting_jobs() {
     if let Err(error) = start_threads() {
-        refuse_what_waits(&error);
+        refuse_what_waits(&error, None);
     }
 }
 
@@ -225,7 +209,7 @@ pub(super) fn try_again() {
         shortage.pause = MAX_START_PAUSE.min(2 * shortage.pause);
         Clock::System.now() >= shortage.since.after(PATIENCE)
     };
-    refuse_what_waits(&error);
+    refuse_what_waits(&error, None);
     if let Some(call) = is_long.then(next_call).flatten() {
         timers::step_aside(|| stand_in(call));
     }
@@ -233,7 +217,7 @@ pub(super) fn try_again() {
 
 fn next_call() -> Option<Arc<Job>> {
     let mut pool = POOL.lock();
-    next_open(&mut pool.calls)
+    next_open(pool.queue(Rank::Call))
 }
 
 /// Calls functions in the place of the threads that cannot be had. On the thread that watched the
@@ -299,39 +283,17 @@ fn next_assignment(done: u64, desk: &Desk) -> Option<Assignment> {
 
 impl Pool {
     fn queue(&mut self, rank: Rank) -> &mut VecDeque<Arc<Job>> {
-        match rank {
-            Rank::Call => &mut self.calls,
-            Rank::Store => &mut self.stores,
-            Rank::Read => &mut self.reads,
-            Rank::Awaited => &mut self.awaited,
-            Rank::Background => &mut self.background,
-        }
+        &mut self.queues[rank as usize]
     }
 
     /// Chooses the next job that may run and counts it as running.
     fn assign(&mut self) -> Option<Assignment> {
         let now = Clock::System.now();
-        let ranks: Vec<Rank> = self
-            .running
-            .iter()
-            .filter(|running| now < running.counts_until)
-            .map(|running| running.rank)
-            .collect();
-        let count = |rank: Rank| ranks.iter().filter(|other| **other == rank).count();
-        let fetches = count(Rank::Awaited) + count(Rank::Background);
-        let reading_and_hung =
-            self.running.iter().filter(|running| running.rank == Rank::Read).count();
-        let may_run = |rank: Rank| match rank {
-            Rank::Call => count(rank) < MOST_CALLING,
-            Rank::Store => count(rank) < MOST_STORING,
-            Rank::Read => count(rank) < MOST_READING && reading_and_hung < MOST_READING_AND_HUNG,
-            Rank::Awaited => fetches < MOST_RUNNING,
-            Rank::Background => fetches < MOST_RUNNING && count(rank) < MOST_BACKGROUND,
-        };
-        let next = [Rank::Call, Rank::Store, Rank::Read, Rank::Awaited, Rank::Background]
-            .into_iter()
-            .filter(|rank| may_run(*rank))
-            .find_map(|rank| next_open(self.queue(rank)).map(|job| (rank, job)));
+        let next = TABLE.iter().find_map(|row| {
+            let may_run = !self.queue(row.rank).is_empty() && self.may_run(row, now);
+            let job = may_run.then(|| next_open(self.queue(row.rank))).flatten()?;
+            Some((row.rank, job))
+        });
         let Some((rank, job)) = next else {
             self.shortage = None;
             return None;
@@ -341,6 +303,15 @@ impl Pool {
         let counts_until = now.after(job.longest);
         self.running.push(Running { id, rank, counts_until, has_thread: false });
         Some(Assignment { job, id, rank })
+    }
+
+    fn may_run(&self, row: &Row, now: BootTime) -> bool {
+        row.limits.iter().all(|limit| {
+            let counts = |running: &&Running| {
+                limit.of.contains(&running.rank) && (limit.with_hung || now < running.counts_until)
+            };
+            self.running.iter().filter(counts).count() < limit.most
+        })
     }
 
     fn has_thread(&mut self, id: u64) {
@@ -355,16 +326,20 @@ impl Pool {
         !self.idle.is_empty() || self.running.iter().any(|running| running.has_thread)
     }
 
-    /// If there is none: what need not be done leaves its queue.
+    /// What leaves its queue because there is no thread for it.
     fn take_refused(&mut self) -> Vec<Arc<Job>> {
         if self.has_threads() {
             return Vec::new();
         }
-        if self.calls.is_empty() {
+        let queues = TABLE.iter().zip(&mut self.queues);
+        let refused: Vec<Arc<Job>> = queues
+            .filter(|(row, _)| row.without == Without::Refused)
+            .flat_map(|(_, queue)| std::mem::take(queue))
+            .collect();
+        if self.queues.iter().all(VecDeque::is_empty) {
             self.shortage = None;
         }
-        let queues = [&mut self.stores, &mut self.reads, &mut self.awaited, &mut self.background];
-        queues.into_iter().flat_map(std::mem::take).collect()
+        refused
     }
 
     /// In a forked child: lets go of the parent's threads and jobs.
@@ -422,5 +397,93 @@ mod tests {
         });
         submit(&tells, Rank::Call).unwrap();
         assert!(done.take(&Clock::System, end()).is_some());
+    }
+
+    // --- the table at work ------------------------------------------------------------------
+
+    fn job(longest: Duration) -> Arc<Job> {
+        Job::new(longest, || {})
+    }
+
+    /// Queues so many jobs of each rank.
+    fn fill(pool: &mut Pool, counts: &[(Rank, usize)], longest: Duration) {
+        for (rank, count) in counts {
+            pool.queue(*rank).extend((0..*count).map(|_| job(longest)));
+        }
+    }
+
+    /// Those that are assigned, in this order: rank and how many.
+    fn assigned(pool: &mut Pool) -> Vec<(Rank, usize)> {
+        let mut runs: Vec<(Rank, usize)> = Vec::new();
+        while let Some(assignment) = pool.assign() {
+            match runs.last_mut() {
+                Some((rank, count)) if *rank == assignment.rank => *count += 1,
+                _ => runs.push((assignment.rank, 1)),
+            }
+        }
+        runs
+    }
+
+    #[test]
+    fn fetches_that_go_on_come_before_those_that_begin_and_count_among_them() {
+        use Rank::{Awaited, Background, Continued, ContinuedRenewal};
+        let mut pool = Pool::default();
+        let counts = [(Background, 20), (Awaited, 100), (ContinuedRenewal, 5), (Continued, 10)];
+        fill(&mut pool, &counts, Duration::MAX);
+        assert_eq!(assigned(&mut pool), [(Continued, 10), (ContinuedRenewal, 5), (Awaited, 49)]);
+        // One has to end before another begins, and those that go on are first again.
+        fill(&mut pool, &[(Continued, 1)], Duration::MAX);
+        assert_eq!(assigned(&mut pool), []);
+        pool.running.pop();
+        assert_eq!(assigned(&mut pool), [(Continued, 1)]);
+    }
+
+    #[test]
+    fn renewals_have_a_few_threads_though_they_go_on() {
+        use Rank::{Background, Call, ContinuedRenewal};
+        let mut pool = Pool::default();
+        fill(&mut pool, &[(Background, 20), (ContinuedRenewal, 3), (Call, 9)], Duration::MAX);
+        assert_eq!(assigned(&mut pool), [(Call, 8), (ContinuedRenewal, 3), (Background, 5)]);
+    }
+
+    #[test]
+    fn what_hangs_holds_no_place_and_reads_that_hang_are_bounded() {
+        use Rank::{Awaited, Read, Store};
+        let mut pool = Pool::default();
+        fill(&mut pool, &[(Read, 100), (Store, 9), (Awaited, 100)], Duration::ZERO);
+        assert_eq!(assigned(&mut pool), [(Store, 9), (Read, 64), (Awaited, 100)]);
+    }
+
+    #[test]
+    fn what_is_owed_stays_when_there_is_no_thread() {
+        let mut pool = Pool::default();
+        TABLE.iter().for_each(|row| fill(&mut pool, &[(row.rank, 1)], Duration::MAX));
+        let shortage = Shortage { since: BootTime::ZERO, pause: FIRST_START_PAUSE };
+        pool.shortage = Some(shortage);
+        assert_eq!(pool.take_refused().len(), 4);
+        let waiting = TABLE.iter().map(|row| row.rank).filter(|rank| !pool.queue(*rank).is_empty());
+        use Rank::{Call, Continued, ContinuedRenewal};
+        assert_eq!(waiting.collect::<Vec<_>>(), [Call, Continued, ContinuedRenewal]);
+        assert!(pool.shortage.is_some());
+        pool.queues = Default::default();
+        pool.take_refused();
+        assert!(pool.shortage.is_none());
+    }
+
+    #[test]
+    fn a_hastening_counts_before_and_after_the_job_is_submitted() {
+        use Rank::{Awaited, Background, Continued, ContinuedRenewal, Store};
+        for (rank, awaited) in [(Background, Awaited), (ContinuedRenewal, Continued)] {
+            let early = job(Duration::MAX);
+            assert_eq!(early.awaited(), None);
+            assert_eq!(early.submitted(rank), awaited);
+            let late = job(Duration::MAX);
+            assert_eq!(late.submitted(rank), rank);
+            assert_eq!(late.awaited(), Some(awaited));
+            assert_eq!(late.awaited(), None, "it was queued twice");
+        }
+        let other = job(Duration::MAX);
+        assert_eq!(other.submitted(Store), Store);
+        assert_eq!(other.awaited(), None);
     }
 }
