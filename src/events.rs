@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::config::options::LogLevel;
 use crate::error::ErrorKind;
-use crate::process::{Callable, Callback, Locked, Process};
+use crate::process::{Callable, Callback, Inherited, Locked, Process};
 use crate::threads;
 
 /// Most events that wait to be told, per client.
@@ -183,7 +183,6 @@ struct Waiting {
     events: VecDeque<Queued>,
     /// How many were lost behind the last one that is queued.
     lost: u64,
-    process: Process,
     /// Whether the queue stands in line to be told.
     queued: bool,
     /// The client's part in its callback.
@@ -204,7 +203,7 @@ impl EventQueue {
             client: Arc::from(name),
             callback: owner.as_ref().map(Callback::callable),
             stderr,
-            waiting: Locked::new(Waiting { process: Process::this(), owner, ..Waiting::default() }),
+            waiting: Locked::new(Waiting { owner, ..Waiting::default() }),
         })
     }
 
@@ -223,7 +222,6 @@ impl EventQueue {
         let mut event = event();
         event.client = self.client.clone();
         let mut waiting = self.waiting.lock();
-        let forgotten = waiting.renew();
         if waiting.events.len() >= QUEUE_LENGTH {
             waiting.lost += 1;
         } else {
@@ -231,7 +229,6 @@ impl EventQueue {
         }
         let must_queue = !std::mem::replace(&mut waiting.queued, true);
         drop(waiting);
-        drop(forgotten);
         if must_queue {
             threads::dispatch(self.clone());
         }
@@ -239,9 +236,8 @@ impl EventQueue {
 
     /// Lets go of the callback, once what waits has been told: the client has gone.
     pub(crate) fn release(self: &Arc<Self>) {
-        let (forgotten, owner, must_queue, is_queued) = {
+        let (owner, must_queue, is_queued) = {
             let mut waiting = self.waiting.lock();
-            let forgotten = waiting.renew();
             waiting.released = true;
             if waiting.lost > 0 {
                 // Nothing is likely to follow that could tell it.
@@ -250,9 +246,8 @@ impl EventQueue {
             }
             let must_queue = !waiting.queued && !waiting.events.is_empty();
             waiting.queued |= must_queue;
-            (forgotten, waiting.take_released(), must_queue, waiting.queued)
+            (waiting.take_released(), must_queue, waiting.queued)
         };
-        drop(forgotten);
         drop(owner);
         if must_queue {
             threads::dispatch(self.clone());
@@ -279,12 +274,7 @@ impl EventQueue {
     /// In a forked child: lets go of what its parent has to tell, and of a callback that was held
     /// for that alone.
     pub(crate) fn forget_parents(&self) {
-        let (forgotten, owner) = {
-            let mut waiting = self.waiting.lock();
-            (waiting.renew(), waiting.take_released())
-        };
-        drop(forgotten);
-        drop(owner);
+        drop(self.waiting.lock());
     }
 
     /// Hands out everything that waits. On the events thread.
@@ -292,11 +282,8 @@ impl EventQueue {
         let process = Process::this();
         loop {
             let Queued { event, lost } = {
-                let mut waiting = self.waiting.lock();
-                if !process.is_this() {
-                    // The callback forked, and this is the child: what waits is the parent's.
-                    return;
-                }
+                // If the callback forked and this is the child, what waits is the parent's.
+                let Some(mut waiting) = self.waiting.lock_in(process) else { return };
                 let Some(next) = waiting.events.pop_front() else {
                     waiting.queued = false;
                     let owner = waiting.take_released();
@@ -340,14 +327,16 @@ impl Waiting {
     fn take_released(&mut self) -> Option<Callback<EventFn>> {
         self.owner.take_if(|_| self.released && !self.queued)
     }
+}
 
-    /// A forked child starts with an empty queue: the parent tells its own events.
-    fn renew(&mut self) -> VecDeque<Queued> {
-        if !self.process.adopt() {
-            return VecDeque::new();
-        }
+/// A forked child starts with an empty queue: the parent tells its own events. A callback that was
+/// held for that alone goes with them.
+impl Inherited for Waiting {
+    type Remains = (VecDeque<Queued>, Option<Callback<EventFn>>);
+
+    fn adopt(&mut self) -> Self::Remains {
         self.queued = false;
         self.lost = 0;
-        std::mem::take(&mut self.events)
+        (std::mem::take(&mut self.events), self.take_released())
     }
 }

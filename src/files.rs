@@ -26,7 +26,7 @@ use zeroize::Zeroizing;
 use crate::cache::policy::HUNG;
 use crate::clock::Clock;
 use crate::joint::{Joint, Ticket};
-use crate::process::{Kept, Locked, Mailbox};
+use crate::process::{AnyProcess, Inherited, Kept, Locked, Mailbox};
 use crate::sync::global;
 use crate::threads::{self, Job, Rank};
 
@@ -81,7 +81,7 @@ type Then = Box<dyn FnOnce(Outcome) + Send>;
 pub(crate) struct Named {
     path: PathBuf,
     /// A forked child may not be able to read it any more.
-    content: Kept<Option<Arc<Content>>>,
+    content: Kept<AnyProcess<Option<Arc<Content>>>>,
     is_for_good: AtomicBool,
 }
 
@@ -93,7 +93,7 @@ impl fmt::Debug for Named {
 
 impl Named {
     pub(crate) fn new(path: PathBuf) -> Arc<Self> {
-        let (content, is_for_good) = (Kept::new(None), AtomicBool::new(false));
+        let (content, is_for_good) = (Kept::new(AnyProcess(None)), AtomicBool::new(false));
         Arc::new(Self { path, content, is_for_good })
     }
 
@@ -121,7 +121,7 @@ impl Named {
     /// this one if there is nothing to look at. `then` is to be short. `anew`: the look that is under
     /// way hangs, as far as the asker knows.
     pub(crate) fn look(self: &Arc<Self>, why: Why, anew: bool, then: Then) {
-        let content = self.content.lock().clone();
+        let content = self.content.lock().0.clone();
         if let Some(content) = content.as_ref().filter(|_| self.is_for_good()) {
             return then(Ok(content.clone()));
         }
@@ -136,7 +136,7 @@ impl Named {
     }
 
     fn adopt(&self, content: &Arc<Content>) {
-        *self.content.lock() = Some(content.clone());
+        self.content.lock().0 = Some(content.clone());
         self.is_for_good.store(content.is_for_good, Ordering::Relaxed);
     }
 
@@ -171,23 +171,30 @@ struct Looks {
     pipes: Vec<Weak<Content>>,
 }
 
+/// A pipe is read once, by whichever process does.
+impl Inherited for Looks {
+    type Remains = Vec<Then>;
+
+    fn adopt(&mut self) -> Self::Remains {
+        self.joint.adopt()
+    }
+}
+
 global! {
-    static LOOKS: Locked<Looks> = Locked::new(Looks { joint: Joint::new(), pipes: Vec::new() });
+    static LOOKS: Locked<Looks> = Locked::empty();
 }
 
 fn look(path: &Path, content: Option<Arc<Content>>, why: Why, anew: bool, then: Then) {
     let now = Clock::System.now();
     let known = content.as_ref().map(|content| content.known.stamp);
     let look = Look { path: path.as_os_str().to_owned(), known, why };
-    let (forgotten, begins) = {
+    let begins = {
         let looks = &mut LOOKS.lock().joint;
-        let forgotten = looks.renew();
         if anew {
             looks.doubt(&look, now);
         }
-        (forgotten, looks.join(look.clone(), Some(then), now))
+        looks.join(look.clone(), Some(then), now)
     };
-    drop(forgotten);
     let Some(ticket) = begins else { return };
     let job = Job::or_refused(HUNG, move |there_is_a_thread| {
         let outcome = match there_is_a_thread {

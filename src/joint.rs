@@ -6,7 +6,7 @@
 
 use crate::cache::policy::{HUNG, MOST_UNANSWERED};
 use crate::clock::BootTime;
-use crate::process::Process;
+use crate::process::Inherited;
 
 /// One try.
 pub(crate) type Ticket = u64;
@@ -22,20 +22,23 @@ struct UnderWay<K, W> {
 
 /// The work under way, by key, with those who wait for it.
 pub(crate) struct Joint<K, W> {
-    process: Process,
     under_way: Vec<UnderWay<K, W>>,
     last: Ticket,
 }
 
 impl<K, W> Default for Joint<K, W> {
     fn default() -> Self {
-        Self::new()
+        Self { under_way: Vec::new(), last: 0 }
     }
 }
 
-impl<K, W> Joint<K, W> {
-    pub(crate) const fn new() -> Self {
-        Self { process: Process::FIRST, under_way: Vec::new(), last: 0 }
+/// What the parent's threads do, and those who wait for it, are the parent's.
+impl<K, W> Inherited for Joint<K, W> {
+    type Remains = Vec<W>;
+
+    fn adopt(&mut self) -> Vec<W> {
+        let parents = std::mem::take(&mut self.under_way);
+        parents.into_iter().flat_map(|under_way| under_way.waiting).collect()
     }
 }
 
@@ -113,15 +116,6 @@ impl<K: Eq, W> Joint<K, W> {
         }
         waiting
     }
-
-    /// In a forked child: lets go of what the parent's threads do, and of those who wait for it.
-    pub(crate) fn renew(&mut self) -> Vec<W> {
-        if !self.process.adopt() {
-            return Vec::new();
-        }
-        let parents = std::mem::take(&mut self.under_way);
-        parents.into_iter().flat_map(|under_way| under_way.waiting).collect()
-    }
 }
 
 #[cfg(test)]
@@ -136,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_try_is_open_until_it_ends_itself() {
-        let mut joint: Joint<_, ()> = Joint::new();
+        let mut joint: Joint<_, ()> = Joint::default();
         let first = joint.join("key", None, at(0)).unwrap();
         assert!(joint.is_open(first));
         joint.end(&"key", first, true);
@@ -146,7 +140,7 @@ mod tests {
 
     #[test]
     fn whoever_comes_meanwhile_joins() {
-        let mut joint = Joint::new();
+        let mut joint = Joint::default();
         let ticket = joint.join("key", Some(1), at(0)).expect("the first begins");
         assert_eq!(joint.join("key", Some(2), at(1)), None);
         assert!(joint.join("another", Some(3), at(1)).is_some());
@@ -157,7 +151,7 @@ mod tests {
 
     #[test]
     fn what_hangs_is_tried_beside_a_few_times_and_the_first_that_ends_serves_all() {
-        let mut joint = Joint::new();
+        let mut joint = Joint::default();
         let mut tickets = Vec::new();
         for second in 0..200 {
             tickets.extend(joint.join("key", Some(second), at(second)));
@@ -175,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_doubt_begins_another_try() {
-        let mut joint = Joint::<_, ()>::new();
+        let mut joint = Joint::<_, ()>::default();
         assert!(joint.join("key", None, at(0)).is_some());
         joint.doubt(&"key", at(0).before(Duration::from_nanos(1)));
         assert!(joint.join("key", None, at(1)).is_none(), "it is too young to be doubted");
@@ -183,14 +177,11 @@ mod tests {
         assert!(joint.join("key", None, at(1)).is_some());
     }
 
-    #[cfg(not(feature = "shuttle"))]
     #[test]
     fn a_forked_child_joins_nothing_of_its_parents() {
-        let mut joint = Joint::new();
-        assert_eq!(joint.renew(), Vec::<i32>::new());
+        let mut joint = Joint::default();
         let ticket = joint.join("key", Some(1), at(0)).unwrap();
-        joint.process = Process::parent();
-        assert_eq!(joint.renew(), [1]);
+        assert_eq!(joint.adopt(), [1]);
         assert!(joint.end(&"key", ticket, true).is_empty());
         assert!(joint.join("key", None, at(0)).is_some());
     }

@@ -12,7 +12,7 @@ use super::shared::Shared;
 use super::{Cancel, Client, GetOptions};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
-use crate::process::{Locked, Process};
+use crate::process::{Inherited, Locked, Process};
 use crate::token::Token;
 
 impl Client {
@@ -88,6 +88,13 @@ impl Asking {
 struct Parked {
     outcome: Option<Result<Token, Error>>,
     waker: Option<Waker>,
+}
+
+/// What came before a fork is good in the child too.
+impl Inherited for Parked {
+    type Remains = ();
+
+    fn adopt(&mut self) {}
 }
 
 impl Parked {

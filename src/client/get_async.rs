@@ -14,7 +14,7 @@ use super::wait::{self, Outcome, Waiter};
 use super::{Cancel, GetOptions};
 use crate::clock::BootTime;
 use crate::error::{Error, ErrorKind};
-use crate::process::Locked;
+use crate::process::{AnyProcess, Locked, OneProcess};
 use crate::threads::{self, ClockHold};
 use crate::token::Token;
 
@@ -30,10 +30,10 @@ struct Owed {
 struct Call {
     request: Arc<Request>,
     cancel: Option<Cancel>,
-    function: Locked<Option<Owed>>,
-    patience: Locked<ServeAt>,
+    function: Locked<OneProcess<Option<Owed>>>,
+    patience: Locked<AnyProcess<ServeAt>>,
     /// Where it waits now.
-    waiter: Locked<Weak<Waiter>>,
+    waiter: Locked<AnyProcess<Weak<Waiter>>>,
 }
 
 /// A way to give up on a function that has not been called.
@@ -68,14 +68,14 @@ impl Call {
     }
 
     fn patience(&self) -> ServeAt {
-        *self.patience.lock()
+        **self.patience.lock()
     }
 
     /// The entry was asked again.
     fn update(&self, serve_at: Option<BootTime>) -> ServeAt {
         let mut patience = self.patience.lock();
         patience.update(serve_at);
-        *patience
+        **patience
     }
 }
 
@@ -110,9 +110,9 @@ impl Shared {
         let call = Arc::new(Call {
             request: request.clone(),
             cancel: cancel.cloned(),
-            function: Locked::new(Some(Owed { function, _clock: clock })),
-            patience: Locked::new(ServeAt::default()),
-            waiter: Locked::new(Weak::new()),
+            function: Locked::new(OneProcess(Some(Owed { function, _clock: clock }))),
+            patience: Locked::new(AnyProcess::default()),
+            waiter: Locked::new(AnyProcess::default()),
         });
         self.ask_async(&call);
         Ok(Registration(Arc::downgrade(&call)))
@@ -146,7 +146,7 @@ impl Shared {
     fn ask_async(self: &Arc<Self>, call: &Arc<Call>) {
         let (shared, called) = (self.clone(), call.clone());
         let waiter = Waiter::call(move |outcome| shared.woken_async(&called, outcome));
-        *call.waiter.lock() = Arc::downgrade(&waiter);
+        call.waiter.lock().0 = Arc::downgrade(&waiter);
         if call.is_answered() {
             return;
         }

@@ -20,7 +20,7 @@ use crate::credentials::{Change, Credentials, Pair};
 use crate::error::{Error, ErrorKind};
 use crate::events::{Event, EventKind};
 use crate::joint::{Joint, Ticket};
-use crate::process::{Mailbox, Process};
+use crate::process::{Inherited, Mailbox};
 use crate::threads::{self, Rank};
 
 /// What a parked fetch waits for.
@@ -47,7 +47,6 @@ pub(super) enum Look {
 /// What is being read for a client, and the fetches that wait for it.
 #[derive(Default)]
 pub(super) struct Reading {
-    process: Process,
     /// By whether the last pair was refused.
     asked: Joint<bool, ()>,
     /// A caller who waits a moment for the look at the files.
@@ -55,13 +54,17 @@ pub(super) struct Reading {
     parked: Vec<(Flight, For)>,
 }
 
-impl Reading {
-    /// In a forked child: hands over what is its parent's.
-    fn renew(&mut self) -> Vec<(Flight, For)> {
-        self.asked.renew();
-        if self.process.adopt() { std::mem::take(&mut self.parked) } else { Vec::new() }
-    }
+/// Fetches of the parent's, and those who wait for what it asks for, are the parent's.
+impl Inherited for Reading {
+    type Remains = (Vec<(Flight, For)>, Option<Arc<Mailbox<()>>>);
 
+    fn adopt(&mut self) -> Self::Remains {
+        self.asked.adopt();
+        (std::mem::take(&mut self.parked), self.looker.take())
+    }
+}
+
+impl Reading {
     fn waits_for(&self, refused: bool) -> bool {
         self.parked.iter().any(|(_, parked)| *parked == For::Credentials(refused))
     }
@@ -106,7 +109,6 @@ impl Shared {
             }
             state.publish_serve_until(&self.options.policy, index, now);
         }
-        self.forget_parents_reads();
         let (former, begins, hung) = {
             let mut reading = self.reading.lock();
             // An entry has one fetch: what was parked for it has been given up.
@@ -145,7 +147,6 @@ impl Shared {
 
     /// Asks for the credentials, unless somebody does already.
     fn ask_source(self: &Arc<Self>, refused: bool) {
-        self.forget_parents_reads();
         let now = self.clock.now();
         let begins = self.reading.lock().begins(refused, now);
         if let Some((ticket, anew)) = begins {
@@ -280,17 +281,8 @@ impl Shared {
 
     /// The client is closed: nobody waits for anything.
     pub(super) fn drop_parked(&self) {
-        self.forget_parents_reads();
         let parked = std::mem::take(&mut self.reading.lock().parked);
         drop(parked);
-    }
-
-    /// A forked child lets go of its parent's fetches, but not of locks that the parent holds.
-    pub(super) fn forget_parents_reads(&self) {
-        let parents = self.reading.lock().renew();
-        for (mut flight, _) in parents {
-            flight.stored.forget_lock();
-        }
     }
 
     // --- what hangs -------------------------------------------------------------------------

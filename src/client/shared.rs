@@ -124,7 +124,7 @@ impl Shared {
         };
         // Functions of the parent's callers are dropped, not called: the parent calls its own.
         drop(forgotten);
-        self.forget_parents_reads();
+        drop(self.reading.lock());
         wait::forget_parents_answers();
         threads::forget_parents_events();
         Some(entries)

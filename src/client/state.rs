@@ -14,7 +14,7 @@ use crate::cache::policy::Policy;
 use crate::clock::{BootTime, Clock, Reading};
 use crate::credentials::Pair;
 use crate::error::{Error, ErrorKind};
-use crate::process::{self, Mailbox};
+use crate::process::{self, Inherited, Mailbox};
 use crate::scope::ScopeSet;
 use crate::store::seal::Seal;
 use crate::sync::atomic::AtomicBool;
@@ -134,6 +134,12 @@ pub(crate) struct ClientState {
     is_blank: bool,
     last_flight: FlightId,
     last_serial: u64,
+}
+
+impl Inherited for ClientState {
+    type Remains = ();
+
+    fn adopt(&mut self) {}
 }
 
 impl ClientState {

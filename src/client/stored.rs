@@ -79,13 +79,6 @@ impl Kept {
     }
 }
 
-impl Stored {
-    /// A forked child has a part in its parent's lock that must not end with it.
-    pub(super) fn forget_lock(&mut self) {
-        std::mem::forget(self.lock.take());
-    }
-}
-
 /// Why there is no token to be had from the store.
 struct Miss {
     why: &'static str,

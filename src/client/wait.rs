@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::clock::{BootTime, Clock};
 use crate::error::{Error, ErrorKind};
-use crate::process::{self, Locked, Mailbox, Process};
+use crate::process::{self, Inherited, Locked, Mailbox, OneProcess};
 use crate::sync::atomic::AtomicBool;
 use crate::sync::global;
 use crate::threads::{self, Job, Rank};
@@ -25,16 +25,14 @@ type Call = Box<dyn FnOnce(Outcome) + Send>;
 enum Way {
     /// A thread sleeps on it.
     Thread(Mailbox<Outcome>),
-    /// A function is called.
-    Call(Locked<Option<Call>>),
+    /// A function is called. A child has no part in its parent's waits: there it is only dropped.
+    Call(Locked<OneProcess<Option<Call>>>),
 }
 
 /// One caller's wait. It ends once, by whatever comes first.
 pub(crate) struct Waiter {
     way: Way,
     open: AtomicBool,
-    /// The process that it belongs to.
-    process: Process,
 }
 
 impl Waiter {
@@ -43,11 +41,11 @@ impl Waiter {
     }
 
     pub(crate) fn call(function: impl FnOnce(Outcome) + Send + 'static) -> Arc<Self> {
-        Self::new(Way::Call(Locked::new(Some(Box::new(function)))))
+        Self::new(Way::Call(Locked::new(OneProcess(Some(Box::new(function))))))
     }
 
     fn new(way: Way) -> Arc<Self> {
-        Arc::new(Self { way, open: AtomicBool::new(true), process: Process::this() })
+        Arc::new(Self { way, open: AtomicBool::new(true) })
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -70,8 +68,6 @@ impl Waiter {
             }
             Way::Call(call) => {
                 let call = call.lock().take();
-                // A child has no part in its parent's waits: there it is only dropped.
-                let call = call.filter(|_| self.process.is_this());
                 // One that panics must not take the others with it.
                 let _ = catch_unwind(AssertUnwindSafe(|| call.map(|call| call(outcome))));
             }
@@ -129,29 +125,13 @@ pub struct Cancel {
 
 struct CancelState {
     triggered: AtomicBool,
-    waiters: Locked<Waiters>,
-}
-
-/// The waits that a cancel would end. A forked child has no part in its parent's.
-#[derive(Default)]
-struct Waiters {
-    process: Process,
-    list: Vec<Weak<Waiter>>,
-}
-
-impl Waiters {
-    fn own(&mut self) -> &mut Vec<Weak<Waiter>> {
-        if self.process.adopt() {
-            // Weak: nothing of the parent's is dropped by this.
-            self.list.clear();
-        }
-        &mut self.list
-    }
+    /// The waits that this would end. A forked child has no part in its parent's.
+    waiters: Locked<OneProcess<Vec<Weak<Waiter>>>>,
 }
 
 impl Default for CancelState {
     fn default() -> Self {
-        Self { triggered: AtomicBool::new(false), waiters: Locked::new(Waiters::default()) }
+        Self { triggered: AtomicBool::new(false), waiters: Locked::new(OneProcess::default()) }
     }
 }
 
@@ -181,7 +161,7 @@ impl Cancel {
     /// ```
     pub fn trigger(&self) {
         self.state.triggered.store(true, Ordering::SeqCst);
-        let waiters = std::mem::take(self.state.waiters.lock().own());
+        let waiters = std::mem::take(&mut self.state.waiters.lock().0);
         end_elsewhere(waiters.into_iter().filter_map(|waiter| waiter.upgrade()), &cancelled());
     }
 
@@ -199,8 +179,7 @@ impl Cancel {
     /// Has the waiter end when this is triggered, or now if it has been.
     pub(crate) fn watch(&self, waiter: &Arc<Waiter>) {
         {
-            let mut guard = self.state.waiters.lock();
-            let waiters = guard.own();
+            let mut waiters = self.state.waiters.lock();
             if waiters.len() == waiters.capacity() {
                 // About to grow: forget those that are over instead, if there are any. (They are
                 // not looked into: dropping one here could run foreign code under the lock.)
@@ -259,8 +238,7 @@ fn help() {
 
 /// Lets go of what a forked child inherits of its parent's answers.
 pub(crate) fn forget_parents_answers() {
-    let forgotten = ANSWERS.lock().renew();
-    drop(forgotten);
+    drop(ANSWERS.lock());
 }
 
 type Batch = VecDeque<(Arc<Waiter>, Outcome)>;
@@ -269,29 +247,31 @@ type Batch = VecDeque<(Arc<Waiter>, Outcome)>;
 /// them, so that a forked child finds and drops those that its parent's threads hold.
 #[derive(Default)]
 struct Answers {
-    process: Process,
     /// By their numbers, which rise.
     batches: Vec<(u64, Batch)>,
     last: u64,
 }
 
+impl Inherited for Answers {
+    type Remains = Vec<(u64, Batch)>;
+
+    /// (A number is not given twice: one who calls the parent's may have come along.)
+    fn adopt(&mut self) -> Self::Remains {
+        std::mem::take(&mut self.batches)
+    }
+}
+
 global! {
-    static ANSWERS: Locked<Answers> =
-        Locked::new(Answers { process: Process::FIRST, batches: Vec::new(), last: 0 });
+    static ANSWERS: Locked<Answers> = Locked::empty();
 }
 
 impl Answers {
     fn add(waiters: Vec<Arc<Waiter>>, outcome: &Outcome) -> u64 {
         let batch = waiters.into_iter().map(|waiter| (waiter, outcome.clone())).collect();
-        let (id, forgotten) = {
-            let mut answers = ANSWERS.lock();
-            let forgotten = answers.renew();
-            answers.last += 1;
-            let id = answers.last;
-            answers.batches.push((id, batch));
-            (id, forgotten)
-        };
-        drop(forgotten);
+        let mut answers = ANSWERS.lock();
+        answers.last += 1;
+        let id = answers.last;
+        answers.batches.push((id, batch));
         id
     }
 
@@ -312,20 +292,10 @@ impl Answers {
         next
     }
 
-    /// Those with functions that nobody has begun to call. (A child's own alone.)
+    /// Those with functions that nobody has begun to call.
     fn unfinished(&self) -> Vec<u64> {
-        if !self.process.is_this() {
-            return Vec::new();
-        }
         let is_open = |(_, batch): &&(u64, Batch)| !batch.is_empty();
         self.batches.iter().filter(is_open).map(|(id, _)| *id).collect()
-    }
-
-    fn renew(&mut self) -> Vec<(u64, Batch)> {
-        if !self.process.adopt() {
-            return Vec::new();
-        }
-        std::mem::take(&mut self.batches)
     }
 }
 
@@ -382,6 +352,6 @@ mod tests {
         for _ in 0..10_000 {
             cancel.watch(&Waiter::thread());
         }
-        assert!(cancel.state.waiters.lock().own().capacity() < 100);
+        assert!(cancel.state.waiters.lock().capacity() < 100);
     }
 }

@@ -8,7 +8,7 @@ use crate::config::options::Options;
 use crate::error::{Error, ErrorKind};
 use crate::events::{Event, EventKind};
 use crate::files::Named;
-use crate::process::{Callable, Callback, Kept};
+use crate::process::{Callable, Callback, Inherited, Kept};
 use crate::token::Secret;
 
 /// Credentials as one request used them.
@@ -167,7 +167,7 @@ impl Source {
             Ok(credentials) if state.is_known(&credentials) => {
                 Ok((state.latest.clone().ok_or_else(released)?, Change::default()))
             }
-            Ok(credentials) => Ok(state.adopt(credentials)),
+            Ok(credentials) => Ok(state.take_over(credentials)),
             // Without a thread nothing was learned about them.
             Err(error) if error.kind() != ErrorKind::Credentials => Err(error),
             Err(error) => match &state.latest {
@@ -221,6 +221,13 @@ impl Source {
     }
 }
 
+/// A child has its parent's credentials.
+impl Inherited for SourceState {
+    type Remains = ();
+
+    fn adopt(&mut self) {}
+}
+
 impl SourceState {
     /// Whether these are what was read last.
     fn is_known(&self, credentials: &Credentials) -> bool {
@@ -229,7 +236,7 @@ impl SourceState {
             && latest.is_some_and(|latest| latest.credentials.same_as(credentials))
     }
 
-    fn adopt(&mut self, credentials: Credentials) -> (Pair, Change) {
+    fn take_over(&mut self, credentials: Credentials) -> (Pair, Change) {
         let told = self
             .unread
             .take()

@@ -11,7 +11,7 @@ use ureq::ProxyProtocol::{Socks4, Socks4A};
 use crate::cache::logins::{Admission, LoginId, Logins, RefusedLogin};
 use crate::cache::policy::OVERRUN;
 use crate::clock::Clock;
-use crate::process::{Kept, KeptGuard, Mailbox, Process};
+use crate::process::{Inherited, Kept, KeptGuard, Mailbox};
 
 /// Most proxies that are remembered; a program that has more makes their URLs up.
 const MOST_PROXIES: usize = 1000;
@@ -24,7 +24,6 @@ struct Known {
 
 #[derive(Clone, Default)]
 struct Proxies {
-    process: Process,
     /// Each with a hash of its URL that only this process can make. Few, as a rule one.
     known: Vec<(u64, Known)>,
 }
@@ -35,14 +34,22 @@ fn proxies() -> KeptGuard<'static, Proxies> {
     PROXIES.get_or_init(|| Box::new(Kept::new(Proxies::default()))).lock()
 }
 
+/// A child knows what was refused; who logs in, and who waits for that, is the parent's.
+impl Inherited for Proxies {
+    type Remains = Vec<Arc<Mailbox<()>>>;
+
+    fn adopt(&mut self) -> Self::Remains {
+        let mut waiting = Vec::new();
+        for (_, known) in &mut self.known {
+            known.logins.forked();
+            waiting.append(&mut known.waiting);
+        }
+        waiting
+    }
+}
+
 impl Proxies {
     fn get(&mut self, key: u64) -> &mut Known {
-        if self.process.adopt() {
-            for (_, known) in &mut self.known {
-                known.logins.forked();
-                known.waiting.clear();
-            }
-        }
         let place = self.known.iter().position(|(other, _)| *other == key);
         let place = place.unwrap_or_else(|| {
             self.make_room();

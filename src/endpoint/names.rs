@@ -19,7 +19,7 @@ use once_cell::race::OnceBox;
 
 use super::lookups::{Lookups, Start};
 use crate::clock::{BootTime, Clock, rounded};
-use crate::process::{self, InLibrary, Kept, Locked, Mailbox, Process};
+use crate::process::{self, AnyProcess, InLibrary, Inherited, Kept, Locked, Mailbox, Process};
 use crate::sync::global;
 use crate::threads;
 
@@ -75,15 +75,23 @@ type Ask = Box<dyn Fn(&str) -> Found + Send + Sync>;
 pub(crate) struct Names {
     ask: Ask,
     here: Locked<Here>,
-    last_found: Kept<Vec<LastFound>>,
+    last_found: Kept<AnyProcess<Vec<LastFound>>>,
 }
 
 #[derive(Default)]
 struct Here {
-    process: Process,
     lookups: Lookups<Who>,
     /// In this process a look-up has come to an end: none hangs because of a fork.
     has_answered: bool,
+}
+
+impl Inherited for Here {
+    type Remains = Lookups<Who>;
+
+    fn adopt(&mut self) -> Self::Remains {
+        self.has_answered = false;
+        self.lookups.forked()
+    }
 }
 
 /// A host's addresses, by the look-up that was begun last.
@@ -110,7 +118,8 @@ pub(crate) fn wake() {
 
 impl Names {
     fn new(ask: Ask) -> Self {
-        Self { ask, here: Locked::new(Here::default()), last_found: Kept::new(Vec::new()) }
+        let last_found = Kept::new(AnyProcess::default());
+        Self { ask, here: Locked::empty(), last_found }
     }
 
     /// A host's addresses, after at most `longest`. Shares a look-up that is not older than
@@ -123,41 +132,30 @@ impl Names {
     ) -> Found {
         let was_forked = process::was_forked_in_library();
         if was_forked && let Some(addresses) = self.last_found_of(host) {
-            let start = self.here().lookups.start_unless_fresh(host, now(), Duration::MAX);
+            let start = self.here.lock().lookups.start_unless_fresh(host, now(), Duration::MAX);
             self.start(start);
             return Ok(addresses);
         }
         // One that the process was forked beside is joined by nobody.
         let patience = if was_forked { Duration::ZERO } else { patience };
         let mailbox = Who::default();
-        let start = self.here().lookups.ask(host, now(), patience, mailbox.clone());
+        let start = self.here.lock().lookups.ask(host, now(), patience, mailbox.clone());
         self.start(start);
         if let Some(found) = mailbox.take(&Clock::System, now().after(longest)) {
             return found;
         }
         let is_untried = {
-            let mut here = self.here();
+            let mut here = self.here.lock();
             here.lookups.leave(|other| Arc::ptr_eq(other, &mailbox));
-            !here.has_answered && here.process != Process::FIRST
+            !here.has_answered && Process::this().is_fork()
         };
         let last_found = self.last_found_of(host).filter(|_| is_untried);
         last_found.ok_or(Problem::Slow { host: host.to_owned(), longest, was_forked })
     }
 
     fn wake(&'static self) {
-        let starts = self.here().lookups.wake(now());
+        let starts = self.here.lock().lookups.wake(now());
         self.start(starts);
-    }
-
-    /// What is this process's own. (What it lets go of of its parent's is freed under the lock: there
-    /// is nothing of the program's in it.)
-    fn here(&self) -> process::Guard<'_, Here> {
-        let mut here = self.here.lock();
-        if here.process.adopt() {
-            here.lookups.forked();
-            here.has_answered = false;
-        }
-        here
     }
 
     fn start(&'static self, starts: impl IntoIterator<Item = Start>) {
@@ -180,7 +178,7 @@ impl Names {
 
     fn tell(&self, id: u64, found: Found, has_answered: bool) {
         let told = {
-            let mut here = self.here();
+            let mut here = self.here.lock();
             here.has_answered |= has_answered;
             here.lookups.ended(id, found.is_ok())
         };

@@ -17,7 +17,7 @@ use rustls::{ClientConfig, InconsistentKeys, RootCertStore, SignatureScheme};
 use super::pem::{self, Certificates};
 use crate::config::options::Options;
 use crate::files::{Content, Named};
-use crate::process::Kept;
+use crate::process::{Inherited, Kept};
 
 /// Where one client's certificates come from.
 pub(super) struct Trust {
@@ -37,6 +37,13 @@ struct Known {
     problems: [Option<String>; 2],
     /// What has not been told yet.
     news: Vec<String>,
+}
+
+/// A child has its parent's certificates.
+impl Inherited for Known {
+    type Remains = ();
+
+    fn adopt(&mut self) {}
 }
 
 /// Which file a problem is about.

@@ -119,7 +119,7 @@ fn an_old_file_is_not_opened_again_unless_what_it_holds_was_refused() {
     let file = Named::new(path);
     assert_eq!(reads(&file), Ok("text".to_owned()));
     // As if that had been long ago.
-    let first = file.content.lock().clone().unwrap();
+    let first = file.content.lock().0.clone().unwrap();
     let mut content = Content { bytes: first.bytes.clone(), ..*first };
     let known = content.known;
     let wall = known.stamp.changed + 3_000_000_000;

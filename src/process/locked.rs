@@ -1,12 +1,12 @@
 //! Values behind a lock that no forked child finds held.
 
-use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::sync::TryLockError;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::gate::{Pass, Pause};
+use super::gate::{self, Pass, Pause};
+use super::{Inherited, Process};
 use crate::sync::atomic::AtomicPtr;
 use crate::sync::{Mutex, MutexGuard};
 
@@ -56,14 +56,16 @@ pub(crate) fn begin_epoch_in_scenario() {
     begin_epoch();
 }
 
-/// A value behind a lock that no forked child finds held.
+/// A value behind a lock that no forked child finds held, and that is the child's own when the child
+/// gets to see it.
 ///
 /// In a child whose parent's threads could not be waited for, the value is not looked at: there may
 /// be nobody left to finish a change of it. An empty one, `T::default()`, takes its place, with a
 /// lock of its own, and the former one stays where it is, for ever: a thread that came into the
 /// child from a signal handler may still hold it.
 pub(crate) struct Locked<T> {
-    first: ManuallyDrop<Place<T>>,
+    /// `None`: whoever takes the lock first begins with an empty value.
+    first: ManuallyDrop<Option<Place<T>>>,
     /// What took its place, in the last such child; null if nothing did.
     later: AtomicPtr<Place<T>>,
 }
@@ -71,6 +73,8 @@ pub(crate) struct Locked<T> {
 struct Place<T> {
     /// The epoch it was first taken in; 0: never yet, so nobody can have changed it half.
     epoch: AtomicU32,
+    /// Whose the value is. Under the lock, but in front of it, where there is room for it.
+    process: AtomicU32,
     value: Mutex<T>,
 }
 
@@ -81,8 +85,9 @@ pub(crate) struct Guard<'a, T> {
 }
 
 impl<T> Place<T> {
-    const fn new(value: T, epoch: u32) -> Self {
-        Self { epoch: AtomicU32::new(epoch), value: Mutex::new(value) }
+    fn new(value: T, epoch: u32) -> Self {
+        let (epoch, process) = (AtomicU32::new(epoch), AtomicU32::new(gate::generation()));
+        Self { epoch, process, value: Mutex::new(value) }
     }
 
     fn epoch(&self) -> u32 {
@@ -90,43 +95,87 @@ impl<T> Place<T> {
     }
 }
 
+impl<T: Inherited> Place<T> {
+    /// Under the lock. What is left of the parent's, if the value was that.
+    fn adopt(&self, value: &mut T) -> Option<T::Remains> {
+        // Behind the lock: a signal handler may have forked at any moment before.
+        let this = gate::generation();
+        (self.process.load(Ordering::Relaxed) != this).then(|| {
+            let remains = value.adopt();
+            self.process.store(this, Ordering::Relaxed);
+            remains
+        })
+    }
+}
+
 impl<T> Locked<T> {
-    pub(crate) const fn new(value: T) -> Self {
-        Self {
-            first: ManuallyDrop::new(Place::new(value, 0)),
-            later: AtomicPtr::new(std::ptr::null_mut()),
-        }
+    /// Around an empty value, which is made, and made the process's, when the lock is first taken.
+    pub(crate) const fn empty() -> Self {
+        Self::around(None)
+    }
+
+    const fn around(first: Option<Place<T>>) -> Self {
+        let later = AtomicPtr::new(std::ptr::null_mut());
+        Self { first: ManuallyDrop::new(first), later }
     }
 
     #[cfg(all(test, feature = "shuttle"))]
     pub(crate) fn is_held(&self) -> bool {
-        self.first.value.try_lock().is_err()
+        self.first.as_ref().is_some_and(|first| first.value.try_lock().is_err())
     }
 }
 
-impl<T: Default> Locked<T> {
+impl<T: Inherited + Default> Locked<T> {
+    /// Around a value of this process's.
+    pub(crate) fn new(value: T) -> Self {
+        Self::around(Some(Place::new(value, 0)))
+    }
+
+    /// The same around one that this process finds: its parent's.
+    #[cfg(test)]
+    pub(crate) fn inherited(value: T) -> Self {
+        let found = Self::new(value);
+        let parent = gate::generation().wrapping_sub(1);
+        found.first.as_ref().unwrap().process.store(parent, Ordering::Relaxed);
+        found
+    }
+
     pub(crate) fn lock(&self) -> Guard<'_, T> {
         let mut pause = Pause::default();
         loop {
             self.mark();
             let pass = Pass::enter();
-            if let Some(value) = try_lock(&self.place().value) {
-                return Guard { value, _pass: pass };
+            let place = self.place();
+            let Some(mut value) = try_lock(&place.value) else {
+                // Outside the gate: a fork need not wait for those who only wait. And if this thread
+                // comes into a child, out of a signal handler, it finds the child's lock.
+                drop(pass);
+                pause.sleep();
+                continue;
+            };
+            let remains = place.adopt(&mut value);
+            let guard = Guard { value, _pass: pass };
+            if remains.is_none() {
+                return guard;
             }
-            // Outside the gate: a fork need not wait for those who only wait. And if this thread
-            // comes into a child, out of a signal handler, it finds the child's lock.
-            drop(pass);
-            pause.sleep();
+            drop(guard);
+            drop(remains);
         }
+    }
+
+    /// The same in one process alone: in a child of it, `None`, and nothing is adopted for that.
+    pub(crate) fn lock_in(&self, process: Process) -> Option<Guard<'_, T>> {
+        // Once more under the lock: there it stays so.
+        process.is_this().then(|| self.lock()).filter(|_| process.is_this())
     }
 
     /// Marks the first use. Before the gate, so that a fork that finds this thread inside has seen
     /// the mark.
     fn mark(&self) {
-        let mark = &self.first.epoch;
-        if mark.load(Ordering::Relaxed) == 0 {
+        let Some(first) = self.first.as_ref() else { return };
+        if first.epoch() == 0 {
             let this = epochs::this();
-            let _ = mark.compare_exchange(0, this, Ordering::Relaxed, Ordering::Relaxed);
+            let _ = first.epoch.compare_exchange(0, this, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 
@@ -137,8 +186,8 @@ impl<T: Default> Locked<T> {
             let later = self.later.load(Ordering::Acquire);
             // SAFETY: a place that stands there was a box, is whole, and is freed when this is
             // dropped, or never.
-            let place = unsafe { later.as_ref() }.unwrap_or(&self.first);
-            if place.epoch() == epoch {
+            let place = unsafe { later.as_ref() }.or(self.first.as_ref());
+            if let Some(place) = place.filter(|place| place.epoch() == epoch) {
                 return place;
             }
             let new = Box::into_raw(Box::new(Place::new(T::default(), epoch)));
@@ -168,7 +217,8 @@ fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
 impl<T> Drop for Locked<T> {
     fn drop(&mut self) {
         let this = epochs::this();
-        if matches!(self.first.epoch(), 0) || self.first.epoch() == this {
+        let is_whole = |first: &Place<T>| first.epoch() == 0 || first.epoch() == this;
+        if self.first.as_ref().is_some_and(is_whole) {
             // SAFETY: nobody uses it any more, and it is not used again.
             unsafe { ManuallyDrop::drop(&mut self.first) };
         }
@@ -192,79 +242,5 @@ impl<T> Deref for Guard<'_, T> {
 impl<T> DerefMut for Guard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
         &mut self.value
-    }
-}
-
-/// A value behind a lock that may not be lost, whatever happens at a fork: it is never changed, but
-/// replaced by a changed copy, in one step. For what is small and seldom changed.
-pub(crate) struct Kept<T> {
-    turn: Locked<()>,
-    current: AtomicPtr<T>,
-    _owned: PhantomData<std::sync::Mutex<T>>,
-}
-
-/// The value, while the lock is held; a change counts from the end of that on.
-pub(crate) struct KeptGuard<'a, T> {
-    kept: &'a Kept<T>,
-    changed: Option<Box<T>>,
-    turn: ManuallyDrop<Guard<'a, ()>>,
-}
-
-impl<T: Clone> Kept<T> {
-    pub(crate) fn new(value: T) -> Self {
-        Self {
-            turn: Locked::new(()),
-            current: AtomicPtr::new(Box::into_raw(Box::new(value))),
-            _owned: PhantomData,
-        }
-    }
-
-    pub(crate) fn lock(&self) -> KeptGuard<'_, T> {
-        KeptGuard { kept: self, changed: None, turn: ManuallyDrop::new(self.turn.lock()) }
-    }
-}
-
-impl<T> Deref for KeptGuard<'_, T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        match &self.changed {
-            Some(changed) => changed,
-            // SAFETY: what stands there is a whole box; it is replaced, and then dropped, by the
-            // holder of the lock alone, and that is this guard.
-            None => unsafe { &*self.kept.current.load(Ordering::Acquire) },
-        }
-    }
-}
-
-impl<T: Clone> DerefMut for KeptGuard<'_, T> {
-    fn deref_mut(&mut self) -> &mut T {
-        let current = &self.kept.current;
-        // SAFETY: as above.
-        let copy = || Box::new(unsafe { &*current.load(Ordering::Acquire) }.clone());
-        self.changed.get_or_insert_with(copy)
-    }
-}
-
-impl<T> Drop for KeptGuard<'_, T> {
-    fn drop(&mut self) {
-        let former = self
-            .changed
-            .take()
-            .map(|changed| self.kept.current.swap(Box::into_raw(changed), Ordering::AcqRel));
-        // SAFETY: it is not used again.
-        unsafe { ManuallyDrop::drop(&mut self.turn) };
-        // After the lock: what goes may have a drop of the program's.
-        if let Some(former) = former {
-            // SAFETY: it was a box, and nobody can get at it any more.
-            drop(unsafe { Box::from_raw(former) });
-        }
-    }
-}
-
-impl<T> Drop for Kept<T> {
-    fn drop(&mut self) {
-        // SAFETY: what stands there is a whole box, and nobody uses it any more.
-        drop(unsafe { Box::from_raw(self.current.load(Ordering::Acquire)) });
     }
 }

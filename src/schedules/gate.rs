@@ -8,19 +8,20 @@ use shuttle::thread;
 use super::stage::{self, caller, ok};
 use super::{explore, time};
 use crate::process::{
-    Kept, Locked, Mailbox, begin_epoch_in_scenario, fork_around, fork_without_waiting,
+    AnyProcess, Kept, Locked, Mailbox, OneProcess, begin_epoch_in_scenario, fork_around,
+    fork_without_waiting,
 };
 
 #[test]
 fn no_lock_is_held_at_the_moment_of_a_fork() {
     explore(|| {
-        let value = Arc::new(Locked::new(0));
+        let value = Arc::new(Locked::new(AnyProcess(0)));
         let lockers = [(); 2].map(|()| {
             let value = value.clone();
             thread::spawn(move || {
                 for _ in 0..3 {
                     let mut value = value.lock();
-                    *value += 1;
+                    value.0 += 1;
                     thread::yield_now();
                 }
             })
@@ -36,7 +37,7 @@ fn no_lock_is_held_at_the_moment_of_a_fork() {
             })
         });
         lockers.into_iter().chain(forkers).for_each(|thread| thread.join().unwrap());
-        assert_eq!(*value.lock(), 6);
+        assert_eq!(**value.lock(), 6);
     });
 }
 
@@ -44,19 +45,19 @@ fn no_lock_is_held_at_the_moment_of_a_fork() {
 #[test]
 fn a_fork_that_gives_up_says_so_and_the_parent_goes_on() {
     explore(|| {
-        let value = Arc::new(Locked::new(0));
+        let value = Arc::new(Locked::new(AnyProcess(0)));
         let lockers = [(); 2].map(|()| {
             let value = value.clone();
             thread::spawn(move || {
                 let mut value = value.lock();
-                *value += 1;
+                value.0 += 1;
                 thread::yield_now();
-                *value += 1;
+                value.0 += 1;
             })
         });
         fork_without_waiting(|begins_empty| assert!(begins_empty || !value.is_held()));
         lockers.into_iter().for_each(|thread| thread.join().unwrap());
-        assert_eq!(*value.lock(), 4);
+        assert_eq!(**value.lock(), 4);
     });
 }
 
@@ -65,7 +66,7 @@ fn a_fork_that_gives_up_says_so_and_the_parent_goes_on() {
 #[test]
 fn a_child_begins_anew_behind_every_lock_once() {
     explore(|| {
-        let value = Arc::new(Locked::new(vec!["the parent's"]));
+        let value = Arc::new(Locked::new(AnyProcess(vec!["the parent's"])));
         let survivor = value.lock();
         begin_epoch_in_scenario();
         let lockers = ["one", "other"].map(|word| {
@@ -73,17 +74,37 @@ fn a_child_begins_anew_behind_every_lock_once() {
             thread::spawn(move || value.lock().push(word))
         });
         lockers.into_iter().for_each(|thread| thread.join().unwrap());
-        assert_eq!(*survivor, ["the parent's"]);
+        assert_eq!(**survivor, ["the parent's"]);
         drop(survivor);
         value.lock().sort_unstable();
-        assert_eq!(*value.lock(), ["one", "other"]);
+        assert_eq!(**value.lock(), ["one", "other"]);
+    });
+}
+
+/// Threads of a child that find what was their parent's: the first makes it the child's own, the
+/// others find it so, and what was the parent's goes when nobody holds the lock.
+#[test]
+fn a_parents_value_is_adopted_once() {
+    explore(|| {
+        let parents = Arc::new(());
+        let value = Arc::new(Locked::inherited(OneProcess(vec![parents.clone()])));
+        let lockers = [(); 2].map(|()| {
+            let (value, parents) = (value.clone(), parents.clone());
+            thread::spawn(move || {
+                let mut value = value.lock();
+                assert!(value.iter().all(|other| !Arc::ptr_eq(other, &parents)));
+                value.push(Arc::new(()));
+            })
+        });
+        lockers.into_iter().for_each(|thread| thread.join().unwrap());
+        assert_eq!((value.lock().len(), Arc::strong_count(&parents)), (2, 1));
     });
 }
 
 #[test]
 fn what_is_kept_is_found_whole_by_a_child_that_begins_anew() {
     explore(|| {
-        let value = Arc::new(Kept::new(["first"; 2]));
+        let value = Arc::new(Kept::new(AnyProcess(["first"; 2])));
         let lost = value.clone();
         thread::spawn(move || {
             // Half changed, and nobody is left to go on with it.
@@ -103,10 +124,10 @@ fn what_is_kept_is_found_whole_by_a_child_that_begins_anew() {
                 value[1] = "third";
             })
         };
-        let seen = *value.lock();
+        let seen = **value.lock();
         assert!(seen == ["first"; 2] || seen == ["third"; 2]);
         changer.join().unwrap();
-        assert_eq!(*value.lock(), ["third"; 2]);
+        assert_eq!(**value.lock(), ["third"; 2]);
     });
 }
 

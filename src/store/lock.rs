@@ -18,22 +18,15 @@ use std::os::unix::fs::MetadataExt;
 use super::directory::{Directory, problem};
 use super::{Held, Problem};
 use crate::lists::add_new;
-use crate::process::{Locked, Process};
+use crate::process::{Locked, OneProcess, Process};
 use crate::sync::global;
 
 /// A directory, and a file in it.
 type Place = ((u64, u64), String);
 
-#[derive(Default)]
-struct Taken {
-    process: Process,
-    /// At most one for each flight that is looking.
-    places: Vec<Place>,
-}
-
 global! {
-    static TAKEN: Locked<Taken> =
-        Locked::new(Taken { process: Process::FIRST, places: Vec::new() });
+    /// At most one for each flight that is looking. What a parent holds, it holds itself.
+    static TAKEN: Locked<OneProcess<Vec<Place>>> = Locked::empty();
 }
 
 /// A place in the table.
@@ -44,14 +37,7 @@ struct Reserved {
 
 impl Reserved {
     fn take(place: Place) -> Option<Self> {
-        let forgotten;
-        let is_free = {
-            let mut taken = TAKEN.lock();
-            // What the parent held, it holds itself.
-            forgotten = taken.process.adopt().then(|| std::mem::take(&mut taken.places));
-            add_new(&mut taken.places, place.clone())
-        };
-        drop(forgotten);
+        let is_free = add_new(&mut TAKEN.lock(), place.clone());
         // Made only then: dropping it frees the place.
         is_free.then(|| Self { place, process: Process::this() })
     }
@@ -59,9 +45,8 @@ impl Reserved {
 
 impl Drop for Reserved {
     fn drop(&mut self) {
-        let mut taken = TAKEN.lock();
-        if taken.process == self.process {
-            taken.places.retain(|place| *place != self.place);
+        if let Some(mut taken) = TAKEN.lock_in(self.process) {
+            taken.retain(|place| *place != self.place);
         }
     }
 }

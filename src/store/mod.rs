@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::error::ErrorKind;
-use crate::process::{Locked, Mailbox};
+use crate::process::{Inherited, Locked, Mailbox};
 use crate::threads::{self, Job, Rank};
 
 /// What waiting for another process's fetch may take beyond `request_timeout`: its look-up of the
@@ -136,7 +136,7 @@ impl Bounded {
     pub(crate) fn try_lock(&self, name: &str) -> Result<Option<Arc<StoreLock>>, Problem> {
         let name = name.to_owned();
         let lock = self.run(move |store| store.try_lock(&name))?;
-        Ok(lock.map(|lock| Arc::new(StoreLock(Locked::new(Some(lock))))))
+        Ok(lock.map(|lock| Arc::new(StoreLock(Locked::new(Holder(Some(lock)))))))
     }
 
     /// Does something with the store, if and when a thread can; nobody waits for it.
@@ -175,12 +175,24 @@ fn within<T: Send + 'static>(
 }
 
 /// A lock of a store that this process holds. Let go once: when dropped, or before.
-pub(crate) struct StoreLock(Locked<Option<Box<dyn Held>>>);
+pub(crate) struct StoreLock(Locked<Holder>);
+
+#[derive(Default)]
+struct Holder(Option<Box<dyn Held>>);
+
+impl Inherited for Holder {
+    type Remains = ();
+
+    /// The parent holds it, and lets go of it.
+    fn adopt(&mut self) {
+        std::mem::forget(self.0.take());
+    }
+}
 
 impl StoreLock {
     /// Lets go of the lock, on a thread that may block.
     pub(crate) fn release(&self) {
-        let Some(held) = self.0.lock().take() else { return };
+        let Some(held) = self.0.lock().0.take() else { return };
         let job = Job::new(Duration::MAX, move || drop(held));
         // Without a thread the job is dropped here, and the lock with it.
         let _ = threads::submit(&job, Rank::Store);
@@ -190,5 +202,32 @@ impl StoreLock {
 impl Drop for StoreLock {
     fn drop(&mut self) {
         self.release();
+    }
+}
+
+#[cfg(all(test, not(feature = "shuttle")))]
+mod tests {
+    use super::*;
+
+    /// Tells when it is let go of.
+    struct Told(Arc<Mailbox<()>>);
+
+    impl Held for Told {}
+
+    impl Drop for Told {
+        fn drop(&mut self) {
+            self.0.put(());
+        }
+    }
+
+    #[test]
+    fn a_lock_is_let_go_of_by_the_process_that_took_it_and_by_no_child() {
+        let told = Arc::<Mailbox<()>>::default();
+        let held = || Holder(Some(Box::new(Told(told.clone()))));
+        drop(StoreLock(Locked::inherited(held())));
+        assert!(told.is_empty());
+        drop(StoreLock(Locked::new(held())));
+        let clock = Clock::System;
+        assert!(told.take(&clock, clock.now().after(Duration::from_secs(30))).is_some());
     }
 }

@@ -11,7 +11,7 @@ use super::spawn::spawn;
 use super::teller::tell_what_stands_in_line;
 use super::{MAX_START_PAUSE, NEVER, catch_up, lack_threads, rest, timers};
 use crate::clock::{BootTime, Clock};
-use crate::process::{Locked, Mailbox, Process};
+use crate::process::{Inherited, Locked, Mailbox, Process};
 use crate::sync::global;
 
 /// Pauses between two tries to start a thread that jobs wait for; they double. Short at first: the
@@ -46,7 +46,6 @@ type Desk = Arc<Mailbox<Assignment>>;
 
 #[derive(Default)]
 struct Pool {
-    process: Process,
     /// By rank.
     queues: [VecDeque<Arc<Job>>; RANKS],
     running: Vec<Running>,
@@ -56,14 +55,16 @@ struct Pool {
 }
 
 global! {
-    static POOL: Locked<Pool> = Locked::new(Pool {
-        process: Process::FIRST,
-        queues: [const { VecDeque::new() }; RANKS],
-        running: Vec::new(),
-        idle: Vec::new(),
-        next_id: 0,
-        shortage: None,
-    });
+    static POOL: Locked<Pool> = Locked::empty();
+}
+
+/// Threads and jobs are the parent's.
+impl Inherited for Pool {
+    type Remains = Self;
+
+    fn adopt(&mut self) -> Self {
+        std::mem::take(self)
+    }
 }
 
 /// Hands a job to the pool. Fails only if no thread can be started and none is there; then the job
@@ -98,8 +99,7 @@ pub(crate) fn submit_owed(job: &Arc<Job>, rank: Rank) {
 
 /// Whether functions wait for a thread that calls them.
 pub(crate) fn calls_wait() -> bool {
-    let mut pool = POOL.lock();
-    pool.process.is_this() && pool.queue(Rank::Call).iter().any(|job| job.is_open())
+    POOL.lock().queue(Rank::Call).iter().any(|job| job.is_open())
 }
 
 /// Queues a job and starts nothing. Enough on a thread of the pool, which comes to it when it has done
@@ -109,13 +109,7 @@ pub(crate) fn enqueue(job: &Arc<Job>, rank: Rank) {
 }
 
 fn queue(job: &Arc<Job>, rank: Rank) {
-    let forgotten = {
-        let mut pool = POOL.lock();
-        let forgotten = pool.renew();
-        pool.queue(rank).push_back(job.clone());
-        forgotten
-    };
-    drop(forgotten);
+    POOL.lock().queue(rank).push_back(job.clone());
 }
 
 /// Somebody now waits for a job: if it has not begun, it goes to the rank of such jobs. It may not
@@ -145,10 +139,8 @@ pub(crate) fn start_waiting_jobs() {
 /// The error: a job waits for a thread that cannot be started.
 fn start_threads() -> io::Result<()> {
     loop {
-        let forgotten;
         let next = {
             let mut pool = POOL.lock();
-            forgotten = pool.renew();
             pool.assign().map(|assignment| {
                 let desk = pool.idle.pop();
                 if desk.is_some() {
@@ -157,7 +149,6 @@ fn start_threads() -> io::Result<()> {
                 (assignment, desk)
             })
         };
-        drop(forgotten);
         match next {
             None => return Ok(()),
             Some((assignment, Some(desk))) => {
@@ -340,12 +331,6 @@ impl Pool {
             self.shortage = None;
         }
         refused
-    }
-
-    /// In a forked child: lets go of the parent's threads and jobs.
-    fn renew(&mut self) -> Option<Pool> {
-        let process = Process::this();
-        self.process.adopt().then(|| std::mem::replace(self, Pool { process, ..Pool::default() }))
     }
 }
 

@@ -7,12 +7,11 @@ use std::sync::Arc;
 use super::spawn::spawn;
 use super::{lack_threads, rest};
 use crate::events::EventQueue;
-use crate::process::{Locked, Mailbox, Process};
+use crate::process::{Inherited, Locked, Mailbox, Process};
 use crate::sync::global;
 
 #[derive(Default)]
 struct Teller {
-    process: Process,
     ready: VecDeque<Arc<EventQueue>>,
     /// The queue that is being told.
     telling: Option<Arc<EventQueue>>,
@@ -22,34 +21,36 @@ struct Teller {
 }
 
 global! {
-    static TELLER: Locked<Teller> =
-        Locked::new(Teller {
-            process: Process::FIRST,
-            ready: VecDeque::new(),
-            telling: None,
-            has_last: false,
-            bell: None,
-        });
+    static TELLER: Locked<Teller> = Locked::empty();
+}
+
+impl Inherited for Teller {
+    type Remains = ParentsLine;
+
+    fn adopt(&mut self) -> ParentsLine {
+        ParentsLine(std::mem::take(self))
+    }
+}
+
+/// What the parent has to tell, and tells. The parent's teller may hold a queue whose client has
+/// gone: nobody else lets go of what is in it.
+struct ParentsLine(Teller);
+
+impl Drop for ParentsLine {
+    fn drop(&mut self) {
+        let queues = self.0.ready.iter().chain(&self.0.telling);
+        queues.for_each(|queue| queue.forget_parents());
+    }
 }
 
 /// In a forked child: lets go of the events that its parent has to tell.
 pub(crate) fn forget_parents_events() {
-    let forgotten = {
-        let mut teller = TELLER.lock();
-        if !teller.process.adopt() {
-            return;
-        }
-        teller.bell = None;
-        let telling = teller.telling.take();
-        std::mem::take(&mut teller.ready).into_iter().chain(telling)
-    };
-    forgotten.for_each(|queue| queue.forget_parents());
+    drop(TELLER.lock());
 }
 
 /// Has a queue's events told, by the one thread that does. If there is none and none can be started,
 /// they stay in line until there is.
 pub(crate) fn dispatch(queue: Arc<EventQueue>) {
-    forget_parents_events();
     TELLER.lock().ready.push_back(queue);
     start_teller();
 }
@@ -90,7 +91,6 @@ pub(crate) fn leave_line(queue: &Arc<EventQueue>) -> bool {
 }
 
 pub(super) fn tell_what_stands_in_line() {
-    forget_parents_events();
     let is_needed = {
         let teller = TELLER.lock();
         teller.bell.is_none() && !teller.ready.is_empty()
@@ -104,12 +104,8 @@ fn tell(bell: &Mailbox<()>) {
     let process = Process::this();
     loop {
         let (next, told) = {
-            let mut teller = TELLER.lock();
-            if !process.is_this() {
-                // A callback forked, and this is the child: its events are told by a thread of its
-                // own.
-                return;
-            }
+            // If a callback forked and this is the child, its events are told by a thread of its own.
+            let Some(mut teller) = TELLER.lock_in(process) else { return };
             let next = teller.ready.pop_front();
             (next.clone(), std::mem::replace(&mut teller.telling, next))
         };

@@ -21,7 +21,7 @@ use std::sync::{Arc, Weak};
 use super::spawn::spawn;
 use super::{IDLE, lack_threads};
 use crate::clock::{BootTime, Clock};
-use crate::process::{Locked, Mailbox, Process};
+use crate::process::{Inherited, Locked, Mailbox, Process};
 use crate::sync::global;
 
 /// The time of an alarm that does not ring.
@@ -103,12 +103,11 @@ struct Watcher {
 
 #[derive(Default)]
 struct Timers {
-    process: Process,
     last: u64,
     waiting: BTreeMap<Due, Timer>,
     /// The one that is set for a purpose, and in which step it was.
     alarms: BTreeMap<Purpose, (u64, Due)>,
-    /// With so many timers, those that are not wanted any more are looked for.
+    /// With so many timers, and not with [`FEW`], those that are not wanted any more are looked for.
     many: usize,
     watcher: Option<Watcher>,
     /// How many promises need the watcher.
@@ -116,16 +115,16 @@ struct Timers {
 }
 
 global! {
-    static TIMERS: Locked<Timers> =
-        Locked::new(Timers {
-            process: Process::FIRST,
-            last: 0,
-            waiting: BTreeMap::new(),
-            alarms: BTreeMap::new(),
-            many: FEW,
-            watcher: None,
-            holds: 0,
-        });
+    static TIMERS: Locked<Timers> = Locked::empty();
+}
+
+/// What the parent's watcher is to do, and what needs it, is the parent's.
+impl Inherited for Timers {
+    type Remains = Self;
+
+    fn adopt(&mut self) -> Self {
+        std::mem::take(self)
+    }
 }
 
 /// Does something short with `owner` at a point in boot time, on the clock watcher's thread; nothing
@@ -170,9 +169,7 @@ pub(super) fn alarm_if_watched(at: BootTime, body: fn()) {
     let (unwanted, bell);
     {
         let mut timers = TIMERS.lock();
-        let is_ours = timers.process.is_this();
-        let Some(watcher) = timers.watcher.clone().filter(|watcher| is_ours && watcher.is_there)
-        else {
+        let Some(watcher) = timers.watcher.clone().filter(|watcher| watcher.is_there) else {
             return;
         };
         let alarm = Some(Alarm::without_steps(OF_THE_LIBRARY));
@@ -187,14 +184,13 @@ pub(super) fn alarm_if_watched(at: BootTime, body: fn()) {
 }
 
 fn set(at: BootTime, alarm: Option<Alarm>, action: Box<dyn Action>) {
-    let (forgotten, unwanted, is_first, must_ring);
+    let (unwanted, is_first, must_ring);
     {
         let mut timers = TIMERS.lock();
-        forgotten = timers.renew();
         (unwanted, is_first) = timers.set(at, Timer { alarm, action });
         must_ring = at < NEVER && (is_first || timers.watcher.is_none());
     }
-    drop((forgotten, unwanted));
+    drop(unwanted);
     if must_ring {
         // Without a watcher it waits until there is one.
         let _ = ring(false);
@@ -203,13 +199,10 @@ fn set(at: BootTime, alarm: Option<Alarm>, action: Box<dyn Action>) {
 
 /// Has the watcher stay, or come back, for the timers that wait.
 pub(super) fn catch_up() {
-    let (forgotten, is_needed);
-    {
-        let mut timers = TIMERS.lock();
-        forgotten = timers.renew();
-        is_needed = timers.next_due().is_some() && timers.watcher.is_none();
-    }
-    drop(forgotten);
+    let is_needed = {
+        let timers = TIMERS.lock();
+        timers.next_due().is_some() && timers.watcher.is_none()
+    };
     if is_needed {
         let _ = ring(false);
     }
@@ -221,13 +214,11 @@ pub(crate) struct ClockHold(Process);
 impl ClockHold {
     /// Fails if there is no watcher and no thread can be started for it. Cheap if there is one.
     pub(crate) fn take() -> io::Result<Self> {
-        let (forgotten, is_watched) = {
+        let is_watched = {
             let mut timers = TIMERS.lock();
-            let forgotten = timers.renew();
             timers.holds += 1;
-            (forgotten, timers.watcher.as_ref().is_some_and(|watcher| watcher.is_there))
+            timers.watcher.as_ref().is_some_and(|watcher| watcher.is_there)
         };
-        drop(forgotten);
         let hold = Self(Process::this());
         if !is_watched {
             ring(true)?;
@@ -238,11 +229,8 @@ impl ClockHold {
 
 impl Drop for ClockHold {
     fn drop(&mut self) {
-        if self.0.is_this() {
-            let mut timers = TIMERS.lock();
-            if timers.process == self.0 {
-                timers.holds = timers.holds.saturating_sub(1);
-            }
+        if let Some(mut timers) = TIMERS.lock_in(self.0) {
+            timers.holds = timers.holds.saturating_sub(1);
         }
     }
 }
@@ -312,11 +300,8 @@ fn watch(bell: &Arc<Mailbox<()>>) {
     loop {
         let now = clock.now();
         let (step, unwanted) = {
-            let mut timers = TIMERS.lock();
-            if !process.is_this() {
-                // A function forked, and this is the child: it has a watcher of its own.
-                return;
-            }
+            // If a function forked and this is the child, that has a watcher of its own.
+            let Some(mut timers) = TIMERS.lock_in(process) else { return };
             let mut unwanted = Vec::new();
             (timers.next_step(bell, now, &mut leaves_at, &mut unwanted), unwanted)
         };
@@ -343,7 +328,7 @@ impl Timers {
                 None => {}
             }
         }
-        if self.waiting.len() >= self.many {
+        if self.waiting.len() >= FEW.max(self.many) {
             unwanted.append(&mut self.take_unwanted());
         }
         self.last += 1;
@@ -370,7 +355,7 @@ impl Timers {
             .filter_map(|due| self.waiting.remove(&due))
             .map(|timer| forget(&mut self.alarms, timer))
             .collect();
-        self.many = FEW.max(2 * self.waiting.len());
+        self.many = 2 * self.waiting.len();
         unwanted
     }
 
@@ -416,18 +401,6 @@ impl Timers {
         }
         self.watcher = None;
         Step::Leave
-    }
-
-    /// In a forked child: lets go of what the parent's watcher was to do.
-    fn renew(&mut self) -> BTreeMap<Due, Timer> {
-        if !self.process.adopt() {
-            return BTreeMap::new();
-        }
-        self.watcher = None;
-        self.holds = 0;
-        self.many = FEW;
-        self.alarms.clear();
-        std::mem::take(&mut self.waiting)
     }
 }
 
@@ -502,7 +475,7 @@ mod tests {
     /// they are set: (when, in which step).
     fn rings(settings: &[(u64, u64)]) -> Vec<BootTime> {
         let owner = Arc::new(());
-        let mut timers = Timers { many: FEW, ..Timers::default() };
+        let mut timers = Timers::default();
         for (seconds, step) in settings {
             let alarm = Alarm { purpose: (1, 2), step: *step };
             let action = Box::new(ForOwner { owner: Arc::downgrade(&owner), body: drop });
@@ -548,7 +521,7 @@ mod tests {
     #[test]
     fn nobody_watches_the_clock_for_what_is_cancelled() {
         let owner = Arc::new(());
-        let mut timers = Timers { many: FEW, ..Timers::default() };
+        let mut timers = Timers::default();
         let bell = Arc::default();
         let next_step = |timers: &mut Timers, seconds, leaves_at| {
             timers.next_step(&bell, due(seconds), &mut { leaves_at }, &mut Vec::new())

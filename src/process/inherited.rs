@@ -1,0 +1,221 @@
+//! What a forked child makes of a value that it finds.
+
+use std::ops::{Deref, DerefMut};
+
+/// A value that says what becomes of it in a forked child. Nothing else fits behind a lock of the
+/// library's (see [`Locked`](super::Locked)).
+pub(crate) trait Inherited {
+    /// What was the parent's alone.
+    type Remains;
+
+    /// Makes the value this process's own: by the first of its threads that takes the lock, once,
+    /// under that lock. What is handed back is dropped when the lock is free again, for that may run
+    /// foreign code, or take the same lock. What a child may not even drop is forgotten in here.
+    fn adopt(&mut self) -> Self::Remains;
+}
+
+/// Only a lock.
+impl Inherited for () {
+    type Remains = ();
+
+    fn adopt(&mut self) {}
+}
+
+/// Means the same in every process: a child goes on with it as it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct AnyProcess<T>(pub(crate) T);
+
+impl<T> Inherited for AnyProcess<T> {
+    type Remains = ();
+
+    fn adopt(&mut self) {}
+}
+
+/// Belongs to one process: a child begins with an empty one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OneProcess<T>(pub(crate) T);
+
+impl<T: Default> Inherited for OneProcess<T> {
+    type Remains = T;
+
+    fn adopt(&mut self) -> T {
+        std::mem::take(&mut self.0)
+    }
+}
+
+impl<T> Deref for AnyProcess<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for AnyProcess<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+}
+
+impl<T> Deref for OneProcess<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for OneProcess<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+}
+
+#[cfg(all(test, unix, not(feature = "shuttle")))]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Arc, Barrier, Weak};
+
+    use super::*;
+    use crate::process::{Kept, Locked, Process};
+
+    /// What is left of it takes the same lock when it is dropped.
+    #[derive(Default)]
+    struct Probe {
+        is_whole: bool,
+        adopted: usize,
+        dropped: Arc<AtomicUsize>,
+        place: Weak<Locked<Probe>>,
+    }
+
+    struct Left {
+        adopted: usize,
+        dropped: Arc<AtomicUsize>,
+        place: Weak<Locked<Probe>>,
+    }
+
+    impl Inherited for Probe {
+        type Remains = Left;
+
+        fn adopt(&mut self) -> Left {
+            self.adopted += 1;
+            let (dropped, place) = (self.dropped.clone(), self.place.clone());
+            Left { adopted: self.adopted, dropped, place }
+        }
+    }
+
+    impl Drop for Left {
+        fn drop(&mut self) {
+            let place = self.place.upgrade().expect("somebody has just locked it");
+            assert_eq!(place.lock().adopted, self.adopted);
+            self.dropped.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn probe(place: fn(Probe) -> Locked<Probe>) -> (Arc<Locked<Probe>>, Arc<AtomicUsize>) {
+        let dropped = Arc::<AtomicUsize>::default();
+        let of_probe = dropped.clone();
+        let made = Arc::new_cyclic(|this| {
+            let dropped = of_probe;
+            place(Probe { is_whole: true, adopted: 0, dropped, place: this.clone() })
+        });
+        (made, dropped)
+    }
+
+    /// Whether all went well in a child.
+    fn in_child(body: impl FnOnce()) -> bool {
+        // SAFETY: the child does little, and ends without unwinding into the tests' runner.
+        match unsafe { libc::fork() } {
+            0 => {
+                let outcome = catch_unwind(AssertUnwindSafe(body));
+                // SAFETY: it ends the process.
+                unsafe { libc::_exit(i32::from(outcome.is_err())) }
+            }
+            child => {
+                let mut status = -1;
+                // SAFETY: the child is this process's own, and the number outlives the call.
+                unsafe { libc::waitpid(child, &mut status, 0) };
+                status == 0
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_of_this_process_is_not_adopted() {
+        let (value, dropped) = probe(Locked::new);
+        assert_eq!((value.lock().adopted, dropped.load(Ordering::SeqCst)), (0, 0));
+        let empty = Locked::<OneProcess<Vec<u8>>>::empty();
+        empty.lock().push(1);
+        assert_eq!(**empty.lock(), [1]);
+    }
+
+    #[test]
+    fn a_parents_value_is_adopted_once_before_anybody_sees_it() {
+        let (value, dropped) = probe(Locked::inherited);
+        for _ in 0..3 {
+            let guard = value.lock();
+            assert_eq!((guard.adopted, dropped.load(Ordering::SeqCst)), (1, 1));
+        }
+    }
+
+    #[test]
+    fn threads_that_race_for_a_parents_value_adopt_it_once() {
+        for _ in 0..200 {
+            let (value, dropped) = probe(Locked::inherited);
+            let start = Barrier::new(2);
+            std::thread::scope(|scope| {
+                for _ in 0..2 {
+                    scope.spawn(|| {
+                        start.wait();
+                        assert_eq!(value.lock().adopted, 1);
+                    });
+                }
+            });
+            assert_eq!(dropped.load(Ordering::SeqCst), 1);
+        }
+    }
+
+    #[test]
+    fn each_child_adopts_for_itself() {
+        let (value, dropped) = probe(Locked::new);
+        let check = |adopted| {
+            let guard = value.lock();
+            // On a busy machine the child may have begun with an empty one.
+            assert!(guard.adopted == adopted || !guard.is_whole);
+        };
+        check(0);
+        let is_fine = in_child(|| {
+            check(1);
+            check(1);
+            assert!(in_child(|| check(2)));
+        });
+        assert!(is_fine);
+        check(0);
+        assert_eq!(dropped.load(Ordering::SeqCst), 0);
+    }
+
+    #[test]
+    fn what_is_of_one_process_is_left_alone_in_another() {
+        let (value, _) = probe(Locked::new);
+        let here = Process::this();
+        assert!(value.lock_in(here).is_some());
+        assert!(in_child(|| {
+            assert!(value.lock_in(here).is_none());
+            assert!(value.lock_in(Process::this()).is_some());
+        }));
+    }
+
+    #[test]
+    fn what_may_not_be_lost_is_adopted_as_well() {
+        let kept = Kept::new(OneProcess(vec!["the parent's"]));
+        let for_all = Kept::new(AnyProcess(vec!["for all"]));
+        assert!(in_child(|| {
+            assert!(kept.lock().is_empty());
+            kept.lock().push("the child's");
+            assert_eq!(**kept.lock(), ["the child's"]);
+            assert_eq!(**for_all.lock(), ["for all"]);
+        }));
+        assert_eq!(**kept.lock(), ["the parent's"]);
+    }
+}
