@@ -195,7 +195,7 @@ impl Client {
         let mut options = config.resolve()?;
         let source = Source::new(&mut options, config.credentials.clone());
         let name = options.name.clone().unwrap_or_default();
-        let mut state = ClientState::new(&options.policy, process::generation(), clock.reading());
+        let mut state = ClientState::new(&options.policy, clock.reading());
         let now = clock.now();
         let own = options.scope.clone().map(|scope| state.slot_for(scope, now)).transpose()?;
         let shared = Arc::new(Shared {

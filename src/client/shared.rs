@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::names::Names;
 use super::reading::Reading;
-use super::state::{ClientState, Slot};
+use super::state::{ClientState, Found, Slot};
 use super::{Stats, fetch, wait};
 use crate::cache::{Random, policy};
 use crate::clock::Clock;
@@ -91,43 +91,33 @@ impl Shared {
         }
     }
 
-    /// The state if it is this process's own. If not, it has been made that, and by this call if it
-    /// says how many entries there are. (Looked at behind the lock: a signal handler may fork at any
-    /// moment before.)
+    /// The state if it is this process's own. If not, it has been made that, by this call if it says
+    /// how many entries there are.
     fn own_state(&self) -> Result<Guard<'_, ClientState>, Option<usize>> {
-        let state = self.state.lock();
-        if state.generation == process::generation() {
+        let generation = process::generation();
+        let mut state = self.state.lock();
+        if state.found == Found::Own {
             return Ok(state);
         }
+        if generation != process::generation() {
+            // A signal handler has forked on the way here.
+            return Err(None);
+        }
+        let policy = &self.options.policy;
+        if state.found == Found::Blank {
+            state.begin_anew(policy, generation, self.clock.reading(), &self.scopes);
+            state.closed = self.closed.load(Ordering::SeqCst);
+        } else {
+            state.forked(policy, self.clock.now(), &mut SystemRandom);
+        }
+        self.generation.store(generation, Ordering::Release);
+        let entries = state.cells.len();
         drop(state);
-        Err(self.adopt())
-    }
-
-    /// Makes the state this process's own; how many entries it has, if it was the parent's.
-    fn adopt(&self) -> Option<usize> {
-        let generation = process::generation();
-        let (forgotten, entries) = {
-            let mut state = self.state.lock();
-            if state.generation == generation {
-                return None;
-            }
-            let policy = &self.options.policy;
-            let forgotten = if state.is_blank() {
-                state.begin_anew(policy, generation, self.clock.reading(), &self.scopes);
-                state.closed = self.closed.load(Ordering::SeqCst);
-                Vec::new()
-            } else {
-                state.forked(policy, generation, self.clock.now(), &mut SystemRandom)
-            };
-            self.generation.store(generation, Ordering::Release);
-            (forgotten, state.cells.len())
-        };
-        // Functions of the parent's callers are dropped, not called: the parent calls its own.
-        drop(forgotten);
+        // What else the parent's callers wait for is let go of now, not when it is next met.
         drop(self.reading.lock());
         wait::forget_parents_answers();
         threads::forget_parents_events();
-        Some(entries)
+        Err(Some(entries))
     }
 
     pub(super) fn closed_error() -> Error {

@@ -14,7 +14,7 @@ use crate::cache::policy::Policy;
 use crate::clock::{BootTime, Clock, Reading};
 use crate::credentials::Pair;
 use crate::error::{Error, ErrorKind};
-use crate::process::{self, Inherited, Mailbox};
+use crate::process::{Inherited, Mailbox};
 use crate::scope::ScopeSet;
 use crate::store::seal::Seal;
 use crate::sync::atomic::AtomicBool;
@@ -112,9 +112,19 @@ pub(crate) struct Trial {
     pub(crate) given: Option<Pair>,
 }
 
+/// What the process has found its state to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    Own,
+    /// The parent's, whose callers and fetches it is rid of; what is left to do takes the client.
+    Parents,
+    /// There was a fork that did not leave it whole; see [`ClientState`]'s `Default`.
+    Blank,
+}
+
 /// Everything of a client that changes.
 pub(crate) struct ClientState {
-    pub(crate) generation: u32,
+    pub(crate) found: Found,
     pub(crate) closed: bool,
     pub(crate) limits: Limits,
     pub(crate) cells: Vec<Cell>,
@@ -130,26 +140,32 @@ pub(crate) struct ClientState {
     pub(crate) budget_told_at: Option<BootTime>,
     /// Every entry's slot by its canonical scope. Not in the lock alone: see [`Default`].
     pub(crate) scopes: Arc<Names<Arc<Slot>>>,
-    /// There was a fork that did not leave this whole; see [`Default`].
-    is_blank: bool,
     last_flight: FlightId,
     last_serial: u64,
 }
 
+/// What waits and what fetches is the parent's.
 impl Inherited for ClientState {
-    type Remains = ();
+    /// Their functions are dropped, not called: the parent calls its own.
+    type Remains = Vec<Arc<Waiter>>;
 
-    fn adopt(&mut self) {}
+    fn adopt(&mut self) -> Self::Remains {
+        if self.found == Found::Own {
+            self.found = Found::Parents;
+        }
+        self.trial = None;
+        self.cells.iter_mut().flat_map(Cell::end_fetch).collect()
+    }
 }
 
 impl ClientState {
-    pub(crate) fn new(policy: &Policy, generation: u32, clocks: Reading) -> Self {
-        Self::within(Limits::new(policy), generation, clocks)
+    pub(crate) fn new(policy: &Policy, clocks: Reading) -> Self {
+        Self::within(Limits::new(policy), clocks)
     }
 
-    fn within(limits: Limits, generation: u32, clocks: Reading) -> Self {
+    fn within(limits: Limits, clocks: Reading) -> Self {
         Self {
-            generation,
+            found: Found::Own,
             closed: false,
             limits,
             // Most clients have one scope; growing by itself, a list would begin with four places.
@@ -162,7 +178,6 @@ impl ClientState {
             doubted_hosts: Vec::new(),
             budget_told_at: None,
             scopes: Arc::new(Names::new()),
-            is_blank: false,
             last_flight: 0,
             last_serial: 0,
         }
@@ -262,11 +277,6 @@ impl ClientState {
         self.publish_all(policy, now);
     }
 
-    /// Whether this is the beginning of a child that is to call [`ClientState::begin_anew`].
-    pub(crate) fn is_blank(&self) -> bool {
-        self.is_blank
-    }
-
     /// The process is a fork, and what its parent knew may have been half changed: there are the
     /// same entries, and nothing in them.
     pub(crate) fn begin_anew(
@@ -288,7 +298,7 @@ impl ClientState {
             scopes: scopes.clone(),
             last_flight: first,
             last_serial: first,
-            ..Self::new(policy, generation, clocks)
+            ..Self::new(policy, clocks)
         };
         for slot in slots.into_iter().flatten() {
             slot.current.clear();
@@ -302,21 +312,12 @@ impl ClientState {
         trial.is_some_and(|trial| self.cells[trial.index].entry.flight() == Some(trial.id))
     }
 
-    /// The process is a fork of the one that filled this in. What waits and what fetches is the
-    /// parent's; the tokens, the budget and the waits that a server asked for are ours too.
-    pub(crate) fn forked(
-        &mut self,
-        policy: &Policy,
-        generation: u32,
-        now: BootTime,
-        random: &mut dyn Random,
-    ) -> Vec<Arc<Waiter>> {
-        self.generation = generation;
-        self.trial = None;
-        let mut forgotten = Vec::new();
+    /// The process is a fork of the one that filled this in. The tokens, the budget and the waits that
+    /// a server asked for are ours too.
+    pub(crate) fn forked(&mut self, policy: &Policy, now: BootTime, random: &mut dyn Random) {
+        self.found = Found::Own;
         for index in 0..self.cells.len() {
             let (cell, limits) = self.cell(index);
-            forgotten.append(&mut cell.end_fetch());
             cell.start_is_owed = false;
             cell.entry.forked(policy, random);
             let serve_until = cell.entry.serve_until(policy, limits, now);
@@ -325,15 +326,14 @@ impl ClientState {
                 cell.slot.current.publish(&token, serve_until);
             }
         }
-        forgotten
     }
 }
 
 /// What a child finds if it could not be seen to that nobody was changing the parent's state at the
-/// fork (see `process`). It belongs to no process, so that whoever finds it adopts it.
+/// fork (see `process`).
 impl Default for ClientState {
     fn default() -> Self {
-        let (nowhere, clocks) = (process::generation().wrapping_sub(1), Clock::System.reading());
-        Self { is_blank: true, ..Self::within(Limits::default(), nowhere, clocks) }
+        let whole = Self::within(Limits::default(), Clock::System.reading());
+        Self { found: Found::Blank, ..whole }
     }
 }
