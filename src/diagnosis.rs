@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use crate::cache::flight::Failure;
-use crate::client::Client;
+use crate::client::{Client, Config};
 use crate::clock::Clock;
-use crate::config::Config;
 use crate::config::authority::is_loopback;
 use crate::config::endpoint::{ProxyChoice, TokenUrl, host_to_send_to};
 use crate::config::options::{Options, StoreChoice};
@@ -25,6 +24,7 @@ use crate::token::Token;
 pub struct Diagnosis {
     options: Options,
     source: Source,
+    http: Http,
 }
 
 /// The way that requests take.
@@ -86,9 +86,9 @@ impl Diagnosis {
     /// The first mistake.
     pub fn new(config: &Config) -> Result<Self, Error> {
         let mut options = config.resolve()?;
-        Http::new(&options, &Clock::System)?;
+        let http = Http::new(&options, &Clock::System)?;
         let source = Source::new(&mut options, config.credentials.clone());
-        Ok(Self { options, source })
+        Ok(Self { options, source, http })
     }
 
     /// Whether id and secret can be had now.
@@ -138,7 +138,7 @@ impl Diagnosis {
 
     /// The file that takes the place of the system's roots.
     pub fn ca_file(&self) -> Option<&Path> {
-        self.options.ca_file.as_ref().map(|named| named.path())
+        self.options.ca_file.as_deref()
     }
 
     /// The longest time to connect.
@@ -202,7 +202,9 @@ impl Diagnosis {
         // A service on the desk tells this from a program that asks wrongly.
         let user_agent = format!("{} doctor", self.options.user_agent);
         let options = Options { token_url: target, user_agent, ..self.options.clone() };
-        let answer = Http::new(&options, &Clock::System)?
+        let answer = self
+            .http
+            .beside(&options)?
             .get(token, options.policy.request_timeout)
             .map_err(|Failure { error, .. }| error)?;
         // It is the server's text, which may hold what the server was sent.

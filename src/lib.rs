@@ -55,10 +55,9 @@ mod threads;
 mod token;
 
 pub use cache::entry::State;
-pub use client::{Builder, Cancel, Client, GetOptions, Stats, TokenFuture};
+pub use client::{Builder, Cancel, Client, Config, GetOptions, Stats, TokenFuture};
 #[doc(hidden)]
 pub use clock::{BootTime, Clock, ManualClock};
-pub use config::Config;
 pub use config::options::{OPTIONS, OptionSpec};
 pub use credentials::{Credentials, CredentialsFn};
 pub use error::{Error, ErrorKind};

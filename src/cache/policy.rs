@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Random;
+pub(crate) use crate::config::options::Policy;
 
 /// A lifetime above this is cut: no token should be trusted longer on a server's word alone.
 pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(24 * 3600);
@@ -107,16 +108,6 @@ pub(crate) const MOST_REPLACED: u32 = 4;
 
 /// With `keep_warm`, an entry that nobody asked for in this time is let go.
 pub(crate) const KEEP_WARM_IDLE: Duration = Duration::from_secs(24 * 3600);
-
-/// What a client's options set.
-#[derive(Clone, Debug)]
-pub(crate) struct Policy {
-    pub(crate) refresh_before: Duration,
-    pub(crate) expiry_margin: Duration,
-    pub(crate) fetch_timeout: Duration,
-    pub(crate) request_timeout: Duration,
-    pub(crate) max_requests_per_minute: u32,
-}
 
 impl Policy {
     /// How long before its end a token turns from FRESH to SOFT, jitter aside.

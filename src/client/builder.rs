@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::Client;
-use crate::config::Config;
+use super::{Client, Config};
 use crate::credentials::CredentialsFn;
 use crate::error::Error;
 use crate::events::EventFn;

@@ -1,6 +1,6 @@
 //! The client: the cached tokens of one set of credentials.
 //!
-//! - this file: what a program calls; [`builder`], [`future`]
+//! - this file: what a program calls; [`config`], [`builder`], [`future`]
 //! - [`shared`] what its handles and our threads have in common
 //! - [`hit`] a call that finds its token at hand
 //! - [`names`] from a scope as spelled to its entry
@@ -14,6 +14,7 @@
 //! - [`warm`] renewals that nobody asks for
 
 mod builder;
+mod config;
 mod fetch;
 mod future;
 mod get;
@@ -34,13 +35,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use builder::Builder;
+pub use config::Config;
 pub use future::TokenFuture;
 pub use wait::Cancel;
 
 use crate::cache::entry::State;
 use crate::clock::Clock;
+use crate::config::endpoint;
 use crate::config::options::Options;
-use crate::config::{Config, endpoint};
 use crate::credentials::{Credentials, Source};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind};

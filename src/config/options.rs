@@ -2,15 +2,12 @@
 //! every surface come from this one declaration.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::authority::Authority;
 use super::endpoint::{ProxyChoice, TokenUrl};
 use super::parse;
-use crate::cache::policy::Policy;
 use crate::error::Error;
-use crate::files::Named;
 use crate::scope::ScopeSet;
 use crate::token::Secret;
 
@@ -33,7 +30,31 @@ pub struct OptionSpec {
     read: fn(&mut Options, &str) -> Result<(), String>,
 }
 
+/// The prefix of the environment variables.
+const ENV_PREFIX: &str = "TRACKUNIT_";
+
 impl OptionSpec {
+    /// The name of the environment variable.
+    ///
+    /// ```
+    /// let scope = tu_token::OPTIONS.iter().find(|option| option.key == "scope").unwrap();
+    /// assert_eq!(scope.env_name(), "TRACKUNIT_SCOPE");
+    /// ```
+    pub fn env_name(&self) -> String {
+        format!("{ENV_PREFIX}{}", self.key.to_uppercase())
+    }
+
+    /// The option that says the same in another way: a value and the file that holds it.
+    pub(super) fn twin(&self) -> Option<&'static str> {
+        match self.key {
+            "client_id" => Some("client_id_file"),
+            "client_id_file" => Some("client_id"),
+            "client_secret" => Some("client_secret_file"),
+            "client_secret_file" => Some("client_secret"),
+            _ => None,
+        }
+    }
+
     /// Reads a value into its place. The error names the option and shows no secret.
     pub(crate) fn read_into(&self, options: &mut Options, value: &str) -> Result<(), Error> {
         (self.read)(options, value).map_err(|problem| {
@@ -73,6 +94,16 @@ pub(crate) enum StoreChoice {
     File(Option<PathBuf>),
 }
 
+/// What the options say about the life of a token; `cache::policy` says what follows from it.
+#[derive(Clone, Debug)]
+pub(crate) struct Policy {
+    pub(crate) refresh_before: Duration,
+    pub(crate) expiry_margin: Duration,
+    pub(crate) fetch_timeout: Duration,
+    pub(crate) request_timeout: Duration,
+    pub(crate) max_requests_per_minute: u32,
+}
+
 /// Every option with its final value.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
@@ -92,9 +123,9 @@ pub(crate) struct Options {
     pub(crate) policy: Policy,
     pub(crate) keep_warm: bool,
     pub(crate) allow_narrowed_scope: bool,
-    pub(crate) ca_file: Option<Arc<Named>>,
-    pub(crate) client_cert_file: Option<Arc<Named>>,
-    pub(crate) client_key_file: Option<Arc<Named>>,
+    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) client_cert_file: Option<PathBuf>,
+    pub(crate) client_key_file: Option<PathBuf>,
     pub(crate) proxy: ProxyChoice,
     pub(crate) user_agent: String,
     pub(crate) api_hosts: Vec<Authority>,
@@ -448,7 +479,7 @@ pub static OPTIONS: &[OptionSpec] = &[
         meaning: "Root certificates (PEM) to trust in place of the system's. Read again for each fetch.",
         secret: false,
         read: |options, value| {
-            options.ca_file = Some(Named::new(parse::path(value)?));
+            options.ca_file = Some(parse::path(value)?);
             Ok(())
         },
     },
@@ -458,7 +489,7 @@ pub static OPTIONS: &[OptionSpec] = &[
         meaning: "The client certificate (PEM) for mutual TLS. Read again for each fetch.",
         secret: false,
         read: |options, value| {
-            options.client_cert_file = Some(Named::new(parse::path(value)?));
+            options.client_cert_file = Some(parse::path(value)?);
             Ok(())
         },
     },
@@ -468,7 +499,7 @@ pub static OPTIONS: &[OptionSpec] = &[
         meaning: "The client certificate's private key (PEM).",
         secret: false,
         read: |options, value| {
-            options.client_key_file = Some(Named::new(parse::path(value)?));
+            options.client_key_file = Some(parse::path(value)?);
             Ok(())
         },
     },

@@ -56,7 +56,7 @@ impl Attempt<'_> {
                 "its certificate is signed by an authority that has the name of one in {store}, and \
                  another key: put the authority's new certificate there"
             ),
-            CertificateError::UnknownIssuer if self.http.ca_file.is_some() => format!(
+            CertificateError::UnknownIssuer if self.http.trust.ca_file.is_some() => format!(
                 "its certificate is signed by nobody in {store}: add the authority that signed it, \
                  or the root of a gateway that opens TLS"
             ),
@@ -114,15 +114,15 @@ impl Attempt<'_> {
 
     /// What may be wrong with the client's certificate. `does`: whether the server needs one.
     pub(super) fn certificate_words(&self, does: &str) -> String {
-        match &self.http.client_cert_file {
+        match self.http.trust.client_cert_file() {
             None => format!(
                 "it {does} a client certificate, and none is set: set client_cert_file and \
                  client_key_file"
             ),
-            Some(path) => format!(
+            Some(file) => format!(
                 "it may not accept the client certificate in client_cert_file {}: check that it has \
                  not expired, and that the server trusts who signed it",
-                path.display()
+                file.display()
             ),
         }
     }

@@ -27,7 +27,6 @@ use crate::config::authority::{self, Authority, Fault, is_loopback};
 use crate::config::endpoint::TokenUrl;
 use crate::config::options::Options;
 use crate::error::{Error, ErrorKind};
-use crate::files::Named;
 use crate::token::Token;
 
 /// Longest answer that is read.
@@ -71,9 +70,7 @@ pub(crate) struct Http {
     /// User and password for the proxy, if its URL has them.
     account: Option<Account>,
     pub(super) clock: Clock,
-    trust: Trust,
-    pub(super) ca_file: Option<Arc<Named>>,
-    pub(super) client_cert_file: Option<Arc<Named>>,
+    pub(super) trust: Arc<Trust>,
     pub(super) connect_timeout: Duration,
     user_agent: String,
     /// What it is good for, in messages.
@@ -83,27 +80,42 @@ pub(crate) struct Http {
 impl Http {
     /// Checks the proxy and the certificate files, so that mistakes show at once.
     pub(crate) fn new(options: &Options, clock: &Clock) -> Result<Self, Error> {
-        let proxy = options
-            .proxy
-            .for_url(&options.token_url, &|name| std::env::var(name).ok())
-            .map_err(Error::config)?;
-        Ok(Self {
+        let proxy = proxy_of(options)?;
+        let trust = Trust::new(options).map_err(Error::config)?;
+        Ok(Self::with(proxy, Arc::new(trust), options, clock))
+    }
+
+    /// The same for other options, with the certificates of these: a pipe gives them only once.
+    pub(crate) fn beside(&self, options: &Options) -> Result<Self, Error> {
+        Ok(Self::with(proxy_of(options)?, self.trust.clone(), options, &self.clock))
+    }
+
+    fn with(
+        proxy: Option<ureq::Proxy>,
+        trust: Arc<Trust>,
+        options: &Options,
+        clock: &Clock,
+    ) -> Self {
+        Self {
             origin: origin_of(options.token_url.uri()),
             url: options.token_url.clone(),
             account: proxy.as_ref().and_then(|proxy| Account::of(proxy, clock)),
             clock: clock.clone(),
             proxy,
-            trust: Trust::new(options).map_err(Error::config)?,
-            ca_file: options.ca_file.clone(),
-            client_cert_file: options.client_cert_file.clone(),
+            trust,
             connect_timeout: options.connect_timeout,
             user_agent: match &options.name {
                 Some(name) => format!("{} ({name})", options.user_agent),
                 None => options.user_agent.clone(),
             },
             errand: "get a token",
-        })
+        }
     }
+}
+
+fn proxy_of(options: &Options) -> Result<Option<ureq::Proxy>, Error> {
+    let variable = |name: &str| std::env::var(name).ok();
+    options.proxy.for_url(&options.token_url, &variable).map_err(Error::config)
 }
 
 impl Transport for Http {

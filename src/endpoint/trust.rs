@@ -4,6 +4,7 @@
 //! `ca_file`, what can be read is used; if that is nothing, what could be read last. A warning says
 //! so, once for each change.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -21,7 +22,7 @@ use crate::process::{Inherited, Kept};
 
 /// Where one client's certificates come from.
 pub(super) struct Trust {
-    ca_file: Option<Arc<Named>>,
+    pub(super) ca_file: Option<Arc<Named>>,
     /// Certificate and key.
     own: Option<(Arc<Named>, Arc<Named>)>,
     /// How long a file is waited for: as long as the server would be.
@@ -64,9 +65,10 @@ pub(super) struct Security {
 impl Trust {
     /// Reads the files that the options name, so that mistakes show at once.
     pub(super) fn new(options: &Options) -> Result<Self, String> {
+        let named = |file: &Option<PathBuf>| file.clone().map(Named::new);
         let trust = Self {
-            ca_file: options.ca_file.clone(),
-            own: options.client_cert_file.clone().zip(options.client_key_file.clone()),
+            ca_file: named(&options.ca_file),
+            own: named(&options.client_cert_file).zip(named(&options.client_key_file)),
             patience: options.connect_timeout,
             known: Kept::new(Known::default()),
         };
@@ -93,6 +95,11 @@ impl Trust {
         let identity = Arc::new(self.identity()?);
         let config = builder.with_client_cert_resolver(identity.clone());
         Ok(Security { config: Arc::new(config), identity, store })
+    }
+
+    /// The file that holds the client's own certificate.
+    pub(super) fn client_cert_file(&self) -> Option<&Named> {
+        self.own.as_ref().map(|(certificate, _)| &**certificate)
     }
 
     /// What a person should know of the files and has not been told yet.

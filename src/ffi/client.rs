@@ -5,7 +5,7 @@ use std::ffi::c_char;
 use super::guard::{caught, contained, report, status};
 use super::{owned, text, tu_config, tu_error, tu_status, tu_token};
 use crate::client::Client;
-use crate::config::Config;
+use crate::client::Config;
 use crate::error::Error;
 
 /// Gets, keeps and hands out the tokens of one API key. Every function may be called on it from

@@ -1,7 +1,7 @@
 //! What C owns: every allocation begins with a tag that tells what it is.
 
+use crate::client::Config;
 use crate::client::{Cancel, Client};
-use crate::config::Config;
 use crate::error::Error;
 use crate::token::{LENGTHS, TOKEN_KIND, Token};
 

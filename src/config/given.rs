@@ -1,0 +1,213 @@
+//! What is given for the options: by the program, and by the environment.
+
+use super::options::{self, OPTIONS, Options};
+use crate::error::Error;
+use crate::token::Secret;
+
+/// The values of some options, as written. What the program gives wins over the environment, in any
+/// order; the first mistake is remembered, and told when all is read.
+#[derive(Clone, Default)]
+pub(crate) struct Given {
+    program: Values,
+    environment: Values,
+    mistake: Option<Error>,
+}
+
+/// What is given for some options, by their keys. A list: they are few.
+#[derive(Clone, Default)]
+struct Values(Vec<(&'static str, Secret)>);
+
+impl Values {
+    fn insert(&mut self, key: &'static str, value: Secret) {
+        self.0.retain(|(other, _)| *other != key);
+        self.0.push((key, value));
+    }
+
+    fn get(&self, key: &str) -> Option<&Secret> {
+        self.0.iter().find(|(other, _)| *other == key).map(|(_, value)| value)
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().map(|(key, _)| *key)
+    }
+}
+
+impl Given {
+    /// By the program. A second value replaces the first.
+    pub(crate) fn set(&mut self, key: &str, value: &str) {
+        match options::find(key) {
+            Some(option) => {
+                // Read now, so that the first mistake is the first one made.
+                if let Err(error) = option.read_into(&mut Options::default(), value) {
+                    self.remember(error);
+                }
+                self.program.insert(option.key, Secret::new(value));
+            }
+            None => self.remember(unknown_key(key)),
+        }
+    }
+
+    /// Takes what is set in the environment now and not empty.
+    pub(crate) fn load_env(&mut self) {
+        for option in OPTIONS {
+            let variable = option.env_name();
+            match std::env::var(&variable) {
+                Ok(value) if value.is_empty() => {}
+                Ok(value) => {
+                    self.environment.insert(option.key, Secret::new(value));
+                }
+                Err(std::env::VarError::NotPresent) => {}
+                Err(std::env::VarError::NotUnicode(_)) => {
+                    self.remember(Error::config(format!("{variable} is not valid UTF-8")));
+                }
+            }
+        }
+    }
+
+    /// Remembers a mistake if it is the first.
+    pub(crate) fn remember(&mut self, mistake: Error) {
+        self.mistake.get_or_insert(mistake);
+    }
+
+    /// The keys of what is given.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &'static str> {
+        self.program.keys().chain(self.environment.keys())
+    }
+
+    /// All options with their final values, or the first mistake. `has_callback`: a function of the
+    /// program gives the credentials.
+    pub(crate) fn resolve(&self, has_callback: bool) -> Result<Options, Error> {
+        let is_set = |variable: &str| std::env::var_os(variable).is_some_and(|it| !it.is_empty());
+        self.resolve_beside(has_callback, is_set)
+    }
+
+    /// The same beside an environment, of which only `load_env` takes anything.
+    fn resolve_beside(
+        &self,
+        has_callback: bool,
+        is_set: fn(&str) -> bool,
+    ) -> Result<Options, Error> {
+        if let Some(mistake) = &self.mistake {
+            return Err(mistake.clone());
+        }
+        let mut options = Options::default();
+        for option in OPTIONS {
+            let overruled = option.twin().is_some_and(|twin| self.program.get(twin).is_some());
+            if let Some(value) = self.program.get(option.key) {
+                option.read_into(&mut options, value.reveal())?;
+            } else if let Some(value) = self.environment.get(option.key).filter(|_| !overruled) {
+                option.read_into(&mut options, value.reveal()).map_err(|error| {
+                    Error::config(format!("{} (from {})", error.message(), option.env_name()))
+                })?;
+            }
+        }
+        options.finish(has_callback, is_set)?;
+        Ok(options)
+    }
+}
+
+fn unknown_key(key: &str) -> Error {
+    let shown: String = key.chars().filter(|c| !c.is_control()).take(64).collect();
+    let closest = OPTIONS
+        .iter()
+        .map(|option| (strsim::osa_distance(&shown.to_lowercase(), option.key), option.key))
+        .min();
+    match closest {
+        Some((distance, close)) if distance <= 1 + close.len() / 4 => {
+            Error::config(format!("unknown option \"{shown}\": did you mean {close}?"))
+        }
+        _ => Error::config(format!(
+            "unknown option \"{shown}\"; the options are: {}",
+            OPTIONS.iter().map(|option| option.key).collect::<Vec<_>>().join(", ")
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(values: &[(&str, &str)]) -> Given {
+        let mut given = Given::default();
+        values.iter().for_each(|(key, value)| given.set(key, value));
+        given
+    }
+
+    /// What is needed, and more.
+    fn with(more: &[(&str, &str)]) -> Given {
+        let basics = [("client_id", "id"), ("client_secret", "hush"), ("scope", "a")];
+        of(&[&basics, more].concat())
+    }
+
+    fn message(given: &Given) -> String {
+        given.resolve(false).unwrap_err().message().to_owned()
+    }
+
+    #[test]
+    fn a_slip_of_the_pen_gets_a_suggestion() {
+        assert!(message(&with(&[("scopee", "x")])).contains("did you mean scope?"));
+        assert!(message(&with(&[("client-id", "x")])).contains("did you mean client_id?"));
+        assert!(message(&with(&[("colour", "x")])).contains("the options are"));
+    }
+
+    #[test]
+    fn the_first_mistake_is_reported() {
+        let given = with(&[("timeout", "soon"), ("nonsense_key", "x")]);
+        assert!(message(&given).contains("timeout"));
+    }
+
+    #[test]
+    fn what_is_required_is_asked_for() {
+        assert!(message(&of(&[("client_secret", "hush")])).contains("client_id"));
+        assert!(message(&of(&[("client_id", "x")])).contains("client_secret"));
+    }
+
+    #[test]
+    fn what_is_set_but_was_not_loaded_is_told_so() {
+        let refused = |given: &Given, is_set| {
+            given.resolve_beside(false, is_set).unwrap_err().message().to_owned()
+        };
+        let all: fn(&str) -> bool = |_| true;
+        let said = refused(&Given::default(), all);
+        let load = "is set, but was not loaded: call load_env (in C tu_config_load_env)";
+        assert!(said.contains("TRACKUNIT_CLIENT_ID ") && said.contains(load), "{said}");
+        let file: fn(&str) -> bool = |variable| variable == "TRACKUNIT_CLIENT_SECRET_FILE";
+        let mut given = of(&[("client_id", "id")]);
+        let said = refused(&given, file);
+        assert!(said.contains("TRACKUNIT_CLIENT_SECRET_FILE ") && said.contains(load), "{said}");
+        let none: fn(&str) -> bool = |_| false;
+        assert!(!refused(&given, none).contains("load_env"));
+        // Whoever gives all that is needed has no need of the environment.
+        assert!(with(&[]).resolve_beside(false, all).is_ok());
+        given.set("client_secret", "hush");
+        let no_scope = |is_set| given.resolve_beside(false, is_set).unwrap().no_scope;
+        assert!(no_scope(all).contains("TRACKUNIT_SCOPE is set, but was not loaded"));
+        assert!(no_scope(none).contains("set the option scope (or TRACKUNIT_SCOPE)"));
+    }
+
+    #[test]
+    fn a_value_and_its_file_contradict_each_other() {
+        let given = with(&[("client_secret_file", "/run/secret")]);
+        assert!(message(&given).contains("client_secret_file"));
+    }
+
+    #[test]
+    fn the_program_switches_off_the_twin_of_the_environment() {
+        let mut given = with(&[]);
+        given.environment.insert("client_secret_file", Secret::new("/nowhere"));
+        given.environment.insert("scope", Secret::new("from-environment"));
+        let options = given.resolve(false).unwrap();
+        assert!(options.client_secret_file.is_none());
+        assert_eq!(options.scope.unwrap().wire(), "a");
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        assert!(!message(&with(&[("client_secret", "hu\nsh")])).contains("sh\""));
+        for (key, value) in
+            [("proxy", "ftp://user:hush@host"), ("api_hosts", "https://user:hush@host")]
+        {
+            assert!(!message(&with(&[(key, value)])).contains("hush"), "{key}");
+        }
+    }
+}
