@@ -40,11 +40,13 @@ mod events;
 pub mod ffi;
 mod files;
 mod joint;
+mod life;
 mod lists;
 mod process;
 #[cfg(all(test, feature = "shuttle"))]
 mod schedules;
 mod scope;
+mod secret;
 #[cfg(any(test, feature = "simulation"))]
 #[allow(missing_docs)]
 #[doc(hidden)]

@@ -1,4 +1,4 @@
-//! The access token a program holds, and the secret it was bought with.
+//! The access token a program holds.
 //!
 //! A [`Token`] is one block of 64-bit words: a few numbers, then the text
 //! `Authorization: Bearer <token>` and the granted scope. Words, because the block is what the
@@ -8,9 +8,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
 use crate::clock::{BootTime, Clock};
+use crate::life::Life;
 
 /// Longest access token that is accepted, in bytes.
 pub(crate) const MAX_TOKEN_BYTES: usize = 16 * 1024;
@@ -40,22 +41,6 @@ pub(crate) const MAX_WORDS: usize = words_for(MAX_TOKEN_BYTES, crate::scope::MAX
 /// How many words a block has, by the lengths of its token and scope.
 const fn words_for(value: usize, scope: usize) -> usize {
     TEXT + (PREFIX.len() + value + 1 + scope + 1).div_ceil(8)
-}
-
-/// The numbers of a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Life {
-    /// Just before the request that brought it was sent.
-    pub(crate) requested_at: BootTime,
-    pub(crate) lifetime: Duration,
-    /// When a caller first causes a renewal.
-    pub(crate) fresh_until: BootTime,
-}
-
-impl Life {
-    pub(crate) fn expires_at(&self) -> BootTime {
-        self.requested_at.after(self.lifetime)
-    }
 }
 
 /// An OAuth 2.0 access token, as a value of the caller's own.
@@ -326,27 +311,6 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Text that is wiped when dropped and never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Secret(Zeroizing<String>);
-
-impl Secret {
-    pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self(Zeroizing::new(text.into()))
-    }
-
-    /// The text itself: for the request alone.
-    pub(crate) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -387,7 +351,6 @@ mod tests {
     fn debug_shows_no_secret() {
         let token = Token::new("hush-hush", "a", 1, &life(), 0);
         assert!(!format!("{token:?}").contains("hush"));
-        assert!(!format!("{:?}", Secret::new("hush")).contains("hush"));
     }
 
     #[test]

@@ -174,7 +174,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::token::{BEARER_AT, Life, TEXT};
+    use crate::life::Life;
+    use crate::token::{BEARER_AT, TEXT};
 
     const NOW: BootTime = BootTime::from_nanos(1_000_000_000);
     const LATER: BootTime = BootTime::from_nanos(2_000_000_000);

@@ -8,7 +8,7 @@ use super::limits::{Blocked, Limits};
 use super::policy::{self, Policy};
 use crate::clock::BootTime;
 use crate::error::{Error, ErrorKind};
-use crate::token::Life;
+use crate::life::Life;
 
 /// Names one fetch of one client.
 pub(crate) type FlightId = u64;

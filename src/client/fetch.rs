@@ -20,8 +20,9 @@ use crate::credentials::Pair;
 use crate::endpoint::{Granted, TimeLimit};
 use crate::error::{Cause, Error, ErrorKind};
 use crate::events::{Event, EventKind};
+use crate::life::Life;
 use crate::process::Mailbox;
-use crate::token::{Life, Token};
+use crate::token::Token;
 
 /// A fetch under way.
 pub(super) struct Flight {

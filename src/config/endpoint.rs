@@ -7,7 +7,7 @@ use ureq::http::Uri;
 use zeroize::Zeroizing;
 
 use super::authority::{self, Authority, Fault, is_loopback};
-use crate::token::Secret;
+use crate::secret::Secret;
 
 /// The documented token endpoint.
 const DEFAULT_URL: &str = "https://auth.trackunit.com/token/v2";

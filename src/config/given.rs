@@ -2,7 +2,7 @@
 
 use super::options::{self, OPTIONS, Options};
 use crate::error::Error;
-use crate::token::Secret;
+use crate::secret::Secret;
 
 /// The values of some options, as written. What the program gives wins over the environment, in any
 /// order; the first mistake is remembered, and told when all is read.

@@ -9,7 +9,7 @@ use super::endpoint::{ProxyChoice, TokenUrl};
 use super::parse;
 use crate::error::Error;
 use crate::scope::ScopeSet;
-use crate::token::Secret;
+use crate::secret::Secret;
 
 /// One option: how it is called, what it means, how it is read.
 ///

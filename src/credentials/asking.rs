@@ -16,8 +16,8 @@ use crate::config::parse;
 use crate::error::{Error, ErrorKind};
 use crate::files::{Content, Named, Unread, Why};
 use crate::process::{Callable, Mailbox, Process};
+use crate::secret::Secret;
 use crate::threads::{self, Job, Rank};
-use crate::token::Secret;
 
 /// Largest credential file.
 const MAX_FILE_BYTES: usize = 64 * 1024;

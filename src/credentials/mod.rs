@@ -15,7 +15,7 @@ pub(crate) use source::{Change, Pair, Source};
 
 use crate::config::parse;
 use crate::error::Cause;
-use crate::token::Secret;
+use crate::secret::Secret;
 
 /// A client id and its secret.
 ///

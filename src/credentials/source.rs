@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind};
 use crate::events::{Event, EventKind};
 use crate::files::Named;
 use crate::process::{Callable, Callback, Inherited, Kept};
-use crate::token::Secret;
+use crate::secret::Secret;
 
 /// Credentials as one request used them.
 #[derive(Clone)]

@@ -43,7 +43,7 @@ use crate::config::options::Options;
 use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::scope::ScopeSet;
-use crate::token::Secret;
+use crate::secret::Secret;
 use http::HttpAnswer;
 use request::TokenRequest;
 use zeroize::Zeroizing;

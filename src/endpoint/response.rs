@@ -21,7 +21,8 @@ use crate::config::options::{ClientAuth, Options};
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind};
 use crate::scope::ScopeSet;
-use crate::token::{MAX_TOKEN_BYTES, Secret};
+use crate::secret::Secret;
+use crate::token::MAX_TOKEN_BYTES;
 
 /// Error codes that are shown as they are: RFC 6749 sections 4.1.2.1 and 5.2, RFC 6750 section 3.1,
 /// RFC 8707 section 2, RFC 9449 sections 5 and 8.

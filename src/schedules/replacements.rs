@@ -9,8 +9,8 @@ use super::stage::{self, Answer, SECOND, at, caller, got, ok};
 use super::{explore, time};
 use crate::cache::current::Current;
 use crate::clock::{BootTime, Clock};
+use crate::life::Life;
 use crate::process::Mailbox;
-use crate::token::Life;
 use crate::{ErrorKind, Token};
 
 fn refuses_old(form: &str) -> Answer {

@@ -170,7 +170,7 @@ fn by_wall_clock(
 mod tests {
     use super::*;
     use crate::config::options::Options;
-    use crate::token::Secret;
+    use crate::secret::Secret;
 
     const LIFETIME: Duration = Duration::from_secs(1200);
     const NOW: BootTime = BootTime::from_nanos(5_000_000_000_000);
