@@ -8,9 +8,11 @@ use std::time::{Duration, SystemTime};
 use crate::cache::flight::Failure;
 use crate::client::{Client, Config};
 use crate::clock::Clock;
+use crate::config::api_hosts::host_to_send_to;
 use crate::config::authority::is_loopback;
-use crate::config::endpoint::{ProxyChoice, TokenUrl, host_to_send_to};
 use crate::config::options::{Options, StoreChoice};
+pub use crate::config::proxy::Decision;
+use crate::config::token_url::TokenUrl;
 use crate::credentials::{Credentials, Source};
 use crate::endpoint::http::Http;
 use crate::endpoint::looks;
@@ -35,21 +37,6 @@ pub struct Way {
     pub next_host: String,
     /// The setting that decided.
     pub decided_by: Decision,
-}
-
-/// Which setting decided on the proxy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// This machine is never reached through a proxy.
-    Loopback,
-    /// The option `proxy`.
-    Option,
-    /// `HTTPS_PROXY` or `https_proxy`.
-    HttpsProxy,
-    /// `NO_PROXY` or `no_proxy`, against `HTTPS_PROXY`.
-    NoProxy,
-    /// No setting: directly.
-    Nothing,
 }
 
 /// What can be told about an answer without showing its body.
@@ -163,31 +150,23 @@ impl Diagnosis {
     }
 
     /// The way to the token endpoint.
+    pub fn way(&self) -> Way {
+        way_of(&self.http)
+    }
+
+    /// The way to another URL.
     ///
     /// # Errors
-    /// The proxy of the environment is not one.
-    pub fn way(&self) -> Result<Way, Error> {
-        let variable = |name: &str| std::env::var(name).ok();
-        let url = &self.options.token_url;
-        let proxy = self.options.proxy.for_url(url, &variable).map_err(Error::config)?;
-        // As the proxy itself is found: an empty variable in lower case hides the other.
-        let names_proxy = variable("https_proxy")
-            .or_else(|| variable("HTTPS_PROXY"))
-            .is_some_and(|value| !value.is_empty());
-        let decided_by = match (&self.options.proxy, &proxy) {
-            _ if self.is_loopback() => Decision::Loopback,
-            (ProxyChoice::FromEnvironment, Some(_)) => Decision::HttpsProxy,
-            (ProxyChoice::FromEnvironment, None) if names_proxy => Decision::NoProxy,
-            (ProxyChoice::FromEnvironment, None) => Decision::Nothing,
-            _ => Decision::Option,
-        };
-        let next = proxy.as_ref().map_or(url.uri(), |proxy| proxy.uri());
-        let next_host = next.host().unwrap_or_default().to_owned();
-        let shown = |proxy: &ureq::Proxy| {
-            let protocol = proxy.protocol().to_string().to_lowercase();
-            format!("{protocol}://{}:{}", proxy.host(), proxy.port())
-        };
-        Ok(Way { proxy: proxy.as_ref().map(shown), next_host, decided_by })
+    /// The URL cannot be asked.
+    pub fn way_to(&self, url: &str) -> Result<Way, Error> {
+        self.http_for(url).map(|http| way_of(&http))
+    }
+
+    fn http_for(&self, url: &str) -> Result<Http, Error> {
+        let token_url = TokenUrl::parse(url).map_err(Error::argument)?;
+        // A service on the desk tells this from a program that asks wrongly.
+        let user_agent = format!("{} doctor", self.options.user_agent);
+        self.http.beside(&Options { token_url, user_agent, ..self.options.clone() })
     }
 
     /// Asks for what is at a URL as the token endpoint is asked; redirects are not followed.
@@ -198,14 +177,9 @@ impl Diagnosis {
         if token.is_some() && host_to_send_to(url, &self.options.api_hosts).is_none() {
             return Err(Error::argument("a token may not be sent there: see api_hosts"));
         }
-        let target = TokenUrl::parse(url).map_err(Error::argument)?;
-        // A service on the desk tells this from a program that asks wrongly.
-        let user_agent = format!("{} doctor", self.options.user_agent);
-        let options = Options { token_url: target, user_agent, ..self.options.clone() };
         let answer = self
-            .http
-            .beside(&options)?
-            .get(token, options.policy.request_timeout)
+            .http_for(url)?
+            .get(token, self.options.policy.request_timeout)
             .map_err(|Failure { error, .. }| error)?;
         // It is the server's text, which may hold what the server was sent.
         let shown = |target: String| match token.map(|token| Hidden::token(token.value())) {
@@ -221,5 +195,19 @@ impl Diagnosis {
             date: answer.date,
             retry_after: answer.retry_after,
         })
+    }
+}
+
+fn way_of(http: &Http) -> Way {
+    let proxy = http.way().proxy.as_ref();
+    let next = proxy.map_or(http.uri(), |proxy| proxy.uri());
+    let shown = |proxy: &ureq::Proxy| {
+        let protocol = proxy.protocol().to_string().to_lowercase();
+        format!("{protocol}://{}:{}", proxy.host(), proxy.port())
+    };
+    Way {
+        proxy: proxy.map(shown),
+        next_host: next.host().unwrap_or_default().to_owned(),
+        decided_by: http.way().decided_by.clone(),
     }
 }

@@ -60,9 +60,12 @@ fn it_goes_through_the_proxy_and_shows_no_password() {
     let ca_file = files.write("ca.pem", &authority.pem());
     let options = [("proxy", &*address), ("ca_file", &*ca_file), ("api_hosts", "api.example.test")];
     let diagnosis = diagnosis("https://auth.example.test/token", &options);
-    let way = diagnosis.way().unwrap();
+    let way = diagnosis.way();
     assert_eq!(way.proxy.unwrap(), format!("http://127.0.0.1:{}", proxy.port()));
     assert_eq!((way.next_host.as_str(), way.decided_by), ("127.0.0.1", Decision::Option));
+    assert_eq!(diagnosis.way_to(API).unwrap().decided_by, Decision::Option);
+    let own = diagnosis.way_to("http://localhost:1/assets").unwrap();
+    assert_eq!((own.proxy, own.decided_by), (None, Decision::Loopback));
 
     let token = token();
     assert_eq!(diagnosis.get(API, Some(&token)).unwrap().status, 200);

@@ -340,6 +340,8 @@ fn a_proxy_and_where_it_comes_from() {
     command.env("HTTPS_PROXY", "http://127.0.0.1:1").env("NO_PROXY", "example");
     let found = examine(&shell, &mut command);
     assert_eq!(found.code("proxy"), "no_proxy");
+    let why = found.check("proxy")["why"].to_string();
+    assert!(why.contains("\\\"example\\\" in NO_PROXY excepts the host from HTTPS_PROXY"), "{why}");
     ends(&found, "name_resolution", "unknown_host", 4);
     assert_eq!(found.check("connection")["state"], "skipped");
 

@@ -41,7 +41,7 @@ pub use wait::Cancel;
 
 use crate::cache::entry::State;
 use crate::clock::Clock;
-use crate::config::endpoint;
+use crate::config::api_hosts::host_to_send_to;
 use crate::config::options::Options;
 use crate::credentials::{Credentials, Source};
 use crate::endpoint::Endpoint;
@@ -521,7 +521,7 @@ impl Client {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn may_send_to(&self, url: &str) -> bool {
-        endpoint::host_to_send_to(url, &self.shared.options.api_hosts).is_some()
+        host_to_send_to(url, &self.shared.options.api_hosts).is_some()
     }
 
     /// An API at this URL answered 401 also to the token that followed the invalidated one. Says in

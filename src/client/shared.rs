@@ -10,7 +10,7 @@ use super::state::{ClientState, Found, Slot};
 use super::{Stats, fetch, wait};
 use crate::cache::{Random, policy};
 use crate::clock::Clock;
-use crate::config::endpoint;
+use crate::config::api_hosts::host_to_send_to;
 use crate::config::options::Options;
 use crate::credentials::{Credentials, Source};
 use crate::endpoint::{Endpoint, names};
@@ -194,7 +194,7 @@ impl Shared {
     }
 
     pub(super) fn api_refused(self: &Arc<Self>, url: &str) {
-        let Some(host) = endpoint::host_to_send_to(url, &self.options.api_hosts) else { return };
+        let Some(host) = host_to_send_to(url, &self.options.api_hosts) else { return };
         let is_new = add_new(&mut self.state().doubted_hosts, host.clone());
         if is_new {
             self.events.tell(|| {

@@ -16,6 +16,9 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
+/// The port of an https URL that names none.
+pub(super) const HTTPS_PORT: u16 = 443;
+
 /// A host, and a port if there is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Authority {

@@ -3,11 +3,14 @@
 //! - [`options`] the option table, one declaration for every surface
 //! - [`given`] what is given for them, and by whom
 //! - [`parse`] how the text of a value is read
-//! - [`endpoint`] the token URL and the way to it, and where a token may be sent
+//! - [`token_url`] where the secret is sent to; [`proxy`] the way there; [`api_hosts`] where a token may
+//!   be sent to
 //! - [`authority`] which host and port a URL names
 
+pub(crate) mod api_hosts;
 pub(crate) mod authority;
-pub(crate) mod endpoint;
 pub(crate) mod given;
 pub(crate) mod options;
 pub(crate) mod parse;
+pub(crate) mod proxy;
+pub(crate) mod token_url;

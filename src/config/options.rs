@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::authority::Authority;
-use super::endpoint::{ProxyChoice, TokenUrl};
 use super::parse;
+use super::proxy::ProxyChoice;
+use super::token_url::TokenUrl;
 use crate::error::Error;
 use crate::scope::ScopeSet;
 use crate::secret::Secret;

@@ -24,8 +24,9 @@ use crate::cache::flight::{Class, Failure};
 use crate::cache::limits::Blocked;
 use crate::clock::{Clock, rounded};
 use crate::config::authority::{self, Authority, Fault, is_loopback};
-use crate::config::endpoint::TokenUrl;
 use crate::config::options::Options;
+use crate::config::proxy::Way;
+use crate::config::token_url::TokenUrl;
 use crate::error::{Error, ErrorKind};
 use crate::token::Token;
 
@@ -66,7 +67,7 @@ impl HttpAnswer {
 pub(crate) struct Http {
     url: TokenUrl,
     pub(super) origin: String,
-    pub(super) proxy: Option<ureq::Proxy>,
+    way: Way,
     /// User and password for the proxy, if its URL has them.
     account: Option<Account>,
     pub(super) clock: Clock,
@@ -80,28 +81,23 @@ pub(crate) struct Http {
 impl Http {
     /// Checks the proxy and the certificate files, so that mistakes show at once.
     pub(crate) fn new(options: &Options, clock: &Clock) -> Result<Self, Error> {
-        let proxy = proxy_of(options)?;
+        let way = way_of(options)?;
         let trust = Trust::new(options).map_err(Error::config)?;
-        Ok(Self::with(proxy, Arc::new(trust), options, clock))
+        Ok(Self::with(way, Arc::new(trust), options, clock))
     }
 
     /// The same for other options, with the certificates of these: a pipe gives them only once.
     pub(crate) fn beside(&self, options: &Options) -> Result<Self, Error> {
-        Ok(Self::with(proxy_of(options)?, self.trust.clone(), options, &self.clock))
+        Ok(Self::with(way_of(options)?, self.trust.clone(), options, &self.clock))
     }
 
-    fn with(
-        proxy: Option<ureq::Proxy>,
-        trust: Arc<Trust>,
-        options: &Options,
-        clock: &Clock,
-    ) -> Self {
+    fn with(way: Way, trust: Arc<Trust>, options: &Options, clock: &Clock) -> Self {
         Self {
             origin: origin_of(options.token_url.uri()),
             url: options.token_url.clone(),
-            account: proxy.as_ref().and_then(|proxy| Account::of(proxy, clock)),
+            account: way.proxy.as_ref().and_then(|proxy| Account::of(proxy, clock)),
             clock: clock.clone(),
-            proxy,
+            way,
             trust,
             connect_timeout: options.connect_timeout,
             user_agent: match &options.name {
@@ -111,9 +107,19 @@ impl Http {
             errand: "get a token",
         }
     }
+
+    /// How the endpoint is reached.
+    pub(crate) fn way(&self) -> &Way {
+        &self.way
+    }
+
+    /// Where the endpoint is.
+    pub(crate) fn uri(&self) -> &Uri {
+        self.url.uri()
+    }
 }
 
-fn proxy_of(options: &Options) -> Result<Option<ureq::Proxy>, Error> {
+fn way_of(options: &Options) -> Result<Way, Error> {
     let variable = |name: &str| std::env::var(name).ok();
     options.proxy.for_url(&options.token_url, &variable).map_err(Error::config)
 }
@@ -199,7 +205,7 @@ impl Http {
             .timeout_resolve(Some(self.connect_timeout))
             .timeout_connect(Some(self.connect_timeout))
             .user_agent(self.user_agent.as_str())
-            .proxy(self.proxy.clone())
+            .proxy(self.way.proxy.clone())
             .build();
         let agent = ureq::Agent::with_parts(config, connect, SharedResolver);
         // What a login waited for its turn is part of the attempt.

@@ -1,6 +1,6 @@
 use super::*;
-use crate::config::endpoint::TokenUrl;
 use crate::config::options::Options;
+use crate::config::token_url::TokenUrl;
 
 fn answer(status: u16, body: &str) -> HttpAnswer {
     HttpAnswer {

@@ -80,7 +80,7 @@ impl Http {
     }
 
     fn via(&self) -> &'static str {
-        if self.proxy.is_some() { " through the proxy" } else { "" }
+        if self.way().proxy.is_some() { " through the proxy" } else { "" }
     }
 
     pub(super) fn network(&self, problem: &str) -> Failure {
@@ -112,7 +112,7 @@ impl Http {
 
     /// Where the host and port that are connected to are set.
     fn place(&self) -> &'static str {
-        if self.proxy.is_some() { "the proxy's URL" } else { "token_url" }
+        if self.way().proxy.is_some() { "the proxy's URL" } else { "token_url" }
     }
 }
 
@@ -177,7 +177,7 @@ impl Attempt<'_> {
         };
         match other.downcast::<names::Problem>() {
             Ok(problem) if *problem == names::Problem::Unresolved => {
-                let (whose, place) = match self.http.proxy {
+                let (whose, place) = match self.http.way().proxy {
                     Some(_) => ("the proxy's", "the proxy's URL"),
                     None => ("the", "token_url"),
                 };

@@ -18,16 +18,7 @@ const LARGEST_OFFSET: Duration = Duration::from_secs(60);
 
 /// Follows the way as far as it goes; whether the endpoint answers.
 pub fn examine(diagnosis: &Diagnosis, report: &mut Report) -> Result<bool, Failure> {
-    let way = match diagnosis.way() {
-        Ok(way) => way,
-        Err(error) => {
-            report.add(failed("proxy", &error))?;
-            report.skip(&["name_resolution"], "the proxy is not known")?;
-            report.add(machine::trust_store(diagnosis))?;
-            report.skip(&["connection", "server_clock"], "the proxy is not known")?;
-            return Ok(false);
-        }
-    };
+    let way = diagnosis.way();
     report.add(proxy(&way))?;
     let name = name_resolution(&way.next_host, diagnosis.connect_timeout());
     let is_known = !name.state.is_failed();
@@ -65,15 +56,16 @@ pub fn examine(diagnosis: &Diagnosis, report: &mut Report) -> Result<bool, Failu
 fn proxy(way: &Way) -> Check {
     let check = |code: &str, why: String| Check::ok("proxy", code, why);
     let through = way.proxy.clone().unwrap_or_default();
-    let check = match (way.decided_by, &way.proxy) {
+    let check = match (&way.decided_by, &way.proxy) {
         (Decision::Loopback, _) => {
             check("loopback", "none: this machine is never asked through a proxy".to_owned())
         }
         (Decision::Option, None) => check("none", "none, by the option proxy".to_owned()),
         (Decision::Option, _) => check("option", format!("{through}, by the option proxy")),
-        (Decision::HttpsProxy, _) => check("environment", format!("{through}, by HTTPS_PROXY")),
-        (Decision::NoProxy, _) => {
-            check("no_proxy", "none: NO_PROXY excepts the host from HTTPS_PROXY".to_owned())
+        (Decision::Variable(name), _) => check("environment", format!("{through}, by {name}")),
+        (Decision::Exception { rule, exceptions, proxy }, _) => {
+            let why = format!("none: \"{rule}\" in {exceptions} excepts the host from {proxy}");
+            check("no_proxy", why)
         }
         (Decision::Nothing, _) => check("none", "none is set".to_owned()),
     };

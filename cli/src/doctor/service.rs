@@ -168,7 +168,7 @@ fn has_no_api(diagnosis: &Diagnosis, origin: &str, answer: &Answer) -> bool {
 fn unanswered(diagnosis: &Diagnosis, url: &str, error: &Error) -> Check {
     let option = named_by(diagnosis);
     let check = network::failed("api", error);
-    let is_direct = diagnosis.way().is_ok_and(|way| way.proxy.is_none());
+    let is_direct = diagnosis.way_to(url).is_ok_and(|way| way.proxy.is_none());
     match error.kind() {
         ErrorKind::Network | ErrorKind::Timeout | ErrorKind::Tls if is_direct => {
             check.remedy(Peer::of(option, url).remedy(error, diagnosis.connect_timeout()))

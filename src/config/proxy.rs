@@ -1,99 +1,47 @@
-//! The token URL and the way to it, and where a token may be sent.
+//! The way to a URL: through a proxy or not, and what decided on that.
 
-use std::fmt;
 use std::net::IpAddr;
 
-use ureq::http::Uri;
 use zeroize::Zeroizing;
 
-use super::authority::{self, Authority, Fault, is_loopback};
+use super::authority::{Authority, is_loopback};
+use super::token_url::TokenUrl;
 use crate::secret::Secret;
 
-/// The documented token endpoint.
-const DEFAULT_URL: &str = "https://auth.trackunit.com/token/v2";
-const HTTPS_PORT: u16 = 443;
+/// How a URL is reached.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Way {
+    /// `None`: directly.
+    pub(crate) proxy: Option<ureq::Proxy>,
+    pub(crate) decided_by: Decision,
+}
 
-/// A URL that a secret may be sent to. Shown without its query, in which another secret may stand.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct TokenUrl(Uri);
-
-impl fmt::Display for TokenUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let url = self.0.to_string();
-        match url.split_once('?') {
-            // That there is one shows.
-            Some((rest, _)) => write!(f, "{rest}?..."),
-            None => f.write_str(&url),
-        }
+impl Way {
+    fn direct(decided_by: Decision) -> Self {
+        Self { proxy: None, decided_by }
     }
 }
 
-impl fmt::Debug for TokenUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl Default for TokenUrl {
-    fn default() -> Self {
-        Self(Uri::from_static(DEFAULT_URL))
-    }
-}
-
-impl TokenUrl {
-    /// Refuses whatever would send a secret in clear or elsewhere than it seems.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let read = authority::check_printable(text).and_then(|()| authority::of_url(text));
-        let (scheme, named) = read.map_err(|fault| match fault {
-            Fault::UserInfo => format!("{fault}: use client_id and client_secret"),
-            Fault::Scheme | Fault::NoHost => {
-                format!("{fault}; a URL is written https://host/path, such as {DEFAULT_URL}")
-            }
-            _ => fault.to_string(),
-        })?;
-        if text.contains('#') {
-            return Err("has a fragment (#...), which is never sent".to_owned());
-        }
-        match scheme.as_str() {
-            "https" => {}
-            "http" if named.is_loopback() => {}
-            "http" => {
-                return Err(format!(
-                    "is plain http to \"{}\": the secret would travel in clear; use https \
-                     (http is for 127.0.0.0/8, [::1] and localhost alone)",
-                    named.host
-                ));
-            }
-            _ => return Err(format!("has the scheme \"{scheme}\"; use https")),
-        }
-        let uri: Uri = text.parse().map_err(|_| format!("is not a URL such as {DEFAULT_URL}"))?;
-        Ok(Self(uri))
-    }
-
-    pub(crate) fn uri(&self) -> &Uri {
-        &self.0
-    }
-
-    pub(crate) fn host(&self) -> &str {
-        self.0.host().unwrap_or_default()
-    }
-
-    fn port(&self) -> u16 {
-        self.0.port_u16().unwrap_or(HTTPS_PORT)
-    }
-}
-
-/// The host of a URL that a token may be sent to, in lower case: this machine in any case, else by
-/// https a host in the list. `None`: it may not.
-pub(crate) fn host_to_send_to(url: &str, hosts: &[Authority]) -> Option<String> {
-    let (scheme, named) = authority::of_url(url).ok()?;
-    let (is_https, is_http) = (scheme == "https", scheme == "http");
-    if named.is_loopback() {
-        return (is_https || is_http).then_some(named.host);
-    }
-    let port = |of: &Authority| of.port.unwrap_or(HTTPS_PORT);
-    let is_listed = |entry: &Authority| entry.host == named.host && port(entry) == port(&named);
-    (is_https && hosts.iter().any(is_listed)).then_some(named.host)
+/// Which setting decided on the proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// This machine is never reached through a proxy.
+    Loopback,
+    /// The option `proxy`.
+    Option,
+    /// A variable of the environment: `HTTPS_PROXY` or `https_proxy`.
+    Variable(&'static str),
+    /// An exception from the proxy that the environment names.
+    Exception {
+        /// What of the list excepts the host, as it is written there.
+        rule: String,
+        /// The variable that lists the exceptions: `NO_PROXY` or `no_proxy`.
+        exceptions: &'static str,
+        /// The variable that names the proxy.
+        proxy: &'static str,
+    },
+    /// No setting: directly.
+    Nothing,
 }
 
 /// What the `proxy` option says.
@@ -119,24 +67,28 @@ impl ProxyChoice {
         Ok(Self::Url(Secret::new(text)))
     }
 
-    /// The proxy for a URL, decided once: a client does not change its way.
+    /// The way to a URL, decided once: a client does not change it.
     pub(crate) fn for_url(
         &self,
         url: &TokenUrl,
         environment: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Option<ureq::Proxy>, String> {
-        if is_loopback(url.host()) {
-            return Ok(None);
-        }
-        let (text, source) = match self {
-            Self::None => return Ok(None),
-            Self::Url(text) => (text.clone(), "proxy"),
+    ) -> Result<Way, String> {
+        let (text, decided_by) = match self {
+            _ if is_loopback(url.host()) => return Ok(Way::direct(Decision::Loopback)),
+            Self::None => return Ok(Way::direct(Decision::Option)),
+            Self::Url(text) => (text.clone(), Decision::Option),
             Self::FromEnvironment => match proxy_of_environment(url, environment) {
-                Some(text) => (Secret::new(text), "HTTPS_PROXY"),
-                None => return Ok(None),
+                (Some(text), decided_by) => (Secret::new(text), decided_by),
+                (None, decided_by) => return Ok(Way::direct(decided_by)),
             },
         };
-        proxy_at(text.reveal()).map(Some).map_err(|problem| format!("{source} {problem}"))
+        match proxy_at(text.reveal()) {
+            Ok(proxy) => Ok(Way { proxy: Some(proxy), decided_by }),
+            Err(problem) => Err(match decided_by {
+                Decision::Variable(variable) => format!("{variable} {problem}"),
+                _ => format!("proxy {problem}"),
+            }),
+        }
     }
 }
 
@@ -198,21 +150,30 @@ fn check_login(url: &str) -> Result<(), String> {
     }
 }
 
+/// The proxy that the environment names for a URL, and what says so.
 fn proxy_of_environment(
     url: &TokenUrl,
     environment: &dyn Fn(&str) -> Option<String>,
-) -> Option<String> {
-    // Lower case first, as curl reads them.
-    let either = |lower: &str, upper: &str| {
-        environment(lower).or_else(|| environment(upper)).filter(|value| !value.is_empty())
+) -> (Option<String>, Decision) {
+    // Lower case first, as curl reads them: an empty one hides the other.
+    let either = |lower: &'static str, upper: &'static str| {
+        let found = environment(lower).map(|value| (lower, value));
+        let found = found.or_else(|| environment(upper).map(|value| (upper, value)));
+        found.filter(|(_, value)| !value.is_empty())
     };
-    let proxy = either("https_proxy", "HTTPS_PROXY")?;
-    let exceptions = either("no_proxy", "NO_PROXY").unwrap_or_default();
-    let excepted = exceptions
+    let Some((variable, proxy)) = either("https_proxy", "HTTPS_PROXY") else {
+        return (None, Decision::Nothing);
+    };
+    let (exceptions, rules) = either("no_proxy", "NO_PROXY").unwrap_or_default();
+    let mut rules = rules
         .split(|separator: char| separator == ',' || separator.is_whitespace())
-        .filter(|rule| !rule.is_empty())
-        .any(|rule| rule_matches(rule, url.host(), url.port()));
-    (!excepted).then_some(proxy)
+        .filter(|rule| !rule.is_empty());
+    match rules.find(|rule| rule_matches(rule, url.host(), url.port())) {
+        Some(rule) => {
+            (None, Decision::Exception { rule: rule.to_owned(), exceptions, proxy: variable })
+        }
+        None => (Some(proxy), Decision::Variable(variable)),
+    }
 }
 
 /// One rule of NO_PROXY: `*`, an address, a network `10.0.0.0/8`, or a domain with all below it;
@@ -261,84 +222,7 @@ fn network_contains(network: &str, length: &str, host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::parse;
     use super::*;
-
-    #[test]
-    fn the_default_is_the_documented_url() {
-        assert_eq!(TokenUrl::default().uri().to_string(), "https://auth.trackunit.com/token/v2");
-    }
-
-    #[test]
-    fn the_query_is_sent_and_not_shown() {
-        let url = TokenUrl::parse("https://auth.example/token?key=hush&x=y?z").unwrap();
-        assert_eq!(url.uri().query(), Some("key=hush&x=y?z"));
-        assert_eq!(
-            format!("{url} {url:?}"),
-            "https://auth.example/token?... https://auth.example/token?..."
-        );
-        let bare = TokenUrl::default();
-        assert_eq!(bare.to_string(), bare.uri().to_string());
-    }
-
-    #[test]
-    fn https_anywhere_and_http_to_this_machine() {
-        for url in [
-            "https://auth.example/token",
-            "HTTPS://auth.example/token/",
-            "https://host:8443/a?b=c",
-            "http://127.0.0.1:80/t",
-            "http://127.9.9.9/t",
-            "http://[::1]:1/t",
-            "http://localhost/t",
-            "http://LocalHost:9/t",
-        ] {
-            assert!(TokenUrl::parse(url).is_ok(), "{url}");
-        }
-    }
-
-    #[test]
-    fn what_would_leak_is_refused_by_its_reason() {
-        for (url, reason) in [
-            ("http://auth.example/token", "plain http"),
-            ("http://localhost.example/t", "plain http"),
-            ("http://127.0.0.1.example/t", "plain http"),
-            ("http://0.0.0.0/t", "plain http"),
-            ("http://[::ffff:127.0.0.1]/t", "plain http"),
-            ("https://user:hush@host/t", "user info"),
-            ("https://user@host/t", "user info"),
-            ("https://host/t#part", "fragment"),
-            ("https://host/\n", "0x0a"),
-            ("https://host/a b", "0x20"),
-            ("https://host/?q=\u{e9}", "0xc3"),
-            ("https://ho st/", "0x20"),
-            ("https://h\u{f6}st/", "0xc3"),
-            ("https://host:99999/t", "port"),
-            ("https://host:x/t", "port"),
-            ("https://host:/t", "port"),
-            ("https://host:0/t", "port"),
-            ("https://host:0443/t", "port"),
-            ("https://[::1].evil.example/t", "bracket"),
-            ("http://127.1/t", "plain http"),
-            ("http://0x7f.1/t", "plain http"),
-            ("http://2130706433/t", "plain http"),
-            ("http://localhost./t", "plain http"),
-            ("https://ho%2est/t", "\"%\""),
-            ("https://host\\.evil.example/t", "\"\\\""),
-            ("https://a..b/t", "dot"),
-            ("https:host/t", "scheme"),
-            ("//host/t", "scheme"),
-            ("ftp://host/", "scheme"),
-            ("/token", "scheme"),
-            ("", "URL"),
-            ("https://", "host"),
-            ("https:///host", "host"),
-        ] {
-            let problem = TokenUrl::parse(url).unwrap_err();
-            assert!(problem.contains(reason), "{url}: {problem}");
-            assert!(!problem.contains("hush"));
-        }
-    }
 
     fn proxy(no_proxy: &str, url: &str) -> Option<String> {
         let environment = |name: &str| match name {
@@ -350,6 +234,7 @@ mod tests {
         ProxyChoice::FromEnvironment
             .for_url(&TokenUrl::parse(url).unwrap(), &environment)
             .unwrap()
+            .proxy
             .map(|proxy| proxy.uri().to_string())
     }
 
@@ -405,77 +290,6 @@ mod tests {
         assert_eq!(proxy("fd00:0::1", "https://[fd00::1]/t"), None);
         assert_eq!(proxy("[FD00::1]:443", "https://[fd00::1]/t"), None);
         assert!(proxy("0.0.1", "https://10.0.0.1/t").is_some());
-    }
-
-    #[test]
-    fn tokens_go_to_listed_hosts_and_to_this_machine() {
-        let hosts = parse::hosts("iris.trackunit.com b.example:8443 [FD00:0::1]:444").unwrap();
-        for url in [
-            "https://iris.trackunit.com/api",
-            "https://IRIS.trackunit.com:443/",
-            "https://b.example:8443/x",
-            "https://[fd00::1]:444/x",
-            "http://127.0.0.1:8477/api",
-            "http://[0:0::1]/api",
-            "https://localhost/",
-            "https://iris.trackunit.com/@evil.example",
-            "https://iris.trackunit.com/caf\u{e9}?q=\u{65e5}\u{672c}#\u{ff0f}\u{ff20}evil.example",
-            "https://iris.trackunit.com?q={}|^`<>\"\\",
-        ] {
-            assert!(host_to_send_to(url, &hosts).is_some(), "{url}");
-        }
-        for url in [
-            "http://iris.trackunit.com/api",
-            "https://iris.trackunit.com:8443/",
-            "https://b.example/x",
-            "https://iris.trackunit.com.evil.example/",
-            "https://evil.example/iris.trackunit.com",
-            "https://iris.trackunit.com@evil.example/",
-            "https://@iris.trackunit.com/",
-            "https://iris.trackunit.com\\@evil.example/",
-            "https://iris.trackunit.com\\.evil.example/",
-            "https://iris.trackunit.com:443@evil.example/",
-            "https://iris.trackunit.com%2eevil.example/",
-            "https://iris.trackunit.com%00.evil.example/",
-            "https://iris.trackunit.com\t.evil.example/",
-            "https://iris.trackunit.com\n/",
-            "https://iris.trackunit.com/\n",
-            "https://iris.trackunit.com/a\tb",
-            "https://iris.trackunit.com/a b",
-            "https://iris.trackunit.com/?q=a b",
-            "https://iris.trackunit.com/\u{85}",
-            "https://iris.trackunit.com /",
-            "https://iris.trackunit.com\u{ff0f}/",
-            "https://iris.trackunit.com\u{ff1f}@evil.example/",
-            "https\u{a0}://iris.trackunit.com/",
-            " https://iris.trackunit.com/",
-            "https://iris\u{3002}trackunit.com/",
-            "https://iris.trackunit.com./",
-            "https://iris.trackunit.com:/",
-            "https://iris.trackunit.com:0/",
-            "https://iris.trackunit.com:0443/",
-            "https://iris.trackunit.com:+443/",
-            "https://iris.trackunit.com:65979/",
-            "https://iris.trackunit.com:443.evil.example/",
-            "https:iris.trackunit.com/",
-            "https:///iris.trackunit.com/",
-            "https:/iris.trackunit.com/",
-            "http://[::1].evil.example/",
-            "https://[::1].evil.example/",
-            "http://[::1]evil.example/",
-            "http://[::ffff:127.0.0.1]/",
-            "http://[::1%25lo]/",
-            "http://localhost./",
-            "http://127.1/",
-            "http://0x7f.1/",
-            "http://2130706433/",
-            "http://127.0.0.1:99999/",
-            "ftp://localhost/",
-            "/relative",
-            "",
-        ] {
-            assert!(host_to_send_to(url, &hosts).is_none(), "{url}");
-        }
     }
 
     #[test]
@@ -564,6 +378,54 @@ mod tests {
         assert_eq!(proxy("", "http://localhost:1/t"), None);
         let choice = ProxyChoice::parse("socks5://proxy:1080").unwrap();
         let url = TokenUrl::parse("https://127.0.0.1/t").unwrap();
-        assert_eq!(choice.for_url(&url, &|_| None), Ok(None));
+        let way = choice.for_url(&url, &|_| None);
+        assert_eq!(way, Ok(Way::direct(Decision::Loopback)));
+    }
+    #[test]
+    fn what_decided_is_told_as_it_was_found() {
+        let url = TokenUrl::parse("https://auth.trackunit.com/t").unwrap();
+        let decided = |choice: &ProxyChoice, variables: &[(&str, &str)]| {
+            let environment = |name: &str| {
+                let mut found = variables.iter().filter(|(variable, _)| *variable == name);
+                found.next().map(|(_, value)| (*value).to_owned())
+            };
+            let way = choice.for_url(&url, &environment).unwrap();
+            (way.proxy.is_some(), way.decided_by)
+        };
+        let (upper, lower) = (("HTTPS_PROXY", "http://a:1"), ("https_proxy", "http://b:1"));
+        let excepted = |exceptions, proxy| {
+            let rule = ".trackunit.com".to_owned();
+            (false, Decision::Exception { rule, exceptions, proxy })
+        };
+        let list = "other.example, .trackunit.com";
+        for (variables, expected) in [
+            (vec![], (false, Decision::Nothing)),
+            (vec![upper], (true, Decision::Variable("HTTPS_PROXY"))),
+            (vec![upper, lower], (true, Decision::Variable("https_proxy"))),
+            // An empty variable in lower case hides the other.
+            (vec![upper, ("https_proxy", "")], (false, Decision::Nothing)),
+            (vec![("NO_PROXY", list)], (false, Decision::Nothing)),
+            (vec![upper, ("NO_PROXY", list)], excepted("NO_PROXY", "HTTPS_PROXY")),
+            (
+                vec![lower, ("no_proxy", list), ("NO_PROXY", "")],
+                excepted("no_proxy", "https_proxy"),
+            ),
+            (
+                vec![upper, ("no_proxy", ""), ("NO_PROXY", list)],
+                (true, Decision::Variable("HTTPS_PROXY")),
+            ),
+        ] {
+            assert_eq!(
+                decided(&ProxyChoice::FromEnvironment, &variables),
+                expected,
+                "{variables:?}"
+            );
+            assert_eq!(decided(&ProxyChoice::None, &variables), (false, Decision::Option));
+        }
+        let own = ProxyChoice::parse("http://own:1").unwrap();
+        assert_eq!(decided(&own, &[upper, ("NO_PROXY", "*")]), (true, Decision::Option));
+        let wrong = |name: &str| (name == "https_proxy").then(|| "nonsense:".to_owned());
+        let problem = ProxyChoice::FromEnvironment.for_url(&url, &wrong).unwrap_err();
+        assert!(problem.starts_with("https_proxy has a port"), "{problem}");
     }
 }
