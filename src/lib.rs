@@ -60,7 +60,8 @@ pub use cache::entry::State;
 pub use client::{Builder, Cancel, Client, Config, GetOptions, Stats, TokenFuture};
 #[doc(hidden)]
 pub use clock::{BootTime, Clock, ManualClock};
-pub use config::options::{OPTIONS, OptionSpec};
+pub use config::secrecy::Secrecy;
+pub use config::table::{OPTIONS, OptionSpec};
 pub use credentials::{Credentials, CredentialsFn};
 pub use error::{Error, ErrorKind};
 pub use events::{Event, EventFn, EventKind};

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
-use tu_token::{OPTIONS, OptionSpec};
+use tu_token::{OPTIONS, OptionSpec, Secrecy};
 
 use crate::arguments::Table;
 use crate::failure::Failure;
@@ -38,7 +38,7 @@ fn object(settings: &Settings, option: &OptionSpec) -> Value {
             Source::Environment => "environment",
             Source::Default => "default",
         },
-        "secret": secrecy::holds_secret(option, ""),
+        "secret": option.secrecy == Secrecy::Secret,
         "meaning": option.meaning,
     })
 }

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use strsim::damerau_levenshtein;
 use tu_token::{Config, OPTIONS, OptionSpec};
 
-use crate::{output, secrecy};
+use crate::output;
 
 /// The one option that the command sets by itself: a run finds what an earlier one got.
 const SHARED: Option<(&str, &str)> = if cfg!(unix) { Some(("store", "file")) } else { None };
@@ -88,24 +88,24 @@ impl Settings {
     }
 
     /// The flags whose values are secrets: everybody on this machine can read them.
-    pub fn exposed_flags(&self) -> Vec<&'static str> {
+    pub fn exposed_flags(&self) -> impl Iterator<Item = &'static OptionSpec> {
         self.flags
             .iter()
-            .filter(|(option, value)| secrecy::holds_secret(option, value))
-            .map(|(option, _)| option.key)
-            .collect()
+            .filter(|(option, value)| option.holds_secret(value))
+            .map(|(option, _)| *option)
     }
 
     /// Warns of secrets on the command line.
     pub fn warn(&self) {
-        for key in self.exposed_flags() {
+        for option in self.exposed_flags() {
+            let variable = option.env_name();
             output::say(&format!(
                 "tu-token: warning: --{} shows a secret to everybody who can list the processes of \
                  this machine; use {}",
-                key.replace('_', "-"),
-                match key {
-                    "client_secret" => "TRACKUNIT_CLIENT_SECRET or --client-secret-file".to_owned(),
-                    _ => format!("TRACKUNIT_{}", key.to_uppercase()),
+                option.key.replace('_', "-"),
+                match twin(option.key) {
+                    Some(file) => format!("{variable} or --{}", file.replace('_', "-")),
+                    None => variable,
                 }
             ));
         }

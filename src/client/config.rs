@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use crate::process::Callback;
 use crate::config::given::Given;
 use crate::config::options::Options;
 use crate::credentials::CredentialsFn;
 use crate::error::Error;
 use crate::events::EventFn;
+use crate::process::Callback;
 
 /// The options of a client to be.
 ///

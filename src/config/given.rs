@@ -1,6 +1,7 @@
 //! What is given for the options: by the program, and by the environment.
 
-use super::options::{self, OPTIONS, Options};
+use super::options::Options;
+use super::table::{self, OPTIONS};
 use crate::error::Error;
 use crate::secret::Secret;
 
@@ -35,7 +36,7 @@ impl Values {
 impl Given {
     /// By the program. A second value replaces the first.
     pub(crate) fn set(&mut self, key: &str, value: &str) {
-        match options::find(key) {
+        match table::find(key) {
             Some(option) => {
                 // Read now, so that the first mistake is the first one made.
                 if let Err(error) = option.read_into(&mut Options::default(), value) {

@@ -1,7 +1,7 @@
 //! Options by name, from the program and from the environment. What is made of them is not known here.
 //!
-//! - [`options`] the option table, one declaration for every surface
-//! - [`given`] what is given for them, and by whom
+//! - [`table`] the option table, one declaration for every surface; [`secrecy`] what of it may be shown
+//! - [`given`] what is given for them, and by whom; [`options`] what that comes to
 //! - [`parse`] how the text of a value is read
 //! - [`token_url`] where the secret is sent to; [`proxy`] the way there; [`api_hosts`] where a token may
 //!   be sent to
@@ -13,4 +13,6 @@ pub(crate) mod given;
 pub(crate) mod options;
 pub(crate) mod parse;
 pub(crate) mod proxy;
+pub(crate) mod secrecy;
+pub(crate) mod table;
 pub(crate) mod token_url;

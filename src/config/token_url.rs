@@ -7,7 +7,7 @@ use ureq::http::Uri;
 use super::authority::{self, Fault, HTTPS_PORT};
 
 /// The documented token endpoint.
-const DEFAULT_URL: &str = "https://auth.trackunit.com/token/v2";
+pub(super) const DEFAULT_URL: &str = "https://auth.trackunit.com/token/v2";
 
 /// A URL that a secret may be sent to. Shown without its query, in which another secret may stand.
 #[derive(Clone, PartialEq, Eq)]

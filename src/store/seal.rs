@@ -184,7 +184,7 @@ mod tests {
         };
         let (two, shifted) = (with(&[("a", "bc")]), with(&[("ab", "c")]));
         let mut elsewhere = Options::default();
-        crate::config::options::find("token_url")
+        crate::config::table::find("token_url")
             .unwrap()
             .read_into(&mut elsewhere, "https://auth.example/token/v2")
             .unwrap();

@@ -1,0 +1,75 @@
+//! Which values may be shown.
+//!
+//! A value that may carry a secret is shown if it has the plain form that it should have. A slip of
+//! the pen must not show a password, so nothing is looked for that would give one away, such as an
+//! `@`: a proxy's URL in which it was forgotten, or written `%40`, has none.
+
+use super::authority;
+use super::table::OptionSpec;
+
+/// Whether the values of an option may be shown.
+///
+/// ```
+/// let scope = tu_token::OPTIONS.iter().find(|option| option.key == "scope").unwrap();
+/// assert_eq!(scope.secrecy, tu_token::Secrecy::Public);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Secrecy {
+    /// To everybody.
+    Public,
+    /// Most are no secrets, but a password may stand in one: see [`OptionSpec::holds_secret`].
+    MayCarrySecret,
+    /// Never.
+    Secret,
+}
+
+impl OptionSpec {
+    /// Whether this value of the option is a secret or may hold one, so that it must not be shown.
+    ///
+    /// ```
+    /// let proxy = tu_token::OPTIONS.iter().find(|option| option.key == "proxy").unwrap();
+    /// assert!(proxy.holds_secret("http://user:hush@proxy:3128"));
+    /// assert!(!proxy.holds_secret("http://proxy:3128"));
+    /// ```
+    pub fn holds_secret(&self, value: &str) -> bool {
+        match self.secrecy {
+            Secrecy::Public => false,
+            Secrecy::MayCarrySecret => !value.is_empty() && !(self.is_plain)(value),
+            Secrecy::Secret => true,
+        }
+    }
+}
+
+/// Whether a text is `scheme://host[:port][/...]`, and nothing in front of the path could be a
+/// password.
+pub(super) fn is_plain_url(text: &str) -> bool {
+    let is_printable = authority::check_printable(text).is_ok();
+    is_printable && !text.contains('@') && authority::of_url(text).is_ok()
+}
+
+/// `memory`, `file`, `file:<dir>`, or a word that stands for none of them.
+pub(super) fn is_place(store: &str) -> bool {
+    store.starts_with("file:") || store.bytes().all(|byte| byte.is_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::table::OPTIONS;
+    use super::*;
+
+    #[test]
+    fn each_option_is_what_its_values_are() {
+        let of = |secrecy| OPTIONS.iter().filter(move |option| option.secrecy == secrecy);
+        let keys = |secrecy| of(secrecy).map(|option| option.key).collect::<Vec<_>>();
+        assert_eq!(keys(Secrecy::Secret), ["client_secret", "params"]);
+        assert_eq!(keys(Secrecy::MayCarrySecret), ["token_url", "proxy", "store"]);
+        for option in OPTIONS {
+            assert_eq!(option.secret, option.secrecy != Secrecy::Public, "{}", option.key);
+            // What everybody has is no secret.
+            assert!(option.default.is_empty() || !option.holds_secret(option.default));
+            let is_secret = option.secrecy == Secrecy::Secret;
+            assert_eq!(option.holds_secret(""), is_secret, "{}", option.key);
+        }
+    }
+}

@@ -1,0 +1,446 @@
+//! The option table. Keys, environment variables, defaults, readers, secrecy and the documentation of
+//! every surface come from this one declaration.
+
+use std::time::Duration;
+
+use super::options::{ClientAuth, LogLevel, Options, StoreChoice};
+use super::parse;
+use super::proxy::ProxyChoice;
+use super::secrecy::{Secrecy, is_place, is_plain_url};
+use super::token_url::{self, TokenUrl};
+use crate::error::Error;
+use crate::scope::ScopeSet;
+use crate::secret::Secret;
+
+/// One option: how it is called, what it means, how it is read.
+///
+/// ```
+/// use tu_token::{OPTIONS, Secrecy};
+///
+/// let secrecy = |key: &str| OPTIONS.iter().find(|option| option.key == key).unwrap().secrecy;
+/// assert_eq!(secrecy("client_secret"), Secrecy::Secret);
+/// assert_eq!(secrecy("proxy"), Secrecy::MayCarrySecret); // a password in its URL
+/// assert_eq!(secrecy("scope"), Secrecy::Public);
+/// ```
+pub struct OptionSpec {
+    /// The name in C and Python; in upper case behind `TRACKUNIT_` the environment variable.
+    pub key: &'static str,
+    /// The value when nobody sets it, as it would be written. Empty: none.
+    pub default: &'static str,
+    /// What it does, in one sentence.
+    pub meaning: &'static str,
+    /// Whether the value is a secret or may carry one: `secrecy` says which.
+    pub secret: bool,
+    /// Whether the value may be shown.
+    pub secrecy: Secrecy,
+    /// Whether it names a file that holds a secret: no secret itself, but of no use to whoever should
+    /// not have that.
+    pub leads_to_secret: bool,
+    /// Of what may carry a secret: whether a value has a form in which it carries none.
+    pub(super) is_plain: fn(&str) -> bool,
+    read: fn(&mut Options, &str) -> Result<(), String>,
+}
+
+/// What options of one secrecy have in common.
+const fn of(secrecy: Secrecy, is_plain: fn(&str) -> bool) -> OptionSpec {
+    OptionSpec {
+        key: "",
+        default: "",
+        meaning: "",
+        secret: !matches!(secrecy, Secrecy::Public),
+        secrecy,
+        leads_to_secret: false,
+        is_plain,
+        read: |_, _| Ok(()),
+    }
+}
+
+const PUBLIC: OptionSpec = of(Secrecy::Public, |_| true);
+const FILE_OF_SECRET: OptionSpec = OptionSpec { leads_to_secret: true, ..PUBLIC };
+const SECRET: OptionSpec = of(Secrecy::Secret, |_| false);
+
+const fn may_carry_secret(is_plain: fn(&str) -> bool) -> OptionSpec {
+    of(Secrecy::MayCarrySecret, is_plain)
+}
+
+/// The default User-Agent.
+const USER_AGENT: &str = concat!("tu-token/", env!("CARGO_PKG_VERSION"));
+
+/// The prefix of the environment variables.
+const ENV_PREFIX: &str = "TRACKUNIT_";
+
+impl OptionSpec {
+    /// The name of the environment variable.
+    ///
+    /// ```
+    /// let scope = tu_token::OPTIONS.iter().find(|option| option.key == "scope").unwrap();
+    /// assert_eq!(scope.env_name(), "TRACKUNIT_SCOPE");
+    /// ```
+    pub fn env_name(&self) -> String {
+        format!("{ENV_PREFIX}{}", self.key.to_uppercase())
+    }
+
+    /// The option that says the same in another way: a value and the file that holds it.
+    pub(super) fn twin(&self) -> Option<&'static str> {
+        match self.key {
+            "client_id" => Some("client_id_file"),
+            "client_id_file" => Some("client_id"),
+            "client_secret" => Some("client_secret_file"),
+            "client_secret_file" => Some("client_secret"),
+            _ => None,
+        }
+    }
+
+    /// Reads a value into its place. The error names the option and shows no secret.
+    pub(crate) fn read_into(&self, options: &mut Options, value: &str) -> Result<(), Error> {
+        (self.read)(options, value).map_err(|problem| {
+            let shown: String = value.chars().filter(|c| !c.is_control()).take(80).collect();
+            // A URL with a password in it can stand anywhere by mistake.
+            Error::config(match self.secret || value.contains('@') {
+                true => format!("option {}: {problem}", self.key),
+                false => format!("option {}: {problem} (found \"{shown}\")", self.key),
+            })
+        })
+    }
+}
+
+/// Finds an option by its exact key.
+pub(crate) fn find(key: &str) -> Option<&'static OptionSpec> {
+    OPTIONS.iter().find(|option| option.key == key)
+}
+
+/// The option table.
+///
+/// ```
+/// for option in tu_token::OPTIONS {
+///     println!("{} ({}): {}", option.key, option.default, option.meaning);
+/// }
+/// ```
+pub static OPTIONS: &[OptionSpec] = &[
+    OptionSpec {
+        key: "client_id",
+        default: "",
+        meaning: "The API key's client id. Required, unless client_id_file or a callback gives it.",
+        read: |options, value| {
+            options.client_id = Some(Secret::new(parse::credential(value)?));
+            Ok(())
+        },
+        ..PUBLIC
+    },
+    OptionSpec {
+        key: "client_secret",
+        default: "",
+        meaning: "The API key's client secret. Required, unless client_secret_file or a callback gives it.",
+        read: |options, value| {
+            options.client_secret = Some(Secret::new(parse::credential(value)?));
+            Ok(())
+        },
+        ..SECRET
+    },
+    OptionSpec {
+        key: "client_id_file",
+        default: "",
+        meaning: "A file that holds the client id. Read when changed, before each token request; a pipe or device once, when the client is made.",
+        read: |options, value| {
+            options.client_id_file = Some(parse::path(value)?);
+            Ok(())
+        },
+        ..PUBLIC
+    },
+    OptionSpec {
+        key: "client_secret_file",
+        default: "",
+        meaning: "A file that holds the client secret. Read when changed, before each token request; a pipe or device once, when the client is made.",
+        read: |options, value| {
+            options.client_secret_file = Some(parse::path(value)?);
+            Ok(())
+        },
+        ..FILE_OF_SECRET
+    },
+    OptionSpec {
+        key: "scope",
+        default: "",
+        meaning: "The scopes to ask for, separated by blanks. Required, unless each call names its own.",
+        read: |options, value| {
+            options.scope =
+                Some(ScopeSet::parse(value).map_err(|error| error.message().to_owned())?);
+            Ok(())
+        },
+        ..PUBLIC
+    },
+    OptionSpec {
+        key: "token_url",
+        default: token_url::DEFAULT_URL,
+        meaning: "The token endpoint: https, or plain http to this machine alone.",
+        read: |options, value| {
+            options.token_url = TokenUrl::parse(value)?;
+            Ok(())
+        },
+        ..may_carry_secret(|value| is_plain_url(value) && !value.contains(['?', '#']))
+    },
+    OptionSpec {
+        key: "client_auth",
+        default: "post",
+        meaning: "How the client proves who it is: post (in the form) or basic (RFC 6749 section 2.3.1).",
+        read: |options, value| {
+            options.client_auth = match value {
+                "post" => ClientAuth::Post,
+                "basic" => ClientAuth::Basic,
+                _ => return Err("is post or basic".to_owned()),
+            };
+            Ok(())
+        },
+        ..PUBLIC
+    },
+    OptionSpec {
+        key: "params",
+        default: "",
+        meaning: "More form fields for the token request, as key=value&key=value.",
+        read: |options, value| {
+            options.params = parse::params(value)?;
+            Ok(())
+        },
+        ..SECRET
+    },
+    OptionSpec {
+        key: "name",
+        default: "",
+        meaning: "The API key's name, for audit: it is in every event and in the User-Agent.",
+        read: |options, value| {
+            options.name = Some(parse::header_text(value)?);
+            Ok(())
+        },
+        ..PUBLIC
+    },
+    OptionSpec {
+        key: "timeout",
+        default: "30s",
+        meaning: "A caller's longest wait for a token; 0: never wait.",
+        read: |options, value| {
+            let never = matches!(value, "0" | "0s" | "0ms" | "0m" | "0h");
+            options.timeout = match never {
+                true => Duration::ZERO,
+                false => parse::duration(value).map_err(|problem| problem + "; 0: never wait")?,
+            };
+            Ok(())
+        },
+        ..PUBLIC
+    },
+    OptionSpec {
+        key: "request_timeout",
+        default: "10s",
+        meaning: "The longest time of one token request; cut to fetch_timeout.",
+        read: |options, value| {
+            options.policy.request_timeout = parse::duration(value)?;
+            Ok(())
+        },
+        ..PUBLIC
+    },
+    OptionSpec {
+        key: "connect_timeout",
+        default: "5s",
+        meaning: "The longest time to connect, within a request; cut to fetch_timeout.",
+        read: |options, value| {
+            options.connect_timeout = parse::duration(value)?;
+            Ok(())
+        },
+        ..PUBLIC
+    },
+    OptionSpec {
+        key: "fetch_timeout",
+        default: "15s",
+        meaning: "The longest time of one fetch with all its attempts: up to 3 while there is no token, else 1.",
+        read: |options, value| {
+            options.policy.fetch_timeout = parse::duration(value)?;
+            Ok(())
+        },
+        ..PUBLIC
+    },
+    OptionSpec {
+        key: "refresh_before",
+        default: "300s",
+        meaning: "How long before its end a token is due for renewal in the background, at most a quarter of its life; by chance up to 5 minutes (again at most a quarter) earlier: a token of 20 minutes after 10 to 15.",
+        read: |options, value| {
+            options.policy.refresh_before = parse::duration(value)?;
+            Ok(())
+        },
+        ..PUBLIC
+    },
+    OptionSpec {
+        key: "expiry_margin",
+        default: "30s",
+        meaning: "How long before its end callers wait for the next token; at most a tenth of its life.",
+        read: |options, value| {
+            options.policy.expiry_margin = parse::duration(value)?;
+            Ok(())
+        },
+        ..PUBLIC
+    },
+    OptionSpec {
+        key: "keep_warm",
+        default: "false",
+        meaning: "Renew even if nobody asks, so that no caller ever waits.",
+        read: |options, value| {
+            options.keep_warm = parse::boolean(value)?;
+            Ok(())
+        },
+        ..PUBLIC
+    },
+    OptionSpec {
+        key: "max_requests_per_minute",
+        default: "600",
+        meaning: "The most token requests this client makes in a minute; 1 to 1000000.",
+        read: |options, value| {
+            options.policy.max_requests_per_minute = parse::count(value, 1, 1_000_000)?;
+            Ok(())
+        },
+        ..PUBLIC
+    },
+    OptionSpec {
+        key: "allow_narrowed_scope",
+        default: "false",
+        meaning: "Accept a token that was granted fewer scopes than asked for.",
+        read: |options, value| {
+            options.allow_narrowed_scope = parse::boolean(value)?;
+            Ok(())
+        },
+        ..PUBLIC
+    },
+    OptionSpec {
+        key: "ca_file",
+        default: "",
+        meaning: "Root certificates (PEM) to trust in place of the system's. Read again for each fetch.",
+        read: |options, value| {
+            options.ca_file = Some(parse::path(value)?);
+            Ok(())
+        },
+        ..PUBLIC
+    },
+    OptionSpec {
+        key: "client_cert_file",
+        default: "",
+        meaning: "The client certificate (PEM) for mutual TLS. Read again for each fetch.",
+        read: |options, value| {
+            options.client_cert_file = Some(parse::path(value)?);
+            Ok(())
+        },
+        ..PUBLIC
+    },
+    OptionSpec {
+        key: "client_key_file",
+        default: "",
+        meaning: "The client certificate's private key (PEM).",
+        read: |options, value| {
+            options.client_key_file = Some(parse::path(value)?);
+            Ok(())
+        },
+        ..FILE_OF_SECRET
+    },
+    OptionSpec {
+        key: "proxy",
+        default: "",
+        meaning: "http://, https:// or socks5:// proxy, or none; user and password are percent-encoded. Default: HTTPS_PROXY and NO_PROXY.",
+        read: |options, value| {
+            options.proxy = ProxyChoice::parse(value)?;
+            Ok(())
+        },
+        ..may_carry_secret(|value| value == "none" || is_plain_url(value))
+    },
+    OptionSpec {
+        key: "user_agent",
+        default: USER_AGENT,
+        meaning: "The User-Agent of token requests.",
+        read: |options, value| {
+            options.user_agent = parse::header_text(value)?;
+            Ok(())
+        },
+        ..PUBLIC
+    },
+    OptionSpec {
+        key: "api_hosts",
+        default: "iris.trackunit.com",
+        meaning: "Hosts the HTTP adapters may send the token to, by https, separated by blanks or commas. This machine is always allowed.",
+        read: |options, value| {
+            options.api_hosts = parse::hosts(value)?;
+            Ok(())
+        },
+        ..PUBLIC
+    },
+    OptionSpec {
+        key: "log",
+        default: "off",
+        meaning: "Events to stderr: off, warn or info.",
+        read: |options, value| {
+            options.log = match value {
+                "off" => LogLevel::Off,
+                "warn" => LogLevel::Warn,
+                "info" => LogLevel::Info,
+                _ => return Err("is off, warn or info".to_owned()),
+            };
+            Ok(())
+        },
+        ..PUBLIC
+    },
+    OptionSpec {
+        key: "store",
+        default: "memory",
+        meaning: "Where tokens are shared beyond this process: memory (nowhere), file (in the user's own directory) or file:<dir>.",
+        read: |options, value| {
+            options.store = store_choice(value)?;
+            Ok(())
+        },
+        ..may_carry_secret(|value| is_place(value) || is_plain_url(value))
+    },
+    OptionSpec {
+        key: "store_timeout",
+        default: "250ms",
+        meaning: "The longest time of one store operation.",
+        read: |options, value| {
+            options.store_timeout = parse::duration(value)?;
+            Ok(())
+        },
+        ..PUBLIC
+    },
+];
+
+fn store_choice(value: &str) -> Result<StoreChoice, String> {
+    let is_file = value == "file" || value.starts_with("file:");
+    match value.strip_prefix("file:") {
+        _ if value == "memory" => Ok(StoreChoice::Memory),
+        _ if is_file && !cfg!(unix) => {
+            Err("a file store is not built in on this system".to_owned())
+        }
+        Some(directory) => Ok(StoreChoice::File(Some(parse::path(directory)?))),
+        None if is_file => Ok(StoreChoice::File(None)),
+        _ if value.starts_with("redis://") || value.starts_with("rediss://") => {
+            Err("a Redis store is not built in; use memory or file".to_owned())
+        }
+        _ => Err("is memory, file or file:<dir>".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_is_read_or_refused() {
+        let read = |value| {
+            let mut options = Options::default();
+            find("store").unwrap().read_into(&mut options, value).map(|()| options.store)
+        };
+        assert_eq!(read("memory").unwrap(), StoreChoice::Memory);
+        for value in ["redis://localhost", "rediss://:hush@x"] {
+            let error = read(value).unwrap_err();
+            assert!(error.message().contains("not built in"));
+            assert!(!error.message().contains("hush"));
+        }
+        for value in ["", "files", "file:", "FILE", "disk"] {
+            assert!(read(value).is_err(), "{value}");
+        }
+        if cfg!(unix) {
+            assert_eq!(read("file").unwrap(), StoreChoice::File(None));
+            assert_eq!(read("file:/x y").unwrap(), StoreChoice::File(Some("/x y".into())));
+        }
+    }
+}
