@@ -142,6 +142,16 @@ enum {
   TU_EVENT_WARNING = 11
 };
 
+/** tu_event.severity: how much a person should care. */
+enum {
+  /** What goes on all the time: a fetch begins, a store is hit or missed. */
+  TU_SEVERITY_DEBUG = 1,
+  /** What happens when all is well. */
+  TU_SEVERITY_INFO = 2,
+  /** A failure, or something that a person should look at. */
+  TU_SEVERITY_WARNING = 3
+};
+
 /** The version of this header as 0xXXYYZZ; compare it with tu_version_number(). */
 #define TU_VERSION_NUMBER \
   (TU_VERSION_MAJOR * 0x10000u + TU_VERSION_MINOR * 0x100u + TU_VERSION_PATCH)
@@ -278,6 +288,11 @@ typedef struct tu_event {
    * How long until the next try; -1: unknown.
    */
   int64_t wait_ms;
+  /**
+   * TU_SEVERITY_*: how much a person should care; numbers may be added. (A library that is older
+   * than this member has a smaller struct_size.)
+   */
+  int32_t severity;
 } tu_event;
 
 /**

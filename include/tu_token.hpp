@@ -184,6 +184,7 @@ struct event {
   int attempt;                        /**< From 1; 0: not about an attempt. */
   std::chrono::milliseconds duration; /**< What of, see tu_event. */
   std::optional<std::chrono::milliseconds> wait; /**< Until the next try, if known. */
+  int severity;                       /**< TU_SEVERITY_*; numbers may be added. */
 };
 
 namespace detail {
@@ -572,7 +573,8 @@ class config {
                      from->http_status,
                      from->attempt,
                      std::chrono::milliseconds(from->duration_ms),
-                     detail::known(from->wait_ms)};
+                     detail::known(from->wait_ms),
+                     from->severity};
     TU_TOKEN_TRY { (*static_cast<F *>(callable))(told); }
     TU_TOKEN_CATCH_ALL {}
   }

@@ -54,6 +54,22 @@ pub enum EventKind {
     Warning = 11,
 }
 
+/// How much a person should care. The numbers are those of the C API.
+///
+/// ```
+/// assert_eq!(tu_token::Severity::Warning as i32, 3); // the number in the C API
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Severity {
+    /// What goes on all the time.
+    Debug = 1,
+    /// What happens when all is well.
+    Info = 2,
+    /// A failure, or something that a person should look at.
+    Warning = 3,
+}
+
 /// One thing that happened. Never holds a secret or a token.
 ///
 /// ```
@@ -121,14 +137,33 @@ impl Event {
         }
     }
 
-    fn level(&self) -> log::Level {
+    /// How much a person should care: the level at which every logger is told.
+    ///
+    /// ```
+    /// let function = tu_token::EventFn::from(|event: &tu_token::Event| {
+    ///     if event.severity() >= tu_token::Severity::Warning {
+    ///         eprintln!("{event}");
+    ///     }
+    /// });
+    /// tu_token::Config::new().on_event(function);
+    /// ```
+    pub fn severity(&self) -> Severity {
         match self.kind {
             EventKind::FetchFailed
             | EventKind::ServedWhileFailing
             | EventKind::Budget
-            | EventKind::Warning => log::Level::Warn,
-            EventKind::Store if self.error.is_some() => log::Level::Warn,
-            _ => log::Level::Info,
+            | EventKind::Warning => Severity::Warning,
+            _ if self.error.is_some() => Severity::Warning,
+            EventKind::FetchStarted | EventKind::Store => Severity::Debug,
+            _ => Severity::Info,
+        }
+    }
+
+    fn level(&self) -> log::Level {
+        match self.severity() {
+            Severity::Debug => log::Level::Debug,
+            Severity::Info => log::Level::Info,
+            Severity::Warning => log::Level::Warn,
         }
     }
 }
@@ -305,7 +340,8 @@ impl EventQueue {
         log::log!(target: "tu_token", event.level(), "{event}");
         let wanted = match self.stderr {
             LogLevel::Off => false,
-            LogLevel::Warn => event.level() == log::Level::Warn,
+            LogLevel::Warn => event.severity() >= Severity::Warning,
+            // All of them: whoever sets it wants to see what goes on.
             LogLevel::Info => true,
         };
         if wanted {
@@ -338,5 +374,31 @@ impl Inherited for Waiting {
         self.queued = false;
         self.lost = 0;
         (std::mem::take(&mut self.events), self.take_released())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_much_a_person_should_care() {
+        let severity = |kind, error| Event { error, ..Event::new(kind, "") }.severity();
+        for (kind, expected) in [
+            (EventKind::FetchStarted, Severity::Debug),
+            (EventKind::FetchSucceeded, Severity::Info),
+            (EventKind::FetchFailed, Severity::Warning),
+            (EventKind::ServedWhileFailing, Severity::Warning),
+            (EventKind::Invalidated, Severity::Info),
+            (EventKind::Rotated, Severity::Info),
+            (EventKind::Store, Severity::Debug),
+            (EventKind::Clock, Severity::Info),
+            (EventKind::Fork, Severity::Info),
+            (EventKind::Budget, Severity::Warning),
+            (EventKind::Warning, Severity::Warning),
+        ] {
+            assert_eq!(severity(kind, None), expected, "{kind:?}");
+            assert_eq!(severity(kind, Some(ErrorKind::Timeout)), Severity::Warning, "{kind:?}");
+        }
     }
 }

@@ -64,7 +64,7 @@ pub use config::secrecy::Secrecy;
 pub use config::table::{OPTIONS, OptionSpec};
 pub use credentials::{Credentials, CredentialsFn};
 pub use error::{Error, ErrorKind};
-pub use events::{Event, EventFn, EventKind};
+pub use events::{Event, EventFn, EventKind, Severity};
 pub use token::Token;
 
 #[cfg(feature = "test-clock")]

@@ -267,9 +267,14 @@ func TestEventsAreLogged(t *testing.T) {
 	config := endpoint.config()
 	config.Name = "reports"
 	config.Logger = slog.New(slog.NewJSONHandler(&book, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	var journal journal
+	config.OnEvent = journal.add
 	client := newClient(t, config)
 	client.Token(t.Context())
 	eventually(t, "two lines", func() bool { return len(book.lines()) >= 2 })
+	if told := journal.await(t, tutoken.EventFetchFailed); told.Level != slog.LevelWarn {
+		t.Fatal(told.Level)
+	}
 	var began, failed map[string]any
 	for at, line := range []*map[string]any{&began, &failed} {
 		if err := json.Unmarshal([]byte(book.lines()[at]), line); err != nil {

@@ -60,6 +60,7 @@ type Event struct {
 	Attempt     int           // of a fetch, from 1; 0: not about an attempt
 	Duration    time.Duration // how long it took: a failed attempt alone, or a whole fetch
 	Wait        time.Duration // until the next try; negative: unknown
+	Level       slog.Level    // how much a person should care: debug, info or warn
 }
 
 // LogValue has the event's attributes but its message.
@@ -84,19 +85,19 @@ func (e *Event) attributes() []slog.Attr {
 	return attributes
 }
 
-// level: what a person should look at is a warning, what happens all the time is for debugging.
-func (e *Event) level() slog.Level {
-	switch {
-	case e.Status != StatusOK, e.Kind == EventWarning, e.Kind == EventBudget, e.Kind == EventServedWhileFailing:
-		return slog.LevelWarn
-	case e.Kind == EventFetchStarted, e.Kind == EventStore:
+// levelOf is what the library says of an event.
+func levelOf(severity C.int32_t) slog.Level {
+	switch severity {
+	case C.TU_SEVERITY_DEBUG:
 		return slog.LevelDebug
+	case C.TU_SEVERITY_INFO:
+		return slog.LevelInfo
 	}
-	return slog.LevelInfo
+	return slog.LevelWarn
 }
 
 func (e *Event) log(logger *slog.Logger) {
-	logger.LogAttrs(context.Background(), e.level(), e.Message, e.attributes()...)
+	logger.LogAttrs(context.Background(), e.Level, e.Message, e.attributes()...)
 }
 
 func copyEvent(event *C.tu_event) Event {
@@ -111,5 +112,6 @@ func copyEvent(event *C.tu_event) Event {
 		Attempt:     int(event.attempt),
 		Duration:    fromMillis(event.duration_ms),
 		Wait:        fromMillis(event.wait_ms),
+		Level:       levelOf(event.severity),
 	}
 }

@@ -34,6 +34,9 @@ pub struct tu_event {
     pub duration_ms: i64,
     /// How long until the next try; -1: unknown.
     pub wait_ms: i64,
+    /// TU_SEVERITY_*: how much a person should care; numbers may be added. (A library that is older
+    /// than this member has a smaller struct_size.)
+    pub severity: i32,
 }
 
 /// Is told what happens; see tu_config_on_event. While it blocks, events of every client of the
@@ -80,5 +83,6 @@ pub(super) fn with_c_event(event: &Event, tell: impl FnOnce(&tu_event)) {
         attempt: i32::try_from(event.attempt).unwrap_or(i32::MAX),
         duration_ms: millis(event.duration),
         wait_ms: event.wait.map_or(-1, millis),
+        severity: event.severity() as i32,
     });
 }

@@ -46,7 +46,7 @@ pub(crate) const OK: tu_status = 0;
 mod tests {
     use crate::cache::entry::State;
     use crate::error::ErrorKind;
-    use crate::events::EventKind;
+    use crate::events::{EventKind, Severity};
 
     /// The names that the header has for numbers, with these.
     fn enumerators(prefix: &str) -> Vec<(String, i32)> {
@@ -105,5 +105,8 @@ mod tests {
         assert!(header_has("TU_STATE_EXPIRED", State::Expired as i32));
         assert!(header_has("TU_EVENT_FETCH_STARTED", EventKind::FetchStarted as i32));
         assert!(header_has("TU_EVENT_WARNING", EventKind::Warning as i32));
+        assert!(header_has("TU_SEVERITY_DEBUG", Severity::Debug as i32));
+        assert!(header_has("TU_SEVERITY_INFO", Severity::Info as i32));
+        assert!(header_has("TU_SEVERITY_WARNING", Severity::Warning as i32));
     }
 }

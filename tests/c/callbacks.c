@@ -107,7 +107,9 @@ static void an_event_function_that_blocks_holds_up_nothing(void) {
 
 static void counting_event(void *user_data, const tu_event *event) {
   struct scene *scene = (struct scene *)user_data;
-  (void)event;
+  CHECK(event->struct_size == sizeof *event);
+  CHECK(event->severity ==
+        (event->kind == TU_EVENT_FETCH_STARTED ? TU_SEVERITY_DEBUG : TU_SEVERITY_INFO));
   scene->calls++;
   sem_post(&scene->answered);
 }

@@ -347,6 +347,7 @@ void events_are_told() {
       if (event.kind == TU_EVENT_FETCH_SUCCEEDED) {
         CHECK(event.client == "a key" && event.scope == "asset.view" && event.status == TU_OK);
         CHECK(event.fingerprint.size() == 8 && event.http_status == 200 && !event.message.empty());
+        CHECK(event.severity == TU_SEVERITY_INFO);
         succeeded->give();
       }
       if (event.kind == TU_EVENT_ROTATED) rotated->give();

@@ -232,5 +232,7 @@ fn happened(event: &Event) -> impl for<'py> IntoPyObject<'py> {
         event.attempt,
         event.duration.as_secs_f64(),
         event.wait.map(|wait| wait.as_secs_f64()),
+        // As the module `logging` counts.
+        event.severity() as i32 * 10,
     )
 }

@@ -232,6 +232,7 @@ def test_events_in_order(emulator: Emulator) -> None:
         tu_token.EventKind.ROTATED,
         tu_token.EventKind.INVALIDATED,
     ]
+    assert [event.level for event in kinds] == [logging.DEBUG] + 3 * [logging.INFO]
     succeeded = kinds[1]
     assert (succeeded.client, succeeded.scope, succeeded.http_status) == ("reports", "asset.view", 200)
     assert succeeded.attempt == 1 and 0 < succeeded.duration < 10
@@ -333,7 +334,7 @@ def records() -> Any:
     logger = logging.getLogger("tu_token")
     handler = Records()
     logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.DEBUG)
     yield handler.records
     logger.removeHandler(handler)
     logger.setLevel(logging.NOTSET)
@@ -351,6 +352,9 @@ def test_events_reach_the_logger(records: queue.Queue[Any], emulator: Emulator) 
     emulator.fault(status=500, count=1)
     client = tu_token.Client(name="logged")
     token = client.token()
+    began = next_of(records, "logged", lambda record: True)
+    assert began.levelno == logging.DEBUG == began.tu_level
+    assert began.tu_kind is tu_token.EventKind.FETCH_STARTED
     failed = next_of(records, "logged", lambda record: record.levelno == logging.WARNING)
     assert failed.tu_kind is tu_token.EventKind.FETCH_FAILED and failed.tu_http_status == 500
     assert failed.tu_status is tu_token.Status.SERVER and failed.tu_attempt == 1

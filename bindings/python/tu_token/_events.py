@@ -56,42 +56,33 @@ class Event:
     jump of the wall clock, how far. 0 for all others."""
     wait: float | None
     """Seconds until the next try, if that is known."""
+    level: int = logging.INFO
+    """How much a person should care: ``logging.DEBUG``, ``INFO`` or ``WARNING``."""
 
 
 # The members of an event, as the native module has them.
 _Happened: TypeAlias = tuple[
-    int, int, str, str, str, str | None, int | None, int, float, float | None
+    int, int, str, str, str, str | None, int | None, int, float, float | None, int
 ]
-
-_WORRYING = frozenset(
-    {
-        EventKind.FETCH_FAILED,
-        EventKind.SERVED_WHILE_FAILING,
-        EventKind.BUDGET,
-        EventKind.WARNING,
-    }
-)
 
 
 def tell(function: Callable[[Event], object] | None, happened: _Happened) -> None:
     """Hands one event to the logger and to the function. On the library's thread for events."""
-    kind, status = happened[0], happened[1]
-    is_worrying = kind in _WORRYING or (kind == EventKind.STORE and status != Status.OK)
-    level = logging.WARNING if is_worrying else logging.INFO
+    kind, status, level = happened[0], happened[1], happened[-1]
     is_logged = _LOGGER.isEnabledFor(level)
     if function is None and not is_logged:
         return
     event = Event(EventKind(kind), Status(status), *happened[2:])
     if is_logged:
-        _log(level, event)
+        _log(event)
     if function is not None:
         function(event)
 
 
-def _log(level: int, event: Event) -> None:
+def _log(event: Event) -> None:
     """One record an event; its members are the record's, with ``tu_`` before their names."""
     members = {f"tu_{field}": value for field, value in vars(event).items()}
     client = f"{event.client}: " if event.client else ""
     scope = f" [scope {event.scope}]" if event.scope else ""
     token = f" [token {event.fingerprint}]" if event.fingerprint else ""
-    _LOGGER.log(level, "%s%s%s%s", client, event.message, scope, token, extra=members)
+    _LOGGER.log(event.level, "%s%s%s%s", client, event.message, scope, token, extra=members)
