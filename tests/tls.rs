@@ -191,6 +191,7 @@ fn mutual_tls() {
 }
 
 /// A pipe that holds a text, and its name.
+#[allow(clippy::incompatible_msrv)] // Users do not build tests.
 #[cfg(unix)]
 fn pipe_with(text: &str) -> (std::os::fd::OwnedFd, String) {
     use std::io::Write;

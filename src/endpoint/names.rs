@@ -131,7 +131,7 @@ impl Names {
         longest: Duration,
     ) -> Found {
         let was_forked = process::was_forked_in_library();
-        if was_forked && let Some(addresses) = self.last_found_of(host) {
+        if let Some(addresses) = was_forked.then(|| self.last_found_of(host)).flatten() {
             let start = self.here.lock().lookups.start_unless_fresh(host, now(), Duration::MAX);
             self.start(start);
             return Ok(addresses);

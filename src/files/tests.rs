@@ -14,6 +14,7 @@ fn reads(file: &Arc<Named>) -> Result<String, Unread> {
 }
 
 /// A pipe that holds this text; whoever wrote it has gone.
+#[allow(clippy::incompatible_msrv)] // Users do not build tests.
 fn pipe_with(text: &str) -> OwnedFd {
     let (reader, mut writer) = std::io::pipe().unwrap();
     writer.write_all(text.as_bytes()).unwrap();

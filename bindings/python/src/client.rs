@@ -102,10 +102,10 @@ impl Client {
         let scope = scope.map(arguments::scope_of).transpose()?;
         let scope = scope.as_deref();
         let core = slf.get().core()?;
-        if let Some(serial) = core.serial_at_hand(scope)
-            && let Some(text) = AtHand::get(slf, scope, serial)
-        {
-            return Ok(text);
+        if let Some(serial) = core.serial_at_hand(scope) {
+            if let Some(text) = AtHand::get(slf, scope, serial) {
+                return Ok(text);
+            }
         }
         let options = tu_token::GetOptions { scope, ..Default::default() };
         let token = wait::get(slf.py(), core, &options)?;

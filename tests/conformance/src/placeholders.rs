@@ -48,9 +48,7 @@ fn filled_text(text: &str, names: &Names) -> Result<Value, String> {
 
 /// `name`, or `text*times`: a text repeated.
 fn meaning(name: &str, names: &Names) -> Result<Value, String> {
-    if let Some((text, times)) = name.rsplit_once('*')
-        && let Ok(times) = times.parse()
-    {
+    if let Some((text, Ok(times))) = name.rsplit_once('*').map(|(text, n)| (text, n.parse())) {
         return Ok(Value::String(text.repeat(times)));
     }
     names.get(name).cloned().ok_or_else(|| format!("nothing is called \"${{{name}}}\""))

@@ -48,9 +48,8 @@ impl Testee {
         let heard = said.clone();
         let reader = thread::spawn(move || {
             let mut buffer = [0; 4096];
-            while let Some(length) =
+            while let Some(length @ 1..) =
                 errors.as_mut().and_then(|errors| errors.read(&mut buffer).ok())
-                && length > 0
             {
                 if let Ok(mut said) = heard.lock() {
                     said.extend_from_slice(&buffer[..length]);

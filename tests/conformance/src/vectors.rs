@@ -114,10 +114,11 @@ impl Case {
             self.steps.insert(0, Step::Ask(Ask { request, expect, poll: false }));
         }
         for step in &mut self.steps {
-            if let Step::Ask(ask) = step
-                && ask.name() == "new"
-            {
-                complete(&mut ask.request, &self.options, &self.url);
+            match step {
+                Step::Ask(ask) if ask.name() == "new" => {
+                    complete(&mut ask.request, &self.options, &self.url);
+                }
+                _ => {}
             }
         }
     }
