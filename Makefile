@@ -19,9 +19,14 @@ help:
 setup:
 	@scripts/setup.sh test
 
+# The others' SONAME is set by build.rs.
+ifeq ($(shell uname -s),Darwin)
+install_name = -- -C link-arg=-Wl,-install_name,@rpath/libtu_token.$(shell sed -n 's/^const ABI.*"\(.*\)";/\1/p' build.rs).dylib
+endif
+
 library:
 	@# Not as an rlib beside them: with one, nothing is optimised across crates.
-	@$(CARGO) rustc --quiet --release --features capi -p tu-token --crate-type cdylib,staticlib
+	@$(CARGO) rustc --quiet --release --features capi -p tu-token --crate-type cdylib,staticlib $(install_name)
 
 emulator:
 	@$(CARGO) build --quiet -p tu-token-emulator

@@ -2,7 +2,9 @@
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    link_arguments();
+    if std::env::var_os("CARGO_FEATURE_CAPI").is_some() {
+        link_arguments();
+    }
     #[cfg(feature = "header")]
     write_header();
 }
@@ -10,20 +12,15 @@ fn main() {
 /// The number behind `libtu_token.so.`: counts up with each incompatible change of the C ABI.
 const ABI: &str = "0";
 
+/// They reach whatever is linked of this package: the shared library, and test programs, to which both mean
+/// nothing. Not `rustc-cdylib-link-arg`: cargo warns of that, since `Cargo.toml` lists no shared library. (What
+/// macOS needs, its linker takes for libraries alone: see the Makefile.)
 fn link_arguments() {
     let system = std::env::var("CARGO_CFG_TARGET_OS").unwrap_or_default();
-    match system.as_str() {
-        "linux" | "android" | "freebsd" => {
-            println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libtu_token.so.{ABI}");
-            // Threads of the library may live when a program unloads it; so it stays mapped.
-            println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
-        }
-        "macos" => {
-            println!(
-                "cargo::rustc-cdylib-link-arg=-Wl,-install_name,@rpath/libtu_token.{ABI}.dylib"
-            );
-        }
-        _ => {}
+    if let "linux" | "android" | "freebsd" = system.as_str() {
+        println!("cargo::rustc-link-arg=-Wl,-soname,libtu_token.so.{ABI}");
+        // Threads of the library may live when a program unloads it; so it stays mapped.
+        println!("cargo::rustc-link-arg=-Wl,-z,nodelete");
     }
 }
 

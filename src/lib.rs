@@ -71,8 +71,8 @@ pub use token::Token;
 #[doc(hidden)]
 pub use clock::advance as advance_test_clock;
 
-#[cfg(not(panic = "unwind"))]
-compile_error!("tu-token must be built with panic = \"unwind\": panics may not cross the C ABI");
+#[cfg(all(feature = "capi", not(panic = "unwind")))]
+compile_error!("the feature capi needs panic = \"unwind\": panics may not cross the C ABI");
 
 /// The Rust code in the README compiles.
 #[cfg(doctest)]
