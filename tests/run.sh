@@ -379,6 +379,7 @@ alone "go: gofmt, vet, modules" go_binding style
 alone "go: tests, race detector" go_binding tests
 alone "go: cgocheck2, GOGC=1" go_binding checked
 alone "go: a clock that is turned, race detector" go_binding clock
+alone "the project's home: everything moves along" tests/home/run.sh
 alone "go: without cgo" go_binding without_cgo
 alone "go: vendored, shared and static" go_binding vendored
 alone "go: the pages' programs" go_binding pages

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Gives the project a home: changes every name that depends on it, in the files that git knows.
+#
+#   scripts/set-home.sh https://HOST/OWNER/REPOSITORY
+#
+# The address goes to the crates, the Python package, pkg-config and the pages; the Go modules are called by it and
+# the directory that they are in, as Go looks for them. What it is now stands in Cargo.toml and bindings/go/go.mod.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+fail() {
+  echo "set-home.sh: $*" >&2
+  exit 2
+}
+
+new=${1:-}
+[[ $# = 1 && $new =~ ^https://([A-Za-z0-9-]+\.)+[A-Za-z0-9-]+(/[A-Za-z0-9_][A-Za-z0-9._~-]*)+$ && $new != *.git ]] ||
+  fail "'$new' is no home: give the address of the repository's page, as in https://HOST/OWNER/REPOSITORY (no / or .git at the end)"
+
+old=$(sed -n 's/^repository = "\(.*\)"$/\1/p' Cargo.toml)
+old_go=$(sed -n 's/^module //p' bindings/go/go.mod)
+new_go=${new#https://}/bindings/go
+[[ -n $old && -n $old_go ]] || fail "Cargo.toml has no line 'repository', or bindings/go/go.mod no line 'module'"
+
+# replace OLD NEW: whole names alone, so not the beginning of a longer one.
+replace() {
+  local from
+  from=$(sed 's/[.~]/\\&/g' <<<"$1")
+  # A link would be replaced by a file.
+  git grep -lIF -e "$1" | while IFS= read -r file; do
+    [[ -L $file ]] || sed -i -E "s#$from(\$|[^A-Za-z0-9._~-]|[.]([^A-Za-z0-9]|\$))#$2\\1#g" "$file"
+  done
+}
+replace "$old" "$new"
+replace "$old_go" "$new_go"
+scripts/python-readme.sh >bindings/python/README.python.md
+# Imports stand in the order of their names.
+if command -v gofmt >/dev/null 2>&1; then
+  git ls-files -z '*.go' | xargs -0 gofmt -w
+else
+  echo "set-home.sh: gofmt is missing; run it over the Go files before you commit" >&2
+fi
+echo "The home is $new, the Go module $new_go. Look at the change with \`git diff\`, and test it with \`make test\`."

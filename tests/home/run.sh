@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# A copy of the repository moves to another home: every name goes along, and what is built by those names builds.
+# The C library is that of target/stage (see build_c_tests in tests/run.sh).
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+root=$PWD copy=$PWD/target/home
+home=https://forge.example/makers/tu-token
+
+fail() {
+  echo "$*"
+  exit 1
+}
+
+diff <(scripts/python-readme.sh) bindings/python/README.python.md ||
+  fail "README.python.md has drifted: scripts/python-readme.sh >bindings/python/README.python.md"
+for module in bindings/go bindings/go/oauth2source; do
+  for licence in LICENSE-MIT LICENSE-APACHE; do cmp "$licence" "$module/$licence"; done
+done
+
+rm -rf "$copy"
+mkdir -p "$copy"
+git ls-files -z | xargs -0 tar -c --ignore-failed-read | tar -x -C "$copy"
+cd "$copy"
+git init -q . && git add -A
+for wrong in '' http://forge.example/x https://forge.example/x/ https://forge.example/x.git forge.example/x \
+    'https://forge.example/x y' https://forge.example 'https://user@forge.example/x'; do
+  if said=$(scripts/set-home.sh "$wrong" 2>&1); then fail "takes '$wrong' for a home"; fi
+  [[ $(wc -l <<<"$said") = 1 && $said == *"https://HOST/OWNER/REPOSITORY"* ]] || fail "$said"
+done
+git diff --quiet || fail "a home that is refused changes something"
+
+old=$(sed -n 's/^repository = "\(.*\)"$/\1/p' Cargo.toml)
+old_go=$(sed -n 's/^module //p' bindings/go/go.mod)
+scripts/set-home.sh "$home"
+if git grep -nF -e "$old" -e "$old_go"; then fail "names that stayed behind"; fi
+git grep -qF "URL: $home" -- packaging/tu_token.pc.in || fail "pkg-config does not know it"
+grep -q "^module ${home#https://}/bindings/go$" bindings/go/go.mod || fail "Go does not know it"
+grep -q "^Source = \"$home\"$" bindings/python/pyproject.toml || fail "Python does not know it"
+scripts/set-home.sh "$home" >/dev/null # nothing is left to do the second time
+[[ -z $(gofmt -l bindings/go examples/go tests) ]] || fail "imports in another order than gofmt's"
+cargo metadata --offline --no-deps --format-version 1 | grep -qF "\"repository\":\"$home\"" || fail "cargo does not know it"
+python3 - "$home" <<'PYTHON'
+import sys, tomllib
+urls = tomllib.load(open("bindings/python/pyproject.toml", "rb"))["project"]["urls"]
+assert all(url.startswith(sys.argv[1]) for url in urls.values()), urls
+PYTHON
+eval "$("$root/scripts/go-env.sh" "$root/target/stage/lib/pkgconfig" "$root/target/stage/lib")"
+for module in bindings/go bindings/go/oauth2source examples/go tests/conformance/testees/go; do
+  (cd "$module" && go vet ./...)
+done
+cd "$root" && rm -rf "$copy"
+echo "1 passed, 0 failed"
