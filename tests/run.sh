@@ -62,6 +62,18 @@ command_without_emulator() {
   ! grep -E '^(axum|hyper|tokio) ' <<<"$inside"
 }
 
+# What would go to a registry: every file and version that a package needs is there. Nothing is sent, and nothing
+# built: the test of the Rust example has done that.
+packages_of_crates() {
+  cargo package -p tu-token -p tu-token-emulator -p tu-token-cli --no-verify --allow-dirty --target-dir target/crates
+  local crate
+  for crate in tu-token tu-token-emulator tu-token-cli; do
+    tar -tf target/crates/package/$crate-[0-9]*.crate >target/crates/list
+    grep -q '/LICENSE-APACHE$' target/crates/list && grep -q '/LICENSE-MIT$' target/crates/list ||
+      { echo "$crate is packed without its licences"; return 1; }
+  done
+}
+
 header_drift() {
   local fresh=$PWD/target/header/tu_token.h
   mkdir -p "$(dirname "$fresh")"
@@ -343,6 +355,7 @@ alone "formatting" formatting
 alone "lints" lints
 step "rust: unit and integration tests" cargo test --workspace --quiet
 alone "command: without the emulator" command_without_emulator
+alone "rust: packages of the crates" packages_of_crates
 step "rust: the same core with the C ABI" cargo test -p tu-token --features capi --lib --quiet
 step "rust: schedules of threads, explored" cargo test -p tu-token --features shuttle --lib --quiet schedules
 alone "header: as generated" header_drift
