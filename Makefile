@@ -5,13 +5,18 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 SOAK_SECONDS ?= 60
 
-.PHONY: help demo test soak library emulator header install bench fleet setup clean
+# For `make dist`: Rust's names of targets, and nothing for all of packaging/dist/targets.txt.
+TARGETS ?=
+
+.PHONY: help demo test soak library emulator header install dist dist-test bench fleet setup clean
 
 help:
 	@echo "make demo      see what the library does, without an account (the emulator runs by itself)"
 	@echo "make test      run every check and test"
 	@echo "make soak      $(SOAK_SECONDS) s of short tokens and a server in trouble (SOAK_SECONDS=...)"
 	@echo "make install   install the C library: PREFIX=$(PREFIX), DESTDIR"
+	@echo "make dist      build what is handed out into dist/: tarballs, packages, wheels, Go modules (TARGETS=...)"
+	@echo "make dist-test use what is in dist/ as its users do, where there is no Rust"
 	@echo "make bench     measure the hot path beside a cache made by hand"
 	@echo "make fleet     simulate a day of 100,000 clients, with outages"
 	@echo "make header    write include/tu_token.h anew from src/ffi"
@@ -51,6 +56,13 @@ header:
 
 install: library
 	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" TARGET_DIR=target/release packaging/install.sh
+
+dist:
+	@packaging/dist.sh "$(TARGETS)"
+
+dist-test:
+	@scripts/setup.sh dist-test
+	@tests/dist/run.sh
 
 bench:
 	@scripts/setup.sh test

@@ -6,6 +6,10 @@
 #   LIBDIR      library directory, below PREFIX         lib
 #   DESTDIR     put in front of every path (packages)
 #   TARGET_DIR  where the library was built             ${CARGO_TARGET_DIR:-target}/release
+#   TARGET      what it was built for, as Rust names it this machine
+#   PKG_CONFIG_PREFIX
+#               what the files for pkg-config say of    PREFIX
+#               where it lives
 #   STRIP, NM, AR, LD, OBJCOPY
 #               for libraries of another machine        strip, nm, ar; ld and objcopy as
 #                                                       one-object.sh says
@@ -46,23 +50,40 @@ abi_number() {
     sed -n 's/^const ABI: &str = "\([0-9]*\)";$/\1/p' "$root/build.rs"
 }
 
-# The list is committed for the system it is tested on; elsewhere the toolchain is asked.
+# What `rustc` builds for, or where there is none, what this machine says of itself.
+this_machine() {
+    local rust
+    if rust=$("${RUSTC:-rustc}" -vV 2>/dev/null); then
+        sed -n 's/^host: //p' <<<"$rust"
+        return
+    fi
+    case $(uname -s) in
+        Darwin) echo "$(uname -m)-apple-darwin" ;;
+        Linux)
+            if getconf GNU_LIBC_VERSION >/dev/null 2>&1; then echo "$(uname -m)-unknown-linux-gnu"
+            else echo "$(uname -m)-unknown-linux-musl"; fi
+            ;;
+        *) uname -s ;;
+    esac
+}
+
+# The lists are committed for the systems they are tested on; for another one the toolchain is asked.
 # Without -lgcc_s, which there is no static file of: a C compiler adds by itself what unwinds the
 # stack, and it knows which one, with -static and without.
 native_static_libs() {
-    if getconf GNU_LIBC_VERSION >/dev/null 2>&1; then
-        cat "$root/packaging/native-static-libs.txt"
-    else
-        "$root/packaging/native-static-libs.sh"
-    fi | sed -e 's/-lgcc_s//' -e 's/  */ /g' -e 's/^ //' -e 's/ $//'
+    case $target in
+        *-linux-gnu*) cat "$root/packaging/native-static-libs.txt" ;;
+        *-linux-musl*) cat "$root/packaging/native-static-libs.musl.txt" ;;
+        *) "$root/packaging/native-static-libs.sh" --target "$target" ;;
+    esac | sed -e 's/-lgcc_s//' -e 's/  */ /g' -e 's/^ //' -e 's/ $//'
 }
 
 # Sets the names of the shared library: as built, as installed, as programs record it, as
 # linkers look for it; and what else depends on the system.
 name_shared_library() {
     local version=$1 abi=$2
-    case $(uname -s) in
-        Darwin)
+    case $target in
+        *-apple-*)
             built=libtu_token.dylib
             installed=libtu_token.$version.dylib
             soname=libtu_token.$abi.dylib
@@ -143,7 +164,11 @@ escaped() {
 
 # A blank in a .pc file separates, unless a backslash stands before it.
 prefix_for_pkgconfig() {
-    sed -e 's/[ \\]/\\&/g' <<<"$prefix"
+    if [[ -n ${PKG_CONFIG_PREFIX:-} ]]; then
+        printf '%s\n' "$PKG_CONFIG_PREFIX"
+    else
+        sed -e 's/[ \\]/\\&/g' <<<"$prefix"
+    fi
 }
 
 put_filled_in() { # template, path below the prefix
@@ -171,6 +196,7 @@ version=$(package_field version)
 abi=$(abi_number)
 [[ -n $version ]] || fail "Cargo.toml names no version"
 [[ -n $abi ]] || fail "build.rs names no ABI number"
+target=${TARGET:-$(this_machine)}
 name_shared_library "$version" "$abi"
 target_dir=$(find_target_directory)
 require_built_library
@@ -192,6 +218,6 @@ put_filled_in tu_token_static.pc.in "$libdir/pkgconfig/tu_token_static.pc"
 put_filled_in TuTokenConfig.cmake.in "$libdir/cmake/TuToken/TuTokenConfig.cmake"
 put_filled_in TuTokenConfigVersion.cmake.in "$libdir/cmake/TuToken/TuTokenConfigVersion.cmake"
 
-if [[ -z $destdir && $(uname -s) == Linux ]]; then
+if [[ -z $destdir && -z ${TARGET:-} && $target == *-linux-* ]]; then
     echo "If programs do not find $soname: run ldconfig, or set LD_LIBRARY_PATH=$prefix/$libdir"
 fi

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # The system libraries that a program has to link beside libtu_token.a.
 #
-#   packaging/native-static-libs.sh           asks the Rust toolchain
-#   packaging/native-static-libs.sh --check   compares that with native-static-libs.txt, which
-#                                             `install` uses so as not to compile anything
+#   packaging/native-static-libs.sh                   asks the Rust toolchain
+#   packaging/native-static-libs.sh --target TRIPLE   asks it for another machine
+#   packaging/native-static-libs.sh --check           compares that with native-static-libs.txt,
+#                                                     which `install` uses so as not to compile
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -11,12 +12,12 @@ committed=$root/packaging/native-static-libs.txt
 
 # A target directory of its own: the extra argument would make cargo throw away the library that
 # is about to be installed. Debug: the list does not depend on the profile.
-ask_toolchain() {
+ask_toolchain() { # [--target TRIPLE]
     local target_dir=${CARGO_TARGET_DIR:-$root/target}/native-static-libs
     local log
     cd "$root"
     if ! log=$(CARGO_PROFILE_DEV_DEBUG=0 cargo rustc --locked \
-        --target-dir "$target_dir" \
+        --target-dir "$target_dir" "$@" \
         --features capi -p tu-token --lib --crate-type staticlib --color never \
         -- --print native-static-libs 2>&1); then
         printf '%s\n' "$log" >&2
@@ -47,8 +48,9 @@ check() {
 case ${1:-} in
     '') ask_toolchain ;;
     --check) check ;;
+    --target) ask_toolchain --target "${2:?}" ;;
     *)
-        echo "usage: $0 [--check]" >&2
+        echo "usage: $0 [--check | --target TRIPLE]" >&2
         exit 2
         ;;
 esac

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Finds out what is missing to build, test or demonstrate, and installs it where that is possible:
 # Debian packages by apt when root. Otherwise it says what to install.
-# Usage: scripts/setup.sh demo|test
+# Usage: scripts/setup.sh demo|test|dist-test
 set -euo pipefail
 
 missing=()
@@ -49,6 +49,16 @@ if [ "${1:-test}" = test ]; then
   [ -e /usr/lib/apache2/modules/mod_wsgi.so ] || missing+=(libapache2-mod-wsgi-py3)
   need uwsgi uwsgi-core
   [ -e /usr/lib/uwsgi/plugins/python3_plugin.so ] || missing+=(uwsgi-plugin-python3)
+fi
+if [ "${1:-test}" = dist-test ]; then
+  need c++ g++
+  need cmake cmake
+  need go golang-go
+  need debootstrap debootstrap
+  need lintian lintian
+  need file file
+  need man man-db
+  need qemu-aarch64-static qemu-user-static
 fi
 [ ${#missing[@]} -eq 0 ] && exit 0
 

@@ -133,6 +133,13 @@ pub enum Command {
         /// The shell
         shell: Shell,
     },
+    /// Write the manual pages
+    #[cfg(feature = "__man")]
+    #[command(hide = true)]
+    Man {
+        /// The directory they are written to
+        directory: std::path::PathBuf,
+    },
     /// Run the service on your desk: token endpoint, API keys page, sample IRIS routes
     #[cfg_attr(feature = "emulator", command(after_help = EMULATOR_EXAMPLES))]
     // Whatever is typed behind it, help as well, is answered with where to get one.

@@ -18,6 +18,8 @@ mod emulator;
 mod exec;
 mod failure;
 mod get;
+#[cfg(feature = "__man")]
+mod man;
 mod options;
 mod output;
 mod secrecy;
@@ -46,6 +48,8 @@ fn run() -> Result<(), Failure> {
         Command::Doctor(doctor) => doctor::run(&settings, &doctor),
         Command::Options(table) => options::run(&settings, &table),
         Command::Completions { shell } => output::write(completions::script(shell).as_bytes()),
+        #[cfg(feature = "__man")]
+        Command::Man { directory } => man::write(&directory),
         Command::Emulator(options) => emulator::run(&options),
     }
 }

@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# `make dist`: everything that is handed out to users, into dist/.
+#
+#   packaging/dist.sh ["TARGET..."]     default: all of packaging/dist/targets.txt
+#
+# A target whose standard library cannot be had is named and left out. SHA256SUMS is written last: a
+# dist/ without it is half-built.
+# shellcheck source=packaging/dist/common.sh
+. "$(dirname "$0")/dist/common.sh"
+
+parts=$root/packaging/dist
+left_out=()
+
+has_standard_library() { # target
+    [[ -d $("${RUSTC:-rustc}" --print sysroot)/lib/rustlib/$1/lib ]]
+}
+
+get_standard_library() { # target
+    has_standard_library "$1" && return
+    command -v rustup >/dev/null 2>&1 && rustup target add "$1" >"$work/rustup.log" 2>&1
+    has_standard_library "$1"
+}
+
+build_target() { # target
+    local target=$1
+    "$parts/library.sh" "$target" || return 1
+    if [[ -n $(column "$target" command) ]]; then
+        "$parts/command.sh" "$target" || return 1
+    fi
+    "$parts/wheels.sh" "$target" || return 1
+    "$parts/debian.sh" "$target" || return 1
+    # Of a build only what it made is needed.
+    rm -rf "$build/$target"
+}
+
+# The artifacts of this machine's own target, built once more in another directory: the same bytes?
+build_again() {
+    local again=$work/again/elsewhere target=$host file
+    rm -rf "$work/again"
+    mkdir -p "$again"
+    (cd "$root" && tar -cf - --exclude=./target --exclude=./dist --exclude=./.git .) | tar -xf - -C "$again"
+    # The tools are the same: that they are in another place is of no interest.
+    mkdir -p "$again/target/dist" "$again/dist"
+    ln -s "$work/venv" "$again/target/dist/venv"
+    "$again/packaging/dist/library.sh" "$target"
+    "$again/packaging/dist/wheels.sh" "$target"
+    "$again/packaging/dist/debian.sh" "$target"
+    while read -r file; do
+        cmp "$again/dist/$file" "$dist/$file" ||
+            fail "$file is another one when it is built in another directory"
+    done < <(cd "$again/dist" && find . -type f | sort)
+    say "built twice, the same bytes: $(cd "$again/dist" && find . -type f | wc -l) files for $target"
+    rm -rf "$work/again"
+}
+
+need python3 "install python3 and python3-venv"
+need cargo "install Rust by rustup (https://rustup.rs), or a rustup-like toolchain with rust-objcopy"
+need go "install Go 1.24 or later"
+need dpkg-deb "install the package dpkg"
+asked=$(targets_of "${1:-}")
+find_strip
+rm -rf "$dist" "$work/stage" "$work/logs"
+mkdir -p "$dist" "$work"
+enter_environment
+
+built=()
+for target in $asked; do
+    if ! get_standard_library "$target"; then
+        left_out+=("$target")
+        say "LEFT OUT: $target: this toolchain has no standard library for it, and \`rustup target add $target\` brings none"
+        continue
+    fi
+    build_target "$target"
+    built+=("$target")
+done
+[[ ${#built[@]} -gt 0 ]] || fail "nothing was built: no target's standard library can be had"
+"$parts/wheels.sh" sdist
+"$parts/go.sh" "${built[@]}"
+[[ " ${built[*]} " != *" $host "* ]] || build_again
+(cd "$dist" && find . -type f ! -name SHA256SUMS -printf '%P\n' | sort | xargs -d '\n' sha256sum) >"$work/SHA256SUMS"
+mv "$work/SHA256SUMS" "$dist/SHA256SUMS"
+say "dist/ has $(wc -l <"$dist/SHA256SUMS") files for ${built[*]}${left_out[*]:+; left out: ${left_out[*]}}"

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Builds the command for a target, with and without the emulator, and packs both with manual pages
+# and completions. On musl it is one static file.
+#
+#   packaging/dist/command.sh TARGET
+#
+# Leaves the trees in target/dist/stage/TARGET/command and .../gateway.
+# shellcheck source=packaging/dist/common.sh
+. "$(dirname "$0")/common.sh"
+
+target=$1
+stage=$work/stage/$target
+
+build_command() { # features...
+    CARGO_TARGET_DIR=$build CARGO_ENCODED_RUSTFLAGS=$(rust_flags -Cstrip=symbols) \
+        cargo-zigbuild build --locked --release -p tu-token-cli --target "$(for_zig "$target")" "$@"
+}
+
+# Manual pages and completions are the same for every machine, so one that this machine can run
+# writes them. Not optimised: it runs once.
+write_pages() { # directory, features...
+    local tool=$work/pages/debug/tu-token
+    mkdir -p "$1/share/man/man1" "$1/share/bash-completion/completions" \
+        "$1/share/zsh/site-functions" "$1/share/fish/vendor_completions.d"
+    CARGO_TARGET_DIR=$work/pages CARGO_PROFILE_DEV_DEBUG=0 \
+        cargo build --locked -p tu-token-cli --features __man "${@:2}"
+    "$tool" man "$1/share/man/man1"
+    "$tool" completions bash >"$1/share/bash-completion/completions/tu-token"
+    "$tool" completions zsh >"$1/share/zsh/site-functions/_tu-token"
+    "$tool" completions fish >"$1/share/fish/vendor_completions.d/tu-token.fish"
+}
+
+make_command() { # tree, name of the artifact, features...
+    local tree=$stage/$1 name=$2
+    shift 2
+    logged "command ${name#tu-token-}" build_command "$@"
+    rm -rf "$tree"
+    mkdir -p "$tree/$name/bin"
+    install -m 755 "$build/$target/release/tu-token" "$tree/$name/bin/tu-token"
+    logged "pages ${name#tu-token-}" write_pages "$tree/$name" "$@"
+    put_documents "$tree/$name/share/doc/tu-token" tu-token \
+        --package tu-token-cli --target "$target" --linked-by-zig "$@"
+    pack "$tree/$name" "$dist/$name.tar.gz"
+}
+
+enter_environment
+make_command command "tu-token-$version-$target"
+make_command gateway "tu-token-gateway-$version-$target" --no-default-features

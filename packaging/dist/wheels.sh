@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Builds the wheels for a target: the module and, if the command was built for it, that as one too.
+#
+#   packaging/dist/wheels.sh TARGET
+#   packaging/dist/wheels.sh sdist      the source distribution
+# shellcheck source=packaging/dist/common.sh
+. "$(dirname "$0")/common.sh"
+
+target=$1
+manifest=$root/bindings/python/Cargo.toml
+wheels=$dist/wheels
+
+build_module() { # directory
+    CARGO_TARGET_DIR=$build CARGO_ENCODED_RUSTFLAGS=$(flags_of_shared "$target") \
+        maturin build --locked --release --zig --compatibility "$compatibility" --target "$target" \
+        --manifest-path "$manifest" --out "$1"
+}
+
+module_wheel() {
+    local made=$work/stage/$target/wheel documents=$work/stage/$target/wheel-documents
+    rm -rf "$made"
+    logged "wheel for $target" build_module "$made"
+    put_documents "$documents" tu_token --package tu-token-python --target "$target" --linked-by-zig
+    python "$root/packaging/dist/wheel.py" add "$(echo "$made"/*.whl)" "$documents"
+    mv "$made"/*.whl "$wheels"
+}
+
+# A static file runs on every system of its machine.
+command_wheel() {
+    local staged tags=$platform
+    staged=$(echo "$work/stage/$target/command/"*)
+    [[ $target != *musl* ]] || tags=manylinux2014_${target%%-*}.$platform
+    say "$(python "$root/packaging/dist/wheel.py" command --binary "$staged/bin/tu-token" --tags "$tags" \
+        --version "$version" --documents "$staged/share/doc/tu-token" --output "$wheels")"
+}
+
+enter_environment
+mkdir -p "$wheels"
+if [[ $target == sdist ]]; then
+    logged "source distribution" maturin sdist --manifest-path "$manifest" --out "$wheels"
+    exit
+fi
+platform=$(column "$target" wheel)
+# manylinux2014_x86_64 is manylinux2014 to maturin.
+case $platform in
+    *_x86_64) compatibility=${platform%_x86_64} ;;
+    *) compatibility=${platform%_*} ;;
+esac
+module_wheel
+[[ ! -d $work/stage/$target/command ]] || command_wheel

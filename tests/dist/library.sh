@@ -1,0 +1,121 @@
+# To be sourced by run.sh: the tarballs with the C library.
+# shellcheck shell=bash
+
+# Programs for other machines, and for musl, are compiled as people do who have zig.
+zig_triple() { # target
+    local glibc
+    glibc=$(column "$1" glibc)
+    sed -e 's/^armv7/arm/' -e 's/-unknown//' <<<"$1${glibc:+.$glibc}"
+}
+
+compiler_for() { # target, C|C++
+    local name
+    case $2 in C) name=cc ;; *) name=c++ ;; esac
+    if [[ $1 == "$host" ]]; then echo "$name"
+    else echo "python -m ziglang $name -target $(zig_triple "$1")"; fi
+}
+
+pkg() { # tree, options...
+    PKG_CONFIG_LIBDIR=$1/lib/pkgconfig pkg-config "${@:2}"
+}
+
+# The README's program.
+compile() { # target, C|C++, shared|static, program
+    local target=$1 tree source standard flags
+    tree=$(unpacked_library "$target")
+    case $2 in
+        C) source=$root/target/dist/readme/README-1.c standard=c11 ;;
+        *) source=$root/target/dist/readme/README-1.cpp standard=c++17 ;;
+    esac
+    if [[ $3 == shared ]]; then flags=$(pkg "$tree" --cflags --libs tu_token)
+    else flags=$(pkg "$tree" --cflags --libs tu_token_static); fi
+    # zig's linker adds nothing that unwinds the stack.
+    [[ $target == "$host" || $3 == shared ]] || flags+=" -lunwind"
+    [[ $target != *musl* || $3 == shared ]] || flags+=" -static"
+    # shellcheck disable=SC2046,SC2086
+    $(compiler_for "$target" "$2") -std=$standard -Wall -Wextra -Werror "$source" -o "$4" $flags '-Wl,-rpath,$ORIGIN/lib'
+}
+
+prints_a_token() {
+    local said
+    said=$("$@")
+    echo "$said"
+    grep -q -E '^[0-9]+ bytes, [0-9]+ ms left$' <<<"$said"
+}
+
+# A musl program that loads libraries needs musl's loader: on this machine, Debian's package of it.
+musl_loader() { # target
+    if ! is_native "$1"; then
+        return
+    fi
+    local place=$work/musl
+    if [[ ! -d $place ]]; then
+        mkdir -p "$work/musl.new"
+        (cd "$work/musl.new" && apt-get download musl >/dev/null 2>&1 && dpkg-deb -x musl_*.deb .) || return 1
+        mv "$work/musl.new" "$place"
+    fi
+    echo "$place/lib/ld-musl-$(machine_of "$1").so.1"
+}
+
+# As its users have it: the program, and beside it the libraries.
+run_program() { # target, shared|static, program
+    local directory=$scratch/run loader
+    rm -rf "$directory"
+    mkdir -p "$directory/lib"
+    cp "$3" "$directory/program"
+    [[ $2 == static ]] || cp -a "$(unpacked_library "$1")"/lib/libtu_token.so.* "$directory/lib"
+    if [[ $1 == *musl* && $2 == shared ]] && is_native "$1"; then
+        loader=$(musl_loader "$1") || { echo "Debian's package musl cannot be had"; return 1; }
+        prints_a_token as_user "$loader" "$directory/program"
+    else
+        prints_a_token run_for "$1" "$directory" program
+    fi
+}
+
+is_whole() { # target
+    local tree
+    tree=$(unpacked_library "$1")
+    loads_what_it_may "$1" "$tree/lib/libtu_token.so.$version" "libtu_token-$version-$1.tar.gz"
+    readelf -d "$tree/lib/libtu_token.so.$version" | grep -q 'soname: \[libtu_token.so.0\]'
+    [[ $(readlink "$tree/lib/libtu_token.so") == libtu_token.so.0 ]]
+    has_documents "$tree/share/doc/tu-token"
+    # No trace of where it was built.
+    if grep -r -l -F -e "$root" -e "${CARGO_HOME:-$HOME/.cargo}" "$tree"; then
+        echo "the files above name this machine's directories"
+        return 1
+    fi
+}
+
+program_works() { # target, C|C++, shared|static
+    local program="$scratch/programs/$1-$2-$3"
+    compile "$1" "$2" "$3" "$program"
+    [[ ${CAN_RUN:-} != 1 ]] || run_program "$1" "$3" "$program"
+}
+
+try_library() { # target
+    local target=$1 tree language how kind name
+    name=libtu_token-$version-$target.tar.gz
+    [[ -f $dist/$name ]] || return 0
+    [[ -d $work/readme ]] || { scripts/code-blocks.sh c "$work/readme" && scripts/code-blocks.sh cpp "$work/readme"; } >/dev/null
+    try "library $target: files, symbols, licences" is_whole "$target" || true
+    CAN_RUN=0
+    if ready_to_run "$target"; then CAN_RUN=1; fi
+    for language in C C++; do
+        for how in shared static; do
+            kind="library $target: $language, $how"
+            if ((CAN_RUN)); then
+                if try "$kind" program_works "$target" "$language" "$how"; then
+                    ran "$name" "$language $how: $(where "$target")"
+                fi
+            elif try "$kind, compiled" program_works "$target" "$language" "$how"; then
+                ran "$name" "$language $how compiled, not run"
+            fi
+        done
+    done
+    if [[ $target == "$host" ]]; then
+        tree=$(unpacked_library "$target")
+        if try "library $target: pkg-config and CMake, shared and static" tests/install/run.sh "$tree"; then
+            ran "$name" "CMake: this machine"
+        fi
+    fi
+}

@@ -1,0 +1,108 @@
+# To be sourced by run.sh: the Debian packages, and the README in a system that has nothing else.
+# shellcheck shell=bash
+
+lintian_is_content() { # packages...
+    local said
+    # --fail-on: warnings too. The tags left out are told of in docs/dist.md.
+    said=$(lintian --allow-root --fail-on error,warning \
+        --suppress-tags initial-upload-closes-no-bugs,embedded-library,dir-or-file-in-opt "$@" 2>&1) || { echo "$said"; return 1; }
+    echo "$said"
+}
+
+try_packages() {
+    local package packages
+    packages=$(compgen -G "$dist/*_*.deb" || true)
+    [[ -n $packages ]] || return 0
+    if ! command -v lintian >/dev/null; then
+        skip "Debian packages: lintian is missing"
+        return
+    fi
+    for package in $packages; do
+        if try "lintian $(basename "$package")" lintian_is_content "$package"; then
+            ran "$(basename "$package")" lintian
+        fi
+    done
+}
+
+# --- a Debian system without compiler and Rust ---------------------------------------------------
+
+new_system() {
+    local place=$chroots/plain
+    if [[ ! -e $place/ready ]]; then
+        rm -rf --one-file-system "$place"
+        mkdir -p "$place"
+        debootstrap --variant=minbase --include=ca-certificates,curl,python3,python3-venv \
+            "$suite" "$place" "$mirror" >"$work/logs/debootstrap.log" 2>&1 || { tail -n 5 "$work/logs/debootstrap.log"; return 1; }
+        touch "$place/ready"
+    fi
+    # Each run begins with a system that nothing was installed in.
+    cp -a --reflink=auto "$place" "$scratch/system"
+    cp /etc/resolv.conf "$scratch/system/etc/resolv.conf"
+    mkdir -p "$scratch/system/dist/wheels"
+    cp "$dist"/*_"$(debian_machine "$host")".deb "$scratch/system/dist"
+    cp "$dist"/wheels/*.whl "$scratch/system/dist/wheels"
+    ! in_system 'command -v cc || command -v gcc || command -v cargo'
+}
+
+in_system() { # script
+    env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
+        "${service[@]}" chroot "$scratch/system" sh -euc "$1"
+}
+
+installs_packages() {
+    in_system "cd /dist && apt-get install -y --no-install-recommends ./tu-token_*.deb ./libtu-token0_*.deb"
+    in_system "ldconfig -p | grep libtu_token.so.0"
+}
+
+# The lines of the README that call the command, as they stand there, with the address of the emulator.
+readme_shell() {
+    local lines
+    lines=$(awk '/^```sh/ { inside = 1; next } /^```$/ { inside = 0 } inside && /^tu-token (doctor|get|exec)/' README.md |
+        sed 's#https://iris.trackunit.com#$IRIS_URL#')
+    [[ $(wc -l <<<"$lines") -ge 3 ]] || { echo "the README has these lines alone: $lines"; return 1; }
+    echo "$lines"
+    # The script that `exec` runs is the reader's.
+    in_system "cd /root
+printf '%s\n' '#!/bin/sh' 'test -n \"\$TRACKUNIT_TOKEN\" && test -z \"\${TRACKUNIT_CLIENT_SECRET:-}\"' >report.sh
+chmod +x report.sh
+$lines"
+}
+
+readme_python() {
+    local block
+    block=$(scripts/code-blocks.sh python "$scratch/blocks" | grep '/README-1\.python$')
+    cp "$block" "$scratch/system/root/readme.py"
+    in_system "cd /root && python3 -m venv venv && venv/bin/pip install --quiet --no-index --find-links /dist/wheels tu-token &&
+venv/bin/python readme.py"
+}
+
+readme_c() {
+    cp "$work/readme/README-1.c" "$scratch/system/root/program.c"
+    in_system "cd /dist && apt-get update -q && apt-get install -q -y --no-install-recommends gcc libc6-dev pkg-config ./libtu-token-dev_*.deb"
+    in_system 'cd /root
+cc program.c $(pkg-config --cflags --libs tu_token) -o program && ./program
+cc program.c $(pkg-config --cflags --libs tu_token_static) -o static && ./static'
+}
+
+packages_go_again() {
+    in_system "apt-get purge -y tu-token libtu-token0 && ! ls /usr/bin/tu-token /usr/lib/*/libtu_token.so* /usr/share/doc/libtu-token0 2>/dev/null"
+}
+
+try_chroot() {
+    local machine
+    machine=$(debian_machine "$host")
+    compgen -G "$dist/tu-token_*_$machine.deb" >/dev/null && compgen -G "$dist/libtu-token0_*_$machine.deb" >/dev/null || return 0
+    if ! can_chroot; then
+        skip "Debian without compiler or Rust: takes root and debootstrap"
+        return
+    fi
+    try "Debian $suite without compiler or Rust" new_system || return 0
+    try "Debian: apt install ./*.deb" installs_packages || return 0
+    try "Debian: the README's shell lines" readme_shell && ran "tu-token_$version-1_$machine.deb" "apt, the README's lines: chroot" || true
+    try "Debian: the README's Python lines" readme_python || true
+    if try "Debian: the README's C program, with gcc" readme_c; then
+        ran "libtu-token0_$version-1_$machine.deb" "the README's C program: chroot"
+        ran "libtu-token-dev_$version-1_$machine.deb" "the README's C program: chroot"
+    fi
+    try "Debian: purged, nothing stays" packages_go_again || true
+}

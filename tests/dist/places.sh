@@ -1,0 +1,104 @@
+# To be sourced by run.sh: where the artifacts are tried. The emulator comes out of dist/ itself; systems of
+# other machines are Debian's, unpacked by debootstrap and run by qemu-user.
+# shellcheck shell=bash
+
+suite=bookworm
+mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+chroots=$work/chroot
+
+unpack_tarballs() {
+    local archive
+    for archive in "$dist"/*.tar.gz; do tar -xzf "$archive" -C "$scratch/unpacked"; done
+}
+
+unpacked_library() { # target
+    echo "$scratch/unpacked/libtu_token-$version-$1"
+}
+
+unpacked_command() { # target
+    echo "$scratch/unpacked/tu-token-$version-$1"
+}
+
+# Sets `service` to the variables that point to an emulator: that of a command in dist/.
+start_emulator() {
+    local target program=
+    for target in $(all_targets); do
+        if is_native "$target" && [[ -x $(unpacked_command "$target")/bin/tu-token ]]; then
+            program=$(unpacked_command "$target")/bin/tu-token
+        fi
+    done
+    if [[ -z $program ]]; then
+        program=$root/target/debug/tu-token-emulator
+        [[ -x $program ]] || fail "no command in dist/ runs on this machine, and there is no other emulator: make emulator"
+        "$program" --port 0 --env-file "$scratch/env" >"$scratch/emulator.log" 2>&1 &
+    else
+        "$program" emulator --port 0 --env-file "$scratch/env" >"$scratch/emulator.log" 2>&1 &
+    fi
+    emulator_pid=$!
+    for _ in $(seq 200); do
+        [[ ! -f $scratch/env ]] || break
+        kill -0 "$emulator_pid" 2>/dev/null || break
+        sleep 0.05
+    done
+    [[ -f $scratch/env ]] || { cat "$scratch/emulator.log" >&2; fail "the emulator did not start"; }
+    # shellcheck disable=SC1091
+    mapfile -t service < <(. "$scratch/env"; env | grep -E '^(TRACKUNIT_|IRIS_URL)')
+    emulator_url=$(. "$scratch/env"; echo "${TRACKUNIT_TOKEN_URL%/token/v2}")
+    service+=("IRIS_URL=$emulator_url")
+}
+
+can_chroot() {
+    [[ $(id -u) == 0 ]] && command -v debootstrap >/dev/null
+}
+
+# A system of Debian's for another machine: unpacked, not configured, which no program here minds.
+foreign_system() { # debian architecture
+    local place=$chroots/$1 package log=$work/logs/debootstrap-$1.log
+    [[ ! -e $place/unpacked ]] || return 0
+    rm -rf --one-file-system "$place"
+    mkdir -p "$place" "$work/logs"
+    debootstrap --foreign --arch="$1" --variant=minbase --include=ca-certificates,python3,musl \
+        "$suite" "$place" "$mirror" >"$log" 2>&1 || { tail -n 5 "$log"; return 1; }
+    for package in "$place"/var/cache/apt/archives/*.deb; do dpkg-deb -x "$package" "$place"; done
+    rm -f "$place"/var/cache/apt/archives/*.deb
+    cp "$(command -v "$(qemu_of "$1")")" "$place/usr/bin/"
+    touch "$place/unpacked"
+}
+
+qemu_of() { # debian architecture
+    case $1 in arm64) echo qemu-aarch64-static ;; armhf) echo qemu-arm-static ;; amd64) echo qemu-x86_64-static ;; esac
+}
+
+debian_machine() { # target
+    case $1 in x86_64*) echo amd64 ;; aarch64*) echo arm64 ;; armv7*) echo armhf ;; esac
+}
+
+# Whether programs for this target can be run here, made so if need be; says why not otherwise.
+ready_to_run() { # target
+    is_native "$1" && return
+    if ! can_chroot; then
+        skip "$1: running its programs takes root, debootstrap and qemu-user-static"
+        return 1
+    fi
+    command -v "$(qemu_of "$(debian_machine "$1")")" >/dev/null || { skip "$1: qemu-user-static is missing"; return 1; }
+    try "Debian for $(debian_machine "$1") (qemu-user)" foreign_system "$(debian_machine "$1")"
+}
+
+where() { # target
+    if is_native "$1"; then echo "this machine"; else echo "Debian $suite $(debian_machine "$1"), qemu-user"; fi
+}
+
+# Runs a program of a target; its files lie below $scratch, which such a system is given a copy of.
+run_for() { # target, directory with the program, program in it, arguments...
+    local target=$1 directory=$2 program=$3 place
+    shift 3
+    if is_native "$target"; then
+        as_user "$directory/$program" "$@"
+        return
+    fi
+    place=$chroots/$(debian_machine "$target")
+    rm -rf --one-file-system "$place/try"
+    cp -a "$directory" "$place/try"
+    env -i PATH=/usr/bin:/bin HOME=/tmp LANG=C.UTF-8 LD_LIBRARY_PATH="${LIBRARIES:-}" "${service[@]}" \
+        chroot "$place" "/usr/bin/$(qemu_of "$(debian_machine "$target")")" "/try/$program" "$@"
+}

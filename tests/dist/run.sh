@@ -1,0 +1,162 @@
+#!/usr/bin/env bash
+# `make dist-test`: uses every artifact in dist/ as its users do, where there is no Rust and no checkout.
+#
+#   tests/dist/run.sh            what is in dist/
+#
+# What cannot be tried here (no root for a chroot, no qemu) is named as SKIPPED. At the end stands a
+# table, also in target/dist/table.md: each artifact, its size, the oldest glibc, and what ran where.
+# shellcheck source=packaging/dist/common.sh
+. "$(dirname "$0")/../../packaging/dist/common.sh"
+
+here=$root/tests/dist
+dist=${DIST:-$dist}
+scratch=$(mktemp -d)
+emulator_pid=
+# shellcheck disable=SC2317 # called by the trap
+end() {
+    [[ -z $emulator_pid ]] || { kill "$emulator_pid" && wait "$emulator_pid"; } 2>/dev/null || true
+    rm -rf --one-file-system "$scratch"
+}
+trap end EXIT
+passed=0
+failed=0
+skipped=0
+
+# try NAME COMMAND...: one case; what it said is shown if it failed.
+try() {
+    local name=$1 log=$scratch/log from=$SECONDS status=0
+    shift
+    # Not in a condition, where `set -e` would not hold.
+    set +e
+    (set -e; "$@") >"$log" 2>&1 </dev/null
+    status=$?
+    set -e
+    if ((status == 0)); then
+        echo "ok      $name ($((SECONDS - from)) s)"
+        passed=$((passed + 1))
+        return 0
+    fi
+    tail -n 40 "$log"
+    echo "FAILED  $name"
+    failed=$((failed + 1))
+    return 1
+}
+
+skip() {
+    echo "SKIPPED: dist: $*"
+    skipped=$((skipped + 1))
+}
+
+# What is said of an artifact in the table.
+ran() { # artifact, where and what
+    printf '%s\t%s\n' "$1" "$2" >>"$scratch/ran"
+}
+
+glibc_of() { # artifact, version
+    printf '%s\t%s\n' "$1" "$2" >>"$scratch/glibc"
+}
+
+# A person's shell: no Rust, none of our variables but those that point to the emulator.
+as_user() {
+    env -i PATH="/usr/bin:/bin" HOME="$scratch/home" LANG=C.UTF-8 "${service[@]}" "$@"
+}
+
+# --- what files say of themselves ---------------------------------------------------------------
+
+highest_glibc() { # ELF file
+    readelf -W --version-info "$1" | grep -o 'GLIBC_[0-9][0-9.]*' | sed 's/GLIBC_//' | sort -V | tail -n 1
+}
+
+# Not newer than what the target promises, and no library beside the C library's.
+loads_what_it_may() { # target, ELF file, artifact
+    local target=$1 file=$2 promised found other
+    promised=$(column "$target" glibc)
+    other=$(readelf -d "$file" | sed -n 's/^.*(NEEDED).*\[\(.*\)\]$/\1/p' |
+        grep -v -x -E 'lib(c|m|dl|rt|util|pthread)\.so\.6|lib(dl|rt|util|pthread)\.so\.[12]|libgcc_s\.so\.1|libc\.so|ld-linux.*' || true)
+    [[ -z $other ]] || { echo "$file loads $other"; return 1; }
+    found=$(highest_glibc "$file")
+    if [[ -z $promised || ${HOST_PART:-} == 1 ]]; then
+        [[ -n $promised || -z $found ]] || { echo "$file is for musl, and wants glibc $found"; return 1; }
+    else
+        [[ $(printf '%s\n' "$promised" "$found" | sort -V | tail -n 1) == "$promised" ]] ||
+            { echo "$file needs glibc $found, newer than $promised"; return 1; }
+    fi
+    glibc_of "$3" "${found:--}"
+}
+
+has_documents() { # directory
+    local file
+    for file in LICENSE-MIT LICENSE-APACHE THIRD-PARTY-LICENSES.txt sbom.cdx.json; do
+        [[ -s $1/$file ]] || { echo "$1 has no $file"; return 1; }
+    done
+    grep -q '^ring ' "$1/THIRD-PARTY-LICENSES.txt"
+    python3 "$here/check_bill.py" "$1/sbom.cdx.json"
+}
+
+# --- what runs programs of another machine ------------------------------------------------------
+
+machine_of() { # target
+    echo "${1%%-*}" | sed 's/armv7/arm/'
+}
+
+is_native() { # target
+    [[ $(machine_of "$1") == "$(machine_of "$host")" ]]
+}
+
+# shellcheck source=tests/dist/places.sh
+. "$here/places.sh"
+# shellcheck source=tests/dist/library.sh
+. "$here/library.sh"
+# shellcheck source=tests/dist/command.sh
+. "$here/command.sh"
+# shellcheck source=tests/dist/wheels.sh
+. "$here/wheels.sh"
+# shellcheck source=tests/dist/go.sh
+. "$here/go.sh"
+# shellcheck source=tests/dist/packages.sh
+. "$here/packages.sh"
+
+complete() {
+    [[ -d $dist ]] || fail "there is no dist/: make dist"
+    [[ -f $dist/SHA256SUMS ]] || fail "dist/ is half-built (no SHA256SUMS); build it again: make dist"
+    (cd "$dist" && sha256sum --quiet --check SHA256SUMS) >"$scratch/sums" 2>&1 ||
+        fail "dist/ is not what SHA256SUMS says ($(head -n 1 "$scratch/sums")); build it again: make dist"
+}
+
+table() {
+    local file name size glibc
+    echo "| artifact | size, MB | oldest glibc | what ran, and where |"
+    echo "| --- | ---: | --- | --- |"
+    while read -r _ file; do
+        name=$(basename "$file")
+        size=$(awk -v bytes="$(stat -c %s "$dist/$file")" 'BEGIN { printf "%.2f", bytes / 1e6 }')
+        glibc=$(awk -F '\t' -v name="$name" '$1 == name { print $2 }' "$scratch/glibc" | sort -V | tail -n 1)
+        echo "| \`$name\` | $size | ${glibc:--} | $(awk -F '\t' -v name="$name" '$1 == name { print $2 }' "$scratch/ran" |
+            sort -u | paste -s -d ';' | sed 's/;/; /g') |"
+    done <"$dist/SHA256SUMS"
+}
+
+cd "$root"
+complete
+mkdir -p "$scratch/home" "$scratch/unpacked" "$scratch/programs"
+touch "$scratch/ran" "$scratch/glibc"
+service=()
+[[ ${HOST_PART:-} == 1 ]] || enter_environment
+unpack_tarballs
+start_emulator
+for target in $(all_targets); do
+    try_library "$target"
+    try_command "$target"
+    try_wheels "$target"
+done
+try_source_distribution
+try_go
+try_packages
+[[ -z ${CHROOT_TESTS_OFF:-} ]] && try_chroot
+
+echo
+mkdir -p "$work"
+table | tee "$work/table.md"
+echo
+echo "$passed passed, $failed failed, $skipped skipped"
+((failed == 0 && passed > 0))
