@@ -23,12 +23,10 @@ get_standard_library() { # target
 
 build_target() { # target
     local target=$1
-    "$parts/library.sh" "$target" || return 1
-    if [[ -n $(column "$target" command) ]]; then
-        "$parts/command.sh" "$target" || return 1
-    fi
-    "$parts/wheels.sh" "$target" || return 1
-    "$parts/debian.sh" "$target" || return 1
+    "$parts/library.sh" "$target"
+    [[ -z $(column "$target" command) ]] || "$parts/command.sh" "$target"
+    "$parts/wheels.sh" "$target"
+    "$parts/debian.sh" "$target"
     # Of a build only what it made is needed.
     rm -rf "$build/$target"
 }
@@ -54,26 +52,27 @@ build_again() {
 }
 
 need python3 "install python3 and python3-venv"
-need cargo "install Rust by rustup (https://rustup.rs), or a rustup-like toolchain with rust-objcopy"
+need cargo "install Rust by rustup (https://rustup.rs)"
 need go "install Go 1.24 or later"
 need dpkg-deb "install the package dpkg"
 asked=$(targets_of "${1:-}")
+mkdir -p "$work"
 find_strip
-rm -rf "$dist" "$work/stage" "$work/logs"
-mkdir -p "$dist" "$work"
-enter_environment
 
 built=()
 for target in $asked; do
-    if ! get_standard_library "$target"; then
+    if get_standard_library "$target"; then
+        built+=("$target")
+    else
         left_out+=("$target")
         say "LEFT OUT: $target: this toolchain has no standard library for it, and \`rustup target add $target\` brings none"
-        continue
     fi
-    build_target "$target"
-    built+=("$target")
 done
-[[ ${#built[@]} -gt 0 ]] || fail "nothing was built: no target's standard library can be had"
+[[ ${#built[@]} -gt 0 ]] || fail "nothing to build: go online, so that rustup can get the standard library of a target"
+enter_environment
+rm -rf "$dist" "$work/stage" "$work/logs"
+mkdir -p "$dist"
+for target in "${built[@]}"; do build_target "$target"; done
 "$parts/wheels.sh" sdist
 "$parts/go.sh" "${built[@]}"
 [[ " ${built[*]} " != *" $host "* ]] || build_again

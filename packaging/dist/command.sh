@@ -12,17 +12,20 @@ target=$1
 stage=$work/stage/$target
 
 build_command() { # features...
-    CARGO_TARGET_DIR=$build CARGO_ENCODED_RUSTFLAGS=$(rust_flags -Cstrip=symbols) \
+    [[ -z $host_part ]] || return 0
+    CARGO_TARGET_DIR=$build CARGO_ENCODED_RUSTFLAGS=$(rust_flags) \
         cargo-zigbuild build --locked --release -p tu-token-cli --target "$(for_zig "$target")" "$@"
 }
 
 # Manual pages and completions are the same for every machine, so one that this machine can run
 # writes them. Not optimised: it runs once.
 write_pages() { # directory, features...
-    local tool=$work/pages/debug/tu-token
+    local pages=$work/pages
+    [[ -z $host_part ]] || pages=$root/target
+    local tool=$pages/debug/tu-token
     mkdir -p "$1/share/man/man1" "$1/share/bash-completion/completions" \
         "$1/share/zsh/site-functions" "$1/share/fish/vendor_completions.d"
-    CARGO_TARGET_DIR=$work/pages CARGO_PROFILE_DEV_DEBUG=0 \
+    CARGO_TARGET_DIR=$pages \
         cargo build --locked -p tu-token-cli --features __man "${@:2}"
     "$tool" man "$1/share/man/man1"
     "$tool" completions bash >"$1/share/bash-completion/completions/tu-token"
@@ -36,13 +39,19 @@ make_command() { # tree, name of the artifact, features...
     logged "command ${name#tu-token-}" build_command "$@"
     rm -rf "$tree"
     mkdir -p "$tree/$name/bin"
-    install -m 755 "$build/$target/release/tu-token" "$tree/$name/bin/tu-token"
     logged "pages ${name#tu-token-}" write_pages "$tree/$name" "$@"
+    if [[ -z $host_part ]]; then
+        "$strip" -o "$tree/$name/bin/tu-token" "$build/$target/release/tu-token"
+    else
+        "$strip" -o "$tree/$name/bin/tu-token" "$root/target/debug/tu-token"
+    fi
     put_documents "$tree/$name/share/doc/tu-token" tu-token \
-        --package tu-token-cli --target "$target" --linked-by-zig "$@"
+        --package tu-token-cli --target "$target" "$@"
     pack "$tree/$name" "$dist/$name.tar.gz"
 }
 
 enter_environment
+find_strip
 make_command command "tu-token-$version-$target"
-make_command gateway "tu-token-gateway-$version-$target" --no-default-features
+[[ -n $host_part ]] ||
+    make_command gateway "tu-token-gateway-$version-$target" --no-default-features

@@ -7,9 +7,12 @@ export LC_ALL=C
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 # What is handed out, and what is needed on the way.
-dist=$root/dist
-work=$root/target/dist
+dist=${DIST:-$root/dist}
+work=${DIST_WORK:-$root/target/dist}
 build=$work/build
+# With HOST_PART=1 (in `make test`) nothing is compiled for a release: what the other steps of `make test`
+# have built for this machine is packed in the same way. Its glibc is this machine's.
+host_part=${HOST_PART:-}
 table=$root/packaging/dist/targets.txt
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$root/Cargo.toml" | head -n 1)
 host=$("${RUSTC:-rustc}" -vV 2>/dev/null | sed -n 's/^host: //p' || true)
@@ -64,6 +67,7 @@ need() { # command, what to do
 
 # Puts zig, cargo-zigbuild, maturin and auditwheel onto the PATH.
 enter_environment() {
+    [[ -z $host_part ]] || return 0
     local venv=$work/venv list=$root/packaging/dist/requirements.txt
     if ! cmp -s "$list" "$venv/requirements.txt" || ! "$venv/bin/python" -c '' 2>/dev/null; then
         python3 -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
@@ -84,6 +88,7 @@ go online, or name another index by PIP_INDEX_URL, then try again"
 # Every ELF file can be stripped by this: LLVM's objcopy behaves as the name says that it is called by.
 find_strip() {
     local sysroot tool
+    [[ -z $host_part ]] || { strip=strip; return; }
     sysroot=$("${RUSTC:-rustc}" --print sysroot)
     tool=$sysroot/lib/rustlib/$host/bin/rust-objcopy
     [[ -x $tool ]] || fail "this Rust toolchain has no rust-objcopy: use one that rustup installs"
@@ -140,7 +145,8 @@ put_documents() { # directory, name, arguments of contents.py...
     local directory=$1 name=$2
     mkdir -p "$directory"
     install -m 644 "$root/LICENSE-MIT" "$root/LICENSE-APACHE" "$directory"
-    python "$root/packaging/dist/contents.py" --name "$name" --output "$directory" "${@:3}"
+    [[ -n $host_part ]] || set -- "$@" --linked-by-zig
+    python3 "$root/packaging/dist/contents.py" --name "$name" --output "$directory" "${@:3}"
 }
 
 # The same files make the same bytes, whenever and by whomever they are packed.

@@ -37,7 +37,7 @@ put_papers() { # directory with the licences of what is inside
         echo "Upstream-Name: tu-token"
         echo
         echo "Files: *"
-        echo "Copyright: The tu-token contributors"
+        sed -n 's/^Copyright (c) /Copyright: /p' "$root/LICENSE-MIT"
         echo "License: Expat or Apache-2.0"
         echo
         echo "License: Expat"
@@ -73,6 +73,15 @@ control() { # section, lines with Depends..., description, long description
     } >"$tree/DEBIAN/control"
 }
 
+# The packages of what a file loads; nothing if it loads nothing.
+needs() { # ELF file
+    local loaded glibc
+    loaded=$(readelf -d "$1" | sed -n 's/^.*(NEEDED).*\[\(.*\)\]$/\1/p')
+    [[ -n $loaded ]] || return 0
+    glibc=$(readelf -W --version-info "$1" | grep -o 'GLIBC_[0-9][0-9.]*' | sed 's/GLIBC_//' | sort -V | tail -n 1)
+    echo "libc6 (>= $glibc)$(if grep -q '^libgcc_s' <<<"$loaded"; then echo ', libgcc-s1'; fi)"
+}
+
 finish() {
     (cd "$tree" && find usr -type f -print0 | sort -z | xargs -0 md5sum >DEBIAN/md5sums)
     chmod -R u=rwX,go=rX "$tree"
@@ -80,9 +89,9 @@ finish() {
     say "${package}_${revision}_$architecture.deb"
 }
 
-about='Access tokens (OAuth 2.0, client credentials) for Trackunit IRIS APIs: got once,
-kept, renewed in the background, and handed out to any number of threads and
-processes. It is not affiliated with Trackunit.'
+about='Access tokens (OAuth 2.0, client credentials) for Trackunit IRIS APIs: got
+once, kept, renewed in the background, and handed out to any number of threads
+and processes. It is not affiliated with Trackunit.'
 
 library_package() {
     local staged=$stage/debian/usr libdir=usr/lib/$multiarch
@@ -98,7 +107,7 @@ library_package() {
     } >"$tree/DEBIAN/symbols"
     echo "activate-noawait ldconfig" >"$tree/DEBIAN/triggers"
     control libs "Multi-Arch: same
-Depends: libc6 (>= $(column "$target" glibc)), libgcc-s1
+Depends: $(needs "$tree/$libdir/libtu_token.so.$version")
 Recommends: ca-certificates" "access tokens for Trackunit IRIS APIs (shared library)" "$about
 .
 This package has what programs load."
@@ -135,12 +144,12 @@ command_package() {
     install -D -m 644 -t "$tree/usr/share/zsh/vendor-completions" "$staged/share/zsh/site-functions/_tu-token"
     install -D -m 644 -t "$tree/usr/share/fish/vendor_completions.d" "$staged/share/fish/vendor_completions.d/tu-token.fish"
     put_papers "$staged/share/doc/tu-token"
-    local depends="Recommends: ca-certificates" glibc
-    glibc=$(column "$target" glibc)
-    [[ -z $glibc ]] || depends="Depends: libc6 (>= $glibc), libgcc-s1
+    local depends="Recommends: ca-certificates" needed
+    needed=$(needs "$tree/usr/bin/tu-token")
+    [[ -z $needed ]] || depends="Depends: $needed
 $depends"
     mkdir -p "$tree/usr/share/lintian/overrides"
-    [[ -n $glibc ]] || {
+    [[ -n $needed ]] || {
         echo "# One file that runs on every system, with the C library inside."
         echo "tu-token: statically-linked-binary [usr/bin/tu-token]"
     } >"$tree/usr/share/lintian/overrides/tu-token"
@@ -158,6 +167,8 @@ if [[ -n $multiarch && -d $stage/debian ]]; then
     library_package "$(column "$target" debian)"
     development_package "$(column "$target" debian)"
 fi
-if [[ -n $(column "$target" command) && -d $stage/command ]]; then
-    command_package "$(column "$target" command)"
+machine=$(column "$target" command)
+[[ -z $host_part ]] || machine=$(column "$target" debian)
+if [[ -n $machine && -d $stage/command ]]; then
+    command_package "$machine"
 fi

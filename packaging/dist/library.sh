@@ -10,6 +10,8 @@
 target=$1
 name=libtu_token-$version-$target
 stage=$work/stage/$target
+built=$build/$target/release
+[[ -z $host_part ]] || built=$root/target/release
 rm -rf "$stage"
 
 build_library() {
@@ -28,23 +30,25 @@ check_native_libs() { # committed list, log of the build
 }
 
 put_library() { # directory, more variables of install.sh...
-    env TARGET="$target" TARGET_DIR="$build/$target/release" STRIP="$strip" DESTDIR="$1" "${@:2}" \
+    env TARGET="$target" TARGET_DIR="$built" STRIP="$strip" DESTDIR="$1" "${@:2}" \
         "$root/packaging/install.sh" >/dev/null
 }
 
 enter_environment
 find_strip
-logged "library for $target" build_library
-log="$work/logs/library for $target.log"
-case $target in
-    *musl*) check_native_libs "$root/packaging/native-static-libs.musl.txt" "$log" ;;
-    *) check_native_libs "$root/packaging/native-static-libs.txt" "$log" ;;
-esac
+if [[ -z $host_part ]]; then
+    logged "library for $target" build_library
+    log="$work/logs/library for $target.log"
+    case $target in
+        *musl*) check_native_libs "$root/packaging/native-static-libs.musl.txt" "$log" ;;
+        *) check_native_libs "$root/packaging/native-static-libs.txt" "$log" ;;
+    esac
+fi
 # The tarball may be unpacked anywhere; a package is for /usr.
 put_library "$stage/tarball/$name" PREFIX=/ PKG_CONFIG_PREFIX='${pcfiledir}/../..'
 multiarch=$(column "$target" multiarch)
 [[ -z $multiarch ]] || put_library "$stage/debian" PREFIX=/usr LIBDIR="lib/$multiarch"
 put_documents "$stage/tarball/$name/share/doc/tu-token" libtu_token \
-    --package tu-token --features capi --target "$target" --linked-by-zig
+    --package tu-token --features capi --target "$target"
 install -m 644 "$root/CHANGELOG.md" "$stage/tarball/$name/share/doc/tu-token"
 pack "$stage/tarball/$name" "$dist/$name.tar.gz"

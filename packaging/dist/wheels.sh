@@ -19,9 +19,14 @@ build_module() { # directory
 module_wheel() {
     local made=$work/stage/$target/wheel documents=$work/stage/$target/wheel-documents
     rm -rf "$made"
-    logged "wheel for $target" build_module "$made"
-    put_documents "$documents" tu_token --package tu-token-python --target "$target" --linked-by-zig
-    python "$root/packaging/dist/wheel.py" add "$(echo "$made"/*.whl)" "$documents"
+    if [[ -z $host_part ]]; then
+        logged "wheel for $target" build_module "$made"
+    else
+        mkdir -p "$made"
+        cp "$root"/target/wheels/release/tu_token-*.whl "$made"
+    fi
+    put_documents "$documents" tu_token --package tu-token-python --target "$target"
+    python3 "$root/packaging/dist/wheel.py" add "$(echo "$made"/*.whl)" "$documents"
     mv "$made"/*.whl "$wheels"
 }
 
@@ -30,7 +35,8 @@ command_wheel() {
     local staged tags=$platform
     staged=$(echo "$work/stage/$target/command/"*)
     [[ $target != *musl* ]] || tags=manylinux2014_${target%%-*}.$platform
-    say "$(python "$root/packaging/dist/wheel.py" command --binary "$staged/bin/tu-token" --tags "$tags" \
+    [[ -z $host_part ]] || tags=linux_${target%%-*}
+    say "$(python3 "$root/packaging/dist/wheel.py" command --binary "$staged/bin/tu-token" --tags "$tags" \
         --version "$version" --documents "$staged/share/doc/tu-token" --output "$wheels")"
 }
 

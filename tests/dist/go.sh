@@ -6,7 +6,8 @@ as_gopher() { # command...
     local tools
     tools=$(dirname "$(command -v go)")
     env -i PATH="$tools:/usr/bin:/bin:${VIRTUAL_ENV:+$VIRTUAL_ENV/bin}" HOME="$scratch/home" \
-        GOPATH="$scratch/gopath" GOCACHE="$scratch/gocache" GOFLAGS=-modcacherw GOTOOLCHAIN=local \
+        GOPATH="$scratch/gopath" GOCACHE="$(go env GOCACHE)" GOFLAGS=-modcacherw GOTOOLCHAIN=local \
+        ${ZIG_GLOBAL_CACHE_DIR:+ZIG_GLOBAL_CACHE_DIR="$ZIG_GLOBAL_CACHE_DIR"} \
         GOPROXY="file://$dist/go,$(go env GOPROXY)" GONOSUMDB='tutoken.example/*' PKG_CONFIG=/bin/false \
         "${go_variables[@]}" "$@"
 }
@@ -66,10 +67,15 @@ with_oauth2() {
     as_user "$scratch/oauth2/program"
 }
 
-# musl for ARM, 32 bits, is no target: one line says what to do.
+# For what platform a file is there that says that there is no archive; musl on ARM, 32 bits, is one.
 says_that_there_is_no_archive() {
     local said
-    go_variables=(CGO_ENABLED=1 GOOS=linux GOARCH=arm CC="python -m ziglang cc -target arm-linux-musleabihf")
+    go_variables=(CGO_ENABLED=1 GOOS=linux GOARCH=arm)
+    said=$(cd "$scratch/gopher" && as_gopher go list -tags tu_token_musl -f '{{.GoFiles}} {{.CgoFiles}}' "$go_module")
+    echo "$said"
+    grep -q -w 'link_no_archive_musl.go' <<<"$said" && ! grep -q link_archive <<<"$said"
+    [[ $host_part == 1 ]] || return 0
+    go_variables=(CGO_ENABLED=1)
     ! said=$(cd "$scratch/gopher" && as_gopher go build -tags tu_token_musl -o program . 2>&1)
     echo "$said"
     grep -q 'there is no archive of the C library for this platform' <<<"$said"
@@ -78,8 +84,8 @@ says_that_there_is_no_archive() {
 try_go() {
     local target zip name
     [[ -d $dist/go ]] || return 0
-    zip=v$version.zip
     go_module=$(sed -n 's/^module //p' bindings/go/go.mod)
+    zip=go/$go_module/@v/v$version.zip
     go_variables=(CGO_ENABLED=1)
     try "go: the module comes from the proxy" gets_the_module || return 0
     for target in $(all_targets); do
@@ -98,5 +104,5 @@ try_go() {
         try "go: vendored" vendors || true
         try "go: with golang.org/x/oauth2" with_oauth2 || true
     fi
-    [[ ${HOST_PART:-} == 1 ]] || try "go: no archive, and what it says" says_that_there_is_no_archive || true
+    try "go: no archive, and what it says" says_that_there_is_no_archive || true
 }

@@ -27,13 +27,14 @@ compile() { # target, C|C++, shared|static, program
         C) source=$root/target/dist/readme/README-1.c standard=c11 ;;
         *) source=$root/target/dist/readme/README-1.cpp standard=c++17 ;;
     esac
-    if [[ $3 == shared ]]; then flags=$(pkg "$tree" --cflags --libs tu_token)
+    # Programs look for the shared library where run_program puts it.
+    if [[ $3 == shared ]]; then flags="$(pkg "$tree" --cflags --libs tu_token) -Wl,-rpath,\$ORIGIN/lib"
     else flags=$(pkg "$tree" --cflags --libs tu_token_static); fi
     # zig's linker adds nothing that unwinds the stack.
     [[ $target == "$host" || $3 == shared ]] || flags+=" -lunwind"
     [[ $target != *musl* || $3 == shared ]] || flags+=" -static"
     # shellcheck disable=SC2046,SC2086
-    $(compiler_for "$target" "$2") -std=$standard -Wall -Wextra -Werror "$source" -o "$4" $flags '-Wl,-rpath,$ORIGIN/lib'
+    $(compiler_for "$target" "$2") -std=$standard -Wall -Wextra -Werror "$source" -o "$4" $flags
 }
 
 prints_a_token() {

@@ -2,8 +2,12 @@
 # other machines are Debian's, unpacked by debootstrap and run by qemu-user.
 # shellcheck shell=bash
 
-suite=bookworm
-mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+# This machine's own release, where it is one of Debian's.
+suite=$(. /etc/os-release 2>/dev/null; [[ ${ID:-} == debian ]] && echo "${VERSION_CODENAME:-}" || true)
+suite=${suite:-bookworm}
+# Where this machine gets its own packages from.
+mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(CODENAME) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+    awk -v suite="$suite" '$1 == suite { print $2; exit }' || true)}
 chroots=$work/chroot
 
 unpack_tarballs() {
@@ -48,7 +52,7 @@ start_emulator() {
 }
 
 can_chroot() {
-    [[ $(id -u) == 0 ]] && command -v debootstrap >/dev/null
+    [[ $(id -u) == 0 && -n $mirror ]] && command -v debootstrap >/dev/null
 }
 
 # A system of Debian's for another machine: unpacked, not configured, which no program here minds.
@@ -99,6 +103,6 @@ run_for() { # target, directory with the program, program in it, arguments...
     place=$chroots/$(debian_machine "$target")
     rm -rf --one-file-system "$place/try"
     cp -a "$directory" "$place/try"
-    env -i PATH=/usr/bin:/bin HOME=/tmp LANG=C.UTF-8 LD_LIBRARY_PATH="${LIBRARIES:-}" "${service[@]}" \
+    env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp LANG=C.UTF-8 LD_LIBRARY_PATH="${LIBRARIES:-}" "${service[@]}" \
         chroot "$place" "/usr/bin/$(qemu_of "$(debian_machine "$target")")" "/try/$program" "$@"
 }

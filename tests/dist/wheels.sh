@@ -4,7 +4,7 @@
 wheel_of() { # module name, target
     local platform found
     platform=$(column "$2" wheel)
-    [[ ${HOST_PART:-} != 1 || $2 != "$host" ]] || platform=
+    [[ $host_part != 1 || $2 != "$host" ]] || platform=
     found=$(compgen -G "$dist/wheels/$1-$version-*$platform*.whl" || true)
     head -n 1 <<<"$found"
 }
@@ -19,7 +19,7 @@ wheel_is_honest() { # target, wheel
     loads_what_it_may "$1" "$module" "$(basename "$2")"
     if [[ $1 == *musl* ]]; then
         readelf -d "$module" | grep NEEDED
-    elif [[ ${HOST_PART:-} != 1 ]]; then
+    elif [[ $host_part != 1 ]]; then
         said=$(auditwheel show "$2")
         echo "$said"
         grep -q "manylinux_2_17_\|manylinux2014_" <<<"$said"
@@ -60,7 +60,7 @@ module_works_there() { # target
     cp "$here/use_module.py" "$place"
     rm -rf --one-file-system "$chroots/$machine/try"
     cp -a "$place" "$chroots/$machine/try"
-    env -i PATH=/usr/bin:/bin HOME=/tmp PYTHONPATH=/try/site "${service[@]}" \
+    env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp PYTHONPATH=/try/site "${service[@]}" \
         chroot "$chroots/$machine" "/usr/bin/$(qemu_of "$machine")" /usr/bin/python3 -W error /try/use_module.py
 }
 
