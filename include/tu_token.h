@@ -683,6 +683,17 @@ struct tu_token *tu_token_get_with(struct tu_client *client,
 uint64_t tu_token_at_hand(const struct tu_client *client, const char *scope);
 
 /**
+ * The same for tu_token_get_with and its min_ttl_ms: 0 also if the token at hand does not live so
+ * much longer. Below zero: 0.
+ *
+ * # Safety
+ * `client` is NULL or a live handle, `scope` NULL or NUL-terminated.
+ */
+uint64_t tu_token_at_hand_for(const struct tu_client *client,
+                              const char *scope,
+                              int64_t min_ttl_ms);
+
+/**
  * Copies "Bearer <token>" into `buffer`: no allocation when the token is at hand. `*length` (may
  * be NULL) becomes its length. If `capacity` is larger than that, a NUL follows; so give a byte
  * more than a token needs. If `capacity` is too small, nothing is written to `buffer`, `*length`

@@ -8,10 +8,102 @@ use std::time::Duration;
 
 use super::shared::Shared;
 use super::state::Slot;
-use super::{Cancel, GetOptions, wait};
+use super::{Cancel, Client, GetOptions, wait};
 use crate::error::Error;
 use crate::process;
 use crate::token::{BEARER_AT, BEARER_PREFIX_LEN, LENGTHS, SERIAL, TEXT, Token};
+
+impl Client {
+    /// The token that a get would hand out now without asking anybody, if that lives at least
+    /// `min_ttl` longer. `None`: the get would have to ask. `scope`: the client's own if `None`.
+    ///
+    /// ```
+    /// # let emulator = tu_token_emulator::Emulator::start()?;
+    /// # let client = emulator.client_options().iter()
+    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// use std::time::Duration;
+    ///
+    /// let (short, long) = (Duration::from_secs(60), Duration::from_secs(100_000));
+    /// assert!(client.token_at_hand(None, short).is_none());
+    /// let token = client.token()?;
+    /// assert_eq!(client.token_at_hand(None, short).unwrap().value(), token.value());
+    /// assert!(client.token_at_hand(None, long).is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn token_at_hand(&self, scope: Option<&str>, min_ttl: Duration) -> Option<Token> {
+        self.shared.at_hand(scope.map(str::as_bytes), min_ttl)
+    }
+
+    /// Which token a get would hand out now without asking anybody: its [`Token::serial`]. `None`:
+    /// it would have to ask. A wrapper that keeps its own copy of a token hands that out for as long
+    /// as this says so, and so never outlives a renewal, an invalidation, a fork or a suspend.
+    /// `scope`: the client's own if `None`.
+    ///
+    /// ```
+    /// # let emulator = tu_token_emulator::Emulator::start()?;
+    /// # let client = emulator.client_options().iter()
+    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// assert_eq!(client.serial_at_hand(None), None);
+    /// let token = client.token()?;
+    /// assert_eq!(client.serial_at_hand(None).unwrap().get(), token.serial());
+    /// client.invalidate(&token);
+    /// assert_eq!(client.serial_at_hand(None), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn serial_at_hand(&self, scope: Option<&str>) -> Option<NonZeroU64> {
+        self.shared.serial_at_hand(scope.map(str::as_bytes), Duration::ZERO)
+    }
+
+    /// The same for a get with this `min_ttl`.
+    ///
+    /// ```
+    /// # let emulator = tu_token_emulator::Emulator::start()?;
+    /// # let client = emulator.client_options().iter()
+    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// use std::time::Duration;
+    ///
+    /// let token = client.token()?;
+    /// let serial = client.serial_at_hand_for(None, Duration::from_secs(60));
+    /// assert_eq!(serial.unwrap().get(), token.serial());
+    /// assert_eq!(client.serial_at_hand_for(None, token.expires_in() * 2), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn serial_at_hand_for(&self, scope: Option<&str>, min_ttl: Duration) -> Option<NonZeroU64> {
+        self.shared.serial_at_hand(scope.map(str::as_bytes), min_ttl)
+    }
+}
+
+/// For the C ABI's fast way: scopes in bytes, not looked at before they are found.
+#[cfg(feature = "capi")]
+impl Client {
+    /// In each place by itself: where there is no `min_ttl`, nothing is computed of it.
+    #[inline(always)]
+    pub(crate) fn serial_of_bytes(
+        &self,
+        scope: Option<&[u8]>,
+        min_ttl: Duration,
+    ) -> Option<NonZeroU64> {
+        self.shared.serial_at_hand(scope, min_ttl)
+    }
+
+    #[inline]
+    pub(crate) fn at_hand(&self, scope: Option<&[u8]>) -> Option<Token> {
+        self.shared.at_hand(scope, Duration::ZERO)
+    }
+
+    /// `Bearer <token>`, copied: its length, or as an error the length needed.
+    #[inline]
+    pub(crate) fn copy_at_hand(
+        &self,
+        scope: Option<&[u8]>,
+        buffer: &mut [u8],
+    ) -> Option<Result<usize, usize>> {
+        self.shared.copy_at_hand(scope, buffer)
+    }
+}
 
 impl Shared {
     /// What needs neither a wait nor the client's lock.
@@ -70,10 +162,14 @@ impl Shared {
 
     /// Which token is at hand.
     #[inline(always)]
-    pub(super) fn serial_at_hand(&self, scope: Option<&[u8]>) -> Option<NonZeroU64> {
+    pub(super) fn serial_at_hand(
+        &self,
+        scope: Option<&[u8]>,
+        min_ttl: Duration,
+    ) -> Option<NonZeroU64> {
         let slot = self.slot_ref(scope).filter(|_| self.is_own_generation())?;
         let now = self.clock.now();
-        let view = slot.current.look(now, now)?;
+        let view = slot.current.look(now, now.after(min_ttl))?;
         let serial = view.word(SERIAL);
         if !view.holds() {
             return None;
@@ -101,5 +197,53 @@ impl Shared {
 
     fn is_own_generation(&self) -> bool {
         self.generation.load(Ordering::Acquire) == process::generation()
+    }
+}
+
+#[cfg(all(test, not(feature = "shuttle")))]
+mod tests {
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::Config;
+    use crate::cache::flight::Failure;
+    use crate::clock::{Clock, ManualClock};
+    use crate::endpoint::http::HttpAnswer;
+    use crate::endpoint::request::TokenRequest;
+    use crate::endpoint::{Endpoint, TimeLimit, Transport};
+
+    struct OneToken;
+
+    impl Transport for OneToken {
+        fn post(&self, _: &TokenRequest, _: TimeLimit) -> Result<HttpAnswer, Failure> {
+            Ok(HttpAnswer {
+                status: 200,
+                body: Zeroizing::new(br#"{"access_token":"token","expires_in":1200}"#.to_vec()),
+                origin: "test".to_owned(),
+                ..HttpAnswer::default()
+            })
+        }
+    }
+
+    fn client(clock: &Arc<ManualClock>) -> Client {
+        let mut config = Config::new();
+        config.set("client_id", "id").set("client_secret", "secret").set("scope", "a");
+        let endpoint = |_: &_| Ok(Endpoint::over(OneToken));
+        Client::with_endpoint(&config, Clock::Manual(clock.clone()), endpoint).unwrap()
+    }
+
+    #[test]
+    fn what_lives_too_short_is_not_at_hand() {
+        let clock = Arc::new(ManualClock::default());
+        let client = client(&clock);
+        let serial = client.token().unwrap().serial();
+        clock.advance(Duration::from_secs(400));
+        for (min_ttl, expected) in [(0, true), (800, true), (801, false), (u64::MAX, false)] {
+            let min_ttl = Duration::from_secs(min_ttl);
+            let found = client.serial_at_hand_for(None, min_ttl).map(NonZeroU64::get);
+            assert_eq!(found, expected.then_some(serial), "{min_ttl:?}");
+            assert_eq!(client.token_at_hand(None, min_ttl).is_some(), expected, "{min_ttl:?}");
+        }
+        assert!(client.token_at_hand(Some("never asked"), Duration::ZERO).is_none());
     }
 }

@@ -30,7 +30,6 @@ mod wait;
 mod warm;
 
 use std::fmt;
-use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -336,31 +335,6 @@ impl Client {
         })
     }
 
-    /// [`Client::serial_at_hand`] for a scope in bytes.
-    #[cfg(feature = "capi")]
-    #[inline]
-    pub(crate) fn serial_of_bytes(&self, scope: Option<&[u8]>) -> Option<NonZeroU64> {
-        self.shared.serial_at_hand(scope)
-    }
-
-    /// The token for a scope in bytes, if it is at hand. For the C ABI's fast way.
-    #[cfg(feature = "capi")]
-    #[inline]
-    pub(crate) fn at_hand(&self, scope: Option<&[u8]>) -> Option<Token> {
-        self.shared.at_hand(scope, Duration::ZERO)
-    }
-
-    /// The same, `Bearer <token>` being copied: its length, or as an error the length needed.
-    #[cfg(feature = "capi")]
-    #[inline]
-    pub(crate) fn copy_at_hand(
-        &self,
-        scope: Option<&[u8]>,
-        buffer: &mut [u8],
-    ) -> Option<Result<usize, usize>> {
-        self.shared.copy_at_hand(scope, buffer)
-    }
-
     /// A token as asked for, handed to a function: before this returns if it is there, else on a
     /// thread of the library's, exactly once. The function should be short.
     ///
@@ -537,27 +511,6 @@ impl Client {
     /// ```
     pub fn api_refused(&self, url: &str) {
         self.shared.api_refused(url);
-    }
-
-    /// Which token a get would hand out now without asking anybody: its [`Token::serial`]. `None`:
-    /// it would have to ask. A wrapper that keeps its own copy of a token hands that out for as long
-    /// as this says so, and so never outlives a renewal, an invalidation, a fork or a suspend.
-    /// `scope`: the client's own if `None`.
-    ///
-    /// ```
-    /// # let emulator = tu_token_emulator::Emulator::start()?;
-    /// # let client = emulator.client_options().iter()
-    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
-    /// assert_eq!(client.serial_at_hand(None), None);
-    /// let token = client.token()?;
-    /// assert_eq!(client.serial_at_hand(None).unwrap().get(), token.serial());
-    /// client.invalidate(&token);
-    /// assert_eq!(client.serial_at_hand(None), None);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[inline]
-    pub fn serial_at_hand(&self, scope: Option<&str>) -> Option<NonZeroU64> {
-        self.shared.serial_at_hand(scope.map(str::as_bytes))
     }
 
     /// Ends the client: waits return [`ErrorKind::Closed`], and so does every later call that asks

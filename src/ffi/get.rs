@@ -155,7 +155,26 @@ pub unsafe extern "C" fn tu_token_get_with(
 pub unsafe extern "C" fn tu_token_at_hand(client: *const tu_client, scope: *const c_char) -> u64 {
     // SAFETY: the caller vouches for both.
     let found = contained(None, || unsafe {
-        owned::as_client(client)?.serial_of_bytes(text::bytes(scope))
+        owned::as_client(client)?.serial_of_bytes(text::bytes(scope), Duration::ZERO)
+    });
+    found.map_or(0, NonZeroU64::get)
+}
+
+/// The same for tu_token_get_with and its min_ttl_ms: 0 also if the token at hand does not live so
+/// much longer. Below zero: 0.
+///
+/// # Safety
+/// `client` is NULL or a live handle, `scope` NULL or NUL-terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tu_token_at_hand_for(
+    client: *const tu_client,
+    scope: *const c_char,
+    min_ttl_ms: i64,
+) -> u64 {
+    let Ok(min_ttl) = u64::try_from(min_ttl_ms).map(Duration::from_millis) else { return 0 };
+    // SAFETY: the caller vouches for both.
+    let found = contained(None, || unsafe {
+        owned::as_client(client)?.serial_of_bytes(text::bytes(scope), min_ttl)
     });
     found.map_or(0, NonZeroU64::get)
 }

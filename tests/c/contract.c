@@ -114,6 +114,7 @@ static void null_handles(void) {
   CHECK(!tu_client_may_send_to(NULL, "https://iris.trackunit.com/"));
   tu_client_api_refused(NULL, NULL);
   CHECK(tu_token_at_hand(NULL, NULL) == 0 && tu_token_serial(NULL) == 0);
+  CHECK(tu_token_at_hand_for(NULL, NULL, 1000) == 0);
   CHECK(tu_error_cause(NULL) == NULL);
   tu_client_close(NULL);
   tu_client_wake(NULL);
@@ -172,6 +173,11 @@ static void views_of_a_token(tu_client *client) {
   tu_free(again);
   CHECK(tu_token_serial(token) > 0 && tu_token_at_hand(client, NULL) == tu_token_serial(token));
   CHECK(tu_token_at_hand(client, "never.asked") == 0);
+  CHECK(tu_token_at_hand_for(client, NULL, 0) == tu_token_serial(token));
+  CHECK(tu_token_at_hand_for(client, NULL, 60 * 1000) == tu_token_serial(token));
+  CHECK(tu_token_at_hand_for(client, NULL, tu_token_expires_in_ms(token) + 1) == 0);
+  CHECK(tu_token_at_hand_for(client, NULL, -1) == 0);
+  CHECK(tu_token_at_hand_for(client, "never.asked", 0) == 0);
 
   tu_client_invalidate(client, token);
   CHECK(tu_token_at_hand(client, NULL) == 0);
