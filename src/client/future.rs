@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 
 use super::get::Request;
-use super::get_async::{Function, Registration, answered};
+use super::get_async::{Function, Registration};
 use super::shared::Shared;
 use super::{Cancel, Client, GetOptions};
 use crate::clock::Clock;
@@ -28,65 +28,79 @@ impl Client {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn get_future(&self, options: &GetOptions<'_>) -> TokenFuture {
-        let parked = Arc::new(Locked::new(Parked::default()));
-        let asking = Asking::begin(&self.shared, options, &parked)
-            .map_err(|error| {
-                parked.lock().outcome = Some(Err(error));
-            })
-            .ok();
-        TokenFuture { parked, asking, process: Process::this() }
+        let process = Process::this();
+        match Asking::begin(&self.shared, options) {
+            Ok((outcome, asking)) => TokenFuture { outcome, asking: Some(asking), process },
+            Err(error) => TokenFuture { outcome: Some(Err(error)), asking: None, process },
+        }
     }
 }
 
-/// A wait under way, and what it takes to go on with it.
+/// What was asked for, and what it takes to ask for it again. Nothing of it is allocated before there
+/// is a wait.
 struct Asking {
     client: Weak<Shared>,
     clock: Clock,
-    request: Arc<Request>,
+    request: Request,
     cancel: Option<Cancel>,
+    wait: Option<Wait>,
+}
+
+/// A wait under way. It is given up when this is dropped.
+struct Wait {
+    parked: Arc<Locked<Parked>>,
     registration: Registration,
 }
 
+impl Drop for Wait {
+    fn drop(&mut self) {
+        self.registration.abandon();
+    }
+}
+
 impl Asking {
-    fn begin(
-        client: &Arc<Shared>,
-        options: &GetOptions<'_>,
-        parked: &Arc<Locked<Parked>>,
-    ) -> Result<Self, Error> {
-        let request = Arc::new(client.request(options)?);
-        let function = Parked::function(parked);
-        let registration = match client.known(options)? {
-            Some(outcome) => answered(function, outcome),
-            None => client.begin_async(&request, options.cancel, function)?,
-        };
-        Ok(Self {
+    /// Takes what is known at once, and waits for what is not.
+    fn begin(client: &Arc<Shared>, options: &GetOptions<'_>) -> Result<(Known, Self), Error> {
+        let known = client.known(options)?;
+        let mut asking = Self {
             client: Arc::downgrade(client),
             clock: client.clock.clone(),
-            request,
+            request: client.request(options)?,
             cancel: options.cancel.cloned(),
-            registration,
-        })
+            wait: None,
+        };
+        if known.is_none() {
+            asking.wait(client)?;
+        }
+        Ok((known, asking))
+    }
+
+    fn wait(&mut self, client: &Arc<Shared>) -> Result<(), Error> {
+        let parked = Arc::new(Locked::new(Parked::default()));
+        let request = Arc::new(self.request.clone());
+        let function = Parked::function(&parked);
+        let registration = client.begin_async(&request, self.cancel.as_ref(), function)?;
+        self.wait = Some(Wait { parked, registration });
+        Ok(())
     }
 
     /// The token that came has died before anybody took it: asks for another one, within the same
     /// time limit. What is known at once is returned.
-    fn go_on(&mut self, parked: &Arc<Locked<Parked>>) -> Option<Result<Token, Error>> {
+    fn go_on(&mut self) -> Known {
         let Some(client) = self.client.upgrade() else { return Some(Err(Shared::closed_error())) };
         if self.clock.now() >= self.request.deadline {
             return Some(client.timed_out(&self.request));
         }
-        let function = Parked::function(parked);
-        match client.begin_async(&self.request, self.cancel.as_ref(), function) {
-            Ok(registration) => self.registration = registration,
-            Err(error) => return Some(Err(error)),
-        }
-        None
+        self.wait(&client).err().map(Err)
     }
 }
 
+/// An outcome, if there is one.
+type Known = Option<Result<Token, Error>>;
+
 #[derive(Default)]
 struct Parked {
-    outcome: Option<Result<Token, Error>>,
+    outcome: Known,
     waker: Option<Waker>,
 }
 
@@ -127,18 +141,11 @@ impl Parked {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct TokenFuture {
-    parked: Arc<Locked<Parked>>,
+    /// What was known at once, until it is taken.
+    outcome: Known,
     asking: Option<Asking>,
     /// The process that waits.
     process: Process,
-}
-
-impl Drop for TokenFuture {
-    fn drop(&mut self) {
-        if let Some(asking) = &self.asking {
-            asking.registration.abandon();
-        }
-    }
 }
 
 impl fmt::Debug for TokenFuture {
@@ -153,36 +160,44 @@ impl Future for TokenFuture {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         loop {
-            let former;
-            {
-                let mut parked = this.parked.lock();
-                if let Some(outcome) = parked.outcome.take() {
-                    drop(parked);
-                    match this.still_good(outcome) {
-                        Some(outcome) => return Poll::Ready(outcome),
-                        None => continue,
-                    }
-                }
-                // Whoever made the former waker may do as it likes when it is dropped: not here.
-                former = parked.waker.replace(context.waker().clone());
+            let Some(outcome) = this.outcome.take().or_else(|| this.waited_for(context)) else {
+                return match this.process.is_this() {
+                    true => Poll::Pending,
+                    false => Poll::Ready(Err(parents())),
+                };
+            };
+            if let Some(outcome) = this.still_good(outcome) {
+                return Poll::Ready(outcome);
             }
-            drop(former);
-            if !this.process.is_this() {
-                return Poll::Ready(Err(parents()));
-            }
-            return Poll::Pending;
         }
     }
 }
 
 impl TokenFuture {
+    /// What the wait has brought. If that is nothing yet, the task is woken when it has.
+    fn waited_for(&self, context: &Context<'_>) -> Known {
+        let wait = self.asking.as_ref()?.wait.as_ref()?;
+        let (outcome, former);
+        {
+            let mut parked = wait.parked.lock();
+            outcome = parked.outcome.take();
+            former = match outcome {
+                Some(_) => None,
+                None => parked.waker.replace(context.waker().clone()),
+            };
+        }
+        // Whoever made the former waker may do as it likes when it is dropped: not under the lock.
+        drop(former);
+        outcome
+    }
+
     /// An outcome, looked at by the clock now: however long a task takes to come to it, it is given
     /// no dead token. `None`: another one is on its way.
-    fn still_good(&mut self, outcome: Result<Token, Error>) -> Option<Result<Token, Error>> {
+    fn still_good(&mut self, outcome: Result<Token, Error>) -> Known {
         let Some(asking) = &mut self.asking else { return Some(outcome) };
         match outcome {
             Ok(token) if asking.clock.now() >= token.expires_at() => match self.process.is_this() {
-                true => asking.go_on(&self.parked),
+                true => asking.go_on(),
                 false => Some(Err(parents())),
             },
             outcome => Some(outcome),

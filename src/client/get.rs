@@ -24,6 +24,7 @@ const THE_REQUEST: &str = "the token request";
 const FOREVER: BootTime = BootTime::from_nanos(u64::MAX);
 
 /// What a caller asks for, with its time limit as a point in time.
+#[derive(Clone)]
 pub(super) struct Request {
     pub(super) slot: Arc<Slot>,
     want: Want,

@@ -202,6 +202,10 @@ impl Shared {
 
 #[cfg(all(test, not(feature = "shuttle")))]
 mod tests {
+    use std::pin::pin;
+    use std::sync::atomic::AtomicBool;
+    use std::task::{Context, Poll, Waker};
+
     use zeroize::Zeroizing;
 
     use super::*;
@@ -211,6 +215,7 @@ mod tests {
     use crate::endpoint::http::HttpAnswer;
     use crate::endpoint::request::TokenRequest;
     use crate::endpoint::{Endpoint, TimeLimit, Transport};
+    use crate::process::Locked;
 
     struct OneToken;
 
@@ -230,6 +235,41 @@ mod tests {
         config.set("client_id", "id").set("client_secret", "secret").set("scope", "a");
         let endpoint = |_: &_| Ok(Endpoint::over(OneToken));
         Client::with_endpoint(&config, Clock::Manual(clock.clone()), endpoint).unwrap()
+    }
+
+    /// What the future brings when it is polled for the first time.
+    fn at_once(client: &Client, options: &GetOptions<'_>) -> Option<Result<Token, Error>> {
+        let mut context = Context::from_waker(Waker::noop());
+        match pin!(client.get_future(options)).poll(&mut context) {
+            Poll::Ready(outcome) => Some(outcome),
+            Poll::Pending => None,
+        }
+    }
+
+    #[test]
+    fn a_hit_takes_no_lock() {
+        let client = client(&Arc::default());
+        let scoped = GetOptions { scope: Some("b"), ..GetOptions::default() };
+        client.token().unwrap();
+        client.get(&scoped).unwrap();
+        let held = Locked::new(());
+        // With one lock held, the next one that this thread takes would panic: see `Pass::enter`.
+        let _guard = held.lock();
+        let long = GetOptions { min_ttl: Duration::from_secs(1199), ..GetOptions::default() };
+        for options in [&GetOptions::default(), &scoped, &long] {
+            assert_eq!(client.get(options).unwrap().value(), "token");
+            assert_eq!(at_once(&client, options).unwrap().unwrap().value(), "token");
+            assert!(client.token_at_hand(options.scope, options.min_ttl).is_some());
+            assert!(client.serial_at_hand_for(options.scope, options.min_ttl).is_some());
+            assert!(client.copy_bearer(options.scope, &mut [0; 100]).is_ok());
+            let called = Arc::new(AtomicBool::new(false));
+            let tells = called.clone();
+            let function = move |outcome: Result<Token, Error>| {
+                tells.store(outcome.is_ok(), Ordering::SeqCst);
+            };
+            client.get_async(options, function).unwrap();
+            assert!(called.load(Ordering::SeqCst));
+        }
     }
 
     #[test]

@@ -361,6 +361,10 @@ impl Client {
         options: &GetOptions<'_>,
         function: impl FnOnce(Result<Token, Error>) + Send + 'static,
     ) -> Result<(), Error> {
+        if let Some(outcome) = self.shared.known(options)? {
+            function(outcome);
+            return Ok(());
+        }
         self.shared.get_async(options, Box::new(function)).map(drop)
     }
 
