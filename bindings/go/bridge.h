@@ -64,10 +64,14 @@ tutoken_go_message *tutoken_go_get(tu_client *client, const char *scope, int64_t
 /* A number that no other thread has at the same time. */
 uintptr_t tutoken_go_thread(void);
 
-/* tu_token_at_hand. A pointer to C's memory that comes as a number is not looked up in Go's at each
- * call. */
+/* tu_token_at_hand and tu_token_at_hand_for. A pointer to C's memory that comes as a number is not looked
+ * up in Go's at each call. */
 static inline uint64_t tutoken_go_at_hand(uintptr_t client, const char *scope) {
   return tu_token_at_hand((const tu_client *)client, scope);
+}
+
+static inline uint64_t tutoken_go_at_hand_for(uintptr_t client, const char *scope, int64_t min_ttl_ms) {
+  return tu_token_at_hand_for((const tu_client *)client, scope, min_ttl_ms);
 }
 
 #endif

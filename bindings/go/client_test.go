@@ -45,6 +45,29 @@ func TestHitAllocatesNothing(t *testing.T) {
 	}
 }
 
+func TestHitWithMinTTLAllocatesItsOptionAlone(t *testing.T) {
+	endpoint := newEndpoint(t)
+	client := newClient(t, endpoint.config())
+	ctx := context.Background()
+	first := mustToken(t, client)
+	if token, err := client.TokenFor(ctx, "", tutoken.MinTTL(time.Minute)); err != nil || token != first {
+		t.Fatal(token, err)
+	}
+	// The function that MinTTL makes, and what it writes to: nothing is asked for in memory of C.
+	allocations := testing.AllocsPerRun(1000, func() {
+		client.TokenFor(ctx, "", tutoken.MinTTL(time.Minute))
+	})
+	if allocations > 2 {
+		t.Fatalf("%v allocations", allocations)
+	}
+	// One that is too short for it and young is kept, too.
+	token, err := client.TokenFor(ctx, "", tutoken.MinTTL(time.Hour))
+	if err != nil || token != first {
+		t.Fatal(token, err)
+	}
+	endpoint.expectRequests(t, 1)
+}
+
 func TestScopesHaveTheirOwnTokens(t *testing.T) {
 	endpoint := newEndpoint(t)
 	client := newClient(t, endpoint.config())

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 	"unsafe"
 )
 
@@ -25,6 +26,24 @@ func (e *entry) atHand(held *library) *Token {
 		return nil
 	}
 	at := C.tutoken_go_at_hand(C.uintptr_t(uintptr(unsafe.Pointer(held.client))), e.scope.pointer())
+	runtime.KeepAlive(held)
+	if uint64(at) != token.serial {
+		return nil
+	}
+	return token
+}
+
+// atHandFor is the same for a caller that needs it to be good for at least that much longer.
+func (e *entry) atHandFor(held *library, ttl time.Duration) *Token {
+	if ttl == 0 {
+		return e.atHand(held)
+	}
+	token := e.token.Load()
+	if token == nil {
+		return nil
+	}
+	at := C.tutoken_go_at_hand_for(C.uintptr_t(uintptr(unsafe.Pointer(held.client))), e.scope.pointer(),
+		C.int64_t(toMillis(ttl)))
 	runtime.KeepAlive(held)
 	if uint64(at) != token.serial {
 		return nil

@@ -107,25 +107,10 @@ func (c *Client) get(ctx context.Context, from *entry, asked request) (*Token, e
 	if c.isClosed() {
 		return nil, closedError()
 	}
-	if c.livesFor(from, asked.minTTL) {
-		if token := from.atHand(c.library); token != nil {
-			return token, nil
-		}
+	if token := from.atHandFor(c.library, asked.minTTL); token != nil {
+		return token, nil
 	}
 	return c.library.wait(ctx, from, asked)
-}
-
-// livesFor reports whether the cached token is good for that much longer. Asked before which token
-// that is: a newer one lives longer, and is not the one at hand on this side.
-func (c *Client) livesFor(from *entry, ttl time.Duration) bool {
-	if ttl == 0 {
-		return true
-	}
-	if from.token.Load() == nil {
-		return false
-	}
-	stats, err := c.stats(from.scope)
-	return err == nil && stats.ExpiresIn >= ttl
 }
 
 // A call waits for an answer.
