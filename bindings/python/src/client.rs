@@ -133,21 +133,40 @@ impl Client {
         min_ttl: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Option<Token>> {
         let asked = Asked::new(scope, timeout, min_ttl)?;
-        Ok(wait::at_hand(self.core()?, &asked.options()).map(Token::new))
+        let asked = asked.options();
+        Ok(self.core()?.token_at_hand(asked.scope, asked.min_ttl).map(Token::new))
     }
 
-    /// A token at once, or a wait that sets the result of a future of the bridge's loop.
+    /// The text of a token that needs no wait.
+    fn _text_at_hand<'py>(
+        slf: &Bound<'py, Self>,
+        scope: Option<&Bound<'py, PyAny>>,
+        timeout: Option<&Bound<'py, PyAny>>,
+        min_ttl: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Bound<'py, PyString>>> {
+        let asked = Asked::new(scope, timeout, min_ttl)?;
+        let (asked, core) = (asked.options(), slf.get().core()?);
+        let Some(serial) = core.serial_at_hand_for(asked.scope, asked.min_ttl) else {
+            return Ok(None);
+        };
+        if let Some(text) = AtHand::get(slf, asked.scope, serial) {
+            return Ok(Some(text));
+        }
+        let token = core.token_at_hand(asked.scope, asked.min_ttl);
+        Ok(token.map(|token| AtHand::text_of(slf, asked.scope, &token)))
+    }
+
+    /// A token at once, or a wait that answers in the bridge's loop.
     fn _begin<'py>(
         &self,
         py: Python<'py>,
         bridge: &Bound<'py, Bridge>,
-        future: Bound<'py, PyAny>,
         scope: Option<&Bound<'py, PyAny>>,
         timeout: Option<&Bound<'py, PyAny>>,
         min_ttl: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let asked = Asked::new(scope, timeout, min_ttl)?;
-        tasks::begin(py, self.core()?, &asked.options(), bridge.get(), future)
+        tasks::begin(py, self.core()?, &asked.options(), bridge.get())
     }
 
     /// The text of a token that was got for a scope.

@@ -43,8 +43,8 @@ struct Waiting {
 
 struct Parts {
     token: TokenFuture,
-    /// The future that the task awaits.
-    future: Attached,
+    /// The future that the task awaits; `None` until it has one.
+    future: Option<Attached>,
 }
 
 /// A wait under way, for the task to give up.
@@ -93,6 +93,17 @@ impl Drop for Bridge {
 
 #[pymethods]
 impl Wait {
+    /// The future to answer, of the bridge's loop. In the loop's own thread, before that looks for
+    /// answers again.
+    fn answers(&self, future: Bound<'_, PyAny>) {
+        let future = Attached::new(future.unbind());
+        // Nothing of the program's is dropped under the lock.
+        let _former = match lock(&self.0.parts).as_mut() {
+            Some(parts) => parts.future.replace(future),
+            None => Some(future),
+        };
+    }
+
     fn abandon(&self) {
         let parts = lock(&self.0.parts).take();
         drop(parts);
@@ -100,7 +111,9 @@ impl Wait {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         match self.0.parts.try_lock() {
-            Ok(parts) => visit.call(parts.as_ref().and_then(|parts| parts.future.as_ref())),
+            Ok(parts) => {
+                visit.call(parts.as_ref().and_then(|parts| parts.future.as_ref()?.as_ref()))
+            }
             // In use by a thread that the collector stopped: then it is not garbage.
             Err(_) => Ok(()),
         }
@@ -123,7 +136,6 @@ pub(crate) fn begin<'py>(
     client: &Client,
     options: &GetOptions<'_>,
     bridge: &Bridge,
-    future: Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let mut token = py.detach(|| client.get_future(options));
     let waiting = Arc::new(Waiting { queue: bridge.queue.clone(), parts: Mutex::new(None) });
@@ -134,7 +146,7 @@ pub(crate) fn begin<'py>(
         Poll::Ready(Ok(token)) => Ok(Bound::new(py, Token::new(token))?.into_any()),
         Poll::Ready(Err(error)) => Err(raised(py, &error)),
         Poll::Pending => {
-            *parts = Some(Parts { token, future: Attached::new(future.unbind()) });
+            *parts = Some(Parts { token, future: None });
             drop(parts);
             Ok(Bound::new(py, Wait(waiting))?.into_any())
         }
@@ -153,7 +165,7 @@ impl Waiting {
             }
         };
         let Some((mut parts, outcome)) = outcome else { return Ok(()) };
-        let Some(future) = parts.future.take() else { return Ok(()) };
+        let Some(future) = parts.future.as_mut().and_then(Attached::take) else { return Ok(()) };
         let future = future.bind(py);
         if call(&future.getattr("done")?, ())?.is_truthy()? {
             return Ok(());

@@ -18,7 +18,8 @@ const SLICE: Duration = Duration::from_millis(40);
 
 /// A token as asked for.
 pub(crate) fn get(py: Python<'_>, client: &Client, options: &GetOptions<'_>) -> PyResult<Token> {
-    if let Some(token) = at_hand(client, options) {
+    // What needs no wait needs the interpreter not to be let go either.
+    if let Some(token) = client.token_at_hand(options.scope, options.min_ttl) {
         return Ok(token);
     }
     let outcome = if is_main_thread(py)? {
@@ -27,17 +28,6 @@ pub(crate) fn get(py: Python<'_>, client: &Client, options: &GetOptions<'_>) -> 
         py.detach(|| client.get(options))
     };
     outcome.map_err(|error| raised(py, &error))
-}
-
-/// A token that needs no wait, for which the interpreter need not be let go.
-pub(crate) fn at_hand(client: &Client, options: &GetOptions<'_>) -> Option<Token> {
-    client.serial_at_hand(options.scope)?;
-    // If it has gone since, this call must not wait: the thread is attached.
-    let at_once =
-        GetOptions { timeout: Some(Duration::ZERO), scope: options.scope, ..Default::default() };
-    let token = client.get(&at_once).ok()?;
-    let is_long_enough = options.min_ttl.is_zero() || token.expires_in() >= options.min_ttl;
-    is_long_enough.then_some(token)
 }
 
 /// Python runs its signal handlers in the main thread alone.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import gc
 import pathlib
 import threading
@@ -45,6 +46,65 @@ def test_at_hand_it_is_answered_without_a_wait(client: tu_token.Client) -> None:
         assert await coroutine is token
         assert (await client.get_async()).value == token
         assert await client.token_async("site.view") is client.token("site.view")
+
+    asyncio.run(main())
+    assert client.stats().waits == 1
+
+
+class Counting(asyncio.SelectorEventLoop):
+    """Counts the futures that are made of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.futures = 0
+
+    def create_future(self) -> asyncio.Future[Any]:
+        self.futures += 1
+        return super().create_future()
+
+
+def test_no_future_is_made_for_a_token_that_is_there(
+    client: tu_token.Client, emulator: Emulator
+) -> None:
+    async def main() -> None:
+        token = await client.token_async()
+        assert loop.futures > 0
+        loop.futures = 0
+        assert await client.token_async() is token
+        assert await client.token_async(timeout=0, min_ttl=60) is token
+        assert await client.token_async(["asset.view"]) == token
+        assert (await client.get_async(min_ttl=60)).value == token
+        # Too short for it, and too young to be renewed: the library has to be asked.
+        assert await client.token_async(min_ttl=3600) is token
+        assert (await client.get_async(min_ttl=3600)).value == token
+        assert loop.futures == 0
+
+    loop = Counting()
+    try:
+        loop.run_until_complete(main())
+    finally:
+        loop.close()
+    assert emulator.requests() == 1
+
+
+def test_a_hit_takes_one_step_and_checks_what_it_is_given(client: tu_token.Client) -> None:
+    token = client.token()
+    for arguments in ({}, {"min_ttl": 60}, {"timeout": datetime.timedelta(seconds=1)}):
+        coroutine = client.token_async(**arguments)
+        with pytest.raises(StopIteration) as answer:
+            coroutine.send(None)
+        assert answer.value.value is token
+    with pytest.raises(tu_token.ArgumentError):
+        client.token_async(timeout=-1).send(None)
+    with pytest.raises(tu_token.ArgumentError):
+        client.token_async(min_ttl=-1).send(None)
+
+    async def main() -> None:
+        # A coroutine, as whoever awaits it otherwise expects.
+        tasks = [asyncio.create_task(client.token_async()) for _ in range(3)]
+        tokens = await asyncio.gather(*tasks, client.token_async(min_ttl=60))
+        tokens.append(await asyncio.wait_for(client.token_async(), 5))
+        assert all(answer is token for answer in tokens)
 
     asyncio.run(main())
     assert client.stats().waits == 1
@@ -211,6 +271,12 @@ def test_a_token_that_died_while_the_loop_was_busy_is_not_handed_out() -> None:
             self.expires_in = expires_in
 
     class Wait:
+        def __init__(self, token: Token) -> None:
+            self.token = token
+
+        def answers(self, future: Any) -> None:
+            future.set_result(self.token)
+
         def abandon(self) -> None:
             pass
 
@@ -221,10 +287,9 @@ def test_a_token_that_died_while_the_loop_was_busy_is_not_handed_out() -> None:
             self.answers = [Token(0.0), Token(0.0), Token(5.0)]
             self.timeouts: list[float] = []
 
-        def _begin(self, _bridge: object, future: Any, *asked: Any) -> Wait:
+        def _begin(self, _bridge: object, *asked: Any) -> Wait:
             self.timeouts.append(asked[1])
-            future.set_result(self.answers.pop(0))
-            return Wait()
+            return Wait(self.answers.pop(0))
 
         def get(self) -> None: ...
 

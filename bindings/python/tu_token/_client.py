@@ -85,6 +85,9 @@ class Client(_native.Client):
         min_ttl: Seconds | None = None,
     ) -> str:
         """As :meth:`token`, for asyncio: see :meth:`get_async`."""
+        text = self._text_at_hand(scope, timeout, min_ttl)
+        if text is not None:
+            return text
         return self._text_of(scope, await self.get_async(scope, timeout, min_ttl))
 
     def stats(self, scope: Texts | None = None) -> Stats:

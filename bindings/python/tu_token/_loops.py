@@ -60,7 +60,7 @@ async def get(
         return await asyncio.to_thread(in_thread)
     begun, left = loop.time(), timeout
     while True:
-        token = await _wait(client, way, loop.create_future(), scope, left, min_ttl)
+        token = await _wait(client, way, loop, scope, left, min_ttl)
         # The loop may have been busy with other tasks for longer than the token lived.
         if token.expires_in > 0:
             return token
@@ -72,16 +72,18 @@ async def get(
 async def _wait(
     client: _native.Client,
     way: _Way,
-    future: asyncio.Future[Token],
+    loop: asyncio.AbstractEventLoop,
     scope: Texts | None,
     timeout: Seconds | None,
     min_ttl: Seconds | None,
 ) -> Token:
-    wait = client._begin(way.bridge, future, scope, timeout, min_ttl)
+    wait = client._begin(way.bridge, scope, timeout, min_ttl)
     if isinstance(wait, Token):
         return wait
     way.waits.add(wait)
     try:
+        future: asyncio.Future[Token] = loop.create_future()
+        wait.answers(future)
         return await future
     finally:
         way.waits.discard(wait)

@@ -66,6 +66,7 @@ class Bridge:
 
 @final
 class Wait:
+    def answers(self, future: asyncio.Future[Token]) -> None: ...
     def abandon(self) -> None: ...
 
 @disjoint_base
@@ -108,10 +109,12 @@ class Client:
     def _at_hand(
         self, scope: Texts | None, timeout: Seconds | None, min_ttl: Seconds | None
     ) -> Token | None: ...
+    def _text_at_hand(
+        self, scope: Texts | None, timeout: Seconds | None, min_ttl: Seconds | None
+    ) -> str | None: ...
     def _begin(
         self,
         bridge: Bridge,
-        future: asyncio.Future[Token],
         scope: Texts | None,
         timeout: Seconds | None,
         min_ttl: Seconds | None,
