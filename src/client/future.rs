@@ -28,6 +28,7 @@ impl Client {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn get_future(&self, options: &GetOptions<'_>) -> TokenFuture {
+        // First: a signal handler may fork in the middle, and the child has no part in what was begun.
         let process = Process::this();
         match Asking::begin(&self.shared, options) {
             Ok((outcome, asking)) => TokenFuture { outcome, asking: Some(asking), process },

@@ -172,6 +172,31 @@ static void children_of_a_hanging_fetch(void) {
   tell("children of a thread beside a hanging fetch");
 }
 
+static void hear(void *user_data, const tu_event *event) { (void)user_data, (void)event; }
+
+/* A client that would renew by itself, and tell that it was forked: not if a child only closes it. */
+static void a_child_that_closes_starts_nothing(void) {
+  int status = -1;
+  tu_config *config = tu_config_new();
+  tu_config_load_env(config);
+  tu_config_set(config, "keep_warm", "true");
+  tu_config_on_event(config, hear, NULL, NULL);
+  tu_client *warm = tu_client_new(config, NULL);
+  tu_free(config);
+  tu_free(tu_token_get(warm, NULL, NULL));
+  pid_t pid = fork();
+  if (pid == 0) {
+    alarm(60);
+    tu_client_close(warm);
+    int closed = threads_now();
+    tu_free(warm);
+    _exit(closed == 1 && threads_now() == 1 ? GOOD : LOST);
+  }
+  waitpid(pid, &status, 0);
+  CHECK(WIFEXITED(status) && WEXITSTATUS(status) == GOOD);
+  tu_free(warm);
+}
+
 int main(int count, char **words) {
   alarm(300); /* children have alarms of their own */
   tu_config *config = tu_config_new();
@@ -182,6 +207,7 @@ int main(int count, char **words) {
   client = tu_client_new(config, NULL);
   tu_free(config);
   CHECK(client != NULL);
+  a_child_that_closes_starts_nothing();
   CHECK(set_fault("{\"expires_in\":2}"));
   children_of_busy_threads(count > 1 ? atoi(words[1]) : 200);
   children_of_a_hanging_fetch();
