@@ -31,6 +31,10 @@ replace() {
     [[ -L $file ]] || sed -i -E "s#$from(\$|[^A-Za-z0-9._~-]|[.]([^A-Za-z0-9]|\$))#$2\\1#g" "$file"
   done
 }
+# What is true as long as there is no home.
+git grep -lI -e '^<!-- no home yet -->$' | while IFS= read -r page; do
+  sed -i '/^<!-- no home yet -->$/,/^<!-- \/no home yet -->$/d' "$page"
+done
 replace "$old" "$new"
 replace "$old_go" "$new_go"
 scripts/python-readme.sh >bindings/python/README.python.md

@@ -23,7 +23,7 @@ pub struct Options {
 pub fn run(_: &Options) -> Result<(), Failure> {
     let message = "this tu-token was built without the emulator, for devices in the field";
     Err(Failure::new(crate::failure::USAGE, message).with_hint(
-        "install tu-token with the emulator on the machine you develop on (docs/command.md tells how), \
-         and run `tu-token emulator` there",
+        "on the machine you develop on, `pip install tu-token-cli` brings a tu-token with it \
+         (docs/command.md tells of other ways)",
     ))
 }

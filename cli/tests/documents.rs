@@ -152,6 +152,38 @@ fn deployment() {
     runs(&shell, &script(&blocks(&page("deployment.md")), &[""]));
 }
 
+/// The script that tells a gateway of the network, beside a systemctl that says what it is called with.
+#[test]
+fn a_gateway_is_told_that_the_network_is_back() {
+    let shell = Shell::new();
+    let (page, bin) = (page("embedded.md"), shell.home.path().join("bin"));
+    let blocks = blocks(&page);
+    runs(&shell, &script(&blocks, &["check"]));
+    let dispatcher = shell.write("dispatcher", &script(&blocks, &["dispatcher"]));
+    std::fs::create_dir(&bin).expect("made");
+    common::set_mode(&shell.write("bin/systemctl", "#!/bin/sh\necho \"$*\"\n"), 0o700);
+    let search = format!("{}:{}", bin.display(), std::env::var("PATH").expect("a path"));
+    for (called, tells) in [
+        ("wwan0 up", true),
+        ("tun0 vpn-up", true),
+        ("none connectivity-change", true),
+        ("wwan0 down", false),
+        ("wwan0 pre-up", false),
+        ("/Modem/0 /Bearer/0 wwan0 connected", true),
+        ("/Modem/0 /Bearer/0 wwan0 disconnected", false),
+        ("post suspend", true),
+        ("pre suspend", false),
+        ("", false),
+    ] {
+        let mut command = Command::new("sh");
+        command.arg(&dispatcher).args(called.split_whitespace()).env("PATH", &search);
+        let run = shell.output(&mut command);
+        let wanted = "kill --signal=SIGUSR1 --kill-who=main gateway.service\n";
+        assert_eq!(run.out, if tells { wanted } else { "" }, "{called}: {run:?}");
+        assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{called}: {run:?}");
+    }
+}
+
 #[test]
 fn the_readme() {
     let shell = Shell::new();
@@ -161,7 +193,8 @@ fn the_readme() {
     let page = page("../README.md");
     let (_, section) = page.split_once("\n## At the shell\n").expect("the section");
     let (install, rest) = blocks(section)[0].1.split_once('\n').expect("lines");
-    assert_eq!(install, "cargo install --locked --path cli");
+    assert!(install.starts_with("pip install tu-token-cli "), "{install}");
+    assert!(section.contains("`cargo install --locked --path cli`"), "from source");
     // Without -s, curl shows its progress.
     let run = runs(&shell, &rest.replace("curl -H", "curl -sS --fail-with-body -H"));
     assert!(run.out.ends_with("reported\n"), "{run:?}");
@@ -199,6 +232,7 @@ fn every_variable_and_option_in_the_guides_exists() {
         "command.md",
         "key-rotation.md",
         "deployment.md",
+        "embedded.md",
         "waits.md",
         "errors.md",
     ] {

@@ -33,6 +33,7 @@ old=$(sed -n 's/^repository = "\(.*\)"$/\1/p' Cargo.toml)
 old_go=$(sed -n 's/^module //p' bindings/go/go.mod)
 scripts/set-home.sh "$home"
 if git grep -nF -e "$old" -e "$old_go"; then fail "names that stayed behind"; fi
+if git grep -nE 'no home yet -->|nothing is on a public registry yet' -- '*.md'; then fail "pages that know of no home"; fi
 git grep -qF "URL: $home" -- packaging/tu_token.pc.in || fail "pkg-config does not know it"
 grep -q "^module ${home#https://}/bindings/go$" bindings/go/go.mod || fail "Go does not know it"
 grep -q "^Source = \"$home\"$" bindings/python/pyproject.toml || fail "Python does not know it"
