@@ -74,6 +74,19 @@ packages_of_crates() {
   done
 }
 
+# The workflow of a public CI, which calls the targets of the Makefile.
+workflow() {
+  local tools=$PWD/target/tools
+  [ -x "$tools/actionlint" ] ||
+    GOBIN=$tools go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12 ||
+    { echo "SKIPPED: workflow: actionlint cannot be had (it takes Go 1.24 or later and the module proxy)"; exit 77; }
+  "$tools/actionlint" -no-color .github/workflows/*.yml
+  local target
+  grep -o 'make [a-z-]*' .github/workflows/*.yml | while read -r _ target; do
+    make -n "$target" >/dev/null || { echo "no target $target"; exit 1; }
+  done
+}
+
 header_drift() {
   local fresh=$PWD/target/header/tu_token.h
   mkdir -p "$(dirname "$fresh")"
@@ -358,6 +371,7 @@ alone "command: without the emulator" command_without_emulator
 alone "rust: packages of the crates" packages_of_crates
 step "rust: the same core with the C ABI" cargo test -p tu-token --features capi --lib --quiet
 step "rust: schedules of threads, explored" cargo test -p tu-token --features shuttle --lib --quiet schedules
+alone "public CI: the workflow" workflow
 alone "header: as generated" header_drift
 step "build: release library" make --no-print-directory library
 step "build: emulator" cargo build -p tu-token-emulator
