@@ -20,13 +20,10 @@ build_command() { # features...
 # Manual pages and completions are the same for every machine, so one that this machine can run
 # writes them. Not optimised: it runs once.
 write_pages() { # directory, features...
-    local pages=$work/pages
-    [[ -z $host_part ]] || pages=$root/target
-    local tool=$pages/debug/tu-token
+    local tool=$root/target/debug/tu-token
     mkdir -p "$1/share/man/man1" "$1/share/bash-completion/completions" \
         "$1/share/zsh/site-functions" "$1/share/fish/vendor_completions.d"
-    CARGO_TARGET_DIR=$pages \
-        cargo build --locked -p tu-token-cli --features __man "${@:2}"
+    CARGO_TARGET_DIR=$root/target cargo build --locked -p tu-token-cli --features __man "${@:2}"
     "$tool" man "$1/share/man/man1"
     "$tool" completions bash >"$1/share/bash-completion/completions/tu-token"
     "$tool" completions zsh >"$1/share/zsh/site-functions/_tu-token"

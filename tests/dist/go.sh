@@ -8,7 +8,7 @@ as_gopher() { # command...
     env -i PATH="$tools:/usr/bin:/bin:${VIRTUAL_ENV:+$VIRTUAL_ENV/bin}" HOME="$scratch/home" \
         GOPATH="$scratch/gopath" GOCACHE="$(go env GOCACHE)" GOFLAGS=-modcacherw GOTOOLCHAIN=local \
         ${ZIG_GLOBAL_CACHE_DIR:+ZIG_GLOBAL_CACHE_DIR="$ZIG_GLOBAL_CACHE_DIR"} \
-        GOPROXY="file://$dist/go,$(go env GOPROXY)" GONOSUMDB='tutoken.example/*' PKG_CONFIG=/bin/false \
+        GOPROXY="file://$dist/go,$(go env GOPROXY)" GONOSUMDB="$go_module,$go_module/*" PKG_CONFIG=/bin/false \
         "${go_variables[@]}" "$@"
 }
 
