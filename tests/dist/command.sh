@@ -7,7 +7,7 @@ is_static() { # program
     said=$(file -L "$1")
     echo "$said"
     grep -q -E 'statically linked|static-pie linked' <<<"$said"
-    ! readelf -l "$1" | grep -q INTERP
+    if readelf -l "$1" | grep INTERP; then return 1; fi
     said=$(ldd "$1" 2>&1 || true)
     echo "$said"
     grep -q -E 'not a dynamic executable|statically linked' <<<"$said"
@@ -33,7 +33,7 @@ doctor_is_content() { # target, tree
     said=$(run_for "$1" "$2/bin" tu-token doctor)
     echo "$said"
     grep -q '^ok  *token ' <<<"$said"
-    ! grep -q '^failed' <<<"$said"
+    if grep -q '^failed' <<<"$said"; then return 1; fi
     said=$(run_for "$1" "$2/bin" tu-token --version)
     [[ $said == "tu-token $version" ]] || { echo "it says: $said"; return 1; }
 }
@@ -42,8 +42,9 @@ has_no_emulator() { # target, tree, tree with the emulator
     local said status=0
     said=$(run_for "$1" "$2/bin" tu-token emulator 2>&1) || status=$?
     echo "$said"
-    [[ $status == 2 ]] && grep -q 'without the emulator' <<<"$said"
-    [[ ! -e $2/share/man/man1/tu-token-emulator.1 && -e $3/share/man/man1/tu-token-emulator.1 ]]
+    [[ $status == 2 ]]
+    grep -q 'without the emulator' <<<"$said"
+    [[ -e $3/share/man/man1/tu-token-emulator.1 ]]
     (($(stat -c %s "$2/bin/tu-token") < $(stat -c %s "$3/bin/tu-token")))
 }
 
@@ -65,27 +66,32 @@ runs_in_an_empty_root() { # tree
     [[ $said == a-token-over-tls ]]
 }
 
+try_gateway() {
+    local name=tu-token-gateway-$version-$target.tar.gz
+    try "command without emulator $target: the same" command_is_whole "$target" "$gateway" "$name"
+    ((can_run)) || return 0
+    try "command without emulator $target: doctor" doctor_is_content "$target" "$gateway"
+    if worked; then ran "$name" "\`tu-token doctor\`: $(where "$target")"; fi
+    try "command without emulator $target: says so" has_no_emulator "$target" "$gateway" "$tree"
+}
+
 try_command() { # target
     local target=$1 tree gateway name
     name=tu-token-$version-$target.tar.gz
     [[ -f $dist/$name ]] || return 0
     tree=$(unpacked_command "$target")
     gateway=$scratch/unpacked/tu-token-gateway-$version-$target
-    try "command $target: no interpreter, pages, completions, licences" command_is_whole "$target" "$tree" "$name" || true
-    try "command without emulator $target: the same" command_is_whole "$target" "$gateway" "tu-token-gateway-$version-$target.tar.gz" || true
-    ready_to_run "$target" || return 0
-    if try "command $target: doctor" doctor_is_content "$target" "$tree"; then
-        ran "$name" "\`tu-token doctor\`: $(where "$target")"
+    try "command $target: no interpreter, pages, completions, licences" command_is_whole "$target" "$tree" "$name"
+    get_ready "$target"
+    if ((can_run)); then
+        try "command $target: doctor" doctor_is_content "$target" "$tree"
+        if worked; then ran "$name" "\`tu-token doctor\`: $(where "$target")"; fi
     fi
-    if try "command without emulator $target: doctor" doctor_is_content "$target" "$gateway"; then
-        ran "tu-token-gateway-$version-$target.tar.gz" "\`tu-token doctor\`: $(where "$target")"
-    fi
-    try "command without emulator $target: says so" has_no_emulator "$target" "$gateway" "$tree" || true
+    if [[ -d $gateway ]]; then try_gateway; fi
     if [[ $target == *musl* ]] && is_native "$target"; then
         if [[ $(id -u) == 0 ]]; then
-            if try "command $target: in an empty root, with a CA file" runs_in_an_empty_root "$tree"; then
-                ran "$name" "TLS in an empty chroot with a CA file"
-            fi
+            try "command $target: in an empty root, with a CA file" runs_in_an_empty_root "$tree"
+            if worked; then ran "$name" "TLS in an empty chroot with a CA file"; fi
         else
             skip "command $target in an empty root: takes root"
         fi

@@ -33,8 +33,8 @@ builds_and_runs() { # target or host, tags, flags of the linker, CC
     fi
     rm -f "$program"
     (cd "$scratch/gopher" && as_gopher go build -tags "$2" -ldflags "$3" -o program .)
-    [[ $1 != *musl* ]] || ! readelf -l "$program" | grep INTERP
-    ready_to_run "$1" >/dev/null || return 0
+    if [[ $1 == *musl* ]] && readelf -l "$program" | grep INTERP; then return 1; fi
+    ((can_run)) || return 0
     rm -rf "$scratch/run"
     mkdir "$scratch/run"
     cp "$program" "$scratch/run"
@@ -73,10 +73,11 @@ says_that_there_is_no_archive() {
     go_variables=(CGO_ENABLED=1 GOOS=linux GOARCH=arm)
     said=$(cd "$scratch/gopher" && as_gopher go list -tags tu_token_musl -f '{{.GoFiles}} {{.CgoFiles}}' "$go_module")
     echo "$said"
-    grep -q -w 'link_no_archive_musl.go' <<<"$said" && ! grep -q link_archive <<<"$said"
+    grep -q -w 'link_no_archive_musl.go' <<<"$said"
+    if grep -q link_archive <<<"$said"; then return 1; fi
     [[ $host_part == 1 ]] || return 0
     go_variables=(CGO_ENABLED=1)
-    ! said=$(cd "$scratch/gopher" && as_gopher go build -tags tu_token_musl -o program . 2>&1)
+    if said=$(cd "$scratch/gopher" && as_gopher go build -tags tu_token_musl -o program . 2>&1); then return 1; fi
     echo "$said"
     grep -q 'there is no archive of the C library for this platform' <<<"$said"
 }
@@ -87,22 +88,26 @@ try_go() {
     go_module=$(sed -n 's/^module //p' bindings/go/go.mod)
     zip=go/$go_module/@v/v$version.zip
     go_variables=(CGO_ENABLED=1)
-    try "go: the module comes from the proxy" gets_the_module || return 0
+    try "go: the module comes from the proxy" gets_the_module
+    worked || return 0
     for target in $(all_targets); do
         [[ -d $(unpacked_library "$target") ]] || continue
         name="go: $target, the archive inside"
+        get_ready "$target"
         case $target in
             "$host") try "$name" builds_and_runs "$target" "" "" "" ;;
             *musl*)
                 try "$name, static" builds_and_runs "$target" tu_token_musl '-linkmode external -extldflags -static' \
                     "$(compiler_for "$target" C)" -lunwind ;;
             *) try "$name" builds_and_runs "$target" "" "" "$(compiler_for "$target" C)" -lunwind ;;
-        esac && ran "$zip" "Go, $(column "$target" go): $(where "$target")" || true
+        esac
+        if worked && ((can_run)); then ran "$zip" "$(column "$target" go): $(where "$target")"; fi
     done
-    [[ ! -d $(unpacked_library "$host") ]] || try "go: the shared library by a tag" takes_the_shared_library || true
     if [[ -d $(unpacked_library "$host") ]]; then
-        try "go: vendored" vendors || true
-        try "go: with golang.org/x/oauth2" with_oauth2 || true
+        try "go: the shared library by a tag" takes_the_shared_library
+        try "go: vendored" vendors
+        try "go: with golang.org/x/oauth2" with_oauth2
+        if worked; then ran "go/$go_module/oauth2source/@v/v$version.zip" "this machine"; fi
     fi
-    try "go: no archive, and what it says" says_that_there_is_no_archive || true
+    try "go: no archive, and what it says" says_that_there_is_no_archive
 }

@@ -90,7 +90,7 @@ is_whole() { # target
 program_works() { # target, C|C++, shared|static
     local program="$scratch/programs/$1-$2-$3"
     compile "$1" "$2" "$3" "$program"
-    [[ ${CAN_RUN:-} != 1 ]] || run_program "$1" "$3" "$program"
+    ((!can_run)) || run_program "$1" "$3" "$program"
 }
 
 try_library() { # target
@@ -98,25 +98,23 @@ try_library() { # target
     name=libtu_token-$version-$target.tar.gz
     [[ -f $dist/$name ]] || return 0
     [[ -d $work/readme ]] || { scripts/code-blocks.sh c "$work/readme" && scripts/code-blocks.sh cpp "$work/readme"; } >/dev/null
-    try "library $target: files, symbols, licences" is_whole "$target" || true
-    CAN_RUN=0
-    if ready_to_run "$target"; then CAN_RUN=1; fi
+    try "library $target: files, symbols, licences" is_whole "$target"
+    get_ready "$target"
     for language in C C++; do
         for how in shared static; do
             kind="library $target: $language, $how"
-            if ((CAN_RUN)); then
-                if try "$kind" program_works "$target" "$language" "$how"; then
-                    ran "$name" "$language $how: $(where "$target")"
-                fi
-            elif try "$kind, compiled" program_works "$target" "$language" "$how"; then
+            if ((!can_run)); then kind+=", compiled"; fi
+            try "$kind" program_works "$target" "$language" "$how"
+            if worked && ((can_run)); then
+                ran "$name" "$language $how: $(where "$target")"
+            elif worked; then
                 ran "$name" "$language $how compiled, not run"
             fi
         done
     done
     if [[ $target == "$host" ]]; then
         tree=$(unpacked_library "$target")
-        if try "library $target: pkg-config and CMake, shared and static" tests/install/run.sh "$tree"; then
-            ran "$name" "CMake: this machine"
-        fi
+        try "library $target: pkg-config and CMake, shared and static" tests/install/run.sh "$tree"
+        if worked; then ran "$name" "CMake: this machine"; fi
     fi
 }

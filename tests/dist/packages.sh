@@ -17,9 +17,8 @@ try_packages() {
         return
     fi
     for package in $packages; do
-        if try "lintian $(basename "$package")" lintian_is_content "$package"; then
-            ran "$(basename "$package")" lintian
-        fi
+        try "lintian $(basename "$package")" lintian_is_content "$package"
+        if worked; then ran "$(basename "$package")" lintian; fi
     done
 }
 
@@ -95,13 +94,17 @@ try_chroot() {
         skip "Debian without compiler or Rust: takes root and debootstrap"
         return
     fi
-    try "Debian $suite without compiler or Rust" new_system || return 0
-    try "Debian: apt install ./*.deb" installs_packages || return 0
-    try "Debian: the README's shell lines" readme_shell && ran "tu-token_$version-1_$machine.deb" "apt, the README's lines: chroot" || true
-    try "Debian: the README's Python lines" readme_python || true
-    if try "Debian: the README's C program, with gcc" readme_c; then
+    try "Debian $suite without compiler or Rust" new_system
+    worked || return 0
+    try "Debian: apt install ./*.deb" installs_packages
+    worked || return 0
+    try "Debian: the README's shell lines" readme_shell
+    if worked; then ran "tu-token_$version-1_$machine.deb" "apt, the README's lines: chroot"; fi
+    try "Debian: the README's Python lines" readme_python
+    try "Debian: the README's C program, with gcc" readme_c
+    if worked; then
         ran "libtu-token0_$version-1_$machine.deb" "the README's C program: chroot"
         ran "libtu-token-dev_$version-1_$machine.deb" "the README's C program: chroot"
     fi
-    try "Debian: purged, nothing stays" packages_go_again || true
+    try "Debian: purged, nothing stays" packages_go_again
 }

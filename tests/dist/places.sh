@@ -77,15 +77,28 @@ debian_machine() { # target
     case $1 in x86_64*) echo amd64 ;; aarch64*) echo arm64 ;; armv7*) echo armhf ;; esac
 }
 
-# Whether programs for this target can be run here, made so if need be; says why not otherwise.
-ready_to_run() { # target
-    is_native "$1" && return
-    if ! can_chroot; then
-        skip "$1: running its programs takes root, debootstrap and qemu-user-static"
-        return 1
+# Sets can_run: whether programs for this target run here. Makes it so if need be, once; says why not
+# otherwise.
+declare -A runs_here
+get_ready() { # target
+    local machine
+    machine=$(debian_machine "$1")
+    if is_native "$1"; then
+        can_run=1
+        return
     fi
-    command -v "$(qemu_of "$(debian_machine "$1")")" >/dev/null || { skip "$1: qemu-user-static is missing"; return 1; }
-    try "Debian for $(debian_machine "$1") (qemu-user)" foreign_system "$(debian_machine "$1")"
+    if [[ -z ${runs_here[$machine]:-} ]]; then
+        runs_here[$machine]=0
+        if ! can_chroot; then
+            skip "programs for $machine: they take root and debootstrap"
+        elif ! command -v "$(qemu_of "$machine")" >/dev/null; then
+            skip "programs for $machine: qemu-user-static is missing"
+        else
+            try "Debian for $machine (qemu-user)" foreign_system "$machine"
+            if worked; then runs_here[$machine]=1; fi
+        fi
+    fi
+    can_run=${runs_here[$machine]}
 }
 
 where() { # target

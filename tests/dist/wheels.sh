@@ -87,28 +87,27 @@ try_wheels() { # target
     wheel=$(wheel_of tu_token "$target")
     if [[ -n $wheel ]]; then
         name=$(basename "$wheel")
-        try "wheel $target: symbols, licences" wheel_is_honest "$target" "$wheel" || true
-        if [[ $target == "$host" && $target != *musl* ]]; then
-            if try "wheel $target: pip, asyncio, threads" module_works_here; then
-                ran "$name" "pip, 50 asyncio tasks, 16 threads: this machine"
-            fi
-        elif [[ $target == *musl* ]]; then
+        try "wheel $target: symbols, licences" wheel_is_honest "$target" "$wheel"
+        get_ready "$target"
+        if [[ $target == *musl* ]]; then
             ran "$name" "not run: Debian has no Python for musl"
-        elif ready_to_run "$target"; then
-            if try "wheel $target: asyncio, threads" module_works_there "$target"; then
-                ran "$name" "50 asyncio tasks, 16 threads: $(where "$target")"
-            fi
-        else
+        elif ((!can_run)); then
             ran "$name" "not run"
+        else
+            if [[ $target == "$host" ]]; then
+                try "wheel $target: pip, asyncio, threads" module_works_here
+            else
+                try "wheel $target: pip, asyncio, threads" module_works_there "$target"
+            fi
+            if worked; then ran "$name" "pip, 50 asyncio tasks, 16 threads: $(where "$target")"; fi
         fi
     fi
     wheel=$(wheel_of tu_token_cli "$target")
     [[ -n $wheel ]] || return 0
-    try "command as a wheel $target: files, licences" command_wheel_is_whole "$wheel" || true
+    try "command as a wheel $target: files, licences" command_wheel_is_whole "$wheel"
     if is_native "$target"; then
-        if try "command as a wheel $target: pip, doctor, emulator" command_wheel_works; then
-            ran "$(basename "$wheel")" "pip, \`tu-token doctor\`: this machine"
-        fi
+        try "command as a wheel $target: pip, doctor, emulator" command_wheel_works
+        if worked; then ran "$(basename "$wheel")" "pip, \`tu-token doctor\`: this machine"; fi
     else
         ran "$(basename "$wheel")" "the program is that of the tarball"
     fi
@@ -126,7 +125,6 @@ source_distribution_is_whole() { # file
 try_source_distribution() {
     local file=$dist/wheels/tu_token-$version.tar.gz
     [[ -f $file ]] || return 0
-    if try "source distribution: files" source_distribution_is_whole "$file"; then
-        ran "$(basename "$file")" "built by \`make test\`"
-    fi
+    try "source distribution: files" source_distribution_is_whole "$file"
+    if worked; then ran "$(basename "$file")" "built by \`make test\`"; fi
 }
