@@ -5,7 +5,6 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use crate::cache::flight::Failure;
 use crate::client::{Client, Config};
 use crate::clock::Clock;
 use crate::config::api_hosts::host_to_send_to;
@@ -14,6 +13,7 @@ use crate::config::options::{Options, StoreChoice};
 pub use crate::config::proxy::Decision;
 use crate::config::token_url::TokenUrl;
 use crate::credentials::{Credentials, Source};
+use crate::endpoint::Failure;
 use crate::endpoint::http::Http;
 use crate::endpoint::looks;
 use crate::endpoint::redact::{Hidden, NOT_SHOWN};

@@ -23,9 +23,9 @@ pub(crate) use again::Why;
 use again::{Known, Now, Stamp, Verdict, verdict};
 use zeroize::Zeroizing;
 
+use crate::cache::joint::{Joint, Ticket};
 use crate::cache::policy::HUNG;
 use crate::clock::Clock;
-use crate::joint::{Joint, Ticket};
 use crate::process::{AnyProcess, Inherited, Kept, Locked, Mailbox};
 use crate::sync::global;
 use crate::threads::{self, Job, Rank};

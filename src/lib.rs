@@ -18,7 +18,7 @@
 //! - `cache` the core: what a token is worth and when to ask for a new one, as a pure state machine
 //! - `store` tokens beyond one process
 //! - `endpoint` the token request and the reading of its answer
-//! - `credentials` where id and secret come from; `files`, `joint` reads that may hang, done once
+//! - `credentials` where id and secret come from; `files` reads that may hang, done once
 //! - `threads`, `process` the library's threads, and what survives a fork: locks, mailboxes, and
 //!   functions of the program
 //! - `diagnosis` what the command's `doctor` looks at
@@ -39,7 +39,6 @@ mod events;
 #[allow(missing_docs)]
 pub mod ffi;
 mod files;
-mod joint;
 mod life;
 mod lists;
 mod process;

@@ -121,7 +121,6 @@ fn functions_are_called_in_time_while_every_fetching_thread_hangs() {
 
 /// A fetch that only waits, for a `Retry-After` here, needs no thread meanwhile.
 #[test]
-#[ignore = "not so yet: a fetch that waits keeps its thread, one of 64 for all clients of the process"]
 fn fetches_that_wait_for_one_endpoint_do_not_hold_up_another() {
     let _alone = alone();
     let (busy, gate) = gated(answer(429, "Retry-After: 12\r\n", ""));

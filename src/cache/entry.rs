@@ -3,15 +3,11 @@
 use std::time::Duration;
 
 use super::Random;
-use super::flight::{Attempts, Class, Failure};
+use super::flight::{Attempts, Class, Failure, Fault, FlightId};
 use super::limits::{Blocked, Limits};
 use super::policy::{self, Policy};
 use crate::clock::BootTime;
-use crate::error::{Error, ErrorKind};
 use crate::life::Life;
-
-/// Names one fetch of one client.
-pub(crate) type FlightId = u64;
 
 /// What a token is worth at a moment. The numbers are those of the C API.
 ///
@@ -52,33 +48,30 @@ pub(crate) struct Want {
 
 /// What a caller gets.
 #[derive(Clone, Debug)]
-pub(crate) enum Answer {
+pub(super) enum Answer<E> {
     /// The token that is there.
     Serve,
     /// What the fetch brings; at `serve_at`, if that comes first, the token that is there.
-    Wait {
-        serve_at: Option<BootTime>,
-    },
-    /// Nothing before then; ask again.
-    Later(BootTime),
-    Fail(Error),
+    Wait { serve_at: Option<BootTime> },
+    /// Nothing, because of this. Without an obstacle it asks again when that is over.
+    Blocked(Blocked<Fault<E>>),
 }
 
-/// What a caller gets, and a fetch that is to be started now.
+/// What a caller gets, and whether a fetch is to be started now.
 #[derive(Clone, Debug)]
-pub(crate) struct Decision {
-    pub(crate) answer: Answer,
-    pub(crate) start: Option<FlightId>,
+pub(super) struct Decision<E> {
+    pub(super) answer: Answer<E>,
+    pub(super) starts: bool,
 }
 
 /// A token that a fetch brought.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Grant {
-    pub(crate) serial: u64,
-    pub(crate) requested_at: BootTime,
-    pub(crate) lifetime: Duration,
+pub(super) struct Grant {
+    pub(super) serial: u64,
+    pub(super) requested_at: BootTime,
+    pub(super) lifetime: Duration,
     /// The very token that is cached already.
-    pub(crate) same_value: bool,
+    pub(super) same_value: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -119,38 +112,28 @@ struct Unread {
 }
 
 /// How a fetch is given up.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum GivenUp {
     /// It has overrun its time: remembered as its failure.
-    Overrun(Error),
+    Overrun,
     /// Its credentials did not come while anybody waited for it. Nothing is remembered: the next
     /// caller has time of its own.
     Unread,
 }
 
-impl GivenUp {
-    /// What kind of failure it is.
-    pub(crate) fn kind(&self) -> ErrorKind {
-        match self {
-            GivenUp::Overrun(error) => error.kind(),
-            GivenUp::Unread => ErrorKind::Credentials,
-        }
-    }
-}
-
 #[derive(Clone, Debug)]
-struct Remembered {
+struct Remembered<E> {
     until: BootTime,
-    error: Error,
+    error: Fault<E>,
     terminal: bool,
 }
 
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Entry {
+#[derive(Clone, Debug)]
+pub(super) struct Entry<E> {
     held: Option<Held>,
     fetch: Option<Fetch>,
     last_start: Option<BootTime>,
-    remembered: Option<Remembered>,
+    remembered: Option<Remembered<E>>,
     /// Failed fetches, and refusals, in a row.
     failed: u32,
     refused: u32,
@@ -160,8 +143,23 @@ pub(crate) struct Entry {
     by_itself_at: BootTime,
 }
 
-impl Entry {
-    pub(crate) fn state(&self, policy: &Policy, now: BootTime) -> State {
+impl<E> Default for Entry<E> {
+    fn default() -> Self {
+        Self {
+            held: None,
+            fetch: None,
+            last_start: None,
+            remembered: None,
+            failed: 0,
+            refused: 0,
+            unstarted: 0,
+            by_itself_at: BootTime::ZERO,
+        }
+    }
+}
+
+impl<E: Clone> Entry<E> {
+    pub(super) fn state(&self, policy: &Policy, now: BootTime) -> State {
         match &self.held {
             None => State::Empty,
             Some(held) if now >= held.life.expires_at() => State::Expired,
@@ -172,19 +170,19 @@ impl Entry {
     }
 
     /// A caller asks. `next_id` names a fetch if one is to start.
-    pub(crate) fn ask(
+    pub(super) fn ask(
         &mut self,
         policy: &Policy,
-        limits: &mut Limits,
+        limits: &mut Limits<Fault<E>>,
         want: &Want,
         now: BootTime,
         next_id: FlightId,
-    ) -> Decision {
+    ) -> Decision<E> {
         match self.state(policy, now) {
             State::Empty | State::Expired => {
                 self.ask_without_token(policy, limits, want, now, next_id)
             }
-            State::Fresh if !self.is_short_for(want, now) => serve(None),
+            State::Fresh if !self.is_short_for(want, now) => serve(false),
             State::Soft if !self.is_short_for(want, now) => {
                 serve(self.try_start(policy, limits, now, next_id, false))
             }
@@ -195,43 +193,40 @@ impl Entry {
     fn ask_without_token(
         &mut self,
         policy: &Policy,
-        limits: &mut Limits,
+        limits: &mut Limits<Fault<E>>,
         want: &Want,
         now: BootTime,
         next_id: FlightId,
-    ) -> Decision {
-        let mut start = None;
+    ) -> Decision<E> {
+        let mut starts = false;
         if self.fetch.is_none() {
             if let Some(blocked) = self.blocked(limits, now) {
-                let answer = match blocked.error_at(now) {
-                    Some(error) => Answer::Fail(error),
-                    None => Answer::Later(blocked.until),
-                };
-                return Decision { answer, start };
+                return Decision { answer: Answer::Blocked(blocked), starts };
             }
-            start = Some(self.start(policy, limits, now, next_id, !want.at_once));
+            self.start(policy, limits, now, next_id, !want.at_once);
+            starts = true;
         }
-        Decision { answer: self.join(want, None), start }
+        Decision { answer: self.join(want, None), starts }
     }
 
     fn ask_hard(
         &mut self,
         policy: &Policy,
-        limits: &mut Limits,
+        limits: &mut Limits<Fault<E>>,
         want: &Want,
         now: BootTime,
         next_id: FlightId,
-    ) -> Decision {
-        let start = self.try_start(policy, limits, now, next_id, !want.at_once);
+    ) -> Decision<E> {
+        let starts = self.try_start(policy, limits, now, next_id, !want.at_once);
         if self.fetch.is_none() || want.at_once {
-            return serve(start);
+            return serve(starts);
         }
         let half_of_the_rest = now.after(self.remaining(now) / 2);
-        Decision { answer: self.join(want, Some(half_of_the_rest)), start }
+        Decision { answer: self.join(want, Some(half_of_the_rest)), starts }
     }
 
     /// Waits for the fetch that runs.
-    fn join(&mut self, want: &Want, serve_at: Option<BootTime>) -> Answer {
+    fn join(&mut self, want: &Want, serve_at: Option<BootTime>) -> Answer<E> {
         let fetch = self.fetch.as_mut();
         if let Some(fetch) = fetch.filter(|_| !want.at_once) {
             fetch.awaited = true;
@@ -243,23 +238,26 @@ impl Entry {
     fn try_start(
         &mut self,
         policy: &Policy,
-        limits: &mut Limits,
+        limits: &mut Limits<Fault<E>>,
         now: BootTime,
         next_id: FlightId,
         awaited: bool,
-    ) -> Option<FlightId> {
+    ) -> bool {
         let free = self.fetch.is_none() && self.blocked(limits, now).is_none();
-        free.then(|| self.start(policy, limits, now, next_id, awaited))
+        if free {
+            self.start(policy, limits, now, next_id, awaited);
+        }
+        free
     }
 
     fn start(
         &mut self,
         policy: &Policy,
-        limits: &mut Limits,
+        limits: &mut Limits<Fault<E>>,
         now: BootTime,
         id: FlightId,
         awaited: bool,
-    ) -> FlightId {
+    ) {
         let probes = limits.fetch_starts(policy, now);
         self.fetch = Some(Fetch {
             id,
@@ -271,7 +269,6 @@ impl Entry {
             awaited_until: BootTime::ZERO,
             unread: None,
         });
-        id
     }
 
     /// Whether the token is too short for a caller's `min_ttl` and old enough to be renewed for it.
@@ -287,7 +284,11 @@ impl Entry {
     }
 
     /// What keeps a fetch from starting, the most telling reason first.
-    pub(crate) fn blocked(&self, limits: &mut Limits, now: BootTime) -> Option<Blocked> {
+    pub(super) fn blocked(
+        &self,
+        limits: &mut Limits<Fault<E>>,
+        now: BootTime,
+    ) -> Option<Blocked<Fault<E>>> {
         let remembered = self.remembered.as_ref().filter(|remembered| now < remembered.until);
         let of_entry =
             remembered.map(|remembered| Blocked::new(remembered.until, &remembered.error));
@@ -298,22 +299,22 @@ impl Entry {
         let spacing = self.last_start.map(|start| start.after(policy::MIN_SPACING));
         let hold = self.held.as_ref().map(|held| held.hold_until);
         let pause = spacing.max(hold).filter(|until| now < *until);
-        let waits = pause.map(|until| Blocked { until, error: None });
+        let waits = pause.map(|until| Blocked { until, obstacle: None });
         [first, second, waits].into_iter().flatten().reduce(Blocked::and)
     }
 
     /// The fetch that is under way, if any.
-    pub(crate) fn flight(&self) -> Option<FlightId> {
+    pub(super) fn flight(&self) -> Option<FlightId> {
         self.fetch.as_ref().map(|fetch| fetch.id)
     }
 
     /// Whether somebody waits, or waited, for the fetch that is under way.
-    pub(crate) fn is_awaited(&self) -> bool {
+    pub(super) fn is_awaited(&self) -> bool {
         self.fetch.as_ref().is_some_and(|fetch| fetch.awaited)
     }
 
     /// When the fetch that is under way will be given up.
-    pub(crate) fn give_up_at(&self) -> Option<BootTime> {
+    pub(super) fn give_up_at(&self) -> Option<BootTime> {
         let fetch = self.fetch.as_ref()?;
         match &fetch.unread {
             Some(unread) => Some(unread.since.after(unread.patience).max(fetch.awaited_until)),
@@ -323,7 +324,7 @@ impl Entry {
 
     /// When those who wait for the fetch under way are to look at it again. `None`: see
     /// [`Entry::give_up_at`].
-    pub(crate) fn look_again_at(&self, now: BootTime) -> Option<BootTime> {
+    pub(super) fn look_again_at(&self, now: BootTime) -> Option<BootTime> {
         let unread = self.fetch.as_ref().and_then(|fetch| fetch.unread.as_ref());
         let tried_again = unread.map(|unread| {
             let waited = now.since(unread.since).as_nanos() / policy::HUNG.as_nanos();
@@ -334,10 +335,10 @@ impl Entry {
     }
 
     /// A thread is ready for the fetch. `None`: it is not wanted any more.
-    pub(crate) fn begin(
+    pub(super) fn begin(
         &mut self,
         policy: &Policy,
-        limits: &mut Limits,
+        limits: &mut Limits<Fault<E>>,
         id: FlightId,
         has_waiters: bool,
         now: BootTime,
@@ -357,11 +358,11 @@ impl Entry {
     }
 
     /// An attempt of the fetch failed: when it makes the next one. `None`: the fetch has failed.
-    pub(crate) fn attempt_failed(
+    pub(super) fn attempt_failed(
         &self,
-        limits: &mut Limits,
+        limits: &mut Limits<Fault<E>>,
         attempts: &Attempts,
-        failure: &Failure,
+        failure: &Failure<Fault<E>>,
         has_waiters: bool,
         now: BootTime,
         random: &mut dyn Random,
@@ -380,7 +381,7 @@ impl Entry {
     }
 
     /// The fetch has more to do than to ask the endpoint: its time counts from `at`. False: it is not wanted any more.
-    pub(crate) fn begins_at(&mut self, policy: &Policy, id: FlightId, at: BootTime) -> bool {
+    pub(super) fn begins_at(&mut self, policy: &Policy, id: FlightId, at: BootTime) -> bool {
         let fetch = self.fetch.as_mut().filter(|fetch| fetch.id == id);
         fetch.is_some_and(|fetch| {
             fetch.give_up_at = Some(at.after(policy.fetch_timeout).after(policy::OVERRUN));
@@ -390,7 +391,7 @@ impl Entry {
 
     /// The fetch needs credentials that have to be asked for: its own time stands still. False: it
     /// is not wanted any more.
-    pub(crate) fn waits_for_credentials(&mut self, id: FlightId, now: BootTime) -> bool {
+    pub(super) fn waits_for_credentials(&mut self, id: FlightId, now: BootTime) -> bool {
         let has_token = !self.remaining(now).is_zero();
         let Some(fetch) = self.fetch.as_mut().filter(|fetch| fetch.id == id) else {
             return false;
@@ -404,7 +405,7 @@ impl Entry {
 
     /// The wait for its credentials has ended; the fetch has what was left of its time. How long that
     /// took; `None`: it is not wanted any more.
-    pub(crate) fn goes_on(&mut self, id: FlightId, now: BootTime) -> Option<Duration> {
+    pub(super) fn goes_on(&mut self, id: FlightId, now: BootTime) -> Option<Duration> {
         let fetch = self.fetch.as_mut().filter(|fetch| fetch.id == id)?;
         let unread = fetch.unread.take()?;
         fetch.give_up_at = Some(now.after(unread.rest));
@@ -412,14 +413,14 @@ impl Entry {
     }
 
     /// Whether the fetch under way waits for its credentials.
-    pub(crate) fn is_unread(&self) -> bool {
+    pub(super) fn is_unread(&self) -> bool {
         self.fetch.as_ref().is_some_and(|fetch| fetch.unread.is_some())
     }
 
     /// Gives up a fetch that has overrun its time. Those who wait for it are to be told the error.
-    pub(crate) fn give_up(
+    pub(super) fn give_up(
         &mut self,
-        limits: &mut Limits,
+        limits: &mut Limits<Fault<E>>,
         now: BootTime,
         random: &mut dyn Random,
     ) -> Option<GivenUp> {
@@ -430,20 +431,15 @@ impl Entry {
             self.flight().into_iter().for_each(|id| self.withdraw(limits, id, now));
             return Some(GivenUp::Unread);
         }
-        let error = Error::new(
-            ErrorKind::Network,
-            "the token request did not end within fetch_timeout: name resolution or the proxy \
-             may hang",
-        );
-        self.failed_with(limits, Failure::transient(error.clone()), now, random);
-        Some(GivenUp::Overrun(error))
+        self.failed_with(limits, Failure::transient(Fault::Overrun), now, random);
+        Some(GivenUp::Overrun)
     }
 
     /// The fetch brought a token. Whether it is now the current one.
-    pub(crate) fn granted(
+    pub(super) fn granted(
         &mut self,
         policy: &Policy,
-        limits: &mut Limits,
+        limits: &mut Limits<Fault<E>>,
         id: FlightId,
         grant: &Grant,
         now: BootTime,
@@ -481,7 +477,7 @@ impl Entry {
     /// The token came from a store: nobody was asked, so nobody has to wait a second before it is
     /// renewed. Other processes have begun that `tried` times without a success, and it may be
     /// begun again at `again_at`.
-    pub(crate) fn found(&mut self, tried: u64, again_at: BootTime) {
+    pub(super) fn found(&mut self, tried: u64, again_at: BootTime) {
         self.last_start = None;
         self.failed = u32::try_from(tried).unwrap_or(u32::MAX);
         if let Some(held) = &mut self.held {
@@ -490,11 +486,11 @@ impl Entry {
     }
 
     /// The fetch failed. Whether it was the one the entry believes in.
-    pub(crate) fn failed(
+    pub(super) fn failed(
         &mut self,
-        limits: &mut Limits,
+        limits: &mut Limits<Fault<E>>,
         id: FlightId,
-        failure: Failure,
+        failure: Failure<Fault<E>>,
         now: BootTime,
         random: &mut dyn Random,
     ) -> bool {
@@ -507,8 +503,8 @@ impl Entry {
 
     fn failed_with(
         &mut self,
-        limits: &mut Limits,
-        failure: Failure,
+        limits: &mut Limits<Fault<E>>,
+        failure: Failure<Fault<E>>,
         now: BootTime,
         random: &mut dyn Random,
     ) {
@@ -540,7 +536,7 @@ impl Entry {
 
     /// The fetch could not be made: no budget left, a `Retry-After`. Nothing is remembered here; what
     /// blocked it still does.
-    pub(crate) fn withdraw(&mut self, limits: &mut Limits, id: FlightId, now: BootTime) {
+    pub(super) fn withdraw(&mut self, limits: &mut Limits<Fault<E>>, id: FlightId, now: BootTime) {
         if let Some(fetch) = self.fetch.take_if(|fetch| fetch.id == id)
             && fetch.probes
         {
@@ -551,7 +547,12 @@ impl Entry {
     /// No thread could be had for the fetch. That is no failure, and the next caller may start
     /// another at once; only what the entry does by itself pauses. Whether it was the fetch that the
     /// entry believes in.
-    pub(crate) fn not_started(&mut self, limits: &mut Limits, id: FlightId, now: BootTime) -> bool {
+    pub(super) fn not_started(
+        &mut self,
+        limits: &mut Limits<Fault<E>>,
+        id: FlightId,
+        now: BootTime,
+    ) -> bool {
         let current = self.flight() == Some(id);
         if current {
             self.withdraw(limits, id, now);
@@ -563,7 +564,7 @@ impl Entry {
     }
 
     /// When the entry may by itself start a fetch, after one that no thread could be had for.
-    pub(crate) fn by_itself_at(&self) -> BootTime {
+    pub(super) fn by_itself_at(&self) -> BootTime {
         self.by_itself_at
     }
 
@@ -574,12 +575,12 @@ impl Entry {
     }
 
     /// The client has other credentials: refusals and back-offs of the old ones end.
-    pub(crate) fn credentials_changed(&mut self) {
+    pub(super) fn credentials_changed(&mut self) {
         self.start_afresh();
     }
 
     /// The network is back. Whoever has no token may ask at once; renewals spread out.
-    pub(crate) fn wake(&mut self, now: BootTime, random: &mut dyn Random) {
+    pub(super) fn wake(&mut self, now: BootTime, random: &mut dyn Random) {
         self.failed = 0;
         let spread = if self.remaining(now).is_zero() {
             Duration::ZERO
@@ -592,7 +593,7 @@ impl Entry {
     }
 
     /// An API refused this very token. Whether it was the cached one.
-    pub(crate) fn invalidate(&mut self, serial: u64) -> bool {
+    pub(super) fn invalidate(&mut self, serial: u64) -> bool {
         let hit = self.held.as_ref().is_some_and(|held| held.serial == serial);
         if hit {
             self.held = None;
@@ -601,7 +602,7 @@ impl Entry {
     }
 
     /// This process was forked: the parent's fetch is not ours, and neither is its jitter.
-    pub(crate) fn forked(&mut self, policy: &Policy, random: &mut dyn Random) {
+    pub(super) fn forked(&mut self, policy: &Policy, random: &mut dyn Random) {
         self.fetch = None;
         self.unstarted = 0;
         self.by_itself_at = BootTime::ZERO;
@@ -612,16 +613,16 @@ impl Entry {
     }
 
     /// The cached token's numbers.
-    pub(crate) fn life(&self) -> Option<&Life> {
+    pub(super) fn life(&self) -> Option<&Life> {
         self.held.as_ref().map(|held| &held.life)
     }
 
     /// Until when every caller without a `min_ttl` would be served at once, with nothing started:
     /// so long readers need not ask.
-    pub(crate) fn serve_until(
+    pub(super) fn serve_until(
         &self,
         policy: &Policy,
-        limits: &mut Limits,
+        limits: &mut Limits<Fault<E>>,
         now: BootTime,
     ) -> BootTime {
         let Some(life) = self.life() else { return BootTime::ZERO };
@@ -644,7 +645,11 @@ impl Entry {
     /// When the entry would next renew by itself, if it is kept warm. `None`: not before
     /// somebody asks, because what was refused is never tried again by itself; or a fetch is
     /// under way.
-    pub(crate) fn renew_at(&self, limits: &mut Limits, now: BootTime) -> Option<BootTime> {
+    pub(super) fn renew_at(
+        &self,
+        limits: &mut Limits<Fault<E>>,
+        now: BootTime,
+    ) -> Option<BootTime> {
         let was_refused = self.remembered.as_ref().is_some_and(|error| error.terminal);
         if self.fetch.is_some() || was_refused || limits.has_refusal() {
             return None;
@@ -656,13 +661,13 @@ impl Entry {
     }
 
     /// The state, and when the next request may be made.
-    pub(crate) fn next_request_in(&self, limits: &mut Limits, now: BootTime) -> Duration {
+    pub(super) fn next_request_in(&self, limits: &mut Limits<Fault<E>>, now: BootTime) -> Duration {
         self.blocked(limits, now).map_or(Duration::ZERO, |blocked| blocked.until.until(now))
     }
 }
 
-fn serve(start: Option<FlightId>) -> Decision {
-    Decision { answer: Answer::Serve, start }
+fn serve<E>(starts: bool) -> Decision<E> {
+    Decision { answer: Answer::Serve, starts }
 }
 
 fn hard_at(policy: &Policy, life: &Life) -> BootTime {
@@ -677,7 +682,3 @@ fn fresh_until(
 ) -> BootTime {
     requested_at.after(policy.fresh_for(lifetime, random))
 }
-
-#[cfg(test)]
-#[path = "entry_tests.rs"]
-mod tests;

@@ -5,7 +5,19 @@ use std::time::Duration;
 use super::Random;
 use super::policy::{self, Policy};
 use crate::clock::BootTime;
-use crate::error::Error;
+
+/// Names one fetch of one client.
+pub(crate) type FlightId = u64;
+
+/// What a fetch failed with: what it was told, or what is found out here.
+#[derive(Clone, Debug)]
+pub(crate) enum Fault<E> {
+    Told(E),
+    /// It has overrun its time.
+    Overrun,
+    /// The token had ended before it arrived; so long it lived.
+    Ended(Duration),
+}
 
 /// What an attempt that brought no token means for the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,22 +37,27 @@ pub(crate) enum Class {
     Refused,
 }
 
-/// An attempt that brought no token.
+/// An attempt that brought no token, and what it failed with.
 #[derive(Clone, Debug)]
-pub(crate) struct Failure {
-    pub(crate) error: Error,
+pub(crate) struct Failure<E> {
+    pub(crate) error: E,
     pub(crate) class: Class,
     /// From `Retry-After`, already bounded.
     pub(crate) retry_after: Option<Duration>,
 }
 
-impl Failure {
-    pub(crate) fn new(class: Class, error: Error) -> Self {
+impl<E> Failure<E> {
+    pub(crate) fn new(class: Class, error: E) -> Self {
         Self { error, class, retry_after: None }
     }
 
-    pub(crate) fn transient(error: Error) -> Self {
+    pub(crate) fn transient(error: E) -> Self {
         Self::new(Class::Transient, error)
+    }
+
+    /// Whether the endpoint refused what it was asked for, or the credentials.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self.class, Class::Refused | Class::Terminal)
     }
 }
 
@@ -89,14 +106,14 @@ impl Attempts {
     }
 
     /// The back-off after a failed attempt: the ordinary one at least, whatever the server says.
-    pub(crate) fn pause(&self, failure: &Failure, random: &mut dyn Random) -> Duration {
+    pub(crate) fn pause<E>(&self, failure: &Failure<E>, random: &mut dyn Random) -> Duration {
         policy::attempt_pause(self.made, random).max(failure.retry_after.unwrap_or_default())
     }
 
     /// When to try again after a failed attempt, if `most` may be made; `None`: the fetch has failed.
-    pub(crate) fn after(
+    pub(crate) fn after<E>(
         &self,
-        failure: &Failure,
+        failure: &Failure<E>,
         pause: Duration,
         most: u32,
         now: BootTime,
@@ -115,7 +132,6 @@ impl Attempts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ErrorKind;
 
     const START: BootTime = BootTime::from_nanos(1_000_000_000_000);
 
@@ -130,11 +146,11 @@ mod tests {
         Attempts::begin(&policy, START)
     }
 
-    fn failure(class: Class) -> Failure {
-        Failure::new(class, Error::new(ErrorKind::Server, "x"))
+    fn failure(class: Class) -> Failure<()> {
+        Failure::new(class, ())
     }
 
-    fn limited(retry_after: Duration) -> Failure {
+    fn limited(retry_after: Duration) -> Failure<()> {
         Failure { retry_after: Some(retry_after), ..failure(Class::RateLimited) }
     }
 
@@ -143,7 +159,7 @@ mod tests {
     }
 
     /// When the next one is made of three that may be, with the longest pauses.
-    fn after(attempts: &Attempts, failure: &Failure, now: BootTime) -> Option<BootTime> {
+    fn after(attempts: &Attempts, failure: &Failure<()>, now: BootTime) -> Option<BootTime> {
         attempts.after(failure, attempts.pause(failure, &mut || 1.0), 3, now)
     }
 

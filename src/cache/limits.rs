@@ -7,79 +7,85 @@ use std::time::Duration;
 use super::flight::{Class, Failure};
 use super::policy::{self, BUDGET_WINDOW, Policy};
 use crate::clock::BootTime;
-use crate::error::{Error, ErrorKind};
 
-/// Why a fetch may not start, and until when at least.
+/// What keeps a fetch from starting.
 #[derive(Clone, Debug)]
-pub(crate) struct Blocked {
+pub(crate) enum Obstacle<E> {
+    /// What failed before; it is not tried again yet.
+    Remembered(E),
+    /// The client has made as many requests as it may within a minute. The last failure is why.
+    Budget { most: u32, last: Option<E> },
+}
+
+/// Until when a fetch may not start, at least, and why.
+#[derive(Clone, Debug)]
+pub(crate) struct Blocked<E> {
     pub(crate) until: BootTime,
     /// What a caller without a token is told. `None`: it simply waits that long.
-    pub(crate) error: Option<Error>,
+    pub(crate) obstacle: Option<Obstacle<E>>,
 }
 
-impl Blocked {
-    pub(crate) fn new(until: BootTime, error: &Error) -> Self {
-        Self { until, error: Some(error.clone()) }
+impl<E: Clone> Blocked<E> {
+    pub(crate) fn new(until: BootTime, error: &E) -> Self {
+        Self { until, obstacle: Some(Obstacle::Remembered(error.clone())) }
     }
 
-    /// Both hold: the longer wait, and the first error.
-    pub(crate) fn and(self, other: Blocked) -> Blocked {
-        Blocked { until: self.until.max(other.until), error: self.error.or(other.error) }
+    /// Both hold: the longer wait, and the first obstacle.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { until: self.until.max(other.until), obstacle: self.obstacle.or(other.obstacle) }
     }
 
-    /// The error for a caller at `now`, with the wait that is left.
-    pub(crate) fn error_at(&self, now: BootTime) -> Option<Error> {
-        let wait = self.until.until(now);
-        self.error.as_ref().map(|error| error.clone().remembered(wait))
+    pub(crate) fn is_budget(&self) -> bool {
+        matches!(self.obstacle, Some(Obstacle::Budget { .. }))
     }
 }
 
 #[derive(Clone, Debug)]
-struct Hold {
+struct Hold<E> {
     until: BootTime,
-    error: Error,
+    error: E,
 }
 
-impl Hold {
-    fn blocks(hold: &Option<Self>, now: BootTime) -> Option<Blocked> {
+impl<E: Clone> Hold<E> {
+    fn blocks(hold: &Option<Self>, now: BootTime) -> Option<Blocked<E>> {
         hold.as_ref()
             .filter(|hold| now < hold.until)
             .map(|hold| Blocked::new(hold.until, &hold.error))
     }
 
     /// A shorter one does not cut a longer one.
-    fn extend(hold: &mut Option<Self>, until: BootTime, error: &Error) {
+    fn extend(hold: &mut Option<Self>, until: BootTime, error: &E) {
         if hold.as_ref().is_none_or(|hold| hold.until < until) {
             *hold = Some(Self { until, error: error.clone() });
         }
     }
 }
 
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Limits {
-    most: usize,
+#[derive(Clone, Debug)]
+pub(crate) struct Limits<E> {
+    most: u32,
     /// When the requests of the last minute were made, oldest first.
     requests: VecDeque<BootTime>,
-    retry_after: Option<Hold>,
+    retry_after: Option<Hold<E>>,
     /// The back-off after an answer that asked to slow down.
-    pause: Option<Hold>,
-    refused: Option<Hold>,
+    pause: Option<Hold<E>>,
+    refused: Option<Hold<E>>,
     refused_times: u32,
     /// A fetch probes whether the refusal still stands.
     probing: bool,
     /// The proxy refused a login, as far as the process knows now.
-    login: Option<Blocked>,
+    login: Option<Blocked<E>>,
     /// This client has met that refusal. Until then its fetches begin: a token may be in a store.
     met_login: bool,
     /// Refused credentials have been asked for anew; once a cool-down.
     asked_anew: bool,
-    last_failure: Option<Error>,
+    last_failure: Option<E>,
 }
 
-impl Limits {
+impl<E: Clone> Limits<E> {
     pub(crate) fn new(policy: &Policy) -> Self {
         Self {
-            most: policy.max_requests_per_minute as usize,
+            most: policy.max_requests_per_minute,
             requests: VecDeque::new(),
             retry_after: None,
             pause: None,
@@ -94,19 +100,19 @@ impl Limits {
     }
 
     /// What keeps a fetch from starting, if anything.
-    pub(crate) fn blocked(&mut self, now: BootTime) -> Option<Blocked> {
+    pub(crate) fn blocked(&mut self, now: BootTime) -> Option<Blocked<E>> {
         let refused = Hold::blocks(&self.refused, now);
         let login = self.refused_login(now);
         let request = self.may_request(now).err();
         [refused, login, request].into_iter().flatten().reduce(Blocked::and)
     }
 
-    fn refused_login(&self, now: BootTime) -> Option<Blocked> {
+    fn refused_login(&self, now: BootTime) -> Option<Blocked<E>> {
         self.login.clone().filter(|login| self.met_login && now < login.until)
     }
 
     /// What the process knows now of logins to the client's proxy; clients share it.
-    pub(crate) fn set_login(&mut self, refused: Option<Blocked>) {
+    pub(crate) fn set_login(&mut self, refused: Option<Blocked<E>>) {
         self.met_login &= refused.is_some();
         self.login = refused;
     }
@@ -122,7 +128,7 @@ impl Limits {
 
     /// Whether one more request may be sent, by a fetch that runs already. A rate limit is of the
     /// whole client, so its pause holds back every fetch, and not only the one that was told it.
-    pub(crate) fn may_request(&mut self, now: BootTime) -> Result<(), Blocked> {
+    pub(crate) fn may_request(&mut self, now: BootTime) -> Result<(), Blocked<E>> {
         let retry_after = Hold::blocks(&self.retry_after, now);
         let budget = self.within_budget(now).err();
         let pause = Hold::blocks(&self.pause, now);
@@ -130,15 +136,17 @@ impl Limits {
         blocked.map_or(Ok(()), Err)
     }
 
-    fn within_budget(&mut self, now: BootTime) -> Result<(), Blocked> {
+    fn within_budget(&mut self, now: BootTime) -> Result<(), Blocked<E>> {
         let start = now.before(BUDGET_WINDOW);
         while self.requests.front().is_some_and(|sent| *sent <= start) {
             self.requests.pop_front();
         }
         match self.requests.front() {
-            Some(oldest) if self.requests.len() >= self.most => {
+            Some(oldest) if self.requests.len() >= self.most as usize => {
                 let until = oldest.after(BUDGET_WINDOW);
-                Err(Blocked::new(until, &self.over_budget(until.until(now))))
+                let last = self.last_failure.clone();
+                let obstacle = Some(Obstacle::Budget { most: self.most, last });
+                Err(Blocked { until, obstacle })
             }
             _ => Ok(()),
         }
@@ -149,25 +157,9 @@ impl Limits {
         self.requests.push_back(now);
     }
 
-    fn over_budget(&self, wait: Duration) -> Error {
-        let last = match &self.last_failure {
-            Some(error) => format!("; the last failure was: {error}"),
-            None => String::new(),
-        };
-        Error::new(
-            ErrorKind::Budget,
-            format!(
-                "this client has made {} token requests within a minute, its limit \
-                 (max_requests_per_minute); the next may be made in {:.1} s{last}",
-                self.most,
-                wait.as_secs_f64()
-            ),
-        )
-    }
-
     /// Takes note of a failed attempt while its fetch still runs: a rate limit binds every other
     /// fetch of the client from that moment on, for the `pause` that this fetch makes at least.
-    pub(crate) fn attempt_failed(&mut self, failure: &Failure, pause: Duration, now: BootTime) {
+    pub(crate) fn attempt_failed(&mut self, failure: &Failure<E>, pause: Duration, now: BootTime) {
         self.last_failure = Some(failure.error.clone());
         if let Some(wait) = failure.retry_after {
             Hold::extend(&mut self.retry_after, now.after(wait), &failure.error);
@@ -205,7 +197,7 @@ impl Limits {
     }
 
     /// Takes note of a failed fetch. `pause` is what its entry waits by its own back-off.
-    pub(crate) fn fetch_failed(&mut self, failure: &Failure, pause: Duration, now: BootTime) {
+    pub(crate) fn fetch_failed(&mut self, failure: &Failure<E>, pause: Duration, now: BootTime) {
         if failure.class != Class::Refused {
             self.probe_ended(now);
             // Nothing was learned about what was had by asking anew.
@@ -270,7 +262,7 @@ mod tests {
 
     const START: BootTime = BootTime::from_nanos(1_000_000_000_000);
 
-    fn limits(most: u32) -> Limits {
+    fn limits(most: u32) -> Limits<&'static str> {
         Limits::new(&policy_of(most))
     }
 
@@ -288,12 +280,8 @@ mod tests {
         START.after(Duration::from_secs(seconds))
     }
 
-    fn failure(class: Class, retry_after: Option<u64>) -> Failure {
-        Failure {
-            error: Error::new(ErrorKind::RateLimited, "slow down"),
-            class,
-            retry_after: retry_after.map(Duration::from_secs),
-        }
+    fn failure(class: Class, retry_after: Option<u64>) -> Failure<&'static str> {
+        Failure { error: "slow down", class, retry_after: retry_after.map(Duration::from_secs) }
     }
 
     #[test]
@@ -311,14 +299,14 @@ mod tests {
     }
 
     #[test]
-    fn the_budget_error_tells_the_wait_and_the_last_failure() {
+    fn what_is_told_of_the_budget_is_the_wait_and_the_last_failure() {
         let mut limits = limits(1);
         limits.count_request(START);
         limits.attempt_failed(&failure(Class::Transient, None), Duration::ZERO, START);
-        let error = limits.may_request(at(20)).unwrap_err().error_at(at(20)).unwrap();
-        assert_eq!(error.kind(), ErrorKind::Budget);
-        assert_eq!(error.retry_after(), Some(Duration::from_secs(40)));
-        assert!(error.message().ends_with("slow down"), "it is found out anew: {error}");
+        let blocked = limits.may_request(at(20)).unwrap_err();
+        assert!(blocked.is_budget() && blocked.until == at(60));
+        let Some(Obstacle::Budget { most, last }) = blocked.obstacle else { panic!() };
+        assert_eq!((most, last), (1, Some("slow down")), "it is found out anew");
     }
 
     #[test]
@@ -357,8 +345,7 @@ mod tests {
     #[test]
     fn a_refused_login_binds_whoever_met_it_until_it_is_known_to_be_over() {
         let mut limits = limits(600);
-        let error = Error::new(ErrorKind::Proxy, "407");
-        limits.set_login(Some(Blocked::new(at(1800), &error)));
+        limits.set_login(Some(Blocked::new(at(1800), &"407")));
         // The first fetch begins: there may be a token in a store.
         assert!(limits.blocked(START).is_none());
         limits.fetch_failed(&failure(Class::LoginRefused, None), Duration::ZERO, START);
@@ -366,8 +353,7 @@ mod tests {
         assert_eq!(limits.known_until(at(1800), at(1)), at(61));
         limits.credentials_changed();
         limits.wake(at(2));
-        let told = limits.blocked(at(1799)).unwrap().error_at(at(1799)).unwrap();
-        assert_eq!(told.retry_after(), Some(Duration::from_secs(1)));
+        assert_eq!(limits.blocked(at(1799)).unwrap().until, at(1800));
         limits.set_login(None);
         assert!(limits.blocked(at(3)).is_none());
         assert_eq!(limits.known_until(at(1800), at(3)), at(1800));

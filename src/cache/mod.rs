@@ -13,12 +13,16 @@
 //! - [`current`] the token as readers see it, without a lock; [`copy`] how they copy it
 
 mod copy;
+pub(crate) mod core;
 pub(crate) mod current;
 pub(crate) mod entry;
 pub(crate) mod flight;
+pub(crate) mod input;
+pub(crate) mod joint;
 pub(crate) mod jumps;
 pub(crate) mod limits;
 pub(crate) mod logins;
+pub(crate) mod output;
 pub(crate) mod policy;
 
 use crate::sync::atomic;

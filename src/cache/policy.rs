@@ -106,6 +106,15 @@ pub(crate) const MOST_UNANSWERED: usize = 4;
 /// may hold something else whenever it is read.
 pub(crate) const MOST_REPLACED: u32 = 4;
 
+/// What waiting for another process's fetch may take beyond `request_timeout`: its look-up of the
+/// store, its credentials, and the way back.
+const LOCK_MARGIN: Duration = Duration::from_secs(2);
+
+/// Between two looks at a lock that another process holds: short at first, because a fetch may be
+/// about to end, then longer. Half by chance, so that those who wait do not look in step.
+const FIRST_LOCK_PAUSE: Duration = Duration::from_millis(2);
+const MAX_LOCK_PAUSE: Duration = Duration::from_millis(50);
+
 /// With `keep_warm`, an entry that nobody asked for in this time is let go.
 pub(crate) const KEEP_WARM_IDLE: Duration = Duration::from_secs(24 * 3600);
 
@@ -118,6 +127,11 @@ impl Policy {
     /// How long before its end a token turns from SOFT to HARD.
     pub(crate) fn hard_window(&self, lifetime: Duration) -> Duration {
         self.expiry_margin.min(lifetime / HARD_SHARE)
+    }
+
+    /// How long another process's fetch is waited for.
+    pub(crate) fn longest_lock_wait(&self) -> Duration {
+        self.request_timeout + LOCK_MARGIN
     }
 
     /// How long a token is FRESH, drawn once a token.
@@ -162,6 +176,12 @@ pub(crate) fn refusal_pause(times: u32) -> Duration {
 /// The pause before the next attempt of one fetch, after `made` attempts (from 1).
 pub(crate) fn attempt_pause(made: u32, random: &mut dyn Random) -> Duration {
     doubled(ATTEMPT_PAUSE, made, MAX_ATTEMPT_PAUSE).mul_f64(random.unit())
+}
+
+/// The pause after the `tried`-th look (from 1) at a lock that another process holds.
+pub(crate) fn lock_pause(tried: u32, random: &mut dyn Random) -> Duration {
+    let pause = doubled(FIRST_LOCK_PAUSE, tried, MAX_LOCK_PAUSE);
+    pause / 2 + (pause / 2).mul_f64(random.unit())
 }
 
 fn doubled(first: Duration, times: u32, most: Duration) -> Duration {

@@ -89,7 +89,7 @@ impl Asking {
     /// time limit. What is known at once is returned.
     fn go_on(&mut self) -> Known {
         let Some(client) = self.client.upgrade() else { return Some(Err(Shared::closed_error())) };
-        if self.clock.now() >= self.request.deadline {
+        if self.clock.now() >= self.request.deadline() {
             return Some(client.timed_out(&self.request));
         }
         self.wait(&client).err().map(Err)

@@ -8,11 +8,12 @@
 use std::io;
 use std::sync::{Arc, Weak};
 
-use super::get::{Next, Request, ServeAt, no_thread};
+use super::errand::no_thread;
+use super::get::{Next, Patience, Request};
 use super::shared::Shared;
 use super::wait::{self, Outcome, Waiter};
 use super::{Cancel, GetOptions};
-use crate::clock::BootTime;
+use crate::cache::input::Waited;
 use crate::error::{Error, ErrorKind};
 use crate::process::{AnyProcess, Locked, OneProcess};
 use crate::threads::{self, ClockHold};
@@ -31,7 +32,8 @@ struct Call {
     request: Arc<Request>,
     cancel: Option<Cancel>,
     function: Locked<OneProcess<Option<Owed>>>,
-    patience: Locked<AnyProcess<ServeAt>>,
+    /// How it has waited so far.
+    waited: Locked<AnyProcess<Option<Waited>>>,
     /// Where it waits now.
     waiter: Locked<AnyProcess<Weak<Waiter>>>,
 }
@@ -65,17 +67,6 @@ impl Call {
 
     fn is_answered(&self) -> bool {
         self.function.lock().is_none()
-    }
-
-    fn patience(&self) -> ServeAt {
-        **self.patience.lock()
-    }
-
-    /// The entry was asked again.
-    fn update(&self, serve_at: Option<BootTime>) -> ServeAt {
-        let mut patience = self.patience.lock();
-        patience.update(serve_at);
-        **patience
     }
 }
 
@@ -111,10 +102,10 @@ impl Shared {
             request: request.clone(),
             cancel: cancel.cloned(),
             function: Locked::new(OneProcess(Some(Owed { function, _clock: clock }))),
-            patience: Locked::new(AnyProcess::default()),
+            waited: Locked::new(AnyProcess::default()),
             waiter: Locked::new(AnyProcess::default()),
         });
-        self.ask_async(&call);
+        self.ask_async(&call, Patience::default());
         Ok(Registration(Arc::downgrade(&call)))
     }
 
@@ -137,13 +128,14 @@ impl Shared {
     /// For a request that does not wait.
     fn ask_at_once(self: &Arc<Self>, request: &Request) -> Result<Token, Error> {
         loop {
-            if let Next::Done(outcome) = self.ask(request, &Waiter::thread()) {
+            if let Next::Done(outcome) = self.ask(request, &Waiter::thread(), &Patience::default())
+            {
                 return outcome;
             }
         }
     }
 
-    fn ask_async(self: &Arc<Self>, call: &Arc<Call>) {
+    fn ask_async(self: &Arc<Self>, call: &Arc<Call>, patience: Patience) {
         let (shared, called) = (self.clone(), call.clone());
         let waiter = Waiter::call(move |outcome| shared.woken_async(&called, outcome));
         call.waiter.lock().0 = Arc::downgrade(&waiter);
@@ -153,32 +145,28 @@ impl Shared {
         if let Some(cancel) = &call.cancel {
             cancel.watch(&waiter);
         }
-        let wake_at = loop {
-            match self.ask(&call.request, &waiter) {
+        let wait = loop {
+            match self.ask(&call.request, &waiter, &patience) {
                 Next::Done(outcome) => {
                     waiter.leave();
                     return call.answer(outcome);
                 }
                 Next::AskAgain => {}
-                Next::AskAgainAt(at) => {
-                    call.update(None);
-                    break at.min(call.request.deadline);
-                }
-                Next::Wait { serve_at, check_at } => {
-                    break call.update(serve_at).or(call.request.deadline).min(check_at);
-                }
+                Next::Wait(wait) => break wait,
             }
         };
+        call.waited.lock().0 = Some(Waited { serve_at: wait.serve_at, failed: false });
         // The entry holds the waiter, for as long as there is something to wait for.
-        threads::at(wake_at, Arc::downgrade(&waiter), |waiter| {
-            wait::end_elsewhere([waiter], &wait::look_again());
+        threads::at(wait.until, Arc::downgrade(&waiter), |waiter| {
+            wait::end(vec![waiter], Outcome::AskAgain, false);
         });
     }
 
     fn woken_async(self: &Arc<Self>, call: &Arc<Call>, outcome: Outcome) {
-        match self.settle(&call.request, Some(outcome), call.patience()) {
+        let mut patience = Patience::after(call.waited.lock().0);
+        match self.end_of_wait(outcome, &mut patience) {
             Some(outcome) => call.answer(outcome),
-            None => self.ask_async(call),
+            None => self.ask_async(call, patience),
         }
     }
 }

@@ -210,8 +210,8 @@ mod tests {
 
     use super::*;
     use crate::Config;
-    use crate::cache::flight::Failure;
     use crate::clock::{Clock, ManualClock};
+    use crate::endpoint::Failure;
     use crate::endpoint::http::HttpAnswer;
     use crate::endpoint::request::TokenRequest;
     use crate::endpoint::{Endpoint, TimeLimit, Transport};

@@ -1,21 +1,21 @@
 //! The client: the cached tokens of one set of credentials.
 //!
 //! - this file: what a program calls; [`config`], [`builder`], [`future`]
-//! - [`shared`] what its handles and our threads have in common
 //! - [`hit`] a call that finds its token at hand
+//! - [`shared`] what its handles and our threads have in common
 //! - [`names`] from a scope as spelled to its entry
-//! - [`state`] what changes, under one lock
-//! - [`get`], [`get_async`] a caller's way to a token
-//! - [`fetch`] a fetch's way, on a thread of ours
-//! - [`reading`] a fetch's wait for its credentials
-//! - [`trial`] what becomes of refused credentials
-//! - [`stored`] what a fetch has to do with a token store
+//! - [`state`] what changes, under one lock: the core (`cache::core`), and what it knows nothing of
+//! - [`drive`] hands the core what happens, and carries out what it wants done
+//! - [`get`], [`get_async`] callers that wait
+//! - [`errand`] a fetch in its thread's hands; [`stored`] what it does with a token store
+//! - [`reading`] asking for credentials
 //! - [`wait`] those who wait
-//! - [`warm`] renewals that nobody asks for
+//! - [`words`] what the core decides, in words
 
 mod builder;
 mod config;
-mod fetch;
+mod drive;
+mod errand;
 mod future;
 mod get;
 mod get_async;
@@ -25,9 +25,8 @@ mod reading;
 mod shared;
 mod state;
 mod stored;
-mod trial;
 mod wait;
-mod warm;
+mod words;
 
 use std::fmt;
 use std::sync::Arc;
@@ -51,7 +50,6 @@ use crate::store::Bounded;
 use crate::sync::atomic::{AtomicBool, AtomicU32};
 use crate::token::Token;
 use names::Names;
-use reading::Reading;
 use shared::Shared;
 use state::ClientState;
 
@@ -196,12 +194,14 @@ impl Client {
         let mut options = config.resolve()?;
         let source = Source::new(&mut options, config.credentials.clone());
         let name = options.name.clone().unwrap_or_default();
-        let mut state = ClientState::new(&options.policy, clock.reading());
+        let store = store(&options);
+        let settings = shared::settings(&options, store.as_ref());
+        let mut state = ClientState::new(settings, clock.reading());
         let now = clock.now();
         let own = options.scope.clone().map(|scope| state.slot_for(scope, now)).transpose()?;
         let shared = Arc::new(Shared {
             endpoint: endpoint(&options)?,
-            store: store(&options),
+            store,
             source,
             events: EventQueue::new(&name, config.events.clone(), options.log),
             own,
@@ -211,13 +211,14 @@ impl Client {
             closed: AtomicBool::new(false),
             generation: AtomicU32::new(process::generation()),
             state: Locked::new(state),
-            reading: Locked::new(Reading::default()),
             clock,
             options,
         });
         shared.check_files()?;
-        shared.tell_news();
-        shared.keep_warm(shared.own.as_ref().map(|own| own.index));
+        shared.tell_of_trust();
+        if let Some(own) = &shared.own {
+            shared.tick(own.index);
+        }
         Ok(Self { _handle: Arc::new(Handle(shared.clone())), shared })
     }
 
@@ -426,9 +427,8 @@ impl Client {
     pub(crate) fn age_of(&self, token: &Token) -> Option<Duration> {
         let now = self.shared.clock.now();
         let state = self.shared.state();
-        let is_it = |held: Option<Token>| held.is_some_and(|held| held.value() == token.value());
-        let cell = state.cells.iter().find(|cell| is_it(cell.slot.current.read()))?;
-        cell.entry.life().map(|life| now.since(life.requested_at))
+        let entry = state.seats.iter().position(|seat| seat.shows(token.value()))?;
+        state.core.life(entry).map(|life| now.since(life.requested_at))
     }
 
     /// Uses other credentials from the next request on; they take the place of values, files or
@@ -556,3 +556,8 @@ impl fmt::Debug for Client {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, not(feature = "shuttle")))]
+mod alarm_tests;
+#[cfg(test)]
+mod lockings;

@@ -4,11 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::Stats;
+use super::drive::Hands;
 use super::names::Names;
-use super::reading::Reading;
-use super::state::{ClientState, Found, Slot};
-use super::{Stats, fetch, wait};
-use crate::cache::{Random, policy};
+use super::state::{Chance, ClientState, Found, Seat, Slot};
+use super::wait;
+use super::words::{error_of, fingerprint};
+use crate::cache::core::{LastError, Settings};
+use crate::cache::input::Input;
+use crate::cache::jumps::Jump;
 use crate::clock::Clock;
 use crate::config::api_hosts::host_to_send_to;
 use crate::config::options::Options;
@@ -46,78 +50,60 @@ pub(crate) struct Shared {
     /// The fork generation that the published tokens belong to.
     pub(super) generation: AtomicU32,
     pub(super) state: Locked<ClientState>,
-    pub(super) reading: Locked<Reading>,
-}
-
-/// Chance from the operating system: forked children draw different numbers.
-pub(crate) struct SystemRandom;
-
-impl Random for SystemRandom {
-    #[cfg(all(test, feature = "shuttle"))]
-    fn unit(&mut self) -> f64 {
-        crate::schedules::time::chance()
-    }
-
-    #[cfg(not(all(test, feature = "shuttle")))]
-    fn unit(&mut self) -> f64 {
-        let mut bytes = [0; 8];
-        let random = ring::rand::SystemRandom::new();
-        match ring::rand::SecureRandom::fill(&random, &mut bytes) {
-            // The 53 bits that an f64 holds exactly.
-            Ok(()) => (u64::from_le_bytes(bytes) >> 11) as f64 / (1u64 << 53) as f64,
-            Err(_) => 0.5,
-        }
-    }
 }
 
 impl Shared {
-    /// The state, made this process's own if it was the parent's, and told what the process knows of
-    /// logins to the proxy.
+    /// The state, made this process's own if it was the parent's.
     pub(super) fn state(self: &Arc<Self>) -> Guard<'_, ClientState> {
+        #[cfg(test)]
+        super::lockings::note();
         loop {
-            let refused = self.endpoint.refused_login();
-            match self.own_state() {
-                Ok(mut state) => {
-                    state.limits.set_login(refused);
-                    return state;
-                }
-                Err(None) => {}
-                Err(Some(entries)) => {
-                    let message = "this process is a fork; the client goes on";
-                    self.events.tell(|| Event::new(EventKind::Fork, message));
-                    self.keep_warm(0..entries);
-                }
+            let state = self.state.lock();
+            if state.found == Found::Own {
+                return state;
             }
+            drop(state);
+            self.adopt(None);
         }
     }
 
-    /// The state if it is this process's own. If not, it has been made that, by this call if it says
-    /// how many entries there are.
-    fn own_state(&self) -> Result<Guard<'_, ClientState>, Option<usize>> {
+    /// Tells the core that this process is a fork, if it does not know yet. `first`: what happens
+    /// before that.
+    fn adopt(self: &Arc<Self>, first: Option<Input<Error>>) {
+        let (chance, refused_login) = (Chance::draw(), self.endpoint.refused_login());
         let generation = process::generation();
-        let mut state = self.state.lock();
-        if state.found == Found::Own {
-            return Ok(state);
-        }
-        if generation != process::generation() {
-            // A signal handler has forked on the way here.
-            return Err(None);
-        }
-        let policy = &self.options.policy;
-        if state.found == Found::Blank {
-            state.begin_anew(policy, generation, self.clock.reading(), &self.scopes);
-            state.closed = self.closed.load(Ordering::SeqCst);
-        } else {
-            state.forked(policy, self.clock.now(), &mut SystemRandom);
-        }
-        self.generation.store(generation, Ordering::Release);
-        let entries = state.cells.len();
-        drop(state);
+        let mut hands = Hands::default();
+        let (is_closed, step, laters) = {
+            let mut state = self.state.lock();
+            // A signal handler may have forked on the way here.
+            if state.found == Found::Own || generation != process::generation() {
+                return;
+            }
+            let now = self.clock.now();
+            let mut first = first;
+            if state.found == Found::Blank {
+                let settings = settings(&self.options, self.store.as_ref());
+                state.begin_anew(settings, generation, self.clock.reading(), &self.scopes);
+                let was_closed = self.closed.load(Ordering::SeqCst);
+                first = first.or(was_closed.then_some(Input::Close));
+            }
+            state.found = Found::Own;
+            if let Some(first) = first {
+                state.take(now, Chance::default(), None, first);
+            }
+            let outputs = state.take(now, chance, refused_login, Input::Forked);
+            self.generation.store(generation, Ordering::Release);
+            let (is_closed, step) = (state.core.is_closed(), outputs.step);
+            (is_closed, step, self.settle(&mut state, &mut hands, outputs, now))
+        };
         // What else the parent's callers wait for is let go of now, not when it is next met.
-        drop(self.reading.lock());
         wait::forget_parents_answers();
         threads::forget_parents_events();
-        Err(Some(entries))
+        if !is_closed {
+            let message = "this process is a fork; the client goes on";
+            self.events.tell(|| Event::new(EventKind::Fork, message));
+        }
+        self.carry_out(&mut hands, step, laters);
     }
 
     pub(super) fn closed_error() -> Error {
@@ -147,50 +133,28 @@ impl Shared {
     }
 
     pub(super) fn invalidate(self: &Arc<Self>, value: &str) {
-        let now = self.clock.now();
-        let fingerprint = fetch::fingerprint(value);
-        let mut dropped = Vec::new();
-        let mut doubt = false;
-        {
-            let mut state = self.state();
-            for index in 0..state.cells.len() {
-                let cell = &mut state.cells[index];
-                // Once a token: an endpoint that hands the same one out again is not asked in
-                // circles.
-                let is_repeat = fingerprint.is_some() && cell.invalidated == fingerprint;
-                let Some(token) = cell.slot.current.read().filter(|_| !is_repeat) else { continue };
-                let age = cell.entry.life().map(|life| now.since(life.requested_at));
-                if token.value() == value && cell.entry.invalidate(token.serial()) {
-                    cell.slot.current.clear();
-                    cell.invalidated.clone_from(&fingerprint);
-                    dropped.push((cell.slot.clone(), cell.seal.clone()));
-                    let is_young = age.is_some_and(|age| age < policy::JUST_FETCHED);
-                    doubt |= is_young && !std::mem::replace(&mut state.v2_was_doubted, true);
-                    state.publish_serve_until(&self.options.policy, index, now);
-                }
-            }
-        }
-        for (slot, seal) in &dropped {
-            self.drop_from_store(seal, value);
-            self.tell(slot, || {
-                let mut event = Event::new(
-                    EventKind::Invalidated,
-                    "an API refused the token; the next call gets another",
-                );
-                event.fingerprint.clone_from(&fingerprint);
-                event
+        let fingerprint = fingerprint(value);
+        let mut next = 0;
+        loop {
+            let mut dropped = None;
+            let mut hands = Hands { fingerprint: fingerprint.clone(), ..Hands::default() };
+            self.step(&mut hands, &mut |state, _, _| {
+                let seats = state.seats.iter_mut().enumerate().skip(next);
+                let is_it = |seat: &Seat| {
+                    // Once a token: an endpoint that hands the same one out again is not asked in
+                    // circles.
+                    seat.shows(value) && !(fingerprint.is_some() && seat.invalidated == fingerprint)
+                };
+                let (entry, seat) = seats.into_iter().find(|(_, seat)| is_it(seat))?;
+                let serial = seat.slot.current.read()?.serial();
+                seat.invalidated.clone_from(&fingerprint);
+                dropped = Some(seat.seal.clone());
+                next = entry + 1;
+                Some(Input::Invalidate { entry, serial })
             });
+            let Some(seal) = dropped else { return };
+            self.drop_from_store(&seal, value);
         }
-        if doubt {
-            self.events.tell(|| {
-                Event::new(
-                    EventKind::Warning,
-                    "an API refused a token that was just fetched: it may not accept API Tokens v2 \
-                     yet, or the key may have been revoked",
-                )
-            });
-        }
-        self.keep_warm(dropped.iter().map(|(slot, _)| slot.index));
     }
 
     pub(super) fn api_refused(self: &Arc<Self>, url: &str) {
@@ -210,19 +174,11 @@ impl Shared {
     }
 
     pub(super) fn rotate(self: &Arc<Self>, credentials: Credentials) -> Result<(), Error> {
-        if self.state().closed {
+        if self.state().core.is_closed() {
             return Err(Self::closed_error());
         }
         let version = self.source.rotate(credentials);
-        let now = self.clock.now();
-        let entries = {
-            let mut state = self.state();
-            state.credentials_changed(&self.options.policy, version, now);
-            0..state.cells.len()
-        };
-        // Whoever waits for what the former source gives, waits for nothing.
-        self.release_parked(|_| true, None);
-        self.keep_warm(entries);
+        self.step(&mut Hands::default(), &mut |_, _, _| Some(Input::Rotated { version }));
         self.events.tell(|| Event::new(EventKind::Rotated, "the client has new credentials"));
         Ok(())
     }
@@ -230,74 +186,72 @@ impl Shared {
     pub(super) fn wake(self: &Arc<Self>) {
         // First, so that no fetch that begins now shares a look-up of before.
         names::wake();
-        let now = self.clock.now();
-        let mut bells = Vec::new();
-        let entries;
         self.endpoint.wake();
-        {
-            let mut state = self.state();
-            state.limits.wake(now);
-            for cell in &mut state.cells {
-                cell.entry.wake(now, &mut SystemRandom);
-                bells.extend(cell.bell.clone());
-            }
-            state.publish_all(&self.options.policy, now);
-            entries = 0..state.cells.len();
-        }
-        for bell in bells {
-            bell.put(());
-        }
-        // Where a function asks for them may be beyond the network that was away.
-        self.doubt_source(now);
-        self.ask_source_again();
-        self.keep_warm(entries);
+        self.step(&mut Hands::default(), &mut |_, _, _| Some(Input::Wake));
     }
 
     pub(super) fn stats(self: &Arc<Self>, scope: Option<&str>) -> Result<Stats, Error> {
         threads::catch_up();
         let slot = self.slot(scope)?;
-        let now = self.clock.now();
+        let (entry, refused_login) = (slot.index, self.endpoint.refused_login());
         let mut state = self.state();
-        let (cell, limits) = state.cell(slot.index);
+        let (now, core) = (self.clock.now(), &mut state.core);
+        let counters = core.counters(entry).clone();
+        let life = core.life(entry).copied();
         Ok(Stats {
-            state: cell.entry.state(&self.options.policy, now),
-            last_error: cell.counters.last_error,
-            expires_in: cell
-                .entry
-                .life()
-                .map_or(Duration::ZERO, |life| life.expires_at().until(now)),
-            next_request_in: cell.entry.next_request_in(limits, now),
-            last_fetch: cell.counters.last_fetch,
-            waits: cell.counters.waits,
-            requests: cell.counters.requests,
-            renewals: cell.counters.renewals,
-            failures: cell.counters.failures,
+            state: core.state(entry, now),
+            last_error: counters.last_error.map(|error| match error {
+                LastError::Fault(fault) => error_of(&fault).kind(),
+                LastError::Unread => ErrorKind::Credentials,
+            }),
+            expires_in: life.map_or(Duration::ZERO, |life| life.expires_at().until(now)),
+            next_request_in: core.next_request_in(entry, now, refused_login),
+            last_fetch: counters.last_fetch,
+            waits: counters.waits,
+            requests: counters.requests,
+            renewals: counters.renewals,
+            failures: counters.failures,
         })
     }
 
     pub(super) fn close(self: &Arc<Self>) {
-        let (mut waiters, mut bells) = (Vec::new(), Vec::new());
         self.closed.store(true, Ordering::SeqCst);
-        {
-            // A child that only closes the client needs no renewals and no threads.
-            let mut state = loop {
-                if let Ok(state) = self.own_state() {
-                    break state;
-                }
-            };
-            state.closed = true;
-            state.trial = None;
-            for cell in &mut state.cells {
-                waiters.append(&mut cell.waiters);
-                bells.extend(cell.bell.take());
-                cell.slot.current.clear();
+        // A child that only closes the client needs no renewals and no threads.
+        self.adopt(Some(Input::Close));
+        let mut forgotten = Vec::new();
+        self.step(&mut Hands::default(), &mut |state, _, _| {
+            forgotten = std::mem::take(&mut state.errands);
+            state.tried = None;
+            Some(Input::Close)
+        });
+        for errand in forgotten {
+            if let Some(bell) = &errand.bell {
+                bell.put(());
             }
         }
-        wait::end_elsewhere(waiters, &Self::closed_error());
-        for bell in bells {
-            bell.put(());
+    }
+
+    /// Tells of a suspend, or of a wall clock that was set.
+    pub(super) fn tell_jump(&self, jump: Jump) {
+        let (what, by) = match jump {
+            Jump::Slept(by) => ("the machine slept for", by),
+            Jump::Forward(by) => ("the wall clock was set forward by", by),
+            Jump::Back(by) => ("the wall clock was set back by", by),
+        };
+        self.events.tell(|| {
+            let message =
+                format!("{what} {} s; cached tokens end when they would have", by.as_secs());
+            let mut event = Event::new(EventKind::Clock, message);
+            event.duration = by;
+            event
+        });
+    }
+
+    /// Tells what is odd about the files that connections are made with.
+    pub(super) fn tell_of_trust(&self) {
+        for message in self.endpoint.news() {
+            self.events.tell(|| Event::new(EventKind::Warning, message));
         }
-        self.drop_parked();
     }
 
     /// Lets the client's functions go, each as soon as no call of it runs; events that wait to be told
@@ -305,5 +259,16 @@ impl Shared {
     pub(super) fn release_functions(&self) {
         self.source.release();
         self.events.release();
+    }
+}
+
+/// What the core is set to by the options.
+pub(super) fn settings(options: &Options, store: Option<&Bounded>) -> Settings {
+    Settings {
+        policy: options.policy.clone(),
+        keep_warm: options.keep_warm,
+        // The client's own scope is its first entry.
+        own: options.scope.as_ref().map(|_| 0),
+        store_timeout: store.map(Bounded::timeout),
     }
 }

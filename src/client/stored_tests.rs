@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::cache::entry::State;
-use crate::cache::flight::Failure;
 use crate::clock::{Clock, ManualClock};
+use crate::endpoint::Failure;
 use crate::endpoint::http::HttpAnswer;
 use crate::endpoint::request::TokenRequest;
 use crate::endpoint::{Endpoint, TimeLimit, Transport};
@@ -398,7 +398,7 @@ fn a_record_is_checked_like_an_answer() {
     world.first();
     let process = world.process();
     process.get();
-    let seal = process.client.shared.state().cells[0].seal.clone().unwrap();
+    let seal = process.client.shared.state().seats[0].seal.clone().unwrap();
     let here = process.client.shared.here(process.client.shared.store.as_ref().unwrap());
     let asked = |more: &str| {
         format!(

@@ -18,7 +18,13 @@ use crate::token::Token;
 const HELP_AFTER: Duration = Duration::from_millis(100);
 
 /// What a wait ends with.
-pub(crate) type Outcome = Result<Arc<Token>, Error>;
+#[derive(Clone)]
+pub(crate) enum Outcome {
+    Token(Arc<Token>),
+    Failed(Error),
+    /// It is time to ask again.
+    AskAgain,
+}
 
 type Call = Box<dyn FnOnce(Outcome) + Send>;
 
@@ -162,7 +168,8 @@ impl Cancel {
     pub fn trigger(&self) {
         self.state.triggered.store(true, Ordering::SeqCst);
         let waiters = std::mem::take(&mut self.state.waiters.lock().0);
-        end_elsewhere(waiters.into_iter().filter_map(|waiter| waiter.upgrade()), &cancelled());
+        let waiters = waiters.into_iter().filter_map(|waiter| waiter.upgrade()).collect();
+        end_with(waiters, cancelled());
     }
 
     /// Whether it has been triggered.
@@ -188,27 +195,35 @@ impl Cancel {
             waiters.push(Arc::downgrade(waiter));
         }
         if self.is_triggered() {
-            end_elsewhere([waiter.clone()], &cancelled());
+            end_with(vec![waiter.clone()], cancelled());
         }
     }
 }
 
-/// Has functions called with the outcome that they wait for. On a thread of the pool, which calls
-/// them when it has done what it does: they may take their time, and hold no fetch's place.
-pub(crate) fn call_soon(waiters: Vec<Arc<Waiter>>, outcome: &Outcome) {
-    if let Some(job) = giving(waiters, outcome) {
-        threads::enqueue(&job, Rank::Call);
+/// Ends waits. Functions are called on a thread of the pool, never on this one: they may take their
+/// time. `soon`: this is such a thread, and comes to them when it has done what it does.
+pub(super) fn end(waiters: Vec<Arc<Waiter>>, outcome: Outcome, soon: bool) {
+    let (calls, threads): (Vec<_>, Vec<_>) =
+        waiters.into_iter().partition(|waiter| waiter.is_call());
+    // Threads first.
+    for waiter in threads {
+        waiter.complete(outcome.clone());
+    }
+    if calls.is_empty() {
+        return;
+    }
+    let job = giving_batch(Answers::add(calls, &outcome));
+    // They are owed: whoever takes on such a call sees to it that the clock is watched until then.
+    help_later();
+    match soon {
+        true => threads::enqueue(&job, Rank::Call),
+        false => threads::submit_owed(&job, Rank::Call),
     }
 }
 
-/// They are owed: whoever takes on such a call sees to it that the clock is watched until then.
-fn giving(waiters: Vec<Arc<Waiter>>, outcome: &Outcome) -> Option<Arc<Job>> {
-    if waiters.is_empty() {
-        return None;
-    }
-    let batch = Answers::add(waiters, outcome);
-    help_later();
-    Some(giving_batch(batch))
+/// Ends waits with an error.
+pub(super) fn end_with(waiters: Vec<Arc<Waiter>>, error: Error) {
+    end(waiters, Outcome::Failed(error), false);
 }
 
 fn giving_batch(batch: u64) -> Arc<Job> {
@@ -299,25 +314,8 @@ impl Answers {
     }
 }
 
-/// A signal to a waiter that is to ask its entry again; no caller ever sees it.
-pub(super) fn look_again() -> Error {
-    Error::new(ErrorKind::Pending, "time to look again")
-}
-
 pub(crate) fn cancelled() -> Error {
     Error::new(ErrorKind::Cancelled, "the wait for a token was cancelled by the program")
-}
-
-/// Ends waits with an error; functions are called on a thread of ours, never on this one.
-pub(crate) fn end_elsewhere(waiters: impl IntoIterator<Item = Arc<Waiter>>, error: &Error) {
-    let (calls, threads): (Vec<_>, Vec<_>) =
-        waiters.into_iter().partition(|waiter| waiter.is_call());
-    for waiter in threads {
-        waiter.complete(Err(error.clone()));
-    }
-    if let Some(job) = giving(calls, &Err(error.clone())) {
-        threads::submit_owed(&job, Rank::Call);
-    }
 }
 
 #[cfg(test)]
@@ -327,10 +325,12 @@ mod tests {
     #[test]
     fn a_wait_ends_once() {
         let waiter = Waiter::thread();
-        waiter.complete(Err(cancelled()));
-        waiter.complete(Err(Error::new(ErrorKind::Closed, "late")));
-        let outcome = waiter.sleep(&Clock::System, BootTime::ZERO).unwrap();
-        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Cancelled);
+        waiter.complete(Outcome::Failed(cancelled()));
+        waiter.complete(Outcome::Failed(Error::new(ErrorKind::Closed, "late")));
+        let outcome = waiter.sleep(&Clock::System, BootTime::ZERO);
+        assert!(
+            matches!(outcome, Some(Outcome::Failed(error)) if error.kind() == ErrorKind::Cancelled)
+        );
         assert!(waiter.sleep(&Clock::System, BootTime::ZERO).is_none());
     }
 

@@ -35,7 +35,7 @@ pub(crate) enum StoreChoice {
 }
 
 /// What the options say about the life of a token; `cache::policy` says what follows from it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Policy {
     pub(crate) refresh_before: Duration,
     pub(crate) expiry_margin: Duration,

@@ -11,7 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub(crate) use asking::{Ask, is_asking_for};
-pub(crate) use source::{Change, Pair, Source};
+pub(crate) use source::{Change, Pair, Source, View};
 
 use crate::config::parse;
 use crate::error::Cause;

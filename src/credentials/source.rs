@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Ask, Credentials, CredentialsFn};
+use crate::cache::input::SourceKind;
 use crate::config::options::Options;
 use crate::error::{Error, ErrorKind};
 use crate::events::{Event, EventKind};
@@ -24,6 +25,16 @@ impl Pair {
     pub(crate) fn same_as(&self, other: &Pair) -> bool {
         self.version == other.version && self.credentials.same_as(&other.credentials)
     }
+}
+
+/// The source as it stands at a moment.
+pub(crate) struct View {
+    pub(crate) kind: SourceKind,
+    pub(crate) version: u64,
+    /// The pair, if there is nobody to ask for it.
+    pub(crate) given: Option<Result<Pair, Error>>,
+    /// The pair known last.
+    pub(crate) latest: Option<Pair>,
 }
 
 /// What a read has changed.
@@ -125,15 +136,19 @@ impl Source {
 
     /// The pair, if there is nobody to ask for it: given by the program, and that is that.
     pub(crate) fn given(&self) -> Option<Result<Pair, Error>> {
+        self.state.lock().given()
+    }
+
+    /// All that a fetch needs to know of the source at this moment.
+    pub(crate) fn view(&self) -> View {
         let state = self.state.lock();
-        match &state.origin {
-            Origin::Given => {
-                Some(state.latest.clone().ok_or_else(|| unavailable("none were given")))
-            }
-            Origin::Released => Some(Err(released())),
-            Origin::Places(places) if places.are_for_good() => state.latest.clone().map(Ok),
-            Origin::Places(_) | Origin::Function(_) => None,
-        }
+        let kind = match &state.origin {
+            Origin::Function(_) => SourceKind::Function,
+            Origin::Places(places) if !places.are_for_good() => SourceKind::Files,
+            _ => SourceKind::Given,
+        };
+        let (given, latest) = (state.given(), state.latest.clone());
+        View { kind, version: state.versions, given, latest }
     }
 
     /// A way to ask for it, from outside the lock. `None`: it is [given](Source::given).
@@ -200,24 +215,9 @@ impl Source {
         version
     }
 
-    /// The version of the credentials known last.
-    pub(crate) fn version(&self) -> u64 {
-        self.state.lock().versions
-    }
-
-    /// The pair known last.
-    pub(crate) fn latest(&self) -> Option<Pair> {
-        self.state.lock().latest.clone()
-    }
-
     /// Whether they are in files that may change.
     pub(crate) fn is_files(&self) -> bool {
         matches!(&self.state.lock().origin, Origin::Places(places) if !places.are_for_good())
-    }
-
-    /// Whether a function of the program gives them.
-    pub(crate) fn is_function(&self) -> bool {
-        matches!(&self.state.lock().origin, Origin::Function(_))
     }
 }
 
@@ -229,6 +229,17 @@ impl Inherited for SourceState {
 }
 
 impl SourceState {
+    fn given(&self) -> Option<Result<Pair, Error>> {
+        match &self.origin {
+            Origin::Given => {
+                Some(self.latest.clone().ok_or_else(|| unavailable("none were given")))
+            }
+            Origin::Released => Some(Err(released())),
+            Origin::Places(places) if places.are_for_good() => self.latest.clone().map(Ok),
+            Origin::Places(_) | Origin::Function(_) => None,
+        }
+    }
+
     /// Whether these are what was read last.
     fn is_known(&self, credentials: &Credentials) -> bool {
         let latest = self.latest.as_ref();

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 
 use super::super::{Change, is_asking_for};
 use super::*;
+use crate::cache::input::SourceKind;
 use crate::config::options::Options;
 use crate::process::Callback;
 
@@ -50,7 +51,7 @@ fn what_a_function_gives_is_never_another_version() {
     assert_eq!(first.0.version, second.0.version);
     assert!(!first.1.is_other && !second.1.is_other);
     assert!(!first.0.same_as(&second.0));
-    assert!(source.latest().unwrap().same_as(&second.0));
+    assert!(source.view().latest.unwrap().same_as(&second.0));
 }
 
 /// A scene: one secret file and a client's source of it.
@@ -164,10 +165,10 @@ fn two_files_are_never_read_as_halves_of_two_pairs() {
 fn a_rotation_ends_the_former_source() {
     let source = source(|_| Some(Credentials::new("id", "old")));
     source.read(false).unwrap();
-    assert!(source.is_function() && source.given().is_none());
+    assert!(source.view().kind == SourceKind::Function && source.given().is_none());
     source.rotate(Credentials::new("id", "new"));
     assert_eq!(source.secret(), "new");
-    assert!(!source.is_function() && source.given().is_some());
+    assert!(source.view().kind != SourceKind::Function && source.given().is_some());
     // What was asked before and comes now is of no use any more.
     let late = source.adopt(Ok(Credentials::new("id", "old"))).unwrap();
     assert_eq!((late.0.version, late.0.credentials.client_secret.reveal()), (1, "new"));
@@ -182,7 +183,7 @@ fn given_credentials_leave_the_options() {
     assert!(options.client_id.is_none() && options.client_secret.is_none());
     assert_eq!(source.secret(), "secret");
     source.release();
-    assert!(source.given().unwrap().is_err() && source.latest().is_none());
+    assert!(source.given().unwrap().is_err() && source.view().latest.is_none());
 }
 
 #[test]

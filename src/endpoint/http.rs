@@ -12,6 +12,8 @@ use ureq::http::header::LOCATION;
 use ureq::http::{HeaderValue, Uri};
 use zeroize::Zeroizing;
 
+use super::Blocked;
+use super::Failure;
 use super::connect::Connect;
 use super::headers::{self, text};
 use super::login::{Account, Login, NotNow};
@@ -20,8 +22,7 @@ use super::resolve::SharedResolver;
 use super::trouble::MAY_WANT;
 use super::trust::{Security, Trust};
 use super::{TimeLimit, Transport};
-use crate::cache::flight::{Class, Failure};
-use crate::cache::limits::Blocked;
+use crate::cache::flight::Class;
 use crate::clock::{Clock, rounded};
 use crate::config::authority::{self, Authority, Fault, is_loopback};
 use crate::config::options::Options;

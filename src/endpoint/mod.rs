@@ -36,8 +36,7 @@ mod unreachable;
 
 use std::time::Duration;
 
-use crate::cache::flight::Failure;
-use crate::cache::limits::Blocked;
+use crate::cache::{flight, limits};
 use crate::clock::Clock;
 use crate::config::options::Options;
 use crate::credentials::Credentials;
@@ -46,7 +45,12 @@ use crate::scope::ScopeSet;
 use crate::secret::Secret;
 use http::HttpAnswer;
 use request::TokenRequest;
-use zeroize::Zeroizing;
+
+/// An attempt that brought no token.
+pub(crate) type Failure = flight::Failure<Error>;
+
+/// Until when nothing may be sent, and why.
+pub(crate) type Blocked = limits::Blocked<Error>;
 
 /// A token as the endpoint granted it.
 #[derive(Debug)]
@@ -127,24 +131,6 @@ impl Endpoint {
     ) -> Result<Granted, Failure> {
         let request = TokenRequest::new(options, credentials, scope);
         let answer = self.transport.post(&request, limit)?;
-        response::read(&answer, options, scope, credentials, &request)
-    }
-
-    /// Reads what was kept of an answer, as if it had just come.
-    pub(crate) fn read_kept(
-        &self,
-        options: &Options,
-        credentials: &Credentials,
-        scope: &ScopeSet,
-        body: Zeroizing<Vec<u8>>,
-    ) -> Result<Granted, Failure> {
-        let request = TokenRequest::new(options, credentials, scope);
-        let answer = HttpAnswer {
-            status: 200,
-            body,
-            origin: "the store".to_owned(),
-            ..HttpAnswer::default()
-        };
         response::read(&answer, options, scope, credentials, &request)
     }
 }

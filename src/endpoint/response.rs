@@ -10,12 +10,13 @@ use std::time::Duration;
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
+use super::Failure;
 use super::Granted;
 use super::http::HttpAnswer;
 use super::looks;
 use super::redact::{Hidden, NOT_SHOWN, REMOVED};
 use super::request::{TokenRequest, form_encoded};
-use crate::cache::flight::{Class, Failure};
+use crate::cache::flight::Class;
 use crate::cache::policy;
 use crate::config::options::{ClientAuth, Options};
 use crate::credentials::Credentials;

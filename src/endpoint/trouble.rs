@@ -9,11 +9,12 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::Failure;
 use super::http::{Attempt, Http};
 use super::names;
 use super::tunnel::Problem;
 use super::unreachable::{self, Reason};
-use crate::cache::flight::{Class, Failure};
+use crate::cache::flight::Class;
 use crate::cache::logins::RefusedLogin;
 use crate::cache::policy::REFUSED_LOGIN_PAUSE;
 use crate::clock::rounded;

@@ -8,8 +8,8 @@ use shuttle::thread::{self, JoinHandle};
 use zeroize::Zeroizing;
 
 use super::time;
-use crate::cache::flight::Failure;
 use crate::clock::{BootTime, Clock};
+use crate::endpoint::Failure;
 use crate::endpoint::http::HttpAnswer;
 use crate::endpoint::request::TokenRequest;
 use crate::endpoint::{Endpoint, TimeLimit, Transport};

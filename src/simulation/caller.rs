@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::chance::Chance;
+use crate::cache::output::Wait;
 use crate::clock::BootTime;
 
 /// A program whose call failed asks again after a time between these.
@@ -11,15 +12,20 @@ const ASKS_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from
 /// After everything that happens.
 pub(super) const NEVER: BootTime = BootTime::from_nanos(u64::MAX);
 
-/// What a caller will do when its time comes, or whose end it waits for.
+/// What a caller does until its time comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Doing {
     /// Works with the token it was given; will ask at its time.
     Away,
-    /// Waits for the fetch; at its time it takes the token that is there.
-    Waiting,
-    /// Waits until a fetch may start; at its time it asks on.
-    Later,
+    /// Waits as it was told; at its time it asks again.
+    Waiting {
+        serve_at: Option<BootTime>,
+    },
+    /// Its wait has ended: with a token, or with an error that others would be told until then.
+    HasToken,
+    WasFailed {
+        until: BootTime,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -39,11 +45,11 @@ impl Caller {
     }
 
     pub(super) fn is_waiting(&self) -> bool {
-        self.doing != Doing::Away
+        matches!(self.doing, Doing::Waiting { .. })
     }
 
-    pub(super) fn waits(&mut self, doing: Doing, until: BootTime) {
-        (self.doing, self.due) = (doing, until);
+    pub(super) fn waits(&mut self, wait: Wait) {
+        (self.doing, self.due) = (Doing::Waiting { serve_at: wait.serve_at }, wait.until);
     }
 
     /// Has its token and will ask again. Calls before `quiet_until` would be served at once with

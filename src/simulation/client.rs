@@ -1,44 +1,45 @@
 //! One client's day: the core between its callers and the endpoint.
 //!
-//! What `client::get`, `client::fetch` and `client::warm` do with threads is done here with points
-//! in time. Beside it runs a plain account of the token that was really given, of the waits that
-//! were really ordered and of the request that is really out: the core is judged by that, not by
-//! its own word.
+//! What a client does with threads, timers and sockets is done here with points in time: whatever the
+//! core wants done becomes an event that is due, and what comes of it is the next input. Nothing is
+//! decided here.
 
+use std::time::Duration;
+
+use super::account::Account;
 use super::caller::{self, Caller, Doing, NEVER};
 use super::chance::Chance;
-use super::scenario::{START, Scenario, minute_of};
-use super::server::{Reply, Server};
-use super::tally::{Recovery, Tally};
+use super::scenario::{START, Scenario};
+use super::server::{Mishap, Reply, Server};
+use super::tally::Tally;
 use crate::cache::Random;
-use crate::cache::entry::{Answer, Decision, Entry, FlightId, Grant, State, Want};
-use crate::cache::flight::{Attempts, Failure};
-use crate::cache::limits::Limits;
+use crate::cache::core::{Core, Settings};
+use crate::cache::entry::Want;
+use crate::cache::flight::FlightId;
+use crate::cache::input::{Around, Granted, Hand, Input, Pair, Source, SourceKind, Waited};
+use crate::cache::limits::Blocked;
+use crate::cache::output::{Outcome, Output, Reason, Task};
 use crate::cache::policy::Policy;
 use crate::clock::BootTime;
+
+/// The one entry of each client.
+const ENTRY: usize = 0;
+
+/// The program gives the credentials, once and for all.
+const SOURCE: Source = Source { kind: SourceKind::Given, version: 0 };
+const PAIR: Pair = Pair { version: 0, is_other: false, was_asked_for: false };
 
 /// A fetch under way, and when it goes on.
 struct Flight {
     id: FlightId,
-    attempts: Attempts,
-    sent_at: BootTime,
-    /// What will come back. `None`: a pause between two attempts.
-    reply: Option<Reply>,
     due: BootTime,
+    /// What will come back. `None`: it has a thread then.
+    request: Option<Request>,
 }
 
-/// What is true, whatever the core believes.
-struct Account {
-    /// The endpoint honours the token until then.
-    dies_at: BootTime,
-    /// The client was told that the token is good until then.
-    expires_at: BootTime,
-    retry_after: BootTime,
-    /// Since when it has been asked for a token in vain.
-    wanting: Option<BootTime>,
-    /// When the last request was sent that failed.
-    failure_sent_at: BootTime,
-    requests_in_outage: Vec<u32>,
+struct Request {
+    sent_at: BootTime,
+    reply: Reply,
 }
 
 /// What happens next.
@@ -50,25 +51,21 @@ enum Next {
 
 pub(super) struct SimulatedClient<'a> {
     scenario: &'a Scenario,
-    policy: &'a Policy,
     server: &'a Server<'a>,
-    tally: &'a mut Tally,
+    account: Account<'a>,
     chance: Chance,
-    entry: Entry,
-    limits: Limits,
+    core: Core<Mishap>,
     callers: Vec<Caller>,
     flight: Option<Flight>,
-    keep_warm: bool,
     alarm: BootTime,
-    account: Account,
-    last_flight: FlightId,
-    last_serial: u64,
+    /// Until when readers of the published token do not ask the core.
+    serve_until: BootTime,
 }
 
 impl<'a> SimulatedClient<'a> {
     pub(super) fn new(
         scenario: &'a Scenario,
-        policy: &'a Policy,
+        policy: &Policy,
         server: &'a Server<'a>,
         tally: &'a mut Tally,
         index: u64,
@@ -78,28 +75,19 @@ impl<'a> SimulatedClient<'a> {
         // Programs are started one by one in the course of a lifetime.
         let started = START.after(scenario.lifetime.mul_f64(chance.unit()));
         callers.iter_mut().for_each(|caller| caller.is_served(started, &mut chance));
+        let (policy, own) = (policy.clone(), Some(ENTRY));
+        let mut core = Core::new(Settings { policy, keep_warm, own, store_timeout: None }, 0);
+        core.add_entry(started);
         Self {
             scenario,
-            policy,
             server,
-            tally,
+            account: Account::new(scenario, tally),
             chance,
-            entry: Entry::default(),
-            limits: Limits::new(policy),
+            core,
             callers,
             flight: None,
-            keep_warm,
             alarm: if keep_warm { started } else { NEVER },
-            account: Account {
-                dies_at: BootTime::ZERO,
-                expires_at: BootTime::ZERO,
-                retry_after: BootTime::ZERO,
-                wanting: None,
-                failure_sent_at: BootTime::ZERO,
-                requests_in_outage: vec![0; scenario.outages().count()],
-            },
-            last_flight: 0,
-            last_serial: 0,
+            serve_until: BootTime::ZERO,
         }
     }
 
@@ -114,16 +102,10 @@ impl<'a> SimulatedClient<'a> {
             match next {
                 Next::Flight => self.flight_goes_on(now),
                 Next::Caller(caller) => self.caller_acts(caller, now),
-                Next::Alarm => self.renew_if_due(now),
+                Next::Alarm => self.alarm_rings(now),
             }
         }
-        // Whoever still wants a token has not recovered, and it counts as late as can be known.
-        self.note_recovery(end);
-        for (outage, requests) in
-            self.tally.outages.iter_mut().zip(&self.account.requests_in_outage)
-        {
-            outage.most_requests = outage.most_requests.max(*requests);
-        }
+        self.account.day_ends(end);
     }
 
     /// The few pending events are the queue.
@@ -140,229 +122,201 @@ impl<'a> SimulatedClient<'a> {
         }
     }
 
+    // --- what happens -----------------------------------------------------------------------------
+
     fn caller_acts(&mut self, index: usize, now: BootTime) {
-        match self.callers[index].doing {
+        let waited = match self.callers[index].doing {
             Doing::Away => {
                 self.callers[index].since = now;
-                self.asks(index, now);
+                if now < self.quiet_until(index) {
+                    return self.is_served(index, now);
+                }
+                None
             }
-            Doing::Later => self.asks(index, now),
-            Doing::Waiting => self.is_settled(index, now),
+            Doing::Waiting { serve_at } => Some(Waited { serve_at, failed: false }),
+            Doing::HasToken => return self.is_served(index, now),
+            Doing::WasFailed { .. } => Some(Waited { serve_at: None, failed: true }),
+        };
+        self.asks(index, waited, now);
+    }
+
+    fn asks(&mut self, index: usize, waited: Option<Waited>, now: BootTime) {
+        self.account.is_asked(now);
+        // No limit of its own ends its wait: that is up to the core.
+        let want = Want { min_ttl: self.callers[index].min_ttl, at_once: false, until: NEVER };
+        match self.takes(Input::Ask { entry: ENTRY, want, waited }, now) {
+            Some(Output::Wait { wait, .. }) => self.callers[index].waits(wait),
+            Some(Output::Fail(reason)) => self.fails(index, &reason, now),
+            _ => self.is_served(index, now),
         }
     }
 
-    fn asks(&mut self, index: usize, now: BootTime) {
-        let want = Want { min_ttl: self.callers[index].min_ttl, ..Want::default() };
-        self.note_wanting(now);
-        let Decision { answer, start } = self.decides(&want, now);
-        match answer {
-            Answer::Serve => self.is_served(index, now),
-            Answer::Wait { serve_at } => {
-                self.callers[index].waits(Doing::Waiting, serve_at.unwrap_or(NEVER));
+    fn alarm_rings(&mut self, now: BootTime) {
+        self.alarm = NEVER;
+        self.takes(Input::Tick { entry: ENTRY }, now);
+    }
+
+    fn flight_goes_on(&mut self, now: BootTime) {
+        let Some(flight) = &mut self.flight else { return };
+        // Until it is told what to do next.
+        let (id, request) = (flight.id, flight.request.take());
+        flight.due = NEVER;
+        let input = match request {
+            None => {
+                let hand = Hand { source: SOURCE, credentials: Some(Ok(PAIR)) };
+                Input::ThreadReady { flight: id, hand }
             }
-            Answer::Later(at) => self.callers[index].waits(Doing::Later, at),
-            Answer::Fail(error) => {
-                let until = now.after(error.retry_after().unwrap_or_default());
-                self.fails(index, now, until);
+            Some(Request { sent_at, reply }) => {
+                self.account.is_answered(sent_at, &reply, now);
+                let answer = match reply {
+                    Reply::Failed(failure) => Err(failure),
+                    Reply::Token { .. } => {
+                        Ok(Granted { lifetime: self.scenario.lifetime, same_value: false })
+                    }
+                };
+                Input::Answered { flight: id, answer, source: SOURCE }
+            }
+        };
+        self.takes(input, now);
+    }
+
+    // --- what is to be done ---------------------------------------------------------------------------
+
+    /// Takes a step, and carries out what it leads to but for what it tells the caller who asked.
+    fn takes(&mut self, input: Input<Mishap>, now: BootTime) -> Option<Output<Mishap>> {
+        // The one draw that a token makes is the jitter of the renewal point.
+        let is_token = matches!(&input, Input::Answered { answer: Ok(_), .. });
+        let share = if is_token { self.scenario.jitter } else { 1.0 };
+        let (callers, chance) = (&self.callers, &mut self.chance);
+        let outputs = self.core.handle(now, &mut Surroundings { callers, chance, share }, input);
+        let mut told = None;
+        for output in outputs.list {
+            match output {
+                Output::Serve { .. } | Output::Wait { .. } | Output::Fail(_) => told = Some(output),
+                output => self.does(output, now),
             }
         }
-        if let Some(id) = start {
-            self.starts(id, now);
-        }
+        told
     }
 
-    fn decides(&mut self, want: &Want, now: BootTime) -> Decision {
-        self.last_flight += 1;
-        self.entry.ask(self.policy, &mut self.limits, want, now, self.last_flight)
-    }
-
-    fn is_served(&mut self, index: usize, now: BootTime) {
-        let quiet_until = self.quiet_until(index, now);
-        if now >= self.account.dies_at || quiet_until > self.account.dies_at {
-            self.tally.served_dead += 1;
-        }
-        self.ends_call(index, now);
-        self.callers[index].is_served(quiet_until, &mut self.chance);
-    }
-
-    /// Until when calls are served without asking the core, as readers of the published token are.
-    fn quiet_until(&mut self, index: usize, now: BootTime) -> BootTime {
-        if self.entry.flight().is_some() {
-            return now;
-        }
-        let long_enough = self.account.expires_at.before(self.callers[index].min_ttl);
-        self.entry.serve_until(self.policy, &mut self.limits, now).min(long_enough).max(now)
-    }
-
-    fn fails(&mut self, index: usize, now: BootTime, until: BootTime) {
-        if now < self.account.expires_at {
-            self.tally.failed_with_token += 1;
-        }
-        self.ends_call(index, now);
-        self.tally.failed_calls += self.callers[index].fails(now, until, &mut self.chance);
-    }
-
-    fn ends_call(&mut self, index: usize, now: BootTime) {
-        let took = now.since(self.callers[index].since);
-        self.tally.longest_call = self.tally.longest_call.max(took);
-    }
-
-    /// What a caller gets when its wait has ended.
-    fn is_settled(&mut self, index: usize, now: BootTime) {
-        if matches!(self.entry.state(self.policy, now), State::Empty | State::Expired) {
-            let blocked = self.entry.blocked(&mut self.limits, now);
-            self.fails(index, now, blocked.map_or(now, |blocked| blocked.until));
-        } else {
-            self.is_served(index, now);
+    fn does(&mut self, output: Output<Mishap>, now: BootTime) {
+        match output {
+            Output::Publish { serve_until, .. } => {
+                self.account.has_token(now);
+                self.serve_until = serve_until;
+            }
+            Output::ServeUntil { until, .. } => self.serve_until = until,
+            Output::ServeUntilOfAll => self.serve_until = self.core.serve_until(ENTRY, now),
+            Output::Clear { .. } => self.serve_until = BootTime::ZERO,
+            Output::Finish { outcome, .. } => self.wait_ends(&outcome, now),
+            Output::Start { flight, .. } => self.starts(flight, now),
+            Output::Do { task: Task::Send { limit, .. }, .. } => self.sends(limit, now),
+            Output::Do { task: Task::GoOn, .. } => self.goes_on_at(now),
+            Output::Do { .. } => unreachable!("there is no store"),
+            Output::Pause { until, .. } => self.goes_on_at(until),
+            Output::Forget { flight } => {
+                self.flight.take_if(|own| own.id == flight);
+            }
+            Output::Alarm { at, .. } => self.alarm = at,
+            // Each fetch has a thread and credentials at once, and nobody listens.
+            _ => {}
         }
     }
 
     fn starts(&mut self, id: FlightId, now: BootTime) {
-        self.note_wanting(now);
-        if self.flight.is_some() {
-            self.tally.second_flights += 1;
+        if self.flight.as_ref().is_none_or(|own| own.id != id) {
+            self.account.fetch_starts(self.flight.is_some(), now);
         }
-        let has_waiters = self.callers.iter().any(Caller::is_waiting);
-        let begun = self.entry.begin(self.policy, &mut self.limits, id, has_waiters, now);
-        if let Some(attempts) = begun {
-            self.flight = Some(Flight { id, attempts, sent_at: now, reply: None, due: now });
-            self.attempts(now);
+        self.flight = Some(Flight { id, due: now, request: None });
+    }
+
+    fn goes_on_at(&mut self, due: BootTime) {
+        if let Some(flight) = &mut self.flight {
+            flight.due = due;
         }
     }
 
-    /// Sends a request, if one may be sent.
-    fn attempts(&mut self, now: BootTime) {
-        let Some(mut flight) = self.flight.take() else { return };
-        if let Err(blocked) = self.limits.may_request(now) {
-            match flight.attempts.within(blocked.until) {
-                Some(at) => {
-                    flight.due = at;
-                    self.flight = Some(flight);
-                }
-                None => {
-                    self.entry.withdraw(&mut self.limits, flight.id, now);
-                    self.flight_ended(now);
+    fn sends(&mut self, limit: Duration, now: BootTime) {
+        self.account.request_is_sent(now);
+        if let Some(flight) = &mut self.flight {
+            let (reply, due) = self.server.ask(now, limit, &mut self.chance);
+            (flight.due, flight.request) = (due, Some(Request { sent_at: now, reply }));
+        }
+    }
+
+    // --- callers --------------------------------------------------------------------------------------
+
+    fn wait_ends(&mut self, outcome: &Outcome<Mishap>, now: BootTime) {
+        for caller in self.callers.iter_mut().filter(|caller| caller.is_waiting()) {
+            caller.due = now;
+            match outcome {
+                Outcome::Token => caller.doing = Doing::HasToken,
+                Outcome::AskAgain => {}
+                Outcome::Fail(reason) => {
+                    caller.doing = Doing::WasFailed { until: now.after(wait_of(reason)) };
                 }
             }
-            return;
-        }
-        self.limits.count_request(now);
-        self.note_request(now);
-        let timeout = flight.attempts.next(now);
-        let (reply, due) = self.server.ask(now, timeout, &mut self.chance);
-        (flight.sent_at, flight.reply, flight.due) = (now, Some(reply), due);
-        self.flight = Some(flight);
-    }
-
-    fn flight_goes_on(&mut self, now: BootTime) {
-        let reply = self.flight.as_mut().and_then(|flight| flight.reply.take());
-        match reply {
-            None => self.attempts(now),
-            Some(Reply::Token { dies_at }) => self.succeeds(dies_at, now),
-            Some(Reply::Failed(failure)) => self.attempt_failed(failure, now),
         }
     }
 
-    fn succeeds(&mut self, dies_at: BootTime, now: BootTime) {
-        let Some(flight) = self.flight.take() else { return };
-        self.last_serial += 1;
-        let grant = Grant {
-            serial: self.last_serial,
-            requested_at: flight.sent_at,
-            lifetime: self.scenario.lifetime,
-            same_value: false,
+    fn is_served(&mut self, index: usize, now: BootTime) {
+        let quiet_until = self.quiet_until(index).max(now);
+        // What a fetch under way brings may make it sooner.
+        let quiet_until = if self.flight.is_some() { now } else { quiet_until };
+        self.account.is_served(now.since(self.callers[index].since), quiet_until, now);
+        self.callers[index].is_served(quiet_until, &mut self.chance);
+    }
+
+    /// Until when its calls are served without asking the core.
+    fn quiet_until(&self, index: usize) -> BootTime {
+        let long_enough = self.account.expires_at().before(self.callers[index].min_ttl);
+        self.serve_until.min(long_enough)
+    }
+
+    fn fails(&mut self, index: usize, reason: &Reason<Mishap>, now: BootTime) {
+        let caller = &mut self.callers[index];
+        let until = match (reason, caller.doing) {
+            (Reason::AsTold, Doing::WasFailed { until }) => until,
+            _ => now.after(wait_of(reason)),
         };
-        let (entry, limits, chance) = (&mut self.entry, &mut self.limits, &mut self.chance);
-        // The one draw that this makes is the jitter of the renewal point.
-        let jitter = &mut || self.scenario.jitter * chance.unit();
-        if entry.granted(self.policy, limits, flight.id, &grant, now, jitter) {
-            self.account.dies_at = dies_at;
-            self.account.expires_at = grant.requested_at.after(grant.lifetime);
-            self.tally.tokens += 1;
-        }
-        self.note_recovery(now);
-        self.flight_ended(now);
+        let took = now.since(caller.since);
+        let calls = caller.fails(now, until, &mut self.chance);
+        self.account.is_failed(took, calls, now);
+    }
+}
+
+/// How long whoever is told this would be told the same.
+fn wait_of(reason: &Reason<Mishap>) -> Duration {
+    match reason {
+        Reason::Blocked { wait, .. } | Reason::Failed { wait, .. } => *wait,
+        _ => Duration::ZERO,
+    }
+}
+
+/// What the core asks while it decides.
+struct Surroundings<'a> {
+    callers: &'a [Caller],
+    chance: &'a mut Chance,
+    /// Of what is left to chance.
+    share: f64,
+}
+
+impl Random for Surroundings<'_> {
+    fn unit(&mut self) -> f64 {
+        self.share * self.chance.unit()
+    }
+}
+
+impl Around<Mishap> for Surroundings<'_> {
+    fn has_waiters(&self, _: usize) -> bool {
+        self.callers.iter().any(Caller::is_waiting)
     }
 
-    fn attempt_failed(&mut self, failure: Failure, now: BootTime) {
-        let Some(mut flight) = self.flight.take() else { return };
-        self.account.failure_sent_at = flight.sent_at;
-        if let Some(wait) = failure.retry_after {
-            self.account.retry_after = self.account.retry_after.max(now.after(wait));
-        }
-        let has_waiters = self.callers.iter().any(Caller::is_waiting);
-        let (entry, limits, chance) = (&self.entry, &mut self.limits, &mut self.chance);
-        let again =
-            entry.attempt_failed(limits, &flight.attempts, &failure, has_waiters, now, chance);
-        match again {
-            Some(at) => {
-                flight.due = at;
-                self.flight = Some(flight);
-            }
-            None => {
-                self.entry.failed(&mut self.limits, flight.id, failure, now, &mut self.chance);
-                self.flight_ended(now);
-            }
-        }
+    fn was_asked(&mut self, _: usize) -> bool {
+        false
     }
 
-    fn flight_ended(&mut self, now: BootTime) {
-        for index in 0..self.callers.len() {
-            if self.callers[index].is_waiting() {
-                self.is_settled(index, now);
-            }
-        }
-        self.renew_if_due(now);
-    }
-
-    /// With `keep_warm`: starts a renewal that is due, or sets the alarm for when it will be. The
-    /// end of a fetch that is under way comes back to this.
-    fn renew_if_due(&mut self, now: BootTime) {
-        self.alarm = NEVER;
-        if !self.keep_warm {
-            return;
-        }
-        match self.entry.renew_at(&mut self.limits, now) {
-            Some(due) if due > now => self.alarm = due,
-            Some(_) => {
-                let want = Want { at_once: true, ..Want::default() };
-                if let Some(id) = self.decides(&want, now).start {
-                    self.starts(id, now);
-                }
-            }
-            None => {}
-        }
-    }
-
-    fn note_request(&mut self, now: BootTime) {
-        let time = now.since(START);
-        self.tally.requests[minute_of(time)] += 1;
-        if now < self.account.retry_after {
-            self.tally.sent_in_retry_after += 1;
-        }
-        let counts = self.account.requests_in_outage.iter_mut();
-        for (count, outage) in counts.zip(self.scenario.outages()) {
-            *count += u32::from(outage.covers(time));
-        }
-    }
-
-    fn note_wanting(&mut self, now: BootTime) {
-        if now >= self.account.expires_at {
-            self.account.wanting.get_or_insert(now);
-        }
-    }
-
-    /// A token came, or the day ends: how long it took from the end of each outage that was
-    /// waited through.
-    fn note_recovery(&mut self, now: BootTime) {
-        let Some(since) = self.account.wanting.take() else { return };
-        for (outage, tally) in self.scenario.outages().zip(&mut self.tally.outages) {
-            let end = START.after(outage.to);
-            if since < end && end <= now {
-                let failed_again = self.account.failure_sent_at >= end;
-                let took = now.since(end);
-                tally.recoveries.push(Recovery { took, failed_again });
-            }
-        }
+    fn refused_login(&self) -> Option<Blocked<Mishap>> {
+        None
     }
 }

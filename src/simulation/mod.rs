@@ -2,9 +2,9 @@
 //!
 //! A cache that is right by itself can still be wrong in numbers: after an outage all clients want
 //! a token in the same minute, and with equal lifetimes they all want the next one together again.
-//! Here the real core (entries, limits, attempts, policy) is driven through a day as
-//! `client::fetch` drives it, with the endpoint and the callers played by chance. Nothing waits,
-//! so a day of 100,000 clients takes seconds.
+//! Here the real core is driven through a day by the one door that a client drives it by, with the
+//! endpoint and the callers played by chance. Nothing is decided here that the library decides, and
+//! nothing waits, so a day of 100,000 clients takes seconds.
 //!
 //! Clients share nothing but the endpoint, and what the endpoint answers depends on the time and
 //! on chance only. So each client lives its whole day alone, with its own few pending events as
@@ -13,11 +13,13 @@
 //! - [`scenario`] what is simulated, and the bounds
 //! - `server`, `caller` the two sides that the core stands between
 //! - `client` one client's day
+//! - `account` what is true of it, whatever the core believes
 //! - `tally`, [`report`] what was counted, and what follows from it
 //!
 //! Not part of the library: compiled for tests and, by the feature `simulation`, for the example
 //! `fleet`. It lives here so that the core need not be public to be simulated.
 
+mod account;
 mod caller;
 mod chance;
 mod client;

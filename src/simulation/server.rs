@@ -6,7 +6,6 @@ use super::chance::Chance;
 use super::scenario::{START, Scenario, Trouble};
 use crate::cache::flight::{Class, Failure};
 use crate::clock::BootTime;
-use crate::error::{Error, ErrorKind};
 
 /// Share of answers 429 while the endpoint is throttled.
 const THROTTLED_SHARE: f64 = 0.5;
@@ -23,35 +22,31 @@ const REFUSED_WITHIN: Duration = Duration::from_millis(50);
 /// A connection into nothing is given up after this (the option `connect_timeout`).
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What a request fails with.
+pub(super) type Mishap = &'static str;
+
+const REFUSED: Mishap = "connection refused";
+const RESET: Mishap = "connection reset";
+const SLOW: Mishap = "too slow";
+const BROKEN: Mishap = "status 503";
+const LIMITED: Mishap = "status 429";
+
 /// What comes back from a request.
 pub(super) enum Reply {
     /// A token, and when the endpoint stops honouring it.
     Token {
         dies_at: BootTime,
     },
-    Failed(Failure),
+    Failed(Failure<Mishap>),
 }
 
 pub(super) struct Server<'a> {
     scenario: &'a Scenario,
-    // Made once: a failure is then a reference.
-    refused: Error,
-    reset: Error,
-    slow: Error,
-    broken: Error,
-    limited: Error,
 }
 
 impl<'a> Server<'a> {
     pub(super) fn new(scenario: &'a Scenario) -> Self {
-        Self {
-            scenario,
-            refused: Error::new(ErrorKind::Network, "connection refused"),
-            reset: Error::new(ErrorKind::Network, "connection reset"),
-            slow: Error::new(ErrorKind::Network, "too slow"),
-            broken: Error::new(ErrorKind::Server, "status 503").with_http_status(503),
-            limited: Error::new(ErrorKind::RateLimited, "status 429").with_http_status(429),
-        }
+        Self { scenario }
     }
 
     /// What a request that is sent now leads to, and when that is known.
@@ -71,7 +66,7 @@ impl<'a> Server<'a> {
             if is_in(Trouble::Throttled) { THROTTLED_SHARE } else { self.scenario.limited };
         let latency = LEAST_LATENCY + chance.exponential(MEAN_LATENCY);
         if latency >= timeout {
-            return (failed(&self.slow), now.after(timeout));
+            return (failed(SLOW), now.after(timeout));
         }
         let reply = if chance.happens(limited) {
             self.rate_limited(chance)
@@ -92,15 +87,15 @@ impl<'a> Server<'a> {
     ) -> (Reply, BootTime) {
         if chance.happens(0.5) {
             let took = chance.between(Duration::ZERO, REFUSED_WITHIN).min(timeout);
-            return (failed(&self.refused), now.after(took));
+            return (failed(REFUSED), now.after(took));
         }
         // Into nothing, or connected to what never answers.
         let took = if chance.happens(0.5) { CONNECT_TIMEOUT.min(timeout) } else { timeout };
-        (failed(&self.slow), now.after(took))
+        (failed(SLOW), now.after(took))
     }
 
     fn rate_limited(&self, chance: &mut Chance) -> Reply {
-        let mut failure = Failure::new(Class::RateLimited, self.limited.clone());
+        let mut failure = Failure::new(Class::RateLimited, LIMITED);
         if chance.happens(WITH_RETRY_AFTER) {
             let wait = chance.between(LEAST_RETRY_AFTER, MOST_RETRY_AFTER);
             failure.retry_after = Some(Duration::from_secs(wait.as_secs()));
@@ -116,13 +111,13 @@ impl<'a> Server<'a> {
         chance: &mut Chance,
     ) -> (Reply, BootTime) {
         match (chance.happens(0.5), chance.happens(0.5)) {
-            (true, _) => (failed(&self.broken), now.after(latency)),
-            (false, true) => (failed(&self.reset), now.after(latency)),
-            (false, false) => (failed(&self.slow), now.after(timeout)),
+            (true, _) => (failed(BROKEN), now.after(latency)),
+            (false, true) => (failed(RESET), now.after(latency)),
+            (false, false) => (failed(SLOW), now.after(timeout)),
         }
     }
 }
 
-fn failed(error: &Error) -> Reply {
-    Reply::Failed(Failure::transient(error.clone()))
+fn failed(error: Mishap) -> Reply {
+    Reply::Failed(Failure::transient(error))
 }

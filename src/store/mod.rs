@@ -34,15 +34,6 @@ use crate::error::ErrorKind;
 use crate::process::{Inherited, Locked, Mailbox};
 use crate::threads::{self, Job, Rank};
 
-/// What waiting for another process's fetch may take beyond `request_timeout`: its look-up of the
-/// store, its credentials, and the way back.
-pub(crate) const LOCK_MARGIN: Duration = Duration::from_secs(2);
-
-/// Between two looks at a lock that another process holds: short at first, because a fetch may be
-/// about to end, then longer. Half by chance, so that those who wait do not look in step.
-pub(crate) const FIRST_LOCK_PAUSE: Duration = Duration::from_millis(2);
-pub(crate) const MAX_LOCK_PAUSE: Duration = Duration::from_millis(50);
-
 /// Most bytes a sealed record may have; a token of 16 KiB with its scopes fits well.
 pub(crate) const MAX_RECORD_BYTES: usize = 64 * 1024;
 

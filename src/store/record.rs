@@ -1,8 +1,8 @@
 //! What is kept of a token, and whether it may be used here and now.
 //!
-//! The text of a record is an answer of the token endpoint (RFC 6749 section 5.1) with three more
-//! members that say when it was asked for. So the reader of answers checks it like one, and nothing
-//! that would not be taken from the endpoint is taken from a store.
+//! The text of a record is written like an answer of the token endpoint (RFC 6749 section 5.1), with
+//! more members that say when it was asked for. Nothing that would not be taken from the endpoint is
+//! taken from a store.
 //!
 //! How old a record is, the boot clock tells if both processes read the same one: nobody can set it,
 //! and it counts suspend. After a reboot, or from another machine, only the wall clock is left, and
@@ -13,14 +13,19 @@
 //! tries are those of all processes together, also of those that live for a second and end while the
 //! endpoint hangs. A success takes the record's place.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::cache::policy::MAX_LIFETIME;
 use crate::cache::policy::Policy;
 use crate::clock::BootTime;
 use crate::endpoint::Granted;
+use crate::scope::ScopeSet;
+use crate::secret::Secret;
+use crate::token::MAX_TOKEN_BYTES;
 
 /// A record's text, as it is written.
 #[derive(Serialize)]
@@ -108,19 +113,69 @@ pub(crate) fn rewrite(granted: &Granted, asked: &Asked) -> Zeroizing<Vec<u8>> {
     text
 }
 
-/// When the token of a record's text was asked for.
-pub(crate) fn asked(text: &[u8]) -> Option<Asked> {
-    serde_json::from_slice(text).ok()
+/// What a record says of its token. (Besides, it says when that was asked for.)
+#[derive(Deserialize)]
+struct Said<'a> {
+    #[serde(borrow)]
+    access_token: Cow<'a, str>,
+    #[serde(borrow, default)]
+    token_type: Option<Cow<'a, str>>,
+    #[serde(default)]
+    expires_in: u64,
+    /// Missing: what was asked for.
+    #[serde(borrow, default)]
+    scope: Option<Cow<'a, str>>,
+}
+
+/// A record as it is read.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) granted: Granted,
+    pub(crate) asked: Asked,
+}
+
+impl Record {
+    /// Reads a record's text. Whoever wrote it had the secret, and may have been another version of
+    /// this library all the same: what would not be taken from the endpoint is not taken from here.
+    /// `narrowed`: a token may have fewer scopes than it was asked for.
+    pub(crate) fn read(
+        text: &[u8],
+        scope: &ScopeSet,
+        narrowed: bool,
+    ) -> Result<Self, &'static str> {
+        let asked = serde_json::from_slice(text).map_err(|_| "the record is of another format")?;
+        let said: Option<Said<'_>> = serde_json::from_slice(text).ok();
+        let granted = said.and_then(|said| said.granted(scope, narrowed));
+        let granted = granted.ok_or("the record would not be accepted as an answer")?;
+        Ok(Self { granted, asked })
+    }
+}
+
+impl Said<'_> {
+    fn granted(&self, scope: &ScopeSet, narrowed: bool) -> Option<Granted> {
+        let value = &*self.access_token;
+        let is_sendable = value.bytes().all(|byte| byte.is_ascii_graphic());
+        let fits = (1..=MAX_TOKEN_BYTES).contains(&value.len()) && self.expires_in > 0;
+        let kind = self.token_type.as_ref();
+        let is_bearer = kind.is_none_or(|kind| kind.eq_ignore_ascii_case("bearer"));
+        let wire = self.scope.as_deref().unwrap_or(scope.wire());
+        let is_all = match ScopeSet::parse(wire) {
+            Ok(granted) => scope.missing_from(&granted).is_empty(),
+            Err(_) if wire.is_empty() => false,
+            Err(_) => return None,
+        };
+        (is_sendable && fits && is_bearer && (is_all || narrowed)).then(|| Granted {
+            value: Secret::new(value),
+            scope: wire.to_owned(),
+            lifetime: Duration::from_secs(self.expires_in).min(MAX_LIFETIME),
+            warnings: Vec::new(),
+        })
+    }
 }
 
 /// Whether the record of this text is that of a token.
 pub(crate) fn is_of(text: &[u8], value: &str) -> bool {
-    #[derive(Deserialize)]
-    struct Kept<'a> {
-        #[serde(borrow)]
-        access_token: std::borrow::Cow<'a, str>,
-    }
-    serde_json::from_slice::<Kept<'_>>(text).is_ok_and(|kept| kept.access_token == value)
+    serde_json::from_slice::<Said<'_>>(text).is_ok_and(|said| said.access_token == value)
 }
 
 /// What is left of a token that lives `lifetime` from when it was asked for.
@@ -272,12 +327,48 @@ mod tests {
             warnings: Vec::new(),
         };
         let text = write(&granted, NOW.before(secs(3)), &here(Some("x")));
-        assert_eq!(super::asked(&text), Some(asked("x", 3, 3)));
+        let read = Record::read(&text, &ScopeSet::parse("b a").unwrap(), false).unwrap();
+        assert_eq!(read.asked, asked("x", 3, 3));
+        assert_eq!(read.granted.value.reveal(), "tok\\en");
+        assert_eq!((read.granted.scope.as_str(), read.granted.lifetime), ("a b", LIFETIME));
         let text = std::str::from_utf8(&text).unwrap();
         assert!(text.starts_with(
             r#"{"access_token":"tok\\en","token_type":"Bearer","expires_in":1200,"scope":"a b","#
         ));
-        assert_eq!(super::asked(b"{}"), None);
+    }
+
+    #[test]
+    fn what_would_not_be_taken_from_an_endpoint_is_not_taken_from_a_record() {
+        let read = |members: &str, narrowed| {
+            let asked = r#""boot":"x","asked_boot_ns":1,"asked_wall_ms":2"#;
+            let scope = ScopeSet::parse("a b").unwrap();
+            let read = Record::read(format!("{{{members},{asked}}}").as_bytes(), &scope, narrowed);
+            read.map(|record| record.granted.scope).map_err(|_| ())
+        };
+        let good = r#""access_token":"t","expires_in":9,"scope":"a b c""#;
+        assert_eq!(read(good, false), Ok("a b c".to_owned()));
+        let narrow = r#""access_token":"t","expires_in":9,"scope":"a""#;
+        assert_eq!((read(narrow, false), read(narrow, true)), (Err(()), Ok("a".to_owned())));
+        let none = r#""access_token":"t","expires_in":9,"scope":"""#;
+        assert_eq!((read(none, false), read(none, true)), (Err(()), Ok(String::new())));
+        for bad in [
+            r#""access_token":"","expires_in":9,"scope":"a b""#,
+            r#""access_token":"t\n","expires_in":9,"scope":"a b""#,
+            r#""access_token":"t t","expires_in":9,"scope":"a b""#,
+            r#""access_token":"t","expires_in":0,"scope":"a b""#,
+            r#""access_token":"t","scope":"a b""#,
+            r#""access_token":"t","expires_in":-1,"scope":"a b""#,
+            r#""access_token":"t","expires_in":9,"scope":"a\"b""#,
+            r#""access_token":7,"expires_in":9,"scope":"a b""#,
+            r#""access_token":"t","access_token":"u","expires_in":9,"scope":"a b""#,
+            r#""expires_in":9,"scope":"a b""#,
+        ] {
+            assert_eq!(read(bad, true), Err(()), "{bad}");
+        }
+        let long =
+            format!(r#""access_token":"{}","expires_in":9,"scope":"a b""#, "t".repeat(16_385));
+        assert_eq!(read(&long, true), Err(()));
+        assert!(Record::read(b"{}", &ScopeSet::parse("a").unwrap(), true).is_err());
     }
 
     #[test]
@@ -289,9 +380,15 @@ mod tests {
             warnings: Vec::new(),
         };
         let tried = Asked { tried: 3, again_ns: 1_000_000, ..asked("x", 3, 3) };
-        assert_eq!(super::asked(&rewrite(&granted, &tried)), Some(tried));
+        let asked_in = |text: &[u8]| {
+            let read = Record::read(text, &ScopeSet::parse("a").unwrap(), false);
+            read.unwrap().asked
+        };
+        assert_eq!(asked_in(&rewrite(&granted, &tried)), tried);
         // Before there was such a thing.
-        let old = br#"{"access_token":"t","boot":"x","asked_boot_ns":1,"asked_wall_ms":2}"#;
-        assert_eq!(super::asked(old).map(|asked| (asked.tried, asked.again_ns)), Some((0, 0)));
+        let old = br#"{"access_token":"t","expires_in":9,"scope":"a","boot":"x","asked_boot_ns":1,
+            "asked_wall_ms":2}"#;
+        let asked = asked_in(old);
+        assert_eq!((asked.tried, asked.again_ns), (0, 0));
     }
 }

@@ -1,24 +1,6 @@
-//! The life of a token and of its fetches in scenes: what happens at which second, and what a
-//! caller then hears. What goes wrong is in the files beside this one.
+//! The life of a token and of its fetches. What goes wrong is in the files beside this one.
 
 use super::*;
-use scene::Heard::{Fails, Later, Served, ServedAndStarted, Waits, WaitsAndStarted, WaitsTill};
-use scene::{AT_ONCE, Heard, START, Scene, seconds};
-
-#[path = "entry_failure_tests.rs"]
-mod failures;
-#[path = "entry_properties.rs"]
-mod properties;
-#[path = "entry_scene.rs"]
-mod scene;
-#[path = "entry_unread_tests.rs"]
-mod unread;
-#[path = "entry_world.rs"]
-mod world;
-
-fn min_ttl(seconds: u64) -> Want {
-    Want { min_ttl: Duration::from_secs(seconds), ..Want::default() }
-}
 
 #[test]
 fn a_token_ages_from_fresh_to_expired() {
@@ -57,7 +39,7 @@ fn callers_on_a_cold_entry_share_one_fetch() {
     assert_eq!(scene.asks(), Waits);
     scene.at(0.1).begins();
     assert_eq!(scene.at(0.2).asks(), Waits);
-    assert_eq!(scene.asks_for(&AT_ONCE), Waits);
+    assert_eq!(scene.asks_for(&AT_ONCE), Fails(Trouble::Pending));
     scene.at(0.5).brings(1200);
     assert_eq!(scene.asks(), Served);
 }
@@ -65,9 +47,9 @@ fn callers_on_a_cold_entry_share_one_fetch() {
 #[test]
 fn a_caller_that_cannot_wait_starts_the_fetch_all_the_same() {
     let mut scene = Scene::new(0.0);
-    assert_eq!(scene.asks_for(&AT_ONCE), WaitsAndStarted);
-    assert!(!scene.entry().is_awaited());
-    assert!(scene.begins_with(false).is_some());
+    assert_eq!(scene.asks_for(&AT_ONCE), FailsAndStarted(Trouble::Pending));
+    assert_eq!(scene.starts(0), Some(Rank::Background));
+    scene.begins();
 }
 
 #[test]
@@ -75,7 +57,7 @@ fn exactly_one_background_fetch_runs_in_the_soft_window() {
     let mut scene = Scene::with_token(0.0, 1200);
     assert_eq!(scene.at(899.999).asks(), Served);
     assert_eq!(scene.at(900.0).asks(), ServedAndStarted);
-    assert!(!scene.entry().is_awaited());
+    assert_eq!(scene.starts(0), Some(Rank::Background));
     for second in [900.0, 901.0, 1000.0] {
         assert_eq!(scene.at(second).asks(), Served);
     }
@@ -89,11 +71,13 @@ fn exactly_one_background_fetch_runs_in_the_soft_window() {
 #[test]
 fn callers_in_the_hard_window_wait_for_half_of_what_is_left() {
     let mut scene = Scene::with_token(0.0, 1200);
-    assert_eq!(scene.at(1170.0).asks(), Heard::WaitsTillAndStarted(1185.0));
+    assert_eq!(scene.at(1170.0).asks(), WaitsTillAndStarted(1185.0));
     scene.begins();
     assert_eq!(scene.at(1180.0).asks(), WaitsTill(1190.0));
     assert_eq!(scene.asks_for(&AT_ONCE), Served);
-    assert_eq!(scene.at(1199.0).asks(), WaitsTill(1199.5));
+    let mut scene = Scene::with_token(0.0, 1200);
+    assert_eq!(scene.at(1199.0).asks(), WaitsTillAndStarted(1199.5));
+    assert_eq!(scene.asks(), WaitsTill(1199.5));
     assert_eq!(scene.at(1200.0).asks(), Waits);
 }
 
@@ -102,9 +86,12 @@ fn a_background_fetch_becomes_awaited_by_its_first_waiter() {
     let mut scene = Scene::with_token(0.0, 8);
     assert_eq!(scene.at(6.0).asks(), ServedAndStarted);
     assert_eq!(scene.at(7.2).asks_for(&AT_ONCE), Served);
-    assert!(!scene.entry().is_awaited());
+    let hastens = |scene: &Scene| scene.says(|output| matches!(output, Output::Hasten { .. }));
+    assert!(!hastens(&scene));
     assert_eq!(scene.asks(), WaitsTill(7.6));
-    assert!(scene.entry().is_awaited());
+    assert!(hastens(&scene), "it may be in a queue");
+    assert_eq!(scene.asks(), WaitsTill(7.6));
+    assert!(!hastens(&scene), "once is enough");
 }
 
 #[test]
@@ -117,8 +104,8 @@ fn a_caller_in_the_hard_window_that_cannot_wait_is_served_and_starts_the_fetch()
 fn an_awaited_fetch_is_dropped_if_nobody_waits_when_its_thread_is_ready() {
     let mut scene = Scene::new(0.0);
     assert_eq!(scene.asks(), WaitsAndStarted);
-    assert!(scene.begins_with(false).is_none());
-    assert!(scene.entry().flight().is_none());
+    assert_eq!(scene.leaves().goes_on().sends(), None);
+    assert_eq!(scene.entries[0].fetch, None);
     assert_eq!(scene.asks(), WaitsAndStarted, "what never began asks for no spacing");
     scene.begins();
 }
@@ -128,8 +115,8 @@ fn a_thread_that_comes_for_another_fetch_goes_away() {
     let mut scene = Scene::new(0.0);
     scene.asks();
     let other = scene.flight() + 100;
-    let (policy, now) = (scene.policy.clone(), scene.now);
-    assert!(scene.entries[0].begin(&policy, &mut scene.limits, other, true, now).is_none());
+    scene.thread_comes(other, Some(Ok(scene.pair())));
+    assert!(scene.said.is_empty());
     scene.begins();
 }
 
@@ -142,8 +129,8 @@ fn two_fetches_start_a_second_apart_though_the_token_lives_no_longer() {
     assert_eq!(scene.at(1.0).asks(), WaitsAndStarted);
     scene.at(1.2).begins();
     scene.at(1.3).brings(1);
-    let serial = scene.last_serial;
-    assert!(scene.at(1.4).entry().invalidate(serial));
+    let serial = scene.serial();
+    assert!(scene.at(1.4).is_refused(serial));
     assert_eq!(scene.asks(), Later(2.2));
     assert_eq!(scene.at(2.2).asks(), WaitsAndStarted);
 }
@@ -153,10 +140,10 @@ fn a_token_too_short_for_a_caller_is_renewed_past_a_quarter_of_its_life() {
     let mut scene = Scene::with_token(0.0, 1200);
     assert_eq!(scene.at(299.999).asks_for(&min_ttl(3600)), Served);
     assert_eq!(scene.at(300.0).asks_for(&min_ttl(900)), Served);
-    assert_eq!(scene.asks_for(&min_ttl(901)), Heard::WaitsTillAndStarted(750.0));
+    assert_eq!(scene.asks_for(&min_ttl(901)), WaitsTillAndStarted(750.0));
     assert_eq!(scene.asks(), Served);
     scene.begins();
-    scene.fails(Failure::transient(Error::new(ErrorKind::Network, "no route")));
+    scene.fails(failure(Class::Transient));
     assert_eq!(scene.at(301.0).asks_for(&min_ttl(3600)), Served);
 }
 
@@ -165,7 +152,7 @@ fn a_greedy_min_ttl_costs_four_requests_a_lifetime() {
     let mut scene = Scene::with_token(0.0, 1200);
     let mut fetches = 0;
     for second in 1..=4800 {
-        if let Heard::WaitsTillAndStarted(_) = scene.at(second as f64).asks_for(&min_ttl(86_400)) {
+        if let WaitsTillAndStarted(_) = scene.at(second as f64).asks_for(&min_ttl(86_400)) {
             fetches += 1;
             scene.begins();
             scene.brings(1200);
@@ -203,13 +190,13 @@ fn the_same_token_with_more_life_counts_as_new() {
 #[test]
 fn only_the_current_token_can_be_invalidated_and_only_once() {
     let mut scene = Scene::with_token(0.0, 1200);
-    let first = scene.last_serial;
+    let first = scene.serial();
     scene.at(900.0).gets(1200);
-    let second = scene.last_serial;
-    assert!(!scene.entry().invalidate(first));
+    let second = scene.serial();
+    assert!(!scene.is_refused(first));
     assert_eq!(scene.asks(), Served);
-    assert!(scene.entry().invalidate(second));
-    assert!(!scene.entry().invalidate(second));
+    assert!(scene.is_refused(second));
+    assert!(!scene.is_refused(second));
     assert_eq!((scene.state(), scene.serves_until()), (State::Empty, 0.0));
     assert_eq!(scene.at(901.0).asks(), WaitsAndStarted);
 }
@@ -219,10 +206,11 @@ fn a_forked_child_draws_its_own_jitter_and_has_no_fetch() {
     let mut scene = Scene::with_token(0.0, 1200);
     scene.at(900.0).asks();
     scene.begins();
-    scene.chance = 1.0;
+    scene.around.chance = 1.0;
     scene.forks();
-    assert!(scene.entry().flight().is_none());
-    assert_eq!(scene.entry().life().map(|life| seconds(life.fresh_until)), Some(600.0));
+    assert_eq!(scene.core.life(0).map(|life| seconds(life.fresh_until)), Some(600.0));
+    let redraws = |output: &_| matches!(output, Output::Redraw { entry: 0, fresh_until, .. } if *fresh_until == second(600.0));
+    assert!(scene.says(redraws));
     assert_eq!(scene.at(900.5).asks(), Served, "the parent's request is a second ago at least");
     assert_eq!(scene.at(901.0).asks(), ServedAndStarted);
     assert_eq!(scene.at(1200.0).state(), State::Expired);
@@ -239,12 +227,12 @@ fn readers_need_not_ask_while_nothing_can_happen() {
     assert_eq!(scene.serves_until(), 1170.0, "it waits for a thread");
     scene.begins();
     assert_eq!(scene.serves_until(), 915.5, "it may hang");
-    scene.fails(Failure::transient(Error::new(ErrorKind::Network, "no route")));
+    scene.fails(failure(Class::Transient));
     assert_eq!(scene.serves_until(), 902.5);
     assert_eq!(scene.at(1175.0).serves_until(), 0.0, "callers wait now");
     scene.at(1176.0).asks();
     scene.begins();
-    scene.fails(Failure::new(Class::Terminal, Error::new(ErrorKind::InvalidScope, "no")));
+    scene.fails(failure(Class::Terminal));
     assert_eq!(scene.serves_until(), 1200.0, "no fetch may start before the end");
     assert_eq!(scene.at(1200.0).serves_until(), 0.0);
 }

@@ -4,13 +4,14 @@
 //! end: another try is begun beside it, a few in all, and the first that ends serves everybody who
 //! waits then. This is bookkeeping alone; the threads and the work are its user's.
 
-use crate::cache::policy::{HUNG, MOST_UNANSWERED};
+use super::policy::{HUNG, MOST_UNANSWERED};
 use crate::clock::BootTime;
 use crate::process::Inherited;
 
 /// One try.
 pub(crate) type Ticket = u64;
 
+#[derive(Clone, Debug)]
 struct UnderWay<K, W> {
     key: K,
     /// The tries that have not ended, oldest first.
@@ -21,6 +22,7 @@ struct UnderWay<K, W> {
 }
 
 /// The work under way, by key, with those who wait for it.
+#[derive(Clone, Debug)]
 pub(crate) struct Joint<K, W> {
     under_way: Vec<UnderWay<K, W>>,
     last: Ticket,
@@ -115,6 +117,11 @@ impl<K: Eq, W> Joint<K, W> {
             self.under_way.swap_remove(place);
         }
         waiting
+    }
+
+    /// Lets go of all that is under way.
+    pub(crate) fn forget(&mut self) {
+        self.under_way.clear();
     }
 }
 

@@ -1,0 +1,168 @@
+//! What an entry does by itself (renewals with `keep_warm`, and a fetch that was promised to a caller
+//! who did not wait), and what happens to the client as a whole.
+
+use super::super::output::{Brings, News, Outcome, Output, Reason};
+use super::super::policy::{self, KEEP_WARM_IDLE, OVERRUN};
+use super::fetch::{For, Stage};
+use super::{Entries, Step};
+use crate::clock::BootTime;
+
+impl<E: Clone> Step<'_, E> {
+    // --- by itself ---------------------------------------------------------------------------------
+
+    /// An entry is to be looked at.
+    pub(super) fn tick(&mut self, entry: usize) {
+        self.give_up_overrun(entry);
+        let now = self.now;
+        let kept = &mut self.core.entries[entry];
+        if kept.owed_at.take_if(|at| *at <= now).is_some()
+            && let Some(started) = self.ask_for_nobody(entry)
+        {
+            let mut flights = self.core.flights.iter_mut();
+            if let Some(flight) = flights.find(|flight| flight.id == started) {
+                flight.is_owed = true;
+            }
+        }
+        self.touched.add(entry);
+    }
+
+    /// A caller that does not wait came before a fetch may start: it is started in its time.
+    pub(super) fn owe_a_start(&mut self, entry: usize, at: BootTime) {
+        self.core.entries[entry].owed_at.get_or_insert(at);
+        self.touched.add(entry);
+    }
+
+    /// At the end of a step: starts renewals that are due, and has the entry looked at when the next
+    /// will be.
+    pub(super) fn look_after_touched(&mut self) {
+        if self.core.closed {
+            return;
+        }
+        let touched = match self.touched {
+            Entries::None => 0..0,
+            Entries::One(entry) => entry..entry + 1,
+            Entries::All => 0..self.core.entries.len(),
+        };
+        for entry in touched {
+            let renewal = self.renew_if_due(entry);
+            let owed = self.core.entries[entry].owed_at;
+            let alarm = [renewal, owed].into_iter().flatten().min();
+            if let Some(at) = alarm {
+                self.put(Output::Alarm { entry, at });
+            }
+        }
+    }
+
+    /// Starts a renewal that is due. When the entry is to be looked at next.
+    fn renew_if_due(&mut self, entry: usize) -> Option<BootTime> {
+        let next = self.next_renewal(entry)?;
+        if next > self.now {
+            return Some(next);
+        }
+        // It may be a fetch whose time is over; what comes after that is another question.
+        self.give_up_overrun(entry);
+        let next = self.next_renewal(entry)?;
+        if next > self.now {
+            return Some(next);
+        }
+        self.ask_for_nobody(entry);
+        self.next_renewal(entry)
+    }
+
+    /// When an entry that is kept warm is to be looked at next. `None`: somebody else will see to it,
+    /// or nobody wants it.
+    fn next_renewal(&mut self, index: usize) -> Option<BootTime> {
+        if !self.core.settings.keep_warm {
+            return None;
+        }
+        let now = self.now;
+        let was_asked = self.around.was_asked(index);
+        let is_own = self.core.settings.own == Some(index);
+        let (kept, limits, policy) = self.entry(index);
+        if was_asked {
+            kept.asked_at = now;
+        }
+        let is_wanted = is_own || now.since(kept.asked_at) < KEEP_WARM_IDLE;
+        // A fetch under way has this done when it ends; if it never does, it is given up.
+        let overdue = now.after(policy.fetch_timeout).after(OVERRUN);
+        let fetch = kept.entry.flight();
+        let end_of_fetch = fetch.map(|_| kept.entry.give_up_at().unwrap_or(overdue));
+        end_of_fetch.or_else(|| kept.entry.renew_at(limits, now)).filter(|_| is_wanted)
+    }
+
+    // --- as a whole --------------------------------------------------------------------------------
+
+    pub(super) fn invalidate(&mut self, index: usize, serial: u64) {
+        let now = self.now;
+        let kept = &mut self.core.entries[index];
+        let age = kept.entry.life().map(|life| now.since(life.requested_at));
+        if !kept.entry.invalidate(serial) {
+            return;
+        }
+        self.put(Output::Clear { entry: index });
+        self.stale.add(index);
+        self.put(Output::Tell { entry: index, news: News::Invalidated });
+        let is_young = age.is_some_and(|age| age < policy::JUST_FETCHED);
+        if is_young && !std::mem::replace(&mut self.core.v2_was_doubted, true) {
+            self.put(Output::Tell { entry: index, news: News::Doubted });
+        }
+        self.touched.add(index);
+    }
+
+    pub(super) fn rotated(&mut self, version: u64) {
+        self.credentials_changed(version);
+        self.release_all();
+    }
+
+    pub(super) fn wake(&mut self) {
+        let now = self.now;
+        self.core.limits.wake(now);
+        for kept in &mut self.core.entries {
+            kept.entry.wake(now, &mut || self.around.unit());
+        }
+        for place in 0..self.core.flights.len() {
+            let flight = &mut self.core.flights[place];
+            if matches!(flight.stage, Stage::Waits(For::Time(at)) if at > now) {
+                flight.stage = Stage::Waits(For::Time(now));
+                let (id, entry) = (flight.id, flight.entry);
+                self.resume(id, entry, Brings::Nothing);
+            }
+        }
+        self.stale = Entries::All;
+        // Where a function asks for credentials may be beyond the network that was away.
+        self.doubt_source();
+        self.ask_source_again();
+        self.touched = Entries::All;
+    }
+
+    /// What waits and what fetches is the parent's; the tokens, the budget and the waits that a server
+    /// asked for are this process's too.
+    pub(super) fn forked(&mut self) {
+        self.core.flights.clear();
+        self.core.trial = None;
+        self.core.reads.forget();
+        for index in 0..self.core.entries.len() {
+            let now = self.now;
+            let super::Core { settings, entries, limits, .. } = &mut *self.core;
+            let kept = &mut entries[index];
+            (kept.owed_at, kept.wanted_ttl) = (None, std::time::Duration::ZERO);
+            kept.entry.forked(&settings.policy, &mut || self.around.unit());
+            let serve_until = kept.entry.serve_until(&settings.policy, limits, now);
+            if let Some(life) = kept.entry.life() {
+                let fresh_until = life.fresh_until;
+                self.put(Output::Redraw { entry: index, fresh_until, serve_until });
+            }
+        }
+        self.touched = Entries::All;
+    }
+
+    pub(super) fn close(&mut self) {
+        self.core.closed = true;
+        self.core.trial = None;
+        self.core.flights.clear();
+        for entry in 0..self.core.entries.len() {
+            self.put(Output::Clear { entry });
+            self.finish(entry, Outcome::Fail(Reason::Closed));
+        }
+    }
+}

@@ -1,0 +1,534 @@
+//! A fetch on its thread: how it begins, its attempts, and how it ends.
+//!
+//! One that only waits (between two attempts, for a limit of the client, for another process's lock)
+//! has no thread, and is given one when its time has come.
+
+use std::time::Duration;
+
+use super::super::entry::{GivenUp, Grant, State};
+use super::super::flight::{Attempts, Failure, FlightId};
+use super::super::input::{Granted, Hand, Record, Source, Unread};
+use super::super::limits::Blocked;
+use super::super::output::{Brings, News, Outcome, Output, Rank, Reason, Task};
+use super::super::policy::{self, Policy};
+use super::visit::Visit;
+use super::{Core, Entries, Fault, LastError, Settings, Step};
+use crate::clock::BootTime;
+
+/// One fetch, from its start to its end. The entry believes in one at a time; others were given up
+/// and may still come home.
+#[derive(Clone, Debug)]
+pub(super) struct Flight<E> {
+    pub(super) id: FlightId,
+    pub(super) entry: usize,
+    pub(super) stage: Stage,
+    attempts: Attempts,
+    began: BootTime,
+    /// To ask for the credentials, then for the token.
+    attempt_began: BootTime,
+    /// It is past the store, and has told that it asks for a token.
+    has_told: bool,
+    /// The version of the pair that it uses.
+    pub(super) version: u64,
+    /// Its source was asked for another pair than the refused one; once a fetch.
+    pub(super) was_reread: bool,
+    /// How often it asked again because its pair had been replaced.
+    replaced: u32,
+    /// How its pair was refused, while the source is asked for another.
+    pub(super) refused: Option<Failure<Fault<E>>>,
+    /// `None`: there is no store.
+    pub(super) visit: Option<Visit>,
+    /// It was promised to a caller that does not wait.
+    pub(super) is_owed: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// No thread has taken it up.
+    Queued,
+    Waits(For),
+    /// Its thread does something with the store before it asks the endpoint.
+    AtStore,
+    Sending {
+        at: BootTime,
+    },
+    Saving {
+        sent_at: BootTime,
+    },
+}
+
+impl Stage {
+    /// It begins, or goes on, when it gets one.
+    fn has_no_thread(self) -> bool {
+        matches!(self, Self::Queued | Self::Waits(For::Thread | For::Time(_)))
+    }
+}
+
+/// What a fetch waits for, on no thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum For {
+    /// With true, others than those that were refused.
+    Credentials(bool),
+    /// Another fetch has asked for other credentials, and tries them out.
+    Trial,
+    /// A thread: it may go on.
+    Thread,
+    Time(BootTime),
+}
+
+impl<E> Flight<E> {
+    pub(super) fn new(id: FlightId, entry: usize, settings: &Settings, now: BootTime) -> Self {
+        Self {
+            id,
+            entry,
+            stage: Stage::Queued,
+            attempts: Attempts::begin(&settings.policy, now),
+            began: now,
+            attempt_began: now,
+            has_told: false,
+            version: 0,
+            was_reread: false,
+            replaced: 0,
+            refused: None,
+            visit: settings.store_timeout.map(|_| Visit::default()),
+            is_owed: false,
+        }
+    }
+
+    /// Whether it may ask again because its pair was replaced meanwhile.
+    fn may_be_replaced(&mut self) -> bool {
+        self.replaced += 1;
+        self.replaced <= policy::MOST_REPLACED
+    }
+
+    pub(super) fn begin_anew(&mut self, policy: &Policy, now: BootTime) {
+        self.attempts.begin_anew(policy, now);
+    }
+
+    pub(super) fn took(&self, now: BootTime) -> Duration {
+        now.since(self.began)
+    }
+}
+
+impl<E: Clone> Step<'_, E> {
+    /// Takes a fetch out of its place, if it is at such a stage; whoever does so puts it back with
+    /// [`Step::keep`] or ends it.
+    pub(super) fn take_flight(
+        &mut self,
+        id: FlightId,
+        is_such: impl Fn(Stage) -> bool,
+    ) -> Option<Flight<E>> {
+        let flights = &mut self.core.flights;
+        let place = flights.iter().position(|flight| flight.id == id && is_such(flight.stage))?;
+        Some(flights.swap_remove(place))
+    }
+
+    pub(super) fn keep(&mut self, flight: Flight<E>) {
+        self.core.flights.push(flight);
+    }
+
+    pub(super) fn is_wanted(&self, flight: &Flight<E>) -> bool {
+        self.core.entries[flight.entry].entry.flight() == Some(flight.id)
+    }
+
+    pub(super) fn forget(&mut self, flight: FlightId) {
+        self.put(Output::Forget { flight });
+    }
+
+    fn does(&mut self, flight: Flight<E>, task: Task) {
+        self.put(Output::Do { flight: flight.id, task });
+        self.keep(flight);
+    }
+
+    /// Its thread goes on with the store.
+    pub(super) fn does_at_store(&mut self, mut flight: Flight<E>, task: Task) {
+        flight.stage = Stage::AtStore;
+        self.does(flight, task);
+    }
+
+    // --- on a thread ------------------------------------------------------------------------------
+
+    pub(super) fn thread_ready(&mut self, id: FlightId, hand: Hand<E>) {
+        let now = self.now;
+        let Some(mut flight) = self.take_flight(id, Stage::has_no_thread) else { return };
+        if let Stage::Waits(For::Time(at)) = flight.stage
+            && at > now
+        {
+            return self.pause(flight, at);
+        }
+        let entry = flight.entry;
+        let is_wanted = match flight.stage {
+            Stage::Queued => self.begins(&mut flight),
+            Stage::Waits(For::Thread) => self.goes_on(&mut flight),
+            _ => {
+                flight.attempt_began = now;
+                self.is_wanted(&flight)
+            }
+        };
+        self.stale.add(entry);
+        match is_wanted {
+            true => self.go_on(flight, hand),
+            false => self.forget(id),
+        }
+    }
+
+    fn begins(&mut self, flight: &mut Flight<E>) -> bool {
+        let (now, has_waiters) = (self.now, self.around.has_waiters(flight.entry));
+        let store = self.core.settings.store_timeout;
+        let (kept, limits, policy) = self.entry(flight.entry);
+        let begun = kept.entry.begin(policy, limits, flight.id, has_waiters, now);
+        let Some(attempts) = begun else { return false };
+        if let Some(timeout) = store {
+            // One look before the lock, one after it, the last try for the lock, and the saving.
+            let at = now.after(policy.longest_lock_wait() + 4 * timeout);
+            kept.entry.begins_at(policy, flight.id, at);
+        }
+        (flight.attempts, flight.began, flight.attempt_began) = (attempts, now, now);
+        true
+    }
+
+    /// What it waited for was none of its own time.
+    fn goes_on(&mut self, flight: &mut Flight<E>) -> bool {
+        let now = self.now;
+        let waited = self.entry(flight.entry).0.entry.goes_on(flight.id, now);
+        waited.map(|waited| flight.attempts.stood_still(waited)).is_some()
+    }
+
+    pub(super) fn go_on(&mut self, mut flight: Flight<E>, hand: Hand<E>) {
+        if let Some(failure) = flight.refused.take() {
+            return self.after_asking_anew(flight, failure, hand);
+        }
+        if flight.visit.is_none() {
+            self.tell_started(&mut flight);
+        }
+        match hand.credentials {
+            // The source was looked at before a rotation that has ended every wait for it.
+            None if hand.source.version < self.core.credentials_version => {
+                self.pause(flight, self.now);
+            }
+            None => self.park(flight, For::Credentials(false)),
+            Some(Err(Unread::NoThread(error))) => self.withdraw(flight, Reason::NotMade(error)),
+            Some(Err(Unread::Failed(error))) => {
+                flight.version = hand.source.version;
+                self.tell_started(&mut flight);
+                flight.attempts.next(self.now);
+                self.attempt_failed(flight, Failure::transient(Fault::Told(error)));
+            }
+            Some(Ok(pair)) => {
+                flight.version = pair.version;
+                match flight.visit.as_ref().and_then(Visit::next) {
+                    Some(task) => self.does_at_store(flight, task),
+                    None => self.send(flight),
+                }
+            }
+        }
+    }
+
+    fn tell_started(&mut self, flight: &mut Flight<E>) {
+        if !std::mem::replace(&mut flight.has_told, true) {
+            self.put(Output::Tell { entry: flight.entry, news: News::FetchStarted });
+        }
+    }
+
+    pub(super) fn send(&mut self, mut flight: Flight<E>) {
+        self.tell_started(&mut flight);
+        let now = self.now;
+        let (kept, limits, policy) = self.entry(flight.entry);
+        if let Err(blocked) = limits.may_request(now) {
+            return self.wait_out(flight, blocked);
+        }
+        limits.count_request(now);
+        kept.counters.requests += 1;
+        let spent = flight.attempts.spent(policy, now);
+        let limit = flight.attempts.next(now);
+        flight.attempt_began = now;
+        flight.stage = Stage::Sending { at: now };
+        self.does(flight, Task::Send { limit, spent });
+    }
+
+    /// A wait that ends inside the fetch is waited for, any other ends the fetch.
+    fn wait_out(&mut self, flight: Flight<E>, blocked: Blocked<Fault<E>>) {
+        if let Some(at) = flight.attempts.within(blocked.until) {
+            return self.pause(flight, at);
+        }
+        self.tell_budget(flight.entry, &blocked);
+        match self.reason(blocked) {
+            Some(reason) => self.withdraw(flight, reason),
+            None => self.withdraw(flight, Reason::Ended),
+        }
+    }
+
+    /// Goes on then; on no thread, if that is not now.
+    pub(super) fn pause(&mut self, mut flight: Flight<E>, until: BootTime) {
+        flight.stage = Stage::Waits(For::Time(until));
+        if until <= self.now {
+            return self.does(flight, Task::GoOn);
+        }
+        let (id, rank) = (flight.id, self.rank_of_waiting(flight.entry));
+        self.keep(flight);
+        self.put(Output::Park { flight: id, refused: false });
+        self.put(Output::Pause { flight: id, until, rank });
+    }
+
+    fn rank_of_waiting(&self, entry: usize) -> Rank {
+        let is_awaited = self.core.entries[entry].entry.is_awaited();
+        if is_awaited { Rank::Continued } else { Rank::ContinuedRenewal }
+    }
+
+    /// Has a fetch that waited go on.
+    pub(super) fn resume(&mut self, flight: FlightId, entry: usize, brings: Brings) {
+        let rank = self.rank_of_waiting(entry);
+        self.put(Output::Start { flight, entry, rank, brings });
+    }
+
+    // --- what came of an attempt --------------------------------------------------------------------
+
+    pub(super) fn answered(
+        &mut self,
+        id: FlightId,
+        answer: Result<Granted, Failure<E>>,
+        source: Source,
+    ) {
+        let is_sending = |stage| matches!(stage, Stage::Sending { .. });
+        let Some(mut flight) = self.take_flight(id, is_sending) else { return };
+        let Stage::Sending { at } = flight.stage else { return };
+        match answer {
+            Ok(granted) if flight.visit.is_some() && self.is_alive(at, &granted) => {
+                // First: a command may end as soon as it has its token.
+                flight.stage = Stage::Saving { sent_at: at };
+                self.does(flight, Task::Save);
+            }
+            Ok(granted) => self.granted(flight, at, granted),
+            Err(failure) => {
+                let Failure { error, class, retry_after } = failure;
+                let failure = Failure { error: Fault::Told(error), class, retry_after };
+                self.refused_or_failed(flight, failure, source);
+            }
+        }
+    }
+
+    pub(super) fn saved(&mut self, id: FlightId, granted: Granted) {
+        let is_saving = |stage| matches!(stage, Stage::Saving { .. });
+        let Some(flight) = self.take_flight(id, is_saving) else { return };
+        let Stage::Saving { sent_at } = flight.stage else { return };
+        self.granted(flight, sent_at, granted);
+    }
+
+    fn is_alive(&self, sent_at: BootTime, granted: &Granted) -> bool {
+        sent_at.after(granted.lifetime) > self.now
+    }
+
+    /// A token may end before anybody has it, on its way here or while it is saved: that is a failure
+    /// like another.
+    fn granted(&mut self, flight: Flight<E>, sent_at: BootTime, granted: Granted) {
+        if self.is_alive(sent_at, &granted) {
+            return self.succeed(flight, sent_at, granted, None);
+        }
+        self.attempt_failed(flight, Failure::transient(Fault::Ended(granted.lifetime)));
+    }
+
+    /// A refusal of a pair that nobody would use any more is nobody's.
+    pub(super) fn is_outdated(
+        &self,
+        flight: &mut Flight<E>,
+        failure: &Failure<Fault<E>>,
+        version: u64,
+    ) -> bool {
+        failure.is_refusal() && version != flight.version && flight.may_be_replaced()
+    }
+
+    pub(super) fn attempt_failed(&mut self, flight: Flight<E>, failure: Failure<Fault<E>>) {
+        let (now, has_waiters) = (self.now, self.around.has_waiters(flight.entry));
+        let Core { entries, limits, .. } = &mut *self.core;
+        let (entry, random) = (&entries[flight.entry].entry, &mut || self.around.unit());
+        let attempts = &flight.attempts;
+        let again = entry.attempt_failed(limits, attempts, &failure, has_waiters, now, random);
+        match again {
+            Some(at) if self.is_wanted(&flight) => {
+                self.tell_attempt(&flight, &failure.error, at.until(now));
+                self.pause(flight, at);
+            }
+            _ => self.fail(flight, failure),
+        }
+    }
+
+    fn tell_attempt(&mut self, flight: &Flight<E>, fault: &Fault<E>, wait: Duration) {
+        let news = News::AttemptFailed {
+            fault: fault.clone(),
+            attempt: flight.attempts.made(),
+            took: self.now.since(flight.attempt_began),
+            wait,
+        };
+        self.put(Output::Tell { entry: flight.entry, news });
+    }
+
+    // --- ends --------------------------------------------------------------------------------------
+
+    /// The fetch has failed; not so if the credentials it was refused with have been replaced.
+    fn fail(&mut self, mut flight: Flight<E>, failure: Failure<Fault<E>>) {
+        let (now, index) = (self.now, flight.entry);
+        let version = self.core.credentials_version.max(flight.version);
+        if self.is_wanted(&flight) && self.is_outdated(&mut flight, &failure, version) {
+            self.tell_attempt(&flight, &failure.error, Duration::ZERO);
+            return self.pause(flight, now);
+        }
+        let fault = failure.error.clone();
+        let Core { entries, limits, .. } = &mut *self.core;
+        let (kept, random) = (&mut entries[index], &mut || self.around.unit());
+        let is_believed = kept.entry.failed(limits, flight.id, failure, now, random);
+        let wait = kept.entry.next_request_in(limits, now);
+        self.tell_attempt(&flight, &fault, wait);
+        if is_believed {
+            self.note_failure(index, LastError::Fault(fault.clone()));
+            self.core.entries[index].counters.last_fetch = flight.took(now);
+            self.stale = Entries::All;
+            if self.core.is_valid(index, now) {
+                self.put(Output::PutOff { flight: flight.id, wait });
+                let news = News::ServedWhileFailing { fault: fault.clone(), wait };
+                self.put(Output::Tell { entry: index, news });
+            }
+            self.finish(index, Outcome::Fail(Reason::Failed { fault, wait }));
+            self.touched.add(index);
+        }
+        self.forget(flight.id);
+    }
+
+    fn note_failure(&mut self, index: usize, error: LastError<E>) {
+        let counters = &mut self.core.entries[index].counters;
+        counters.failures += 1;
+        counters.last_error = Some(error);
+    }
+
+    /// Ends a fetch that could not be made. Nothing is remembered.
+    pub(super) fn withdraw(&mut self, flight: Flight<E>, reason: Reason<E>) {
+        if self.is_wanted(&flight) {
+            let (now, index) = (self.now, flight.entry);
+            let (kept, limits, _) = self.entry(index);
+            kept.entry.withdraw(limits, flight.id, now);
+            self.stale.add(index);
+            self.finish(index, Outcome::Fail(reason));
+            self.touched.add(index);
+        }
+        self.forget(flight.id);
+    }
+
+    /// No thread could be had for the fetch. Whoever has joined it is told, and nothing is remembered.
+    pub(super) fn not_started(&mut self, id: FlightId, error: E) {
+        let Some(flight) = self.take_flight(id, Stage::has_no_thread) else { return };
+        let (now, index) = (self.now, flight.entry);
+        let (kept, limits, _) = self.entry(index);
+        if kept.entry.not_started(limits, id, now) {
+            let at = kept.entry.by_itself_at();
+            self.stale.add(index);
+            self.finish(index, Outcome::Fail(Reason::NotMade(error)));
+            self.touched.add(index);
+            if flight.is_owed {
+                self.owe_a_start(index, at);
+            }
+        }
+        self.forget(id);
+    }
+
+    /// A token is there: from the endpoint, or from the store's record.
+    pub(super) fn succeed(
+        &mut self,
+        flight: Flight<E>,
+        requested_at: BootTime,
+        granted: Granted,
+        record: Option<Record>,
+    ) {
+        let (now, index, lifetime) = (self.now, flight.entry, granted.lifetime);
+        let was_refused = self.core.limits.has_refusal();
+        let was_wanted = self.is_wanted(&flight);
+        let was_valid = self.core.is_valid(index, now);
+        self.core.last_serial += 1;
+        let (serial, same_value) = (self.core.last_serial, granted.same_value);
+        let grant = Grant { serial, requested_at, lifetime, same_value };
+        let Core { settings, entries, limits, .. } = &mut *self.core;
+        let (kept, random) = (&mut entries[index], &mut || self.around.unit());
+        let (policy, entry) = (&settings.policy, &mut kept.entry);
+        let is_new = entry.granted(policy, limits, flight.id, &grant, now, random);
+        if !is_new && !was_wanted {
+            return self.forget(flight.id);
+        }
+        if let Some(record) = record {
+            entry.found(record.tried, record.again_at);
+        }
+        if let Some(life) = entry.life().copied().filter(|_| is_new) {
+            let serve_until = entry.serve_until(policy, limits, now);
+            kept.counters.renewals += u64::from(was_valid);
+            self.put(Output::Publish { entry: index, serial, life, serve_until });
+        }
+        let counters = &mut self.core.entries[index].counters;
+        (counters.last_fetch, counters.last_error) = (flight.took(now), None);
+        // A success ends what bound the other entries too.
+        self.stale = Entries::All;
+        let took = flight.took(now);
+        match record {
+            None => {
+                let attempt = flight.attempts.made();
+                let news = News::Succeeded { attempt, took, lifetime };
+                self.put(Output::Tell { entry: index, news });
+            }
+            Some(_) if is_new => {
+                self.put(Output::Tell { entry: index, news: News::StoreHit { took } });
+            }
+            Some(_) => {}
+        }
+        // What a store holds may be about to end: its callers wait for its successor, as they would
+        // have for one that this process had already.
+        let outcome = match self.core.state(index, now) {
+            State::Hard if record.is_some() => Outcome::AskAgain,
+            State::Empty | State::Expired => Outcome::Fail(Reason::Ended),
+            _ => Outcome::Token,
+        };
+        self.finish(index, outcome);
+        self.forget(flight.id);
+        // The end of a refusal lets every entry be kept warm again.
+        match was_refused {
+            true => self.touched = Entries::All,
+            false => self.touched.add(index),
+        }
+    }
+
+    pub(super) fn finish(&mut self, entry: usize, outcome: Outcome<E>) {
+        self.core.entries[entry].wanted_ttl = Duration::ZERO;
+        self.put(Output::Finish { entry, outcome });
+    }
+
+    /// Gives up the entry's fetch if it has overrun its time, or if its credentials do not come and
+    /// nobody waits for it any more.
+    pub(super) fn give_up_overrun(&mut self, index: usize) {
+        let now = self.now;
+        let Core { entries, limits, .. } = &mut *self.core;
+        let (entry, random) = (&mut entries[index].entry, &mut || self.around.unit());
+        let flight = entry.flight();
+        let Some(how) = entry.give_up(limits, now, random) else {
+            if entry.is_unread() {
+                self.ask_source_again();
+            }
+            return;
+        };
+        let wait = entry.next_request_in(limits, now);
+        self.stale.add(index);
+        self.put(Output::Tell { entry: index, news: News::GivenUp { how, wait } });
+        match how {
+            GivenUp::Overrun => {
+                self.note_failure(index, LastError::Fault(Fault::Overrun));
+                let reason = Reason::Failed { fault: Fault::Overrun, wait };
+                self.finish(index, Outcome::Fail(reason));
+            }
+            // Those who wait are told that their time has passed.
+            GivenUp::Unread => {
+                self.note_failure(index, LastError::Unread);
+                self.core.entries[index].wanted_ttl = Duration::ZERO;
+                self.doubt_source();
+            }
+        }
+        let is_waiting = |stage| matches!(stage, Stage::Queued | Stage::Waits(_));
+        if let Some(flight) = flight.and_then(|id| self.take_flight(id, is_waiting)) {
+            self.forget(flight.id);
+        }
+        self.put(Output::MakeRoom);
+    }
+}

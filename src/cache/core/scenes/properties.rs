@@ -1,0 +1,157 @@
+//! Whatever happens, in whatever order: random events under a clock turned by hand, against the
+//! account of what is allowed.
+
+use proptest::prelude::*;
+
+use super::world::{Come, World};
+use super::*;
+
+#[derive(Clone, Debug)]
+pub(super) enum Event {
+    Pass(Duration),
+    /// This share of the token's remaining life passes.
+    Age(f64),
+    /// The next that has a time to happen at does: a timer, an alarm, the end of a caller's wait.
+    Next,
+    Ask {
+        min_ttl: Duration,
+        at_once: bool,
+        patience: Option<Duration>,
+    },
+    /// One of the things that are under way comes to its end.
+    Comes(usize, Come),
+    /// Something is said of a fetch that is over, or never was.
+    Stray(usize),
+    Look,
+    Late {
+        refused: bool,
+    },
+    LookAtFiles,
+    Invalidate {
+        current: bool,
+    },
+    Wake,
+    Rotate,
+    Fork,
+}
+
+fn times() -> impl Strategy<Value = Duration> {
+    prop_oneof![
+        4 => 0..2_000u64,
+        4 => 2_000..60_000u64,
+        3 => 60_000..1_200_000u64,
+        1 => 1_200_000..18_000_000u64,
+    ]
+    .prop_map(Duration::from_millis)
+}
+
+fn asks() -> impl Strategy<Value = Event> {
+    let min_ttl = prop_oneof![3 => Just(0), 1 => 1..1_500u64].prop_map(Duration::from_secs);
+    let patience = proptest::option::of((0..60_000u64).prop_map(Duration::from_millis));
+    (min_ttl, prop::bool::weighted(0.3), patience)
+        .prop_map(|(min_ttl, at_once, patience)| Event::Ask { min_ttl, at_once, patience })
+}
+
+fn lifetimes() -> impl Strategy<Value = Duration> {
+    prop_oneof![Just(1), Just(8), 1..100u64, Just(1200), Just(86_400)].prop_map(Duration::from_secs)
+}
+
+fn failures() -> impl Strategy<Value = Failure<Trouble>> {
+    let classes = prop_oneof![
+        3 => Just(Class::Transient),
+        1 => Just(Class::TransientOnce),
+        2 => Just(Class::RateLimited),
+        1 => Just(Class::LoginRefused),
+        1 => Just(Class::Terminal),
+        2 => Just(Class::Refused),
+    ];
+    (classes, proptest::option::of((1..=900u64).prop_map(Duration::from_secs))).prop_map(
+        |(class, wait)| {
+            let retry_after = wait.filter(|_| class == Class::RateLimited);
+            Failure { retry_after, ..scene::failure(class) }
+        },
+    )
+}
+
+fn credentials() -> impl Strategy<Value = Option<Result<(bool, bool), Unread<Trouble>>>> {
+    prop_oneof![
+        10 => (any::<bool>(), any::<bool>()).prop_map(|pair| Some(Ok(pair))),
+        4 => Just(None),
+        2 => Just(Some(Err(Unread::Failed(Trouble::Credentials)))),
+        1 => Just(Some(Err(Unread::NoThread(Trouble::NoThread)))),
+    ]
+}
+
+fn records() -> impl Strategy<Value = Option<Record>> {
+    let parts = (lifetimes(), 0.0..1.0f64, 0..3u64, times(), any::<bool>(), any::<bool>());
+    let record = parts.prop_map(|(lifetime, age, tried, again, same_value, was_refused)| Record {
+        // So long before now.
+        requested_at: BootTime::ZERO.after(lifetime.mul_f64(age)),
+        lifetime,
+        tried,
+        again_at: BootTime::ZERO.after(again),
+        same_value,
+        was_refused,
+    });
+    proptest::option::of(record)
+}
+
+fn comes() -> impl Strategy<Value = Come> {
+    let granted = (lifetimes(), prop::bool::weighted(0.3))
+        .prop_map(|(lifetime, same_value)| Granted { lifetime, same_value });
+    let answers = prop_oneof![1 => granted.prop_map(Ok), 1 => failures().prop_map(Err)];
+    let locks = prop_oneof![4 => Just(Lock::Taken), 3 => Just(Lock::Busy), 1 => Just(Lock::Failed)];
+    let reads = (any::<bool>(), any::<bool>(), prop::bool::weighted(0.1));
+    (prop::bool::weighted(0.93), credentials(), answers, records(), locks, reads).prop_map(
+        |(thread, credentials, answer, record, lock, (brought, is_other, given))| Come {
+            thread,
+            credentials,
+            answer,
+            record,
+            lock,
+            brought,
+            is_other,
+            given,
+        },
+    )
+}
+
+fn events() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        4 => times().prop_map(Event::Pass),
+        4 => (0.0..1.1f64).prop_map(Event::Age),
+        8 => Just(Event::Next),
+        10 => asks(),
+        24 => (0..8usize, comes()).prop_map(|(which, come)| Event::Comes(which, come)),
+        2 => any::<usize>().prop_map(Event::Stray),
+        3 => Just(Event::Look),
+        1 => any::<bool>().prop_map(|refused| Event::Late { refused }),
+        1 => Just(Event::LookAtFiles),
+        1 => any::<bool>().prop_map(|current| Event::Invalidate { current }),
+        1 => Just(Event::Wake),
+        1 => Just(Event::Rotate),
+        1 => Just(Event::Fork),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_the_promises_hold(
+        budget in prop_oneof![1..=4u32, Just(600)],
+        keep_warm in any::<bool>(),
+        has_store in any::<bool>(),
+        kind in prop_oneof![Just(SourceKind::Given), Just(SourceKind::Files), Just(SourceKind::Function)],
+        steps in prop::collection::vec((0..3usize, 0.0..1.0f64, events()), 1..150),
+    ) {
+        let mut world = World::new(budget, keep_warm, has_store, kind);
+        for (entry, chance, event) in steps {
+            (world.scene.on, world.scene.around.chance) = (entry, chance);
+            world.happens(&event);
+            world.check();
+        }
+        world.recovers();
+        world.closes();
+    }
+}

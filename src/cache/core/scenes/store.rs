@@ -1,0 +1,285 @@
+//! A fetch's visit to the store.
+
+use super::*;
+
+/// A client whose tokens are kept in a store, one operation on which takes a second at most.
+fn scene(chance: f64) -> Scene {
+    let store_timeout = Some(Duration::from_secs(1));
+    Scene::set_to(Settings { store_timeout, ..scene::settings() }, chance)
+}
+
+/// A record of a token that was asked for at that second, and is not this process's.
+fn record(requested_at: f64, lifetime: u64) -> Record {
+    Record {
+        requested_at: second(requested_at),
+        lifetime: Duration::from_secs(lifetime),
+        tried: 0,
+        again_at: second(requested_at),
+        same_value: false,
+        was_refused: false,
+    }
+}
+
+impl Scene {
+    /// What the fetch finds in the store, and does next.
+    fn finds(&mut self, record: Option<Record>) -> Option<Task> {
+        let (flight, hand) = (self.flight(), self.hand(Some(Ok(self.pair()))));
+        self.step(Input::Looked { flight, record, hand });
+        self.does()
+    }
+
+    fn tries_lock(&mut self, lock: Lock) -> Option<Task> {
+        let flight = self.flight();
+        self.step(Input::LockTried { flight, lock });
+        self.does()
+    }
+
+    fn has_announced(&mut self) -> &mut Self {
+        let (flight, hand) = (self.flight(), self.hand(Some(Ok(self.pair()))));
+        self.step(Input::Announced { flight, hand });
+        self
+    }
+
+    fn has_saved(&mut self, lifetime: u64) -> bool {
+        let (flight, lifetime) = (self.flight(), Duration::from_secs(lifetime));
+        self.step(Input::Saved { flight, granted: Granted { lifetime, same_value: false } });
+        self.says(|output| matches!(output, Output::Publish { .. }))
+    }
+
+    /// A caller asks, the store has nothing, and the endpoint grants a token.
+    fn gets_and_saves(&mut self, lifetime: u64) {
+        self.asks();
+        assert_eq!(self.goes_on().does(), Some(Task::Look));
+        assert_eq!(self.finds(None), Some(Task::TryLock));
+        assert_eq!(self.tries_lock(Lock::Taken), Some(Task::Look));
+        self.finds(None);
+        assert!(self.sends().is_some() && !self.brings(lifetime));
+        assert_eq!(self.does(), Some(Task::Save));
+        assert!(self.has_saved(lifetime));
+    }
+
+    fn finishes(&self) -> Option<&Outcome<Trouble>> {
+        self.said.iter().find_map(|output| match output {
+            Output::Finish { outcome, .. } => Some(outcome),
+            _ => None,
+        })
+    }
+
+    fn misses(&self) -> Option<Option<Miss>> {
+        self.said.iter().find_map(|output| match output {
+            Output::Tell { news: News::StoreMiss { why, .. }, .. } => Some(*why),
+            _ => None,
+        })
+    }
+}
+
+#[test]
+fn what_another_process_has_is_taken_at_the_first_look() {
+    let mut scene = scene(0.0);
+    scene.at(100.0).asks();
+    assert_eq!(scene.goes_on().does(), Some(Task::Look));
+    assert!(!scene.tells(|news| matches!(news, News::FetchStarted)), "nobody was asked");
+    assert_eq!(scene.finds(Some(record(40.0, 1200))), None);
+    assert!(scene.tells(|news| matches!(news, News::StoreHit { .. })));
+    assert!(matches!(scene.finishes(), Some(Outcome::Token)));
+    assert_eq!(scene.serves_until(), 940.0);
+    assert_eq!(scene.core.counters(0).requests, 0);
+    // Nobody was asked, so nobody has to wait a second.
+    assert!(scene.is_invalidated());
+    assert_eq!(scene.asks(), WaitsAndStarted);
+}
+
+#[test]
+fn a_stored_token_that_is_about_to_end_leaves_callers_to_wait_for_its_successor() {
+    let mut scene = scene(0.0);
+    scene.at(100.0).asks();
+    scene.goes_on();
+    scene.finds(Some(record(-0.0, 104)));
+    assert!(matches!(scene.finishes(), Some(Outcome::AskAgain)));
+    assert_eq!(scene.asks(), WaitsTillAndStarted(102.0));
+}
+
+#[test]
+fn without_a_record_the_endpoint_is_asked_under_the_lock_and_its_answer_saved_first() {
+    let mut scene = scene(0.0);
+    scene.gets_and_saves(1200);
+    assert_eq!(scene.core.counters(0).requests, 1);
+    assert!(scene.tells(|news| matches!(news, News::Succeeded { attempt: 1, .. })));
+}
+
+#[test]
+fn the_others_are_told_of_a_renewal_before_the_endpoint_is_asked() {
+    let mut scene = scene(0.0);
+    scene.gets_and_saves(1200);
+    let kept = Record { same_value: true, ..record(0.0, 1200) };
+    assert_eq!(scene.at(900.0).asks(), ServedAndStarted);
+    scene.goes_on();
+    assert_eq!(scene.finds(Some(kept)), Some(Task::TryLock));
+    assert_eq!(scene.tries_lock(Lock::Taken), Some(Task::Look));
+    let again_at = second(902.5);
+    assert_eq!(scene.finds(Some(kept)), Some(Task::Announce { again_at }));
+    assert_eq!(scene.misses(), Some(Some(Miss::NotNewer)));
+    assert_eq!(scene.has_announced().sends(), Some((10.0, 0.0)));
+    // If that fails, the record says until when, before anybody is told.
+    scene.fails(failure(Class::Transient));
+    let place = |is_it: fn(&Output<Trouble>) -> bool| scene.said.iter().position(is_it).unwrap();
+    assert!(
+        place(|output| matches!(output, Output::PutOff { wait, .. } if wait.as_millis() == 2500))
+            < place(|output| matches!(output, Output::Finish { .. }))
+    );
+}
+
+#[test]
+fn whoever_waited_for_another_process_shares_its_failure() {
+    // One had to wait for the lock; the other came when the renewal had been begun and had failed.
+    for (lock, tried) in [(Lock::Busy, 0), (Lock::Taken, 1)] {
+        let mut scene = scene(1.0);
+        scene.gets_and_saves(1200);
+        let kept = Record { same_value: true, ..record(0.0, 1200) };
+        scene.at(900.0).asks();
+        scene.goes_on();
+        assert_eq!(scene.finds(Some(kept)), Some(Task::TryLock));
+        if scene.tries_lock(lock) != Some(Task::Look) {
+            assert_eq!(scene.goes_on_at(), Some(900.002));
+            assert_eq!(scene.at(900.002).goes_on().does(), Some(Task::TryLock));
+            assert_eq!(scene.tries_lock(Lock::Taken), Some(Task::Look));
+        }
+        let failed = Record { tried, again_at: second(930.0), ..kept };
+        assert_eq!(scene.finds(Some(failed)), None);
+        assert!(scene.misses().is_none() && scene.sends().is_none());
+        assert_eq!(scene.at(929.0).asks(), Served);
+        assert_eq!(scene.at(930.0).asks(), ServedAndStarted);
+    }
+}
+
+#[test]
+fn what_another_process_got_meanwhile_is_taken_at_the_second_look() {
+    let mut scene = scene(1.0);
+    scene.asks();
+    scene.goes_on();
+    scene.finds(None);
+    assert_eq!(scene.tries_lock(Lock::Busy), None);
+    assert_eq!(scene.goes_on_at(), Some(0.002));
+    scene.at(0.002).goes_on();
+    assert_eq!(scene.tries_lock(Lock::Busy), None);
+    assert_eq!(scene.goes_on_at(), Some(0.006), "each pause is longer");
+    scene.at(0.006).goes_on();
+    scene.tries_lock(Lock::Taken);
+    scene.finds(Some(record(0.004, 1200)));
+    assert!(matches!(scene.finishes(), Some(Outcome::Token)));
+}
+
+#[test]
+fn a_lock_that_cannot_be_had_is_done_without_and_takes_none_of_the_fetchs_time() {
+    for (lock, second) in [(Lock::Failed, 0.5), (Lock::Busy, 12.0)] {
+        let mut scene = scene(1.0);
+        scene.asks();
+        scene.goes_on();
+        scene.finds(None);
+        if lock == Lock::Busy {
+            scene.tries_lock(Lock::Busy);
+            scene.at(11.999).goes_on();
+        }
+        scene.tries_lock(lock);
+        scene.at(second);
+        if lock == Lock::Busy {
+            assert!(scene.goes_on_at().is_some());
+            scene.at(12.05).goes_on();
+            assert_eq!(scene.tries_lock(Lock::Busy), Some(Task::Look), "it has waited enough");
+        }
+        scene.finds(None);
+        assert_eq!(scene.sends(), Some((10.0, 0.0)));
+        let began = seconds(scene.now);
+        // Saving may take a second.
+        assert_eq!(scene.at(began + 16.499).is_given_up(), None);
+        assert_eq!(scene.at(began + 16.5).is_given_up(), Some(GivenUp::Overrun));
+    }
+}
+
+#[test]
+fn a_token_that_dies_while_it_is_saved_is_a_failure_like_another() {
+    let mut scene = scene(1.0);
+    scene.asks();
+    scene.goes_on();
+    scene.finds(None);
+    scene.tries_lock(Lock::Taken);
+    scene.finds(None);
+    assert!(!scene.brings(2));
+    assert_eq!(scene.does(), Some(Task::Save));
+    assert!(!scene.at(2.0).has_saved(2));
+    assert_eq!(scene.goes_on_at(), Some(2.25));
+    // The store was visited: it asks the endpoint at once.
+    scene.at(2.25).begins();
+    assert!(!scene.brings(8) && scene.has_saved(8));
+}
+
+#[test]
+fn a_record_that_is_worth_no_more_is_a_miss() {
+    let mut warm = scene(0.0);
+    warm.gets_and_saves(1200);
+    assert_eq!(warm.at(900.0).asks(), ServedAndStarted);
+    warm.goes_on();
+    assert_eq!(warm.finds(Some(record(-0.0, 1199))), Some(Task::TryLock));
+    warm.tries_lock(Lock::Taken);
+    warm.finds(Some(record(0.0, 1199)));
+    assert_eq!(warm.misses(), Some(Some(Miss::NotNewer)));
+    assert!(warm.sends().is_some(), "it is another token's: nobody has to be told");
+
+    let refused = Record { was_refused: true, ..record(0.0, 1200) };
+    for (want, record, miss) in [
+        (scene::PATIENT, refused, Miss::Refused),
+        (scene::PATIENT, Record { same_value: true, ..refused }, Miss::Refused),
+        (min_ttl(1000), record(0.0, 1200), Miss::TooShort),
+    ] {
+        let mut scene = scene(0.0);
+        scene.at(300.0).asks_for(&want);
+        scene.goes_on();
+        assert_eq!(scene.finds(Some(record)), Some(Task::TryLock));
+        scene.tries_lock(Lock::Taken);
+        scene.finds(Some(record));
+        assert_eq!(scene.misses(), Some(Some(miss)));
+        assert!(scene.sends().is_some());
+    }
+}
+
+#[test]
+fn waking_ends_the_pause_before_the_next_look_at_the_lock() {
+    let mut scene = scene(1.0);
+    scene.asks();
+    scene.goes_on();
+    scene.finds(None);
+    scene.tries_lock(Lock::Busy);
+    let flight = scene.flight();
+    assert_eq!(scene.wakes().released(), [(flight, Brings::Nothing)]);
+    assert_eq!(scene.goes_on().does(), Some(Task::TryLock));
+}
+
+#[test]
+fn credentials_that_were_replaced_on_a_visit_are_had_again_before_the_endpoint_is_asked() {
+    let mut scene = scene(1.0);
+    scene.asks();
+    scene.goes_on();
+    scene.finds(None);
+    scene.tries_lock(Lock::Taken);
+    let (flight, hand) = (scene.flight(), scene.hand(None));
+    scene.step(Input::Looked { flight, record: None, hand });
+    assert_eq!(scene.is_parked(), Some(false));
+    let (ticket, _) = scene.asks_source().unwrap();
+    scene.are_read(false, ticket);
+    scene.begins();
+}
+
+#[test]
+fn a_visit_that_is_given_up_leaves_nothing_behind() {
+    let mut scene = scene(1.0);
+    scene.asks();
+    scene.goes_on();
+    let flight = scene.flight();
+    // The wait for the lock, four operations on the store, and the fetch's own time.
+    assert_eq!(scene.at(31.499).is_given_up(), None);
+    assert_eq!(scene.at(31.5).is_given_up(), Some(GivenUp::Overrun));
+    let hand = scene.hand(Some(Ok(scene.pair())));
+    scene.step(Input::Looked { flight, record: None, hand });
+    assert!(scene.sends().is_none());
+    assert_eq!(scene.core.entry_of(flight), None);
+}

@@ -1,0 +1,439 @@
+//! A client to which anything may happen, and a second, simpler account of what is then allowed. What
+//! is to be done is done in any order, which is what threads make of it.
+
+use super::properties::Event;
+use super::*;
+use crate::cache::input::Hand;
+use account::Account;
+
+mod account;
+
+const SECOND: Duration = Duration::from_secs(1);
+/// Of what hangs, so much is asked for beside it.
+const MOST_READS: usize = 4;
+/// Nobody is told to wait for longer without looking again.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// How something ends that is under way, whatever it is.
+#[derive(Clone, Debug)]
+pub(super) struct Come {
+    /// There is a thread for it.
+    pub(super) thread: bool,
+    /// Whether the pair is another than the refused one, and was asked for.
+    pub(super) credentials: Option<Result<(bool, bool), Unread<Trouble>>>,
+    pub(super) answer: Result<Granted, Failure<Trouble>>,
+    /// Its times are told from now.
+    pub(super) record: Option<Record>,
+    pub(super) lock: Lock,
+    pub(super) brought: bool,
+    pub(super) is_other: bool,
+    pub(super) given: bool,
+}
+
+/// All goes well.
+fn well() -> Come {
+    Come {
+        thread: true,
+        credentials: Some(Ok((true, true))),
+        answer: Ok(Granted { lifetime: 1200 * SECOND, same_value: false }),
+        record: None,
+        lock: Lock::Taken,
+        brought: true,
+        is_other: false,
+        given: false,
+    }
+}
+
+/// What is under way.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Work {
+    Thread(FlightId),
+    Task(FlightId, Task),
+    Read { refused: bool, ticket: u64 },
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Caller {
+    entry: usize,
+    want: Want,
+    wait: Wait,
+}
+
+/// The scene, and the account that is kept of it.
+pub(super) struct World {
+    pub(super) scene: Scene,
+    accounts: Vec<Account>,
+    budget: usize,
+    sent: Vec<BootTime>,
+    retry_after: BootTime,
+    refusals: u32,
+    refused_until: BootTime,
+    pause_until: BootTime,
+    work: Vec<Work>,
+    timers: Vec<(BootTime, FlightId)>,
+    callers: Vec<Caller>,
+    /// Who asks in this step.
+    asking: Option<(usize, Want, Waited)>,
+    /// Who is to ask again after it.
+    told: Vec<(Caller, bool)>,
+    flights: Vec<FlightId>,
+}
+
+impl World {
+    pub(super) fn new(budget: u32, keep_warm: bool, has_store: bool, kind: SourceKind) -> Self {
+        let mut settings = scene::settings();
+        settings.policy.max_requests_per_minute = budget;
+        settings.keep_warm = keep_warm;
+        settings.store_timeout = has_store.then_some(SECOND);
+        let mut scene = Scene::set_to(settings, 0.0);
+        scene.source.kind = kind;
+        Self {
+            accounts: vec![Account::default(); scene.entries.len()],
+            scene,
+            budget: budget as usize,
+            sent: Vec::new(),
+            retry_after: BootTime::ZERO,
+            refusals: 0,
+            refused_until: BootTime::ZERO,
+            pause_until: BootTime::ZERO,
+            work: Vec::new(),
+            timers: Vec::new(),
+            callers: Vec::new(),
+            asking: None,
+            told: Vec::new(),
+            flights: Vec::new(),
+        }
+    }
+
+    fn is_valid(&self, entry: usize) -> bool {
+        self.scene.now < self.accounts[entry].expires_at
+    }
+
+    fn is_within_budget(&self) -> bool {
+        let minute_ago = self.scene.now.before(SECOND * 60);
+        self.sent.iter().filter(|sent| **sent > minute_ago).count() < self.budget
+    }
+
+    fn may_start(&self, entry: usize) -> bool {
+        let account = &self.accounts[entry];
+        let spaced = account.last_begin.map_or(BootTime::ZERO, |begin| begin.after(SECOND));
+        let bounds = [
+            self.retry_after,
+            self.refused_until,
+            self.pause_until,
+            account.refused_until,
+            account.pause_until,
+            account.hold_until,
+            spaced,
+        ];
+        self.is_within_budget() && bounds.iter().all(|bound| self.scene.now >= *bound)
+    }
+
+    // --- what happens ----------------------------------------------------------------------------
+
+    pub(super) fn happens(&mut self, event: &Event) {
+        let (on, now) = (self.scene.on, self.scene.now);
+        match event {
+            Event::Pass(time) => self.scene.now = now.after(*time),
+            Event::Age(share) => {
+                let rest = self.accounts[on].expires_at.until(now);
+                self.scene.now = now.after(rest.mul_f64(*share));
+            }
+            Event::Next => self.next(),
+            Event::Ask { min_ttl, at_once, patience } => {
+                let until = patience.filter(|_| !at_once).map_or(FOREVER, |time| now.after(time));
+                self.ask(on, Want { min_ttl: *min_ttl, at_once: *at_once, until }, None);
+            }
+            Event::Comes(which, come) => {
+                if !self.work.is_empty() {
+                    self.comes(which % self.work.len(), come);
+                }
+            }
+            Event::Stray(which) => self.strays(*which),
+            Event::Look => self.look_at(on),
+            Event::Late { refused } => {
+                self.step(Input::CredentialsLate { refused: *refused, version: None });
+            }
+            Event::LookAtFiles => self.step(Input::LookAtFiles),
+            Event::Invalidate { current } => {
+                if let Some(serial) = self.accounts[on].serial {
+                    let serial = if *current { serial } else { serial.wrapping_sub(1) };
+                    self.step(Input::Invalidate { entry: on, serial });
+                    assert_eq!(self.accounts[on].serial.is_none(), *current);
+                }
+            }
+            Event::Wake => self.wake(),
+            Event::Rotate => {
+                self.scene.source.kind = SourceKind::Given;
+                let version = self.new_version();
+                self.step(Input::Rotated { version });
+            }
+            Event::Fork => self.fork(),
+        }
+    }
+
+    /// Something happens, and what comes of it is judged.
+    fn step(&mut self, input: Input<Trouble>) {
+        for (entry, waiting) in self.scene.around.waiting.iter_mut().enumerate() {
+            *waiting = self.callers.iter().filter(|caller| caller.entry == entry).count();
+        }
+        self.scene.step(input);
+        for output in self.scene.said.clone() {
+            self.judge(&output);
+        }
+        self.asking = None;
+        for (caller, failed) in std::mem::take(&mut self.told) {
+            let waited = Waited { serve_at: caller.wait.serve_at, failed };
+            self.ask(caller.entry, caller.want, Some(waited));
+        }
+    }
+
+    fn ask(&mut self, entry: usize, want: Want, waited: Option<Waited>) {
+        self.scene.on = entry;
+        self.scene.around.asked[entry] = true;
+        self.asking = Some((entry, want, waited.unwrap_or_default()));
+        self.step(Input::Ask { entry, want, waited });
+    }
+
+    fn look_at(&mut self, entry: usize) {
+        self.scene.entries[entry].alarm = None;
+        self.step(Input::Tick { entry });
+        let alarm = self.scene.entries[entry].alarm;
+        assert!(alarm.is_none_or(|at| at > self.scene.now), "it would be looked at for ever");
+    }
+
+    /// Time passes until something is due, which then happens.
+    fn next(&mut self) {
+        let timer = self.timers.iter().map(|(at, _)| *at).min();
+        let caller = self.callers.iter().map(|caller| caller.wait.until).min();
+        let alarm = self.scene.entries.iter().filter_map(|seen| seen.alarm).min();
+        let Some(first) = [timer, caller, alarm].into_iter().flatten().min() else { return };
+        self.scene.now = self.scene.now.max(first);
+        if let Some(place) = self.timers.iter().position(|(at, _)| *at == first) {
+            let (_, flight) = self.timers.swap_remove(place);
+            return self.work.push(Work::Thread(flight));
+        }
+        if let Some(place) = self.callers.iter().position(|caller| caller.wait.until == first) {
+            let Caller { entry, want, wait } = self.callers.swap_remove(place);
+            return self.ask(entry, want, Some(Waited { serve_at: wait.serve_at, failed: false }));
+        }
+        let rings = |seen: &scene::Seen| seen.alarm == Some(first);
+        if let Some(entry) = self.scene.entries.iter().position(rings) {
+            self.look_at(entry);
+        }
+    }
+
+    fn comes(&mut self, place: usize, come: &Come) {
+        match self.work.swap_remove(place) {
+            Work::Thread(flight) if !come.thread => {
+                self.step(Input::NotStarted { flight, error: Trouble::NoThread });
+            }
+            Work::Thread(flight) => {
+                self.begin(flight);
+                let hand = self.hand(flight, come);
+                self.step(Input::ThreadReady { flight, hand });
+            }
+            Work::Task(flight, Task::GoOn) => self.work.push(Work::Thread(flight)),
+            Work::Task(flight, task) => self.ends(flight, task, come),
+            Work::Read { refused, ticket } if come.given => {
+                self.step(Input::CredentialsGiven { refused, ticket });
+            }
+            Work::Read { refused, ticket } => {
+                let version = (come.brought && come.is_other).then(|| self.new_version());
+                let brought = come.brought;
+                self.step(Input::CredentialsRead { refused, ticket, brought, version });
+            }
+        }
+    }
+
+    /// What a thread has in its hands. If that is no pair, the fetch may fail with it.
+    fn hand(&mut self, flight: FlightId, come: &Come) -> Hand<Trouble> {
+        if matches!(come.credentials, Some(Err(Unread::Failed(_)))) {
+            self.fails_with(flight, Class::Transient, None, true);
+        }
+        let pair = self.scene.pair();
+        let credentials = come.credentials.clone().map(|credentials| {
+            credentials.map(|(is_other, was_asked_for)| Pair { is_other, was_asked_for, ..pair })
+        });
+        self.scene.hand(credentials)
+    }
+
+    /// What a fetch's thread did has ended.
+    fn ends(&mut self, flight: FlightId, task: Task, come: &Come) {
+        let (now, hand) = (self.scene.now, self.hand(flight, come));
+        let answer = self.same_if_held(flight, &come.answer);
+        match task {
+            Task::Send { .. } => {
+                let source = self.scene.source;
+                let (class, wait) = match &answer {
+                    // It may have ended before it arrived.
+                    Ok(_) => (Class::Transient, None),
+                    Err(failure) => (failure.class, failure.retry_after),
+                };
+                self.retry_after = self.retry_after.max(now.after(wait.unwrap_or_default()));
+                self.fails_with(flight, class, wait, false);
+                self.step(Input::Answered { flight, answer, source });
+            }
+            Task::Save => {
+                let granted = Granted { lifetime: 1200 * SECOND, same_value: false };
+                let granted = answer.unwrap_or(granted);
+                self.step(Input::Saved { flight, granted });
+            }
+            Task::Look => {
+                let since_boot = |at: BootTime| at.since(BootTime::ZERO);
+                let record = come.record.map(|record| Record {
+                    requested_at: now.before(since_boot(record.requested_at)),
+                    again_at: now.after(since_boot(record.again_at)),
+                    ..record
+                });
+                if let Some(account) = self.account_of(flight) {
+                    account.record = record;
+                }
+                self.step(Input::Looked { flight, record, hand });
+            }
+            Task::TryLock => self.step(Input::LockTried { flight, lock: come.lock }),
+            Task::Announce { .. } => self.step(Input::Announced { flight, hand }),
+            Task::GoOn => {}
+        }
+    }
+
+    /// The token that is there can be granted again only if there is one, and then ends when it did.
+    fn same_if_held(
+        &mut self,
+        flight: FlightId,
+        answer: &Result<Granted, Failure<Trouble>>,
+    ) -> Result<Granted, Failure<Trouble>> {
+        let entry = self.scene.core.entry_of(flight);
+        let is_valid = entry.is_some_and(|entry| self.is_valid(entry));
+        answer
+            .clone()
+            .map(|granted| Granted { same_value: granted.same_value && is_valid, ..granted })
+    }
+
+    fn account_of(&mut self, flight: FlightId) -> Option<&mut Account> {
+        self.accounts.iter_mut().find(|account| account.flight == Some(flight))
+    }
+
+    /// If the fetch ends now, it is with this.
+    fn fails_with(&mut self, flight: FlightId, class: Class, wait: Option<Duration>, unread: bool) {
+        if let Some(account) = self.account_of(flight).filter(|it| !(unread && it.asks_anew)) {
+            account.failure = Some((class, wait));
+        }
+    }
+
+    /// A thread comes to a fetch: its first one is its begin.
+    fn begin(&mut self, flight: FlightId) {
+        let (now, entry) = (self.scene.now, self.scene.core.entry_of(flight));
+        let has_waiters = self.callers.iter().any(|caller| Some(caller.entry) == entry);
+        let Some(account) = self.account_of(flight).filter(|account| !account.has_begun) else {
+            return;
+        };
+        if has_waiters || !account.for_waiters {
+            let last = account.last_begin;
+            assert!(last.is_none_or(|last| now >= last.after(SECOND)), "no second between two");
+            (account.has_begun, account.last_begin) = (true, Some(now));
+        }
+    }
+
+    fn strays(&mut self, which: usize) {
+        let gone = |flight: &&FlightId| self.scene.core.entry_of(**flight).is_none();
+        let gone: Vec<_> =
+            self.flights.iter().filter(gone).copied().chain([FlightId::MAX]).collect();
+        let (flight, source) = (gone[which % gone.len()], self.scene.source);
+        let hand = self.scene.hand(Some(Ok(self.scene.pair())));
+        let granted = Granted { lifetime: SECOND * 1200, same_value: false };
+        let inputs = [
+            Input::ThreadReady { flight, hand: hand.clone() },
+            Input::NotStarted { flight, error: Trouble::NoThread },
+            Input::Answered { flight, answer: Ok(granted), source },
+            Input::Saved { flight, granted },
+            Input::Looked { flight, record: None, hand: hand.clone() },
+            Input::LockTried { flight, lock: Lock::Taken },
+            Input::Announced { flight, hand },
+        ];
+        for input in inputs {
+            self.step(input);
+            let is_quiet =
+                |output: &_| matches!(output, Output::ServeUntil { .. } | Output::ServeUntilOfAll);
+            assert!(self.scene.said.iter().all(is_quiet), "{:?}", self.scene.said);
+        }
+    }
+
+    /// Other credentials are about to be known: what the former earned is forgotten.
+    fn new_version(&mut self) -> u64 {
+        self.forget_refused_credentials();
+        self.accounts.iter_mut().for_each(Account::forget_failures);
+        self.scene.source.version += 1;
+        self.scene.source.version
+    }
+
+    fn forget_refused_credentials(&mut self) {
+        (self.refusals, self.refused_until) = (0, BootTime::ZERO);
+        self.pause_until = BootTime::ZERO;
+    }
+
+    fn wake(&mut self) {
+        let now = self.scene.now;
+        self.pause_until = BootTime::ZERO;
+        self.refused_until = self.refused_until.min(now);
+        for account in &mut self.accounts {
+            account.refused_until = account.refused_until.min(now);
+            account.pause_until = account.pause_until.min(now);
+        }
+        self.step(Input::Wake);
+    }
+
+    fn fork(&mut self) {
+        (self.work, self.timers, self.callers) = (Vec::new(), Vec::new(), Vec::new());
+        self.accounts.iter_mut().for_each(|account| account.flight = None);
+        self.scene.entries.iter_mut().for_each(|seen| seen.fetch = None);
+        self.step(Input::Forked);
+        assert!(self.flights.iter().all(|flight| self.is_new_or_gone(*flight)));
+    }
+
+    fn is_new_or_gone(&self, flight: FlightId) -> bool {
+        self.scene.core.entry_of(flight).is_none()
+            || self.accounts.iter().any(|account| account.flight == Some(flight))
+    }
+
+    // --- in the end --------------------------------------------------------------------------------
+
+    /// However it has come to stand: a day later one good answer an entry makes all well.
+    pub(super) fn recovers(&mut self) {
+        self.scene.now = self.scene.now.after(SECOND * 90_000);
+        for entry in 0..self.accounts.len() {
+            for _ in 0..20 {
+                self.look_at(entry);
+                while !self.work.is_empty() {
+                    self.comes(0, &well());
+                }
+                if self.is_valid(entry) {
+                    break;
+                }
+                self.scene.now = self.scene.now.after(SECOND * 61);
+                self.ask(entry, scene::PATIENT, None);
+            }
+            self.check();
+            self.scene.on = entry;
+            assert!(matches!(self.scene.asks(), Served | ServedAndStarted));
+        }
+    }
+
+    /// And however it stands, its end leaves nothing behind.
+    pub(super) fn closes(&mut self) {
+        self.step(Input::Close);
+        assert!(self.flights.iter().all(|flight| self.scene.core.entry_of(*flight).is_none()));
+        self.ask_after_the_end();
+        while !self.work.is_empty() {
+            self.comes(0, &well());
+            assert!(self.scene.said.is_empty(), "{:?}", self.scene.said);
+        }
+    }
+
+    fn ask_after_the_end(&mut self) {
+        for entry in 0..self.accounts.len() {
+            self.scene.on = entry;
+            assert_eq!(self.scene.asks(), Fails(Trouble::Closed));
+        }
+    }
+}

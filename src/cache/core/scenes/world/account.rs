@@ -1,0 +1,260 @@
+//! The account that is kept of a world: of everything that is to be done it judges whether it may.
+
+use super::*;
+
+/// What the account knows of an entry. Points in time are the earliest at which a fetch may start.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Account {
+    pub(super) flight: Option<FlightId>,
+    /// It was started by somebody who waits.
+    pub(super) for_waiters: bool,
+    pub(super) has_begun: bool,
+    /// How it failed last, and whether its source is asked for another pair because of that.
+    pub(super) failure: Option<(Class, Option<Duration>)>,
+    pub(super) asks_anew: bool,
+    /// The record that it was found with.
+    pub(super) record: Option<Record>,
+    pub(super) last_begin: Option<BootTime>,
+    /// Of the token, if there is one.
+    pub(super) expires_at: BootTime,
+    pub(super) serial: Option<u64>,
+    pub(super) refusals: u32,
+    pub(super) refused_until: BootTime,
+    pub(super) pause_until: BootTime,
+    pub(super) hold_until: BootTime,
+}
+
+impl Account {
+    pub(super) fn forget_failures(&mut self) {
+        (self.refusals, self.refused_until) = (0, BootTime::ZERO);
+        self.pause_until = BootTime::ZERO;
+    }
+}
+
+fn refusal_pause(times: u32) -> Duration {
+    SECOND * [60, 120, 240, 480, 600][times.clamp(1, 5) as usize - 1]
+}
+
+impl World {
+    pub(super) fn judge(&mut self, output: &Output<Trouble>) {
+        let now = self.scene.now;
+        match *output {
+            Output::Serve { .. } | Output::Wait { .. } | Output::Fail(_) => {
+                self.judge_answer(output)
+            }
+            Output::Publish { entry, serial, life, serve_until } => {
+                let account = &mut self.accounts[entry];
+                assert!(account.serial.is_none_or(|former| serial > former));
+                assert!(life.expires_at() > now && serve_until <= life.expires_at());
+                (account.expires_at, account.serial) = (life.expires_at(), Some(serial));
+                account.hold_until = BootTime::ZERO;
+            }
+            Output::Clear { entry } => {
+                let account = &mut self.accounts[entry];
+                (account.expires_at, account.serial) = (BootTime::ZERO, None);
+                account.hold_until = BootTime::ZERO;
+            }
+            Output::Finish { entry, ref outcome } => self.judge_end(entry, outcome),
+            Output::Start {
+                flight,
+                entry,
+                rank: rank @ (Rank::Awaited | Rank::Background),
+                ..
+            } => {
+                self.judge_start(entry, flight, rank);
+            }
+            Output::Start { flight, .. } => self.work.push(Work::Thread(flight)),
+            Output::Do { flight, task } => {
+                assert!(
+                    self.account_of(flight).is_some() || task == Task::GoOn || task == Task::Save
+                );
+                if matches!(task, Task::Send { .. }) {
+                    self.judge_request(flight);
+                }
+                let is_its = |work: &&Work| matches!(work, Work::Task(of, task) if *of == flight && *task != Task::GoOn);
+                assert_eq!(self.work.iter().filter(is_its).count(), 0, "it is in two hands");
+                self.work.push(Work::Task(flight, task));
+            }
+            Output::Park { flight, refused } => {
+                if let Some(account) = self.account_of(flight) {
+                    account.asks_anew = refused;
+                }
+            }
+            Output::Pause { flight, until, .. } => {
+                assert!(until > now);
+                self.timers.push((until, flight));
+            }
+            Output::Forget { flight } => {
+                if let Some(account) = self.account_of(flight) {
+                    account.flight = None;
+                }
+            }
+            Output::AskSource { refused, ticket, .. } => {
+                self.work.push(Work::Read { refused, ticket });
+                let is_same =
+                    |work: &&Work| matches!(work, Work::Read { refused: of, .. } if *of == refused);
+                assert!(self.work.iter().filter(is_same).count() <= MOST_READS);
+            }
+            Output::Tell { entry, news: News::GivenUp { how, .. } } => {
+                self.accounts[entry].flight = None;
+                self.accounts[entry].failure =
+                    (how == GivenUp::Overrun).then_some((Class::Transient, None));
+            }
+            _ => {}
+        }
+    }
+
+    fn judge_answer(&mut self, answer: &Output<Trouble>) {
+        let (now, (entry, want, waited)) = (self.scene.now, self.asking.expect("somebody asks"));
+        let is_valid = self.is_valid(entry);
+        match answer {
+            Output::Serve { .. } => assert!(is_valid, "a dead token was served"),
+            Output::Wait { wait, .. } => {
+                assert!(!want.at_once && now < wait.until.max(now.after(Duration::from_nanos(1))));
+                assert!(wait.until <= now.after(LONGEST_WAIT) && wait.until <= want.until);
+                let half = now.after(self.accounts[entry].expires_at.until(now) / 2);
+                assert!(wait.serve_at.is_none_or(|at| is_valid && at <= half));
+                assert!(wait.serve_at.is_some() || !is_valid, "there is a token");
+                self.callers.push(Caller { entry, want, wait: *wait });
+            }
+            Output::Fail(reason) => {
+                assert!(!is_valid, "{reason:?}, in spite of a valid token");
+                match reason {
+                    Reason::Blocked { wait, .. } => assert!(!wait.is_zero()),
+                    Reason::Pending { .. } => assert!(want.at_once),
+                    Reason::TimedOut { .. } => assert!(now >= want.until),
+                    Reason::AsTold => assert!(waited.failed),
+                    _ => panic!("{reason:?} is told when a wait ends"),
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn judge_start(&mut self, entry: usize, flight: FlightId, rank: Rank) {
+        assert!(self.accounts[entry].flight.is_none(), "two fetches of one entry");
+        assert!(self.may_start(entry), "a fetch started before its time");
+        let account = &mut self.accounts[entry];
+        (account.flight, account.for_waiters) = (Some(flight), rank == Rank::Awaited);
+        (account.has_begun, account.failure, account.asks_anew) = (false, None, false);
+        account.record = None;
+        assert!(!self.flights.contains(&flight));
+        self.flights.push(flight);
+        self.work.push(Work::Thread(flight));
+    }
+
+    fn judge_request(&mut self, flight: FlightId) {
+        let now = self.scene.now;
+        assert!(now >= self.retry_after && self.is_within_budget(), "a request before its time");
+        assert!(now >= self.pause_until, "a request before its time");
+        self.sent.push(now);
+        let account = self.account_of(flight).expect("nobody sends for nobody");
+        assert!(account.has_begun);
+        account.asks_anew = false;
+    }
+
+    /// The waits for an entry's fetch end.
+    fn judge_end(&mut self, entry: usize, outcome: &Outcome<Trouble>) {
+        let now = self.scene.now;
+        match outcome {
+            Outcome::Token | Outcome::AskAgain | Outcome::Fail(Reason::Ended) => {
+                self.forget_refused_credentials();
+                self.accounts[entry].forget_failures();
+                self.holds(entry);
+            }
+            Outcome::Fail(Reason::Failed { wait, .. }) => {
+                let (class, retry_after) = self.accounts[entry].failure.expect("something failed");
+                self.failed(entry, class, retry_after);
+                assert!(!wait.is_zero() || class == Class::LoginRefused);
+            }
+            Outcome::Fail(_) => {}
+        }
+        let is_token = matches!(outcome, Outcome::Token);
+        assert!(!is_token || now < self.accounts[entry].expires_at, "a dead token was served");
+        let failed = matches!(outcome, Outcome::Fail(_));
+        let (of_entry, others) = self.callers.drain(..).partition(|caller| caller.entry == entry);
+        self.callers = others;
+        let of_entry: Vec<Caller> = of_entry;
+        if !is_token {
+            self.told.extend(of_entry.into_iter().map(|caller| (caller, failed)));
+        }
+    }
+
+    /// A token came. The same one again, or a record that says so, is not asked for at once.
+    fn holds(&mut self, entry: usize) {
+        let now = self.scene.now;
+        let is_new = self.scene.says(|output| matches!(output, Output::Publish { .. }));
+        let is_answer = self.scene.tells(|news| matches!(news, News::Succeeded { .. }));
+        let account = &mut self.accounts[entry];
+        match account.record {
+            _ if is_answer && is_new => account.hold_until = BootTime::ZERO,
+            _ if is_answer => {
+                account.hold_until = now.after(account.expires_at.until(now) / 2);
+            }
+            Some(record) => {
+                account.last_begin = None;
+                account.hold_until = record.again_at.min(account.expires_at);
+            }
+            None => panic!("a token out of nothing"),
+        }
+    }
+
+    fn failed(&mut self, entry: usize, class: Class, retry_after: Option<Duration>) {
+        let now = self.scene.now;
+        let stands_refused = now < self.refused_until;
+        let account = &mut self.accounts[entry];
+        let rest = account.expires_at.until(now);
+        let least = if rest.is_zero() { SECOND / 2 } else { (SECOND * 5 / 2).min(rest / 2) };
+        match class {
+            Class::Terminal => {
+                account.refusals += 1;
+                account.refused_until = now.after(refusal_pause(account.refusals));
+            }
+            // Fetches that were under way when the credentials were refused tell nothing new.
+            Class::Refused if stands_refused => {}
+            Class::Refused => {
+                self.refusals += 1;
+                self.refused_until = now.after(refusal_pause(self.refusals));
+            }
+            Class::LoginRefused => {}
+            _ => account.pause_until = now.after(least),
+        }
+        if class == Class::RateLimited && retry_after.is_none() {
+            self.pause_until = now.after(least);
+        }
+    }
+
+    // --- what must hold after every event ----------------------------------------------------------
+
+    pub(in super::super) fn check(&mut self) {
+        let now = self.scene.now;
+        for entry in 0..self.accounts.len() {
+            let account = &self.accounts[entry];
+            assert_eq!(self.scene.entries[entry].fetch, account.flight);
+            assert!(account.flight.is_none_or(|it| self.scene.core.entry_of(it) == Some(entry)));
+            let life = self.scene.core.life(entry);
+            let expires_at = life.map_or(BootTime::ZERO, |life| life.expires_at());
+            assert_eq!(expires_at, account.expires_at);
+            let (until, told) =
+                (self.scene.core.serve_until(entry, now), self.scene.entries[entry].serve_until);
+            assert!(until.max(told) <= expires_at, "readers would serve a dead token");
+            self.check_readers_need_not_ask(entry, until);
+            self.check_readers_need_not_ask(entry, told);
+        }
+    }
+
+    /// Until then, a plain ask is answered with the token, and starts nothing.
+    fn check_readers_need_not_ask(&self, entry: usize, until: BootTime) {
+        let now = self.scene.now;
+        let last = until.before(Duration::from_nanos(1));
+        let middle = now.after(until.until(now) / 2);
+        for then in [now, middle, last].into_iter().filter(|then| now <= *then && *then < until) {
+            let (mut core, mut around) = (self.scene.core.clone(), self.scene.around.clone());
+            let input = Input::Ask { entry, want: scene::PATIENT, waited: None };
+            let said = core.handle(then, &mut around, input).list;
+            let is_served = said.iter().any(|output| matches!(output, Output::Serve { .. }));
+            let starts = said.iter().any(|output| matches!(output, Output::Start { .. }));
+            assert!(is_served && !starts, "{said:?} at {then:?}, though it is {until:?}");
+        }
+    }
+}

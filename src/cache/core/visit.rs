@@ -1,0 +1,167 @@
+//! A fetch's visit to the store, before it asks the endpoint.
+//!
+//! It looks whether another process has a token already; if not, it takes the lock of the entry, so
+//! that one process asks and the others wait for it, and looks once more. Nothing about a store is an
+//! error: without it, or without the lock, the endpoint is asked all the same.
+
+use super::super::flight::FlightId;
+use super::super::input::{Granted, Hand, Lock, Record};
+use super::super::output::{Miss, News, Output, Task};
+use super::super::policy;
+use super::Step;
+use super::fetch::{Flight, Stage};
+use crate::clock::BootTime;
+
+/// What a fetch knows of the store.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Visit {
+    place: Place,
+    /// Another process had the lock.
+    has_waited: bool,
+    tries: u32,
+    waits_until: Option<BootTime>,
+    /// The record of the token that is to be renewed, as it was last seen.
+    kept: Option<Record>,
+    /// How often its renewal had been begun when it was first seen.
+    known: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Place {
+    #[default]
+    FirstLook,
+    Lock,
+    SecondLook,
+    /// It asks the endpoint.
+    Left,
+}
+
+impl Visit {
+    /// What a thread that comes to the fetch does at the store. `None`: the visit is over.
+    pub(super) fn next(&self) -> Option<Task> {
+        match self.place {
+            Place::FirstLook | Place::SecondLook => Some(Task::Look),
+            Place::Lock => Some(Task::TryLock),
+            Place::Left => None,
+        }
+    }
+}
+
+impl<E: Clone> Step<'_, E> {
+    fn take_visitor(&mut self, id: FlightId) -> Option<(Flight<E>, Visit)> {
+        let mut flight = self.take_flight(id, |stage| stage == Stage::AtStore)?;
+        let visit = flight.visit.take().filter(|_| self.is_wanted(&flight));
+        if visit.is_none() {
+            self.forget(id);
+        }
+        visit.map(|visit| (flight, visit))
+    }
+
+    pub(super) fn looked(&mut self, id: FlightId, record: Option<Record>, hand: Hand<E>) {
+        let Some((mut flight, mut visit)) = self.take_visitor(id) else { return };
+        let miss = match record.map(|record| (record, self.compare(&flight, &record))) {
+            Some((record, None)) => {
+                flight.visit = Some(visit);
+                return self.take_record(flight, record);
+            }
+            Some((record, Some(miss))) => {
+                // Nobody needs to be told of the renewal of a token that no one has any more.
+                let is_renewed = record.same_value && miss == Miss::NotNewer;
+                visit.kept = is_renewed.then_some(record);
+                Some(miss)
+            }
+            None => {
+                visit.kept = None;
+                None
+            }
+        };
+        if visit.place == Place::FirstLook {
+            visit.place = Place::Lock;
+            visit.known = visit.kept.map(|kept| kept.tried);
+            flight.visit = Some(visit);
+            return self.does_at_store(flight, Task::TryLock);
+        }
+        // Whoever waited for another process's fetch shares its failure.
+        let has_failed = |kept: &Record| {
+            let was_tried = visit.known.is_some_and(|known| kept.tried > known);
+            (visit.has_waited || was_tried) && kept.again_at > self.now
+        };
+        if let Some(kept) = visit.kept.filter(has_failed) {
+            flight.visit = Some(visit);
+            return self.take_record(flight, kept);
+        }
+        let news = News::StoreMiss { why: miss, took: flight.took(self.now) };
+        self.put(Output::Tell { entry: flight.entry, news });
+        self.leave_store(flight, visit, hand);
+    }
+
+    /// Why a stored token is worth no more than what this process has.
+    fn compare(&mut self, flight: &Flight<E>, record: &Record) -> Option<Miss> {
+        if record.was_refused {
+            return Some(Miss::Refused);
+        }
+        let (now, ends_at) = (self.now, record.requested_at.after(record.lifetime));
+        let kept = &self.core.entries[flight.entry];
+        let held = kept.entry.life().filter(|held| held.expires_at() > now);
+        if held.is_some_and(|held| record.same_value || ends_at <= held.expires_at()) {
+            return Some(Miss::NotNewer);
+        }
+        let is_short = ends_at.until(now) < kept.wanted_ttl;
+        let is_old = now.since(record.requested_at) >= record.lifetime / policy::MIN_TTL_SHARE;
+        (is_short && is_old).then_some(Miss::TooShort)
+    }
+
+    fn take_record(&mut self, flight: Flight<E>, record: Record) {
+        let granted = Granted { lifetime: record.lifetime, same_value: record.same_value };
+        self.succeed(flight, record.requested_at, granted, Some(record));
+    }
+
+    pub(super) fn lock_tried(&mut self, id: FlightId, lock: Lock) {
+        let Some((mut flight, mut visit)) = self.take_visitor(id) else { return };
+        let now = self.now;
+        let longest = self.core.settings.policy.longest_lock_wait();
+        let until = *visit.waits_until.get_or_insert(now.after(longest));
+        visit.has_waited |= lock == Lock::Busy;
+        if lock == Lock::Busy && now < until {
+            visit.tries += 1;
+            let pause = policy::lock_pause(visit.tries, &mut || self.around.unit());
+            flight.visit = Some(visit);
+            return self.pause(flight, now.after(pause));
+        }
+        visit.place = Place::SecondLook;
+        flight.visit = Some(visit);
+        self.does_at_store(flight, Task::Look);
+    }
+
+    /// Before the endpoint is asked to renew a token of the store, the others are told when they may.
+    /// First, because this process may end before there is an answer.
+    fn leave_store(&mut self, mut flight: Flight<E>, mut visit: Visit, hand: Hand<E>) {
+        visit.place = Place::Left;
+        let kept = visit.kept;
+        flight.visit = Some(visit);
+        let Some(kept) = kept else { return self.past_store(flight, hand) };
+        let tried = u32::try_from(kept.tried.saturating_add(1)).unwrap_or(u32::MAX);
+        let remaining = kept.requested_at.after(kept.lifetime).until(self.now);
+        let pause = policy::pause_with_token(tried, remaining, &mut || self.around.unit());
+        let again_at = self.now.after(pause);
+        self.does_at_store(flight, Task::Announce { again_at });
+    }
+
+    pub(super) fn announced(&mut self, id: FlightId, hand: Hand<E>) {
+        let Some((mut flight, visit)) = self.take_visitor(id) else { return };
+        flight.visit = Some(visit);
+        self.past_store(flight, hand);
+    }
+
+    /// The time of the fetch itself begins.
+    fn past_store(&mut self, mut flight: Flight<E>, hand: Hand<E>) {
+        let (now, index) = (self.now, flight.entry);
+        // Saving comes behind the fetch's own time.
+        let at = now.after(self.core.settings.store_timeout.unwrap_or_default());
+        let (kept, _, policy) = self.entry(index);
+        kept.entry.begins_at(policy, flight.id, at);
+        flight.begin_anew(policy, now);
+        self.stale.add(index);
+        self.go_on(flight, hand);
+    }
+}

@@ -1,0 +1,231 @@
+//! A fetch as its thread has it in its hands: credentials, request, answer. What comes next the core
+//! says; here it is done.
+
+use std::io;
+use std::sync::Arc;
+
+use super::drive::Hands;
+use super::shared::Shared;
+use super::state::Slot;
+use super::stored::Stored;
+use crate::cache::flight::FlightId;
+use crate::cache::input::{self, Hand, Input, Source, Unread};
+use crate::cache::output::Task;
+use crate::cache::policy;
+use crate::clock::BootTime;
+use crate::credentials::{Pair, View};
+use crate::endpoint::{Granted, TimeLimit};
+use crate::error::{Error, ErrorKind};
+use crate::process::Mailbox;
+use crate::threads::Job;
+
+/// What a fetch has beside what the core knows of it.
+pub(crate) struct Errand {
+    pub(super) id: FlightId,
+    pub(super) slot: Arc<Slot>,
+    pub(super) began: BootTime,
+    /// When the last request was about to be sent.
+    pub(super) sent_at: BootTime,
+    /// It is on its way to a thread.
+    pub(super) job: Option<Arc<Job>>,
+    /// It waits on its own thread, because nobody watches the clock; rung to end that.
+    pub(super) bell: Option<Arc<Mailbox<()>>>,
+    /// What was read: for the next attempt.
+    pub(super) fresh: Option<Result<Pair, Error>>,
+    /// What the last request was made with.
+    pub(super) used: Option<Pair>,
+    /// A pair that was refused, while its source is asked for another.
+    pub(super) refused: Option<Pair>,
+    pub(super) granted: Option<Granted>,
+    pub(super) stored: Stored,
+}
+
+impl Errand {
+    pub(super) fn new(id: FlightId, slot: Arc<Slot>, now: BootTime) -> Self {
+        Self {
+            id,
+            slot,
+            began: now,
+            sent_at: now,
+            job: None,
+            bell: None,
+            fresh: None,
+            used: None,
+            refused: None,
+            granted: None,
+            stored: Stored::default(),
+        }
+    }
+
+    /// The token that it brings, from the endpoint or from the store.
+    pub(super) fn brings(&self) -> Option<&Granted> {
+        self.granted.as_ref().or(self.stored.found())
+    }
+}
+
+impl Hands<'_> {
+    /// What the thread has to go on with, as the source stands now.
+    pub(super) fn hand(&mut self, view: &View) -> Hand<Error> {
+        let source = Source { kind: view.kind, version: view.version };
+        let credentials = self.errand.as_mut().and_then(|errand| errand.credentials(view));
+        let credentials = credentials.map(|read| read.map_err(|error| self.unread(error)));
+        Hand { source, credentials }
+    }
+
+    /// The same, if the store was what it waited for: the pair may have been replaced meanwhile.
+    pub(super) fn hand_past_store(&mut self, view: &View) -> Hand<Error> {
+        if let Some(errand) = &mut self.errand {
+            let is_outdated = |pair: &Pair| pair.version != view.version;
+            errand.fresh.take_if(|read| read.as_ref().is_ok_and(is_outdated));
+        }
+        self.hand(view)
+    }
+
+    fn unread(&mut self, mut error: Error) -> Unread<Error> {
+        match error.kind() {
+            ErrorKind::Internal => Unread::NoThread(error),
+            _ => {
+                // What is remembered is let go under the lock, where no foreign code may run. So the
+                // cause goes to those who wait for this very fetch, and to nobody later.
+                self.cause = error.take_cause();
+                Unread::Failed(error)
+            }
+        }
+    }
+}
+
+impl Errand {
+    /// The pair to go on with stays here; why there is none is handed over.
+    fn credentials(&mut self, view: &View) -> Option<Result<input::Pair, Error>> {
+        let was_asked_for = self.fresh.is_some();
+        let read = self.fresh.take().or_else(|| match &self.refused {
+            None => view.given.clone(),
+            // Rotated meanwhile.
+            Some(refused) => {
+                let latest = view.latest.clone();
+                latest.filter(|latest| latest.version != refused.version).map(Ok)
+            }
+        })?;
+        let refused = self.refused.as_ref();
+        Some(read.map(|pair| {
+            let is_other = refused.is_some_and(|refused| !pair.same_as(refused));
+            let known = input::Pair { version: pair.version, is_other, was_asked_for };
+            self.fresh = Some(Ok(pair));
+            known
+        }))
+    }
+}
+
+impl Shared {
+    /// What a pool's thread does for a fetch, until it ends or waits.
+    pub(super) fn run_flight(self: &Arc<Self>, id: FlightId) {
+        let view = self.source.view();
+        let mut hands = Hands { looks_at_clocks: true, ..Hands::default() };
+        self.step(&mut hands, &mut |state, hands, _| {
+            hands.looks_at_clocks = false;
+            let errand = hands.errand.insert(state.take_errand(id)?);
+            (errand.job, errand.bell) = (None, None);
+            Some(Input::ThreadReady { flight: id, hand: hands.hand(&view) })
+        });
+        self.go_on(&mut hands);
+    }
+
+    fn go_on(self: &Arc<Self>, hands: &mut Hands<'_>) {
+        while let (Some(task), Some(errand)) = (hands.task.take(), &mut hands.errand) {
+            let id = errand.id;
+            match task {
+                Task::Send { limit, spent } => {
+                    self.send(hands, TimeLimit { attempt: limit, spent });
+                }
+                Task::GoOn => {
+                    let view = self.source.view();
+                    self.step(hands, &mut |_, hands, _| {
+                        Some(Input::ThreadReady { flight: id, hand: hands.hand(&view) })
+                    });
+                }
+                Task::Look => self.look_into_store(hands),
+                Task::TryLock => self.try_store_lock(hands),
+                Task::Announce { again_at } => self.announce_renewal(hands, again_at),
+                Task::Save => self.put_into_store(hands),
+            }
+        }
+        // Nobody watches the clock: this thread waits by itself.
+        if let Some((id, bell, until)) = hands.sleeps.take() {
+            bell.take(&self.clock, until);
+            self.run_flight(id);
+        }
+    }
+
+    fn send(self: &Arc<Self>, hands: &mut Hands<'_>, limit: TimeLimit) {
+        let Some(errand) = &mut hands.errand else { return };
+        let Some(Ok(pair)) = errand.fresh.take() else { return };
+        (errand.refused, errand.granted) = (None, None);
+        let asked =
+            self.endpoint.fetch(&self.options, &pair.credentials, &errand.slot.scope, limit);
+        errand.used = Some(pair);
+        self.tell_of_trust();
+        let id = errand.id;
+        let mut failure = None;
+        match asked {
+            Ok(granted) => errand.granted = Some(granted),
+            Err(failed) => failure = Some(failed),
+        }
+        let source = self.source.view();
+        let source = Source { kind: source.kind, version: source.version };
+        self.step(hands, &mut |state, hands, _| {
+            let answer = match failure.take() {
+                Some(failure) => Err(failure),
+                None => Ok(hands.grant(state)?),
+            };
+            Some(Input::Answered { flight: id, answer, source })
+        });
+    }
+
+    /// What a fetch needs a thread for, and who is told if it gets none.
+    pub(super) fn job(self: &Arc<Self>, id: FlightId) -> Arc<Job> {
+        let shared = self.clone();
+        let policy = &self.options.policy;
+        let store = self.store.as_ref();
+        let look = store.map(|store| policy.longest_lock_wait() + 4 * store.timeout());
+        let longest = look.unwrap_or_default() + policy.fetch_timeout + policy::OVERRUN;
+        Job::or_refused(longest, move |there_is_a_thread| match there_is_a_thread {
+            Ok(()) => shared.run_flight(id),
+            Err(error) => shared.not_started(id, error),
+        })
+    }
+
+    fn not_started(self: &Arc<Self>, id: FlightId, error: &io::Error) {
+        let mut hands = Hands::default();
+        let error = no_thread(THE_REQUEST, error);
+        self.step(&mut hands, &mut |state, hands, _| {
+            hands.errand = state.take_errand(id);
+            Some(Input::NotStarted { flight: id, error: error.clone() })
+        });
+    }
+}
+
+impl Hands<'_> {
+    /// The token in hand, as the core looks at it.
+    pub(super) fn grant(&self, state: &super::state::ClientState) -> Option<input::Granted> {
+        let errand = self.errand.as_ref()?;
+        let granted = errand.granted.as_ref()?;
+        let same_value = state.seats[errand.slot.index].shows(granted.value.reveal());
+        Some(input::Granted { lifetime: granted.lifetime, same_value })
+    }
+}
+
+/// What a thread is needed for.
+pub(super) const THE_REQUEST: &str = "the token request";
+
+/// The system has no thread for something that was asked for. No bug of ours, and no failed fetch:
+/// nothing is remembered.
+pub(super) fn no_thread(what: &str, error: &io::Error) -> Error {
+    let message = format!(
+        "no thread can be started for {what} ({error}): a limit on processes, such as ulimit -u or \
+         a container's pids limit, or memory; it may be tried again at once"
+    );
+    Error::new(ErrorKind::Internal, message).with_retryable(true)
+}
+
+/// When a fetch that has its thread to itself goes on, and what is rung to have it go on before.
+pub(super) type Sleep = (FlightId, Arc<Mailbox<()>>, BootTime);

@@ -1,0 +1,213 @@
+//! What the core decides, in words: errors for callers, and events.
+
+use std::time::Duration;
+
+use once_cell::race::OnceBox;
+
+use super::drive::Hands;
+use super::shared::Shared;
+use super::state::Slot;
+use crate::cache::entry::GivenUp;
+use crate::cache::flight::Fault;
+use crate::cache::limits::Obstacle;
+use crate::cache::output::{Miss, News, Reason};
+use crate::error::{Error, ErrorKind};
+use crate::events::{Event, EventKind};
+
+/// What a fetch failed with, as an error.
+pub(super) fn error_of(fault: &Fault<Error>) -> Error {
+    match fault {
+        Fault::Told(error) => error.clone(),
+        Fault::Overrun => Error::new(
+            ErrorKind::Network,
+            "the token request did not end within fetch_timeout: name resolution or the proxy may \
+             hang",
+        ),
+        Fault::Ended(lifetime) => Error::new(
+            ErrorKind::BadResponse,
+            format!("the token had ended before it arrived: it lives {lifetime:?}"),
+        ),
+    }
+}
+
+/// Why no fetch may start, for those for whose sake nothing was asked.
+fn error_of_obstacle(obstacle: &Obstacle<Fault<Error>>, wait: Duration) -> Error {
+    let error = match obstacle {
+        Obstacle::Remembered(fault) => error_of(fault),
+        Obstacle::Budget { most, last } => {
+            let last = last.as_ref().map(|fault| error_of(fault).to_string());
+            let last = last.map(|last| format!("; the last failure was: {last}"));
+            Error::new(
+                ErrorKind::Budget,
+                format!(
+                    "this client has made {most} token requests within a minute, its limit \
+                     (max_requests_per_minute); the next may be made in {:.1} s{}",
+                    wait.as_secs_f64(),
+                    last.unwrap_or_default()
+                ),
+            )
+        }
+    };
+    error.remembered(wait)
+}
+
+impl Shared {
+    /// Why a caller gets no token. `told`: what ended its wait.
+    pub(super) fn error(&self, slot: &Slot, reason: &Reason<Error>, told: Option<Error>) -> Error {
+        match reason {
+            Reason::Closed => Self::closed_error(),
+            Reason::AsTold => told.unwrap_or_else(Self::closed_error),
+            Reason::Pending { unread } => {
+                let why = unread.then(|| format!(" ({})", self.source.what_is_awaited()));
+                let why = why.unwrap_or_default();
+                Error::new(
+                    ErrorKind::Pending,
+                    format!(
+                        "there is no token yet; it is being fetched{why}, and this call does not \
+                         wait"
+                    ),
+                )
+            }
+            Reason::TimedOut { unread } => {
+                let why = unread.then(|| format!(": {}", self.source.what_is_awaited()));
+                Error::new(
+                    ErrorKind::Timeout,
+                    format!(
+                        "no token for \"{}\" within the caller's time limit; the fetch goes on{}",
+                        slot.scope.wire(),
+                        why.unwrap_or_default()
+                    ),
+                )
+            }
+            Reason::Blocked { obstacle, wait } => error_of_obstacle(obstacle, *wait),
+            Reason::Failed { fault, wait } => error_of(fault).told(Some(*wait)),
+            Reason::NotMade(error) => error.clone(),
+            Reason::Ended => Error::new(
+                ErrorKind::BadResponse,
+                "the token had ended before it could be handed out",
+            ),
+        }
+    }
+
+    pub(super) fn tell(&self, slot: &Slot, event: impl FnOnce() -> Event) {
+        self.events.tell(|| {
+            let mut event = event();
+            event.scope = slot.scope.canonical().to_owned();
+            event
+        });
+    }
+
+    /// Tells whoever listens to events.
+    pub(super) fn tell_news(&self, slot: &Slot, news: News<Error>, hands: &Hands<'_>) {
+        let stored = hands.errand.as_ref().map(|errand| &errand.stored);
+        let was_told = stored.is_some_and(|stored| stored.was_told);
+        if matches!(news, News::StoreMiss { .. }) && was_told {
+            return;
+        }
+        match &news {
+            News::Doubted => self.events.tell(|| self.event(&news, hands)),
+            _ => self.tell(slot, || self.event(&news, hands)),
+        }
+        let granted = hands.errand.as_ref().and_then(|errand| errand.granted.as_ref());
+        let granted = granted.filter(|_| matches!(news, News::Succeeded { .. }));
+        for warning in granted.into_iter().flat_map(|granted| &granted.warnings) {
+            self.tell(slot, || Event::new(EventKind::Warning, warning.as_str()));
+        }
+    }
+
+    fn event(&self, news: &News<Error>, hands: &Hands<'_>) -> Event {
+        let errand = hands.errand.as_ref();
+        let fetched = || errand.and_then(|errand| fingerprint(errand.brings()?.value.reveal()));
+        match news {
+            News::FetchStarted => Event::new(EventKind::FetchStarted, "asking for a token"),
+            News::Succeeded { attempt, took, lifetime } => {
+                let message = format!("got a token that lives {} s", lifetime.as_secs());
+                let mut event = Event::new(EventKind::FetchSucceeded, message);
+                (event.http_status, event.attempt) = (Some(200), *attempt);
+                (event.duration, event.fingerprint) = (*took, fetched());
+                event
+            }
+            News::StoreHit { took } => {
+                let message = "store hit: another process had a token already";
+                let mut event = Event::new(EventKind::Store, message);
+                (event.duration, event.fingerprint) = (*took, fetched());
+                event
+            }
+            News::StoreMiss { why, took } => {
+                let (why, is_odd) = match why {
+                    Some(Miss::Refused) => ("an API has refused its token", false),
+                    Some(Miss::NotNewer) => ("it has none that is newer", false),
+                    Some(Miss::TooShort) => {
+                        ("its token is too short for a caller's min_ttl", false)
+                    }
+                    None => errand.map_or(("", false), |errand| errand.stored.miss),
+                };
+                let mut event = Event::new(EventKind::Store, format!("store miss: {why}"));
+                event.error = is_odd.then_some(ErrorKind::BadResponse);
+                event.duration = *took;
+                event
+            }
+            News::AttemptFailed { fault, attempt, took, wait } => {
+                let told = error_of(fault).told(Some(*wait));
+                let mut event = Event::new(EventKind::FetchFailed, told.message());
+                (event.error, event.http_status) = (Some(told.kind()), told.http_status());
+                (event.attempt, event.duration, event.wait) = (*attempt, *took, Some(*wait));
+                event
+            }
+            News::GivenUp { how, wait } => self.given_up(*how, *wait),
+            News::ServedWhileFailing { fault, wait } => {
+                let message = "the renewal failed; the token that is there is still handed out";
+                let mut event = Event::new(EventKind::ServedWhileFailing, message);
+                (event.error, event.wait) = (Some(error_of(fault).kind()), Some(*wait));
+                event
+            }
+            News::Budget { obstacle, wait } => {
+                let error = error_of_obstacle(obstacle, *wait);
+                let mut event = Event::new(EventKind::Budget, error.message());
+                (event.error, event.wait) = (Some(ErrorKind::Budget), error.retry_after());
+                event
+            }
+            News::Invalidated => {
+                let message = "an API refused the token; the next call gets another";
+                let mut event = Event::new(EventKind::Invalidated, message);
+                event.fingerprint.clone_from(&hands.fingerprint);
+                event
+            }
+            News::Doubted => Event::new(
+                EventKind::Warning,
+                "an API refused a token that was just fetched: it may not accept API Tokens v2 \
+                 yet, or the key may have been revoked",
+            ),
+        }
+    }
+
+    fn given_up(&self, how: GivenUp, wait: Duration) -> Event {
+        let (kind, why) = match how {
+            GivenUp::Overrun => {
+                let error = error_of(&Fault::Overrun);
+                (error.kind(), error.message().to_owned())
+            }
+            GivenUp::Unread => (
+                ErrorKind::Credentials,
+                format!(
+                    "no credentials for the token request: {}, and nobody waits for it any more",
+                    self.source.what_is_awaited()
+                ),
+            ),
+        };
+        let mut event = Event::new(EventKind::FetchFailed, why);
+        (event.error, event.wait) = (Some(kind), Some(wait));
+        event
+    }
+}
+
+/// Eight hex digits that tell tokens apart and nothing about them: a hash keyed with chance.
+pub(super) fn fingerprint(token: &str) -> Option<String> {
+    static KEY: OnceBox<ring::hmac::Key> = OnceBox::new();
+    let key = KEY.get_or_try_init(|| {
+        let random = ring::rand::SystemRandom::new();
+        ring::hmac::Key::generate(ring::hmac::HMAC_SHA256, &random).map(Box::new)
+    });
+    let tag = ring::hmac::sign(key.ok()?, token.as_bytes());
+    Some(tag.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect())
+}

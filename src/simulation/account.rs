@@ -1,0 +1,139 @@
+//! What is true of a client, whatever its core believes: the token that was really given, the waits
+//! that were really ordered, the requests that were really sent. By this the core is judged.
+
+use std::time::Duration;
+
+use super::scenario::{START, Scenario, minute_of};
+use super::server::Reply;
+use super::tally::{Recovery, Tally};
+use crate::clock::BootTime;
+
+/// A token.
+#[derive(Clone, Copy)]
+struct Given {
+    /// The endpoint honours it until then.
+    dies_at: BootTime,
+    /// The client was told that it is good until then.
+    expires_at: BootTime,
+}
+
+pub(super) struct Account<'a> {
+    scenario: &'a Scenario,
+    tally: &'a mut Tally,
+    token: Given,
+    /// The one that came last, whether the core has taken it or not.
+    arrived: Given,
+    retry_after: BootTime,
+    /// Since when the client has been asked for a token in vain.
+    wanting: Option<BootTime>,
+    /// When the last request was sent that failed.
+    failure_sent_at: BootTime,
+    requests_in_outage: Vec<u32>,
+}
+
+impl<'a> Account<'a> {
+    pub(super) fn new(scenario: &'a Scenario, tally: &'a mut Tally) -> Self {
+        let none = Given { dies_at: BootTime::ZERO, expires_at: BootTime::ZERO };
+        Self {
+            scenario,
+            tally,
+            token: none,
+            arrived: none,
+            retry_after: BootTime::ZERO,
+            wanting: None,
+            failure_sent_at: BootTime::ZERO,
+            requests_in_outage: vec![0; scenario.outages().count()],
+        }
+    }
+
+    pub(super) fn expires_at(&self) -> BootTime {
+        self.token.expires_at
+    }
+
+    // --- callers ----------------------------------------------------------------------------------
+
+    pub(super) fn is_asked(&mut self, now: BootTime) {
+        if now >= self.token.expires_at {
+            self.wanting.get_or_insert(now);
+        }
+    }
+
+    /// A call ended with a token, and until then further ones are served the same.
+    pub(super) fn is_served(&mut self, took: Duration, quiet_until: BootTime, now: BootTime) {
+        let dies_at = self.token.dies_at;
+        self.tally.served_dead += u64::from(now >= dies_at || quiet_until > dies_at);
+        self.call_ends(took);
+    }
+
+    /// A call failed, and so many in all did until its caller will be told something else.
+    pub(super) fn is_failed(&mut self, took: Duration, calls: u64, now: BootTime) {
+        self.tally.failed_with_token += u64::from(now < self.token.expires_at);
+        self.tally.failed_calls += calls;
+        self.call_ends(took);
+    }
+
+    fn call_ends(&mut self, took: Duration) {
+        self.tally.longest_call = self.tally.longest_call.max(took);
+    }
+
+    // --- the endpoint -----------------------------------------------------------------------------
+
+    pub(super) fn fetch_starts(&mut self, is_second: bool, now: BootTime) {
+        self.is_asked(now);
+        self.tally.second_flights += u64::from(is_second);
+    }
+
+    pub(super) fn request_is_sent(&mut self, now: BootTime) {
+        let time = now.since(START);
+        self.tally.requests[minute_of(time)] += 1;
+        self.tally.sent_in_retry_after += u64::from(now < self.retry_after);
+        let counts = self.requests_in_outage.iter_mut();
+        for (count, outage) in counts.zip(self.scenario.outages()) {
+            *count += u32::from(outage.covers(time));
+        }
+    }
+
+    pub(super) fn is_answered(&mut self, sent_at: BootTime, reply: &Reply, now: BootTime) {
+        match reply {
+            Reply::Token { dies_at } => {
+                let expires_at = sent_at.after(self.scenario.lifetime);
+                self.arrived = Given { dies_at: *dies_at, expires_at };
+            }
+            Reply::Failed(failure) => {
+                self.failure_sent_at = sent_at;
+                let wait = failure.retry_after.map_or(BootTime::ZERO, |wait| now.after(wait));
+                self.retry_after = self.retry_after.max(wait);
+            }
+        }
+    }
+
+    /// What arrived is the client's token from now on.
+    pub(super) fn has_token(&mut self, now: BootTime) {
+        self.token = self.arrived;
+        self.tally.tokens += 1;
+        self.recovers(now);
+    }
+
+    // --- outages ----------------------------------------------------------------------------------
+
+    /// How long it took from the end of each outage that was waited through.
+    fn recovers(&mut self, now: BootTime) {
+        let Some(since) = self.wanting.take() else { return };
+        for (outage, tally) in self.scenario.outages().zip(&mut self.tally.outages) {
+            let end = START.after(outage.to);
+            if since < end && end <= now {
+                let failed_again = self.failure_sent_at >= end;
+                let took = now.since(end);
+                tally.recoveries.push(Recovery { took, failed_again });
+            }
+        }
+    }
+
+    pub(super) fn day_ends(mut self, end: BootTime) {
+        // Whoever still wants a token has not recovered, and it counts as late as can be known.
+        self.recovers(end);
+        for (outage, requests) in self.tally.outages.iter_mut().zip(self.requests_in_outage) {
+            outage.most_requests = outage.most_requests.max(requests);
+        }
+    }
+}
