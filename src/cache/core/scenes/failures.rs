@@ -286,6 +286,19 @@ fn an_overrun_fetch_is_given_up_and_its_late_token_is_welcome() {
 }
 
 #[test]
+fn a_fetch_that_waits_is_let_go_of_when_it_is_given_up() {
+    let mut scene = Scene::new(1.0);
+    scene.asks();
+    scene.begins();
+    assert_eq!(scene.attempt_fails(refusals::rate_limited_for(5)), Some(5.0));
+    let flight = scene.flight();
+    assert_eq!(scene.at(15.5).is_given_up(), Some(GivenUp::Overrun));
+    assert_eq!(scene.core.entry_of(flight), None);
+    scene.thread_comes(flight, Some(Ok(scene.pair())));
+    assert!(scene.said.is_empty());
+}
+
+#[test]
 fn a_late_token_never_takes_the_place_of_a_better_one() {
     let mut scene = Scene::new(1.0);
     scene.asks();

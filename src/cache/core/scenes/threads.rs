@@ -98,6 +98,18 @@ fn whoever_waits_for_a_fetch_without_a_thread_is_told_so() {
 }
 
 #[test]
+fn time_does_not_go_back() {
+    let mut scene = Scene::with_token(0.0, 8);
+    assert_eq!(scene.at(8.0).asks(), WaitsAndStarted);
+    // Another thread had looked at the clock before, and came later.
+    scene.now = second(7.0);
+    assert_eq!(scene.asks(), Waits);
+    scene.begins();
+    scene.at(15.0).brings(8);
+    assert_eq!(scene.at(15.999).state(), State::Hard, "it was asked for at second 8");
+}
+
+#[test]
 fn what_is_said_of_a_fetch_at_another_stage_changes_nothing() {
     let mut scene = Scene::new(1.0);
     scene.asks();

@@ -58,11 +58,15 @@ fn credentials_that_cannot_be_had_are_a_failure_that_may_pass() {
     let mut scene = Scene::new(1.0);
     scene.from(SourceKind::Function).asks();
     scene.waits_for_credentials();
+    assert!(scene.tells(|news| matches!(news, News::FetchStarted)), "it has begun");
     let (refused, ticket) = (false, scene.asks_source().unwrap().0);
     scene.at(2.0).step(Input::CredentialsRead { refused, ticket, brought: false, version: None });
     let failed = Some(Err(Unread::Failed(Trouble::Credentials)));
     scene.thread_comes(scene.flight(), failed);
     assert_eq!(scene.goes_on_at(), Some(2.25), "their time was none of the fetch's");
+    let took =
+        |news: &News<_>| matches!(news, News::AttemptFailed { took, .. } if took.as_secs() == 2);
+    assert!(scene.tells(took), "though it was the attempt's");
     // The source is asked again for the next attempt.
     scene.at(2.25).waits_for_credentials();
     assert!(scene.asks_source().is_some());

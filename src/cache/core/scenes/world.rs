@@ -206,7 +206,8 @@ impl World {
     fn next(&mut self) {
         let timer = self.timers.iter().map(|(at, _)| *at).min();
         let caller = self.callers.iter().map(|caller| caller.wait.until).min();
-        let alarm = self.scene.entries.iter().filter_map(|seen| seen.alarm).min();
+        let alarms = self.scene.entries.iter().filter_map(|seen| seen.alarm);
+        let alarm = alarms.filter(|at| *at < FOREVER).min();
         let Some(first) = [timer, caller, alarm].into_iter().flatten().min() else { return };
         self.scene.now = self.scene.now.max(first);
         if let Some(place) = self.timers.iter().position(|(at, _)| *at == first) {
@@ -414,8 +415,12 @@ impl World {
                 self.ask(entry, scene::PATIENT, None);
             }
             self.check();
+            for Caller { entry, want, wait } in std::mem::take(&mut self.callers) {
+                self.ask(entry, want, Some(Waited { serve_at: wait.serve_at, failed: false }));
+            }
             self.scene.on = entry;
-            assert!(matches!(self.scene.asks(), Served | ServedAndStarted));
+            let heard = self.scene.asks();
+            assert!(matches!(heard, Served | ServedAndStarted), "{heard:?}: {:?}", self.scene);
         }
     }
 
