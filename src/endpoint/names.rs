@@ -1,6 +1,6 @@
 //! Host names to addresses, on threads: the look-ups of the process, and what they found.
 //!
-//! `getaddrinfo` has no time limit and cannot be cancelled, so each runs on a thread of its own; who
+//! `getaddrinfo` has no time limit and cannot be cancelled, so each has a thread of the pool to itself; who
 //! shares which is decided in [`lookups`](super::lookups).
 //!
 //! **Forks.** In a process forked while another thread was inside `getaddrinfo`, locks of the C
@@ -18,10 +18,11 @@ use std::time::Duration;
 use once_cell::race::OnceBox;
 
 use super::lookups::{Lookups, Start};
+use crate::cache::policy::HUNG;
 use crate::clock::{BootTime, Clock, rounded};
 use crate::process::{self, AnyProcess, InLibrary, Inherited, Kept, Locked, Mailbox, Process};
 use crate::sync::global;
-use crate::threads;
+use crate::threads::{self, Job, Rank};
 
 /// Most hosts whose addresses are kept; the token endpoint and a proxy are two.
 const MOST_KEPT: usize = 64;
@@ -161,7 +162,10 @@ impl Names {
     fn start(&'static self, starts: impl IntoIterator<Item = Start>) {
         for start in starts {
             let id = start.id;
-            let run = move || {
+            let job = Job::or_refused(HUNG, move |there_is_a_thread| {
+                if let Err(error) = there_is_a_thread {
+                    return self.tell(id, Err(Problem::NoThread(error.to_string())), false);
+                }
                 let found = {
                     let _inside = InLibrary::enter();
                     (self.ask)(&start.host)
@@ -169,10 +173,9 @@ impl Names {
                 self.keep(&start, &found);
                 process::is_out_of_library();
                 self.tell(id, found, true);
-            };
-            if let Err(error) = threads::spawn("tu-resolve", run) {
-                self.tell(id, Err(Problem::NoThread(error.to_string())), false);
-            }
+            });
+            // If it is refused, those who wait are told.
+            let _ = threads::submit(&job, Rank::Resolve);
         }
     }
 
@@ -221,4 +224,43 @@ fn ask_system(host: &str) -> Found {
         }
     }
     Ok(distinct)
+}
+
+#[cfg(all(test, not(feature = "shuttle")))]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    /// More than there may be fetches at a time.
+    #[test]
+    fn look_ups_that_hang_are_in_nobodys_way() {
+        let end = Arc::new(Mailbox::<()>::default());
+        let hangs = end.clone();
+        let names: &Names = Box::leak(Box::new(Names::new(Box::new(move |host| {
+            if host.starts_with("hangs") {
+                while hangs.is_empty() {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+            }
+            assert_eq!(std::thread::current().name(), Some("tu-token"));
+            Ok(vec![Ipv4Addr::LOCALHOST.into()])
+        }))));
+        for number in 0..70 {
+            let host = format!("hangs{number}");
+            let found = names.look_up(&host, LONG, Duration::ZERO);
+            assert!(matches!(found, Err(Problem::Slow { .. })), "{found:?}");
+        }
+        let done = Arc::new(Mailbox::default());
+        let told = done.clone();
+        let fetch = Job::new(LONG, move || {
+            told.put(names.look_up("answers", LONG, LONG));
+        });
+        threads::submit(&fetch, Rank::Awaited).unwrap();
+        let found = done.take(&Clock::System, now().after(LONG));
+        assert_eq!(found, Some(Ok(vec![Ipv4Addr::LOCALHOST.into()])));
+        end.put(());
+    }
 }

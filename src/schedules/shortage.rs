@@ -17,10 +17,9 @@ impl Refused {
     const NONE: Self = Self { names: &[], left: 0 };
 }
 
-pub(super) const OF_ALL: &[&str] = &["tu-token", "tu-clock", "tu-events"];
-/// Of those that fetch and call functions.
+pub(super) const OF_ALL: &[&str] = &["tu-token", "tu-clock"];
+/// Of those of the pool.
 pub(super) const OF_WORKERS: &[&str] = &["tu-token"];
-pub(super) const OF_TELLERS: &[&str] = &["tu-events"];
 pub(super) const OF_CLOCKS: &[&str] = &["tu-clock"];
 
 /// From now on no thread of these names can be started.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use shuttle::thread;
 
-use super::shortage::{self, OF_ALL, OF_CLOCKS, OF_TELLERS, OF_WORKERS};
+use super::shortage::{self, OF_ALL, OF_CLOCKS, OF_WORKERS};
 use super::stage::{self, Answer, Call, SECOND, at, caller, got, ok};
 use super::{explore, time};
 use crate::clock::Clock;
@@ -393,31 +393,44 @@ fn events_of_a_shortage_are_told_after_it() {
 /// The same when nothing is asked of the library any more.
 #[test]
 fn events_of_a_shortage_are_told_after_it_by_itself() {
-    for which in ["a worker", "the clock watcher"] {
-        explore(move || {
-            let (client, endpoint) = stage::client(numbered);
-            let (queue, told, kept) = heard();
-            let heard = queue.clone();
-            shortage::begin(OF_TELLERS);
-            if which == "a worker" {
-                let tell = move || heard.tell(|| Event::new(EventKind::Warning, "an event"));
-                threads::submit(&Job::new(SECOND, tell), Rank::Awaited).unwrap();
-            } else {
-                let clock = threads::ClockHold::take().unwrap();
-                heard.tell(|| Event::new(EventKind::Warning, "an event"));
-                drop((clock, heard));
-            }
+    explore(|| {
+        let (queue, told, kept) = heard();
+        shortage::begin(OF_WORKERS);
+        let clock = threads::ClockHold::take().unwrap();
+        queue.tell(|| Event::new(EventKind::Warning, "an event"));
+        drop(clock);
+        time::sleep(SECOND);
+        assert_eq!(told.load(Ordering::SeqCst), 0);
+        shortage::end();
+        time::sleep(2 * SECOND);
+        assert_eq!(told.load(Ordering::SeqCst), 1, "the clock watcher did not try again");
+        queue.release();
+        time::sleep(60 * SECOND);
+        assert_eq!(Arc::strong_count(&kept), 1);
+    });
+}
+
+/// And before its end, if there is a thread of the pool: when it has done what it does.
+#[test]
+fn a_thread_that_is_there_tells_the_events_of_a_shortage() {
+    explore(|| {
+        let (queue, told, kept) = heard();
+        let heard = queue.clone();
+        let tells = move || {
+            shortage::begin(OF_WORKERS);
+            heard.tell(|| Event::new(EventKind::Warning, "an event"));
             time::sleep(SECOND);
-            assert_eq!(told.load(Ordering::SeqCst), 0);
-            shortage::end();
-            time::sleep(2 * SECOND);
-            assert_eq!(told.load(Ordering::SeqCst), 1, "{which} did not try again");
-            queue.release();
-            time::sleep(60 * SECOND);
-            assert_eq!(Arc::strong_count(&kept), 1);
-            stage::end(client, &endpoint);
-        });
-    }
+        };
+        threads::submit(&Job::new(SECOND, tells), Rank::Awaited).unwrap();
+        time::sleep(HALF);
+        assert_eq!(told.load(Ordering::SeqCst), 0);
+        time::sleep(SECOND);
+        assert_eq!(told.load(Ordering::SeqCst), 1, "the thread did not come to it");
+        shortage::end();
+        queue.release();
+        time::sleep(60 * SECOND);
+        assert_eq!(Arc::strong_count(&kept), 1);
+    });
 }
 
 #[test]

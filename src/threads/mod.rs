@@ -1,10 +1,10 @@
 //! The library's own threads: few, named, short-lived, with all signals blocked, and shared by
 //! every client of the process.
 //!
-//! Fetches run on a pool ([`pool`]): those that somebody waits for go first, background renewals use
-//! a few threads only. One more thread tells events while there are any ([`teller`]), one watches the
-//! clock while something is scheduled ([`timers`]). A forked child has none of them and starts its own
-//! when needed.
+//! All but one of them are a pool ([`pool`]): they fetch, read, ask stores, look up names, call the
+//! program's functions and tell it events ([`teller`]), and a table says who goes first and how many
+//! there may be of each ([`rank`]). One more watches the clock while something is scheduled
+//! ([`timers`]). A forked child has none of them and starts its own when needed.
 //!
 //! The system may have no thread to give: a limit on processes, no memory. Nothing is lost by that.
 //! What cannot be begun is told to whoever asked for it, or stays where it is and is begun as soon as
@@ -22,7 +22,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::process::Mailbox;
 use crate::sync::atomic::AtomicBool;
 use crate::sync::global;
 pub(crate) use job::Job;
@@ -30,7 +29,6 @@ pub(crate) use pool::{
     calls_wait, cancel, enqueue, hasten, start_waiting_jobs, submit, submit_owed,
 };
 pub(crate) use rank::Rank;
-pub(crate) use spawn::spawn;
 pub(crate) use teller::{dispatch, dispatch_the_last, forget_parents_events, leave_line};
 #[cfg(all(test, not(feature = "shuttle")))]
 pub(crate) use timers::timers_waiting;
@@ -57,26 +55,6 @@ pub(crate) fn catch_up() {
     if LACKING.load(Ordering::Relaxed) && LACKING.swap(false, Ordering::AcqRel) {
         timers::catch_up();
         pool::start_waiting_jobs();
-        teller::tell_what_stands_in_line();
-    }
-}
-
-/// What an idle thread is given; `None` after a while without anything. While something lacks a
-/// thread it stays, and tries again: it may be the only one of ours that is there.
-fn rest<T>(mailbox: &Mailbox<T>) -> Option<T> {
-    let clock = Clock::System;
-    let leaves_at = clock.now().after(IDLE);
-    loop {
-        let now = clock.now();
-        let is_lacking = LACKING.load(Ordering::Relaxed);
-        if now >= leaves_at && !is_lacking {
-            return None;
-        }
-        let until = if is_lacking { now.after(MAX_START_PAUSE) } else { leaves_at };
-        if let Some(thing) = mailbox.take(&clock, until) {
-            return Some(thing);
-        }
-        catch_up();
     }
 }
 

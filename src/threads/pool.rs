@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::job::Job;
 use super::rank::{RANKS, Rank, Row, TABLE, Without};
 use super::spawn::spawn;
-use super::teller::tell_what_stands_in_line;
-use super::{MAX_START_PAUSE, NEVER, catch_up, lack_threads, rest, timers};
+use super::teller::let_go_of_the_last;
+use super::{IDLE, LACKING, MAX_START_PAUSE, NEVER, catch_up, lack_threads, timers};
 use crate::clock::{BootTime, Clock};
 use crate::process::{Inherited, Locked, Mailbox, Process};
 use crate::sync::global;
@@ -82,7 +83,13 @@ pub(crate) fn submit(job: &Arc<Job>, rank: Rank) -> io::Result<()> {
 /// unless there is a thread that will come to them. Others may have queued them, and rely on the
 /// start that just failed. Whether `ours` is one of them.
 fn refuse_what_waits(error: &io::Error, ours: Option<&Arc<Job>>) -> bool {
-    let refused = POOL.lock().take_refused();
+    let (refused, cannot_tell) = {
+        let mut pool = POOL.lock();
+        (pool.take_refused(), pool.waits(Rank::Tell))
+    };
+    if cannot_tell {
+        let_go_of_the_last();
+    }
     let mut is_ours_refused = false;
     for job in refused {
         let is_refused = job.refuse(error);
@@ -99,7 +106,7 @@ pub(crate) fn submit_owed(job: &Arc<Job>, rank: Rank) {
 
 /// Whether functions wait for a thread that calls them.
 pub(crate) fn calls_wait() -> bool {
-    POOL.lock().queue(Rank::Call).iter().any(|job| job.is_open())
+    POOL.lock().waits(Rank::Call)
 }
 
 /// Queues a job and starts nothing. Enough on a thread of the pool, which comes to it when it has done
@@ -192,7 +199,6 @@ fn try_again_later() {
 
 /// On the clock watcher's thread.
 pub(super) fn try_again() {
-    tell_what_stands_in_line();
     let Err(error) = start_threads() else { return };
     let is_long = {
         let mut pool = POOL.lock();
@@ -272,9 +278,32 @@ fn next_assignment(done: u64, desk: &Desk) -> Option<Assignment> {
     desk.take(&Clock::System, NEVER)
 }
 
+/// What an idle thread is given; `None` after a while without anything. While something lacks a
+/// thread it stays, and tries again: it may be the only one of ours that is there.
+fn rest(desk: &Desk) -> Option<Assignment> {
+    let clock = Clock::System;
+    let leaves_at = clock.now().after(IDLE);
+    loop {
+        let now = clock.now();
+        let is_lacking = LACKING.load(Ordering::Relaxed);
+        if now >= leaves_at && !is_lacking {
+            return None;
+        }
+        let until = if is_lacking { now.after(MAX_START_PAUSE) } else { leaves_at };
+        if let Some(next) = desk.take(&clock, until) {
+            return Some(next);
+        }
+        catch_up();
+    }
+}
+
 impl Pool {
     fn queue(&mut self, rank: Rank) -> &mut VecDeque<Arc<Job>> {
         &mut self.queues[rank as usize]
+    }
+
+    fn waits(&self, rank: Rank) -> bool {
+        self.queues[rank as usize].iter().any(|job| job.is_open())
     }
 
     /// Chooses the next job that may run and counts it as running.
@@ -312,21 +341,23 @@ impl Pool {
         }
     }
 
-    /// Whether there is a thread that will come to what waits.
+    /// Whether there is a thread that will come to what waits. One that hangs may never.
     fn has_threads(&self) -> bool {
-        !self.idle.is_empty() || self.running.iter().any(|running| running.has_thread)
+        let now = Clock::System.now();
+        let comes = |running: &Running| running.has_thread && now < running.counts_until;
+        !self.idle.is_empty() || self.running.iter().any(comes)
     }
 
     /// What leaves its queue because there is no thread for it.
     fn take_refused(&mut self) -> Vec<Arc<Job>> {
-        if self.has_threads() {
-            return Vec::new();
-        }
-        let queues = TABLE.iter().zip(&mut self.queues);
-        let refused: Vec<Arc<Job>> = queues
-            .filter(|(row, _)| row.without == Without::Refused)
-            .flat_map(|(_, queue)| std::mem::take(queue))
-            .collect();
+        let has_threads = self.has_threads();
+        let is_refused = |row: &Row| match row.without {
+            Without::Owed => false,
+            Without::Refused => !has_threads,
+            Without::RefusedAtOnce => true,
+        };
+        let queues = TABLE.iter().zip(&mut self.queues).filter(|(row, _)| is_refused(row));
+        let refused = queues.flat_map(|(_, queue)| std::mem::take(queue)).collect();
         if self.queues.iter().all(VecDeque::is_empty) {
             self.shortage = None;
         }
@@ -445,14 +476,29 @@ mod tests {
         TABLE.iter().for_each(|row| fill(&mut pool, &[(row.rank, 1)], Duration::MAX));
         let shortage = Shortage { since: BootTime::ZERO, pause: FIRST_START_PAUSE };
         pool.shortage = Some(shortage);
-        assert_eq!(pool.take_refused().len(), 4);
+        assert_eq!(pool.take_refused().len(), 5);
         let waiting = TABLE.iter().map(|row| row.rank).filter(|rank| !pool.queue(*rank).is_empty());
-        use Rank::{Call, Continued, ContinuedRenewal};
-        assert_eq!(waiting.collect::<Vec<_>>(), [Call, Continued, ContinuedRenewal]);
+        use Rank::{Call, Continued, ContinuedRenewal, Tell};
+        assert_eq!(waiting.collect::<Vec<_>>(), [Call, Tell, Continued, ContinuedRenewal]);
         assert!(pool.shortage.is_some());
         pool.queues = Default::default();
         pool.take_refused();
         assert!(pool.shortage.is_none());
+    }
+
+    #[test]
+    fn what_a_fetch_needs_at_once_is_refused_beside_threads_that_are_busy() {
+        use Rank::{Awaited, Resolve};
+        let mut pool = Pool::default();
+        fill(&mut pool, &[(Awaited, 1)], Duration::MAX);
+        let busy = pool.assign().unwrap();
+        pool.has_thread(busy.id);
+        fill(&mut pool, &[(Awaited, 1), (Resolve, 2)], Duration::MAX);
+        assert_eq!(pool.take_refused().len(), 2);
+        assert_eq!(pool.queue(Awaited).len(), 1);
+        // And it is no help that it is there once it hangs.
+        pool.running[0].counts_until = BootTime::ZERO;
+        assert_eq!(pool.take_refused().len(), 1);
     }
 
     #[test]

@@ -1,17 +1,21 @@
 //! What a job is for: the table of ranks.
 
-use Rank::{Awaited, Background, Call, Continued, ContinuedRenewal, Read, Store};
-use Without::{Owed, Refused};
+use Rank::{Awaited, Background, Call, Continued, ContinuedRenewal, Read, Resolve, Store, Tell};
+use Without::{Owed, Refused, RefusedAtOnce};
 
 /// In the order in which their jobs get threads. [`TABLE`] has what else holds for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rank {
     /// Calls functions of callers whose wait has ended.
     Call,
+    /// Hands out events.
+    Tell,
     /// An operation on a token store, which a fetch waits for.
     Store,
     /// A file or a credentials function, which a fetch or the making of a client waits for.
     Read,
+    /// A look-up of a host name, which a fetch waits for.
+    Resolve,
     /// A fetch that gave its thread back while it could only wait, and goes on; somebody waits for it.
     Continued,
     /// The same of a renewal.
@@ -37,6 +41,8 @@ pub(super) enum Without {
     Owed,
     /// It is refused, unless there is a thread of ours that will come to it.
     Refused,
+    /// It is refused, even if there are threads that may come to it: those may wait for it.
+    RefusedAtOnce,
 }
 
 pub(super) struct Row {
@@ -47,21 +53,27 @@ pub(super) struct Row {
     pub(super) awaited: Rank,
 }
 
-pub(super) const RANKS: usize = 7;
+pub(super) const RANKS: usize = 9;
 
+/// Look-ups of names have no limit here: there are a few at most for each host, and one that hangs must
+/// not keep another host's from its thread.
 #[rustfmt::skip]
 pub(super) static TABLE: [Row; RANKS] = [
-    row(Call,             &[CALLS],                 Owed,    Call),
-    row(Store,            &[STORES],                Refused, Store),
-    row(Read,             &[READS, READS_AND_HUNG], Refused, Read),
-    row(Continued,        &[FETCHES],               Owed,    Continued),
-    row(ContinuedRenewal, &[FETCHES, RENEWALS],     Owed,    Continued),
-    row(Awaited,          &[FETCHES],               Refused, Awaited),
-    row(Background,       &[FETCHES, RENEWALS],     Refused, Awaited),
+    row(Call,             &[CALLS],                 Owed,          Call),
+    row(Tell,             &[TELLS],                 Owed,          Tell),
+    row(Store,            &[STORES],                Refused,       Store),
+    row(Read,             &[READS, READS_AND_HUNG], Refused,       Read),
+    row(Resolve,          &[],                      RefusedAtOnce, Resolve),
+    row(Continued,        &[FETCHES],               Owed,          Continued),
+    row(ContinuedRenewal, &[FETCHES, RENEWALS],     Owed,          Continued),
+    row(Awaited,          &[FETCHES],               Refused,       Awaited),
+    row(Background,       &[FETCHES, RENEWALS],     Refused,       Awaited),
 ];
 
 /// Threads that call functions of callers; they are not held back by fetches.
 const CALLS: Limit = at_most(8, &[Call]);
+/// Events come one at a time, in order.
+const TELLS: Limit = at_most(1, &[Tell]);
 /// Threads that fetches have store operations done by; one whose operation hangs stays taken.
 const STORES: Limit = at_most(8, &[Store]);
 /// Threads that read files and call credentials functions, so that one that hangs is in nobody's way;

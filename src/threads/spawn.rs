@@ -9,7 +9,7 @@ use crate::sync::thread;
 const STACK_BYTES: usize = 2 * 1024 * 1024;
 
 /// Starts a thread that takes no signals: a host program's handlers must not run on it.
-pub(crate) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+pub(super) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
     spawn_boxed(name, Box::new(body))
 }
 

@@ -1,13 +1,15 @@
-//! The teller of events: one thread that hands them out, in the order in which they came.
+//! The teller of events: one thread at a time hands them out, in the order in which they came.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::spawn::spawn;
-use super::{lack_threads, rest};
+use super::job::Job;
+use super::pool::{start_waiting_jobs, submit_owed};
+use super::rank::Rank;
 use crate::events::EventQueue;
-use crate::process::{Inherited, Locked, Mailbox, Process};
+use crate::process::{Inherited, Locked, Process};
 use crate::sync::global;
 
 #[derive(Default)]
@@ -17,7 +19,8 @@ struct Teller {
     telling: Option<Arc<EventQueue>>,
     /// Whether some queue in line holds its callback for that alone.
     has_last: bool,
-    bell: Option<Arc<Mailbox<()>>>,
+    /// Somebody tells, or will as soon as there is a thread.
+    is_asked: bool,
 }
 
 global! {
@@ -48,38 +51,34 @@ pub(crate) fn forget_parents_events() {
     drop(TELLER.lock());
 }
 
-/// Has a queue's events told, by the one thread that does. If there is none and none can be started,
-/// they stay in line until there is.
+/// Has a queue's events told, in their turn. If there is no thread for that, they stay in line until
+/// there is.
 pub(crate) fn dispatch(queue: Arc<EventQueue>) {
-    TELLER.lock().ready.push_back(queue);
-    start_teller();
+    let is_asked = {
+        let mut teller = TELLER.lock();
+        teller.ready.push_back(queue);
+        std::mem::replace(&mut teller.is_asked, true)
+    };
+    if !is_asked {
+        submit_owed(&Job::new(Duration::MAX, tell), Rank::Tell);
+    }
 }
 
 /// The same for a queue in line that holds its callback for that alone: it leaves the line rather
 /// than to stay in it.
 pub(crate) fn dispatch_the_last() {
     TELLER.lock().has_last = true;
-    start_teller();
+    start_waiting_jobs();
 }
 
-fn start_teller() {
-    let (bell, is_new) = {
+/// No thread can be had to tell what stands in line.
+pub(super) fn let_go_of_the_last() {
+    let in_line = {
         let mut teller = TELLER.lock();
-        let is_new = teller.bell.is_none();
-        (teller.bell.get_or_insert_with(Arc::default).clone(), is_new)
+        let has_last = std::mem::take(&mut teller.has_last);
+        if has_last { teller.ready.clone() } else { VecDeque::new() }
     };
-    if !is_new {
-        bell.put(());
-    } else if spawn("tu-events", move || tell(&bell)).is_err() {
-        lack_threads();
-        let in_line = {
-            let mut teller = TELLER.lock();
-            teller.bell = None;
-            let has_last = std::mem::take(&mut teller.has_last);
-            if has_last { teller.ready.clone() } else { VecDeque::new() }
-        };
-        in_line.iter().for_each(EventQueue::cannot_be_told);
-    }
+    in_line.iter().for_each(EventQueue::cannot_be_told);
 }
 
 /// Takes a queue out of the line. Whether it stood there.
@@ -90,37 +89,20 @@ pub(crate) fn leave_line(queue: &Arc<EventQueue>) -> bool {
     place.and_then(|place| teller.ready.remove(place)).is_some()
 }
 
-pub(super) fn tell_what_stands_in_line() {
-    let is_needed = {
-        let teller = TELLER.lock();
-        teller.bell.is_none() && !teller.ready.is_empty()
-    };
-    if is_needed {
-        start_teller();
-    }
-}
-
-fn tell(bell: &Mailbox<()>) {
+/// Tells what stands in line until nothing does. One such job runs at a time.
+fn tell() {
     let process = Process::this();
     loop {
         let (next, told) = {
             // If a callback forked and this is the child, its events are told by a thread of its own.
             let Some(mut teller) = TELLER.lock_in(process) else { return };
             let next = teller.ready.pop_front();
+            teller.is_asked = next.is_some();
             (next.clone(), std::mem::replace(&mut teller.telling, next))
         };
-        drop(told);
-        if let Some(queue) = next {
-            // A callback's end may panic too.
-            let _ = catch_unwind(AssertUnwindSafe(|| queue.hand_out()));
-            continue;
-        }
-        if rest(bell).is_none() {
-            let mut teller = TELLER.lock();
-            if teller.ready.is_empty() {
-                teller.bell = None;
-                return;
-            }
-        }
+        // A callback's end may panic, too.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(told)));
+        let Some(queue) = next else { return };
+        let _ = catch_unwind(AssertUnwindSafe(|| queue.hand_out()));
     }
 }
