@@ -111,7 +111,8 @@ pub unsafe extern "C" fn tu_error_is_retryable(error: *const tu_error) -> bool {
 /// `error` is NULL or a live handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tu_error_retry_after_ms(error: *const tu_error) -> i64 {
-    let wait = |object: &ErrorObject| object.error.retry_after().map_or(-1, super::token::millis);
+    let wait =
+        |object: &ErrorObject| object.error.retry_after().map_or(-1, super::token::millis_to_wait);
     // SAFETY: the caller vouches for the handle.
     unsafe { with(error, -1, wait) }
 }

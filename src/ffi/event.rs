@@ -3,7 +3,7 @@
 use std::ffi::{CStr, c_char, c_void};
 
 use super::text::to_c;
-use super::token::millis;
+use super::token::{millis, millis_to_wait};
 use super::{OK, tu_status};
 use crate::events::{Event, EventKind};
 
@@ -82,7 +82,7 @@ pub(super) fn with_c_event(event: &Event, tell: impl FnOnce(&tu_event)) {
         http_status: event.http_status.map_or(0, i32::from),
         attempt: i32::try_from(event.attempt).unwrap_or(i32::MAX),
         duration_ms: millis(event.duration),
-        wait_ms: event.wait.map_or(-1, millis),
+        wait_ms: event.wait.map_or(-1, millis_to_wait),
         severity: event.severity() as i32,
     });
 }

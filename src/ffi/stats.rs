@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, c_char};
 
-use super::token::millis;
+use super::token::{millis, millis_to_wait};
 use super::{OK, guard, text, tu_client, tu_error, tu_status};
 use crate::cache::entry::State;
 use crate::client::Stats;
@@ -89,7 +89,7 @@ fn of(stats: &Stats, struct_size: usize) -> tu_stats {
         state: stats.state as i32,
         last_status: stats.last_error.map_or(OK, |kind| kind.status()),
         expires_in_ms: millis(stats.expires_in),
-        next_request_in_ms: millis(stats.next_request_in),
+        next_request_in_ms: millis_to_wait(stats.next_request_in),
         last_fetch_ms: millis(stats.last_fetch),
         waits: stats.waits,
         requests: stats.requests,

@@ -16,6 +16,11 @@ pub(super) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// Of a time to wait, rounded up: 0 is "now", and whoever comes a little early waits once more.
+pub(super) fn millis_to_wait(wait: Duration) -> i64 {
+    millis(wait.saturating_add(Duration::from_nanos(999_999)))
+}
+
 /// # Safety
 /// As [`owned::as_token_words`].
 #[inline]
@@ -128,4 +133,20 @@ pub unsafe extern "C" fn tu_token_serial(token: *const tu_token) -> u64 {
 pub unsafe extern "C" fn tu_token_expires_at_ms(token: *const tu_token) -> i64 {
     // SAFETY: the caller vouches for the handle.
     unsafe { owned::as_token_words(token) }.map_or(0, Token::expires_at_unix_ms_of)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_of_less_than_a_millisecond_is_one() {
+        for (nanos, cut, to_wait) in
+            [(0, 0, 0), (1, 0, 1), (500_000, 0, 1), (1_000_000, 1, 1), (1_000_001, 1, 2)]
+        {
+            let time = Duration::from_nanos(nanos);
+            assert_eq!((millis(time), millis_to_wait(time)), (cut, to_wait), "{nanos} ns");
+        }
+        assert_eq!(millis_to_wait(Duration::MAX), i64::MAX);
+    }
 }

@@ -64,7 +64,11 @@ fn duration(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Duration> {
     let is_number = (value.is_instance_of::<PyFloat>() || value.is_instance_of::<PyInt>())
         && !value.is_instance_of::<PyBool>();
     let duration = if is_number {
-        value.extract::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        let seconds = value.extract::<f64>().ok();
+        // Up: zero has a meaning of its own.
+        let least = Duration::from_nanos(seconds.is_some_and(|seconds| seconds > 0.0).into());
+        let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        duration.map(|duration| duration.max(least))
     } else if value.is_instance_of::<PyDelta>() {
         value.extract().ok()
     } else {

@@ -105,6 +105,10 @@ def test_not_waiting(client: tu_token.Client, emulator: Emulator) -> None:
     with pytest.raises(tu_token.TimeoutError) as timeout:
         client.get(timeout=datetime.timedelta(milliseconds=50))
     assert timeout.value.status == 100 and timeout.value.retryable
+    # However short, it is a time to wait for.
+    with pytest.raises(tu_token.TimeoutError) as timeout:
+        client.get(timeout=1e-12)
+    assert timeout.value.status == 100
 
 
 def test_closing_ends_it(emulator: Emulator) -> None:
