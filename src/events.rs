@@ -292,47 +292,6 @@ impl EventQueue {
         }
     }
 
-    /// No thread can be started that would tell what waits. Of a client that has gone it never will be:
-    /// nobody holds the callback for that.
-    pub(crate) fn cannot_be_told(self: &Arc<Self>) {
-        let is_released = self.waiting.lock().released;
-        if is_released && threads::leave_line(self) {
-            let owner = {
-                let mut waiting = self.waiting.lock();
-                waiting.queued = false;
-                waiting.take_released()
-            };
-            drop(owner);
-        }
-    }
-
-    /// In a forked child: lets go of what its parent has to tell, and of a callback that was held
-    /// for that alone.
-    pub(crate) fn forget_parents(&self) {
-        drop(self.waiting.lock());
-    }
-
-    /// Hands out everything that waits. On the events thread.
-    pub(crate) fn hand_out(&self) {
-        let process = Process::this();
-        loop {
-            let Queued { event, lost } = {
-                // If the callback forked and this is the child, what waits is the parent's.
-                let Some(mut waiting) = self.waiting.lock_in(process) else { return };
-                let Some(next) = waiting.events.pop_front() else {
-                    waiting.queued = false;
-                    let owner = waiting.take_released();
-                    drop(waiting);
-                    // Foreign code may run now.
-                    return drop(owner);
-                };
-                next
-            };
-            // A callback that panics loses its event, and nothing else.
-            let _ = catch_unwind(AssertUnwindSafe(|| self.hand_out_one(event, lost)));
-        }
-    }
-
     fn hand_out_one(&self, mut event: Event, lost: u64) {
         if lost > 0 {
             event.message.push_str(&format!(" ({lost} events before this one were lost)"));
@@ -349,6 +308,46 @@ impl EventQueue {
         }
         if let Some(callback) = &self.callback {
             callback.call(|callback| (callback.0)(&event));
+        }
+    }
+}
+
+impl threads::Queue for EventQueue {
+    /// The events of a client that has gone never will be told: nobody holds the callback for that.
+    fn cannot_be_told(self: Arc<Self>) {
+        let is_released = self.waiting.lock().released;
+        if is_released && threads::leave_line(Arc::as_ptr(&self).cast()) {
+            let owner = {
+                let mut waiting = self.waiting.lock();
+                waiting.queued = false;
+                waiting.take_released()
+            };
+            drop(owner);
+        }
+    }
+
+    /// Lets go of a callback, too, that was held for these events alone.
+    fn forget_parents(&self) {
+        drop(self.waiting.lock());
+    }
+
+    fn hand_out(&self) {
+        let process = Process::this();
+        loop {
+            let Queued { event, lost } = {
+                // If the callback forked and this is the child, what waits is the parent's.
+                let Some(mut waiting) = self.waiting.lock_in(process) else { return };
+                let Some(next) = waiting.events.pop_front() else {
+                    waiting.queued = false;
+                    let owner = waiting.take_released();
+                    drop(waiting);
+                    // Foreign code may run now.
+                    return drop(owner);
+                };
+                next
+            };
+            // A callback that panics loses its event, and nothing else.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.hand_out_one(event, lost)));
         }
     }
 }

@@ -29,7 +29,7 @@ pub(crate) use pool::{
     calls_wait, cancel, enqueue, hasten, start_waiting_jobs, submit, submit_owed,
 };
 pub(crate) use rank::Rank;
-pub(crate) use teller::{dispatch, dispatch_the_last, forget_parents_events, leave_line};
+pub(crate) use teller::{Queue, dispatch, dispatch_the_last, forget_parents_events, leave_line};
 #[cfg(all(test, not(feature = "shuttle")))]
 pub(crate) use timers::timers_waiting;
 pub(crate) use timers::{ClockHold, NEVER, alarm, alarm_for_answers, at};

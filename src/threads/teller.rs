@@ -8,15 +8,26 @@ use std::time::Duration;
 use super::job::Job;
 use super::pool::{start_waiting_jobs, submit_owed};
 use super::rank::Rank;
-use crate::events::EventQueue;
 use crate::process::{Inherited, Locked, Process};
 use crate::sync::global;
 
+/// What has something to tell: the events of one client.
+pub(crate) trait Queue: Send + Sync {
+    /// Tells everything that waits.
+    fn hand_out(&self);
+
+    /// In a forked child: lets go of what the parent has to tell.
+    fn forget_parents(&self);
+
+    /// There is no thread that would tell what waits.
+    fn cannot_be_told(self: Arc<Self>);
+}
+
 #[derive(Default)]
 struct Teller {
-    ready: VecDeque<Arc<EventQueue>>,
+    ready: VecDeque<Arc<dyn Queue>>,
     /// The queue that is being told.
-    telling: Option<Arc<EventQueue>>,
+    telling: Option<Arc<dyn Queue>>,
     /// Whether some queue in line holds its callback for that alone.
     has_last: bool,
     /// Somebody tells, or will as soon as there is a thread.
@@ -53,7 +64,7 @@ pub(crate) fn forget_parents_events() {
 
 /// Has a queue's events told, in their turn. If there is no thread for that, they stay in line until
 /// there is.
-pub(crate) fn dispatch(queue: Arc<EventQueue>) {
+pub(crate) fn dispatch(queue: Arc<dyn Queue>) {
     let is_asked = {
         let mut teller = TELLER.lock();
         teller.ready.push_back(queue);
@@ -78,13 +89,13 @@ pub(super) fn let_go_of_the_last() {
         let has_last = std::mem::take(&mut teller.has_last);
         if has_last { teller.ready.clone() } else { VecDeque::new() }
     };
-    in_line.iter().for_each(EventQueue::cannot_be_told);
+    in_line.into_iter().for_each(|queue| queue.cannot_be_told());
 }
 
 /// Takes a queue out of the line. Whether it stood there.
-pub(crate) fn leave_line(queue: &Arc<EventQueue>) -> bool {
+pub(crate) fn leave_line(queue: *const ()) -> bool {
     let mut teller = TELLER.lock();
-    let place = teller.ready.iter().position(|other| Arc::ptr_eq(other, queue));
+    let place = teller.ready.iter().position(|other| Arc::as_ptr(other).cast() == queue);
     // The caller has one more of it: nothing is dropped under the lock.
     place.and_then(|place| teller.ready.remove(place)).is_some()
 }
