@@ -39,7 +39,7 @@ build_again() {
     (cd "$root" && tar -cf - --exclude=./target --exclude=./dist --exclude=./.git .) | tar -xf - -C "$again"
     # The tools are the same: that they are in another place is of no interest.
     mkdir -p "$again/target/dist" "$again/dist"
-    ln -s "$work/venv" "$again/target/dist/venv"
+    ln -s "$work/venv" "$work/zig" "$work/zigbuild" "$again/target/dist"
     "$again/packaging/dist/library.sh" "$target"
     "$again/packaging/dist/wheels.sh" "$target"
     "$again/packaging/dist/debian.sh" "$target"

@@ -78,6 +78,7 @@ needs() { # ELF file
     local loaded glibc
     loaded=$(readelf -d "$1" | sed -n 's/^.*(NEEDED).*\[\(.*\)\]$/\1/p')
     [[ -n $loaded ]] || return 0
+    # What loads a C library loads glibc here.
     glibc=$(readelf -W --version-info "$1" | grep -o 'GLIBC_[0-9][0-9.]*' | sed 's/GLIBC_//' | sort -V | tail -n 1)
     echo "libc6 (>= $glibc)$(if grep -q '^libgcc_s' <<<"$loaded"; then echo ', libgcc-s1'; fi)"
 }

@@ -57,7 +57,8 @@ runs_in_an_empty_root() { # tree
     python3 "$here/tls_endpoint.py" "$empty/ca.pem" "$scratch/tls-port" &
     server=$!
     for _ in $(seq 100); do [[ ! -s $scratch/tls-port ]] || break; sleep 0.05; done
-    said=$(env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin TRACKUNIT_CLIENT_ID=id TRACKUNIT_CLIENT_SECRET=secret TRACKUNIT_CA_FILE=/ca.pem \
+    said=$(env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin TRACKUNIT_CLIENT_ID=id TRACKUNIT_CLIENT_SECRET=secret TRACKUNIT_SCOPE=asset.view \
+        TRACKUNIT_CA_FILE=/ca.pem \
         TRACKUNIT_TOKEN_URL="https://localhost:$(<"$scratch/tls-port")/token/v2" \
         chroot "$empty" /tu-token get --store memory 2>&1) || true
     kill "$server" && wait "$server" 2>/dev/null || true

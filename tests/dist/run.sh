@@ -68,7 +68,7 @@ as_user() {
 # --- what files say of themselves ---------------------------------------------------------------
 
 highest_glibc() { # ELF file
-    readelf -W --version-info "$1" | grep -o 'GLIBC_[0-9][0-9.]*' | sed 's/GLIBC_//' | sort -V | tail -n 1
+    { readelf -W --version-info "$1" | grep -o 'GLIBC_[0-9][0-9.]*' || true; } | sed 's/GLIBC_//' | sort -V | tail -n 1
 }
 
 # Not newer than what the target promises, and no library beside the C library's.
