@@ -49,6 +49,11 @@ if [ "${1:-test}" = test ]; then
   [ -e /usr/lib/apache2/modules/mod_wsgi.so ] || missing+=(libapache2-mod-wsgi-py3)
   need uwsgi uwsgi-core
   [ -e /usr/lib/uwsgi/plugins/python3_plugin.so ] || missing+=(uwsgi-plugin-python3)
+  # What looks at packages, and a system to install them in.
+  need lintian lintian
+  need debootstrap debootstrap
+  need file file
+  need man man-db
 fi
 if [ "${1:-test}" = dist-test ]; then
   need c++ g++

@@ -332,6 +332,15 @@ python_installed() {
   bindings/python/tests/install.sh
 }
 
+# What users download, for this machine: packed from what the steps above have built, and used.
+dist_host() {
+  tests/dist/host.sh
+}
+
+dist_refusals() {
+  tests/dist/refusals.sh
+}
+
 page_in_a_browser() {
   local program
   for program in chromedriver chromium; do
@@ -422,6 +431,8 @@ alone "a certified authorization server" foreign_server
 alone "emulator: its page in a browser" page_in_a_browser
 beside "python: types, tests, documents, examples" python_module
 beside "python: wheel and source distribution" python_installed
+alone "dist: what it says if something is missing" dist_refusals
+alone "dist: packages and archives of this machine" dist_host
 
 echo
 printf '%s\n' "${summaries[@]}"

@@ -20,7 +20,7 @@ command_is_whole() { # target, tree, artifact
     has_documents "$tree/share/doc/tu-token"
     for page in "" -get -exec -doctor -options -completions; do
         page=$tree/share/man/man1/tu-token$page.1
-        said=$(man --warnings --local-file -E UTF-8 -T utf8 -Z "$page" 2>&1 >/dev/null)
+        said=$(LC_ALL=C.UTF-8 man --warnings --local-file "$page" 2>&1 >/dev/null)
         [[ -z $said ]] || { echo "$page: $said"; return 1; }
     done
     bash -n "$tree/share/bash-completion/completions/tu-token"
