@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Random;
+use super::counters::Counters;
 use super::flight::{Attempts, Class, Failure, Fault, FlightId};
 use super::limits::{Blocked, Limits};
 use super::policy::{self, Policy};
@@ -141,10 +142,17 @@ pub(super) struct Entry<E> {
     /// another.
     unstarted: u32,
     by_itself_at: BootTime,
+    pub(super) counters: Counters<E>,
+    /// The longest `min_ttl` of those who wait.
+    pub(super) wanted_ttl: Duration,
+    /// A caller that does not wait was promised a fetch, which may not start before.
+    pub(super) owed_at: Option<BootTime>,
+    /// When somebody last asked, as far as it was noticed.
+    pub(super) asked_at: BootTime,
 }
 
-impl<E> Default for Entry<E> {
-    fn default() -> Self {
+impl<E> Entry<E> {
+    pub(super) fn new(now: BootTime) -> Self {
         Self {
             held: None,
             fetch: None,
@@ -154,6 +162,10 @@ impl<E> Default for Entry<E> {
             refused: 0,
             unstarted: 0,
             by_itself_at: BootTime::ZERO,
+            counters: Counters::default(),
+            wanted_ttl: Duration::ZERO,
+            owed_at: None,
+            asked_at: now,
         }
     }
 }

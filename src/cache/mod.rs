@@ -14,6 +14,7 @@
 
 mod copy;
 pub(crate) mod core;
+pub(crate) mod counters;
 pub(crate) mod current;
 pub(crate) mod entry;
 pub(crate) mod flight;

@@ -10,46 +10,46 @@ use super::fetch::Flight;
 use super::{Fault, Step};
 
 impl<E: Clone> Step<'_, E> {
-    pub(super) fn ask(&mut self, entry: usize, want: Want, waited: Option<Waited>) {
+    pub(super) fn ask(&mut self, index: usize, want: Want, waited: Option<Waited>) {
         if self.core.closed {
             return self.put(Output::Fail(Reason::Closed));
         }
-        if let Some(end) = waited.and_then(|waited| self.settle(entry, &want, &waited)) {
+        if let Some(end) = waited.and_then(|waited| self.settle(index, &want, &waited)) {
             return self.put(end);
         }
-        self.give_up_overrun(entry);
+        self.give_up_overrun(index);
         let (now, id) = (self.now, self.core.last_flight + 1);
-        let (kept, limits, policy) = self.entry(entry);
-        let was_awaited = kept.entry.is_awaited();
-        let Decision { answer, starts } = kept.entry.ask(policy, limits, &want, now, id);
+        let (entry, limits, policy) = self.entry(index);
+        let was_awaited = entry.is_awaited();
+        let Decision { answer, starts } = entry.ask(policy, limits, &want, now, id);
         let is_served = matches!(answer, Answer::Serve);
-        let joined = (!was_awaited && kept.entry.is_awaited()).then(|| kept.entry.flight());
-        self.stale.add(entry);
+        let joined = (!was_awaited && entry.is_awaited()).then(|| entry.flight());
+        self.stale.add(index);
         if starts {
             let is_background = is_served || want.at_once;
-            self.start(entry, if is_background { Rank::Background } else { Rank::Awaited });
+            self.start(index, if is_background { Rank::Background } else { Rank::Awaited });
         } else if let Some(flight) = joined.flatten() {
             self.put(Output::Hasten { flight });
         }
         match answer {
-            Answer::Serve => self.serve(entry),
-            Answer::Blocked(blocked) if blocked.obstacle.is_some() => self.refuse(entry, blocked),
-            _ if want.at_once => self.promise(entry, answer),
-            answer => self.wait(entry, &want, &waited.unwrap_or_default(), answer),
+            Answer::Serve => self.serve(index),
+            Answer::Blocked(blocked) if blocked.obstacle.is_some() => self.refuse(index, blocked),
+            _ if want.at_once => self.promise(index, answer),
+            answer => self.wait(index, &want, &waited.unwrap_or_default(), answer),
         }
     }
 
     /// What a caller is told whose wait has ended. `None`: nothing yet, and there is time left.
-    fn settle(&mut self, entry: usize, want: &Want, waited: &Waited) -> Option<Output<E>> {
+    fn settle(&mut self, index: usize, want: &Want, waited: &Waited) -> Option<Output<E>> {
         let is_over = !want.at_once && self.now >= want.until;
         let serves = waited.serve_at.is_some_and(|at| self.now >= at);
         if !(waited.failed || is_over || serves) {
             return None;
         }
-        if self.core.is_valid(entry, self.now) {
-            return Some(Output::Serve { entry });
+        if self.core.is_valid(index, self.now) {
+            return Some(Output::Serve { entry: index });
         }
-        let unread = self.is_unread(entry);
+        let unread = self.is_unread(index);
         match (waited.failed, is_over) {
             (true, _) => Some(Output::Fail(Reason::AsTold)),
             (_, true) => Some(Output::Fail(Reason::TimedOut { unread })),
@@ -57,20 +57,20 @@ impl<E: Clone> Step<'_, E> {
         }
     }
 
-    fn serve(&mut self, entry: usize) {
+    fn serve(&mut self, index: usize) {
         // A renewal that only the budget holds back: the caller is told nothing of it, so whoever
         // listens to events is.
         let now = self.now;
-        let (kept, limits, _) = self.entry(entry);
-        let held_back = limits.may_request(now).err().filter(|_| kept.entry.flight().is_none());
+        let (entry, limits, _) = self.entry(index);
+        let held_back = limits.may_request(now).err().filter(|_| entry.flight().is_none());
         if let Some(blocked) = held_back {
-            self.tell_budget(entry, &blocked);
+            self.tell_budget(index, &blocked);
         }
-        self.put(Output::Serve { entry });
+        self.put(Output::Serve { entry: index });
     }
 
-    fn refuse(&mut self, entry: usize, blocked: Blocked<Fault<E>>) {
-        self.tell_budget(entry, &blocked);
+    fn refuse(&mut self, index: usize, blocked: Blocked<Fault<E>>) {
+        self.tell_budget(index, &blocked);
         if let Some(reason) = self.reason(blocked) {
             self.put(Output::Fail(reason));
         }
@@ -82,19 +82,19 @@ impl<E: Clone> Step<'_, E> {
     }
 
     /// The caller does not wait, and what it asked for comes without it.
-    fn promise(&mut self, entry: usize, answer: Answer<E>) {
+    fn promise(&mut self, index: usize, answer: Answer<E>) {
         if let Answer::Blocked(blocked) = answer {
-            self.owe_a_start(entry, blocked.until);
+            self.owe_a_start(index, blocked.until);
         }
-        let unread = self.is_unread(entry);
+        let unread = self.is_unread(index);
         self.put(Output::Fail(Reason::Pending { unread }));
     }
 
-    fn wait(&mut self, entry: usize, want: &Want, waited: &Waited, answer: Answer<E>) {
+    fn wait(&mut self, index: usize, want: &Want, waited: &Waited, answer: Answer<E>) {
         let now = self.now;
-        let (kept, _, policy) = self.entry(entry);
-        kept.counters.waits += 1;
-        kept.wanted_ttl = kept.wanted_ttl.max(want.min_ttl);
+        let (entry, _, policy) = self.entry(index);
+        entry.counters.waits += 1;
+        entry.wanted_ttl = entry.wanted_ttl.max(want.min_ttl);
         let overrun = now.after(policy.fetch_timeout).after(policy::OVERRUN);
         let wait = match answer {
             Answer::Blocked(blocked) => Wait { until: blocked.until, serve_at: None },
@@ -102,36 +102,36 @@ impl<E: Clone> Step<'_, E> {
                 // Whoever has waited for one token waits no longer for its successor.
                 let known = |at| waited.serve_at.map_or(at, |known| known.min(at));
                 let serve_at = serve_at.map(known);
-                let check_at = kept.entry.look_again_at(now).unwrap_or(overrun);
+                let check_at = entry.look_again_at(now).unwrap_or(overrun);
                 Wait { until: serve_at.map_or(check_at, |at| at.min(check_at)), serve_at }
             }
             Answer::Serve => return,
         };
         let wait = Wait { until: wait.until.min(want.until), ..wait };
-        self.put(Output::Wait { entry, wait });
+        self.put(Output::Wait { entry: index, wait });
     }
 
     /// Starts the fetch that the entry has just decided on.
-    pub(super) fn start(&mut self, entry: usize, rank: Rank) -> FlightId {
+    pub(super) fn start(&mut self, index: usize, rank: Rank) -> FlightId {
         self.core.last_flight += 1;
         let flight = self.core.last_flight;
-        self.core.flights.push(Flight::new(flight, entry, &self.core.settings, self.now));
-        self.put(Output::Start { flight, entry, rank, brings: Brings::Nothing });
+        self.core.flights.push(Flight::new(flight, index, &self.core.settings, self.now));
+        self.put(Output::Start { flight, entry: index, rank, brings: Brings::Nothing });
         flight
     }
 
     /// Asks without a caller.
-    pub(super) fn ask_for_nobody(&mut self, entry: usize) -> Option<FlightId> {
+    pub(super) fn ask_for_nobody(&mut self, index: usize) -> Option<FlightId> {
         let want = Want { at_once: true, ..Want::default() };
         let (now, id) = (self.now, self.core.last_flight + 1);
-        let (kept, limits, policy) = self.entry(entry);
-        let starts = kept.entry.ask(policy, limits, &want, now, id).starts;
-        self.stale.add(entry);
-        starts.then(|| self.start(entry, Rank::Background))
+        let (entry, limits, policy) = self.entry(index);
+        let starts = entry.ask(policy, limits, &want, now, id).starts;
+        self.stale.add(index);
+        starts.then(|| self.start(index, Rank::Background))
     }
 
     /// Tells that the budget has run out, at most once for each window of it.
-    pub(super) fn tell_budget(&mut self, entry: usize, blocked: &Blocked<Fault<E>>) {
+    pub(super) fn tell_budget(&mut self, index: usize, blocked: &Blocked<Fault<E>>) {
         let now = self.now;
         let was_told = |at| now.since(at) < BUDGET_WINDOW;
         if !blocked.is_budget() || self.core.budget_told_at.is_some_and(was_told) {
@@ -140,7 +140,7 @@ impl<E: Clone> Step<'_, E> {
         self.core.budget_told_at = Some(now);
         if let Some(obstacle) = blocked.obstacle.clone() {
             let wait = blocked.until.until(now);
-            self.put(Output::Tell { entry, news: News::Budget { obstacle, wait } });
+            self.put(Output::Tell { entry: index, news: News::Budget { obstacle, wait } });
         }
     }
 }

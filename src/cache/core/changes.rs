@@ -11,25 +11,25 @@ impl<E: Clone> Step<'_, E> {
     // --- by itself ---------------------------------------------------------------------------------
 
     /// An entry is to be looked at.
-    pub(super) fn tick(&mut self, entry: usize) {
-        self.give_up_overrun(entry);
+    pub(super) fn tick(&mut self, index: usize) {
+        self.give_up_overrun(index);
         let now = self.now;
-        let kept = &mut self.core.entries[entry];
-        if kept.owed_at.take_if(|at| *at <= now).is_some()
-            && let Some(started) = self.ask_for_nobody(entry)
+        let entry = &mut self.core.entries[index];
+        if entry.owed_at.take_if(|at| *at <= now).is_some()
+            && let Some(started) = self.ask_for_nobody(index)
         {
             let mut flights = self.core.flights.iter_mut();
             if let Some(flight) = flights.find(|flight| flight.id == started) {
                 flight.is_owed = true;
             }
         }
-        self.touched.add(entry);
+        self.touched.add(index);
     }
 
     /// A caller that does not wait came before a fetch may start: it is started in its time.
-    pub(super) fn owe_a_start(&mut self, entry: usize, at: BootTime) {
-        self.core.entries[entry].owed_at.get_or_insert(at);
-        self.touched.add(entry);
+    pub(super) fn owe_a_start(&mut self, index: usize, at: BootTime) {
+        self.core.entries[index].owed_at.get_or_insert(at);
+        self.touched.add(index);
     }
 
     /// At the end of a step: starts renewals that are due, and has the entry looked at when the next
@@ -40,36 +40,36 @@ impl<E: Clone> Step<'_, E> {
         }
         let touched = match self.touched {
             Entries::None => 0..0,
-            Entries::One(entry) => entry..entry + 1,
+            Entries::One(index) => index..index + 1,
             Entries::All => 0..self.core.entries.len(),
         };
-        for entry in touched {
-            let renewal = self.renew_if_due(entry);
-            let owed = self.core.entries[entry].owed_at;
+        for index in touched {
+            let renewal = self.renew_if_due(index);
+            let owed = self.core.entries[index].owed_at;
             let alarm = [renewal, owed].into_iter().flatten().min();
             if let Some(at) = alarm {
-                self.put(Output::Alarm { entry, at });
+                self.put(Output::Alarm { entry: index, at });
             }
         }
     }
 
     /// Starts a renewal that is due. When the entry is to be looked at next.
-    fn renew_if_due(&mut self, entry: usize) -> Option<BootTime> {
-        let next = self.next_renewal(entry)?;
+    fn renew_if_due(&mut self, index: usize) -> Option<BootTime> {
+        let next = self.next_renewal(index)?;
         if next > self.now {
             return Some(next);
         }
         // It may be a fetch whose time is over; what comes after that is another question.
-        self.give_up_overrun(entry);
-        let next = self.next_renewal(entry)?;
+        self.give_up_overrun(index);
+        let next = self.next_renewal(index)?;
         if next > self.now {
             return Some(next);
         }
-        self.ask_for_nobody(entry);
-        self.next_renewal(entry)
+        self.ask_for_nobody(index);
+        self.next_renewal(index)
     }
 
-    /// When an entry that is kept warm is to be looked at next. `None`: somebody else will see to it,
+    /// When an entry that is entry warm is to be looked at next. `None`: somebody else will see to it,
     /// or nobody wants it.
     fn next_renewal(&mut self, index: usize) -> Option<BootTime> {
         if !self.core.settings.keep_warm {
@@ -78,25 +78,25 @@ impl<E: Clone> Step<'_, E> {
         let now = self.now;
         let was_asked = self.around.was_asked(index);
         let is_own = self.core.settings.own == Some(index);
-        let (kept, limits, policy) = self.entry(index);
+        let (entry, limits, policy) = self.entry(index);
         if was_asked {
-            kept.asked_at = now;
+            entry.asked_at = now;
         }
-        let is_wanted = is_own || now.since(kept.asked_at) < KEEP_WARM_IDLE;
+        let is_wanted = is_own || now.since(entry.asked_at) < KEEP_WARM_IDLE;
         // A fetch under way has this done when it ends; if it never does, it is given up.
         let overdue = now.after(policy.fetch_timeout).after(OVERRUN);
-        let fetch = kept.entry.flight();
-        let end_of_fetch = fetch.map(|_| kept.entry.give_up_at().unwrap_or(overdue));
-        end_of_fetch.or_else(|| kept.entry.renew_at(limits, now)).filter(|_| is_wanted)
+        let fetch = entry.flight();
+        let end_of_fetch = fetch.map(|_| entry.give_up_at().unwrap_or(overdue));
+        end_of_fetch.or_else(|| entry.renew_at(limits, now)).filter(|_| is_wanted)
     }
 
     // --- as a whole --------------------------------------------------------------------------------
 
     pub(super) fn invalidate(&mut self, index: usize, serial: u64) {
         let now = self.now;
-        let kept = &mut self.core.entries[index];
-        let age = kept.entry.life().map(|life| now.since(life.requested_at));
-        if !kept.entry.invalidate(serial) {
+        let entry = &mut self.core.entries[index];
+        let age = entry.life().map(|life| now.since(life.requested_at));
+        if !entry.invalidate(serial) {
             return;
         }
         self.put(Output::Clear { entry: index });
@@ -117,15 +117,15 @@ impl<E: Clone> Step<'_, E> {
     pub(super) fn wake(&mut self) {
         let now = self.now;
         self.core.limits.wake(now);
-        for kept in &mut self.core.entries {
-            kept.entry.wake(now, &mut || self.around.unit());
+        for entry in &mut self.core.entries {
+            entry.wake(now, &mut || self.around.unit());
         }
         for place in 0..self.core.flights.len() {
             let flight = &mut self.core.flights[place];
             if matches!(flight.stage, Stage::Waits(For::Time(at)) if at > now) {
                 flight.stage = Stage::Waits(For::Time(now));
-                let (id, entry) = (flight.id, flight.entry);
-                self.resume(id, entry, Brings::Nothing);
+                let (id, index) = (flight.id, flight.entry);
+                self.resume(id, index, Brings::Nothing);
             }
         }
         self.stale = Entries::All;
@@ -144,11 +144,11 @@ impl<E: Clone> Step<'_, E> {
         for index in 0..self.core.entries.len() {
             let now = self.now;
             let super::Core { settings, entries, limits, .. } = &mut *self.core;
-            let kept = &mut entries[index];
-            (kept.owed_at, kept.wanted_ttl) = (None, std::time::Duration::ZERO);
-            kept.entry.forked(&settings.policy, &mut || self.around.unit());
-            let serve_until = kept.entry.serve_until(&settings.policy, limits, now);
-            if let Some(life) = kept.entry.life() {
+            let entry = &mut entries[index];
+            (entry.owed_at, entry.wanted_ttl) = (None, std::time::Duration::ZERO);
+            entry.forked(&settings.policy, &mut || self.around.unit());
+            let serve_until = entry.serve_until(&settings.policy, limits, now);
+            if let Some(life) = entry.life() {
                 let fresh_until = life.fresh_until;
                 self.put(Output::Redraw { entry: index, fresh_until, serve_until });
             }
@@ -160,9 +160,9 @@ impl<E: Clone> Step<'_, E> {
         self.core.closed = true;
         self.core.trial = None;
         self.core.flights.clear();
-        for entry in 0..self.core.entries.len() {
-            self.put(Output::Clear { entry });
-            self.finish(entry, Outcome::Fail(Reason::Closed));
+        for index in 0..self.core.entries.len() {
+            self.put(Output::Clear { entry: index });
+            self.finish(index, Outcome::Fail(Reason::Closed));
         }
     }
 }

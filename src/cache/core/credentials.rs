@@ -7,6 +7,7 @@
 //! function is asked once more, for all fetches that were refused: one of them tries out what it
 //! gives, the others wait for what that one finds.
 
+use super::super::entry::Entry;
 use super::super::flight::{Class, Failure};
 use super::super::input::{Hand, Pair, Source, SourceKind};
 use super::super::output::{Brings, Output};
@@ -19,7 +20,7 @@ impl<E: Clone> Step<'_, E> {
     /// Has a fetch wait, on no thread.
     pub(super) fn park(&mut self, mut flight: Flight<E>, waits_for: For) {
         let (now, id, index) = (self.now, flight.id, flight.entry);
-        if !self.entry(index).0.entry.waits_for_credentials(id, now) {
+        if !self.entry(index).0.waits_for_credentials(id, now) {
             return self.forget(id);
         }
         self.stale.add(index);
@@ -76,7 +77,7 @@ impl<E: Clone> Step<'_, E> {
     /// Whether the entry's fetch waits for its credentials, or its successor will.
     pub(super) fn is_unread(&self, index: usize) -> bool {
         let now = self.now;
-        let is_unread = self.core.entries[index].entry.is_unread();
+        let is_unread = self.core.entries[index].is_unread();
         let by = if is_unread { now } else { now.before(policy::MIN_SPACING) };
         [false, true].iter().any(|refused| self.core.reads.is_under_way_since(refused, by))
     }
@@ -103,8 +104,8 @@ impl<E: Clone> Step<'_, E> {
                 && waits_for(what)
             {
                 flight.stage = Stage::Waits(For::Thread);
-                let (id, entry) = (flight.id, flight.entry);
-                self.resume(id, entry, brings);
+                let (id, index) = (flight.id, flight.entry);
+                self.resume(id, index, brings);
             }
         }
     }
@@ -116,8 +117,8 @@ impl<E: Clone> Step<'_, E> {
         }
         self.core.credentials_version = version;
         self.core.limits.credentials_changed();
-        for kept in &mut self.core.entries {
-            kept.entry.credentials_changed();
+        for entry in &mut self.core.entries {
+            entry.credentials_changed();
         }
         self.stale = Entries::All;
         self.touched = Entries::All;
@@ -197,7 +198,7 @@ impl<E: Clone> Step<'_, E> {
     }
 
     fn trial_is_under_way(&self) -> bool {
-        let is_it = |kept: &super::Kept<E>| kept.entry.flight() == self.core.trial;
+        let is_it = |entry: &Entry<E>| entry.flight() == self.core.trial;
         self.core.trial.is_some() && self.core.entries.iter().any(is_it)
     }
 

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::super::counters::LastError;
 use super::super::entry::{GivenUp, Grant, State};
 use super::super::flight::{Attempts, Failure, FlightId};
 use super::super::input::{Granted, Hand, Record, Source, Unread};
@@ -12,7 +13,7 @@ use super::super::limits::Blocked;
 use super::super::output::{Brings, News, Outcome, Output, Rank, Reason, Task};
 use super::super::policy::{self, Policy};
 use super::visit::Visit;
-use super::{Core, Entries, Fault, LastError, Settings, Step};
+use super::{Core, Entries, Fault, Settings, Step};
 use crate::clock::BootTime;
 
 /// One fetch, from its start to its end. The entry believes in one at a time; others were given up
@@ -77,10 +78,10 @@ pub(super) enum For {
 }
 
 impl<E> Flight<E> {
-    pub(super) fn new(id: FlightId, entry: usize, settings: &Settings, now: BootTime) -> Self {
+    pub(super) fn new(id: FlightId, index: usize, settings: &Settings, now: BootTime) -> Self {
         Self {
             id,
-            entry,
+            entry: index,
             stage: Stage::Queued,
             attempts: Attempts::begin(&settings.policy, now),
             began: now,
@@ -128,7 +129,7 @@ impl<E: Clone> Step<'_, E> {
     }
 
     pub(super) fn is_wanted(&self, flight: &Flight<E>) -> bool {
-        self.core.entries[flight.entry].entry.flight() == Some(flight.id)
+        self.core.entries[flight.entry].flight() == Some(flight.id)
     }
 
     pub(super) fn forget(&mut self, flight: FlightId) {
@@ -156,7 +157,7 @@ impl<E: Clone> Step<'_, E> {
         {
             return self.pause(flight, at);
         }
-        let entry = flight.entry;
+        let index = flight.entry;
         let is_wanted = match flight.stage {
             Stage::Queued => self.begins(&mut flight),
             Stage::Waits(For::Thread) => self.goes_on(&mut flight),
@@ -165,7 +166,7 @@ impl<E: Clone> Step<'_, E> {
                 self.is_wanted(&flight)
             }
         };
-        self.stale.add(entry);
+        self.stale.add(index);
         match is_wanted {
             true => self.go_on(flight, hand),
             false => self.forget(id),
@@ -175,13 +176,13 @@ impl<E: Clone> Step<'_, E> {
     fn begins(&mut self, flight: &mut Flight<E>) -> bool {
         let (now, has_waiters) = (self.now, self.around.has_waiters(flight.entry));
         let store = self.core.settings.store_timeout;
-        let (kept, limits, policy) = self.entry(flight.entry);
-        let begun = kept.entry.begin(policy, limits, flight.id, has_waiters, now);
+        let (entry, limits, policy) = self.entry(flight.entry);
+        let begun = entry.begin(policy, limits, flight.id, has_waiters, now);
         let Some(attempts) = begun else { return false };
         if let Some(timeout) = store {
             // One look before the lock, one after it, the last try for the lock, and the saving.
             let at = now.after(policy.longest_lock_wait() + 4 * timeout);
-            kept.entry.begins_at(policy, flight.id, at);
+            entry.begins_at(policy, flight.id, at);
         }
         (flight.attempts, flight.began, flight.attempt_began) = (attempts, now, now);
         true
@@ -190,7 +191,7 @@ impl<E: Clone> Step<'_, E> {
     /// What it waited for was none of its own time.
     fn goes_on(&mut self, flight: &mut Flight<E>) -> bool {
         let now = self.now;
-        let waited = self.entry(flight.entry).0.entry.goes_on(flight.id, now);
+        let waited = self.entry(flight.entry).0.goes_on(flight.id, now);
         waited.map(|waited| flight.attempts.stood_still(waited)).is_some()
     }
 
@@ -233,12 +234,12 @@ impl<E: Clone> Step<'_, E> {
     pub(super) fn send(&mut self, mut flight: Flight<E>) {
         self.tell_started(&mut flight);
         let now = self.now;
-        let (kept, limits, policy) = self.entry(flight.entry);
+        let (entry, limits, policy) = self.entry(flight.entry);
         if let Err(blocked) = limits.may_request(now) {
             return self.wait_out(flight, blocked);
         }
         limits.count_request(now);
-        kept.counters.requests += 1;
+        entry.counters.requests += 1;
         let spent = flight.attempts.spent(policy, now);
         let limit = flight.attempts.next(now);
         flight.attempt_began = now;
@@ -270,15 +271,15 @@ impl<E: Clone> Step<'_, E> {
         self.put(Output::Pause { flight: id, until, rank });
     }
 
-    fn rank_of_waiting(&self, entry: usize) -> Rank {
-        let is_awaited = self.core.entries[entry].entry.is_awaited();
+    fn rank_of_waiting(&self, index: usize) -> Rank {
+        let is_awaited = self.core.entries[index].is_awaited();
         if is_awaited { Rank::Continued } else { Rank::ContinuedRenewal }
     }
 
     /// Has a fetch that waited go on.
-    pub(super) fn resume(&mut self, flight: FlightId, entry: usize, brings: Brings) {
-        let rank = self.rank_of_waiting(entry);
-        self.put(Output::Start { flight, entry, rank, brings });
+    pub(super) fn resume(&mut self, flight: FlightId, index: usize, brings: Brings) {
+        let rank = self.rank_of_waiting(index);
+        self.put(Output::Start { flight, entry: index, rank, brings });
     }
 
     // --- what came of an attempt --------------------------------------------------------------------
@@ -340,7 +341,7 @@ impl<E: Clone> Step<'_, E> {
     pub(super) fn attempt_failed(&mut self, flight: Flight<E>, failure: Failure<Fault<E>>) {
         let (now, has_waiters) = (self.now, self.around.has_waiters(flight.entry));
         let Core { entries, limits, .. } = &mut *self.core;
-        let (entry, random) = (&entries[flight.entry].entry, &mut || self.around.unit());
+        let (entry, random) = (&entries[flight.entry], &mut || self.around.unit());
         let attempts = &flight.attempts;
         let again = entry.attempt_failed(limits, attempts, &failure, has_waiters, now, random);
         match again {
@@ -374,9 +375,9 @@ impl<E: Clone> Step<'_, E> {
         }
         let fault = failure.error.clone();
         let Core { entries, limits, .. } = &mut *self.core;
-        let (kept, random) = (&mut entries[index], &mut || self.around.unit());
-        let is_believed = kept.entry.failed(limits, flight.id, failure, now, random);
-        let wait = kept.entry.next_request_in(limits, now);
+        let (entry, random) = (&mut entries[index], &mut || self.around.unit());
+        let is_believed = entry.failed(limits, flight.id, failure, now, random);
+        let wait = entry.next_request_in(limits, now);
         self.tell_attempt(&flight, &fault, wait);
         if is_believed {
             self.note_failure(index, LastError::Fault(fault.clone()));
@@ -403,8 +404,8 @@ impl<E: Clone> Step<'_, E> {
     pub(super) fn withdraw(&mut self, flight: Flight<E>, reason: Reason<E>) {
         if self.is_wanted(&flight) {
             let (now, index) = (self.now, flight.entry);
-            let (kept, limits, _) = self.entry(index);
-            kept.entry.withdraw(limits, flight.id, now);
+            let (entry, limits, _) = self.entry(index);
+            entry.withdraw(limits, flight.id, now);
             self.stale.add(index);
             self.finish(index, Outcome::Fail(reason));
             self.touched.add(index);
@@ -416,9 +417,9 @@ impl<E: Clone> Step<'_, E> {
     pub(super) fn not_started(&mut self, id: FlightId, error: E) {
         let Some(flight) = self.take_flight(id, Stage::has_no_thread) else { return };
         let (now, index) = (self.now, flight.entry);
-        let (kept, limits, _) = self.entry(index);
-        if kept.entry.not_started(limits, id, now) {
-            let at = kept.entry.by_itself_at();
+        let (entry, limits, _) = self.entry(index);
+        if entry.not_started(limits, id, now) {
+            let at = entry.by_itself_at();
             self.stale.add(index);
             self.finish(index, Outcome::Fail(Reason::NotMade(error)));
             self.touched.add(index);
@@ -437,43 +438,25 @@ impl<E: Clone> Step<'_, E> {
         granted: Granted,
         record: Option<Record>,
     ) {
-        let (now, index, lifetime) = (self.now, flight.entry, granted.lifetime);
+        let (now, index) = (self.now, flight.entry);
         let was_refused = self.core.limits.has_refusal();
         let was_wanted = self.is_wanted(&flight);
-        let was_valid = self.core.is_valid(index, now);
-        self.core.last_serial += 1;
-        let (serial, same_value) = (self.core.last_serial, granted.same_value);
-        let grant = Grant { serial, requested_at, lifetime, same_value };
-        let Core { settings, entries, limits, .. } = &mut *self.core;
-        let (kept, random) = (&mut entries[index], &mut || self.around.unit());
-        let (policy, entry) = (&settings.policy, &mut kept.entry);
-        let is_new = entry.granted(policy, limits, flight.id, &grant, now, random);
+        let is_new = self.take_grant(&flight, requested_at, granted, record);
         if !is_new && !was_wanted {
             return self.forget(flight.id);
         }
-        if let Some(record) = record {
-            entry.found(record.tried, record.again_at);
-        }
-        if let Some(life) = entry.life().copied().filter(|_| is_new) {
-            let serve_until = entry.serve_until(policy, limits, now);
-            kept.counters.renewals += u64::from(was_valid);
-            self.put(Output::Publish { entry: index, serial, life, serve_until });
-        }
+        let took = flight.took(now);
         let counters = &mut self.core.entries[index].counters;
-        (counters.last_fetch, counters.last_error) = (flight.took(now), None);
+        (counters.last_fetch, counters.last_error) = (took, None);
         // A success ends what bound the other entries too.
         self.stale = Entries::All;
-        let took = flight.took(now);
-        match record {
-            None => {
-                let attempt = flight.attempts.made();
-                let news = News::Succeeded { attempt, took, lifetime };
-                self.put(Output::Tell { entry: index, news });
-            }
-            Some(_) if is_new => {
-                self.put(Output::Tell { entry: index, news: News::StoreHit { took } });
-            }
-            Some(_) => {}
+        let (attempt, lifetime) = (flight.attempts.made(), granted.lifetime);
+        let news = match record {
+            None => Some(News::Succeeded { attempt, took, lifetime }),
+            Some(_) => is_new.then_some(News::StoreHit { took }),
+        };
+        if let Some(news) = news {
+            self.put(Output::Tell { entry: index, news });
         }
         // What a store holds may be about to end: its callers wait for its successor, as they would
         // have for one that this process had already.
@@ -491,9 +474,39 @@ impl<E: Clone> Step<'_, E> {
         }
     }
 
-    pub(super) fn finish(&mut self, entry: usize, outcome: Outcome<E>) {
-        self.core.entries[entry].wanted_ttl = Duration::ZERO;
-        self.put(Output::Finish { entry, outcome });
+    /// Hands the token to its entry, and to readers if it is new. Whether it is.
+    fn take_grant(
+        &mut self,
+        flight: &Flight<E>,
+        requested_at: BootTime,
+        granted: Granted,
+        record: Option<Record>,
+    ) -> bool {
+        let (now, index) = (self.now, flight.entry);
+        let was_valid = self.core.is_valid(index, now);
+        let was_wanted = self.is_wanted(flight);
+        self.core.last_serial += 1;
+        let serial = self.core.last_serial;
+        let Granted { lifetime, same_value } = granted;
+        let grant = Grant { serial, requested_at, lifetime, same_value };
+        let Core { settings, entries, limits, .. } = &mut *self.core;
+        let (entry, policy) = (&mut entries[index], &settings.policy);
+        let random = &mut || self.around.unit();
+        let is_new = entry.granted(policy, limits, flight.id, &grant, now, random);
+        if let Some(record) = record.filter(|_| is_new || was_wanted) {
+            entry.found(record.tried, record.again_at);
+        }
+        if let Some(life) = entry.life().copied().filter(|_| is_new) {
+            let serve_until = entry.serve_until(policy, limits, now);
+            entry.counters.renewals += u64::from(was_valid);
+            self.put(Output::Publish { entry: index, serial, life, serve_until });
+        }
+        is_new
+    }
+
+    pub(super) fn finish(&mut self, index: usize, outcome: Outcome<E>) {
+        self.core.entries[index].wanted_ttl = Duration::ZERO;
+        self.put(Output::Finish { entry: index, outcome });
     }
 
     /// Gives up the entry's fetch if it has overrun its time, or if its credentials do not come and
@@ -501,7 +514,7 @@ impl<E: Clone> Step<'_, E> {
     pub(super) fn give_up_overrun(&mut self, index: usize) {
         let now = self.now;
         let Core { entries, limits, .. } = &mut *self.core;
-        let (entry, random) = (&mut entries[index].entry, &mut || self.around.unit());
+        let (entry, random) = (&mut entries[index], &mut || self.around.unit());
         let flight = entry.flight();
         let Some(how) = entry.give_up(limits, now, random) else {
             if entry.is_unread() {

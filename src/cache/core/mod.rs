@@ -23,6 +23,7 @@ mod visit;
 
 use std::time::Duration;
 
+use super::counters::Counters;
 use super::entry::{Entry, State};
 use super::flight::{Fault, FlightId};
 use super::input::{Around, Input};
@@ -39,55 +40,10 @@ use fetch::Flight;
 pub(crate) struct Settings {
     pub(crate) policy: Policy,
     pub(crate) keep_warm: bool,
-    /// The entry that is kept warm whether it is asked for or not.
+    /// The entry that is entry warm whether it is asked for or not.
     pub(crate) own: Option<usize>,
     /// How long one operation on the store may take, if there is one.
     pub(crate) store_timeout: Option<Duration>,
-}
-
-/// Counters of an entry, since the client was made.
-#[derive(Clone, Debug)]
-pub(crate) struct Counters<E> {
-    pub(crate) waits: u64,
-    pub(crate) requests: u64,
-    pub(crate) renewals: u64,
-    pub(crate) failures: u64,
-    pub(crate) last_fetch: Duration,
-    pub(crate) last_error: Option<LastError<E>>,
-}
-
-/// How the last fetch failed, if it did.
-#[derive(Clone, Debug)]
-pub(crate) enum LastError<E> {
-    Fault(Fault<E>),
-    /// Its credentials did not come.
-    Unread,
-}
-
-impl<E> Default for Counters<E> {
-    fn default() -> Self {
-        Self {
-            waits: 0,
-            requests: 0,
-            renewals: 0,
-            failures: 0,
-            last_fetch: Duration::ZERO,
-            last_error: None,
-        }
-    }
-}
-
-/// An entry, and what the client keeps beside it.
-#[derive(Clone, Debug)]
-struct Kept<E> {
-    entry: Entry<E>,
-    counters: Counters<E>,
-    /// The longest `min_ttl` of those who wait.
-    wanted_ttl: Duration,
-    /// A caller that does not wait was promised a fetch, which may not start before.
-    owed_at: Option<BootTime>,
-    /// When somebody last asked, as far as it was noticed.
-    asked_at: BootTime,
 }
 
 /// Everything about a client that is decided.
@@ -95,7 +51,7 @@ struct Kept<E> {
 pub(crate) struct Core<E> {
     settings: Settings,
     limits: Limits<Fault<E>>,
-    entries: Vec<Kept<E>>,
+    entries: Vec<Entry<E>>,
     flights: Vec<Flight<E>>,
     /// What the source is being asked for: by whether the last pair was refused.
     reads: Joint<bool, ()>,
@@ -137,13 +93,7 @@ impl<E: Clone> Core<E> {
 
     /// One more entry: its number, from 0.
     pub(crate) fn add_entry(&mut self, now: BootTime) -> usize {
-        self.entries.push(Kept {
-            entry: Entry::default(),
-            counters: Counters::default(),
-            wanted_ttl: Duration::ZERO,
-            owed_at: None,
-            asked_at: now,
-        });
+        self.entries.push(Entry::new(now));
         self.entries.len() - 1
     }
 
@@ -182,38 +132,38 @@ impl<E: Clone> Core<E> {
         self.closed
     }
 
-    pub(crate) fn state(&self, entry: usize, now: BootTime) -> State {
-        self.entries[entry].entry.state(&self.settings.policy, now)
+    pub(crate) fn state(&self, index: usize, now: BootTime) -> State {
+        self.entries[index].state(&self.settings.policy, now)
     }
 
     /// Whether the entry has a token that lives.
-    pub(crate) fn is_valid(&self, entry: usize, now: BootTime) -> bool {
-        !matches!(self.state(entry, now), State::Empty | State::Expired)
+    pub(crate) fn is_valid(&self, index: usize, now: BootTime) -> bool {
+        !matches!(self.state(index, now), State::Empty | State::Expired)
     }
 
-    pub(crate) fn life(&self, entry: usize) -> Option<&Life> {
-        self.entries[entry].entry.life()
+    pub(crate) fn life(&self, index: usize) -> Option<&Life> {
+        self.entries[index].life()
     }
 
-    pub(crate) fn counters(&self, entry: usize) -> &Counters<E> {
-        &self.entries[entry].counters
+    pub(crate) fn counters(&self, index: usize) -> &Counters<E> {
+        &self.entries[index].counters
     }
 
     /// Until when the entry's readers need not ask.
-    pub(crate) fn serve_until(&mut self, entry: usize, now: BootTime) -> BootTime {
-        let kept = &self.entries[entry];
-        kept.entry.serve_until(&self.settings.policy, &mut self.limits, now)
+    pub(crate) fn serve_until(&mut self, index: usize, now: BootTime) -> BootTime {
+        let entry = &self.entries[index];
+        entry.serve_until(&self.settings.policy, &mut self.limits, now)
     }
 
     /// How long until the next request may be made, with what is known of logins to the proxy.
     pub(crate) fn next_request_in(
         &mut self,
-        entry: usize,
+        index: usize,
         now: BootTime,
         refused_login: Option<Blocked<E>>,
     ) -> Duration {
         self.limits.set_login(refused_login.map(told));
-        self.entries[entry].entry.next_request_in(&mut self.limits, now)
+        self.entries[index].next_request_in(&mut self.limits, now)
     }
 
     /// The entry of a fetch that is known.
@@ -257,10 +207,10 @@ enum Entries {
 }
 
 impl Entries {
-    fn add(&mut self, entry: usize) {
+    fn add(&mut self, index: usize) {
         *self = match *self {
-            Self::None => Self::One(entry),
-            Self::One(other) if other == entry => return,
+            Self::None => Self::One(index),
+            Self::One(other) if other == index => return,
             _ => Self::All,
         };
     }
@@ -271,7 +221,7 @@ impl<E: Clone> Step<'_, E> {
         match input {
             Input::Close => self.close(),
             Input::Forked => self.forked(),
-            Input::Ask { entry, want, waited } => self.ask(entry, want, waited),
+            Input::Ask { entry: index, want, waited } => self.ask(index, want, waited),
             _ if self.core.closed => {}
             Input::LookAtFiles => self.look_at_files(),
             Input::ThreadReady { flight, hand } => self.thread_ready(flight, hand),
@@ -290,8 +240,8 @@ impl<E: Clone> Step<'_, E> {
                 self.core.reads.end(&refused, ticket, false);
                 self.release_all();
             }
-            Input::Tick { entry } => self.tick(entry),
-            Input::Invalidate { entry, serial } => self.invalidate(entry, serial),
+            Input::Tick { entry: index } => self.tick(index),
+            Input::Invalidate { entry: index, serial } => self.invalidate(index, serial),
             Input::Rotated { version } => self.rotated(version),
             Input::Wake => self.wake(),
         }
@@ -302,7 +252,7 @@ impl<E: Clone> Step<'_, E> {
     }
 
     /// An entry of the client, and what binds all of them.
-    fn entry(&mut self, index: usize) -> (&mut Kept<E>, &mut Limits<Fault<E>>, &Policy) {
+    fn entry(&mut self, index: usize) -> (&mut Entry<E>, &mut Limits<Fault<E>>, &Policy) {
         let Core { entries, limits, settings, .. } = &mut *self.core;
         (&mut entries[index], limits, &settings.policy)
     }
@@ -312,9 +262,9 @@ impl<E: Clone> Step<'_, E> {
         match self.stale {
             Entries::None => {}
             Entries::All => self.put(Output::ServeUntilOfAll),
-            Entries::One(entry) => {
-                let until = self.core.serve_until(entry, self.now);
-                self.put(Output::ServeUntil { entry, until });
+            Entries::One(index) => {
+                let until = self.core.serve_until(index, self.now);
+                self.put(Output::ServeUntil { entry: index, until });
             }
         }
     }

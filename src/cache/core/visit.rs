@@ -102,7 +102,7 @@ impl<E: Clone> Step<'_, E> {
         }
         let (now, ends_at) = (self.now, record.requested_at.after(record.lifetime));
         let kept = &self.core.entries[flight.entry];
-        let held = kept.entry.life().filter(|held| held.expires_at() > now);
+        let held = kept.life().filter(|held| held.expires_at() > now);
         if held.is_some_and(|held| record.same_value || ends_at <= held.expires_at()) {
             return Some(Miss::NotNewer);
         }
@@ -159,7 +159,7 @@ impl<E: Clone> Step<'_, E> {
         // Saving comes behind the fetch's own time.
         let at = now.after(self.core.settings.store_timeout.unwrap_or_default());
         let (kept, _, policy) = self.entry(index);
-        kept.entry.begins_at(policy, flight.id, at);
+        kept.begins_at(policy, flight.id, at);
         flight.begin_anew(policy, now);
         self.stale.add(index);
         self.go_on(flight, hand);
