@@ -57,6 +57,8 @@ struct Caller {
     entry: usize,
     want: Want,
     wait: Wait,
+    /// The fetch that it waits for. `None`: it waits until one may start, or for its time to end.
+    flight: Option<FlightId>,
 }
 
 /// The scene, and the account that is kept of it.
@@ -215,7 +217,7 @@ impl World {
             return self.work.push(Work::Thread(flight));
         }
         if let Some(place) = self.callers.iter().position(|caller| caller.wait.until == first) {
-            let Caller { entry, want, wait } = self.callers.swap_remove(place);
+            let Caller { entry, want, wait, .. } = self.callers.swap_remove(place);
             return self.ask(entry, want, Some(Waited { serve_at: wait.serve_at, failed: false }));
         }
         let rings = |seen: &scene::Seen| seen.alarm == Some(first);
@@ -415,7 +417,7 @@ impl World {
                 self.ask(entry, scene::PATIENT, None);
             }
             self.check();
-            for Caller { entry, want, wait } in std::mem::take(&mut self.callers) {
+            for Caller { entry, want, wait, .. } in std::mem::take(&mut self.callers) {
                 self.ask(entry, want, Some(Waited { serve_at: wait.serve_at, failed: false }));
             }
             self.scene.on = entry;

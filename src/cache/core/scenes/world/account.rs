@@ -96,9 +96,7 @@ impl World {
                 assert!(self.work.iter().filter(is_same).count() <= MOST_READS);
             }
             Output::Tell { entry, news: News::GivenUp { how, .. } } => {
-                self.accounts[entry].flight = None;
-                self.accounts[entry].failure =
-                    (how == GivenUp::Overrun).then_some((Class::Transient, None));
+                self.judge_given_up(entry, how)
             }
             _ => {}
         }
@@ -115,7 +113,8 @@ impl World {
                 let half = now.after(self.accounts[entry].expires_at.until(now) / 2);
                 assert!(wait.serve_at.is_none_or(|at| is_valid && at <= half));
                 assert!(wait.serve_at.is_some() || !is_valid, "there is a token");
-                self.callers.push(Caller { entry, want, wait: *wait });
+                let flight = self.accounts[entry].flight;
+                self.callers.push(Caller { entry, want, wait: *wait, flight });
             }
             Output::Fail(reason) => {
                 assert!(!is_valid, "{reason:?}, in spite of a valid token");
@@ -151,6 +150,19 @@ impl World {
         let account = self.account_of(flight).expect("nobody sends for nobody");
         assert!(account.has_begun);
         account.asks_anew = false;
+    }
+
+    fn judge_given_up(&mut self, entry: usize, how: GivenUp) {
+        let now = self.scene.now;
+        let account = &mut self.accounts[entry];
+        account.flight = None;
+        account.failure = (how == GivenUp::Overrun).then_some((Class::Transient, None));
+        // If its credentials did not come, nobody's wait is ended who has time left.
+        let is_unread = how == GivenUp::Unread;
+        for caller in self.callers.iter_mut().filter(|caller| is_unread && caller.entry == entry) {
+            assert!(caller.flight.is_none() || caller.want.until <= now);
+            caller.flight = None;
+        }
     }
 
     /// The waits for an entry's fetch end.
@@ -228,6 +240,10 @@ impl World {
 
     pub(in super::super) fn check(&mut self) {
         let now = self.scene.now;
+        let waits_for_nothing = |caller: &Caller| {
+            caller.flight.is_some_and(|it| self.accounts[caller.entry].flight != Some(it))
+        };
+        assert!(!self.callers.iter().any(waits_for_nothing), "{:?}", self.callers);
         for entry in 0..self.accounts.len() {
             let account = &self.accounts[entry];
             assert_eq!(self.scene.entries[entry].fetch, account.flight);
