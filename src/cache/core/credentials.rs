@@ -188,6 +188,10 @@ impl<E: Clone> Step<'_, E> {
     /// One fetch tries out what the function gives; the others that were refused meanwhile wait for
     /// what it finds.
     fn begin_trial(&mut self, flight: &Flight<E>) -> Option<For> {
+        // It would wait for itself.
+        if self.core.trial == Some(flight.id) {
+            return None;
+        }
         if self.trial_is_under_way() {
             return Some(For::Trial);
         }

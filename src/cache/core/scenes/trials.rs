@@ -211,6 +211,23 @@ fn after_a_trial_that_told_nothing_the_next_fetch_tries() {
 }
 
 #[test]
+fn a_trial_does_not_wait_for_itself() {
+    let mut scene = three_send(SourceKind::Function);
+    let first = is_refused(&mut scene, 0);
+    let second = is_refused(&mut scene, 1);
+    // The program gives the very pair that was refused.
+    scene.rotates();
+    assert_eq!(scene.released().len(), 2);
+    scene.on(0).goes_on();
+    assert_eq!((scene.is_parked(), scene.goes_on_at()), (None, Some(0.0)), "it is sent once more");
+    scene.begins();
+    is_refused(&mut scene, 0);
+    assert!(fails_with_refusal(&scene, 0) && scene.core.entry_of(first).is_none());
+    scene.thread_comes(second, Some(Ok(scene.pair())));
+    assert_eq!(scene.is_parked(), None);
+}
+
+#[test]
 fn a_trial_that_is_given_up_lets_the_others_go_on() {
     let mut scene = three_send(SourceKind::Function);
     for entry in 0..3 {
