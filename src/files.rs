@@ -130,6 +130,7 @@ impl Named {
             if let Ok(content) = &outcome {
                 named.adopt(content);
             }
+            drop(named);
             then(outcome);
         });
         look(&self.path, content, why, anew, then);
@@ -207,9 +208,14 @@ fn look(path: &Path, content: Option<Arc<Content>>, why: Why, anew: bool, then: 
 }
 
 fn ended(look: &Look, ticket: Ticket, outcome: Outcome) {
-    let waiting = LOOKS.lock().joint.end(look, ticket, outcome.is_ok());
+    let mut waiting = LOOKS.lock().joint.end(look, ticket, outcome.is_ok());
+    let last = waiting.pop();
     for then in waiting {
         then(outcome.clone());
+    }
+    // Whoever is told last has it to itself: this thread keeps nothing that was read.
+    if let Some(last) = last {
+        last(outcome);
     }
 }
 
