@@ -68,6 +68,7 @@ control() { # section, lines with Depends..., description, long description
         [[ -z $2 ]] || printf '%s\n' "$2"
         echo "Section: $1"
         echo "Priority: optional"
+        echo "Homepage: $(sed -n 's/^repository = "\(.*\)"$/\1/p' "$root/Cargo.toml")"
         echo "Description: $3"
         sed 's/^/ /' <<<"$4"
     } >"$tree/DEBIAN/control"
