@@ -55,6 +55,7 @@ need python3 "install python3 and python3-venv"
 need cargo "install Rust by rustup (https://rustup.rs)"
 need go "install Go 1.24 or later"
 need dpkg-deb "install the package dpkg"
+tar --version 2>/dev/null | grep GNU >/dev/null || fail "GNU tar is missing: install the package tar"
 asked=$(targets_of "${1:-}")
 mkdir -p "$work"
 find_strip
