@@ -8,12 +8,13 @@ SOAK_SECONDS ?= 60
 # For `make dist`: Rust's names of targets, and nothing for all of packaging/dist/targets.txt.
 TARGETS ?=
 
-.PHONY: help demo test soak library emulator header install dist dist-test bench fleet setup clean
+.PHONY: help demo test soak faults library emulator header install dist dist-test bench fleet setup clean
 
 help:
 	@echo "make demo      see what the library does, without an account (the emulator runs by itself)"
 	@echo "make test      run every check and test"
 	@echo "make soak      $(SOAK_SECONDS) s of short tokens and a server in trouble (SOAK_SECONDS=...)"
+	@echo "make faults    put faults in on purpose, one after the other, and see that a test finds each"
 	@echo "make install   install the C library: PREFIX=$(PREFIX), DESTDIR"
 	@echo "make dist      build what is handed out into dist/: tarballs, packages, wheels, Go modules (TARGETS=...)"
 	@echo "make dist-test use what is in dist/ as its users do, where there is no Rust"
@@ -50,6 +51,9 @@ soak:
 	@scripts/setup.sh demo
 	@$(MAKE) --no-print-directory library emulator
 	@tests/soak.sh $(SOAK_SECONDS)
+
+faults:
+	@tests/faults.sh
 
 header:
 	@TU_TOKEN_HEADER=$(CURDIR)/include/tu_token.h $(CARGO) check --quiet --features capi,header -p tu-token

@@ -380,6 +380,7 @@ alone "command: without the emulator" command_without_emulator
 alone "rust: packages of the crates" packages_of_crates
 step "rust: the same core with the C ABI" cargo test -p tu-token --features capi --lib --quiet
 step "rust: schedules of threads, explored" cargo test -p tu-token --features shuttle --lib --quiet schedules
+step "rust: faults put in on purpose, the list" tests/faults.sh check
 alone "public CI: the workflow" workflow
 alone "header: as generated" header_drift
 step "build: release library" make --no-print-directory library

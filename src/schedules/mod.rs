@@ -23,6 +23,9 @@
 //! **What is real.** Everything but the transport of a request, which a scenario scripts
 //! ([`stage`]): the pool, the clock watcher and the teller of events run as they are.
 //!
+//! **What they are worth.** Faults that are put in on purpose are found: `faults.md` has the list,
+//! `make faults` does it again.
+//!
 //! **What this does not show.** Shuttle has one order for all threads: it finds no bug that needs a
 //! weak memory ordering. The one place that depends on orderings, the sequence lock, is explored by
 //! [`loom`] as well ([`memory`]). A forked child is not modelled, only what its parent does around

@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# Deliberate faults (tests/faults/*.patch), and the test that finds each: src/schedules/faults.md has the list.
+#
+#   tests/faults.sh              puts each fault into a copy of the sources and has its test run there
+#   tests/faults.sh run 03 3*    the same for some of them, by the beginning of their names
+#   tests/faults.sh check        quick: each still applies, its test exists, and the list names it
+#   tests/faults.sh list         writes the list
+#
+# A patch begins with what is wrong, the test that finds it, and how that is built: "plain", or "shuttle" for what
+# is explored in many schedules (src/schedules).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+work=$PWD/target/faults
+tree=$work/tree
+export CARGO_TARGET_DIR=$work
+
+of() { # KEY PATCH
+  sed -n "s/^$1: //p;/^---/q" "$2"
+}
+
+page() {
+  cat <<'END'
+# Faults that were put in on purpose
+
+What a schedule or a scene is worth is shown by what it finds. Each of these faults is a patch in
+`tests/faults/`; `make faults` puts one after the other into a copy of the sources and runs the test that is to
+find it, and `make test` sees to it that each of them still applies. The tests of `schedules` are built with the
+feature `shuttle`. This page is generated: `tests/faults.sh list`.
+
+| | the fault | found by |
+| --- | --- | --- |
+END
+  local patch name
+  for patch in tests/faults/*.patch; do
+    name=$(basename "$patch" .patch)
+    printf '| %s | %s | `%s` |\n' "${name%%-*}" "$(of Fault "$patch")" "$(of Test "$patch")"
+  done
+}
+
+# The file that has a test: its module's, or that module's parent's.
+has_test() { # TEST
+  local path=${1%::*} name=${1##*::}
+  path=src/${path//:://}
+  grep -qs "fn $name\b" "$path.rs" "${path%/*}.rs" "$path/mod.rs"
+}
+
+check() {
+  local patch count=0
+  for patch in tests/faults/*.patch; do
+    git apply --check "$patch" ||
+      { echo "$patch applies no longer: put the same fault into the code as it is now"; return 1; }
+    has_test "$(of Test "$patch")" || { echo "$patch: there is no test $(of Test "$patch")"; return 1; }
+    count=$((count + 1))
+  done
+  diff src/schedules/faults.md <(page) || { echo "the list has drifted: run tests/faults.sh list"; return 1; }
+  echo "$count passed, 0 failed"
+}
+
+# Where nothing but the faults changes: git gives files their times, and so cargo builds little anew.
+copy_sources() {
+  rm -rf "$tree"
+  mkdir -p "$tree"
+  git ls-files -z --cached --others --exclude-standard | xargs -0 tar -cf - | tar -xf - -C "$tree"
+}
+
+run_one() { # PATCH: says what became of it
+  local patch=$1 test features=() log said
+  test=$(of Test "$patch")
+  log=$work/$(basename "$patch" .patch).log
+  [ "$(of Build "$patch")" = plain ] || features=(--features "$(of Build "$patch")")
+  git apply --directory="${tree#"$PWD"/}" "$patch"
+  said="NOT FOUND"
+  if ! (cd "$tree" && cargo test -p tu-token --lib ${features[@]+"${features[@]}"} --no-run) >"$log" 2>&1; then
+    said="DOES NOT BUILD (see $log)"
+  elif ! (cd "$tree" && timeout 300 cargo test -p tu-token --lib ${features[@]+"${features[@]}"} -- --exact "$test") \
+    >>"$log" 2>&1; then
+    said="found"
+  elif ! grep -q '^test result: ok. 1 passed' "$log"; then
+    said="NO SUCH TEST"
+  fi
+  git apply --reverse --directory="${tree#"$PWD"/}" "$patch"
+  echo "$said: $(basename "$patch" .patch), by $test"
+  [ "$said" = found ]
+}
+
+run() {
+  copy_sources
+  local patch beginning missed=0 count=0
+  for beginning in "${@:-}"; do
+    for patch in tests/faults/$beginning*.patch; do
+      run_one "$patch" || missed=$((missed + 1))
+      count=$((count + 1))
+    done
+  done
+  rm -rf "$tree"
+  echo "$((count - missed)) of $count faults found"
+  [ "$missed" = 0 ]
+}
+
+case "${1:-run}" in
+  run) run "${@:2}" ;;
+  check) check ;;
+  list) page >src/schedules/faults.md ;;
+  *) sed -n '2,8p' "$0"; exit 2 ;;
+esac
