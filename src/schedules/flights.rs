@@ -6,6 +6,7 @@ use shuttle::thread;
 
 use super::stage::{self, Call, SECOND, at, caller, got, ok};
 use super::{Time, explore, explore_in, time};
+use crate::threads::{self, Job, Rank};
 use crate::{Cancel, ErrorKind, GetOptions};
 
 /// The longest that a fetch may take, and a little: then it is given up.
@@ -222,6 +223,35 @@ fn a_given_up_fetch_and_its_successor_land_together() {
         assert_eq!(endpoint.requests(), 2);
         stage::end(client, &endpoint);
         assert!(call.is_over());
+    });
+}
+
+/// Renewals of other clients hold every place that the pool has for such fetches, so one more stands in
+/// line. Whoever comes to wait for it, at whichever step of its start, has it begin at once.
+///
+/// While a fetch was made known under the client's lock and its job under a second locking of it, a caller
+/// that came between the two found nothing to hasten, and waited for a place; this schedule finds that in
+/// the first hundred orders. See "lost hastening" in `faults.md`.
+#[test]
+fn whoever_waits_for_a_renewal_in_line_has_it_begin_at_once() {
+    explore(|| {
+        let (client, endpoint) = stage::client(|number, _| stage::token(&number.to_string()));
+        assert_eq!(got(client.token()), ok("1"));
+        let soft = 1000 * SECOND;
+        time::sleep_until(soft);
+        let others = [(); 8].map(|()| Job::new(60 * SECOND, || time::sleep(9 * SECOND)));
+        others.iter().for_each(|job| threads::submit(job, Rank::Background).unwrap());
+        let reader = client.clone();
+        let starts = thread::spawn(move || {
+            let outcome = got(reader.token());
+            assert!(outcome == ok("1") || outcome == ok("2"), "{outcome:?}");
+        });
+        let longer = GetOptions { min_ttl: 300 * SECOND, ..GetOptions::default() };
+        assert_eq!(got(client.get(&longer)), ok("2"));
+        assert_eq!(time::elapsed(), soft, "it waited for a place");
+        starts.join().unwrap();
+        assert_eq!(endpoint.requests(), 2);
+        stage::end(client, &endpoint);
     });
 }
 

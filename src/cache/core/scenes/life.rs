@@ -236,3 +236,13 @@ fn readers_need_not_ask_while_nothing_can_happen() {
     assert_eq!(scene.serves_until(), 1200.0, "no fetch may start before the end");
     assert_eq!(scene.at(1200.0).serves_until(), 0.0);
 }
+
+#[test]
+fn readers_are_told_how_long_they_need_not_ask_after_a_give_up() {
+    let mut scene = Scene::with_token(0.0, 1200);
+    scene.at(900.0).asks();
+    scene.begins();
+    assert_eq!(scene.at(915.5).is_given_up(), Some(GivenUp::Overrun));
+    assert_eq!(scene.serves_until(), 918.0, "no fetch may start before");
+    assert_eq!(scene.entries[0].serve_until, second(918.0));
+}

@@ -137,6 +137,17 @@ fn nothing_is_owed_to_the_callers_of_a_parent() {
 }
 
 #[test]
+fn a_close_as_a_childs_first_use_starts_nothing() {
+    let mut scene = Scene::kept_warm(1.0);
+    scene.gets(1200);
+    scene.at(950.0).step(Input::Close);
+    scene.forks();
+    let does_something =
+        |output: &_| matches!(output, Output::Start { .. } | Output::Alarm { .. });
+    assert!(!scene.says(does_something), "{:?}", scene.said);
+}
+
+#[test]
 fn a_closed_client_does_nothing_more() {
     let mut scene = Scene::kept_warm(1.0);
     scene.gets(1200);
