@@ -142,8 +142,7 @@ fn a_close_as_a_childs_first_use_starts_nothing() {
     scene.gets(1200);
     scene.at(950.0).step(Input::Close);
     scene.forks();
-    let does_something =
-        |output: &_| matches!(output, Output::Start { .. } | Output::Alarm { .. });
+    let does_something = |output: &_| matches!(output, Output::Start { .. } | Output::Alarm { .. });
     assert!(!scene.says(does_something), "{:?}", scene.said);
 }
 
