@@ -176,9 +176,18 @@ impl<E: Clone> Step<'_, E> {
     fn begins(&mut self, flight: &mut Flight<E>) -> bool {
         let (now, has_waiters) = (self.now, self.around.has_waiters(flight.entry));
         let store = self.core.settings.store_timeout;
+<<<<<<< HEAD
         let (entry, limits, policy) = self.entry(flight.entry);
         let begun = entry.begin(policy, limits, flight.id, has_waiters, now);
         let Some(attempts) = begun else { return false };
+=======
+        let (kept, limits, policy) = self.entry(flight.entry);
+        let begun = kept.entry.begin(policy, limits, flight.id, has_waiters, now);
+        let Some(attempts) = begun else {
+            self.stale = Entries::All;
+            return false;
+        };
+>>>>>>> 5d9ff661 (Tell the readers of every entry that a probe was not made)
         if let Some(timeout) = store {
             // One look before the lock, one after it, the last try for the lock, and the saving.
             let at = now.after(policy.longest_lock_wait() + 4 * timeout);
@@ -404,9 +413,16 @@ impl<E: Clone> Step<'_, E> {
     pub(super) fn withdraw(&mut self, flight: Flight<E>, reason: Reason<E>) {
         if self.is_wanted(&flight) {
             let (now, index) = (self.now, flight.entry);
+<<<<<<< HEAD
             let (entry, limits, _) = self.entry(index);
             entry.withdraw(limits, flight.id, now);
             self.stale.add(index);
+=======
+            let (kept, limits, _) = self.entry(index);
+            kept.entry.withdraw(limits, flight.id, now);
+            // It may have found out for all whether a refusal still stands.
+            self.stale = Entries::All;
+>>>>>>> 5d9ff661 (Tell the readers of every entry that a probe was not made)
             self.finish(index, Outcome::Fail(reason));
             self.touched.add(index);
         }
@@ -417,10 +433,17 @@ impl<E: Clone> Step<'_, E> {
     pub(super) fn not_started(&mut self, id: FlightId, error: E) {
         let Some(flight) = self.take_flight(id, Stage::has_no_thread) else { return };
         let (now, index) = (self.now, flight.entry);
+<<<<<<< HEAD
         let (entry, limits, _) = self.entry(index);
         if entry.not_started(limits, id, now) {
             let at = entry.by_itself_at();
             self.stale.add(index);
+=======
+        let (kept, limits, _) = self.entry(index);
+        if kept.entry.not_started(limits, id, now) {
+            let at = kept.entry.by_itself_at();
+            self.stale = Entries::All;
+>>>>>>> 5d9ff661 (Tell the readers of every entry that a probe was not made)
             self.finish(index, Outcome::Fail(Reason::NotMade(error)));
             self.touched.add(index);
             if flight.is_owed {
@@ -523,7 +546,7 @@ impl<E: Clone> Step<'_, E> {
             return;
         };
         let wait = entry.next_request_in(limits, now);
-        self.stale.add(index);
+        self.stale = Entries::All;
         self.put(Output::Tell { entry: index, news: News::GivenUp { how, wait } });
         match how {
             GivenUp::Overrun => {

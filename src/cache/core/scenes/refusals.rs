@@ -114,14 +114,14 @@ fn a_token_for_one_entry_ends_the_refusal_of_the_credentials_for_all() {
     assert_eq!(scene.on(2).asks(), WaitsAndStarted);
 }
 
-/// What asks whether a refusal still stands, and never gets to ask, leaves the question open.
+/// The ways in which a fetch that is to find out whether a refusal still stands never gets to ask.
+const NOT_MADE: [fn(&mut Scene); 3] = [Scene::is_not_started, Scene::is_withdrawn, |scene| {
+    assert_eq!(scene.leaves().goes_on().sends(), None);
+}];
+
 #[test]
 fn a_probe_that_was_not_made_lets_the_next_caller_probe() {
-    type NotMade = fn(&mut Scene);
-    let ways: [NotMade; 3] = [Scene::is_not_started, Scene::is_withdrawn, |scene| {
-        assert_eq!(scene.leaves().goes_on().sends(), None);
-    }];
-    for is_not_made in ways {
+    for is_not_made in NOT_MADE {
         let mut scene = Scene::new(0.0);
         scene.suffers(failure(Class::Refused));
         assert_eq!(scene.at(59.999).asks(), Fails(Trouble::InvalidClient));
@@ -130,6 +130,21 @@ fn a_probe_that_was_not_made_lets_the_next_caller_probe() {
         is_not_made(scene.on(0));
         assert_eq!(scene.on(1).asks(), WaitsAndStarted);
         assert_eq!(scene.on(0).asks(), Fails(Trouble::InvalidClient), "one probes for all");
+    }
+}
+
+#[test]
+fn readers_of_all_entries_are_told_that_a_probe_was_not_made() {
+    for is_not_made in NOT_MADE {
+        let mut scene = Scene::new(0.0);
+        scene.on(1).gets(1200);
+        scene.on(0).at(839.0).suffers(failure(Class::Refused));
+        assert_eq!(scene.at(900.0).asks(), WaitsAndStarted);
+        assert_eq!(scene.on(1).asks(), Served);
+        assert_eq!(scene.serves_until(), 915.0, "so long they need not ask");
+        is_not_made(scene.on(0));
+        assert_eq!(scene.on(1).serves_until(), 0.0);
+        assert_eq!(scene.asks(), ServedAndStarted);
     }
 }
 
