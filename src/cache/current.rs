@@ -59,7 +59,7 @@ impl Current {
     #[inline]
     pub(crate) fn look(&self, now: BootTime, needed_until: BootTime) -> Option<View<'_>> {
         let sequence = self.sequence.load(Ordering::Acquire);
-        if !sequence.is_multiple_of(2) || now.nanos() >= self.serve_until.load(Ordering::Relaxed) {
+        if sequence % 2 != 0 || now.nanos() >= self.serve_until.load(Ordering::Relaxed) {
             return None;
         }
         if needed_until.nanos() > self.expires_at.load(Ordering::Relaxed) {

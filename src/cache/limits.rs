@@ -183,9 +183,8 @@ impl<E: Clone> Limits<E> {
 
     /// The probe ended without an answer to its question: another may be made.
     pub(crate) fn probe_ended(&mut self, now: BootTime) {
-        if std::mem::take(&mut self.probing)
-            && let Some(refused) = &mut self.refused
-        {
+        let was_probing = std::mem::take(&mut self.probing);
+        if let Some(refused) = self.refused.as_mut().filter(|_| was_probing) {
             refused.until = now;
         }
     }

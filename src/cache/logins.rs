@@ -149,10 +149,11 @@ impl Logins {
     }
 
     fn ended_without_outcome(&mut self, trial: Trial, at: BootTime) {
-        if let Standing::Refused(refused) = &mut self.standing
-            && trial.sent
-        {
-            refused.until = refused.until.max(at.after(REFUSED_LOGIN_PAUSE));
+        match &mut self.standing {
+            Standing::Refused(refused) if trial.sent => {
+                refused.until = refused.until.max(at.after(REFUSED_LOGIN_PAUSE));
+            }
+            _ => {}
         }
     }
 

@@ -126,10 +126,10 @@ impl Shared {
             laters.extend(self.settle_one(state, hands, output, now));
         }
         // What no thread has to do anything for waits in its place.
-        if let (Some(errand), None) = (&hands.errand, hands.task)
-            && state.core.entry_of(errand.id).is_some()
-        {
-            state.errands.extend(hands.errand.take());
+        if hands.task.is_none() {
+            let waits = |errand: &mut Errand| state.core.entry_of(errand.id).is_some();
+            let waiting = hands.errand.take_if(waits);
+            state.errands.extend(waiting);
         }
         laters
     }

@@ -14,14 +14,11 @@ impl<E: Clone> Step<'_, E> {
     pub(super) fn tick(&mut self, index: usize) {
         self.give_up_overrun(index);
         let now = self.now;
-        let entry = &mut self.core.entries[index];
-        if entry.owed_at.take_if(|at| *at <= now).is_some()
-            && let Some(started) = self.ask_for_nobody(index)
-        {
-            let mut flights = self.core.flights.iter_mut();
-            if let Some(flight) = flights.find(|flight| flight.id == started) {
-                flight.is_owed = true;
-            }
+        let owed = self.core.entries[index].owed_at.take_if(|at| *at <= now);
+        let started = owed.and_then(|_| self.ask_for_nobody(index));
+        let mut flights = self.core.flights.iter_mut();
+        if let Some(flight) = flights.find(|flight| Some(flight.id) == started) {
+            flight.is_owed = true;
         }
         self.touched.add(index);
     }

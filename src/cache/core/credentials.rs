@@ -99,10 +99,8 @@ impl<E: Clone> Step<'_, E> {
     fn release(&mut self, brings: Brings, waits_for: impl Fn(For) -> bool) {
         for place in 0..self.core.flights.len() {
             let flight = &mut self.core.flights[place];
-            if let Stage::Waits(what) = flight.stage
-                && what != For::Thread
-                && waits_for(what)
-            {
+            let Stage::Waits(what) = flight.stage else { continue };
+            if what != For::Thread && waits_for(what) {
                 flight.stage = Stage::Waits(For::Thread);
                 let (id, index) = (flight.id, flight.entry);
                 self.resume(id, index, brings);

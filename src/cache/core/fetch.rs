@@ -152,10 +152,10 @@ impl<E: Clone> Step<'_, E> {
     pub(super) fn thread_ready(&mut self, id: FlightId, hand: Hand<E>) {
         let now = self.now;
         let Some(mut flight) = self.take_flight(id, Stage::has_no_thread) else { return };
-        if let Stage::Waits(For::Time(at)) = flight.stage
-            && at > now
-        {
-            return self.pause(flight, at);
+        match flight.stage {
+            // It came too early.
+            Stage::Waits(For::Time(at)) if at > now => return self.pause(flight, at),
+            _ => {}
         }
         let index = flight.entry;
         let is_wanted = match flight.stage {
@@ -176,18 +176,12 @@ impl<E: Clone> Step<'_, E> {
     fn begins(&mut self, flight: &mut Flight<E>) -> bool {
         let (now, has_waiters) = (self.now, self.around.has_waiters(flight.entry));
         let store = self.core.settings.store_timeout;
-<<<<<<< HEAD
         let (entry, limits, policy) = self.entry(flight.entry);
         let begun = entry.begin(policy, limits, flight.id, has_waiters, now);
-        let Some(attempts) = begun else { return false };
-=======
-        let (kept, limits, policy) = self.entry(flight.entry);
-        let begun = kept.entry.begin(policy, limits, flight.id, has_waiters, now);
         let Some(attempts) = begun else {
             self.stale = Entries::All;
             return false;
         };
->>>>>>> 5d9ff661 (Tell the readers of every entry that a probe was not made)
         if let Some(timeout) = store {
             // One look before the lock, one after it, the last try for the lock, and the saving.
             let at = now.after(policy.longest_lock_wait() + 4 * timeout);
@@ -413,16 +407,10 @@ impl<E: Clone> Step<'_, E> {
     pub(super) fn withdraw(&mut self, flight: Flight<E>, reason: Reason<E>) {
         if self.is_wanted(&flight) {
             let (now, index) = (self.now, flight.entry);
-<<<<<<< HEAD
             let (entry, limits, _) = self.entry(index);
             entry.withdraw(limits, flight.id, now);
-            self.stale.add(index);
-=======
-            let (kept, limits, _) = self.entry(index);
-            kept.entry.withdraw(limits, flight.id, now);
             // It may have found out for all whether a refusal still stands.
             self.stale = Entries::All;
->>>>>>> 5d9ff661 (Tell the readers of every entry that a probe was not made)
             self.finish(index, Outcome::Fail(reason));
             self.touched.add(index);
         }
@@ -433,17 +421,10 @@ impl<E: Clone> Step<'_, E> {
     pub(super) fn not_started(&mut self, id: FlightId, error: E) {
         let Some(flight) = self.take_flight(id, Stage::has_no_thread) else { return };
         let (now, index) = (self.now, flight.entry);
-<<<<<<< HEAD
         let (entry, limits, _) = self.entry(index);
         if entry.not_started(limits, id, now) {
             let at = entry.by_itself_at();
-            self.stale.add(index);
-=======
-        let (kept, limits, _) = self.entry(index);
-        if kept.entry.not_started(limits, id, now) {
-            let at = kept.entry.by_itself_at();
             self.stale = Entries::All;
->>>>>>> 5d9ff661 (Tell the readers of every entry that a probe was not made)
             self.finish(index, Outcome::Fail(Reason::NotMade(error)));
             self.touched.add(index);
             if flight.is_owed {

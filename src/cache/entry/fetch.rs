@@ -208,9 +208,8 @@ impl<E: Clone> Entry<E> {
         }
         self.start_afresh();
         limits.fetch_succeeded();
-        if let Some(held) = self.held.as_mut().filter(|_| grant.same_value)
-            && expires_at <= known_until
-        {
+        let is_known = grant.same_value && expires_at <= known_until;
+        if let Some(held) = self.held.as_mut().filter(|_| is_known) {
             held.hold_until = now.after(known_until.until(now) / 2);
             return false;
         }
@@ -294,9 +293,8 @@ impl<E: Clone> Entry<E> {
         id: FlightId,
         now: BootTime,
     ) {
-        if let Some(fetch) = self.fetch.take_if(|fetch| fetch.id == id)
-            && fetch.probes
-        {
+        let withdrawn = self.fetch.take_if(|fetch| fetch.id == id);
+        if withdrawn.is_some_and(|fetch| fetch.probes) {
             limits.probe_ended(now);
         }
     }
