@@ -108,11 +108,7 @@ impl Inherited for ClientState {
         }
         (self.looker, self.tried) = (None, None);
         let waiters = self.seats.iter_mut().flat_map(|seat| std::mem::take(&mut seat.waiters));
-        let waiters = waiters.collect();
-        let mut errands = std::mem::take(&mut self.errands);
-        // A child has a part in its parent's locks on the store that must not end with it.
-        errands.iter_mut().for_each(|errand| errand.stored.forget_lock());
-        (waiters, errands)
+        (waiters.collect(), std::mem::take(&mut self.errands))
     }
 }
 

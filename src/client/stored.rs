@@ -69,11 +69,6 @@ impl Kept {
 }
 
 impl Stored {
-    /// A forked child has a part in its parent's lock that must not end with it.
-    pub(super) fn forget_lock(&mut self) {
-        std::mem::forget(self.lock.take());
-    }
-
     pub(super) fn found(&self) -> Option<&Granted> {
         self.kept.as_ref().map(|kept| &kept.granted)
     }
