@@ -1,5 +1,8 @@
 //! The documents that say what the code says are compared with it.
 
+#[path = "documents/architecture.rs"]
+mod architecture;
+
 use std::fmt::Write as _;
 
 /// The option table as docs/options.md shows it.
