@@ -12,7 +12,7 @@ chroots=$work/chroot
 
 unpack_tarballs() {
     local archive
-    for archive in "$dist"/*.tar.gz; do tar -xzf "$archive" -C "$scratch/unpacked"; done
+    for archive in $(compgen -G "$dist/*.tar.gz" || true); do tar -xzf "$archive" -C "$scratch/unpacked"; done
 }
 
 unpacked_library() { # target
