@@ -20,6 +20,8 @@ command_is_whole() { # target, tree, artifact
     has_documents "$tree/share/doc/tu-token"
     for page in "" -get -exec -doctor -options -completions; do
         page=$tree/share/man/man1/tu-token$page.1
+        [[ -s $page ]] || { echo "no $page"; return 1; }
+        command -v man >/dev/null || continue
         said=$(LC_ALL=C.UTF-8 man --warnings --local-file "$page" 2>&1 >/dev/null)
         [[ -z $said ]] || { echo "$page: $said"; return 1; }
     done

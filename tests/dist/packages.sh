@@ -90,6 +90,10 @@ try_chroot() {
     local machine
     machine=$(debian_machine "$host")
     compgen -G "$dist/tu-token_*_$machine.deb" >/dev/null && compgen -G "$dist/libtu-token0_*_$machine.deb" >/dev/null || return 0
+    if [[ -n $host_part && -z $here_is ]]; then
+        skip "Debian without compiler or Rust: what is built on this machine needs its glibc"
+        return
+    fi
     if ! can_chroot; then
         skip "Debian without compiler or Rust: takes root and debootstrap"
         return

@@ -3,8 +3,8 @@
 # shellcheck shell=bash
 
 # This machine's own release, where it is one of Debian's.
-suite=$(. /etc/os-release 2>/dev/null; [[ ${ID:-} == debian ]] && echo "${VERSION_CODENAME:-}" || true)
-suite=${suite:-bookworm}
+here_is=$(. /etc/os-release 2>/dev/null; [[ ${ID:-} == debian ]] && echo "${VERSION_CODENAME:-}" || true)
+suite=${here_is:-bookworm}
 # Where this machine gets its own packages from.
 mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(CODENAME) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
     awk -v suite="$suite" '$1 == suite { print $2; exit }' || true)}
