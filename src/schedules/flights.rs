@@ -229,9 +229,9 @@ fn a_given_up_fetch_and_its_successor_land_together() {
 /// Renewals of other clients hold every place that the pool has for such fetches, so one more stands in
 /// line. Whoever comes to wait for it, at whichever step of its start, has it begin at once.
 ///
-/// While a fetch was made known under the client's lock and its job under a second locking of it, a caller
-/// that came between the two found nothing to hasten, and waited for a place; this schedule finds that in
-/// the first hundred orders. See "lost hastening" in `faults.md`.
+/// Once a fetch was made known under the client's lock, and its job under a second locking of it. A caller
+/// that came between the two found nothing to hasten and waited nine seconds for a place: in that code this
+/// failed within the first ten orders. `lost-hastening` of `faults.md` is that order again.
 #[test]
 fn whoever_waits_for_a_renewal_in_line_has_it_begin_at_once() {
     explore(|| {
