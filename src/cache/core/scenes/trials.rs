@@ -267,18 +267,36 @@ fn a_pair_that_was_replaced_while_it_was_used_is_nobodys() {
 
 #[test]
 fn the_core_may_know_before_the_source_that_a_pair_was_replaced() {
+    for kind in [SourceKind::Given, SourceKind::Files, SourceKind::Function] {
+        let mut scene = Scene::new(1.0);
+        scene.from(kind).asks();
+        scene.begins();
+        let former = scene.source;
+        scene.rotates();
+        let (flight, latest) = (scene.flight(), scene.source);
+        scene.source = former;
+        scene.answers(flight, Err(failure(Class::Refused)));
+        assert_eq!((scene.goes_on_at(), scene.is_parked()), (Some(0.0), None), "{kind:?}");
+        scene.source = latest;
+        scene.begins();
+        assert!(scene.brings(8));
+    }
+}
+
+#[test]
+fn a_look_at_the_source_that_a_rotation_overtook_is_taken_again() {
     let mut scene = Scene::new(1.0);
-    scene.asks();
-    scene.begins();
+    scene.from(SourceKind::Function).asks();
+    scene.waits_for_credentials();
+    scene.on(1).asks();
     let former = scene.source;
     scene.rotates();
     let (flight, latest) = (scene.flight(), scene.source);
     scene.source = former;
-    scene.answers(flight, Err(failure(Class::Refused)));
-    assert_eq!(scene.goes_on_at(), Some(0.0));
+    scene.thread_comes(flight, None);
+    assert_eq!((scene.goes_on_at(), scene.is_parked()), (Some(0.0), None));
     scene.source = latest;
     scene.begins();
-    assert!(scene.brings(8));
 }
 
 #[test]
