@@ -62,6 +62,18 @@ command_without_emulator() {
   ! grep -E '^(axum|hyper|tokio) ' <<<"$inside"
 }
 
+# The lowest Rust version. Where it cannot be had, clippy alone has looked: it knows what the standard library had by
+# then, but not the language.
+oldest_rust() {
+  local oldest
+  oldest=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml).0
+  rustup run "$oldest" rustc --version ||
+    rustup toolchain install "$oldest" --profile minimal --no-self-update ||
+    { echo "no Rust $oldest is to be had here"; return 0; }
+  cargo "+$oldest" check --locked -p tu-token -p tu-token-python -p tu-token-cli --no-default-features \
+    --features tu-token/capi
+}
+
 # What would go to a registry: every file and version that a package needs is there. Nothing is sent, and nothing
 # built: the test of the Rust example has done that.
 packages_of_crates() {
@@ -378,6 +390,7 @@ alone "lints" lints
 step "rust: unit and integration tests" cargo test --workspace --quiet
 alone "command: without the emulator" command_without_emulator
 alone "rust: packages of the crates" packages_of_crates
+alone "rust: the oldest compiler" oldest_rust
 step "rust: the same core with the C ABI" cargo test -p tu-token --features capi --lib --quiet
 step "rust: schedules of threads, explored" cargo test -p tu-token --features shuttle --lib --quiet schedules
 step "rust: faults put in on purpose, the list" tests/faults.sh check
