@@ -98,6 +98,17 @@ fn whoever_waits_for_a_fetch_without_a_thread_is_told_so() {
 }
 
 #[test]
+fn a_thread_that_comes_too_early_comes_once_more() {
+    let mut scene = Scene::new(1.0);
+    scene.asks();
+    scene.begins();
+    assert_eq!(scene.attempt_fails(failure(Class::Transient)), Some(0.25));
+    assert_eq!(scene.at(0.2).goes_on().goes_on_at(), Some(0.25));
+    assert!(scene.sends().is_none());
+    scene.at(0.25).begins();
+}
+
+#[test]
 fn time_does_not_go_back() {
     let mut scene = Scene::with_token(0.0, 8);
     assert_eq!(scene.at(8.0).asks(), WaitsAndStarted);
