@@ -95,7 +95,7 @@ impl Shared {
     pub(super) fn step<'h>(self: &Arc<Self>, hands: &mut Hands<'h>, happens: Happens<'_, 'h>) {
         let (chance, refused_login) = (Chance::draw(), self.endpoint.refused_login());
         let mut jumps = None;
-        let (step, laters) = {
+        let happened = {
             let mut state = self.state();
             let now = match hands.looks_at_clocks {
                 true => {
@@ -105,12 +105,15 @@ impl Shared {
                 }
                 false => self.clock.now(),
             };
-            let Some(input) = happens(&mut state, hands, now) else { return };
-            let outputs = state.take(now, chance, refused_login, input);
-            (outputs.step, self.settle(&mut state, hands, outputs, now))
+            happens(&mut state, hands, now).map(|input| {
+                let outputs = state.take(now, chance, refused_login, input);
+                (outputs.step, self.settle(&mut state, hands, outputs, now))
+            })
         };
         jumps.into_iter().flatten().for_each(|jump| self.tell_jump(jump));
-        self.carry_out(hands, step, laters);
+        if let Some((step, laters)) = happened {
+            self.carry_out(hands, step, laters);
+        }
     }
 
     /// The part of it that is under the lock.
