@@ -56,7 +56,7 @@ faults:
 	@tests/faults.sh
 
 header:
-	@TU_TOKEN_HEADER=$(CURDIR)/include/tu_token.h $(CARGO) check --quiet --features capi,header -p tu-token
+	@TU_TOKEN_HEADER=$(CURDIR)/include/tu_token.h $(CARGO) check --quiet --features capi,__header -p tu-token
 
 install: library
 	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" TARGET_DIR=target/release packaging/install.sh

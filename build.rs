@@ -5,7 +5,7 @@ fn main() {
     if std::env::var_os("CARGO_FEATURE_CAPI").is_some() {
         link_arguments();
     }
-    #[cfg(feature = "header")]
+    #[cfg(feature = "__header")]
     write_header();
 }
 
@@ -24,7 +24,7 @@ fn link_arguments() {
     }
 }
 
-#[cfg(feature = "header")]
+#[cfg(feature = "__header")]
 fn write_header() {
     println!("cargo::rerun-if-env-changed=TU_TOKEN_HEADER");
     println!("cargo::rerun-if-changed=src/ffi");

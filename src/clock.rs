@@ -64,7 +64,7 @@ impl Clock {
     /// Boot time now.
     #[inline]
     pub fn now(&self) -> BootTime {
-        #[cfg(all(test, feature = "shuttle"))]
+        #[cfg(all(test, feature = "__shuttle"))]
         if let Self::System = self {
             return crate::schedules::time::now();
         }

@@ -395,5 +395,5 @@ fn is_exposed(_: &Metadata) -> bool {
     false
 }
 
-#[cfg(all(test, unix, not(feature = "shuttle")))]
+#[cfg(all(test, unix, not(feature = "__shuttle")))]
 mod tests;

@@ -42,11 +42,11 @@ mod files;
 mod life;
 mod lists;
 mod process;
-#[cfg(all(test, feature = "shuttle"))]
+#[cfg(all(test, feature = "__shuttle"))]
 mod schedules;
 mod scope;
 mod secret;
-#[cfg(any(test, feature = "simulation"))]
+#[cfg(any(test, feature = "__simulation"))]
 #[allow(missing_docs)]
 #[doc(hidden)]
 pub mod simulation;

@@ -1,11 +1,11 @@
 //! The locks, atomics and threads that the library is made of: the standard library's.
 //!
-//! In one kind of test build, that of the unit tests with the feature `shuttle`, they are the
+//! In one kind of test build, that of the unit tests with the feature `__shuttle`, they are the
 //! explorer's instead (see `schedules`): every use of them is then a point where another thread may
 //! go on. Files that share something between threads take these names from here; `Arc`, orderings
 //! and poison errors are the same on both sides and come from the standard library everywhere.
 
-#[cfg(not(all(test, feature = "shuttle")))]
+#[cfg(not(all(test, feature = "__shuttle")))]
 mod real {
     pub(crate) use std::sync::{Mutex, MutexGuard, atomic};
     pub(crate) use std::time::Instant;
@@ -21,10 +21,10 @@ mod real {
     pub(crate) use global;
 }
 
-#[cfg(not(all(test, feature = "shuttle")))]
+#[cfg(not(all(test, feature = "__shuttle")))]
 pub(crate) use real::*;
 
-#[cfg(all(test, feature = "shuttle"))]
+#[cfg(all(test, feature = "__shuttle"))]
 mod explored {
     pub(crate) use shuttle::sync::{Mutex, MutexGuard, atomic};
     pub(crate) use shuttle::thread_local;
@@ -49,7 +49,7 @@ mod explored {
     pub(crate) use global;
 }
 
-#[cfg(all(test, feature = "shuttle"))]
+#[cfg(all(test, feature = "__shuttle"))]
 pub(crate) use explored::*;
 
 /// Whatever is not a test has the standard library's own, whichever features it is built with.

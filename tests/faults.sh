@@ -6,7 +6,7 @@
 #   tests/faults.sh check        quick: each still applies, its test exists, and the list names it
 #   tests/faults.sh list         writes the list
 #
-# A patch begins with what is wrong, the test that finds it, and how that is built: "plain", or "shuttle" for what
+# A patch begins with what is wrong, the test that finds it, and how that is built: "plain", or "__shuttle" for what
 # is explored in many schedules (src/schedules).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -26,7 +26,7 @@ page() {
 What a schedule or a scene is worth is shown by what it finds. Each of these faults is a patch in
 `tests/faults/`; `make faults` puts one after the other into a copy of the sources and runs the test that is to
 find it, and `make test` sees to it that each of them still applies. The tests of `schedules` are built with the
-feature `shuttle`. This page is generated: `tests/faults.sh list`.
+feature `__shuttle`. This page is generated: `tests/faults.sh list`.
 
 | | the fault | found by |
 | --- | --- | --- |

@@ -104,7 +104,7 @@ header_drift() {
   mkdir -p "$(dirname "$fresh")"
   rm -f "$fresh"
   touch cbindgen.toml # so that the build script runs
-  TU_TOKEN_HEADER=$fresh cargo check --features capi,header -p tu-token
+  TU_TOKEN_HEADER=$fresh cargo check --features capi,__header -p tu-token
   diff -u include/tu_token.h "$fresh" || { echo "the header has drifted: run \`make header\`"; exit 1; }
 }
 
@@ -392,7 +392,7 @@ alone "command: without the emulator" command_without_emulator
 alone "rust: packages of the crates" packages_of_crates
 alone "rust: the oldest compiler" oldest_rust
 step "rust: the same core with the C ABI" cargo test -p tu-token --features capi --lib --quiet
-step "rust: schedules of threads, explored" cargo test -p tu-token --features shuttle --lib --quiet schedules
+step "rust: schedules of threads, explored" cargo test -p tu-token --features __shuttle --lib --quiet schedules
 step "rust: faults put in on purpose, the list" tests/faults.sh check
 alone "public CI: the workflow" workflow
 alone "header: as generated" header_drift

@@ -37,7 +37,7 @@ pub(super) fn to_bytes(from: &[AtomicU64], into: &mut [u8]) {
 }
 
 /// An interpreter does not know assembly, and an explorer's atomics are more than their words.
-const BY_WORDS: bool = cfg!(any(miri, all(test, feature = "shuttle")));
+const BY_WORDS: bool = cfg!(any(miri, all(test, feature = "__shuttle")));
 
 /// # Safety
 /// `from` is at least so long, `to` is valid to write so many bytes to, and no other thread looks
@@ -106,7 +106,7 @@ unsafe fn copy_by_words(from: &[AtomicU64], to: *mut u8, bytes: usize) {
     }
 }
 
-#[cfg(all(test, not(feature = "shuttle")))]
+#[cfg(all(test, not(feature = "__shuttle")))]
 mod tests {
     use super::*;
 

@@ -28,7 +28,7 @@ use crate::token::{MAX_WORDS, Token};
 const SMALLEST: usize = if EXPLORED { 4 } else { 32 };
 const SIZES: usize = if EXPLORED { 11 } else { 8 };
 /// Every word is a place where threads may meet: explorations have small blocks.
-const EXPLORED: bool = cfg!(all(test, feature = "shuttle"));
+const EXPLORED: bool = cfg!(all(test, feature = "__shuttle"));
 const _: () = assert!(SMALLEST << (SIZES - 1) >= MAX_WORDS);
 
 type Block = Box<[AtomicU64]>;
@@ -168,7 +168,7 @@ impl View<'_> {
     }
 }
 
-#[cfg(all(test, not(feature = "shuttle")))]
+#[cfg(all(test, not(feature = "__shuttle")))]
 mod tests {
     use std::sync::atomic::AtomicBool;
     use std::time::Duration;

@@ -200,7 +200,7 @@ impl Shared {
     }
 }
 
-#[cfg(all(test, not(feature = "shuttle")))]
+#[cfg(all(test, not(feature = "__shuttle")))]
 mod tests {
     use std::pin::pin;
     use std::sync::atomic::AtomicBool;

@@ -12,7 +12,7 @@ pub(super) fn note() {
     OF_ALL.fetch_add(1, Ordering::SeqCst);
 }
 
-#[cfg(not(feature = "shuttle"))]
+#[cfg(not(feature = "__shuttle"))]
 mod tests {
     use std::process::Command;
     use std::sync::Arc;

@@ -557,7 +557,7 @@ impl fmt::Debug for Client {
     }
 }
 
-#[cfg(all(test, not(feature = "shuttle")))]
+#[cfg(all(test, not(feature = "__shuttle")))]
 mod alarm_tests;
 #[cfg(test)]
 mod lockings;

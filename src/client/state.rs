@@ -245,14 +245,14 @@ impl Chance {
 }
 
 impl Random for Chance {
-    #[cfg(all(test, feature = "shuttle"))]
+    #[cfg(all(test, feature = "__shuttle"))]
     fn unit(&mut self) -> f64 {
         let _ = self.0;
         crate::schedules::time::chance()
     }
 
     /// One step of SplitMix64 (Steele, Lea, Flood, 2014), and the 53 bits of it that an f64 holds.
-    #[cfg(not(all(test, feature = "shuttle")))]
+    #[cfg(not(all(test, feature = "__shuttle")))]
     fn unit(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;

@@ -305,6 +305,6 @@ impl Shared {
     }
 }
 
-#[cfg(all(test, not(feature = "shuttle")))]
+#[cfg(all(test, not(feature = "__shuttle")))]
 #[path = "stored_tests.rs"]
 mod tests;

@@ -277,6 +277,6 @@ impl Source {
     }
 }
 
-#[cfg(all(test, not(feature = "shuttle")))]
+#[cfg(all(test, not(feature = "__shuttle")))]
 #[path = "tests.rs"]
 mod tests;

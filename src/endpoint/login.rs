@@ -190,7 +190,7 @@ pub(super) fn credentials(proxy: &ureq::Proxy) -> Option<(&str, &str)> {
     (!user.is_empty() || !password.is_empty()).then_some((user, password))
 }
 
-#[cfg(all(test, not(feature = "shuttle")))]
+#[cfg(all(test, not(feature = "__shuttle")))]
 mod tests {
     use super::*;
     use crate::clock::ManualClock;

@@ -226,7 +226,7 @@ fn ask_system(host: &str) -> Found {
     Ok(distinct)
 }
 
-#[cfg(all(test, not(feature = "shuttle")))]
+#[cfg(all(test, not(feature = "__shuttle")))]
 mod tests {
     use std::net::Ipv4Addr;
 

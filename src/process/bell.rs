@@ -6,7 +6,7 @@
 
 pub(super) use here::Bell;
 
-#[cfg(all(any(target_os = "linux", target_os = "android"), not(all(test, feature = "shuttle"))))]
+#[cfg(all(any(target_os = "linux", target_os = "android"), not(all(test, feature = "__shuttle"))))]
 mod here {
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::Duration;
@@ -52,15 +52,15 @@ mod here {
 
 #[cfg(not(all(
     any(target_os = "linux", target_os = "android"),
-    not(all(test, feature = "shuttle"))
+    not(all(test, feature = "__shuttle"))
 )))]
 mod here {
     use std::sync::PoisonError;
-    #[cfg(not(all(test, feature = "shuttle")))]
+    #[cfg(not(all(test, feature = "__shuttle")))]
     use std::sync::{Condvar, Mutex};
     use std::time::Duration;
 
-    #[cfg(all(test, feature = "shuttle"))]
+    #[cfg(all(test, feature = "__shuttle"))]
     use crate::sync::{Condvar, Mutex};
 
     /// Counts how often it was rung.

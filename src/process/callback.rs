@@ -194,7 +194,7 @@ impl<F> Drop for Running<'_, F> {
     }
 }
 
-#[cfg(all(test, not(feature = "shuttle")))]
+#[cfg(all(test, not(feature = "__shuttle")))]
 mod tests {
     use super::*;
 

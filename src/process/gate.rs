@@ -377,7 +377,7 @@ impl Drop for Opened {
 }
 
 /// What happens around a fork, on the parent's side; `at_fork` runs where the child would be made.
-#[cfg(all(test, unix, feature = "shuttle"))]
+#[cfg(all(test, unix, feature = "__shuttle"))]
 pub(crate) fn fork_around(at_fork: impl FnOnce()) {
     close(LONGEST);
     assert!(!AT_FORK.with(Cell::get).inside);
@@ -386,7 +386,7 @@ pub(crate) fn fork_around(at_fork: impl FnOnce()) {
 }
 
 /// The same by a fork that waits for nobody. Told whether its child would begin empty.
-#[cfg(all(test, unix, feature = "shuttle"))]
+#[cfg(all(test, unix, feature = "__shuttle"))]
 pub(crate) fn fork_without_waiting(at_fork: impl FnOnce(bool)) {
     close(Duration::ZERO);
     at_fork(AT_FORK.with(Cell::get).inside);

@@ -71,7 +71,7 @@ impl<T> DerefMut for OneProcess<T> {
     }
 }
 
-#[cfg(all(test, unix, not(feature = "shuttle")))]
+#[cfg(all(test, unix, not(feature = "__shuttle")))]
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::atomic::{AtomicUsize, Ordering};

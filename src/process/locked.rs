@@ -13,7 +13,7 @@ use crate::sync::{Mutex, MutexGuard};
 /// Looks at a lock that another thread has, before it is slept for: it is held for nanoseconds.
 const LOOKS: usize = 100;
 
-#[cfg(not(all(test, feature = "shuttle")))]
+#[cfg(not(all(test, feature = "__shuttle")))]
 mod epochs {
     use super::{AtomicU32, Ordering};
 
@@ -31,7 +31,7 @@ mod epochs {
 }
 
 /// All threads of a scenario run on one thread of the machine, and scenarios side by side.
-#[cfg(all(test, feature = "shuttle"))]
+#[cfg(all(test, feature = "__shuttle"))]
 mod epochs {
     use std::cell::Cell;
 
@@ -51,7 +51,7 @@ pub(super) fn begin_epoch() {
     epochs::begin();
 }
 
-#[cfg(all(test, feature = "shuttle"))]
+#[cfg(all(test, feature = "__shuttle"))]
 pub(crate) fn begin_epoch_in_scenario() {
     begin_epoch();
 }
@@ -119,7 +119,7 @@ impl<T> Locked<T> {
         Self { first: ManuallyDrop::new(first), later }
     }
 
-    #[cfg(all(test, feature = "shuttle"))]
+    #[cfg(all(test, feature = "__shuttle"))]
     pub(crate) fn is_held(&self) -> bool {
         self.first.as_ref().is_some_and(|first| first.value.try_lock().is_err())
     }
@@ -207,7 +207,7 @@ fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
             // A panic under the lock was a bug, contained elsewhere; the state machines keep no
             // invariant that spans two statements, so going on is better than poisoning a client.
             Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) if cfg!(all(test, feature = "shuttle")) => return None,
+            Err(TryLockError::WouldBlock) if cfg!(all(test, feature = "__shuttle")) => return None,
             Err(TryLockError::WouldBlock) => std::hint::spin_loop(),
         }
     }

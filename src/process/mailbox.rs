@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    #[cfg(not(feature = "shuttle"))]
+    #[cfg(not(feature = "__shuttle"))]
     fn a_parents_mailbox_is_not_waited_on() {
         let parents = Mailbox::<()> { process: Process::parent(), ..Mailbox::default() };
         assert_eq!(parents.take(&Clock::System, BootTime::from_nanos(u64::MAX)), None);

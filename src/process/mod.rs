@@ -31,11 +31,11 @@ pub(crate) use callback::{Callable, Callback};
 pub(crate) use gate::{
     InLibrary, generation, install_handlers, is_out_of_library, was_forked_in_library,
 };
-#[cfg(all(test, unix, feature = "shuttle"))]
+#[cfg(all(test, unix, feature = "__shuttle"))]
 pub(crate) use gate::{fork_around, fork_without_waiting};
 pub(crate) use inherited::{AnyProcess, Inherited, OneProcess};
 pub(crate) use kept::{Kept, KeptGuard};
-#[cfg(all(test, feature = "shuttle"))]
+#[cfg(all(test, feature = "__shuttle"))]
 pub(crate) use locked::begin_epoch_in_scenario;
 pub(crate) use locked::{Guard, Locked};
 pub(crate) use mailbox::{Mailbox, Parcel};
@@ -60,7 +60,7 @@ impl Process {
         self != Self(0)
     }
 
-    #[cfg(all(test, not(feature = "shuttle")))]
+    #[cfg(all(test, not(feature = "__shuttle")))]
     pub(crate) fn parent() -> Self {
         Self(generation().wrapping_sub(1))
     }

@@ -1,7 +1,7 @@
 //! What threads may do in any order, tried out in thousands of orders.
 //!
 //! ```text
-//! cargo test --features shuttle --lib schedules
+//! cargo test --features __shuttle --lib schedules
 //! ```
 //!
 //! Built so, the library's locks, condition variables, atomics and threads (see `sync.rs`) are those

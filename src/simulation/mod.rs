@@ -16,7 +16,7 @@
 //! - `account` what is true of it, whatever the core believes
 //! - `tally`, [`report`] what was counted, and what follows from it
 //!
-//! Not part of the library: compiled for tests and, by the feature `simulation`, for the example
+//! Not part of the library: compiled for tests and, by the feature `__simulation`, for the example
 //! `fleet`. It lives here so that the core need not be public to be simulated.
 
 mod account;

@@ -228,6 +228,6 @@ fn is_for_this_user(path: &Path) -> bool {
     owner == own_user() || may_make()
 }
 
-#[cfg(all(test, not(feature = "shuttle")))]
+#[cfg(all(test, not(feature = "__shuttle")))]
 #[path = "file_tests.rs"]
 mod tests;

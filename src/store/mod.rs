@@ -19,7 +19,7 @@ pub(crate) mod file;
 #[cfg(unix)]
 mod lock;
 pub(crate) mod record;
-#[cfg(all(test, not(feature = "shuttle")))]
+#[cfg(all(test, not(feature = "__shuttle")))]
 pub(crate) mod scripted;
 pub(crate) mod seal;
 #[cfg(unix)]
@@ -196,7 +196,7 @@ impl Drop for StoreLock {
     }
 }
 
-#[cfg(all(test, not(feature = "shuttle")))]
+#[cfg(all(test, not(feature = "__shuttle")))]
 mod tests {
     use super::*;
 

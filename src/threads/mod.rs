@@ -30,7 +30,7 @@ pub(crate) use pool::{
 };
 pub(crate) use rank::Rank;
 pub(crate) use teller::{Queue, dispatch, dispatch_the_last, forget_parents_events, leave_line};
-#[cfg(all(test, not(feature = "shuttle")))]
+#[cfg(all(test, not(feature = "__shuttle")))]
 pub(crate) use timers::timers_waiting;
 pub(crate) use timers::{ClockHold, NEVER, alarm, alarm_for_answers, at};
 

@@ -15,7 +15,7 @@ pub(super) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Res
 
 /// Boxed, because the standard library makes several kilobytes of each kind of thread.
 fn spawn_boxed(name: &str, body: Box<dyn FnOnce() + Send>) -> io::Result<()> {
-    #[cfg(all(test, feature = "shuttle"))]
+    #[cfg(all(test, feature = "__shuttle"))]
     if crate::schedules::shortage::refuses(name) {
         return Err(io::ErrorKind::WouldBlock.into());
     }

@@ -413,12 +413,12 @@ fn forget(alarms: &mut BTreeMap<Purpose, (u64, Due)>, timer: Timer) -> Timer {
 }
 
 /// How many timers there are.
-#[cfg(all(test, not(feature = "shuttle")))]
+#[cfg(all(test, not(feature = "__shuttle")))]
 pub(crate) fn timers_waiting() -> usize {
     TIMERS.lock().waiting.len()
 }
 
-#[cfg(all(test, not(feature = "shuttle")))]
+#[cfg(all(test, not(feature = "__shuttle")))]
 mod tests {
     use std::sync::Mutex;
     use std::time::Duration;

@@ -286,12 +286,12 @@ fn imports_are_read_as_they_are_written() {
         fn f<'a>(c: char) -> bool { c == '{' || c == '\'' || crate::six() }
         #[cfg(test)]
         use crate::tested;
-        #[cfg(all(test, not(feature = "shuttle")))]
+        #[cfg(all(test, not(feature = "__shuttle")))]
         #[path = "x.rs"]
         mod tests { use crate::also_tested; }
         #[cfg(any(test, feature = "capi"))]
         fn g() { crate::seven::x(macro_crate::no) }
-        #[cfg(not(all(test, feature = "shuttle")))]
+        #[cfg(not(all(test, feature = "__shuttle")))]
         pub(crate) use crate::eight;
     "##;
     let found: BTreeSet<String> = imported(&production(source), 2).into_iter().collect();
