@@ -63,7 +63,7 @@ fn problems(rows: &[(&str, Vec<&str>)], found: &Imports) -> Vec<String> {
 }
 
 #[test]
-fn a_cycle_and_a_import_of_test_code_are_found() {
+fn a_cycle_and_an_import_of_test_code_are_found() {
     let found = |imports: &[(&str, &[&str])]| -> Imports {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         imports.iter().map(|(module, names)| ((*module).to_owned(), owned(names))).collect()
