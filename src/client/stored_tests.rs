@@ -12,7 +12,7 @@ use crate::endpoint::request::TokenRequest;
 use crate::endpoint::{Endpoint, TimeLimit, Transport};
 use crate::process::Mailbox;
 use crate::store::scripted::{Mood, Scripted};
-use crate::store::{Held, Store};
+use crate::store::{HeldLock, Store};
 use crate::{Client, Config, Event, EventKind, GetOptions};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -458,7 +458,7 @@ impl Store for Busy {
     fn remove(&self, name: &str) -> Result<(), Problem> {
         self.store.remove(name)
     }
-    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn Held>>, Problem> {
+    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn HeldLock>>, Problem> {
         self.tries.fetch_add(1, Ordering::SeqCst);
         if *self.is_free.lock().unwrap() { self.store.try_lock(name) } else { Ok(None) }
     }
@@ -546,7 +546,7 @@ impl Store for Hung {
     fn remove(&self, _: &str) -> Result<(), Problem> {
         self.hang()
     }
-    fn try_lock(&self, _: &str) -> Result<Option<Box<dyn Held>>, Problem> {
+    fn try_lock(&self, _: &str) -> Result<Option<Box<dyn HeldLock>>, Problem> {
         self.hang()
     }
     fn is_local(&self) -> bool {
@@ -581,7 +581,7 @@ impl Store for Slow {
     fn remove(&self, name: &str) -> Result<(), Problem> {
         self.0.store.remove(name)
     }
-    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn Held>>, Problem> {
+    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn HeldLock>>, Problem> {
         self.0.store.try_lock(name)
     }
     fn is_local(&self) -> bool {

@@ -28,7 +28,7 @@ pub(crate) enum Outcome {
 
 type Call = Box<dyn FnOnce(Outcome) + Send>;
 
-enum Way {
+enum Waits {
     /// A thread sleeps on it.
     Thread(Mailbox<Outcome>),
     /// A function is called. A child has no part in its parent's waits: there it is only dropped.
@@ -37,21 +37,21 @@ enum Way {
 
 /// One caller's wait. It ends once, by whatever comes first.
 pub(crate) struct Waiter {
-    way: Way,
+    how: Waits,
     open: AtomicBool,
 }
 
 impl Waiter {
     pub(crate) fn thread() -> Arc<Self> {
-        Self::new(Way::Thread(Mailbox::default()))
+        Self::new(Waits::Thread(Mailbox::default()))
     }
 
     pub(crate) fn call(function: impl FnOnce(Outcome) + Send + 'static) -> Arc<Self> {
-        Self::new(Way::Call(Locked::new(OneProcess(Some(Box::new(function))))))
+        Self::new(Waits::Call(Locked::new(OneProcess(Some(Box::new(function))))))
     }
 
-    fn new(way: Way) -> Arc<Self> {
-        Arc::new(Self { way, open: AtomicBool::new(true) })
+    fn new(how: Waits) -> Arc<Self> {
+        Arc::new(Self { how, open: AtomicBool::new(true) })
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -60,7 +60,7 @@ impl Waiter {
 
     /// Whether ending the wait would run foreign code.
     pub(crate) fn is_call(&self) -> bool {
-        matches!(self.way, Way::Call(_))
+        matches!(self.how, Waits::Call(_))
     }
 
     /// Ends the wait, unless it has ended.
@@ -68,11 +68,11 @@ impl Waiter {
         if !self.open.swap(false, Ordering::AcqRel) {
             return;
         }
-        match &self.way {
-            Way::Thread(mailbox) => {
+        match &self.how {
+            Waits::Thread(mailbox) => {
                 mailbox.put(outcome);
             }
-            Way::Call(call) => {
+            Waits::Call(call) => {
                 let call = call.lock().take();
                 // One that panics must not take the others with it.
                 let _ = catch_unwind(AssertUnwindSafe(|| call.map(|call| call(outcome))));
@@ -82,23 +82,23 @@ impl Waiter {
 
     /// Sleeps until the wait has ended, or until a point in time. For [`Waiter::thread`].
     pub(crate) fn sleep(&self, clock: &Clock, until: BootTime) -> Option<Outcome> {
-        match &self.way {
-            Way::Thread(mailbox) => mailbox.take(clock, until),
-            Way::Call(_) => None,
+        match &self.how {
+            Waits::Thread(mailbox) => mailbox.take(clock, until),
+            Waits::Call(_) => None,
         }
     }
 
     /// The caller has gone; whatever comes later is for nobody. What came just now is returned.
     pub(crate) fn leave(&self) -> Option<Outcome> {
         let was_open = self.open.swap(false, Ordering::AcqRel);
-        match &self.way {
+        match &self.how {
             // Whoever closed it is about to put the outcome in, or has done so.
             // (In a child of the process that it waits in nobody will, and this does not wait.)
-            Way::Thread(mailbox) if !was_open => {
+            Waits::Thread(mailbox) if !was_open => {
                 mailbox.take(&Clock::System, BootTime::from_nanos(u64::MAX))
             }
-            Way::Thread(_) => None,
-            Way::Call(call) => {
+            Waits::Thread(_) => None,
+            Waits::Call(call) => {
                 // The function goes now: later, the waiter may be dropped under a lock.
                 let call = call.lock().take();
                 drop(call);

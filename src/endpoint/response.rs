@@ -105,20 +105,20 @@ const NAMES: [&str; 6] =
     ["access_token", "token_type", "expires_in", "scope", "error", "error_description"];
 
 /// Where a member's name stands in [`NAMES`].
-struct Place(Option<usize>);
+struct Member(Option<usize>);
 
-impl<'de> Deserialize<'de> for Place {
+impl<'de> Deserialize<'de> for Member {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Name;
         impl Visitor<'_> for Name {
-            type Value = Place;
+            type Value = Member;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a name")
             }
 
-            fn visit_str<E>(self, name: &str) -> Result<Place, E> {
-                Ok(Place(NAMES.iter().position(|known| *known == name)))
+            fn visit_str<E>(self, name: &str) -> Result<Member, E> {
+                Ok(Member(NAMES.iter().position(|known| *known == name)))
             }
         }
         deserializer.deserialize_identifier(Name)
@@ -139,7 +139,7 @@ impl<'de> Deserialize<'de> for Members {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
                 let (mut values, mut seen) = ([const { None }; NAMES.len()], 0);
-                while let Some(Place(place)) = map.next_key()? {
+                while let Some(Member(place)) = map.next_key()? {
                     let Some(place) = place else {
                         map.next_value::<IgnoredAny>()?;
                         continue;

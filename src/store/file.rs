@@ -16,7 +16,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use super::directory::{Directory, is_writable, own_user, problem};
 use super::seal::NAME_LENGTH;
-use super::{Held, MAX_RECORD_BYTES, Problem, Store, lock};
+use super::{HeldLock, MAX_RECORD_BYTES, Problem, Store, lock};
 
 /// How each name begins: a directory of the user's own choice holds files of others as well, and a name
 /// of hex digits alone could be one of theirs.
@@ -190,10 +190,10 @@ impl Store for FileStore {
         }
     }
 
-    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn Held>>, Problem> {
+    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn HeldLock>>, Problem> {
         let directory = Directory::open_or_make(self.path()?)?;
         let lock = lock::try_lock(&directory, &file_name(name, LOCK))?;
-        Ok(lock.map(|lock| Box::new(lock) as Box<dyn Held>))
+        Ok(lock.map(|lock| Box::new(lock) as Box<dyn HeldLock>))
     }
 
     fn is_local(&self) -> bool {

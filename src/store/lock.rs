@@ -16,7 +16,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 
 use super::directory::{Directory, problem};
-use super::{Held, Problem};
+use super::{HeldLock, Problem};
 use crate::lists::add_new;
 use crate::process::{Locked, OneProcess, Process};
 use crate::sync::global;
@@ -58,7 +58,7 @@ pub(super) struct FileLock {
     _place: Reserved,
 }
 
-impl Held for FileLock {}
+impl HeldLock for FileLock {}
 
 /// Takes the lock if neither another process nor another thread has it.
 pub(super) fn try_lock(directory: &Directory, name: &str) -> Result<Option<FileLock>, Problem> {

@@ -69,7 +69,7 @@ pub(crate) fn try_files(_: Option<PathBuf>, _: Duration) -> Result<PathBuf, Prob
 }
 
 /// A lock that is held until this is dropped. Dropping may block.
-pub(crate) trait Held: Send {}
+pub(crate) trait HeldLock: Send {}
 
 /// Where sealed records are kept. Every operation may block, and runs on a thread for that.
 pub(crate) trait Store: Send + Sync + 'static {
@@ -83,7 +83,7 @@ pub(crate) trait Store: Send + Sync + 'static {
     fn remove(&self, name: &str) -> Result<(), Problem>;
 
     /// Takes the lock of this name if it is free. It ends with the process that holds it.
-    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn Held>>, Problem>;
+    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn HeldLock>>, Problem>;
 
     /// Whether records are seen by this machine alone, so that the boot clock can tell their age.
     fn is_local(&self) -> bool;
@@ -169,7 +169,7 @@ fn within<T: Send + 'static>(
 pub(crate) struct StoreLock(Locked<Holder>);
 
 #[derive(Default)]
-struct Holder(Option<Box<dyn Held>>);
+struct Holder(Option<Box<dyn HeldLock>>);
 
 impl Inherited for Holder {
     type Remains = ();
@@ -203,7 +203,7 @@ mod tests {
     /// Tells when it is let go of.
     struct Told(Arc<Mailbox<()>>);
 
-    impl Held for Told {}
+    impl HeldLock for Told {}
 
     impl Drop for Told {
         fn drop(&mut self) {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{Held, Problem, Store};
+use super::{HeldLock, Problem, Store};
 
 /// What its operations do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub(crate) struct Scripted(Arc<Mutex<Content>>);
 
 struct Lock(Scripted, String);
 
-impl Held for Lock {}
+impl HeldLock for Lock {}
 
 impl Drop for Lock {
     fn drop(&mut self) {
@@ -88,12 +88,12 @@ impl Store for Scripted {
         Ok(())
     }
 
-    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn Held>>, Problem> {
+    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn HeldLock>>, Problem> {
         let mut content = self.well(false)?;
         let is_free = content.locks.insert(name.to_owned(), ()).is_none();
         content.refused += usize::from(!is_free);
         drop(content);
-        Ok(is_free.then(|| Box::new(Lock(self.clone(), name.to_owned())) as Box<dyn Held>))
+        Ok(is_free.then(|| Box::new(Lock(self.clone(), name.to_owned())) as Box<dyn HeldLock>))
     }
 
     fn is_local(&self) -> bool {

@@ -15,7 +15,7 @@ use crate::clock::BootTime;
 /// What a fetch knows of the store.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Visit {
-    place: Place,
+    stop: Stop,
     /// Another process had the lock.
     has_waited: bool,
     tries: u32,
@@ -27,7 +27,7 @@ pub(super) struct Visit {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Place {
+enum Stop {
     #[default]
     FirstLook,
     Lock,
@@ -39,10 +39,10 @@ enum Place {
 impl Visit {
     /// What a thread that comes to the fetch does at the store. `None`: the visit is over.
     pub(super) fn next(&self) -> Option<Task> {
-        match self.place {
-            Place::FirstLook | Place::SecondLook => Some(Task::Look),
-            Place::Lock => Some(Task::TryLock),
-            Place::Left => None,
+        match self.stop {
+            Stop::FirstLook | Stop::SecondLook => Some(Task::Look),
+            Stop::Lock => Some(Task::TryLock),
+            Stop::Left => None,
         }
     }
 }
@@ -75,8 +75,8 @@ impl<E: Clone> Step<'_, E> {
                 None
             }
         };
-        if visit.place == Place::FirstLook {
-            visit.place = Place::Lock;
+        if visit.stop == Stop::FirstLook {
+            visit.stop = Stop::Lock;
             visit.known = visit.kept.map(|kept| kept.tried);
             flight.visit = Some(visit);
             return self.does_at_store(flight, Task::TryLock);
@@ -128,7 +128,7 @@ impl<E: Clone> Step<'_, E> {
             flight.visit = Some(visit);
             return self.pause(flight, now.after(pause));
         }
-        visit.place = Place::SecondLook;
+        visit.stop = Stop::SecondLook;
         flight.visit = Some(visit);
         self.does_at_store(flight, Task::Look);
     }
@@ -136,7 +136,7 @@ impl<E: Clone> Step<'_, E> {
     /// Before the endpoint is asked to renew a token of the store, the others are told when they may.
     /// First, because this process may end before there is an answer.
     fn leave_store(&mut self, mut flight: Flight<E>, mut visit: Visit, hand: Hand<E>) {
-        visit.place = Place::Left;
+        visit.stop = Stop::Left;
         let kept = visit.kept;
         flight.visit = Some(visit);
         let Some(kept) = kept else { return self.past_store(flight, hand) };
