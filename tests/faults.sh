@@ -2,7 +2,7 @@
 # Deliberate faults (tests/faults/*.patch), and the test that finds each: src/schedules/faults.md has the list.
 #
 #   tests/faults.sh              puts each fault into a copy of the sources and has its test run there
-#   tests/faults.sh run 03 3*    the same for some of them, by the beginning of their names
+#   tests/faults.sh run 03 3     the same for some of them, by the beginning of their names
 #   tests/faults.sh check        quick: each still applies, its test exists, and the list names it
 #   tests/faults.sh list         writes the list
 #

@@ -75,6 +75,25 @@ fn every_event_is_told_once_and_in_order() {
     });
 }
 
+#[test]
+fn events_of_two_clients_are_told_by_the_one_teller() {
+    explore(|| {
+        let heard = Arc::new(Heard::default());
+        let queues = [(); 2]
+            .map(|()| EventQueue::new("", Some(Callback::new(heard.callback())), LogLevel::Off));
+        let other = queues[1].clone();
+        let tells = thread::spawn(move || tell(&other, "b0".to_owned()));
+        tell(&queues[0], "a0".to_owned());
+        tells.join().unwrap();
+        time::sleep(Duration::from_secs(9));
+        assert_eq!(heard.of('a'), ["a0"]);
+        assert_eq!(heard.of('b'), ["b0"]);
+        drop(queues);
+        time::sleep(Duration::from_secs(60));
+        assert_eq!(heard.drops(), 2);
+    });
+}
+
 /// The teller leaves after ten seconds without an event, the very moment one comes.
 #[test]
 fn an_event_that_comes_while_the_teller_leaves_is_told() {
