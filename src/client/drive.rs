@@ -382,8 +382,10 @@ impl Shared {
         }
         let bell = Arc::<Mailbox<()>>::default();
         if let Some(errand) = self.state().errand(flight) {
+            // Whoever has ended the pause already found no bell, and may find no thread but this one.
+            let is_over = !errand.job.as_ref().is_some_and(|latest| Arc::ptr_eq(latest, &job));
             errand.bell = Some(bell.clone());
-            hands.sleeps = Some((flight, bell, until));
+            hands.sleeps = Some((flight, bell, if is_over { BootTime::ZERO } else { until }));
         }
     }
 

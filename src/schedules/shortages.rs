@@ -260,6 +260,37 @@ fn a_fetch_need_not_wait_for_the_threads_that_are_there() {
     });
 }
 
+/// A fetch keeps its thread while it pauses, because nobody watches the clock. A wake that comes just
+/// then finds no other thread.
+#[test]
+fn a_wake_ends_a_pause_that_is_just_beginning() {
+    const MOMENT: Duration = Duration::from_millis(1);
+    explore(|| {
+        let (client, endpoint) = stage::client(|number, _| match number {
+            1 => stage::failure(500, "server_error").after(SECOND),
+            _ => stage::token("woken"),
+        });
+        let waits = caller(&client);
+        let begins = at(HALF, || shortage::begin(OF_ALL));
+        let wakes = {
+            let client = client.clone();
+            at(SECOND, move || {
+                client.wake();
+                // The one before may have come before the pause.
+                time::sleep(MOMENT);
+                client.wake();
+            })
+        };
+        assert_eq!(waits.join().unwrap(), ok("woken"));
+        let took = time::elapsed();
+        assert!(took <= SECOND + MOMENT, "it was not woken: {took:?}");
+        begins.join().unwrap();
+        wakes.join().unwrap();
+        shortage::end();
+        stage::end(client, &endpoint);
+    });
+}
+
 // --- what is done without being asked for ----------------------------------------------------
 
 #[test]
