@@ -146,6 +146,10 @@ func durationText(duration time.Duration) string {
 	if duration == 0 {
 		return ""
 	}
+	if duration < 0 {
+		// As it is, for the error: -1ns is no "0ms".
+		return duration.String()
+	}
 	return strconv.FormatInt(toMillis(duration), 10) + "ms"
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math"
 	"os"
 	"reflect"
 	"regexp"
@@ -147,6 +148,23 @@ func TestMistakesInTheConfiguration(t *testing.T) {
 		name, _, _ := strings.Cut(strings.TrimPrefix(what, "no "), " ")
 		if !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+func TestAnErrorNamesTheNegativeDurationThatWasGiven(t *testing.T) {
+	for _, given := range []time.Duration{-1, -time.Millisecond, -time.Hour, math.MinInt64} {
+		for _, field := range []func(*Config) *time.Duration{
+			func(c *Config) *time.Duration { return &c.RequestTimeout },
+			func(c *Config) *time.Duration { return &c.RefreshBefore },
+			func(c *Config) *time.Duration { return &c.StoreTimeout },
+		} {
+			config := Config{ClientID: "id", ClientSecret: "s3cret", Scope: "a"}
+			*field(&config) = given
+			_, err := New(config)
+			if !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), fmt.Sprintf("%q", given.String())) {
+				t.Errorf("%s: %v", given, err)
+			}
 		}
 	}
 }
