@@ -76,7 +76,7 @@ fn duration(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Duration> {
     };
     duration.ok_or_else(|| {
         let found = value.repr().map_or_else(|_| "something else".to_owned(), |r| r.to_string());
-        bad_argument(value.py(), format!("{name} is {found}: it is a time from 0 upwards"))
+        bad_argument(value.py(), format!("{name} is {found}: it is a time from 0 to 1e19 seconds"))
     })
 }
 

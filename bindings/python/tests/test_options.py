@@ -223,6 +223,16 @@ def test_arguments_that_cannot_be_used(
     assert "hush" not in str(raised.value)
 
 
+@pytest.mark.parametrize("name", ["timeout", "min_ttl"])
+@pytest.mark.parametrize("value", [float("inf"), 1e300, 2e19, 10**20, float("-inf"), -1e-9])
+def test_the_error_of_a_time_says_which_ones_there_are(
+    client: tu_token.Client, name: str, value: float
+) -> None:
+    said = f"^{name} is .*: it is a time from 0 to 1e19 seconds$"
+    with pytest.raises(tu_token.ArgumentError, match=said):
+        client.get(**{name: value})  # type: ignore[arg-type]
+
+
 def test_a_token_is_not_made_by_hand() -> None:
     with pytest.raises(TypeError):
         tu_token.Token()
