@@ -143,7 +143,12 @@ pub enum Command {
     /// Run the service on your desk: token endpoint, API keys page, sample IRIS routes
     #[cfg_attr(feature = "emulator", command(after_help = EMULATOR_EXAMPLES))]
     // Whatever is typed behind it, help as well, is answered with where to get one.
-    #[cfg_attr(not(feature = "emulator"), command(hide = true, disable_help_flag = true))]
+    #[cfg_attr(not(feature = "emulator"), command(
+        hide = true,
+        disable_help_flag = true,
+        about = "Say where to get the emulator, which this tu-token was built without",
+        long_about = None
+    ))]
     Emulator(crate::emulator::Options),
 }
 

@@ -70,7 +70,18 @@ fn command() -> clap::Command {
             })
         });
     }
-    command
+    offered(&command)
+}
+
+/// The command without what its help hides: clap_complete would offer that.
+fn offered(whole: &clap::Command) -> clap::Command {
+    let subcommands = whole.get_subcommands().filter(|subcommand| !subcommand.is_hide_set());
+    clap::Command::new("tu-token")
+        .version(env!("CARGO_PKG_VERSION"))
+        // The scripts tell whether `--help` says more than `-h`.
+        .long_about(whole.get_long_about().cloned().unwrap_or_default())
+        .args(whole.get_arguments())
+        .subcommands(subcommands)
 }
 
 /// For fish, clap_complete leaves out what stands behind a subcommand and is no flag.

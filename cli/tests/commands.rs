@@ -144,6 +144,11 @@ fn without_the_emulator_it_says_where_to_get_one() {
         let run = shell.run(help);
         assert!(run.out.contains("tu-token doctor") && !run.out.contains("emulator"), "{run:?}");
     }
+    assert!(shell.run(&["help", "emulator"]).out.contains("was built without"));
+    for name in ["bash", "zsh", "fish"] {
+        let script = shell.run(&["completions", name]).out;
+        assert!(script.contains("doctor") && !script.contains("emulator"), "{script}");
+    }
 }
 
 #[cfg(all(unix, feature = "emulator"))]
