@@ -14,15 +14,16 @@ const PYTHON: [&str; 3] = ["README.md", "docs/", "bindings/python/"];
 const RUST: [(&str, &str); 2] =
     [("README.md", "src/lib.rs"), ("emulator/README.md", "emulator/src/lib.rs")];
 /// Shell, page by page: the test that types what the page says.
-const SHELL: [(&str, &str, &str); 5] = [
+const SHELL: [(&str, &str, &str); 6] = [
     ("docs/command.md", "cli/tests/documents.rs", "command.md"),
     ("docs/deployment.md", "cli/tests/documents.rs", "deployment.md"),
+    ("docs/embedded.md", "cli/tests/documents.rs", "embedded.md"),
     ("docs/getting-started.md", "cli/tests/documents.rs", "getting-started.md"),
     ("docs/key-rotation.md", "cli/tests/documents.rs", "key-rotation.md"),
     ("emulator/README.md", "emulator/tests/readme.rs", "README.md"),
 ];
 /// Lines for a shell in other pages: how they begin, and what does the same.
-const LINES: [(&str, &str, &str); 11] = [
+const LINES: [(&str, &str, &str); 20] = [
     ("cargo install --locked --path cli", "cli/tests/documents.rs", "cargo install"),
     ("tu-token ", "cli/tests/documents.rs", "At the shell"),
     ("cc program.c $(pkg-config", "tests/install/run.sh", "pkg-config, shared"),
@@ -34,9 +35,21 @@ const LINES: [(&str, &str, &str); 11] = [
     ("go build", "tests/go/run.sh", "go build -mod=vendor"),
     ("pip install ./bindings/python", "bindings/python/tests/install.sh", "./bindings/python"),
     ("cargo run --release --example fleet", "Makefile", "--example fleet"),
+    ("pip install tu-token-cli ", "tests/dist/wheels.sh", "pip install"),
+    ("pip install tu-token", "tests/dist/packages.sh", "pip install"),
+    ("apt install ./tu-token_", "tests/dist/packages.sh", "apt-get install"),
+    ("apt install ./libtu-token0_", "tests/dist/packages.sh", "./libtu-token0_*.deb"),
+    ("tar -xzf libtu_token-", "tests/dist/places.sh", "tar -xzf"),
+    ("go get ", "tests/dist/go.sh", "go get"),
+    ("export GOPROXY=", "tests/dist/go.sh", "GOPROXY="),
+    ("export PKG_CONFIG_PATH=", "tests/dist/library.sh", "pkg-config"),
+    ("pip install --no-index --find-links dist/wheels", "tests/dist/wheels.sh", "--find-links"),
 ];
-/// What is no code: output, drawings, data and other programs' configuration.
-const NO_CODE: [&str; 4] = ["text", "json", "ini", "yaml"];
+/// Lines that nothing can check before the project has a home: how they begin.
+const HOMELESS: [&str; 1] = ["cargo add tu-token --git "];
+/// What is no code: output, drawings, data and other programs' configuration; a recipe says itself that
+/// it was not run, and a toolchain file is that of a board.
+const NO_CODE: [&str; 6] = ["text", "json", "ini", "yaml", "bitbake", "cmake"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -94,6 +107,7 @@ fn is_known_line(line: &str) -> bool {
     }
     let is_script = first.contains('/') && root().join(first).is_file();
     is_script
+        || HOMELESS.iter().any(|beginning| line.starts_with(beginning))
         || LINES.iter().any(|(beginning, by, text)| line.starts_with(beginning) && does(by, text))
 }
 
