@@ -300,7 +300,10 @@ impl Shared {
                 Later::Finish(slot, waiters, outcome) => {
                     self.finish(hands, &slot, waiters, outcome)
                 }
-                Later::Submit(job, rank) => hands.not_started = threads::submit(&job, rank).err(),
+                Later::Submit(job, rank) => {
+                    let refused = threads::submit(&job, rank).err();
+                    hands.not_started = hands.not_started.take().or(refused);
+                }
                 Later::Hasten(job) => threads::hasten(&job),
                 Later::Pause { flight, until, job, rank } => {
                     self.pause(hands, step, (flight, until), (job, rank));
