@@ -433,7 +433,10 @@ fn as_user_with(
     }
     // The program lies where another user may not look.
     let exe = place.join(format!("program-{user}"));
-    std::fs::copy(std::env::current_exe().unwrap(), &exe).unwrap();
+    // Copied by a process of its own: a child that another test forks meanwhile would inherit what is
+    // open for writing here, and what is being written cannot be executed.
+    let copied = Command::new("cp").arg(std::env::current_exe().unwrap()).arg(&exe).status();
+    assert!(copied.unwrap().success());
     chmod(&exe, 0o755);
     chmod(place, 0o755);
     let mut command = Command::new(exe);
