@@ -12,7 +12,7 @@ pub(crate) struct Counters<E> {
     pub(crate) renewals: u64,
     pub(crate) failures: u64,
     pub(crate) last_fetch: Duration,
-    pub(crate) last_error: Option<LastError<E>>,
+    pub(crate) last_error: Option<Box<LastError<E>>>,
 }
 
 /// How the last fetch failed, if it did.

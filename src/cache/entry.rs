@@ -90,7 +90,7 @@ pub(super) struct Entry<E> {
     held: Option<Held>,
     fetch: Option<Fetch>,
     last_start: Option<BootTime>,
-    remembered: Option<Remembered<E>>,
+    remembered: Option<Box<Remembered<E>>>,
     /// Failed fetches, and refusals, in a row.
     failed: u32,
     refused: u32,

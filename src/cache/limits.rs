@@ -47,39 +47,40 @@ struct Hold<E> {
 }
 
 impl<E: Clone> Hold<E> {
-    fn blocks(hold: &Option<Self>, now: BootTime) -> Option<Blocked<E>> {
+    fn blocks(hold: &Option<Box<Self>>, now: BootTime) -> Option<Blocked<E>> {
         hold.as_ref()
             .filter(|hold| now < hold.until)
             .map(|hold| Blocked::new(hold.until, &hold.error))
     }
 
     /// A shorter one does not cut a longer one.
-    fn extend(hold: &mut Option<Self>, until: BootTime, error: &E) {
+    fn extend(hold: &mut Option<Box<Self>>, until: BootTime, error: &E) {
         if hold.as_ref().is_none_or(|hold| hold.until < until) {
-            *hold = Some(Self { until, error: error.clone() });
+            *hold = Some(Box::new(Self { until, error: error.clone() }));
         }
     }
 }
 
+/// What is seldom there stands in a box: a program may have thousands of clients.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits<E> {
     most: u32,
     /// When the requests of the last minute were made, oldest first.
     requests: VecDeque<BootTime>,
-    retry_after: Option<Hold<E>>,
+    retry_after: Option<Box<Hold<E>>>,
     /// The back-off after an answer that asked to slow down.
-    pause: Option<Hold<E>>,
-    refused: Option<Hold<E>>,
+    pause: Option<Box<Hold<E>>>,
+    refused: Option<Box<Hold<E>>>,
     refused_times: u32,
     /// A fetch probes whether the refusal still stands.
     probing: bool,
     /// The proxy refused a login, as far as the process knows now.
-    login: Option<Blocked<E>>,
+    login: Option<Box<Blocked<E>>>,
     /// This client has met that refusal. Until then its fetches begin: a token may be in a store.
     met_login: bool,
     /// Refused credentials have been asked for anew; once a cool-down.
     asked_anew: bool,
-    last_failure: Option<E>,
+    last_failure: Option<Box<E>>,
 }
 
 impl<E: Clone> Limits<E> {
@@ -108,13 +109,14 @@ impl<E: Clone> Limits<E> {
     }
 
     fn refused_login(&self, now: BootTime) -> Option<Blocked<E>> {
-        self.login.clone().filter(|login| self.met_login && now < login.until)
+        let login = self.login.as_deref().filter(|login| self.met_login && now < login.until);
+        login.cloned()
     }
 
     /// What the process knows now of logins to the client's proxy; clients share it.
     pub(crate) fn set_login(&mut self, refused: Option<Blocked<E>>) {
         self.met_login &= refused.is_some();
-        self.login = refused;
+        self.login = refused.map(Box::new);
     }
 
     /// Until when what blocks until then can be relied on, without another look: a refused login
@@ -144,7 +146,7 @@ impl<E: Clone> Limits<E> {
         match self.requests.front() {
             Some(oldest) if self.requests.len() >= self.most as usize => {
                 let until = oldest.after(BUDGET_WINDOW);
-                let last = self.last_failure.clone();
+                let last = self.last_failure.as_deref().cloned();
                 let obstacle = Some(Obstacle::Budget { most: self.most, last });
                 Err(Blocked { until, obstacle })
             }
@@ -160,7 +162,7 @@ impl<E: Clone> Limits<E> {
     /// Takes note of a failed attempt while its fetch still runs: a rate limit binds every other
     /// fetch of the client from that moment on, for the `pause` that this fetch makes at least.
     pub(crate) fn attempt_failed(&mut self, failure: &Failure<E>, pause: Duration, now: BootTime) {
-        self.last_failure = Some(failure.error.clone());
+        self.last_failure = Some(Box::new(failure.error.clone()));
         if let Some(wait) = failure.retry_after {
             Hold::extend(&mut self.retry_after, now.after(wait), &failure.error);
         }
@@ -212,10 +214,10 @@ impl<E: Clone> Limits<E> {
             Class::Refused => {
                 self.probing = false;
                 self.refused_times = self.refused_times.saturating_add(1);
-                self.refused = Some(Hold {
+                self.refused = Some(Box::new(Hold {
                     until: now.after(policy::refusal_pause(self.refused_times)),
                     error: failure.error.clone(),
-                });
+                }));
             }
             _ => {}
         }

@@ -134,6 +134,9 @@ impl Shared {
             let waiting = hands.errand.take_if(waits);
             state.errands.extend(waiting);
         }
+        if state.errands.is_empty() {
+            state.errands = Vec::new();
+        }
         laters
     }
 

@@ -201,7 +201,7 @@ impl Shared {
         let life = core.life(entry).copied();
         Ok(Stats {
             state: core.state(entry, now),
-            last_error: counters.last_error.map(|error| match error {
+            last_error: counters.last_error.map(|error| match *error {
                 LastError::Fault(fault) => error_of(&fault).kind(),
                 LastError::Unread => ErrorKind::Credentials,
             }),

@@ -400,7 +400,7 @@ impl<E: Clone> Step<'_, E> {
     fn note_failure(&mut self, index: usize, error: LastError<E>) {
         let counters = &mut self.core.entries[index].counters;
         counters.failures += 1;
-        counters.last_error = Some(error);
+        counters.last_error = Some(Box::new(error));
     }
 
     /// Ends a fetch that could not be made. Nothing is remembered.

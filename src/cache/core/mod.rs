@@ -123,7 +123,12 @@ impl<E: Clone> Core<E> {
         step.look_after_touched();
         step.end_trial();
         step.tell_readers();
-        Outputs { step: number, list: step.list }
+        let list = step.list;
+        if self.flights.is_empty() {
+            // A client that fetches nothing, and there may be thousands, keeps no room for it.
+            self.flights = Vec::new();
+        }
+        Outputs { step: number, list }
     }
 
     // --- what can be read off -------------------------------------------------------------------

@@ -278,10 +278,12 @@ impl<E: Clone> Entry<E> {
             }
         }
         limits.fetch_failed(&failure, pause, now);
-        self.remembered = (!pause.is_zero()).then(|| Remembered {
-            until: now.after(pause),
-            terminal: failure.class == Class::Terminal,
-            error: failure.error,
+        self.remembered = (!pause.is_zero()).then(|| {
+            Box::new(Remembered {
+                until: now.after(pause),
+                terminal: failure.class == Class::Terminal,
+                error: failure.error,
+            })
         });
     }
 
