@@ -27,12 +27,12 @@ replace() {
   local from
   from=$(sed 's/[.~]/\\&/g' <<<"$1")
   # A link would be replaced by a file.
-  git grep -lIF -e "$1" | while IFS= read -r file; do
+  { git grep -lIF -e "$1" || true; } | while IFS= read -r file; do
     [[ -L $file ]] || sed -i -E "s#$from(\$|[^A-Za-z0-9._~-]|[.]([^A-Za-z0-9]|\$))#$2\\1#g" "$file"
   done
 }
 # What is true as long as there is no home.
-git grep -lI -e '^<!-- no home yet -->$' | while IFS= read -r page; do
+{ git grep -lI -e '^<!-- no home yet -->$' || true; } | while IFS= read -r page; do
   sed -i '/^<!-- no home yet -->$/,/^<!-- \/no home yet -->$/d' "$page"
 done
 replace "$old" "$new"

@@ -24,8 +24,8 @@ compile() { # target, C|C++, shared|static, program
     local target=$1 tree source standard flags
     tree=$(unpacked_library "$target")
     case $2 in
-        C) source=$root/target/dist/readme/README-1.c standard=c11 ;;
-        *) source=$root/target/dist/readme/README-1.cpp standard=c++17 ;;
+        C) source=$work/readme/README-1.c standard=c11 ;;
+        *) source=$work/readme/README-1.cpp standard=c++17 ;;
     esac
     # Programs look for the shared library where run_program puts it.
     if [[ $3 == shared ]]; then flags="$(pkg "$tree" --cflags --libs tu_token) -Wl,-rpath,\$ORIGIN/lib"
