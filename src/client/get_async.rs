@@ -71,14 +71,12 @@ impl Call {
 }
 
 impl Shared {
+    /// For a caller that has looked whether its answer is known.
     pub(crate) fn get_async(
         self: &Arc<Self>,
         options: &GetOptions<'_>,
         function: Function,
     ) -> Result<Registration, Error> {
-        if let Some(outcome) = self.known(options)? {
-            return Ok(answered(function, outcome));
-        }
         let request = Arc::new(self.request(options)?);
         self.begin_async(&request, options.cancel, function)
     }
