@@ -136,14 +136,7 @@ mod tests {
     const START: BootTime = BootTime::from_nanos(1_000_000_000_000);
 
     fn attempts() -> Attempts {
-        let policy = Policy {
-            refresh_before: Duration::from_secs(300),
-            expiry_margin: Duration::from_secs(30),
-            fetch_timeout: Duration::from_secs(15),
-            request_timeout: Duration::from_secs(10),
-            max_requests_per_minute: 600,
-        };
-        Attempts::begin(&policy, START)
+        Attempts::begin(&policy::usual(), START)
     }
 
     fn failure(class: Class) -> Failure<()> {

@@ -268,13 +268,7 @@ mod tests {
     }
 
     fn policy_of(most: u32) -> Policy {
-        Policy {
-            refresh_before: Duration::from_secs(300),
-            expiry_margin: Duration::from_secs(30),
-            fetch_timeout: Duration::from_secs(15),
-            request_timeout: Duration::from_secs(10),
-            max_requests_per_minute: most,
-        }
+        Policy { max_requests_per_minute: most, ..policy::usual() }
     }
 
     fn at(seconds: u64) -> BootTime {

@@ -134,6 +134,17 @@ impl Policy {
         self.request_timeout + LOCK_MARGIN
     }
 
+    /// How long a store whose operations take `timeout` may add to a fetch's own time.
+    pub(crate) fn longest_visit(&self, timeout: Duration) -> Duration {
+        // One look before the lock, one after it, the last try for the lock, and the saving.
+        self.longest_lock_wait() + 4 * timeout
+    }
+
+    /// After how long a fetch that has not ended is given up.
+    pub(crate) fn longest_fetch(&self) -> Duration {
+        self.fetch_timeout + OVERRUN
+    }
+
     /// How long a token is FRESH, drawn once a token.
     pub(crate) fn fresh_for(&self, lifetime: Duration, random: &mut dyn Random) -> Duration {
         let jitter = MAX_JITTER.min(lifetime / JITTER_SHARE).mul_f64(random.unit());
@@ -189,26 +200,28 @@ fn doubled(first: Duration, times: u32, most: Duration) -> Duration {
     first.saturating_mul(factor).min(most)
 }
 
+/// What scenes and tests of the core are set to.
+#[cfg(test)]
+pub(crate) fn usual() -> Policy {
+    Policy {
+        refresh_before: Duration::from_secs(300),
+        expiry_margin: Duration::from_secs(30),
+        fetch_timeout: Duration::from_secs(15),
+        request_timeout: Duration::from_secs(10),
+        max_requests_per_minute: 600,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn policy() -> Policy {
-        Policy {
-            refresh_before: Duration::from_secs(300),
-            expiry_margin: Duration::from_secs(30),
-            fetch_timeout: Duration::from_secs(15),
-            request_timeout: Duration::from_secs(10),
-            max_requests_per_minute: 600,
-        }
-    }
-
     #[test]
     fn a_token_of_twenty_minutes_is_fresh_for_ten_to_fifteen() {
         let lifetime = Duration::from_secs(1200);
-        assert_eq!(policy().fresh_for(lifetime, &mut || 0.0), Duration::from_secs(900));
-        assert!(policy().fresh_for(lifetime, &mut || 0.999_999) >= Duration::from_secs(600));
-        assert_eq!(policy().hard_window(lifetime), Duration::from_secs(30));
+        assert_eq!(usual().fresh_for(lifetime, &mut || 0.0), Duration::from_secs(900));
+        assert!(usual().fresh_for(lifetime, &mut || 0.999_999) >= Duration::from_secs(600));
+        assert_eq!(usual().hard_window(lifetime), Duration::from_secs(30));
     }
 
     #[test]
@@ -237,8 +250,8 @@ mod tests {
     #[test]
     fn windows_shrink_with_the_lifetime() {
         let lifetime = Duration::from_secs(8);
-        assert_eq!(policy().soft_window(lifetime), Duration::from_secs(2));
-        assert_eq!(policy().hard_window(lifetime), Duration::from_millis(800));
+        assert_eq!(usual().soft_window(lifetime), Duration::from_secs(2));
+        assert_eq!(usual().hard_window(lifetime), Duration::from_millis(800));
     }
 
     #[test]

@@ -12,12 +12,12 @@ use super::errand::{Errand, Sleep};
 use super::shared::Shared;
 use super::state::{Chance, ClientState, Slot, Surroundings};
 use super::wait::{self, Outcome, Waiter};
-use crate::cache::core::Core;
 use crate::cache::flight::FlightId;
 use crate::cache::input::Input;
 use crate::cache::output::{self, Brings, Output, Outputs, Rank, Reason, Task, Wait};
 use crate::clock::{BootTime, Clock};
 use crate::credentials::Pair;
+use crate::endpoint::Blocked;
 use crate::error::{Cause, Error};
 use crate::life::Life;
 use crate::process::Mailbox;
@@ -408,12 +408,12 @@ impl ClientState {
         &mut self,
         now: BootTime,
         chance: Chance,
-        refused_login: Option<crate::cache::limits::Blocked<Error>>,
+        refused_login: Option<Blocked>,
         input: Input<Error>,
     ) -> Outputs<Error> {
         let Self { core, seats, .. } = self;
         let mut around = Surroundings { seats, chance, refused_login };
-        Core::handle(core, now, &mut around, input)
+        core.handle(now, &mut around, input)
     }
 }
 

@@ -9,9 +9,8 @@ use super::shared::Shared;
 use super::state::Slot;
 use super::stored::Stored;
 use crate::cache::flight::FlightId;
-use crate::cache::input::{self, Hand, Input, Source, Unread};
+use crate::cache::input::{self, Hand, Input, Unread};
 use crate::cache::output::Task;
-use crate::cache::policy;
 use crate::clock::BootTime;
 use crate::credentials::{Pair, View};
 use crate::endpoint::{Granted, TimeLimit};
@@ -66,16 +65,15 @@ impl Errand {
 impl Hands<'_> {
     /// What the thread has to go on with, as the source stands now.
     pub(super) fn hand(&mut self, view: &View) -> Hand<Error> {
-        let source = Source { kind: view.kind, version: view.version };
         let credentials = self.errand.as_mut().and_then(|errand| errand.credentials(view));
         let credentials = credentials.map(|read| read.map_err(|error| self.unread(error)));
-        Hand { source, credentials }
+        Hand { source: view.source, credentials }
     }
 
     /// The same, if the store was what it waited for: the pair may have been replaced meanwhile.
     pub(super) fn hand_past_store(&mut self, view: &View) -> Hand<Error> {
         if let Some(errand) = &mut self.errand {
-            let is_outdated = |pair: &Pair| pair.version != view.version;
+            let is_outdated = |pair: &Pair| pair.version != view.source.version;
             errand.fresh.take_if(|read| read.as_ref().is_ok_and(is_outdated));
         }
         self.hand(view)
@@ -170,8 +168,7 @@ impl Shared {
             Ok(granted) => errand.granted = Some(granted),
             Err(failed) => failure = Some(failed),
         }
-        let source = self.source.view();
-        let source = Source { kind: source.kind, version: source.version };
+        let source = self.source.view().source;
         self.step(hands, &mut |state, hands, _| {
             let answer = match failure.take() {
                 Some(failure) => Err(failure),
@@ -185,9 +182,8 @@ impl Shared {
     pub(super) fn job(self: &Arc<Self>, id: FlightId) -> Arc<Job> {
         let shared = self.clone();
         let policy = &self.options.policy;
-        let store = self.store.as_ref();
-        let look = store.map(|store| policy.longest_lock_wait() + 4 * store.timeout());
-        let longest = look.unwrap_or_default() + policy.fetch_timeout + policy::OVERRUN;
+        let visit = self.store.as_ref().map(|store| policy.longest_visit(store.timeout()));
+        let longest = visit.unwrap_or_default() + policy.longest_fetch();
         Job::or_refused(longest, move |there_is_a_thread| match there_is_a_thread {
             Ok(()) => shared.run_flight(id),
             Err(error) => shared.not_started(id, error),

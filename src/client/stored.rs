@@ -13,7 +13,6 @@ use super::errand::Errand;
 use super::shared::Shared;
 use super::state::Seat;
 use crate::cache::input::{Input, Lock, Record};
-use crate::cache::policy;
 use crate::clock::BootTime;
 use crate::config::options::{Options, StoreChoice};
 use crate::credentials::Pair;
@@ -189,7 +188,7 @@ impl Shared {
     /// Keeps the lock, but not longer than a fetch may take: one that hangs must not hold up the
     /// other processes.
     fn hold(&self, errand: &mut Errand, lock: Arc<StoreLock>) {
-        let until = self.clock.now().after(self.options.policy.fetch_timeout + policy::OVERRUN);
+        let until = self.clock.now().after(self.options.policy.longest_fetch());
         threads::at(until, Arc::downgrade(&lock), |lock| lock.release());
         errand.stored.lock = Some(lock);
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Ask, Credentials, CredentialsFn};
-use crate::cache::input::SourceKind;
+use crate::cache::input::{self, SourceKind};
 use crate::config::options::Options;
 use crate::error::{Error, ErrorKind};
 use crate::events::{Event, EventKind};
@@ -29,8 +29,7 @@ impl Pair {
 
 /// The source as it stands at a moment.
 pub(crate) struct View {
-    pub(crate) kind: SourceKind,
-    pub(crate) version: u64,
+    pub(crate) source: input::Source,
     /// The pair, if there is nobody to ask for it.
     pub(crate) given: Option<Result<Pair, Error>>,
     /// The pair known last.
@@ -148,7 +147,8 @@ impl Source {
             _ => SourceKind::Given,
         };
         let (given, latest) = (state.given(), state.latest.clone());
-        View { kind, version: state.versions, given, latest }
+        let source = input::Source { kind, version: state.versions };
+        View { source, given, latest }
     }
 
     /// A way to ask for it, from outside the lock. `None`: it is [given](Source::given).

@@ -165,10 +165,10 @@ fn two_files_are_never_read_as_halves_of_two_pairs() {
 fn a_rotation_ends_the_former_source() {
     let source = source(|_| Some(Credentials::new("id", "old")));
     source.read(false).unwrap();
-    assert!(source.view().kind == SourceKind::Function && source.given().is_none());
+    assert!(source.view().source.kind == SourceKind::Function && source.given().is_none());
     source.rotate(Credentials::new("id", "new"));
     assert_eq!(source.secret(), "new");
-    assert!(source.view().kind != SourceKind::Function && source.given().is_some());
+    assert!(source.view().source.kind != SourceKind::Function && source.given().is_some());
     // What was asked before and comes now is of no use any more.
     let late = source.adopt(Ok(Credentials::new("id", "old"))).unwrap();
     assert_eq!((late.0.version, late.0.credentials.client_secret.reveal()), (1, "new"));

@@ -5,7 +5,7 @@ use super::super::flight::FlightId;
 use super::super::input::Waited;
 use super::super::limits::Blocked;
 use super::super::output::{Brings, News, Output, Rank, Reason, Wait};
-use super::super::policy::{self, BUDGET_WINDOW};
+use super::super::policy::BUDGET_WINDOW;
 use super::fetch::Flight;
 use super::{Fault, Step};
 
@@ -95,7 +95,7 @@ impl<E: Clone> Step<'_, E> {
         let (entry, _, policy) = self.entry(index);
         entry.counters.waits += 1;
         entry.wanted_ttl = entry.wanted_ttl.max(want.min_ttl);
-        let overrun = now.after(policy.fetch_timeout).after(policy::OVERRUN);
+        let overrun = now.after(policy.longest_fetch());
         let wait = match answer {
             Answer::Blocked(blocked) => Wait { until: blocked.until, serve_at: None },
             Answer::Wait { serve_at } => {

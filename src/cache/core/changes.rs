@@ -2,7 +2,7 @@
 //! who did not wait), and what happens to the client as a whole.
 
 use super::super::output::{Brings, News, Outcome, Output, Reason};
-use super::super::policy::{self, KEEP_WARM_IDLE, OVERRUN};
+use super::super::policy::{self, KEEP_WARM_IDLE};
 use super::fetch::{For, Stage};
 use super::{Entries, Step};
 use crate::clock::BootTime;
@@ -66,7 +66,7 @@ impl<E: Clone> Step<'_, E> {
         self.next_renewal(index)
     }
 
-    /// When an entry that is entry warm is to be looked at next. `None`: somebody else will see to it,
+    /// When an entry that is kept warm is to be looked at next. `None`: somebody else will see to it,
     /// or nobody wants it.
     fn next_renewal(&mut self, index: usize) -> Option<BootTime> {
         if !self.core.settings.keep_warm {
@@ -81,7 +81,7 @@ impl<E: Clone> Step<'_, E> {
         }
         let is_wanted = is_own || now.since(entry.asked_at) < KEEP_WARM_IDLE;
         // A fetch under way has this done when it ends; if it never does, it is given up.
-        let overdue = now.after(policy.fetch_timeout).after(OVERRUN);
+        let overdue = now.after(policy.longest_fetch());
         let fetch = entry.flight();
         let end_of_fetch = fetch.map(|_| entry.give_up_at().unwrap_or(overdue));
         end_of_fetch.or_else(|| entry.renew_at(limits, now)).filter(|_| is_wanted)

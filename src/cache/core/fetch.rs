@@ -183,8 +183,7 @@ impl<E: Clone> Step<'_, E> {
             return false;
         };
         if let Some(timeout) = store {
-            // One look before the lock, one after it, the last try for the lock, and the saving.
-            let at = now.after(policy.longest_lock_wait() + 4 * timeout);
+            let at = now.after(policy.longest_visit(timeout));
             entry.begins_at(policy, flight.id, at);
         }
         (flight.attempts, flight.began, flight.attempt_began) = (attempts, now, now);

@@ -40,7 +40,7 @@ use fetch::Flight;
 pub(crate) struct Settings {
     pub(crate) policy: Policy,
     pub(crate) keep_warm: bool,
-    /// The entry that is entry warm whether it is asked for or not.
+    /// The entry that is kept warm whether it is asked for or not.
     pub(crate) own: Option<usize>,
     /// How long one operation on the store may take, if there is one.
     pub(crate) store_timeout: Option<Duration>,

@@ -96,7 +96,7 @@ impl<E: Clone> Entry<E> {
             self.withdraw(limits, id, now);
             return None;
         }
-        fetch.give_up_at = Some(now.after(policy.fetch_timeout).after(policy::OVERRUN));
+        fetch.give_up_at = Some(now.after(policy.longest_fetch()));
         fetch.renews = valid;
         self.last_start = Some(now);
         self.unstarted = 0;
@@ -136,7 +136,7 @@ impl<E: Clone> Entry<E> {
     ) -> bool {
         let fetch = self.fetch.as_mut().filter(|fetch| fetch.id == id);
         fetch.is_some_and(|fetch| {
-            fetch.give_up_at = Some(at.after(policy.fetch_timeout).after(policy::OVERRUN));
+            fetch.give_up_at = Some(at.after(policy.longest_fetch()));
             true
         })
     }

@@ -6,7 +6,7 @@ use crate::cache::Random;
 use crate::cache::input::{Around, Source};
 use crate::cache::limits::Blocked;
 use crate::cache::output::Outputs;
-use crate::cache::policy::Policy;
+use crate::cache::policy;
 
 pub(super) const START: BootTime = BootTime::from_nanos(1_000_000_000_000);
 pub(super) const FOREVER: BootTime = BootTime::from_nanos(u64::MAX);
@@ -105,14 +105,7 @@ pub(super) struct Scene {
 }
 
 pub(super) fn settings() -> Settings {
-    let policy = Policy {
-        refresh_before: Duration::from_secs(300),
-        expiry_margin: Duration::from_secs(30),
-        fetch_timeout: Duration::from_secs(15),
-        request_timeout: Duration::from_secs(10),
-        max_requests_per_minute: 600,
-    };
-    Settings { policy, ..Settings::default() }
+    Settings { policy: policy::usual(), ..Settings::default() }
 }
 
 impl Scene {
