@@ -6,12 +6,12 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t arrival = PTHREAD_COND_INITIALIZER;
-/* All below are under the lock. */
+/* The lock protects all of the following. */
 static tutoken_go_message *first;
 static tutoken_go_message **end = &first;
-/* How many last messages are still to come: one for each function, cause and call under way. */
+/* Number of last messages still to come: one for each callback, cause and pending call. */
 static size_t expected;
-/* Whether there is a goroutine that collects, or one is being started. */
+/* Whether the collecting goroutine is running or being started. */
 static bool is_collected;
 
 static void put(tutoken_go_message *message) {
@@ -21,7 +21,7 @@ static void put(tutoken_go_message *message) {
   pthread_cond_signal(&arrival);
 }
 
-/* Whether a goroutine that collects is to be started. */
+/* Returns whether the caller must start the collecting goroutine. */
 static bool expect(void) {
   bool start = !is_collected;
   expected++;
@@ -47,18 +47,18 @@ tutoken_go_message *tutoken_go_collect(void) {
   return all;
 }
 
-/* As everywhere in the library, the process ends when there is no memory. */
+/* Out of memory aborts the process, as everywhere in the library. */
 static void *allocated(size_t size) {
   void *memory = calloc(1, size);
   if (!memory) abort();
   return memory;
 }
 
-/* --- functions of the program --------------------------------------------------------------- */
+/* --- the program's callbacks ---------------------------------------------------------------- */
 
-/* A message on the stack of a thread that waits until Go is done with it. */
+/* A message on the stack of a thread that waits until Go has handled it. */
 struct question {
-  tutoken_go_message message; /* first: it is all that Go sees */
+  tutoken_go_message message; /* must be first: Go sees only this member */
   pthread_cond_t returned;
   bool is_over, given;
 };
@@ -79,12 +79,12 @@ void tutoken_go_return(tutoken_go_message *message, bool given) {
   pthread_mutex_lock(&lock);
   question->given = given;
   question->is_over = true;
-  /* Under the lock: the question goes when the thread finds it over. */
+  /* Under the lock, because the question is gone once the thread sees is_over. */
   pthread_cond_signal(&question->returned);
   pthread_mutex_unlock(&lock);
 }
 
-/* What the library holds for a value of Go: the message that says that it let go. */
+/* The library's user_data for a Go value is the TUTOKEN_GO_DROP message to send when it is released. */
 static uintptr_t handle_of(const void *user_data) {
   return ((const tutoken_go_message *)user_data)->handle;
 }
@@ -142,10 +142,10 @@ uintptr_t tutoken_go_cause(const tu_error *error) {
 
 /* --- calls ---------------------------------------------------------------------------------- */
 
-/* A call under way. */
+/* A pending call. */
 struct call {
-  tutoken_go_message message; /* first: it is all that Go sees */
-  /* Under the lock: the library has done with it; Go expects a message. */
+  tutoken_go_message message; /* must be first: Go sees only this member */
+  /* Protected by the lock: the library has finished the call; Go expects a message. */
   bool is_over, is_awaited;
 };
 
@@ -184,7 +184,7 @@ tutoken_go_message *tutoken_go_get(tu_client *client, const char *scope, int64_t
   }
   pthread_mutex_unlock(&lock);
   if (!is_over) return NULL;
-  /* Refused: nobody was called with an answer. */
+  /* The call was rejected, so `answer` was not called. */
   if (status != TU_OK) call->message.error = error;
   return &call->message;
 }

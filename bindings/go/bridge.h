@@ -1,10 +1,10 @@
-/* What cgo cannot say in Go: functions as function pointers of C, and a struct that points to memory
- * of Go. And the mailbox: what the library's threads have for Go. Nothing is decided here.
+/* What cgo cannot express in Go: C function pointers, and a struct that points to Go memory. Also the
+ * mailbox, which carries messages from the library's threads to Go. There is no policy here.
  *
- * No function of Go is ever called from C. Go holds back a call that comes from a thread of C until all
- * inits of the program have ended, so whoever asked for a token in one of them waited for ever. And a
- * function of the program that ran on such a thread could not end its goroutine (runtime.Goexit, as by
- * t.Fatal): there was none. So a goroutine of Go's collects messages here, by a call of C. */
+ * C never calls a Go function. The Go runtime blocks calls from C threads until all init functions of
+ * the program have run, so a token requested in an init function would never arrive. And a callback
+ * running on a C thread could not end its goroutine (runtime.Goexit, as t.Fatal does). Instead, a
+ * goroutine collects messages from here by calling C. */
 #ifndef TUTOKEN_GO_BRIDGE_H
 #define TUTOKEN_GO_BRIDGE_H
 
@@ -14,58 +14,59 @@
 #include <tu_token.h>
 
 enum {
-  /* To be released with free by whoever collects them; the last ones for their handle: */
-  TUTOKEN_GO_ANSWER, /* a call has its token or its error */
-  TUTOKEN_GO_DROP,   /* the library has let go of a function, or of a cause */
-  /* A thread waits for tutoken_go_return: */
+  /* Freed by the collector with free; each is the last message for its handle: */
+  TUTOKEN_GO_ANSWER, /* the token or the error of a call */
+  TUTOKEN_GO_DROP,   /* the library has released a callback or a cause */
+  /* The sending thread waits for tutoken_go_return: */
   TUTOKEN_GO_CREDENTIALS,
   TUTOKEN_GO_EVENT,
 };
 
 typedef struct tutoken_go_message {
   struct tutoken_go_message *next;
-  uintptr_t handle; /* the Go value that it is for */
+  uintptr_t handle; /* the Go value the message is for */
   int kind;
-  /* Of an answer, one of them; to be released by tu_free: */
+  /* TUTOKEN_GO_ANSWER: one of the two, to be freed with tu_free */
   tu_token *token;
   tu_error *error;
-  /* Asked for credentials: */
+  /* TUTOKEN_GO_CREDENTIALS: */
   bool refused;
   tu_credentials *credentials;
-  /* An event: */
+  /* TUTOKEN_GO_EVENT: */
   const tu_event *event;
 } tutoken_go_message;
 
-/* Everything that has arrived, in order; waits for it. NULL: nothing more is expected, and the
- * goroutine that collects is to end. */
+/* Waits for messages and returns all that have arrived, in order. NULL: no more are expected, and the
+ * collecting goroutine must end. */
 tutoken_go_message *tutoken_go_collect(void);
 
-/* Lets the thread go on that waits for the answer to a message; of no meaning but for
- * TUTOKEN_GO_CREDENTIALS: whether credentials were set. The message is gone then. */
+/* Releases the thread that waits for the answer to a message, which is invalid afterwards. `given`
+ * says whether credentials were set; it matters for TUTOKEN_GO_CREDENTIALS only. */
 void tutoken_go_return(tutoken_go_message *message, bool given);
 
-/* These three return whether a goroutine that collects is to be started. */
+/* The next three return whether the caller must start the collecting goroutine. */
 
-/* Hand the callbacks of the Go value behind `handle` to a configuration. */
+/* Register the callbacks of the Go value behind `handle` with a configuration. */
 bool tutoken_go_on_credentials(tu_config *config, uintptr_t handle);
 bool tutoken_go_on_event(tu_config *config, uintptr_t handle);
 
-/* Lets a credentials function fail with the Go error behind `handle`. */
+/* Fails a credentials callback with the Go error behind `handle`. */
 bool tutoken_go_fail(tu_credentials *out, const char *text, uintptr_t handle);
-/* The handle that tutoken_go_fail left in an error; 0: none. */
+/* The handle that tutoken_go_fail stored in an error; 0: none. */
 uintptr_t tutoken_go_cause(const tu_error *error);
 
-/* Asks for a token. The answer, if it is there at once, as one that was collected; NULL: it comes, to
- * the Go value behind `handle`, and `*start` says whether a goroutine that collects is to be started. */
+/* Requests a token. Returns the answer, like a collected message, if it is available at once. Otherwise
+ * returns NULL: the answer will be sent to the Go value behind `handle`, and `*start` says whether the
+ * caller must start the collecting goroutine. */
 tutoken_go_message *tutoken_go_get(tu_client *client, const char *scope, int64_t timeout_ms,
                                    int64_t min_ttl_ms, tu_cancel *cancel, uintptr_t handle,
                                    bool *start);
 
-/* A number that no other thread has at the same time. */
+/* A number that identifies the calling thread among the running ones. */
 uintptr_t tutoken_go_thread(void);
 
-/* tu_token_at_hand and tu_token_at_hand_for. A pointer to C's memory that comes as a number is not looked
- * up in Go's at each call. */
+/* tu_token_at_hand and tu_token_at_hand_for. The client is passed as a number because cgo would check a
+ * pointer against Go's memory at each call. */
 static inline uint64_t tutoken_go_at_hand(uintptr_t client, const char *scope) {
   return tu_token_at_hand((const tu_client *)client, scope);
 }

@@ -13,8 +13,8 @@ import (
 	"sync"
 )
 
-// callbacks are a client's functions. The library holds them by a handle of their own, so they hold
-// neither the client nor its memory.
+// callbacks holds a client's callbacks. The library refers to them by a handle of their own, so that
+// they keep neither the client nor its memory alive.
 type callbacks struct {
 	context     context.Context
 	credentials func(context.Context, bool) (string, string, error)
@@ -23,8 +23,8 @@ type callbacks struct {
 	asking      *threads
 }
 
-// apart calls a function of the program in a goroutine of its own, and returns when that has ended: so
-// it may panic, and end its goroutine (runtime.Goexit, as t.Fatal does), which are errors here.
+// apart runs a function of the program in a goroutine of its own and waits for it to end. A panic and
+// the end of the goroutine (runtime.Goexit, as t.Fatal does) are returned as errors.
 func apart(what string, call func()) error {
 	ended := make(chan error)
 	go func() {
@@ -41,14 +41,14 @@ func apart(what string, call func()) error {
 	return <-ended
 }
 
-// giveCredentials answers a thread of C that waits for a client id and secret.
+// giveCredentials answers a C thread that is waiting for a client id and secret.
 func (c *callbacks) giveCredentials(message *C.tutoken_go_message) {
 	id, secret, err := c.ask(bool(message.refused))
 	if err == nil {
 		err = give(message.credentials, id, secret)
 	}
 	if err != nil {
-		// A NUL in a text for a person is not worth a failure of its own: C takes what is before it.
+		// A NUL in an error text is no error of its own: C takes the text before it.
 		text := append(cText(textOf(err)), 0)
 		collectIf(C.tutoken_go_fail(message.credentials, text.pointer(), C.uintptr_t(cgo.NewHandle(err))))
 	}
@@ -66,7 +66,7 @@ func (c *callbacks) ask(refused bool) (id, secret string, err error) {
 	return id, secret, err
 }
 
-// textOf survives an error that cannot tell of itself, such as a nil pointer.
+// textOf returns err's text, also if err.Error panics, as that of a nil pointer may.
 func textOf(err error) (text string) {
 	if apart("Error", func() { text = err.Error() }) != nil {
 		return fmt.Sprintf("the credentials callback returned a %T that panics in Error", err)
@@ -88,7 +88,7 @@ func give(out *C.tu_credentials, id, secret string) error {
 	return nil
 }
 
-// tell answers the thread of C that tells events; the next one comes after that.
+// tell delivers an event and then releases the C thread, which sends the next one.
 func (c *callbacks) tell(message *C.tutoken_go_message) {
 	event := copyEvent(message.event)
 	if c.logger != nil {
@@ -100,22 +100,22 @@ func (c *callbacks) tell(message *C.tutoken_go_message) {
 	C.tutoken_go_return(message, true)
 }
 
-// guarded logs that a function failed, and goes on: events have nobody to hand it to.
+// guarded runs a function and logs a failure: an event has no caller to return it to.
 func guarded(what string, call func()) {
 	if failure := apart(what, call); failure != nil {
-		// This may be what failed.
+		// slog.Default may itself be what failed.
 		apart("slog.Default", func() { slog.Error("tutoken: " + failure.Error()) })
 	}
 }
 
-// threads on which functions of a client give its credentials. If these wait for a token of that client
-// they wait for themselves.
+// threads are the OS threads that are running a client's credentials callback. A call from one of them
+// that waits for a token of that client would wait for itself.
 type threads struct {
 	mu     sync.Mutex
 	marked []C.uintptr_t
 }
 
-// mark keeps the goroutine on its thread, and marks that until the function returned is called.
+// mark locks the goroutine to its thread and records the thread until unmark is called.
 func (t *threads) mark() (unmark func()) {
 	runtime.LockOSThread()
 	here := C.tutoken_go_thread()
@@ -131,7 +131,7 @@ func (t *threads) mark() (unmark func()) {
 	}
 }
 
-// isHere reports whether the caller is such a function.
+// isHere reports whether the caller runs inside the credentials callback.
 func (t *threads) isHere() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -12,32 +12,32 @@ import (
 	"unsafe"
 )
 
-// A Client gets, keeps and hands out the tokens of one API key. Every method may be called by any
-// number of goroutines at once, also while another one closes it.
+// A Client obtains, caches and renews the tokens of one API key. Its methods are safe for concurrent
+// use, including concurrently with Close.
 type Client struct {
-	// nil: it was not made by New, and counts as closed.
+	// nil if the client was not made by New; such a client counts as closed.
 	library *library
 	closed  atomic.Bool
 	own     entry
 	scopes  scopes
-	// Ends the context of the credentials callback.
+	// Cancels the context of the credentials callback.
 	end context.CancelFunc
 }
 
-// A library is the client in C. Whoever calls C with it keeps it reachable meanwhile, and the garbage
-// collector releases it when nobody does: so nothing has to be counted on the way of a hit, and no
-// call can meet freed memory. A closed client keeps it: what is not allowed and what cannot be told
-// are two answers, and whether a token may be sent to a host can be told.
+// A library holds the C client. Every C call keeps it reachable, and the garbage collector frees it
+// once nothing does: hits need no reference count, and no call can use freed memory. A closed client
+// keeps it, because MaySendTo still needs it after Close.
 type library struct {
 	client *C.tu_client
-	// nil: the client has no credentials callback.
+	// nil if the client has no credentials callback.
 	asking *threads
 }
 
-// New makes a client. It makes no request and reads no file but those the options name. Meanwhile no
-// other goroutine may change the environment. Close the client when it is no longer needed.
+// New returns a client for the given configuration. It makes no requests and reads only the files
+// named in the options. No other goroutine may change the environment while New runs. Close the client
+// when it is no longer needed.
 //
-// The error is ErrConfig or ErrInvalidArgument: the first mistake in the options.
+// The error is ErrConfig or ErrInvalidArgument and describes the first invalid option.
 func New(config Config) (*Client, error) {
 	made := C.tu_config_new()
 	defer C.tu_free(unsafe.Pointer(made))
@@ -61,8 +61,8 @@ func free(client unsafe.Pointer) {
 	C.tu_free(client)
 }
 
-// setCallbacks hands over one handle for each function of C: each is dropped by itself. It returns
-// where the credentials callback runs; nil: there is none.
+// setCallbacks registers the callbacks with C, each with a handle of its own because C drops them
+// independently. It returns the threads that run the credentials callback, or nil if there is none.
 func (c *Config) setCallbacks(config *C.tu_config, ctx context.Context) *threads {
 	all := &callbacks{ctx, c.Credentials, c.OnEvent, c.Logger, nil}
 	if all.credentials != nil {
@@ -79,7 +79,7 @@ func (c *Client) isClosed() bool {
 	return c.library == nil || c.closed.Load()
 }
 
-// use calls C with the client in C; false: the client is closed.
+// use runs call with the C client. It returns false if the client is closed.
 func (c *Client) use(call func(client *C.tu_client)) bool {
 	if c.isClosed() {
 		return false
@@ -89,14 +89,14 @@ func (c *Client) use(call func(client *C.tu_client)) bool {
 	return true
 }
 
-// String tells nothing of what is inside.
+// String returns a constant: it reveals nothing about the client.
 func (c *Client) String() string {
 	return "tutoken.Client"
 }
 
-// Close ends the client: calls that wait return ErrClosed, and so does every later one, also requests
-// of HTTPClient to hosts that would get the token. Callbacks are called no more when the events up to
-// now have been told. It never blocks and may be called more than once; the error is always nil.
+// Close closes the client. Waiting calls and all later ones return ErrClosed, as do HTTPClient requests
+// to hosts that would receive the token. Pending events are still delivered; after that no callback is
+// called. Close never blocks and may be called more than once; the error is always nil.
 func (c *Client) Close() error {
 	if c.library != nil && !c.closed.Swap(true) {
 		c.end()
@@ -109,26 +109,26 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// Invalidate says that an API answered 401 to this token: it is not handed out again. If a newer one
-// is cached already, nothing happens. Neither 403 nor 429 is a reason to call this. nil does nothing.
+// Invalidate drops a token that an API answered with 401, so that it is not returned again. It does
+// nothing if a newer token is already cached or token is nil. Do not call it for 403 or 429.
 func (c *Client) Invalidate(token *Token) {
 	if token != nil {
 		c.InvalidateValue(token.Value)
 	}
 }
 
-// InvalidateValue is the same for a token known by its text, bare or as "Bearer <token>".
+// InvalidateValue is like Invalidate for a token given as text, either bare or as "Bearer <token>".
 func (c *Client) InvalidateValue(token string) {
 	text, err := newCText("the token", token)
 	if err != nil {
-		return // No token has a NUL byte.
+		return // No token contains a NUL byte.
 	}
 	c.use(func(client *C.tu_client) { C.tu_client_invalidate_value(client, text.pointer()) })
 	text.wipe()
 }
 
-// Rotate uses another client id and secret from the next request on, in the place of whatever gave
-// them before. Cached tokens stay in use; a remembered refusal is forgotten.
+// Rotate replaces the client id and secret, whatever their source was, starting with the next token
+// request. Cached tokens stay in use; a remembered refusal is cleared.
 func (c *Client) Rotate(clientID, clientSecret string) error {
 	id, err := newCText("the client id", clientID)
 	if err != nil {
@@ -144,7 +144,7 @@ func (c *Client) Rotate(clientID, clientSecret string) error {
 	})
 }
 
-// try calls a function of C that can fail.
+// try calls a C function that can fail.
 func (c *Client) try(call func(*C.tu_client, **C.tu_error) C.tu_status) error {
 	var failure *C.tu_error
 	var status C.tu_status
@@ -157,43 +157,43 @@ func (c *Client) try(call func(*C.tu_client, **C.tu_error) C.tu_status) error {
 	return nil
 }
 
-// Wake says that the network is back: pauses after failures end now for whoever waits, and within
-// five seconds for renewals. A wait that the server asked for by Retry-After still holds. A login that the
-// proxy refused is made again at most once in ten minutes.
+// Wake reports that the network is back. It ends backoff immediately for waiting callers and within
+// five seconds for background renewals. A Retry-After from the server still applies, and a login that
+// the proxy refused is retried at most once in ten minutes.
 func (c *Client) Wake() {
 	c.use(func(client *C.tu_client) { C.tu_client_wake(client) })
 }
 
-// A State says what a cached token is worth.
+// A State describes the cached token of a scope.
 type State int32
 
 const (
-	StateEmpty   State = 0 // there is none
-	StateFresh   State = 1 // callers get it
-	StateSoft    State = 2 // callers get it, and it is being renewed
-	StateHard    State = 3 // callers wait a while for the next one
-	StateExpired State = 4 // callers wait for the next one
+	StateEmpty   State = 0 // no token cached
+	StateFresh   State = 1 // served from the cache
+	StateSoft    State = 2 // served from the cache while it is renewed in the background
+	StateHard    State = 3 // close to expiry: callers wait briefly for the next token
+	StateExpired State = 4 // callers wait for the next token
 )
 
-// Stats are what the cache entry of a scope has been through. Hits are not counted.
+// Stats describes the cache entry of one scope. Hits are not counted.
 type Stats struct {
 	State         State
-	LastStatus    Status        // how the last fetch ended
-	ExpiresIn     time.Duration // life left of the cached token
-	NextRequestIn time.Duration // how long until a token request may be made; 0: now
-	LastFetch     time.Duration // how long the last fetch took
+	LastStatus    Status        // result of the last fetch
+	ExpiresIn     time.Duration // remaining life of the cached token
+	NextRequestIn time.Duration // time until a token request is allowed; 0 means now
+	LastFetch     time.Duration // duration of the last fetch
 	Waits         uint64        // calls that had to wait for a fetch
 	Requests      uint64        // token requests sent
-	Renewals      uint64        // tokens received in the place of a valid one
+	Renewals      uint64        // tokens received while another was still valid
 	Failures      uint64        // failed fetches
 }
 
-// Stats are those of the client's own scope.
+// Stats returns the statistics of the client's own scope.
 func (c *Client) Stats() (Stats, error) {
 	return c.StatsFor("")
 }
 
-// StatsFor are those of another scope; "": the client's own.
+// StatsFor returns the statistics of another scope; "" means the client's own.
 func (c *Client) StatsFor(scope string) (Stats, error) {
 	name, err := scopeText(scope)
 	if err != nil {
@@ -224,10 +224,10 @@ func (c *Client) stats(scope cText) (Stats, error) {
 	}, nil
 }
 
-// MaySendTo reports whether a token may be sent to this URL: by https to a host of the option
-// APIHosts, or to this machine. For whoever attaches tokens to requests by itself; ask again after
-// each redirect. HTTPClient does. Closing the client changes nothing about it: Token then says that
-// there is none to send.
+// MaySendTo reports whether a token may be sent to this URL: an https URL of a host in Config.APIHosts,
+// or a URL of this machine. Code that attaches tokens to requests itself should call it for every
+// request, and again after each redirect, as HTTPClient does. The result does not change when the
+// client is closed; Token then returns ErrClosed.
 func (c *Client) MaySendTo(url string) bool {
 	text, err := newCText("the URL", url)
 	if err != nil || c.library == nil {
@@ -238,9 +238,9 @@ func (c *Client) MaySendTo(url string) bool {
 	return allowed
 }
 
-// APIRefused says that the API at this URL answered 401 also to the token that followed an
-// invalidated one. An event says, once a host, that it may not accept API Tokens v2 yet. For whoever
-// attaches tokens to requests by itself; HTTPClient calls it.
+// APIRefused reports that the API at this URL also answered 401 to the token that replaced an
+// invalidated one. An event then says, once per host, that the API may not accept API Tokens v2 yet.
+// It is meant for code that attaches tokens to requests itself; HTTPClient calls it on its own.
 func (c *Client) APIRefused(url string) {
 	text, err := newCText("the URL", url)
 	if err != nil {

@@ -16,93 +16,95 @@ import (
 	"unsafe"
 )
 
-// NeverWait is for Config.Timeout.
+// NeverWait as Config.Timeout makes calls return at once instead of waiting for a token.
 const NeverWait time.Duration = -1
 
-// A Config says what a client is to be. What is left zero comes from the environment variable
-// TRACKUNIT_<KEY> (Scope: TRACKUNIT_SCOPE), else it is the default in docs/options.md.
+// A Config configures a client. A zero field takes its value from the environment variable
+// TRACKUNIT_<KEY> (for Scope: TRACKUNIT_SCOPE), or else the default in docs/options.md.
 //
-// Durations are cut up to whole milliseconds. Formatting a Config shows no secret.
+// Durations are rounded up to whole milliseconds. Formatting a Config does not reveal secrets.
 type Config struct {
-	ClientID             string        // the API key's client id
-	ClientSecret         string        // the API key's client secret
-	ClientIDFile         string        // a file that holds the id; read when changed
-	ClientSecretFile     string        // a file that holds the secret; read when changed
-	Scope                string        // the scopes to ask for, separated by blanks
-	TokenURL             string        // the token endpoint: https, or http to this machine alone
+	ClientID             string        // client id of the API key
+	ClientSecret         string        // client secret of the API key
+	ClientIDFile         string        // file that contains the id; reread when it changes
+	ClientSecretFile     string        // file that contains the secret; reread when it changes
+	Scope                string        // scopes to request, separated by spaces
+	TokenURL             string        // token endpoint: https, or http on this machine only
 	ClientAuth           string        // "post" or "basic" (RFC 6749 section 2.3.1)
-	Params               string        // more form fields: url.Values.Encode
-	Name                 string        // the API key's name, for audit
-	Timeout              time.Duration // a caller's longest wait if its context has no deadline; NeverWait
-	RequestTimeout       time.Duration // the longest time of one token request
-	ConnectTimeout       time.Duration // the longest time to connect
-	FetchTimeout         time.Duration // the longest time of one fetch with all its attempts
-	RefreshBefore        time.Duration // how long before its end a token is due for renewal; by chance earlier
-	ExpiryMargin         time.Duration // how long before its end callers wait for the next token
-	KeepWarm             bool          // renew even if nobody asks
-	MaxRequestsPerMinute int           // the most token requests in a minute
-	AllowNarrowedScope   bool          // accept a token with fewer scopes than asked for
-	CAFile               string        // root certificates (PEM) in the place of the system's
-	ClientCertFile       string        // the client certificate (PEM) for mutual TLS
-	ClientKeyFile        string        // its private key (PEM)
+	Params               string        // additional form fields, encoded as by url.Values.Encode
+	Name                 string        // name of the API key, for auditing
+	Timeout              time.Duration // maximum wait of a call whose context has no deadline, or NeverWait
+	RequestTimeout       time.Duration // maximum duration of one token request
+	ConnectTimeout       time.Duration // maximum duration of connecting
+	FetchTimeout         time.Duration // maximum duration of one fetch with all its attempts
+	RefreshBefore        time.Duration // time before expiry at which renewal is due; randomly earlier
+	ExpiryMargin         time.Duration // time before expiry from which callers wait for the next token
+	KeepWarm             bool          // renew in the background even without callers
+	MaxRequestsPerMinute int           // maximum number of token requests per minute
+	AllowNarrowedScope   bool          // accept a token with fewer scopes than requested
+	CAFile               string        // root certificates (PEM), instead of the system's
+	ClientCertFile       string        // client certificate (PEM) for mutual TLS
+	ClientKeyFile        string        // private key (PEM) of the client certificate
 	Proxy                string        // http://, https:// or socks5:// (user and password percent-encoded), or "none"
-	UserAgent            string        // of token requests
-	APIHosts             string        // where HTTPClient may send the token, separated by blanks
-	Log                  string        // events to stderr: "off", "warn" or "info"
-	Store                string        // where tokens are shared: "memory", "file", "file:<dir>"
-	StoreTimeout         time.Duration // the longest time of one store operation
+	UserAgent            string        // User-Agent of token requests
+	APIHosts             string        // hosts that HTTPClient may send the token to, separated by spaces
+	Log                  string        // events on stderr: "off", "warn" or "info"
+	Store                string        // where tokens are shared: "memory", "file" or "file:<dir>"
+	StoreTimeout         time.Duration // maximum duration of one store operation
 
-	// Options are options by their keys in docs/options.md, as text: for programs that read them from
-	// a file of their own, and for what a zero field cannot say ("keep_warm": "false" where the
-	// environment says true). A field above wins over its option here.
+	// Options sets options as text, by their keys in docs/options.md: for programs that read them from
+	// their own configuration, and for values a zero field cannot express, such as "keep_warm":
+	// "false" to override the environment. The fields above take precedence.
 	Options map[string]string
 
-	// Credentials gives the client id and secret, in the place of the fields and variables for them,
-	// before each token request; refused: the endpoint refused the last pair. Its context ends when
-	// the client is closed. It must not wait for a token of this client. It may take its time:
-	// callers wait for it as long as their contexts allow, and all fetches that need credentials
-	// while it runs share what it gives. One that has not returned after 10 s is called again
-	// beside that, up to four times in all. Error.Unwrap of the calls that waited returns its error,
-	// whose text is in events and messages too: it must hold no secret. That it panics is such an error.
+	// Credentials supplies the client id and secret before each token request, instead of the fields
+	// and variables. refused is true if the endpoint refused the previous credentials. ctx ends when
+	// the client is closed. Credentials must not wait for a token of this client.
+	//
+	// It may be slow: callers wait for it as long as their contexts allow, and all fetches that need
+	// credentials while it runs share the result. If a call has not returned after 10 s, another is
+	// started alongside, up to four in total. Callers that were waiting get its error from
+	// Error.Unwrap; the error's text also appears in messages and events, so it must not contain a
+	// secret. A panic is reported as such an error.
 	Credentials func(ctx context.Context, refused bool) (clientID, clientSecret string, err error)
 
-	// OnEvent is told what happens, one event after the other. While it runs, later events wait;
-	// callers and fetches do not. If it panics, slog.Default tells of it.
+	// OnEvent receives events, one at a time. While it runs, later events are queued; callers and
+	// fetches are not delayed. If it panics, the panic is logged to slog.Default.
 	//
-	// OnEvent, Credentials and the Logger's handler are each called in a goroutine of their own, which
-	// they may end (runtime.Goexit, which t.Fatal calls).
+	// OnEvent, Credentials and the Logger's handler each run in a goroutine of their own, which they
+	// may end with runtime.Goexit (as t.Fatal does).
 	OnEvent func(Event)
 
-	// Logger gets every event, before OnEvent does; nil: none.
+	// Logger, if not nil, receives every event before OnEvent does.
 	Logger *slog.Logger
 }
 
-// String shows no secret.
+// String does not reveal secrets.
 func (c Config) String() string {
 	return fmt.Sprintf("Config(name %q, scope %q)", c.Name, c.Scope)
 }
 
-// GoString shows no secret.
+// GoString does not reveal secrets.
 func (c Config) GoString() string {
 	return c.String()
 }
 
-// Format shows no secret, whatever the verb.
+// Format does not reveal secrets, whatever the verb.
 func (c Config) Format(state fmt.State, verb rune) {
 	io.WriteString(state, c.String())
 }
 
-// LogValue shows no secret.
+// LogValue does not reveal secrets.
 func (c Config) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("name", c.Name), slog.String("scope", c.Scope))
 }
 
-// An option is a key of the table in docs/options.md and its value as text; "": not set.
+// An option is a key of docs/options.md and its value as text; "" means not set.
 type option struct {
 	key, value string
 }
 
-// options are in the order of the table.
+// options returns the options in the order of docs/options.md.
 func (c *Config) options() []option {
 	return []option{
 		{"client_id", c.ClientID},
@@ -147,7 +149,7 @@ func durationText(duration time.Duration) string {
 		return ""
 	}
 	if duration < 0 {
-		// As it is, for the error: -1ns is no "0ms".
+		// Unrounded, for the error message: -1ns must not become "0ms".
 		return duration.String()
 	}
 	return strconv.FormatInt(toMillis(duration), 10) + "ms"
@@ -167,7 +169,7 @@ func intText(value int) string {
 	return strconv.Itoa(value)
 }
 
-// toMillis cuts up: a short time must not become none.
+// toMillis rounds up, so that a short duration does not become 0.
 func toMillis(duration time.Duration) int64 {
 	millis := duration / time.Millisecond
 	if duration%time.Millisecond > 0 {
@@ -176,11 +178,11 @@ func toMillis(duration time.Duration) int64 {
 	return int64(millis)
 }
 
-// fill hands the options to a configuration of C.
+// fill copies the options into a C configuration.
 func (c *Config) fill(config *C.tu_config) error {
 	C.tu_config_load_env(config)
 	fields := slices.DeleteFunc(c.options(), func(field option) bool { return field.value == "" })
-	// In one order, so that of several mistakes it is always the same that is told.
+	// Sorted, so that of several invalid options always the same one is reported.
 	for _, key := range slices.Sorted(maps.Keys(c.Options)) {
 		named := func(field option) bool { return field.key == key }
 		if slices.ContainsFunc(fields, named) {
@@ -212,10 +214,10 @@ func set(config *C.tu_config, set option) error {
 	return err
 }
 
-// A cText is a string as C takes it, in memory of Go. Empty: NULL.
+// A cText is a NUL-terminated string in Go memory. An empty one is NULL in C.
 type cText []byte
 
-// newCText refuses what C would cut.
+// newCText rejects a text with a NUL byte, which C would truncate.
 func newCText(what, text string) (cText, *Error) {
 	if at := strings.IndexByte(text, 0); at >= 0 {
 		return nil, newError(StatusInvalidArgument, "%s has a NUL byte at %d", what, at)

@@ -1,34 +1,33 @@
-// Package tutoken gets, keeps and hands out OAuth 2.0 access tokens for Trackunit's IRIS APIs.
+// Package tutoken obtains, caches and renews OAuth 2.0 access tokens for Trackunit's IRIS APIs.
 //
 //	client, err := tutoken.New(tutoken.Config{}) // options from TRACKUNIT_* variables
-//	token, err := client.Token(ctx)              // for each request: it is cached
+//	token, err := client.Token(ctx)              // call it for each request: it is cached
 //	request.Header.Set("Authorization", token.Bearer())
 //
-// or, with a header for the allowed hosts and one more try after a 401:
+// Or let an HTTP client add the header for the allowed hosts and retry once after a 401:
 //
 //	response, err := client.HTTPClient(nil).Get("https://iris.trackunit.com/api/asset/v2/assets?size=1")
 //
-// It is a binding of the C library tu_token, which is found by pkg-config. With the build tag
-// tu_token_static it is linked into the program.
+// The package binds the C library tu_token, which it finds with pkg-config. The build tag
+// tu_token_static links the library into the program.
 //
-// # How a token is handed out
+// # Cache hits
 //
-// The Go string of the current token is kept on the Go side and handed out for as long as the library
-// says, in one call of C that takes no lock, that this very token is the one it would hand out now. The
-// call is what makes a hit right after a suspend: Go has no clock that counts the time a machine
-// sleeps, so time.Now against a deadline cannot know that a token has died meanwhile, and it knows
-// nothing of a renewal, an invalidation or a close either. It costs what two clocks of Go cost:
-// docs/hot-path.md has the figures.
+// The client keeps the current token as a Go string. A hit makes one lock-free C call that confirms
+// the string is still the token the library would return, then returns it. Comparing time.Now with a
+// deadline would not do: Go has no clock that counts time spent in suspend, and a deadline does not
+// reflect renewals, invalidations or Close. The call costs about as much as reading the Go clock
+// twice; see docs/hot-path.md for figures.
 //
-// # Waits
+// # Waiting
 //
-// A call that has to wait holds no thread: one goroutine collects the answers for all. It ends at once
-// with its context. The fetch belongs to nobody, so it goes on for others. Any number of goroutines
-// cause one request. The library never calls into Go, which would hold such a call back until all
-// packages are initialised; so a client works in an init function, too.
+// A waiting call blocks only its goroutine, not a thread: one goroutine collects the answers for all
+// calls. A call returns as soon as its context ends; the fetch continues for other callers. Any number
+// of concurrent callers share one request. The library never calls into Go, because the runtime blocks
+// such calls until all packages are initialised; so a client also works in an init function.
 //
 // # Secrets
 //
-// Tokens and secrets are ordinary strings in Go's memory, which cannot be wiped. They stand in no
-// error and no event, and formatting a Token or a Config does not show them.
+// Tokens and secrets are ordinary Go strings, which cannot be wiped from memory. They never appear in
+// errors or events, and formatting a Token or a Config does not reveal them.
 package tutoken

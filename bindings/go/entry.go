@@ -12,14 +12,14 @@ import (
 	"unsafe"
 )
 
-// An entry is a scope as callers spell it, and the Go copy of its current token.
+// An entry is a scope as spelled by the caller, with the Go copy of its current token.
 type entry struct {
-	// Empty: the client's own.
+	// Empty means the client's own scope.
 	scope cText
 	token atomic.Pointer[Token]
 }
 
-// atHand is the entry's copy if the library would hand out that very token now; nil: ask it.
+// atHand returns the entry's copy if it is the token the library would return now, else nil.
 func (e *entry) atHand(held *library) *Token {
 	token := e.token.Load()
 	if token == nil {
@@ -33,7 +33,7 @@ func (e *entry) atHand(held *library) *Token {
 	return token
 }
 
-// atHandFor is the same for a caller that needs it to be good for at least that much longer.
+// atHandFor is like atHand for a token that must stay valid for at least ttl.
 func (e *entry) atHandFor(held *library, ttl time.Duration) *Token {
 	if ttl == 0 {
 		return e.atHand(held)
@@ -51,7 +51,7 @@ func (e *entry) atHandFor(held *library, ttl time.Duration) *Token {
 	return token
 }
 
-// keep makes a Go token of one of C, or finds the one that was made already, and releases that of C.
+// keep returns the Go copy of a C token, the existing one if there is one, and frees the C token.
 func (e *entry) keep(token *C.tu_token) *Token {
 	defer freeToken(token)
 	serial := uint64(C.tu_token_serial(token))
@@ -64,18 +64,19 @@ func (e *entry) keep(token *C.tu_token) *Token {
 		if copied == nil {
 			copied = copyToken(token)
 		}
-		// Serials rise: an answer that was slow to arrive does not replace a newer one.
+		// Serials increase: a late answer does not replace a newer token.
 		if current != nil && current.serial > serial || e.token.CompareAndSwap(current, copied) {
 			return copied
 		}
 	}
 }
 
-// mostScopes bounds what a program with ever new spellings can make a client remember. Beyond it
-// tokens are handed out all the same, copied anew for each call.
-const mostScopes = 1000
+// maxScopes limits the memory a program with ever new scope spellings can use. Beyond the limit, calls
+// still return tokens, but each copies its token again.
+const maxScopes = 1000
 
-// scopes are the entries of all scopes but the client's own. Read without a lock; only ever grows.
+// scopes holds the entries of all scopes other than the client's own. It is read without a lock and
+// only grows.
 type scopes struct {
 	known atomic.Pointer[map[string]*entry]
 	adds  sync.Mutex
@@ -88,7 +89,7 @@ func (s *scopes) find(scope string) *entry {
 	return nil
 }
 
-// add remembers an entry. If there is one for this spelling already, that one stays.
+// add stores an entry, unless one with this spelling exists.
 func (s *scopes) add(scope string, added *entry) {
 	s.adds.Lock()
 	defer s.adds.Unlock()
@@ -96,7 +97,7 @@ func (s *scopes) add(scope string, added *entry) {
 	if known == nil {
 		known = &map[string]*entry{}
 	}
-	if _, exists := (*known)[scope]; exists || len(*known) >= mostScopes {
+	if _, exists := (*known)[scope]; exists || len(*known) >= maxScopes {
 		return
 	}
 	grown := maps.Clone(*known)

@@ -12,15 +12,15 @@ import (
 	"unsafe"
 )
 
-// An Error says what went wrong. It holds neither a secret nor a token. errors.Is finds the Err...
-// value of its Status.
+// An Error describes a failed call. It never contains a secret or a token. errors.Is matches it with
+// the Err... value of its Status.
 type Error struct {
 	Status     Status
-	Message    string        // one line for a person: what was being done, what was found, what to do
-	OAuthCode  string        // the token endpoint's code, such as "invalid_scope" (RFC 6749 section 5.2); or ""
-	HTTPStatus int           // of the token endpoint's answer; 0: there was none
-	Retryable  bool          // the same call may succeed later without anybody changing anything
-	RetryAfter time.Duration // until the library would ask the endpoint again; negative: unknown
+	Message    string        // one line: what was being done, what was found, what to do
+	OAuthCode  string        // error code of the token endpoint, such as "invalid_scope" (RFC 6749 section 5.2), or ""
+	HTTPStatus int           // HTTP status of the token endpoint; 0 if there was no response
+	Retryable  bool          // the same call may succeed later without any change
+	RetryAfter time.Duration // time until the library would send the next request; negative if unknown
 
 	cause error
 }
@@ -29,13 +29,14 @@ func (e *Error) Error() string {
 	return "tutoken: " + e.Message
 }
 
-// Unwrap is what the credentials callback failed with, for whoever waited for the fetch that it failed,
-// or the cause of the context that ended a wait. A failure that is remembered has no cause.
+// Unwrap returns the error of the credentials callback, if the call was waiting for the fetch that
+// failed because of it, or the cause of the context that ended the wait. A remembered failure has none.
 func (e *Error) Unwrap() error {
 	return e.cause
 }
 
-// Is reports whether target is the Err... value of e's status, or what package context has for it.
+// Is reports whether target is the Err... value of e.Status or the corresponding error of package
+// context.
 func (e *Error) Is(target error) bool {
 	switch target {
 	case sentinel(e.Status):
@@ -48,7 +49,7 @@ func (e *Error) Is(target error) bool {
 	return false
 }
 
-// Timeout is the method of net.Error: a wait has ended, and nothing else is known to be wrong.
+// Timeout reports whether the wait timed out, with no other failure known. It is named as in net.Error.
 func (e *Error) Timeout() bool {
 	return e.Status == StatusTimeout
 }
@@ -65,7 +66,7 @@ func closedError() *Error {
 	return newError(StatusClosed, "the client is closed")
 }
 
-// contextError is for a context that has ended.
+// contextError returns the error for a context that has ended.
 func contextError(ctx context.Context) *Error {
 	status := StatusCancelled
 	if pastDeadline(ctx) {
@@ -82,7 +83,7 @@ func pastDeadline(ctx context.Context) bool {
 	return errors.Is(ctx.Err(), context.DeadlineExceeded)
 }
 
-// takeError makes a Go error of one of C, and releases that.
+// takeError converts a C error and frees it.
 func takeError(failure *C.tu_error) *Error {
 	defer C.tu_free(unsafe.Pointer(failure))
 	return &Error{
@@ -96,7 +97,7 @@ func takeError(failure *C.tu_error) *Error {
 	}
 }
 
-// takeCause is the error of a credentials callback: of whoever waited for the fetch that it failed.
+// takeCause returns the error of the credentials callback that made the awaited fetch fail, or nil.
 func takeCause(failure *C.tu_error) error {
 	handle := C.tutoken_go_cause(failure)
 	if handle == 0 {
@@ -105,7 +106,7 @@ func takeCause(failure *C.tu_error) error {
 	return cgo.Handle(handle).Value().(error)
 }
 
-// fromMillis keeps -1, which is "unknown".
+// fromMillis keeps -1, which means unknown.
 func fromMillis(millis C.int64_t) time.Duration {
 	if millis < 0 {
 		return -1

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// An EventKind says what an Event is about. Numbers may be added.
+// An EventKind is the kind of an Event. New kinds may be added.
 type EventKind int32
 
 const (
@@ -48,22 +48,22 @@ func (k EventKind) String() string {
 	return fmt.Sprintf("event_%d", int32(k))
 }
 
-// An Event is something that happened. It holds neither a secret nor a token.
+// An Event reports what a client did or noticed. It never contains a secret or a token.
 type Event struct {
 	Kind        EventKind
 	Status      Status        // the failure, or StatusOK
 	Client      string        // Config.Name
-	Scope       string        // the scopes it is about, sorted; "" if it is about the client
-	Message     string        // one line for a person
-	Fingerprint string        // eight hex digits that tell tokens apart within one process; or ""
-	HTTPStatus  int           // the token endpoint's answer; 0: none
-	Attempt     int           // of a fetch, from 1; 0: not about an attempt
-	Duration    time.Duration // how long it took: a failed attempt alone, or a whole fetch
-	Wait        time.Duration // until the next try; negative: unknown
-	Level       slog.Level    // how much a person should care: debug, info or warn
+	Scope       string        // scopes concerned, sorted; "" if the event concerns the whole client
+	Message     string        // one line of text
+	Fingerprint string        // eight hex digits that identify a token within one process, or ""
+	HTTPStatus  int           // HTTP status of the token endpoint; 0 if none
+	Attempt     int           // attempt number within a fetch, from 1; 0 if not about an attempt
+	Duration    time.Duration // duration of the failed attempt or of the whole fetch
+	Wait        time.Duration // time until the next attempt; negative if unknown
+	Level       slog.Level    // severity: debug, info or warn
 }
 
-// LogValue has the event's attributes but its message.
+// LogValue returns the event's attributes without its message.
 func (e Event) LogValue() slog.Value {
 	return slog.GroupValue(e.attributes()...)
 }
@@ -85,7 +85,7 @@ func (e *Event) attributes() []slog.Attr {
 	return attributes
 }
 
-// levelOf is what the library says of an event.
+// levelOf converts the severity that the library assigned to an event.
 func levelOf(severity C.int32_t) slog.Level {
 	switch severity {
 	case C.TU_SEVERITY_DEBUG:

@@ -15,7 +15,7 @@ import (
 )
 
 func ExampleNew() {
-	// What is not named comes from TRACKUNIT_* variables.
+	// Fields left out come from TRACKUNIT_* variables.
 	client, err := tutoken.New(tutoken.Config{Scope: "asset.view", Logger: slog.Default()})
 	if err != nil {
 		log.Fatal(err)
@@ -38,7 +38,7 @@ func ExampleConfig_credentials() {
 
 	_, err = client.Token(context.Background())
 	if errors.Is(err, os.ErrNotExist) { // the callback's own error
-		fmt.Println("there is no secret yet")
+		fmt.Println("the secret file does not exist yet")
 	}
 }
 

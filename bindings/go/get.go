@@ -12,35 +12,34 @@ import (
 	"unsafe"
 )
 
-// An Option says how a token is asked for.
+// An Option modifies one call of TokenFor.
 type Option func(*request)
 
-// A request is what the options of one call come to.
+// A request holds the options of one call.
 type request struct {
 	minTTL time.Duration
 	noWait bool
 }
 
-// MinTTL asks for a token that is good for at least that much longer. It is best effort: the caller
-// gets what a fetch brings, or else the valid token that there is.
+// MinTTL requests a token that stays valid for at least ttl. It is best effort: the call returns
+// whatever a fetch brings, or else the valid token in the cache.
 func MinTTL(ttl time.Duration) Option {
 	return func(r *request) { r.minTTL = ttl }
 }
 
-// NoWait asks for the token that is at hand. If there is none, the error is ErrPending, and it is
-// being fetched.
+// NoWait requests the cached token without waiting. If there is none, the call starts a fetch and
+// returns ErrPending.
 func NoWait() Option {
 	return func(r *request) { r.noWait = true }
 }
 
-// Token is a token for the client's own scope that is valid now: the one at hand, or one that is
-// fetched once for all callers. It waits until ctx ends; without a deadline, at most Config.Timeout. A
-// wait holds no thread. The fetch goes on for others when ctx ends. It may be called while packages are
-// initialised, too.
+// Token returns a valid token for the client's own scope, either from the cache or from a fetch shared
+// by all callers. It waits until ctx ends or, if ctx has no deadline, at most Config.Timeout. Waiting
+// blocks no thread. The fetch continues for other callers when ctx ends. Token may also be called
+// during package initialisation.
 //
-// A context that has ended before the call is an error even if a token is at hand, because a request
-// made with that context would fail too. One whose deadline passes during the wait is an error only
-// if there is no valid token.
+// An already ended context is always an error, because a request made with it would fail as well. If
+// its deadline passes while waiting, Token still returns a token if a valid one exists.
 func (c *Client) Token(ctx context.Context) (*Token, error) {
 	if ctx != nil && ctx.Err() == nil {
 		if token := c.own.atHand(c.library); token != nil {
@@ -50,8 +49,8 @@ func (c *Client) Token(ctx context.Context) (*Token, error) {
 	return c.get(ctx, &c.own, request{})
 }
 
-// TokenFor is the same for another scope (scopes are separated by blanks; "": the client's own) and
-// with options.
+// TokenFor is like Token for another scope and with options. Scopes are separated by spaces; "" means
+// the client's own.
 func (c *Client) TokenFor(ctx context.Context, scope string, options ...Option) (*Token, error) {
 	var asked request
 	if len(options) > 0 {
@@ -75,7 +74,7 @@ func (c *Client) TokenFor(ctx context.Context, scope string, options ...Option) 
 	return token, failure
 }
 
-// made is apart from TokenFor, because it allocates.
+// made is separate from TokenFor because it allocates.
 func made(options []Option) request {
 	var asked request
 	for _, option := range options {
@@ -86,7 +85,7 @@ func made(options []Option) request {
 	return asked
 }
 
-// scopeText is a scope for C; "": the client's own.
+// scopeText converts a scope for C; "" means the client's own.
 func scopeText(scope string) (cText, *Error) {
 	if scope == "" {
 		return nil, nil
@@ -99,7 +98,7 @@ func (c *Client) get(ctx context.Context, from *entry, asked request) (*Token, e
 		return nil, newError(StatusInvalidArgument, "the context is nil; use context.Background()")
 	}
 	if asked.minTTL < 0 {
-		return nil, newError(StatusInvalidArgument, "MinTTL is %s: it is a time from 0 upwards", asked.minTTL)
+		return nil, newError(StatusInvalidArgument, "MinTTL is %s: it must not be negative", asked.minTTL)
 	}
 	if ctx.Err() != nil {
 		return nil, contextError(ctx)
@@ -113,7 +112,7 @@ func (c *Client) get(ctx context.Context, from *entry, asked request) (*Token, e
 	return c.library.wait(ctx, from, asked)
 }
 
-// A call waits for an answer.
+// A call is one request for a token that the library has not answered yet.
 type call struct {
 	entry  *entry
 	answer chan answer
@@ -124,24 +123,24 @@ type answer struct {
 	err   error
 }
 
-// Times for the library: do not wait; wait as long as its option says.
+// Timeouts for the library: do not wait; wait as long as its timeout option says.
 const (
 	noWait     = C.int64_t(C.TU_NO_WAIT)
 	ownTimeout = C.int64_t(0)
 )
 
-// timeoutOf is the time that a context leaves, and a little, so that the context ends first. The
-// library keeps it too because its clock counts the time a machine sleeps.
+// timeoutOf returns the time until ctx's deadline plus a little, so that the context ends first. The
+// library applies it as well because its clock counts time spent in suspend.
 func timeoutOf(ctx context.Context) C.int64_t {
 	deadline, ok := ctx.Deadline()
 	if !ok {
 		return ownTimeout
 	}
-	// In milliseconds, where a deadline that is as far away as can be does not overflow.
+	// Added in milliseconds, where even the most distant deadline does not overflow.
 	return C.int64_t(max(1, toMillis(time.Until(deadline))+10))
 }
 
-// wait asks the library and waits for its answer or the end of the context.
+// wait requests a token from the library and waits for the answer or the end of the context.
 func (l *library) wait(ctx context.Context, from *entry, asked request) (*Token, error) {
 	if asked.noWait {
 		return l.atOnce(from, asked.minTTL)
@@ -152,7 +151,7 @@ func (l *library) wait(ctx context.Context, from *entry, asked request) (*Token,
 	var cancel *C.tu_cancel
 	if ctx.Done() != nil {
 		cancel = C.tu_cancel_new()
-		// The library keeps what it needs of it.
+		// Safe to free here: the library keeps a reference of its own.
 		defer C.tu_free(unsafe.Pointer(cancel))
 	}
 	select {
@@ -164,8 +163,8 @@ func (l *library) wait(ctx context.Context, from *entry, asked request) (*Token,
 	}
 }
 
-// ask hands a call to the library, which answers it exactly once, perhaps before this returns. The
-// channel takes the answer also when nobody waits for it any more.
+// ask submits a call to the library, which answers it exactly once, possibly before ask returns. The
+// channel is buffered so that the answer can be delivered even if the caller has stopped waiting.
 func (l *library) ask(from *entry, timeout C.int64_t, minTTL time.Duration, cancel *C.tu_cancel) <-chan answer {
 	call := &call{from, make(chan answer, 1)}
 	handle := cgo.NewHandle(call)
@@ -181,7 +180,7 @@ func (l *library) ask(from *entry, timeout C.int64_t, minTTL time.Duration, canc
 	return call.answer
 }
 
-// take passes an answer of C on to whoever waits, and releases it.
+// take delivers a C answer to the waiting caller and frees it.
 func (c *call) take(message *C.tutoken_go_message) {
 	defer C.free(unsafe.Pointer(message))
 	if message.error != nil {
@@ -191,13 +190,14 @@ func (c *call) take(message *C.tutoken_go_message) {
 	c.answer <- answer{token: c.entry.keep(message.token)}
 }
 
-// atOnce does not wait, so the answer is there.
+// atOnce asks without waiting; the library answers such a call before it returns.
 func (l *library) atOnce(from *entry, minTTL time.Duration) (*Token, error) {
 	answer := <-l.ask(from, noWait, minTTL, nil)
 	return answer.token, answer.err
 }
 
-// withoutItself is for a credentials callback: the fetch that it would wait for waits for it.
+// withoutItself serves a call made inside the credentials callback, which must not wait for a fetch
+// that is itself waiting for the callback.
 func (l *library) withoutItself(from *entry, minTTL time.Duration) (*Token, error) {
 	token, err := l.atOnce(from, minTTL)
 	if errors.Is(err, ErrPending) {
@@ -207,7 +207,8 @@ func (l *library) withoutItself(from *entry, minTTL time.Duration) (*Token, erro
 	return token, err
 }
 
-// afterContext: a deadline that passes takes away no valid token; a cancelled caller wants none.
+// afterContext returns the result after ctx ended: after a deadline a valid token if there is one, after
+// a cancellation always an error.
 func (l *library) afterContext(ctx context.Context, from *entry) (*Token, error) {
 	if pastDeadline(ctx) {
 		if token, err := l.atOnce(from, 0); err == nil {

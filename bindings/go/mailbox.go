@@ -8,20 +8,20 @@ import (
 	"unsafe"
 )
 
-// collectIf starts the one goroutine of the process that collects what the library's threads have for
-// Go, if C says that it is to be started. It ends when nothing more can come: no call waits, and no
-// client that has functions is open.
+// collectIf starts the goroutine that collects messages from the library's threads, if C says that it
+// is not running. There is one per process; it ends when no message can come any more: no call is
+// waiting and no client with callbacks is open.
 func collectIf(start C.bool) {
 	if start {
 		go collect()
 	}
 }
 
-// collect must never wait for anything else: everybody's answers come through it.
+// collect must never block on anything else: it delivers the answers of all calls.
 func collect() {
 	for message := C.tutoken_go_collect(); message != nil; message = C.tutoken_go_collect() {
 		for message != nil {
-			// A message whose sender waits for Go is gone as soon as that has been done.
+			// Read next first: take may free the message, or release the thread that owns it.
 			next := message.next
 			take(message)
 			message = next

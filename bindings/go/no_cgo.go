@@ -2,6 +2,6 @@
 
 package tutoken
 
-// A program does not compile without cgo, and the compiler's complaint about this line says why. The
-// files that do not import "C" themselves are left out too, so that it is the only one.
+// Without cgo the package does not compile, and the compiler's error for this line says why. Files that
+// do not import "C" have a cgo build constraint, so that this is the only error.
 const _ int = "tutoken needs cgo and a C compiler: set CGO_ENABLED=1, perhaps CC"

@@ -14,35 +14,35 @@ import (
 
 const bearerPrefix = "Bearer "
 
-// A Token is an access token. It is shared by all who were handed it, so it must not be changed. It
-// holds no memory of C, needs no release, and outlives its client.
+// A Token is an access token. Callers share it, so it must not be modified. It refers to no C memory,
+// needs no release, and outlives its client.
 //
-// Formatting, logging or marshalling a Token (as JSON, XML or text) does not show its value; Value and
-// Bearer do. fmt asks no methods of a Token, nor of a Config, in an unexported field of a struct, and
-// shows all of it: hold pointers there.
+// Formatting, logging or marshalling a Token (as JSON, XML or text) does not reveal its value; Value and
+// Bearer do. Store a *Token or *Config, not the value, in an unexported struct field: fmt calls no
+// methods on such fields and would print everything in them.
 type Token struct {
-	Value  string    // the bare token: opaque
-	Scope  string    // the scopes that were granted, separated by blanks
-	Expiry time.Time // the end of its life by the wall clock when it was had: to report only
+	Value  string    // the bare token; opaque
+	Scope  string    // granted scopes, separated by spaces
+	Expiry time.Time // expiry by the wall clock at the time of receipt; for reporting only
 
 	bearer     string
 	freshUntil time.Time
 	serial     uint64
 }
 
-// Bearer is the value of an Authorization header: "Bearer " and the token (RFC 6750 section 2.1).
+// Bearer returns the value for an Authorization header: "Bearer <token>" (RFC 6750 section 2.1).
 func (t *Token) Bearer() string {
 	if t == nil {
 		return ""
 	}
-	// Both are one string in memory, so this compares no bytes.
+	// Value is normally a substring of bearer: with the same pointer, no bytes are compared.
 	if len(t.bearer) > len(bearerPrefix) && t.bearer[len(bearerPrefix):] == t.Value {
 		return t.bearer
 	}
 	return bearerPrefix + t.Value
 }
 
-// FreshUntil is when a caller first causes a renewal: as long as a copy may be cached elsewhere.
+// FreshUntil returns when the token becomes due for renewal. Do not cache a copy longer than that.
 func (t *Token) FreshUntil() time.Time {
 	if t == nil {
 		return time.Time{}
@@ -50,27 +50,27 @@ func (t *Token) FreshUntil() time.Time {
 	return t.freshUntil
 }
 
-// String does not show the value.
+// String does not reveal the value.
 func (t Token) String() string {
 	return fmt.Sprintf("Token(scope %q, expires %s)", t.Scope, t.Expiry.Format(time.RFC3339))
 }
 
-// GoString does not show the value.
+// GoString does not reveal the value.
 func (t Token) GoString() string {
 	return t.String()
 }
 
-// Format does not show the value, whatever the verb.
+// Format does not reveal the value, whatever the verb.
 func (t Token) Format(state fmt.State, verb rune) {
 	io.WriteString(state, t.String())
 }
 
-// LogValue does not show the value.
+// LogValue does not reveal the value.
 func (t Token) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("scope", t.Scope), slog.Time("expiry", t.Expiry))
 }
 
-// MarshalJSON does not show the value.
+// MarshalJSON does not reveal the value.
 func (t Token) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		Scope  string    `json:"scope"`
@@ -78,14 +78,14 @@ func (t Token) MarshalJSON() ([]byte, error) {
 	}{t.Scope, t.Expiry})
 }
 
-// MarshalText does not show the value: for encoding/xml and what else writes text.
+// MarshalText does not reveal the value. encoding/xml and other text encoders use it.
 func (t Token) MarshalText() ([]byte, error) {
 	return []byte(t.String()), nil
 }
 
-// copyToken makes a Go token of one of C.
+// copyToken copies a C token into Go memory.
 func copyToken(token *C.tu_token) *Token {
-	// Without a monotonic reading: that clock stands still while the machine sleeps.
+	// Without the monotonic reading: that clock stops during suspend.
 	now := time.Now().Round(0)
 	length := C.int(C.tu_token_length(token))
 	bearer := C.GoStringN(C.tu_token_bearer(token), C.int(len(bearerPrefix))+length)

@@ -7,8 +7,8 @@ import (
 	"net/http"
 )
 
-// HTTPClient is a copy of base (nil: a client with the defaults) whose requests carry the client's
-// token: see Transport.
+// HTTPClient returns a copy of base whose requests carry the client's token; see Transport. If base is
+// nil, an http.Client with default settings is used.
 func (c *Client) HTTPClient(base *http.Client) *http.Client {
 	var made http.Client
 	if base != nil {
@@ -18,7 +18,8 @@ func (c *Client) HTTPClient(base *http.Client) *http.Client {
 	return &made
 }
 
-// Transport is a RoundTripper over base; nil: http.DefaultTransport.
+// Transport returns a Transport that sends requests through base, or through http.DefaultTransport if
+// base is nil.
 func (c *Client) Transport(base http.RoundTripper) *Transport {
 	if base == nil {
 		base = http.DefaultTransport
@@ -26,23 +27,23 @@ func (c *Client) Transport(base http.RoundTripper) *Transport {
 	return &Transport{client: c, base: base}
 }
 
-// A Transport puts the token of the client's own scope into the Authorization header of requests to
-// the hosts that may get it (Config.APIHosts, by https; and this machine), whatever stood in it.
-// Requests to any other host go out as they are, also after a redirect.
+// A Transport is an http.RoundTripper that sets the Authorization header to the token of the client's
+// own scope, replacing any existing one, for requests to allowed hosts: those of Config.APIHosts over
+// https, and this machine. Requests to other hosts, including after a redirect, are sent unchanged.
 //
-// If the API answers 401, the token is invalidated, and the request is repeated once with another
-// token, if its body can be sent again (there is none, or Request.GetBody is set). If that is refused
-// too, the program gets the answer, and an event says that the API may not accept v2 tokens. If there
-// is no token, or no other one, the error of Client.Token is the request's, ErrClosed after Close: to
-// these hosts nothing is sent without a token.
+// If the API answers 401, the token is invalidated and the request is repeated once with another token,
+// provided that its body can be sent again (it has none, or Request.GetBody is set). If the repeat also
+// gets 401, that response is returned, and an event says that the API may not accept v2 tokens. If no
+// token, or no second token, is available, RoundTrip returns the error of Client.Token (ErrClosed after
+// Close): nothing is sent to an allowed host without a token.
 type Transport struct {
 	client *Client
 	base   http.RoundTripper
 }
 
-// RoundTrip sends one request. It does not change it.
+// RoundTrip sends one request, which it does not modify.
 func (t *Transport) RoundTrip(request *http.Request) (*http.Response, error) {
-	// A client that was not made by New cannot tell; Token says so.
+	// A client not made by New has no list of allowed hosts; Token returns the error.
 	if request.URL == nil || t.client.library != nil && !t.client.MaySendTo(origin(request)) {
 		return t.base.RoundTrip(request)
 	}
@@ -58,8 +59,8 @@ func (t *Transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	return t.onceMore(request, response, token)
 }
 
-// origin is where a request goes: not what URL.String tells, which can name another host (URL.Opaque).
-// User info stays in it: such a URL brings credentials of its own, and gets no token.
+// origin returns where a request is sent. It does not use URL.String, which can name another host
+// (URL.Opaque). User info is kept: a URL with its own credentials gets no token.
 func origin(request *http.Request) string {
 	authority := request.URL.Host
 	if user := request.URL.User; user != nil {
@@ -68,11 +69,11 @@ func origin(request *http.Request) string {
 	return request.URL.Scheme + "://" + authority
 }
 
-// onceMore is what follows a 401. A body that cannot be sent again leaves the program with the API's
-// answer. That there is no other token is an error, which says why where the answer would not.
+// onceMore repeats a request after a 401. If the body cannot be sent again, it returns the API's
+// response. If no second token is available, it returns that error, which says more than the 401 would.
 func (t *Transport) onceMore(request *http.Request, refused *http.Response, token *Token) (*http.Response, error) {
 	t.client.Invalidate(token)
-	// What is the program's here (GetBody, the context) may not return, but panic or end the goroutine.
+	// Code of the program (GetBody, the context) may panic or end the goroutine: close the body even then.
 	unread := refused
 	defer func() {
 		if unread != nil {
@@ -101,7 +102,7 @@ func (t *Transport) onceMore(request *http.Request, refused *http.Response, toke
 	return response, err
 }
 
-// send puts the token into a copy of the request; the answer tells of the request without it.
+// send adds the token to a copy of the request. The response refers to the original, without the token.
 func (t *Transport) send(request *http.Request, token *Token) (*http.Response, error) {
 	sent := *request
 	sent.Header = request.Header.Clone()
@@ -116,7 +117,7 @@ func (t *Transport) send(request *http.Request, token *Token) (*http.Response, e
 	return response, err
 }
 
-// again is the request with its body from the start, if that can be had.
+// again returns the request with its body rewound, and whether that was possible.
 func again(request *http.Request) (*http.Request, bool) {
 	if request.Body == nil || request.Body == http.NoBody {
 		return request, true
@@ -139,15 +140,15 @@ func closeBody(request *http.Request) {
 	}
 }
 
-// mostDiscarded is how much of an answer is read so that its connection can be used again.
-const mostDiscarded = 64 * 1024
+// maxDiscarded limits how much of a response is read so that its connection can be reused.
+const maxDiscarded = 64 * 1024
 
 func discard(response *http.Response) {
 	defer response.Body.Close()
-	io.CopyN(io.Discard, response.Body, mostDiscarded)
+	io.CopyN(io.Discard, response.Body, maxDiscarded)
 }
 
-// CloseIdleConnections is for http.Client.CloseIdleConnections.
+// CloseIdleConnections closes the idle connections of the base transport. http.Client calls it.
 func (t *Transport) CloseIdleConnections() {
 	if base, ok := t.base.(interface{ CloseIdleConnections() }); ok {
 		base.CloseIdleConnections()

@@ -1,6 +1,6 @@
-// Package oauth2source makes a tutoken.Client an oauth2.TokenSource, for programs and libraries that
-// take one. What takes an http.Client is better served by tutoken.Client.HTTPClient, which also copes
-// with a 401 and knows which hosts may get the token.
+// Package oauth2source adapts a tutoken.Client to oauth2.TokenSource, for programs and libraries that
+// take one. Where an http.Client can be used, prefer tutoken.Client.HTTPClient: it also retries after a
+// 401 and sends the token to allowed hosts only.
 package oauth2source
 
 import (
@@ -12,21 +12,21 @@ import (
 	"tutoken.example/tutoken"
 )
 
-// tailOfToken is what package oauth2 takes off a token's Expiry before it looks at the clock.
-const tailOfToken = 10 * time.Second
+// expiryDelta is what package oauth2 subtracts from a token's Expiry before it checks it.
+const expiryDelta = 10 * time.Second
 
-// New makes a source of tokens for the client's own scope. Ask it for each request, or hand it to
-// oauth2.NewClient. Of ctx only the values are kept: a source lives as long as its client, so the end of
-// a context that was there at start-up, often a short one, does not end its calls. Each waits at most
-// the client's timeout (tutoken.Config.Timeout); tutoken.Client.Close ends them.
+// New returns a source of tokens for the client's own scope. Call it for each request, or pass it to
+// oauth2.NewClient. Only the values of ctx are used: a source lives as long as its client, so it must
+// not stop when a short-lived start-up context ends. Each call waits at most tutoken.Config.Timeout;
+// tutoken.Client.Close ends waiting calls.
 //
-// The client keeps the token, so the source asks it each time: a second cache, such as that of
-// oauth2.NewClient, would hand out a token after it has been invalidated. So that none does, Valid()
-// is false for the tokens that the source returns; they are good all the same. Their Expiry is the
-// end of the time in which a copy may be cached, and ten seconds, which package oauth2 takes off.
+// The source asks the client each time, because a second cache, such as that of oauth2.NewClient, would
+// return a token after it has been invalidated. To prevent such caching, Valid reports false for the
+// returned tokens, although they are valid. Their Expiry is the time until which a copy may be cached
+// (tutoken.Token.FreshUntil) plus the ten seconds that package oauth2 subtracts.
 func New(ctx context.Context, client *tutoken.Client) oauth2.TokenSource {
-	// oauth2.NewClient puts its cache around every source but one that is such a cache already. This
-	// one takes every token as expired.
+	// oauth2.NewClient wraps every source in its cache unless it is such a cache already. This one
+	// considers every token expired.
 	return oauth2.ReuseTokenSourceWithExpiry(nil, source{context.WithoutCancel(ctx), client}, math.MaxInt64)
 }
 
@@ -40,10 +40,10 @@ func (s source) Token() (*oauth2.Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A new one each time: package oauth2 writes to it.
+	// A new value each time: package oauth2 writes to it.
 	return &oauth2.Token{
 		AccessToken: token.Value,
 		TokenType:   "Bearer",
-		Expiry:      token.FreshUntil().Add(tailOfToken),
+		Expiry:      token.FreshUntil().Add(expiryDelta),
 	}, nil
 }

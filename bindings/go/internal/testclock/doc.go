@@ -1,3 +1,3 @@
-// Package testclock turns the clock of a library that was built for tests (build tag
-// tu_token_test_clock). An installed library has no such function.
+// Package testclock advances the clock of a library built for tests (build tag tu_token_test_clock). An
+// installed library does not export that function.
 package testclock

@@ -9,7 +9,7 @@ import "C"
 
 import "time"
 
-// Advance turns the library's clock forward.
+// Advance moves the library's clock forward.
 func Advance(by time.Duration) {
 	C.tu_test_advance_ms(C.int64_t(by / time.Millisecond))
 }
