@@ -9,17 +9,18 @@ fn main() {
     write_header();
 }
 
-/// The number behind `libtu_token.so.`: counts up with each incompatible change of the C ABI.
+/// The number after `libtu_token.so.`: incremented with each incompatible change of the C ABI.
 const ABI: &str = "0";
 
-/// They reach whatever is linked of this package: the shared library, and test programs, to which both mean
-/// nothing. Not `rustc-cdylib-link-arg`: cargo warns of that, since `Cargo.toml` lists no shared library. (What
-/// macOS needs, its linker takes for libraries alone: see the Makefile.)
+/// They apply to everything linked from this package: the shared library, and test programs, where
+/// they have no effect. Not `rustc-cdylib-link-arg`: cargo warns about that because `Cargo.toml`
+/// lists no shared library. (macOS's linker accepts what it needs only for libraries: see the
+/// Makefile.)
 fn link_arguments() {
     let system = std::env::var("CARGO_CFG_TARGET_OS").unwrap_or_default();
     if let "linux" | "android" | "freebsd" = system.as_str() {
         println!("cargo::rustc-link-arg=-Wl,-soname,libtu_token.so.{ABI}");
-        // Threads of the library may live when a program unloads it; so it stays mapped.
+        // Threads of the library may be alive when a program unloads it; so it stays mapped.
         println!("cargo::rustc-link-arg=-Wl,-z,nodelete");
     }
 }

@@ -288,11 +288,11 @@ impl EventQueue {
             threads::dispatch(self.clone());
         }
         if is_queued {
-            threads::dispatch_the_last();
+            threads::dispatch_or_release();
         }
     }
 
-    fn hand_out_one(&self, mut event: Event, lost: u64) {
+    fn deliver_one(&self, mut event: Event, lost: u64) {
         if lost > 0 {
             event.message.push_str(&format!(" ({lost} events before this one were lost)"));
         }
@@ -314,7 +314,7 @@ impl EventQueue {
 
 impl threads::Queue for EventQueue {
     /// The events of a client that has gone never will be told: nobody holds the callback for that.
-    fn cannot_be_told(self: Arc<Self>) {
+    fn release_undeliverable(self: Arc<Self>) {
         let is_released = self.waiting.lock().released;
         if is_released && threads::leave_line(Arc::as_ptr(&self).cast()) {
             let owner = {
@@ -331,7 +331,7 @@ impl threads::Queue for EventQueue {
         drop(self.waiting.lock());
     }
 
-    fn hand_out(&self) {
+    fn deliver(&self) {
         let process = Process::this();
         loop {
             let Queued { event, lost } = {
@@ -347,7 +347,7 @@ impl threads::Queue for EventQueue {
                 next
             };
             // A callback that panics loses its event, and nothing else.
-            let _ = catch_unwind(AssertUnwindSafe(|| self.hand_out_one(event, lost)));
+            let _ = catch_unwind(AssertUnwindSafe(|| self.deliver_one(event, lost)));
         }
     }
 }

@@ -1,16 +1,16 @@
-//! How long a token lives.
+//! The lifetime of a token.
 
 use std::time::Duration;
 
 use crate::clock::BootTime;
 
-/// The numbers of a token.
+/// The times of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Life {
-    /// Just before the request that brought it was sent.
+    /// Just before the request that obtained it was sent.
     pub(crate) requested_at: BootTime,
     pub(crate) lifetime: Duration,
-    /// When a caller first causes a renewal.
+    /// From then on, a call starts a renewal.
     pub(crate) fresh_until: BootTime,
 }
 

@@ -1,10 +1,10 @@
-//! Text that nobody may see: a client secret, a token, a URL that may hold a password.
+//! Text that must not be shown: a client secret, a token, a URL that may contain a password.
 
 use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// Text that is wiped when dropped and never shown.
+/// Text that is wiped when dropped, and that `Debug` does not show.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Secret(Zeroizing<String>);
 
@@ -13,7 +13,7 @@ impl Secret {
         Self(Zeroizing::new(text.into()))
     }
 
-    /// The text itself: for the request alone.
+    /// The text itself: only for requests.
     pub(crate) fn reveal(&self) -> &str {
         &self.0
     }

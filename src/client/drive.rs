@@ -381,7 +381,7 @@ impl Shared {
             let (owner, job) = (Arc::downgrade(self), Arc::downgrade(&job));
             return threads::alarm(until, owner, 2 * flight + 1, step, move |_| {
                 if let Some(job) = job.upgrade() {
-                    threads::submit_owed(&job, rank);
+                    threads::submit_kept(&job, rank);
                 }
                 drop(hold);
             });

@@ -217,7 +217,7 @@ pub(super) fn end(waiters: Vec<Arc<Waiter>>, outcome: Outcome, soon: bool) {
     help_later();
     match soon {
         true => threads::enqueue(&job, Rank::Call),
-        false => threads::submit_owed(&job, Rank::Call),
+        false => threads::submit_kept(&job, Rank::Call),
     }
 }
 
@@ -245,7 +245,7 @@ fn help() {
         threads::start_waiting_jobs();
     } else {
         for batch in unfinished {
-            threads::submit_owed(&giving_batch(batch), Rank::Call);
+            threads::submit_kept(&giving_batch(batch), Rank::Call);
         }
     }
     help_later();

@@ -1,8 +1,8 @@
-//! What a thread sleeps on until another one rings.
+//! A wake-up signal that a thread sleeps on.
 //!
-//! On Linux a futex, and nothing else: the sleep ends also when a signal handler has run. If that
-//! forked, the thread is in the child now, and its wait is over (see `mailbox`). A condition
-//! variable would go on sleeping there, or wait for its mutex for ever.
+//! On Linux it is a bare futex: the sleep also ends after a signal handler has run. If that handler
+//! forked, the thread may now be in the child, where its wait is over (see `mailbox`). A condition
+//! variable would continue sleeping there, or wait for its mutex forever.
 
 pub(super) use here::Bell;
 
@@ -11,11 +11,11 @@ mod here {
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::Duration;
 
-    /// Counts how often it was rung.
+    /// A count of rings.
     #[derive(Debug, Default)]
     pub(crate) struct Bell(AtomicU32);
 
-    /// As the kernel's `futex` takes it, whatever the C library's own may be.
+    /// The layout of the kernel's `futex`, which may differ from the C library's `timespec`.
     #[repr(C)]
     struct Timespec {
         seconds: libc::c_long,
@@ -30,19 +30,19 @@ mod here {
         pub(crate) fn ring(&self) {
             self.0.fetch_add(1, Ordering::SeqCst);
             let operation = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
-            // SAFETY: the kernel takes the address for a name and reads nothing of ours.
+            // SAFETY: the kernel uses the address only as a key and does not read from it.
             unsafe { libc::syscall(libc::SYS_futex, self.0.as_ptr(), operation, 1) };
         }
 
-        /// Sleeps until it is rung beyond `seen`, a signal handler has run, or `longest` is over;
-        /// now and then for less.
+        /// Sleeps until the count moves beyond `seen`, a signal handler has run, or `longest` has
+        /// passed; may return early.
         pub(crate) fn wait(&self, seen: u32, longest: Duration) {
             let timeout = Timespec {
                 seconds: libc::c_long::try_from(longest.as_secs()).unwrap_or(libc::c_long::MAX),
                 nanos: longest.subsec_nanos() as libc::c_long,
             };
             let operation = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
-            // SAFETY: the number and the time outlive the call, which only reads them.
+            // SAFETY: the counter and the timeout outlive the call, which only reads them.
             unsafe {
                 libc::syscall(libc::SYS_futex, self.0.as_ptr(), operation, seen, &raw const timeout)
             };
@@ -63,7 +63,7 @@ mod here {
     #[cfg(all(test, feature = "__shuttle"))]
     use crate::sync::{Condvar, Mutex};
 
-    /// Counts how often it was rung.
+    /// A count of rings.
     #[derive(Debug)]
     pub(crate) struct Bell {
         rings: Mutex<u32>,
@@ -87,7 +87,7 @@ mod here {
             self.rung.notify_one();
         }
 
-        /// Sleeps until it is rung beyond `seen` or `longest` is over; now and then for less.
+        /// Sleeps until the count moves beyond `seen` or `longest` has passed; may return early.
         pub(crate) fn wait(&self, seen: u32, longest: Duration) {
             let rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
             if *rings == seen {

@@ -1,11 +1,12 @@
-//! A function of the program: called by threads of ours, let go once in every process.
+//! A function of the program: called by the library's threads, released once in every process.
 //!
-//! Reference counts alone cannot do that. A forked child has the parent's counts but not the
-//! parent's threads, so whatever these held stays counted for ever and nothing would ever be let
-//! go. So it is counted who *owns* the function (configurations and clients, which the child has
-//! too) and, apart from that, how many calls of it are running, which begins anew in a child.
+//! Reference counts alone cannot do that. A forked child inherits the parent's counts but not its
+//! threads, so references held by those threads would stay counted forever and nothing would ever
+//! be released. So two things are counted separately: the *owners* of the function (configurations
+//! and clients, which exist in the child too) and the calls in progress, a count that restarts in a
+//! child.
 //!
-//! Both counts stand in one word, and no lock is needed: a child finds them whole at any moment.
+//! Both counts are in one word, without a lock: a child always finds them consistent.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -17,31 +18,31 @@ use super::gate;
 use crate::sync::atomic::{AtomicU64, AtomicUsize};
 use crate::sync::{global, thread_local};
 
-/// One owner of a function. The function is dropped when the last owner has gone and the last call
-/// has ended, by whichever thread that is.
+/// One owner of a function. The function is dropped when the last owner is gone and the last call
+/// has ended, by whichever thread is last.
 pub(crate) struct Callback<F> {
     inner: Arc<Inner<F>>,
 }
 
-/// Can call a function as long as it has an owner, and owns nothing.
+/// Can call a function as long as it has an owner, without owning it.
 pub(crate) struct Callable<F> {
     inner: Arc<Inner<F>>,
 }
 
 struct Inner<F> {
-    /// A box's, until nobody owns it and no call of it runs.
+    /// From a box; valid until it has no owners and no calls in progress.
     function: NonNull<F>,
     users: AtomicU64,
     _owned: PhantomData<F>,
 }
 
-// SAFETY: the pointer is a box's: it is owned here, and calls share the function by reference.
+// SAFETY: the pointer is an owned box, and calls share the function only by reference.
 unsafe impl<F: Send + Sync> Send for Inner<F> {}
 // SAFETY: the same.
 unsafe impl<F: Send + Sync> Sync for Inner<F> {}
 
-/// From the highest bit: owners, calls that run, and in which generation of processes these run (as
-/// much of it as tells a process from those it descends from).
+/// From the highest bit: the number of owners, the number of calls in progress, and the generation
+/// these calls belong to (its low bits: enough to tell a process from its ancestors).
 #[derive(Clone, Copy)]
 struct Users(u64);
 
@@ -62,19 +63,20 @@ impl Users {
         (self.0 / CALL) & CALLS
     }
 
-    /// Nobody owns it and no call of it runs: then it was dropped, once.
+    /// No owners and no calls in progress: the function has been dropped, exactly once.
     fn is_none(self) -> bool {
         self.0 / CALL == 0
     }
 
-    /// In a forked child the parent's calls have no thread; only that one goes on which forked.
+    /// In a forked child the parent's calls have no thread; only a call on the thread that forked
+    /// continues.
     fn here(self, address: usize) -> Self {
         let generation = gate::generation();
         if self.0 as u16 == generation as u16 {
             return self;
         }
-        let goes_on = CALLED_AT_FORK.load(Ordering::Relaxed) == address;
-        Self::new(self.owners(), u64::from(goes_on), generation)
+        let continues = CALLED_AT_FORK.load(Ordering::Relaxed) == address;
+        Self::new(self.owners(), u64::from(continues), generation)
     }
 }
 
@@ -108,7 +110,7 @@ impl<F> Drop for Callback<F> {
 }
 
 impl<F> Callable<F> {
-    /// Calls the function, not under a lock; `None` if it has been let go.
+    /// Calls the function, not under a lock; `None` if it has been released.
     pub(crate) fn call<R>(&self, with: impl FnOnce(&F) -> R) -> Option<R> {
         let running = Running::begin(&self.inner)?;
         // SAFETY: the function is not dropped while a call of it is counted.
@@ -121,7 +123,7 @@ impl<F> Inner<F> {
         std::ptr::from_ref(self) as usize
     }
 
-    /// Counts otherwise; what is counted then, or `None` if the function has been dropped.
+    /// Updates the counts. Returns the new ones, or `None` if the function has been dropped.
     fn change(&self, change: impl Fn(Users) -> u64) -> Option<Users> {
         let mut now = self.users.load(Ordering::Acquire);
         while !Users(now).is_none() {
@@ -134,38 +136,38 @@ impl<F> Inner<F> {
         None
     }
 
-    /// The same for what ends; drops the function if that was the last.
+    /// Removes an owner or a call; drops the function if it was the last.
     fn leave(&self, change: impl Fn(Users) -> u64) {
         if self.change(change).is_some_and(Users::is_none) {
-            // SAFETY: it came from a box; the count reaches zero once, and is never changed again.
+            // SAFETY: it came from a box; the counts reach zero once, and never change after that.
             drop(unsafe { Box::from_raw(self.function.as_ptr()) });
         }
     }
 }
 
 thread_local! {
-    /// Whose function runs on this thread. (Ours never call one from within another.)
+    /// Address of the function running on this thread. (The library never nests such calls.)
     static CALLED: Cell<usize> = const { Cell::new(0) };
 }
 
 global! {
-    /// The same of the thread that forked, for its child.
+    /// The same for the thread that forked, read by its child.
     static CALLED_AT_FORK: AtomicUsize = AtomicUsize::new(0);
 }
 
-/// In a new child, before anything else of ours.
+/// Runs in a new child before any other code of the library.
 pub(super) fn forked() {
     CALLED_AT_FORK.store(CALLED.try_with(Cell::get).unwrap_or_default(), Ordering::Relaxed);
 }
 
-/// A call, counted until it ends, be it by a panic.
+/// A call in progress, counted until it ends, by a panic too.
 struct Running<'a, F> {
     inner: &'a Inner<F>,
     _mark: Mark,
 }
 
-/// This thread is marked meanwhile, and some moments longer: a fork in one of them counts a call too
-/// many in its child, and never one too few.
+/// Marks this thread for a little longer than the call is counted: a fork in between makes the
+/// child count one call too many, never one too few.
 struct Mark(usize);
 
 impl Mark {
@@ -212,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_owner_lets_it_go() {
+    fn the_last_owner_releases_it() {
         let (first, drops) = counted();
         let (second, callable) = (first.clone(), first.callable());
         drop(first);
@@ -223,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_runs_holds_it() {
+    fn a_running_call_keeps_it_alive() {
         let (owner, drops) = counted();
         let callable = owner.callable();
         let during = callable.call(|_| {
@@ -234,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_panics_ends_all_the_same() {
+    fn a_call_that_panics_is_counted_out() {
         let (owner, drops) = counted();
         let callable = owner.callable();
         let panics = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -246,9 +248,9 @@ mod tests {
     }
 
     #[test]
-    fn calls_of_a_parent_do_not_hold_it_in_the_child() {
+    fn calls_of_the_parent_do_not_keep_it_alive_in_the_child() {
         let (owner, drops) = counted();
-        // As if another thread's call had been running when this process was forked.
+        // As if another thread's call had been in progress when this process was forked.
         let parents = Users::new(1, 1, gate::generation().wrapping_sub(1));
         owner.inner.users.store(parents.0, Ordering::SeqCst);
         drop(owner);

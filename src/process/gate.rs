@@ -1,13 +1,13 @@
-//! The gate that locks are taken in, and what happens around a fork.
+//! The gate that locks are taken in, and the fork handlers.
 //!
-//! One word counts the threads inside and the forks under way; each thread has a word of the same
-//! form with its own part. So a fork knows whom to wait for: not for the thread that forks, which
-//! is inside if a signal handler forks that interrupted it there. Both words carry the generation
-//! that they belong to. A child begins them anew, and a thread that goes on in it, back from that
-//! handler, finds by the generation that what it had counted is no longer there.
+//! One word counts the threads inside and the forks in progress; each thread has a word of the same
+//! layout with its own share. So a fork knows which threads to wait for: all but the forking thread
+//! itself, which is inside if the fork comes from a signal handler that interrupted it there. Both
+//! words carry the generation they belong to. A child resets them, and a thread that continues in
+//! the child after such a handler sees from the generation that its share is no longer counted.
 //!
-//! A fork sleeps while it waits. It never spins and never calls `sched_yield`: under `SCHED_FIFO`
-//! the thread that is waited for may be an ordinary one of the same processor.
+//! A waiting fork sleeps. It never spins or calls `sched_yield`: under `SCHED_FIFO` the thread it
+//! waits for may be an ordinary one on the same processor.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -17,25 +17,25 @@ use super::{callback, locked};
 use crate::sync::atomic::AtomicU64;
 use crate::sync::{Instant, global, thread, thread_local};
 
-/// The longest that one fork waits, for everything together. The bindings' languages have waits of
-/// their own around a fork; all of them are to stay below 100 ms.
+/// Upper bound on the total wait of one fork. The runtimes of the bindings' languages have waits of
+/// their own around a fork; together they should stay below 100 ms.
 pub(crate) const LONGEST: Duration = Duration::from_millis(50);
-/// So much of it for calls of the C library. What is left is for those inside the gate.
+/// The part of it available to calls into the C library; the rest is for threads inside the gate.
 const LONGEST_FOR_LIBRARY: Duration = Duration::from_millis(30);
 
-/// Between two looks at the gate: the first pause, doubling to the last.
+/// Pauses between two checks of the gate: the first one, doubling up to the last.
 const FIRST_PAUSE: Duration = Duration::from_micros(20);
 const LAST_PAUSE: Duration = Duration::from_millis(1);
 
-/// How many forks lie between the process that loaded the library and this one.
+/// The number of forks between the process that loaded the library and this one.
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 
-/// Calls of the C library under way that hold locks of its own.
+/// Calls in progress into C library functions that take locks of their own.
 static IN_LIBRARY: AtomicU32 = AtomicU32::new(0);
-/// A process that this one descends from was forked during such a call.
+/// An ancestor of this process forked while such a call was in progress.
 static FORKED_IN_LIBRARY: AtomicBool = AtomicBool::new(false);
 
-/// The process that forks.
+/// The pid of the process that forks.
 static FORKING: AtomicU32 = AtomicU32::new(0);
 
 global! {
@@ -43,24 +43,24 @@ global! {
 }
 
 thread_local! {
-    /// This thread's part of the gate's count. Signal handlers count as well: hence an atomic.
+    /// This thread's share of the gate's count. Atomic, because signal handlers use it too.
     static OWN: std::sync::atomic::AtomicU64 = const { std::sync::atomic::AtomicU64::new(0) };
-    /// What this thread found when it was about to fork. The thread's own memory: what others write
-    /// during the fork may reach the child or not.
+    /// What this thread found when it was about to fork. Kept in the thread's own memory: what
+    /// other threads write during the fork may or may not reach the child.
     static AT_FORK: Cell<Found> = const { Cell::new(Found { inside: false, in_library: false }) };
-    /// Forks of this thread that have begun and whose end is to come: more than one if a signal
-    /// handler forks in the middle of a fork.
+    /// Forks of this thread that have begun and not ended: more than one if a signal handler forks
+    /// in the middle of a fork.
     static BEGUN: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Who was still there at a fork.
+/// What could not be waited for at a fork.
 #[derive(Clone, Copy)]
 struct Found {
     inside: bool,
     in_library: bool,
 }
 
-/// From the lowest bit: threads inside, forks under way, and the generation.
+/// From the lowest bit: threads inside, forks in progress, and the generation.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Count(u64);
 
@@ -85,7 +85,7 @@ impl Count {
         self.0 % FORK
     }
 
-    /// The same plus or minus one unit, if it is still of that generation.
+    /// Plus one unit, if the count is still of that generation.
     fn plus(self, unit: u64, generation: u32) -> Option<u64> {
         (self.generation() == generation).then(|| self.0 + unit)
     }
@@ -100,12 +100,12 @@ impl Count {
 
     fn own() -> Self {
         let own = Self(OWN.with(|own| own.load(Ordering::Relaxed)));
-        // A thread that has not been here since its process was forked.
+        // This thread has not entered the gate since its process was forked.
         if own.generation() == generation() { own } else { Self::none(generation()) }
     }
 }
 
-/// Changes this thread's word, unless the process has been forked in between.
+/// Updates this thread's word, unless the process has been forked in between.
 fn change_own(change: impl Fn(Count) -> Option<u64>) {
     OWN.with(|own| {
         let _ = own.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| change(Count(now)));
@@ -113,7 +113,7 @@ fn change_own(change: impl Fn(Count) -> Option<u64>) {
 }
 
 fn change_gate(change: impl Fn(Count) -> Option<u64>) {
-    // Refused in a child: there the gate is new.
+    // No effect in a child, whose gate is new.
     let _ = GATE.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |now| change(Count(now)));
 }
 
@@ -123,7 +123,7 @@ pub(crate) fn generation() -> u32 {
     GENERATION.load(Ordering::Relaxed)
 }
 
-/// Sleeps that become longer, so that whoever is waited for gets to run.
+/// Sleeps of increasing length, so that the thread waited for gets to run.
 pub(super) struct Pause(Duration);
 
 impl Default for Pause {
@@ -139,7 +139,7 @@ impl Pause {
     }
 }
 
-/// A thread's stay inside the gate.
+/// A thread's presence inside the gate.
 pub(super) struct Pass {
     generation: u32,
 }
@@ -152,13 +152,14 @@ impl Pass {
         loop {
             let now = Count(GATE.load(Ordering::Relaxed));
             if now.forks() == 0 || forks_itself() {
-                // In its own count first, and out of it last: a signal handler that forks in between
-                // waits for nobody in vain, and begins a new epoch, as if it had been inside.
+                // The own count is raised first and lowered last: a fork by a signal handler in
+                // between does not wait in vain, and starts a new epoch as if the thread had been
+                // inside.
                 let generation = now.generation();
                 count_own_from(generation);
                 change_own(|own| own.plus(PASS, generation));
                 let entered = now.0 + PASS;
-                // Release, for what is to be seen by a fork that finds this thread inside.
+                // Release, so that a fork that finds this thread inside sees its earlier writes.
                 let put =
                     GATE.compare_exchange(now.0, entered, Ordering::AcqRel, Ordering::Relaxed);
                 if put.is_ok() {
@@ -166,7 +167,7 @@ impl Pass {
                 }
                 change_own(|own| own.minus(PASS, generation));
             } else {
-                // A fork is under way on another thread; it takes micro- to milliseconds.
+                // Another thread is forking; that takes micro- to milliseconds.
                 pause.sleep();
             }
         }
@@ -180,7 +181,7 @@ impl Drop for Pass {
     }
 }
 
-/// Begins this thread's word anew if it is of an earlier process.
+/// Resets this thread's word if it is of an earlier process.
 fn count_own_from(generation: u32) {
     OWN.with(|own| {
         let now = own.load(Ordering::Relaxed);
@@ -191,8 +192,9 @@ fn count_own_from(generation: u32) {
     });
 }
 
-/// Whether it is this very thread that forks: handlers of the program's that run between ours may
-/// call the library. In the child such a handler may come before ours, which is then due.
+/// Whether this thread is forking: other `pthread_atfork` handlers that run between the library's
+/// may call the library. In the child such a handler may run before the library's; then the
+/// latter's work is done here.
 fn forks_itself() -> bool {
     if Count::own().forks() == 0 {
         return false;
@@ -203,15 +205,15 @@ fn forks_itself() -> bool {
     true
 }
 
-/// A call of the C library that takes locks of its own, counted until this is dropped. A fork waits
-/// for it, and the child of one that waited in vain is told.
+/// A call into the C library that takes locks of its own, counted until this is dropped. A fork
+/// waits for it, and records for the child if it waited in vain.
 pub(crate) struct InLibrary {
     generation: u32,
 }
 
 impl InLibrary {
     pub(crate) fn enter() -> Self {
-        // Through the gate: while a fork is under way, no such call begins.
+        // Through the gate: no such call begins while a fork is in progress.
         let _pass = Pass::enter();
         IN_LIBRARY.fetch_add(1, Ordering::AcqRel);
         Self { generation: generation() }
@@ -226,22 +228,22 @@ impl Drop for InLibrary {
     }
 }
 
-/// Whether a process that this one descends from was forked while another thread was in the C
-/// library: then locks of that may be held here for ever.
+/// Whether an ancestor of this process forked while another thread was in the C library: its locks
+/// may then be held forever in this process.
 pub(crate) fn was_forked_in_library() -> bool {
     FORKED_IN_LIBRARY.load(Ordering::Relaxed)
 }
 
-/// A call of that kind has ended in this very process: none is held here.
+/// Such a call has ended in this process: the locks it takes are not held here.
 pub(crate) fn is_out_of_library() {
     FORKED_IN_LIBRARY.store(false, Ordering::Relaxed);
 }
 
-/// Installs the fork handlers, once a process. Needed before the first thread of ours or lock that
-/// matters; calling it again does nothing.
+/// Installs the fork handlers, once per process. Must precede the library's first thread and the
+/// first lock that matters; further calls do nothing.
 pub(crate) fn install_handlers() {
     static INSTALLED: AtomicBool = AtomicBool::new(false);
-    // Not `Once`: a child forked while another thread is inside one would wait for ever.
+    // Not `Once`: a child forked while another thread is inside one would wait forever.
     if INSTALLED.swap(true, Ordering::AcqRel) {
         return;
     }
@@ -257,7 +259,7 @@ pub(crate) fn install_handlers() {
     }
 }
 
-/// One fork's time for waiting.
+/// The wait budget of one fork.
 struct Patience {
     begun: Instant,
     longest: Duration,
@@ -269,7 +271,7 @@ impl Patience {
         Self { begun: Instant::now(), longest, pause: Pause::default() }
     }
 
-    /// Sleeps while `is_wanted`, until there is nothing to wait for or `longest` has passed.
+    /// Sleeps while `is_wanted`, at most until `longest` has passed since the fork began.
     fn wait_while(&mut self, longest: Duration, mut is_wanted: impl FnMut() -> bool) {
         let longest = longest.min(self.longest);
         while is_wanted() && self.begun.elapsed() < longest {
@@ -302,13 +304,13 @@ extern "C" fn before_fork() {
 
 fn close(longest: Duration) {
     let mut patience = Patience::new(longest);
-    // While the gate is open, so that a call which takes long holds up nobody else.
+    // While the gate is still open, so that a long call holds up no other thread.
     patience.wait_while(LONGEST_FOR_LIBRARY, in_library);
     let generation = generation();
     count_own_from(generation);
-    // First: then it never looks as if a fork of this thread were another's.
+    // First, so that a fork of this thread never looks like another thread's.
     change_own(|own| own.plus(FORK, generation));
-    // One fork at a time as a rule, so that those who stand at the gate get in between.
+    // Normally one fork at a time, so that threads waiting at the gate get in between.
     let mut is_closed = false;
     patience.wait_while(LONGEST, || {
         is_closed = is_closed || close_alone(generation);
@@ -319,7 +321,7 @@ fn close(longest: Duration) {
     }
     patience.wait_while(LONGEST, others_inside);
     let inside = others_inside();
-    // Whoever is inside may be on its way into the library.
+    // A thread inside may be about to call into the C library.
     let found = Found { inside, in_library: inside || in_library() };
     AT_FORK.with(|at_fork| at_fork.set(found));
     FORKING.store(std::process::id(), Ordering::Relaxed);
@@ -329,7 +331,7 @@ fn close(longest: Duration) {
 extern "C" fn after_fork_in_parent() {
     BEGUN.with(|begun| begun.set(begun.get().saturating_sub(1)));
     let generation = generation();
-    // Not if this is the child of a fork that a signal handler made in the middle of this one.
+    // Not in the child of a fork that a signal handler made in the middle of this one.
     if Count::own().forks() > 0 {
         change_own(|own| own.minus(FORK, generation));
         change_gate(|gate| gate.minus(FORK, generation));
@@ -338,7 +340,7 @@ extern "C" fn after_fork_in_parent() {
 
 extern "C" fn after_fork_in_child() {
     if BEGUN.with(Cell::get) == 0 {
-        // It was done already, for a handler of the program's that came first.
+        // Already done, for another handler that ran first.
         return;
     }
     BEGUN.with(|begun| begun.set(begun.get() - 1));
@@ -358,11 +360,11 @@ extern "C" fn after_fork_in_child() {
     GATE.store(none.0, Ordering::Release);
 }
 
-/// The gate is open while this lives, though this thread forks.
+/// Opens the gate while it lives, although this thread is forking.
 pub(super) struct Opened;
 
-/// To be called by who is about to wait for another thread. If that is a handler of the program's
-/// while its thread forks, nobody else could go on.
+/// Called before waiting for another thread. If the caller is another fork handler on the forking
+/// thread, no other thread could proceed.
 pub(super) fn open_to_wait() -> Option<Opened> {
     (Count::own().forks() > 0 && forks_itself() && Count::own().forks() > 0).then(|| {
         after_fork_in_parent();
@@ -376,7 +378,7 @@ impl Drop for Opened {
     }
 }
 
-/// What happens around a fork, on the parent's side; `at_fork` runs where the child would be made.
+/// The parent's side of a fork; `at_fork` runs where the child would be created.
 #[cfg(all(test, unix, feature = "__shuttle"))]
 pub(crate) fn fork_around(at_fork: impl FnOnce()) {
     close(LONGEST);
@@ -385,7 +387,7 @@ pub(crate) fn fork_around(at_fork: impl FnOnce()) {
     after_fork_in_parent();
 }
 
-/// The same by a fork that waits for nobody. Told whether its child would begin empty.
+/// The same for a fork that does not wait. `at_fork` receives whether the child would start empty.
 #[cfg(all(test, unix, feature = "__shuttle"))]
 pub(crate) fn fork_without_waiting(at_fork: impl FnOnce(bool)) {
     close(Duration::ZERO);

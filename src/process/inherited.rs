@@ -1,27 +1,28 @@
-//! What a forked child makes of a value that it finds.
+//! What a forked child does with a value it inherits.
 
 use std::ops::{Deref, DerefMut};
 
-/// A value that says what becomes of it in a forked child. Nothing else fits behind a lock of the
-/// library's (see [`Locked`](super::Locked)).
+/// A value that defines what happens to it in a forked child. Every value behind a lock of the
+/// library must implement it (see [`Locked`](super::Locked)).
 pub(crate) trait Inherited {
-    /// What was the parent's alone.
+    /// What belonged to the parent only.
     type Remains;
 
-    /// Makes the value this process's own: by the first of its threads that takes the lock, once,
-    /// under that lock. What is handed back is dropped when the lock is free again, for that may run
-    /// foreign code, or take the same lock. What a child may not even drop is forgotten in here.
+    /// Makes the value this process's own. Called once, by the first thread of the process to take
+    /// the lock, under that lock. The return value is dropped after the lock is released, because
+    /// its destructor may run foreign code or take the same lock. What a child must not even drop
+    /// is leaked in here.
     fn adopt(&mut self) -> Self::Remains;
 }
 
-/// Only a lock.
+/// A lock without a value.
 impl Inherited for () {
     type Remains = ();
 
     fn adopt(&mut self) {}
 }
 
-/// Means the same in every process: a child goes on with it as it is.
+/// Has the same meaning in every process: a child keeps it unchanged.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct AnyProcess<T>(pub(crate) T);
 
@@ -31,7 +32,7 @@ impl<T> Inherited for AnyProcess<T> {
     fn adopt(&mut self) {}
 }
 
-/// Belongs to one process: a child begins with an empty one.
+/// Belongs to one process: a child starts with an empty one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct OneProcess<T>(pub(crate) T);
 
@@ -80,7 +81,7 @@ mod tests {
     use super::*;
     use crate::process::{Kept, Locked, Process};
 
-    /// What is left of it takes the same lock when it is dropped.
+    /// Its remains take the same lock when they are dropped.
     #[derive(Default)]
     struct Probe {
         is_whole: bool,
@@ -107,7 +108,7 @@ mod tests {
 
     impl Drop for Left {
         fn drop(&mut self) {
-            let place = self.place.upgrade().expect("somebody has just locked it");
+            let place = self.place.upgrade().expect("it is alive: its lock was just taken");
             assert_eq!(place.lock().adopted, self.adopted);
             self.dropped.fetch_add(1, Ordering::SeqCst);
         }
@@ -123,18 +124,18 @@ mod tests {
         (made, dropped)
     }
 
-    /// Whether all went well in a child.
+    /// Forks and returns whether `body` succeeded in the child.
     fn in_child(body: impl FnOnce()) -> bool {
-        // SAFETY: the child does little, and ends without unwinding into the tests' runner.
+        // SAFETY: the child does little, and ends without unwinding into the test runner.
         match unsafe { libc::fork() } {
             0 => {
                 let outcome = catch_unwind(AssertUnwindSafe(body));
-                // SAFETY: it ends the process.
+                // SAFETY: ends the process.
                 unsafe { libc::_exit(i32::from(outcome.is_err())) }
             }
             child => {
                 let mut status = -1;
-                // SAFETY: the child is this process's own, and the number outlives the call.
+                // SAFETY: the child is this process's own, and `status` outlives the call.
                 unsafe { libc::waitpid(child, &mut status, 0) };
                 status == 0
             }
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parents_value_is_adopted_once_before_anybody_sees_it() {
+    fn a_parents_value_is_adopted_once_before_it_is_seen() {
         let (value, dropped) = probe(Locked::inherited);
         for _ in 0..3 {
             let guard = value.lock();
@@ -181,7 +182,7 @@ mod tests {
         let (value, dropped) = probe(Locked::new);
         let check = |adopted| {
             let guard = value.lock();
-            // On a busy machine the child may have begun with an empty one.
+            // On a busy machine the child may have started with an empty value.
             assert!(guard.adopted == adopted || !guard.is_whole);
         };
         check(0);
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_of_one_process_is_left_alone_in_another() {
+    fn lock_in_returns_none_in_another_process() {
         let (value, _) = probe(Locked::new);
         let here = Process::this();
         assert!(value.lock_in(here).is_some());
@@ -207,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_not_be_lost_is_adopted_as_well() {
+    fn kept_values_are_adopted_too() {
         let kept = Kept::new(OneProcess(vec!["the parent's"]));
         let for_all = Kept::new(AnyProcess(vec!["for all"]));
         assert!(in_child(|| {

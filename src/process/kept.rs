@@ -1,4 +1,4 @@
-//! Values behind a lock that are not lost, whatever happens at a fork.
+//! Values behind a lock that survive every fork.
 
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
@@ -8,22 +8,23 @@ use std::sync::atomic::Ordering;
 use super::{Guard, Inherited, Locked, Process};
 use crate::sync::atomic::AtomicPtr;
 
-/// A value behind a lock that may not be lost, whatever happens at a fork: it is never changed, but
-/// replaced by a changed copy, in one step. For what is small and seldom changed.
+/// A value behind a lock that must not be lost at a fork, even one that could not wait: it is never
+/// modified in place, but replaced by a modified copy in one atomic step. For small values that
+/// rarely change.
 pub(crate) struct Kept<T> {
     turn: Locked<()>,
     current: AtomicPtr<Owned<T>>,
     _owned: PhantomData<std::sync::Mutex<T>>,
 }
 
-/// A value, and whose it is: both are replaced in one step.
+/// A value and the process that owns it, replaced together in one step.
 #[derive(Clone)]
 struct Owned<T> {
     process: Process,
     value: T,
 }
 
-/// The value, while the lock is held; a change counts from the end of that on.
+/// Access to the value while the lock is held; a change takes effect when the guard is dropped.
 pub(crate) struct KeptGuard<'a, T> {
     kept: &'a Kept<T>,
     changed: Option<Box<Owned<T>>>,
@@ -31,7 +32,7 @@ pub(crate) struct KeptGuard<'a, T> {
 }
 
 impl<T: Inherited + Clone> Kept<T> {
-    /// Around a value of this process's.
+    /// Wraps a value of this process.
     pub(crate) fn new(value: T) -> Self {
         let owned = Box::new(Owned { process: Process::this(), value });
         Self {
@@ -41,12 +42,12 @@ impl<T: Inherited + Clone> Kept<T> {
         }
     }
 
-    /// The value, made this process's own before, if it was its parent's.
+    /// Locks the value, after adopting it if it was the parent's.
     pub(crate) fn lock(&self) -> KeptGuard<'_, T> {
         loop {
             let turn = ManuallyDrop::new(self.turn.lock());
             let mut guard = KeptGuard { kept: self, changed: None, turn };
-            // Behind the lock: a signal handler may have forked at any moment before.
+            // Read under the lock: a signal handler may have forked at any time before.
             let this = Process::this();
             if guard.owned().process == this {
                 return guard;
@@ -64,8 +65,8 @@ impl<T> KeptGuard<'_, T> {
     fn owned(&self) -> &Owned<T> {
         match &self.changed {
             Some(changed) => changed,
-            // SAFETY: what stands there is a whole box; it is replaced, and then dropped, by the
-            // holder of the lock alone, and that is this guard.
+            // SAFETY: the pointer is a valid box; only the holder of the lock replaces it and then
+            // drops it, and this guard holds the lock.
             None => unsafe { &*self.kept.current.load(Ordering::Acquire) },
         }
     }
@@ -102,9 +103,9 @@ impl<T> Drop for KeptGuard<'_, T> {
             .map(|changed| self.kept.current.swap(Box::into_raw(changed), Ordering::AcqRel));
         // SAFETY: it is not used again.
         unsafe { ManuallyDrop::drop(&mut self.turn) };
-        // After the lock: what goes may have a drop of the program's.
+        // After the lock is released: the old value's destructor may be the program's.
         if let Some(former) = former {
-            // SAFETY: it was a box, and nobody can get at it any more.
+            // SAFETY: it was a box, and it is no longer reachable from elsewhere.
             drop(unsafe { Box::from_raw(former) });
         }
     }
@@ -112,7 +113,7 @@ impl<T> Drop for KeptGuard<'_, T> {
 
 impl<T> Drop for Kept<T> {
     fn drop(&mut self) {
-        // SAFETY: what stands there is a whole box, and nobody uses it any more.
+        // SAFETY: the pointer is a valid box, and `&mut self` means that no one else uses it.
         drop(unsafe { Box::from_raw(self.current.load(Ordering::Acquire)) });
     }
 }

@@ -1,4 +1,4 @@
-//! Values behind a lock that no forked child finds held.
+//! Values behind a lock that a forked child never finds held.
 
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
@@ -10,15 +10,15 @@ use super::{Inherited, Process};
 use crate::sync::atomic::AtomicPtr;
 use crate::sync::{Mutex, MutexGuard};
 
-/// Looks at a lock that another thread has, before it is slept for: it is held for nanoseconds.
+/// Attempts to take a contended lock before sleeping: it is held for nanoseconds.
 const LOOKS: usize = 100;
 
 #[cfg(not(all(test, feature = "__shuttle")))]
 mod epochs {
     use super::{AtomicU32, Ordering};
 
-    /// Counts the forks, between the process that loaded the library and this one, that left
-    /// somebody inside the gate. From 1: in a lock's mark, 0 is "never taken".
+    /// Counts the forks, between the process that loaded the library and this one, that left a
+    /// thread inside the gate. Starts at 1: for a lock, 0 means "never taken".
     static EPOCH: AtomicU32 = AtomicU32::new(1);
 
     pub(super) fn this() -> u32 {
@@ -30,7 +30,7 @@ mod epochs {
     }
 }
 
-/// All threads of a scenario run on one thread of the machine, and scenarios side by side.
+/// All threads of a scenario run on one OS thread, and several scenarios run in parallel.
 #[cfg(all(test, feature = "__shuttle"))]
 mod epochs {
     use std::cell::Cell;
@@ -46,7 +46,7 @@ mod epochs {
     }
 }
 
-/// In a child that cannot trust what is behind locks: from now on each begins anew.
+/// Called in a child that cannot trust what is behind locks: from now on each one starts empty.
 pub(super) fn begin_epoch() {
     epochs::begin();
 }
@@ -56,35 +56,37 @@ pub(crate) fn begin_epoch_in_scenario() {
     begin_epoch();
 }
 
-/// A value behind a lock that no forked child finds held, and that is the child's own when the child
-/// gets to see it.
+/// A value behind a lock that a forked child never finds held; the child adopts the value before it
+/// sees it.
 ///
-/// In a child whose parent's threads could not be waited for, the value is not looked at: there may
-/// be nobody left to finish a change of it. An empty one, `T::default()`, takes its place, with a
-/// lock of its own, and the former one stays where it is, for ever: a thread that came into the
-/// child from a signal handler may still hold it.
+/// In a child whose parent could not wait for its threads, the value is not read: a change to it
+/// may be left half done. An empty one, `T::default()`, with a lock of its own, takes its place,
+/// and the old one is leaked: a thread that reached the child through a signal handler may still
+/// hold it.
 pub(crate) struct Locked<T> {
-    /// `None`: whoever takes the lock first begins with an empty value.
-    first: ManuallyDrop<Option<Place<T>>>,
-    /// What took its place, in the last such child; null if nothing did.
-    later: AtomicPtr<Place<T>>,
+    /// `None`: the first thread to take the lock creates an empty value.
+    first: ManuallyDrop<Option<Slot<T>>>,
+    /// The replacement made in the latest such child; null if there is none.
+    later: AtomicPtr<Slot<T>>,
 }
 
-struct Place<T> {
-    /// The epoch it was first taken in; 0: never yet, so nobody can have changed it half.
+struct Slot<T> {
+    /// The epoch it was first taken in; 0: never, so it cannot be half changed.
     epoch: AtomicU32,
-    /// Whose the value is. Under the lock, but in front of it, where there is room for it.
+    /// Generation that owns the value. Guarded by the lock, but outside it, where padding leaves
+    /// room.
     process: AtomicU32,
     value: Mutex<T>,
 }
 
-/// The value, while the lock is held. Short: no system call, no second lock, no foreign code.
+/// Access to the value while the lock is held. Keep it short: no system call, no second lock, no
+/// foreign code.
 pub(crate) struct Guard<'a, T> {
     value: MutexGuard<'a, T>,
     _pass: Pass,
 }
 
-impl<T> Place<T> {
+impl<T> Slot<T> {
     fn new(value: T, epoch: u32) -> Self {
         let (epoch, process) = (AtomicU32::new(epoch), AtomicU32::new(gate::generation()));
         Self { epoch, process, value: Mutex::new(value) }
@@ -95,10 +97,10 @@ impl<T> Place<T> {
     }
 }
 
-impl<T: Inherited> Place<T> {
-    /// Under the lock. What is left of the parent's, if the value was that.
+impl<T: Inherited> Slot<T> {
+    /// Under the lock. Returns the remains if the value was the parent's.
     fn adopt(&self, value: &mut T) -> Option<T::Remains> {
-        // Behind the lock: a signal handler may have forked at any moment before.
+        // Read under the lock: a signal handler may have forked at any time before.
         let this = gate::generation();
         (self.process.load(Ordering::Relaxed) != this).then(|| {
             let remains = value.adopt();
@@ -109,12 +111,12 @@ impl<T: Inherited> Place<T> {
 }
 
 impl<T> Locked<T> {
-    /// Around an empty value, which is made, and made the process's, when the lock is first taken.
+    /// Starts without a value: an empty one is created when the lock is first taken.
     pub(crate) const fn empty() -> Self {
         Self::around(None)
     }
 
-    const fn around(first: Option<Place<T>>) -> Self {
+    const fn around(first: Option<Slot<T>>) -> Self {
         let later = AtomicPtr::new(std::ptr::null_mut());
         Self { first: ManuallyDrop::new(first), later }
     }
@@ -126,12 +128,12 @@ impl<T> Locked<T> {
 }
 
 impl<T: Inherited + Default> Locked<T> {
-    /// Around a value of this process's.
+    /// Wraps a value of this process.
     pub(crate) fn new(value: T) -> Self {
-        Self::around(Some(Place::new(value, 0)))
+        Self::around(Some(Slot::new(value, 0)))
     }
 
-    /// The same around one that this process finds: its parent's.
+    /// Wraps a value as if inherited from the parent.
     #[cfg(test)]
     pub(crate) fn inherited(value: T) -> Self {
         let found = Self::new(value);
@@ -145,15 +147,15 @@ impl<T: Inherited + Default> Locked<T> {
         loop {
             self.mark();
             let pass = Pass::enter();
-            let place = self.place();
-            let Some(mut value) = try_lock(&place.value) else {
-                // Outside the gate: a fork need not wait for those who only wait. And if this thread
-                // comes into a child, out of a signal handler, it finds the child's lock.
+            let slot = self.slot();
+            let Some(mut value) = try_lock(&slot.value) else {
+                // Sleeps outside the gate: a fork need not wait for threads that only wait. And if
+                // this thread reaches a child through a signal handler, it finds the child's lock.
                 drop(pass);
                 pause.sleep();
                 continue;
             };
-            let remains = place.adopt(&mut value);
+            let remains = slot.adopt(&mut value);
             let guard = Guard { value, _pass: pass };
             if remains.is_none() {
                 return guard;
@@ -163,9 +165,9 @@ impl<T: Inherited + Default> Locked<T> {
         }
     }
 
-    /// The same in one process alone: in a child of it, `None`, and nothing is adopted for that.
+    /// Locks only in `process`; in a child of it returns `None`, and adopts nothing.
     pub(crate) fn lock_in(&self, process: Process) -> Option<Guard<'_, T>> {
-        // Once more under the lock: there it stays so.
+        // Checked again under the lock, where it cannot change.
         process.is_this().then(|| self.lock()).filter(|_| process.is_this())
     }
 
@@ -179,21 +181,21 @@ impl<T: Inherited + Default> Locked<T> {
         }
     }
 
-    /// The place of this epoch. Inside the gate.
-    fn place(&self) -> &Place<T> {
+    /// The slot of this epoch. Called inside the gate.
+    fn slot(&self) -> &Slot<T> {
         let epoch = epochs::this();
         loop {
             let later = self.later.load(Ordering::Acquire);
-            // SAFETY: a place that stands there was a box, is whole, and is freed when this is
-            // dropped, or never.
-            let place = unsafe { later.as_ref() }.or(self.first.as_ref());
-            if let Some(place) = place.filter(|place| place.epoch() == epoch) {
-                return place;
+            // SAFETY: a non-null pointer comes from a box, is fully initialized, and is freed when
+            // `self` is dropped, or never.
+            let slot = unsafe { later.as_ref() }.or(self.first.as_ref());
+            if let Some(slot) = slot.filter(|slot| slot.epoch() == epoch) {
+                return slot;
             }
-            let new = Box::into_raw(Box::new(Place::new(T::default(), epoch)));
+            let new = Box::into_raw(Box::new(Slot::new(T::default(), epoch)));
             let put = self.later.compare_exchange(later, new, Ordering::AcqRel, Ordering::Acquire);
             if put.is_err() {
-                // SAFETY: it was a box a moment ago, and nobody else has seen it.
+                // SAFETY: it was just a box, and no other thread has seen it.
                 drop(unsafe { Box::from_raw(new) });
             }
         }
@@ -204,8 +206,8 @@ fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
     for _ in 0..LOOKS {
         match mutex.try_lock() {
             Ok(value) => return Some(value),
-            // A panic under the lock was a bug, contained elsewhere; the state machines keep no
-            // invariant that spans two statements, so going on is better than poisoning a client.
+            // A panic under the lock is a bug, contained elsewhere; the state machines keep no
+            // invariant across two statements, so continuing is better than poisoning a client.
             Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
             Err(TryLockError::WouldBlock) if cfg!(all(test, feature = "__shuttle")) => return None,
             Err(TryLockError::WouldBlock) => std::hint::spin_loop(),
@@ -217,13 +219,14 @@ fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
 impl<T> Drop for Locked<T> {
     fn drop(&mut self) {
         let this = epochs::this();
-        let is_whole = |first: &Place<T>| first.epoch() == 0 || first.epoch() == this;
+        let is_whole = |first: &Slot<T>| first.epoch() == 0 || first.epoch() == this;
         if self.first.as_ref().is_some_and(is_whole) {
-            // SAFETY: nobody uses it any more, and it is not used again.
+            // SAFETY: `&mut self`: no one else uses it, and it is not used again.
             unsafe { ManuallyDrop::drop(&mut self.first) };
         }
         let later = self.later.load(Ordering::Acquire);
-        // SAFETY: a place that stands there was a box and is whole; nobody uses it any more.
+        // SAFETY: a non-null pointer comes from a box and is fully initialized; no one else uses
+        // it.
         if unsafe { later.as_ref() }.is_some_and(|later| later.epoch() == this) {
             // SAFETY: the same.
             drop(unsafe { Box::from_raw(later) });

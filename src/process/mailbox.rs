@@ -1,4 +1,5 @@
-//! Where one thread waits for what another one brings. No lock, so nothing to be found held.
+//! Where one thread waits for what another one delivers. Lock-free, so a child cannot find it
+//! locked.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -11,7 +12,7 @@ use super::gate;
 use crate::clock::{BootTime, Clock};
 use crate::sync::atomic::AtomicPtr;
 
-/// Room for one thing, that threads put in and take out in one step.
+/// A slot for one value; putting and taking are each one atomic step.
 pub(crate) struct Parcel<T> {
     thing: AtomicPtr<T>,
     _owned: PhantomData<std::sync::Mutex<T>>,
@@ -28,7 +29,7 @@ impl<T> Parcel<T> {
         Self { thing: AtomicPtr::new(Box::into_raw(Box::new(thing))), _owned: PhantomData }
     }
 
-    /// Puts something in, unless something is in already.
+    /// Stores the value unless the slot is full; returns whether it did.
     pub(crate) fn put(&self, thing: T) -> bool {
         if !self.is_empty() {
             return false;
@@ -37,7 +38,7 @@ impl<T> Parcel<T> {
         let new = Box::into_raw(Box::new(thing));
         let put = self.thing.compare_exchange(none, new, Ordering::SeqCst, Ordering::SeqCst);
         if put.is_err() {
-            // SAFETY: it was a box a moment ago, and nobody else has seen it.
+            // SAFETY: it was just a box, and no other thread has seen it.
             drop(unsafe { Box::from_raw(new) });
         }
         put.is_ok()
@@ -45,7 +46,8 @@ impl<T> Parcel<T> {
 
     pub(crate) fn take(&self) -> Option<T> {
         let thing = self.thing.swap(std::ptr::null_mut(), Ordering::SeqCst);
-        // SAFETY: what stands there is a box's, and only one can have taken it out.
+        // SAFETY: a non-null pointer comes from a box, and the swap lets only one thread take it
+        // out.
         (!thing.is_null()).then(|| *unsafe { Box::from_raw(thing) })
     }
 
@@ -60,7 +62,7 @@ impl<T> Drop for Parcel<T> {
     }
 }
 
-/// A place where one thread waits for one thing. It belongs to the process that made it.
+/// A slot on which one thread waits for one value. It belongs to the process that created it.
 pub(crate) struct Mailbox<T> {
     content: Parcel<T>,
     bell: Bell,
@@ -80,7 +82,7 @@ impl<T> fmt::Debug for Mailbox<T> {
 }
 
 impl<T> Mailbox<T> {
-    /// Puts something in, unless something is in already.
+    /// Stores the value unless the mailbox is full; returns whether it did.
     pub(crate) fn put(&self, thing: T) -> bool {
         let is_put = self.content.put(thing);
         if is_put {
@@ -94,8 +96,8 @@ impl<T> Mailbox<T> {
         self.content.is_empty()
     }
 
-    /// Takes what is in, or waits for it until `until` by the boot clock. In a child of the process
-    /// that made it nobody will ever put something in, and the wait is over at once.
+    /// Takes the value, waiting for it until `until` by the boot clock. Returns at once in a child
+    /// of the process that created the mailbox: no thread there will ever deliver.
     pub(crate) fn take(&self, clock: &Clock, until: BootTime) -> Option<T> {
         let mut opened = None;
         loop {
@@ -113,8 +115,8 @@ impl<T> Mailbox<T> {
     }
 }
 
-/// The clock that a sleep is measured by stops in suspend, so a long wait looks at the boot clock at
-/// least once a minute; a clock that a test turns is looked at all the time.
+/// Sleeps are measured by a clock that stops during suspend, so a long wait rereads the boot clock
+/// at least once a minute; a clock that a test controls is polled.
 fn longest_nap(clock: &Clock) -> Duration {
     match clock {
         Clock::System if cfg!(not(feature = "test-clock")) => Duration::from_secs(60),
@@ -127,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mailbox_holds_one_thing() {
+    fn a_mailbox_holds_one_value() {
         let mailbox = Mailbox::default();
         assert!(mailbox.is_empty());
         assert!(mailbox.put(1));
@@ -137,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_thread_puts_in_ends_the_wait() {
+    fn a_delivery_from_another_thread_ends_the_wait() {
         let mailbox = Mailbox::default();
         std::thread::scope(|scope| {
             scope.spawn(|| mailbox.put("here"));

@@ -1,23 +1,24 @@
 //! What survives a `fork()`.
 //!
-//! A child inherits memory but only the thread that forked; a lock that another thread held stays
-//! held for ever. So every lock of the library is taken inside a *gate*, for nanoseconds and never
-//! two at a time, and `pthread_atfork` closes the gate around each fork: when the child begins, no
-//! lock of ours is held and nothing is half changed. What only makes sense in the parent (threads,
-//! fetches under way, waiting callers) is told apart by the *generation*, which each child counts
-//! up: behind each lock stands whose the value is, and the child's first thread that takes the lock
-//! makes it the child's own, as its type says.
+//! A child inherits memory but only the thread that forked: a lock that another thread held stays
+//! held forever. So every lock of the library is taken inside a *gate*, for nanoseconds and never
+//! two at a time, and `pthread_atfork` handlers close the gate around each fork: when the child
+//! starts, no lock of the library is held and nothing is half changed. What is meaningful only in
+//! the parent (threads, fetches in progress, waiting callers) is recognized by the *generation*,
+//! which each child increments: every lock records the generation that owns its value, and the
+//! first thread of a child to take the lock adopts the value as its type specifies.
 //!
-//! A fork waits for those inside, but not for ever: a signal handler may fork on a thread that is
-//! inside itself, and a thread that is inside may be kept from running. After [`gate::LONGEST`] the
-//! fork goes on, and its child begins a new *epoch*: what lay behind a lock is not looked at any
-//! more, each lock is made anew, around an empty value, when it is next taken.
+//! A fork waits for the threads inside the gate, but not indefinitely: a signal handler may fork on
+//! a thread that is itself inside, and a thread inside may be kept from running. After
+//! [`gate::LONGEST`] the fork proceeds, and its child begins a new *epoch*: values behind locks are
+//! not read any more; each lock is recreated around an empty value when it is next taken.
 //!
-//! - [`gate`] who is inside, and what happens around a fork
-//! - [`inherited`] what a child makes of a value of its parent's
-//! - [`locked`] values behind a lock that begin anew; [`kept`] those that may not be lost
-//! - [`mailbox`] where a thread waits, outside the gate, for what another one brings
-//! - [`callback`] functions of the program, let go once in every process
+//! - [`gate`] tracks which threads are inside, and holds the fork handlers
+//! - [`inherited`] what a child does with a value inherited from its parent
+//! - [`locked`] values behind a lock that may start empty in a child; [`kept`] those that must not
+//!   be lost
+//! - [`mailbox`] where a thread waits, outside the gate, for what another one delivers
+//! - [`callback`] functions of the program, released once in every process
 
 mod bell;
 mod callback;
@@ -40,7 +41,7 @@ pub(crate) use locked::begin_epoch_in_scenario;
 pub(crate) use locked::{Guard, Locked};
 pub(crate) use mailbox::{Mailbox, Parcel};
 
-/// What tells a process from its parent and from its children. (State behind a lock needs none: see
+/// Tells a process from its parent and from its children. (State behind a lock needs none: see
 /// [`Inherited`].)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Process(u32);
@@ -55,7 +56,7 @@ impl Process {
         self == Self::this()
     }
 
-    /// Whether a process was forked, since the library was loaded, that became this one.
+    /// Whether this process is a fork child of the one that loaded the library.
     pub(crate) fn is_fork(self) -> bool {
         self != Self(0)
     }

@@ -1,4 +1,4 @@
-//! What the pool's threads do.
+//! Jobs for the pool's threads.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,19 +10,19 @@ use super::rank::{Rank, TABLE};
 use crate::process::Parcel;
 use crate::sync::atomic::AtomicU8;
 
-/// Told that there is a thread, on which it may take its time, or why there is none.
+/// Receives `Ok` on a pool thread, where it may block, or the error if no thread can be started.
 type Body = Box<dyn FnOnce(Result<(), &io::Error>) + Send>;
 
-/// Something to be done by a thread of the pool, once.
+/// Work for a thread of the pool, done once.
 pub(crate) struct Job {
     body: Parcel<Body>,
-    /// After this long it no longer counts as running: it may hang where no limit reaches.
+    /// After this long it no longer counts against limits: it may hang where no timeout applies.
     pub(super) longest: Duration,
-    /// The number of the rank that it was submitted as, from 1; and whether it is [`AWAITED`].
+    /// The rank it was submitted with, plus one (0: not submitted), and the flag [`AWAITED`].
     standing: AtomicU8,
 }
 
-/// Somebody waits for it, whatever it was submitted as, or will be.
+/// A caller waits for it, whatever rank it was or will be submitted with.
 const AWAITED: u8 = 1 << 7;
 
 impl Job {
@@ -34,8 +34,9 @@ impl Job {
         })
     }
 
-    /// The same for what has to be told if it is not done: once, with why no thread can be had, by
-    /// whichever thread finds that out.
+    /// The same for a job whose submitter must learn that it will not run: the body is called
+    /// exactly once, with the error if no thread can be started, on whichever thread finds that
+    /// out.
     pub(crate) fn or_refused(
         longest: Duration,
         body: impl FnOnce(Result<(), &io::Error>) + Send + 'static,
@@ -48,15 +49,15 @@ impl Job {
         self.body.take()
     }
 
-    /// Does it, unless it has been done, or refused.
+    /// Runs the job, unless it has been run or refused.
     pub(super) fn run(&self) {
         if let Some(body) = self.take() {
-            // A panic is a bug of ours; it must not take the thread's place in the pool with it.
+            // A panic is a bug of the library; it must not cost the pool this thread.
             let _ = catch_unwind(AssertUnwindSafe(|| body(Ok(()))));
         }
     }
 
-    /// Whether it was neither done nor refused before.
+    /// Refuses the job. Returns `false` if it was already run or refused.
     pub(super) fn refuse(&self, error: &io::Error) -> bool {
         let body = self.take();
         let is_open = body.is_some();
@@ -70,14 +71,14 @@ impl Job {
         !self.body.is_empty()
     }
 
-    /// It is being submitted: which rank it has, as somebody may wait for it by now.
+    /// Called on submission. Returns the rank to queue it with: a caller may already wait for it.
     pub(super) fn submitted(&self, rank: Rank) -> Rank {
         let is_awaited = self.standing.fetch_or(rank as u8 + 1, Ordering::SeqCst) & AWAITED != 0;
         if is_awaited { rank.row().awaited } else { rank }
     }
 
-    /// Somebody waits for it. The rank that it is to be queued as once more: if it has been submitted,
-    /// and this makes a difference.
+    /// A caller now waits for the job. Returns the rank to queue it with a second time, if it has
+    /// been submitted and that makes a difference.
     pub(super) fn awaited(&self) -> Option<Rank> {
         let before = self.standing.fetch_or(AWAITED, Ordering::SeqCst);
         let row = TABLE.get(usize::from(before).wrapping_sub(1))?;

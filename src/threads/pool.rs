@@ -1,4 +1,4 @@
-//! The pool: threads that come to what is queued for them, by its rank.
+//! The pool: threads that run queued jobs in the order of their ranks.
 
 use std::collections::VecDeque;
 use std::io;
@@ -6,20 +6,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::dispatcher::release_closed;
 use super::job::Job;
-use super::rank::{RANKS, Rank, Row, TABLE, Without};
+use super::rank::{RANKS, Rank, Row, TABLE, WithoutThread};
 use super::spawn::spawn;
-use super::teller::let_go_of_the_last;
 use super::{IDLE, LACKING, MAX_START_PAUSE, NEVER, catch_up, lack_threads, timers};
 use crate::clock::{BootTime, Clock};
 use crate::process::{Inherited, Locked, Mailbox, Process};
 use crate::sync::global;
 
-/// Pauses between two tries to start a thread that jobs wait for; they double. Short at first: the
-/// usual shortage is a burst of other threads that are just about to end.
+/// First pause between two attempts to start a thread that jobs need; doubles each time. Short at
+/// first: the usual shortage is a burst of other threads that are about to end.
 const FIRST_START_PAUSE: Duration = Duration::from_millis(50);
-/// After so long without a thread the clock watcher itself calls the functions of callers whose wait
-/// has ended: they may hold it up, but they have waited long enough.
+/// After this long without a thread the clock watcher itself calls the functions of callers whose
+/// wait has ended: they may hold it up, but they have waited long enough.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 struct Assignment {
@@ -32,7 +32,7 @@ struct Running {
     id: u64,
     rank: Rank,
     counts_until: BootTime,
-    /// There is a thread for it. Before, none may be had.
+    /// Its thread exists. Until it is set, starting one may still fail.
     has_thread: bool,
 }
 
@@ -59,7 +59,7 @@ global! {
     static POOL: Locked<Pool> = Locked::empty();
 }
 
-/// Threads and jobs are the parent's.
+/// The parent's threads and jobs do not exist in a child.
 impl Inherited for Pool {
     type Remains = Self;
 
@@ -68,27 +68,27 @@ impl Inherited for Pool {
     }
 }
 
-/// Hands a job to the pool. Fails only if no thread can be started and none is there; then the job
-/// has been refused. (It may be so, too, by another thread that fails to start one for it just now.)
-/// One that is owed is never refused.
+/// Submits a job. Fails only if no thread can be started and none exists; the job has then been
+/// refused. (Another thread that fails to start one at the same moment may also refuse it,
+/// unreported here.) A job of a rank that is kept is never refused.
 pub(crate) fn submit(job: &Arc<Job>, rank: Rank) -> io::Result<()> {
     enqueue(job, rank);
     match start_threads() {
-        Err(error) if refuse_what_waits(&error, Some(job)) => Err(error),
+        Err(error) if refuse_queued(&error, Some(job)) => Err(error),
         _ => Ok(()),
     }
 }
 
-/// Nobody is left to wait for a thread that nobody starts: jobs that need not be done are refused,
-/// unless there is a thread that will come to them. Others may have queued them, and rely on the
-/// start that just failed. Whether `ours` is one of them.
-fn refuse_what_waits(error: &io::Error, ours: Option<&Arc<Job>>) -> bool {
-    let (refused, cannot_tell) = {
+/// Refuses the queued jobs that may be refused and that no existing thread will get to: nothing
+/// would ever run them. Others may have queued them, relying on the start that just failed. Returns
+/// whether `ours` is one of them.
+fn refuse_queued(error: &io::Error, ours: Option<&Arc<Job>>) -> bool {
+    let (refused, events_wait) = {
         let mut pool = POOL.lock();
-        (pool.take_refused(), pool.waits(Rank::Tell))
+        (pool.take_refusable(), pool.waits(Rank::Events))
     };
-    if cannot_tell {
-        let_go_of_the_last();
+    if events_wait {
+        release_closed();
     }
     let mut is_ours_refused = false;
     for job in refused {
@@ -99,18 +99,18 @@ fn refuse_what_waits(error: &io::Error, ours: Option<&Arc<Job>>) -> bool {
     is_ours_refused
 }
 
-/// The same for what is owed, or for nobody to be told.
-pub(crate) fn submit_owed(job: &Arc<Job>, rank: Rank) {
+/// Submits a job that is kept, or whose refusal needs no report.
+pub(crate) fn submit_kept(job: &Arc<Job>, rank: Rank) {
     let _ = submit(job, rank);
 }
 
-/// Whether functions wait for a thread that calls them.
+/// Whether callers' functions wait for a thread.
 pub(crate) fn calls_wait() -> bool {
     POOL.lock().waits(Rank::Call)
 }
 
-/// Queues a job and starts nothing. Enough on a thread of the pool, which comes to it when it has done
-/// what it does.
+/// Queues a job without starting a thread. Enough on a thread of the pool, which gets to it after
+/// its current job.
 pub(crate) fn enqueue(job: &Arc<Job>, rank: Rank) {
     queue(job, job.submitted(rank));
 }
@@ -119,31 +119,31 @@ fn queue(job: &Arc<Job>, rank: Rank) {
     POOL.lock().queue(rank).push_back(job.clone());
 }
 
-/// Somebody now waits for a job: if it has not begun, it goes to the rank of such jobs. It may not
-/// even have been submitted.
+/// A caller now waits for a job: if it has not begun, it moves to the rank of awaited jobs. It may
+/// not even have been submitted yet.
 pub(crate) fn hasten(job: &Arc<Job>) {
     if let Some(rank) = job.awaited() {
-        // It stands in both queues then; whoever comes second finds it taken.
+        // It is now in both queues; the second thread to reach it finds it taken.
         queue(job, rank);
         start_waiting_jobs();
     }
 }
 
-/// Nobody waits for a store's job any more: if it has not begun, it never will.
+/// No fetch waits for this store job any more: if it has not begun, it never will.
 pub(crate) fn cancel(job: &Arc<Job>) {
     let body = job.take();
     POOL.lock().queue(Rank::Store).retain(|other| !Arc::ptr_eq(other, job));
     drop(body);
 }
 
-/// Starts what may start now. Also to be called when a running job is given up.
+/// Starts the jobs that may start now. Also called when a running job is given up.
 pub(crate) fn start_waiting_jobs() {
     if let Err(error) = start_threads() {
-        refuse_what_waits(&error, None);
+        refuse_queued(&error, None);
     }
 }
 
-/// The error: a job waits for a thread that cannot be started.
+/// Returns an error if a job waits for a thread that cannot be started.
 fn start_threads() -> io::Result<()> {
     loop {
         let next = {
@@ -174,7 +174,7 @@ fn start_worker(assignment: Assignment) -> io::Result<()> {
     };
     let mut pool = POOL.lock();
     if let Some(desk) = pool.idle.pop() {
-        // One has become idle meanwhile. It has looked for jobs already.
+        // A worker has become idle meanwhile. It has already checked the queues.
         pool.has_thread(id);
         drop(pool);
         desk.put(Assignment { job, id, rank });
@@ -189,7 +189,7 @@ fn start_worker(assignment: Assignment) -> io::Result<()> {
     Err(error)
 }
 
-/// Has the clock watcher try to start the thread that could not be started.
+/// Has the clock watcher retry the start that failed.
 fn try_again_later() {
     let shortage = POOL.lock().shortage;
     if let Some(shortage) = shortage {
@@ -197,7 +197,7 @@ fn try_again_later() {
     }
 }
 
-/// On the clock watcher's thread.
+/// Runs on the clock watcher's thread.
 pub(super) fn try_again() {
     let Err(error) = start_threads() else { return };
     let is_long = {
@@ -206,7 +206,7 @@ pub(super) fn try_again() {
         shortage.pause = MAX_START_PAUSE.min(2 * shortage.pause);
         Clock::System.now() >= shortage.since.after(PATIENCE)
     };
-    refuse_what_waits(&error, None);
+    refuse_queued(&error, None);
     if let Some(call) = is_long.then(next_call).flatten() {
         timers::step_aside(|| stand_in(call));
     }
@@ -217,8 +217,7 @@ fn next_call() -> Option<Arc<Job>> {
     next_open(pool.queue(Rank::Call))
 }
 
-/// Calls functions in the place of the threads that cannot be had. On the thread that watched the
-/// clock.
+/// Calls functions for want of worker threads. Runs on the clock watcher's thread.
 fn stand_in(first: Arc<Job>) {
     let process = Process::this();
     let mut next = Some(first);
@@ -238,7 +237,7 @@ fn work(first: Assignment) {
     loop {
         assignment.job.run();
         if !process.is_this() {
-            // A callback forked, and this is the child: its pool has threads of its own.
+            // A callback forked, and this is the child, whose pool has threads of its own.
             return;
         }
         let done = assignment.id;
@@ -251,7 +250,7 @@ fn work(first: Assignment) {
     }
 }
 
-/// What a worker does next: the job it is given, or `None` after a while without any.
+/// A worker's next job, or `None` after it has been idle for a while.
 fn next_assignment(done: u64, desk: &Desk) -> Option<Assignment> {
     {
         let mut pool = POOL.lock();
@@ -273,13 +272,13 @@ fn next_assignment(done: u64, desk: &Desk) -> Option<Assignment> {
             return None;
         }
     }
-    // Somebody took the desk in the meantime and is about to put a job on it. However long that
-    // takes, in a suspend perhaps: a job on a desk that was left would never be done.
+    // Another thread took the desk in the meantime and is about to put a job on it. However long
+    // that takes (the system may be suspended): a job on an abandoned desk would never run.
     desk.take(&Clock::System, NEVER)
 }
 
-/// What an idle thread is given; `None` after a while without anything. While something lacks a
-/// thread it stays, and tries again: it may be the only one of ours that is there.
+/// Waits for an assignment on an idle thread; `None` after a while without one. During a shortage
+/// of threads it stays and retries: it may be the library's only thread.
 fn rest(desk: &Desk) -> Option<Assignment> {
     let clock = Clock::System;
     let leaves_at = clock.now().after(IDLE);
@@ -341,20 +340,20 @@ impl Pool {
         }
     }
 
-    /// Whether there is a thread that will come to what waits. One that hangs may never.
+    /// Whether a thread exists that will get to the queued jobs. One that hangs may never.
     fn has_threads(&self) -> bool {
         let now = Clock::System.now();
         let comes = |running: &Running| running.has_thread && now < running.counts_until;
         !self.idle.is_empty() || self.running.iter().any(comes)
     }
 
-    /// What leaves its queue because there is no thread for it.
-    fn take_refused(&mut self) -> Vec<Arc<Job>> {
+    /// Takes the jobs out of their queues that are refused for want of a thread.
+    fn take_refusable(&mut self) -> Vec<Arc<Job>> {
         let has_threads = self.has_threads();
-        let is_refused = |row: &Row| match row.without {
-            Without::Owed => false,
-            Without::Refused => !has_threads,
-            Without::RefusedAtOnce => true,
+        let is_refused = |row: &Row| match row.without_thread {
+            WithoutThread::Kept => false,
+            WithoutThread::Refused => !has_threads,
+            WithoutThread::RefusedAtOnce => true,
         };
         let queues = TABLE.iter().zip(&mut self.queues).filter(|(row, _)| is_refused(row));
         let refused = queues.flat_map(|(_, queue)| std::mem::take(queue)).collect();
@@ -403,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_in_a_job_does_no_harm() {
+    fn a_panic_in_a_job_does_not_affect_others() {
         let done = Arc::new(Mailbox::default());
         let panics = Job::new(Duration::from_secs(60), || panic!("on purpose"));
         submit(&panics, Rank::Awaited).unwrap();
@@ -421,14 +420,14 @@ mod tests {
         Job::new(longest, || {})
     }
 
-    /// Queues so many jobs of each rank.
+    /// Queues this many jobs of each rank.
     fn fill(pool: &mut Pool, counts: &[(Rank, usize)], longest: Duration) {
         for (rank, count) in counts {
             pool.queue(*rank).extend((0..*count).map(|_| job(longest)));
         }
     }
 
-    /// Those that are assigned, in this order: rank and how many.
+    /// The jobs assigned, in order, as runs of (rank, count).
     fn assigned(pool: &mut Pool) -> Vec<(Rank, usize)> {
         let mut runs: Vec<(Rank, usize)> = Vec::new();
         while let Some(assignment) = pool.assign() {
@@ -441,13 +440,13 @@ mod tests {
     }
 
     #[test]
-    fn fetches_that_go_on_come_before_those_that_begin_and_count_among_them() {
+    fn continued_fetches_come_first_and_count_as_fetches() {
         use Rank::{Awaited, Background, Continued, ContinuedRenewal};
         let mut pool = Pool::default();
         let counts = [(Background, 20), (Awaited, 100), (ContinuedRenewal, 5), (Continued, 10)];
         fill(&mut pool, &counts, Duration::MAX);
         assert_eq!(assigned(&mut pool), [(Continued, 10), (ContinuedRenewal, 5), (Awaited, 49)]);
-        // One has to end before another begins, and those that go on are first again.
+        // A fetch has to end before another begins, and continued ones are first again.
         fill(&mut pool, &[(Continued, 1)], Duration::MAX);
         assert_eq!(assigned(&mut pool), []);
         pool.running.pop();
@@ -455,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn renewals_have_a_few_threads_though_they_go_on() {
+    fn renewals_have_few_threads_even_when_continued() {
         use Rank::{Background, Call, ContinuedRenewal};
         let mut pool = Pool::default();
         fill(&mut pool, &[(Background, 20), (ContinuedRenewal, 3), (Call, 9)], Duration::MAX);
@@ -463,7 +462,7 @@ mod tests {
     }
 
     #[test]
-    fn what_hangs_holds_no_place_and_reads_that_hang_are_bounded() {
+    fn hung_jobs_free_their_place_but_hung_reads_are_bounded() {
         use Rank::{Awaited, Read, Store};
         let mut pool = Pool::default();
         fill(&mut pool, &[(Read, 100), (Store, 9), (Awaited, 100)], Duration::ZERO);
@@ -471,34 +470,34 @@ mod tests {
     }
 
     #[test]
-    fn what_is_owed_stays_when_there_is_no_thread() {
+    fn kept_jobs_stay_when_there_is_no_thread() {
         let mut pool = Pool::default();
         TABLE.iter().for_each(|row| fill(&mut pool, &[(row.rank, 1)], Duration::MAX));
         let shortage = Shortage { since: BootTime::ZERO, pause: FIRST_START_PAUSE };
         pool.shortage = Some(shortage);
-        assert_eq!(pool.take_refused().len(), 5);
+        assert_eq!(pool.take_refusable().len(), 5);
         let waiting = TABLE.iter().map(|row| row.rank).filter(|rank| !pool.queue(*rank).is_empty());
-        use Rank::{Call, Continued, ContinuedRenewal, Tell};
-        assert_eq!(waiting.collect::<Vec<_>>(), [Call, Tell, Continued, ContinuedRenewal]);
+        use Rank::{Call, Continued, ContinuedRenewal, Events};
+        assert_eq!(waiting.collect::<Vec<_>>(), [Call, Events, Continued, ContinuedRenewal]);
         assert!(pool.shortage.is_some());
         pool.queues = Default::default();
-        pool.take_refused();
+        pool.take_refusable();
         assert!(pool.shortage.is_none());
     }
 
     #[test]
-    fn what_a_fetch_needs_at_once_is_refused_beside_threads_that_are_busy() {
+    fn what_a_fetch_needs_at_once_is_refused_even_while_other_threads_are_busy() {
         use Rank::{Awaited, Resolve};
         let mut pool = Pool::default();
         fill(&mut pool, &[(Awaited, 1)], Duration::MAX);
         let busy = pool.assign().unwrap();
         pool.has_thread(busy.id);
         fill(&mut pool, &[(Awaited, 1), (Resolve, 2)], Duration::MAX);
-        assert_eq!(pool.take_refused().len(), 2);
+        assert_eq!(pool.take_refusable().len(), 2);
         assert_eq!(pool.queue(Awaited).len(), 1);
-        // And it is no help that it is there once it hangs.
+        // A thread that hangs does not count.
         pool.running[0].counts_until = BootTime::ZERO;
-        assert_eq!(pool.take_refused().len(), 1);
+        assert_eq!(pool.take_refusable().len(), 1);
     }
 
     #[test]

@@ -1,83 +1,84 @@
 //! What a job is for: the table of ranks.
 
-use Rank::{Awaited, Background, Call, Continued, ContinuedRenewal, Read, Resolve, Store, Tell};
-use Without::{Owed, Refused, RefusedAtOnce};
+use Rank::{Awaited, Background, Call, Continued, ContinuedRenewal, Events, Read, Resolve, Store};
+use WithoutThread::{Kept, Refused, RefusedAtOnce};
 
-/// In the order in which their jobs get threads. [`TABLE`] has what else holds for them.
+/// In the order in which jobs receive threads. [`TABLE`] has their other properties.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rank {
     /// Calls functions of callers whose wait has ended.
     Call,
-    /// Hands out events.
-    Tell,
-    /// An operation on a token store, which a fetch waits for.
+    /// Delivers events.
+    Events,
+    /// A store operation that a fetch waits for.
     Store,
-    /// A file or a credentials function, which a fetch or the making of a client waits for.
+    /// A file read or a call of a credentials function that a fetch or the creation of a client
+    /// waits for.
     Read,
-    /// A look-up of a host name, which a fetch waits for.
+    /// A name resolution that a fetch waits for.
     Resolve,
-    /// A fetch that gave its thread back while it could only wait, and goes on; somebody waits for it.
+    /// Continues a fetch with a waiter; the fetch returned its thread while it could only wait.
     Continued,
-    /// The same of a renewal.
+    /// The same for a renewal without a waiter.
     ContinuedRenewal,
-    /// A fetch that somebody waits for.
+    /// A fetch with a waiter.
     Awaited,
-    /// A renewal.
+    /// A renewal without a waiter.
     Background,
 }
 
-/// At most so many jobs of these ranks run at a time.
+/// A limit on concurrently running jobs of some ranks.
 pub(super) struct Limit {
     pub(super) of: &'static [Rank],
     pub(super) most: usize,
-    /// Whether those count, too, that have run for longer than such a job does: they hang.
+    /// Whether jobs count that have run for longer than `Job::longest`: they hang.
     pub(super) with_hung: bool,
 }
 
-/// What becomes of a job that no thread can be had for.
+/// What happens to a job when no thread can be started for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Without {
-    /// It stays, and a thread is tried for again and again.
-    Owed,
-    /// It is refused, unless there is a thread of ours that will come to it.
+pub(super) enum WithoutThread {
+    /// It stays queued, and starting a thread is retried.
+    Kept,
+    /// It is refused, unless a thread of the library exists that will get to it.
     Refused,
-    /// It is refused, even if there are threads that may come to it: those may wait for it.
+    /// It is refused even if such threads exist: they may be waiting for it.
     RefusedAtOnce,
 }
 
 pub(super) struct Row {
     pub(super) rank: Rank,
     pub(super) limits: &'static [Limit],
-    pub(super) without: Without,
-    /// What it is when somebody waits for it.
+    pub(super) without_thread: WithoutThread,
+    /// Its rank once a caller waits for it.
     pub(super) awaited: Rank,
 }
 
 pub(super) const RANKS: usize = 9;
 
-/// Look-ups of names have no limit here: there are a few at most for each host, and one that hangs must
-/// not keep another host's from its thread.
+/// Name resolutions have no limit here: there are only a few per host, and one that hangs must not
+/// keep another host's from its thread.
 #[rustfmt::skip]
 pub(super) static TABLE: [Row; RANKS] = [
-    row(Call,             &[CALLS],                 Owed,          Call),
-    row(Tell,             &[TELLS],                 Owed,          Tell),
+    row(Call,             &[CALLS],                 Kept,          Call),
+    row(Events,             &[EVENTS],                 Kept,          Events),
     row(Store,            &[STORES],                Refused,       Store),
     row(Read,             &[READS, READS_AND_HUNG], Refused,       Read),
     row(Resolve,          &[],                      RefusedAtOnce, Resolve),
-    row(Continued,        &[FETCHES],               Owed,          Continued),
-    row(ContinuedRenewal, &[FETCHES, RENEWALS],     Owed,          Continued),
+    row(Continued,        &[FETCHES],               Kept,          Continued),
+    row(ContinuedRenewal, &[FETCHES, RENEWALS],     Kept,          Continued),
     row(Awaited,          &[FETCHES],               Refused,       Awaited),
     row(Background,       &[FETCHES, RENEWALS],     Refused,       Awaited),
 ];
 
-/// Threads that call functions of callers; they are not held back by fetches.
+/// Threads that call functions of callers; fetches do not hold them back.
 const CALLS: Limit = at_most(8, &[Call]);
-/// Events come one at a time, in order.
-const TELLS: Limit = at_most(1, &[Tell]);
-/// Threads that fetches have store operations done by; one whose operation hangs stays taken.
+/// Events are delivered one at a time, in order.
+const EVENTS: Limit = at_most(1, &[Events]);
+/// Threads that run store operations for fetches; one whose operation hangs stays occupied.
 const STORES: Limit = at_most(8, &[Store]);
-/// Threads that read files and call credentials functions, so that one that hangs is in nobody's way;
-/// and how many there may be with those that have hung for so long that they no longer count.
+/// Threads that read files and call credentials functions, so that one that hangs blocks nothing
+/// else; and the limit that includes those that have hung for so long that they no longer count.
 const READS: Limit = at_most(8, &[Read]);
 const READS_AND_HUNG: Limit = Limit { with_hung: true, ..at_most(64, &[Read]) };
 /// Fetches, and how many of them may be renewals.
@@ -88,8 +89,13 @@ const fn at_most(most: usize, of: &'static [Rank]) -> Limit {
     Limit { of, most, with_hung: false }
 }
 
-const fn row(rank: Rank, limits: &'static [Limit], without: Without, awaited: Rank) -> Row {
-    Row { rank, limits, without, awaited }
+const fn row(
+    rank: Rank,
+    limits: &'static [Limit],
+    without_thread: WithoutThread,
+    awaited: Rank,
+) -> Row {
+    Row { rank, limits, without_thread, awaited }
 }
 
 impl Rank {
@@ -110,9 +116,9 @@ mod tests {
         }
     }
 
-    /// Somebody who begins to wait for a job does not have it begun later.
+    /// Starting to wait for a job must never delay it.
     #[test]
-    fn what_is_awaited_goes_first() {
+    fn an_awaited_job_never_ranks_lower() {
         for row in &TABLE {
             assert!(row.awaited as usize <= row.rank as usize, "{:?}", row.rank);
             assert_eq!(row.awaited.row().awaited, row.awaited);

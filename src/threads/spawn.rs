@@ -1,19 +1,20 @@
-//! Threads of our own: named, and with all signals blocked.
+//! Starts the library's threads: named, and with all signals blocked.
 
 use std::io;
 
 use crate::sync::thread;
 
-/// As much as Rust's own threads have: a program's callbacks run here, and glibc takes the program's
-/// thread-local variables out of it. It is address space; memory is taken when it is touched.
+/// The same as Rust's default: a program's callbacks run here, and glibc takes the program's
+/// thread-local variables out of the stack. This is address space; memory is committed when
+/// touched.
 const STACK_BYTES: usize = 2 * 1024 * 1024;
 
-/// Starts a thread that takes no signals: a host program's handlers must not run on it.
+/// Starts a thread that receives no signals: a host program's handlers must not run on it.
 pub(super) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
     spawn_boxed(name, Box::new(body))
 }
 
-/// Boxed, because the standard library makes several kilobytes of each kind of thread.
+/// Boxed, because the standard library generates several kilobytes of code per closure type.
 fn spawn_boxed(name: &str, body: Box<dyn FnOnce() + Send>) -> io::Result<()> {
     #[cfg(all(test, feature = "__shuttle"))]
     if crate::schedules::shortage::refuses(name) {
@@ -25,7 +26,7 @@ fn spawn_boxed(name: &str, body: Box<dyn FnOnce() + Send>) -> io::Result<()> {
     builder.spawn(body).map(drop)
 }
 
-/// Blocks all signals of the calling thread; a thread started meanwhile inherits that.
+/// Blocks all signals on the calling thread; a thread started meanwhile inherits the mask.
 #[cfg(unix)]
 struct SignalsBlocked(libc::sigset_t);
 
@@ -46,7 +47,7 @@ impl SignalsBlocked {
 #[cfg(unix)]
 impl Drop for SignalsBlocked {
     fn drop(&mut self) {
-        // SAFETY: the set was filled in by `new`; the old one is not asked for.
+        // SAFETY: the set was filled in by `new`; the old mask is not requested.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.0, std::ptr::null_mut()) };
     }
 }
@@ -61,7 +62,7 @@ mod tests {
     use crate::process::Mailbox;
 
     #[test]
-    fn threads_of_ours_take_no_signals() {
+    fn threads_of_the_library_take_no_signals() {
         let end = Clock::System.now().after(Duration::from_secs(30));
         let mask = Arc::new(Mailbox::default());
         let told = mask.clone();

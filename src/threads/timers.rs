@@ -1,17 +1,16 @@
-//! The clock watcher: one thread that does something short at points in boot time.
+//! The clock watcher: one thread that runs short actions at points in boot time.
 //!
-//! It comes with the first timer and leaves when there has been none for a while. When the system
-//! has no thread to give, timers stay where they are, and [`super::catch_up`] tries again. Whoever
-//! makes a promise that only the watcher can keep takes a [`ClockHold`] first: while one lives the
-//! watcher is there.
+//! It starts with the first timer and ends after a while without any. If the thread cannot be
+//! started, timers stay queued and [`super::catch_up`] retries. A promise that only the watcher can
+//! keep requires a [`ClockHold`]: the watcher stays while one exists.
 //!
-//! Timers that nobody needs any more do not pile up: an alarm takes the place of the one that was
-//! set for the same purpose before, and whenever the timers have doubled in number those are thrown
-//! away whose owners have gone.
+//! Obsolete timers do not pile up: an alarm replaces the previous one set for the same purpose, and
+//! whenever the number of timers has doubled, those whose owners are gone are dropped.
 //!
-//! What an owner decides in one order its threads may carry out in another. So an alarm carries the
-//! number of the step that it was decided in, and the highest wins, whichever comes last. One that is
-//! set to [`NEVER`] was cancelled, and stays known for that: a lower step may still be on its way.
+//! Decisions an owner makes in one order may be carried out by its threads in another. So an alarm
+//! carries the number of the step it was decided in, and the highest step wins, whichever arrives
+//! last. An alarm set to [`NEVER`] is cancelled, and is kept on record: a lower step may still be
+//! on its way.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -24,14 +23,14 @@ use crate::clock::{BootTime, Clock};
 use crate::process::{Inherited, Locked, Mailbox, Process};
 use crate::sync::global;
 
-/// The time of an alarm that does not ring.
+/// The time of an alarm that never rings.
 pub(crate) const NEVER: BootTime = BootTime::from_nanos(u64::MAX);
 
-/// Up to so many timers nobody looks for those that are not wanted any more.
+/// Below this number of timers, obsolete ones are not searched for.
 const FEW: usize = 64;
 
-/// What a timer does. Neither may run foreign code: the first is asked under the lock, the second
-/// would hold up every other timer.
+/// What a timer does. Neither method may run foreign code: the first is called under the lock, the
+/// second would delay every other timer.
 trait Action: Send {
     fn is_wanted(&self) -> bool;
     fn act(self: Box<Self>);
@@ -64,16 +63,15 @@ impl Action for fn() {
     }
 }
 
-/// What an alarm is for: whose it is, and which of its owner's.
+/// The owner's address, and a number that tells its alarms apart.
 type Purpose = (usize, u64);
 
-/// The purpose of the library's own alarm, which has no owner.
+/// The library's own alarm, which has no owner.
 const OF_THE_LIBRARY: Purpose = (0, 0);
-/// Another one without an owner.
+/// The alarm of [`alarm_for_answers`]; it has no owner either.
 const OF_ANSWERS: Purpose = (0, 1);
 
-/// When a timer is due. The number tells those apart that are due together, in the order in which
-/// they were set.
+/// When a timer is due. The number orders timers due at the same time as they were set.
 type Due = (BootTime, u64);
 
 struct Timer {
@@ -88,7 +86,7 @@ struct Alarm {
 }
 
 impl Alarm {
-    /// One that always rings when it is due first.
+    /// An alarm of which the earliest setting always wins.
     fn without_steps(purpose: Purpose) -> Self {
         Self { purpose, step: 0 }
     }
@@ -97,7 +95,7 @@ impl Alarm {
 #[derive(Clone)]
 struct Watcher {
     bell: Arc<Mailbox<()>>,
-    /// Its thread has been started. Before, that may still fail.
+    /// Its thread has been started. Until it is set, the start may still fail.
     is_there: bool,
 }
 
@@ -105,12 +103,12 @@ struct Watcher {
 struct Timers {
     last: u64,
     waiting: BTreeMap<Due, Timer>,
-    /// The one that is set for a purpose, and in which step it was.
+    /// The alarm set for each purpose: the step it was set in, and its key in `waiting`.
     alarms: BTreeMap<Purpose, (u64, Due)>,
-    /// With so many timers, and not with [`FEW`], those that are not wanted any more are looked for.
+    /// Number of timers at which obsolete ones are searched for, if above [`FEW`].
     many: usize,
     watcher: Option<Watcher>,
-    /// How many promises need the watcher.
+    /// Number of [`ClockHold`]s.
     holds: usize,
 }
 
@@ -118,7 +116,7 @@ global! {
     static TIMERS: Locked<Timers> = Locked::empty();
 }
 
-/// What the parent's watcher is to do, and what needs it, is the parent's.
+/// The parent's timers and holds are the parent's.
 impl Inherited for Timers {
     type Remains = Self;
 
@@ -127,8 +125,8 @@ impl Inherited for Timers {
     }
 }
 
-/// Does something short with `owner` at a point in boot time, on the clock watcher's thread; nothing
-/// if it has gone by then.
+/// Runs a short action with `owner` at a point in boot time, on the clock watcher's thread; does
+/// nothing if the owner is gone by then.
 pub(crate) fn at<T: Send + Sync + 'static>(
     at: BootTime,
     owner: Weak<T>,
@@ -137,12 +135,12 @@ pub(crate) fn at<T: Send + Sync + 'static>(
     set(at, None, Box::new(ForOwner { owner, body }));
 }
 
-/// The same for what an owner does again and again, told apart by a number: an alarm takes the place
-/// of the one before if it was decided in a higher `step`, whether it is to ring sooner or later; at
-/// [`NEVER`], which cancels it, not at all. Of two of the same step the one that rings sooner stays.
+/// The same for a recurring action of an owner, identified by a number. An alarm replaces the
+/// previous one if it was decided in a higher `step`, whether it is due sooner or later; [`NEVER`]
+/// cancels it. Within the same step the earlier one wins.
 ///
-/// Once it has rung its step is forgotten: one of a lower step that comes even later rings too. So the
-/// body has to look what is to be done by then.
+/// Once it has rung its step is forgotten: a lower step that arrives even later rings too. So the
+/// body has to check what is to be done by then.
 pub(crate) fn alarm<T: Send + Sync + 'static>(
     at: BootTime,
     owner: Weak<T>,
@@ -159,12 +157,13 @@ pub(super) fn alarm_of_the_library(at: BootTime, body: fn()) {
     set(at, Some(Alarm::without_steps(OF_THE_LIBRARY)), Box::new(body));
 }
 
-/// The alarm of functions that are being called.
+/// The alarm for asynchronous callers' functions.
 pub(crate) fn alarm_for_answers(at: BootTime, body: fn()) {
     set(at, Some(Alarm::without_steps(OF_ANSWERS)), Box::new(body));
 }
 
-/// The same if the watcher is there. Starts nothing, so a start that failed may set it.
+/// The library's alarm, set only if the watcher is running. Starts no thread, so it is safe to call
+/// after a failed start.
 pub(super) fn alarm_if_watched(at: BootTime, body: fn()) {
     let (unwanted, bell);
     {
@@ -192,12 +191,12 @@ fn set(at: BootTime, alarm: Option<Alarm>, action: Box<dyn Action>) {
     }
     drop(unwanted);
     if must_ring {
-        // Without a watcher it waits until there is one.
+        // Without a watcher the timer waits until there is one.
         let _ = ring(false);
     }
 }
 
-/// Has the watcher stay, or come back, for the timers that wait.
+/// Restarts the watcher if timers wait and it is gone.
 pub(super) fn catch_up() {
     let is_needed = {
         let timers = TIMERS.lock();
@@ -208,11 +207,11 @@ pub(super) fn catch_up() {
     }
 }
 
-/// While it lives, the clock is watched: what is promised to happen in time will happen.
+/// While one exists, the watcher runs: timers will fire on time.
 pub(crate) struct ClockHold(Process);
 
 impl ClockHold {
-    /// Fails if there is no watcher and no thread can be started for it. Cheap if there is one.
+    /// Fails if the watcher is not running and cannot be started. Cheap if it is running.
     pub(crate) fn take() -> io::Result<Self> {
         let is_watched = {
             let mut timers = TIMERS.lock();
@@ -235,8 +234,8 @@ impl Drop for ClockHold {
     }
 }
 
-/// Wakes the watcher, or starts it. `surely`: one that another thread is about to start, which may
-/// fail, is not enough.
+/// Wakes the watcher, or starts it. With `surely`, a watcher that another thread is only about to
+/// start (which may fail) does not suffice.
 fn ring(surely: bool) -> io::Result<()> {
     let bell = {
         let mut timers = TIMERS.lock();
@@ -279,8 +278,8 @@ fn ring(surely: bool) -> io::Result<()> {
     }
 }
 
-/// Does something on the watcher's thread that may take its time. Meanwhile this is not the watcher:
-/// another one comes as soon as a thread can be had for it.
+/// Runs something that may block on the watcher's thread. Meanwhile this thread is not the watcher;
+/// another one starts as soon as a thread is available.
 pub(super) fn step_aside(body: impl FnOnce()) {
     TIMERS.lock().watcher = None;
     lack_threads();
@@ -300,7 +299,7 @@ fn watch(bell: &Arc<Mailbox<()>>) {
     loop {
         let now = clock.now();
         let (step, unwanted) = {
-            // If a function forked and this is the child, that has a watcher of its own.
+            // If an action forked and this is the child, the child has a watcher of its own.
             let Some(mut timers) = TIMERS.lock_in(process) else { return };
             let mut unwanted = Vec::new();
             (timers.next_step(bell, now, &mut leaves_at, &mut unwanted), unwanted)
@@ -315,8 +314,8 @@ fn watch(bell: &Arc<Mailbox<()>>) {
 }
 
 impl Timers {
-    /// Adds a timer. What it takes the place of, and what nobody wants any more: to be dropped when
-    /// the lock is free; and whether this one is the next that is due.
+    /// Adds a timer. Returns the timers it replaces and the obsolete ones, to be dropped after the
+    /// lock is released, and whether the new timer is due first.
     fn set(&mut self, at: BootTime, timer: Timer) -> (Vec<Timer>, bool) {
         let mut unwanted = Vec::new();
         if let Some(alarm) = timer.alarm {
@@ -359,7 +358,7 @@ impl Timers {
         unwanted
     }
 
-    /// What the watcher with this bell does now.
+    /// What the watcher with this mailbox does now.
     fn next_step(
         &mut self,
         bell: &Arc<Mailbox<()>>,
@@ -380,7 +379,7 @@ impl Timers {
             }
             if is_wanted && due > now {
                 *leaves_at = None;
-                // Not longer than an idle thread may stay: those who set timers may go meanwhile.
+                // Not longer than an idle thread may stay: the owners of timers may go meanwhile.
                 return Step::Wait(due.min(now.after(IDLE)));
             }
             let timer = first.remove();
@@ -404,7 +403,7 @@ impl Timers {
     }
 }
 
-/// What is left to do about a timer that has been taken out.
+/// Forgets the alarm of a timer that was taken out.
 fn forget(alarms: &mut BTreeMap<Purpose, (u64, Due)>, timer: Timer) -> Timer {
     if let Some(alarm) = timer.alarm {
         alarms.remove(&alarm.purpose);
@@ -412,7 +411,7 @@ fn forget(alarms: &mut BTreeMap<Purpose, (u64, Due)>, timer: Timer) -> Timer {
     timer
 }
 
-/// How many timers there are.
+/// The number of timers.
 #[cfg(all(test, not(feature = "__shuttle")))]
 pub(crate) fn timers_waiting() -> usize {
     TIMERS.lock().waiting.len()
@@ -447,9 +446,9 @@ mod tests {
         assert_eq!(*order.lock().unwrap(), [10, 20, 30]);
     }
 
-    /// The earlier of two rings, and then whoever set them looks what is to be done.
+    /// The earlier of two rings; its owner then checks what is to be done.
     #[test]
-    fn an_alarm_takes_the_place_of_a_later_one() {
+    fn an_alarm_replaces_a_later_one() {
         let rung = Arc::new(Mutex::new(Vec::<u64>::new()));
         let done = Arc::new(Mailbox::default());
         let now = Clock::System.now();
@@ -471,8 +470,8 @@ mod tests {
 
     // --- in steps ---------------------------------------------------------------------------
 
-    /// What rings of the alarms that are set for one purpose, each in a step, in the order in which
-    /// they are set: (when, in which step).
+    /// The times at which alarms ring that are set for one purpose, given as (time, step) in the
+    /// order they are set.
     fn rings(settings: &[(u64, u64)]) -> Vec<BootTime> {
         let owner = Arc::new(());
         let mut timers = Timers::default();
@@ -495,7 +494,7 @@ mod tests {
     const CANCELLED: u64 = u64::MAX;
 
     #[test]
-    fn the_highest_step_wins_in_whichever_order_they_come() {
+    fn the_highest_step_wins_in_any_order_of_arrival() {
         assert_eq!(rings(&[(10, 5), (20, 4)]), [due(10)]);
         assert_eq!(rings(&[(20, 5), (10, 4)]), [due(20)]);
         assert_eq!(rings(&[(20, 4), (10, 5)]), [due(10)]);
@@ -504,22 +503,22 @@ mod tests {
     }
 
     #[test]
-    fn of_one_step_what_rings_sooner_wins() {
+    fn within_one_step_the_earlier_alarm_wins() {
         assert_eq!(rings(&[(10, 5), (20, 5)]), [due(10)]);
         assert_eq!(rings(&[(20, 5), (10, 5)]), [due(10)]);
     }
 
     #[test]
-    fn what_is_cancelled_rings_only_if_it_is_set_in_a_later_step() {
+    fn a_cancelled_alarm_rings_only_if_a_later_step_sets_it() {
         assert_eq!(rings(&[(10, 4), (CANCELLED, 5)]), []);
         assert_eq!(rings(&[(CANCELLED, 5), (10, 4)]), []);
         assert_eq!(rings(&[(10, 6), (CANCELLED, 5)]), [due(10)]);
         assert_eq!(rings(&[(CANCELLED, 5), (10, 6)]), [due(10)]);
     }
 
-    /// The watcher leaves though cancelled alarms are still known, and comes back for what is set.
+    /// The watcher ends although cancelled alarms are on record, and restarts for the next one.
     #[test]
-    fn nobody_watches_the_clock_for_what_is_cancelled() {
+    fn the_clock_is_not_watched_for_cancelled_alarms() {
         let owner = Arc::new(());
         let mut timers = Timers::default();
         let bell = Arc::default();
@@ -541,9 +540,9 @@ mod tests {
         assert!(timers.waiting.is_empty() && timers.alarms.is_empty());
     }
 
-    /// The address of an owner that has gone may be another's, whose steps begin anew.
+    /// The address of an owner that is gone may be reused by one whose steps start again.
     #[test]
-    fn what_is_cancelled_keeps_its_owners_address() {
+    fn a_cancelled_alarm_keeps_its_owners_address_reserved() {
         let number = 1;
         for round in 0..100 {
             let owner = Arc::new(round);
