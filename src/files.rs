@@ -1,12 +1,13 @@
-//! Files that the options name: read when a client is made, and again when they have changed.
+//! Files that the options name: read when a client is created, and again when they have changed.
 //!
-//! A system call on a file may take for ever (a pipe that nobody writes to, a file server that is
-//! down), and nothing can end it. So files are looked at on threads of the pool that are there for
-//! that, never on a caller's or a fetch's, and one look at a path serves everybody in the process who
-//! asks for the same meanwhile.
+//! A system call on a file may block forever (a pipe without a writer, a file server that is down),
+//! and nothing can interrupt it. So files are accessed only on pool threads dedicated to that,
+//! never on a caller's or a fetch's thread, and one check of a path serves all threads of the
+//! process that request the same check meanwhile.
 //!
-//! What is not a regular file (a pipe, a device, the program's own standard input) gives its text
-//! once: it is read when a client is made, and never again. [`again`] decides on all others.
+//! What is not a regular file (a pipe, a device, the program's own standard input) delivers its
+//! text only once: it is read when a client is created, and never again. [`again`] decides about
+//! all others.
 
 mod again;
 
@@ -30,30 +31,30 @@ use crate::process::{AnyProcess, Inherited, Kept, Locked, Mailbox};
 use crate::sync::global;
 use crate::threads::{self, Job, Rank};
 
-/// Most that is read of a file: more than any list of certificates has.
+/// Maximum number of bytes read from a file: more than any list of certificates has.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
-/// Most links that are followed from one name to the next, as the system has it.
+/// Maximum number of symbolic links followed, the same as the system's.
 const MOST_LINKS: usize = 40;
 const NANOS_PER_MS: i64 = 1_000_000;
 
-/// What a file held when it was read. Wiped when dropped.
+/// The content of a file when it was last read. Wiped when dropped.
 pub(crate) struct Content {
     pub(crate) bytes: Zeroizing<Vec<u8>>,
-    /// Other users of the machine can read it.
+    /// Other users of the machine can read the file.
     pub(crate) is_exposed: bool,
     known: Known,
-    /// It is not read again.
-    is_for_good: bool,
+    /// The file is not read again.
+    is_final: bool,
 }
 
 /// Why a file was not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Unread {
-    /// It cannot be: words that go behind its name.
+    /// It cannot be read; the text completes a sentence that starts with the file's name.
     Problem(String),
-    /// No thread can be started for it.
+    /// No thread can be started to read it.
     NoThread(String),
-    /// It has not ended within this time.
+    /// Reading did not finish within this time.
     Slow(Duration),
 }
 
@@ -74,15 +75,15 @@ impl fmt::Display for Unread {
 }
 
 type Outcome = Result<Arc<Content>, Unread>;
-/// What is done with it. Boxed, because each kind of it would make the way there once more.
-type Then = Box<dyn FnOnce(Outcome) + Send>;
+/// Receives the outcome. Boxed, because each closure type would duplicate the code that passes it.
+type OnRead = Box<dyn FnOnce(Outcome) + Send>;
 
-/// A file that an option names, and what it held last.
+/// A file that an option names, and its last known content.
 pub(crate) struct Named {
     path: PathBuf,
-    /// A forked child may not be able to read it any more.
+    /// Kept in a forked child too, which may no longer be able to read the file.
     content: Kept<AnyProcess<Option<Arc<Content>>>>,
-    is_for_good: AtomicBool,
+    is_final: AtomicBool,
 }
 
 impl fmt::Debug for Named {
@@ -93,8 +94,8 @@ impl fmt::Debug for Named {
 
 impl Named {
     pub(crate) fn new(path: PathBuf) -> Arc<Self> {
-        let (content, is_for_good) = (Kept::new(AnyProcess(None)), AtomicBool::new(false));
-        Arc::new(Self { path, content, is_for_good })
+        let (content, is_final) = (Kept::new(AnyProcess(None)), AtomicBool::new(false));
+        Arc::new(Self { path, content, is_final })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -106,23 +107,23 @@ impl Named {
         self.path.display()
     }
 
-    /// Whether it was read and will not be read again.
-    pub(crate) fn is_for_good(&self) -> bool {
-        self.is_for_good.load(Ordering::Relaxed)
+    /// Whether it has been read and will not be read again.
+    pub(crate) fn is_final(&self) -> bool {
+        self.is_final.load(Ordering::Relaxed)
     }
 
-    /// Whether it is being looked at.
+    /// Whether a check of it is in progress.
     pub(crate) fn is_being_read(&self) -> bool {
-        LOOKS.lock().joint.is_under_way(|look| look.path == self.path.as_os_str())
+        CHECKS.lock().joint.is_under_way(|check| check.path == self.path.as_os_str())
     }
 
-    /// Has the file looked at, and read if need be, and `then` called with what it holds: on the
-    /// thread that looks, or on one that finds out that no thread can be had, this one perhaps; on
-    /// this one if there is nothing to look at. `then` is to be short. `anew`: the look that is under
-    /// way hangs, as far as the asker knows.
-    pub(crate) fn look(self: &Arc<Self>, why: Why, anew: bool, then: Then) {
+    /// Checks the file, reads it if need be, and passes the content to `then`: on the thread that
+    /// checks, on any thread that finds that none can be started (possibly this one), or on this
+    /// one if there is nothing to check. `then` must be short. `restart`: the caller has found that
+    /// the check in progress hangs.
+    pub(crate) fn refresh(self: &Arc<Self>, why: Why, restart: bool, then: OnRead) {
         let content = self.content.lock().0.clone();
-        if let Some(content) = content.as_ref().filter(|_| self.is_for_good()) {
+        if let Some(content) = content.as_ref().filter(|_| self.is_final()) {
             return then(Ok(content.clone()));
         }
         let named = self.clone();
@@ -133,48 +134,48 @@ impl Named {
             drop(named);
             then(outcome);
         });
-        look(&self.path, content, why, anew, then);
+        check(&self.path, content, why, restart, then);
     }
 
     fn adopt(&self, content: &Arc<Content>) {
         self.content.lock().0 = Some(content.clone());
-        self.is_for_good.store(content.is_for_good, Ordering::Relaxed);
+        self.is_final.store(content.is_final, Ordering::Relaxed);
     }
 
-    /// What it holds, for somebody who waits for it, not longer than `limit`.
+    /// Waits for the content, at most `limit`.
     pub(crate) fn read_within(self: &Arc<Self>, limit: Duration) -> Outcome {
         let outcome = Arc::new(Mailbox::default());
         let told = outcome.clone();
         let then = Box::new(move |read| {
             told.put(read);
         });
-        self.look(Why::Use, false, then);
+        self.refresh(Why::Use, false, then);
         let clock = Clock::System;
         outcome.take(&clock, clock.now().after(limit)).unwrap_or(Err(Unread::Slow(limit)))
     }
 }
 
-// --- one look for all who ask ----------------------------------------------------------------
+// --- one check for all callers -----------------------------------------------------------------
 
-/// What is looked for: those who know the same of a file share a look at it.
+/// What is checked: callers with the same knowledge of a file share one check.
 #[derive(Clone, PartialEq, Eq)]
-struct Look {
+struct Check {
     path: OsString,
     known: Option<Stamp>,
     why: Why,
 }
 
 #[derive(Default)]
-struct Looks {
-    joint: Joint<Look, Then>,
-    /// What pipes gave, as long as a client has it: another one that names the same pipe would find
-    /// nothing in it.
+struct Checks {
+    joint: Joint<Check, OnRead>,
+    /// What pipes delivered, as long as a client uses it: another client that names the same pipe
+    /// would find nothing left in it.
     pipes: Vec<Weak<Content>>,
 }
 
-/// A pipe is read once, by whichever process does.
-impl Inherited for Looks {
-    type Remains = Vec<Then>;
+/// A pipe is read once, by whichever process is first.
+impl Inherited for Checks {
+    type Remains = Vec<OnRead>;
 
     fn adopt(&mut self) -> Self::Remains {
         self.joint.adopt()
@@ -182,52 +183,52 @@ impl Inherited for Looks {
 }
 
 global! {
-    static LOOKS: Locked<Looks> = Locked::empty();
+    static CHECKS: Locked<Checks> = Locked::empty();
 }
 
-fn look(path: &Path, content: Option<Arc<Content>>, why: Why, anew: bool, then: Then) {
+fn check(path: &Path, content: Option<Arc<Content>>, why: Why, restart: bool, then: OnRead) {
     let now = Clock::System.now();
     let known = content.as_ref().map(|content| content.known.stamp);
-    let look = Look { path: path.as_os_str().to_owned(), known, why };
+    let check = Check { path: path.as_os_str().to_owned(), known, why };
     let begins = {
-        let looks = &mut LOOKS.lock().joint;
-        if anew {
-            looks.doubt(&look, now);
+        let checks = &mut CHECKS.lock().joint;
+        if restart {
+            checks.doubt(&check, now);
         }
-        looks.join(look.clone(), Some(then), now)
+        checks.join(check.clone(), Some(then), now)
     };
     let Some(ticket) = begins else { return };
     let job = Job::or_refused(HUNG, move |there_is_a_thread| {
         let outcome = match there_is_a_thread {
-            Ok(()) => look_here(&look, content),
+            Ok(()) => check_here(&check, content),
             Err(error) => Err(Unread::NoThread(error.to_string())),
         };
-        ended(&look, ticket, outcome);
+        finish(&check, ticket, outcome);
     });
     let _ = threads::submit(&job, Rank::Read);
 }
 
-fn ended(look: &Look, ticket: Ticket, outcome: Outcome) {
-    let mut waiting = LOOKS.lock().joint.end(look, ticket, outcome.is_ok());
+fn finish(check: &Check, ticket: Ticket, outcome: Outcome) {
+    let mut waiting = CHECKS.lock().joint.end(check, ticket, outcome.is_ok());
     let last = waiting.pop();
     for then in waiting {
         then(outcome.clone());
     }
-    // Whoever is told last has it to itself: this thread keeps nothing that was read.
+    // The last one gets the only reference: this thread keeps nothing of the content.
     if let Some(last) = last {
         last(outcome);
     }
 }
 
-// --- on a thread that may hang ---------------------------------------------------------------
+// --- on a thread that may hang ------------------------------------------------------------------
 
-fn look_here(look: &Look, former: Option<Arc<Content>>) -> Outcome {
+fn check_here(check: &Check, former: Option<Arc<Content>>) -> Outcome {
     let read = || -> io::Result<Option<Content>> {
         let now = Now::by_the_clocks();
         let known = former.as_ref().map(|former| &former.known);
-        let path = Path::new(&look.path);
+        let path = Path::new(&check.path);
         let found = Stamp::of(&std::fs::metadata(path)?);
-        match verdict(known, &found, look.why) {
+        match verdict(known, &found, check.why) {
             Verdict::Keep => return Ok(None),
             Verdict::NotAgain => return Err(not_again()),
             Verdict::Read => {}
@@ -236,7 +237,7 @@ fn look_here(look: &Look, former: Option<Arc<Content>>) -> Outcome {
         let file = open(path, descriptor, known.is_some())?;
         let metadata = file.metadata()?;
         let stamp = Stamp::of(&metadata);
-        // It may have become another since it was looked at.
+        // It may have been replaced since it was checked.
         if known.is_some() && !stamp.is_regular {
             return Err(not_again());
         }
@@ -245,7 +246,7 @@ fn look_here(look: &Look, former: Option<Arc<Content>>) -> Outcome {
             known: Known::of(known, stamp, bytes.len(), now),
             bytes,
             is_exposed: is_exposed(&metadata),
-            is_for_good: !stamp.is_regular || descriptor.is_some(),
+            is_final: !stamp.is_regular || descriptor.is_some(),
         }))
     };
     match read() {
@@ -263,16 +264,16 @@ fn not_again() -> io::Error {
 }
 
 fn bytes_of(file: File, size: u64) -> io::Result<Zeroizing<Vec<u8>>> {
-    // Not grown while it is read: what it grew out of would not be wiped.
+    // Allocated in full: a buffer that grows leaves unwiped copies behind.
     let room = usize::try_from(size.min(MAX_BYTES)).unwrap_or_default() + 4096;
     let mut bytes = Zeroizing::new(Vec::with_capacity(room));
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
-    // It is kept: without the room that was not needed.
+    // It is kept, so without the excess capacity.
     Ok(Zeroizing::new(bytes.as_slice().to_vec()))
 }
 
-/// The open file of a process that a name stands for: `/dev/stdin`, `/dev/fd/3`, a link there. Soon it
-/// may stand for something else, or nothing.
+/// The descriptor that a path refers to: `/dev/stdin`, `/dev/fd/3`, a link to one. Soon it may
+/// refer to something else, or nothing.
 fn descriptor(path: &Path) -> Option<i32> {
     let mut path = path.to_owned();
     for _ in 0..MOST_LINKS {
@@ -287,16 +288,16 @@ fn descriptor(path: &Path) -> Option<i32> {
 }
 
 /// Opens a file. A socket cannot be opened, but the program's standard input may be one (inetd,
-/// Node.js): it is open already. One that `is_known` was a regular file when it was looked at; if a
-/// pipe has taken its place since, opening that must not wait for a writer.
+/// Node.js): its descriptor is duplicated instead. A file that `is_known` was a regular one when it
+/// was checked; if a pipe has replaced it since, opening must not wait for a writer.
 #[cfg(unix)]
 fn open(path: &Path, descriptor: Option<i32>, is_known: bool) -> io::Result<File> {
     use std::os::fd::FromRawFd;
     use std::os::unix::fs::OpenOptionsExt;
     let flags = if is_known { libc::O_NONBLOCK } else { 0 };
     let opened = match File::options().read(true).custom_flags(flags).open(path) {
-        // Somebody holds a lease on it (fcntl(2), file servers do), and is to give it up: that is
-        // waited for. A pipe never says so.
+        // Another process holds a lease on it (fcntl(2); file servers do) and is being asked to
+        // release it: wait for that. Opening a pipe never fails this way.
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => File::open(path),
         opened => opened,
     };
@@ -306,7 +307,7 @@ fn open(path: &Path, descriptor: Option<i32>, is_known: bool) -> io::Result<File
     };
     // SAFETY: it touches no memory, and fails if there is no such descriptor.
     let other = unsafe { libc::fcntl(descriptor, libc::F_DUPFD_CLOEXEC, 0) };
-    // SAFETY: the descriptor was just made and is nobody else's.
+    // SAFETY: the descriptor was just created, and nothing else owns it.
     if other < 0 { opened } else { Ok(unsafe { File::from_raw_fd(other) }) }
 }
 
@@ -315,21 +316,21 @@ fn open(path: &Path, _: Option<i32>, _: bool) -> io::Result<File> {
     File::open(path)
 }
 
-/// Whether what is open under this name is so in this process.
+/// Whether this path refers to this process's own descriptors.
 #[cfg(unix)]
 fn is_of_this_process(path: &Path) -> bool {
     let name = path.to_str().unwrap_or_default();
     !name.starts_with("/proc/") || name.starts_with("/proc/self/")
 }
 
-/// What was read, or what the same pipe gave before if there is nothing left in it.
+/// The content, or what the same pipe delivered before if there is nothing left in it.
 fn shared(content: Content) -> Arc<Content> {
     let content = Arc::new(content);
-    if !content.is_for_good {
+    if !content.is_final {
         return content;
     }
     let identity = content.known.stamp.identity;
-    let pipes = &mut LOOKS.lock().pipes;
+    let pipes = &mut CHECKS.lock().pipes;
     pipes.retain(|other| other.strong_count() > 0);
     if content.bytes.is_empty() {
         let mut others = pipes.iter().rev().filter_map(Weak::upgrade);
@@ -340,7 +341,7 @@ fn shared(content: Content) -> Arc<Content> {
     content
 }
 
-// --- what the system says --------------------------------------------------------------------
+// --- clocks and metadata ------------------------------------------------------------------------
 
 impl Now {
     fn by_the_clocks() -> Self {

@@ -19,7 +19,7 @@ use crate::credentials::Pair;
 use crate::endpoint::Granted;
 use crate::error::ErrorKind;
 use crate::events::{Event, EventKind};
-use crate::store::record::{self, Asked, Here, LifeHere, Unusable};
+use crate::store::record::{self, Asked, Clocks, LocalLife, Unusable};
 use crate::store::seal::Seal;
 use crate::store::{Bounded, Problem, StoreLock, boot};
 use crate::threads;
@@ -58,7 +58,7 @@ pub(super) struct Stored {
 struct Kept {
     granted: Granted,
     asked: Asked,
-    life: LifeHere,
+    life: LocalLife,
 }
 
 impl Kept {
@@ -152,9 +152,9 @@ impl Shared {
         seal
     }
 
-    fn here(&self, store: &Bounded) -> Here {
+    fn here(&self, store: &Bounded) -> Clocks {
         let boot = if store.is_local() { boot::session() } else { None };
-        Here { boot, now: self.clock.now(), wall_ms: self.clock.wall_ms() }
+        Clocks { boot, now: self.clock.now(), wall_ms: self.clock.wall_ms() }
     }
 
     /// Tries to take the entry's lock, so that one process asks the endpoint and the others wait.

@@ -11,7 +11,7 @@ use crate::endpoint::http::HttpAnswer;
 use crate::endpoint::request::TokenRequest;
 use crate::endpoint::{Endpoint, TimeLimit, Transport};
 use crate::process::Mailbox;
-use crate::store::scripted::{Mood, Scripted};
+use crate::store::scripted::{Health, Scripted};
 use crate::store::{HeldLock, Store};
 use crate::{Client, Config, Event, EventKind, GetOptions};
 
@@ -351,9 +351,9 @@ fn other_credentials_start_afresh() {
 
 #[test]
 fn a_store_that_fails_costs_one_event_a_fetch_and_no_token() {
-    for (mood, events) in [(Mood::Down, 1), (Mood::Full, 2)] {
+    for (mood, events) in [(Health::Down, 1), (Health::Full, 2)] {
         let world = World::default();
-        world.store.set_mood(mood);
+        world.store.set_health(mood);
         let process = world.process();
         for _ in 0..100 {
             assert_eq!(process.get(), "token-1");
@@ -362,7 +362,7 @@ fn a_store_that_fails_costs_one_event_a_fetch_and_no_token() {
         assert_eq!(process.client.stats(None).unwrap().failures, 0);
         assert_eq!(process.store_events().len(), events, "{:?}", process.store_events());
         assert_eq!(process.store_events().iter().filter(|(_, is_failure)| *is_failure).count(), 1);
-        world.store.set_mood(Mood::Well);
+        world.store.set_health(Health::Up);
         process.client.invalidate_value("token-1");
         world.pass(2);
         assert_eq!(process.get(), "token-2");

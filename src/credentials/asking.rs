@@ -1,6 +1,7 @@
-//! Files read and the program's function called, on threads of the pool that may hang with them.
+//! Reads credential files and calls the program's function, on pool threads that may hang with
+//! them.
 //!
-//! Everything that is read of a credential file goes through [`Place::read`], in one place.
+//! Credential files are read in one place only: [`ValueOrFile::read`].
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::source::{Place, Places, Way, unavailable};
+use super::source::{CredentialFiles, Reader, ValueOrFile, unavailable};
 use super::{Change, Credentials, CredentialsFn, Lack, Pair, Source};
 use crate::cache::policy::HUNG;
 use crate::clock::Clock;
@@ -19,15 +20,15 @@ use crate::process::{Callable, Mailbox, Process};
 use crate::secret::Secret;
 use crate::threads::{self, Job, Rank};
 
-/// Largest credential file.
+/// Maximum size of a credential file.
 const MAX_FILE_BYTES: usize = 64 * 1024;
 
 crate::sync::thread_local! {
-    /// The client whose credentials function runs on this thread.
+    /// The client whose credentials function is running on this thread.
     static ASKING: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Whether this thread runs the credentials function of a client, named by its address.
+/// Whether this thread is running the credentials function of a client, identified by its address.
 pub(crate) fn is_asking_for(client: usize) -> bool {
     client != 0 && ASKING.with(Cell::get) == client
 }
@@ -47,42 +48,43 @@ impl Drop for Asking {
     }
 }
 
-/// Files that others can read too.
+/// Files that other users can read.
 pub(crate) type Exposed = [Option<PathBuf>; 2];
 
-/// What was read, and which of the files others can read too.
+/// What was read, and which of the files other users can read.
 pub(crate) struct Read {
     pub(crate) credentials: Credentials,
     pub(crate) exposed: Exposed,
 }
 
-/// A way to ask for credentials.
-pub(crate) struct Ask(pub(super) Way);
+/// A request for credentials.
+pub(crate) struct Ask(pub(super) Reader);
 
 impl Ask {
-    /// Asks, and has `then` called with what comes: on the thread that asked, or on one that
-    /// finds out that no thread can be had, this one perhaps. `then` is to be short. `client`: whose credentials they are, by its
-    /// address. `refused`: the last pair was. `anew`: the asking that is under way hangs.
+    /// Starts the request and passes its outcome to `then`: on the thread that reads, or on one
+    /// that finds that no thread can be started (possibly this one). `then` must be short.
+    /// `client`: address of the client they are for. `refused`: the endpoint refused the last ones.
+    /// `restart`: the request in progress hangs.
     pub(crate) fn begin(
         self,
         client: usize,
         refused: bool,
-        anew: bool,
+        restart: bool,
         then: impl FnOnce(Result<Read, Error>) + Send + 'static,
     ) {
         match self.0 {
-            Way::Places(places) => {
+            Reader::Files(files) => {
                 let why = if refused { Why::Refused } else { Why::Use };
-                places.read(why, anew, Box::new(then));
+                files.read(why, restart, Box::new(then));
             }
-            Way::Function(function) => {
+            Reader::Function(function) => {
                 let job = Job::or_refused(HUNG, move |there_is_a_thread| {
                     if let Err(error) = there_is_a_thread {
                         return then(Err(no_thread(&error.to_string())));
                     }
                     let process = Process::this();
                     let credentials = call(&function, client, refused);
-                    // If the function forked and this is the child, nobody here asked.
+                    // If the function forked and this is the child, the request is the parent's.
                     if process.is_this() {
                         then(
                             credentials
@@ -118,7 +120,7 @@ fn lacking(lack: Lack) -> Error {
     unavailable(problem).with_cause(lack.cause)
 }
 
-/// Nothing was learned about the credentials.
+/// An error that says nothing about the credentials themselves.
 fn no_thread(problem: &str) -> Error {
     Error::new(
         ErrorKind::Internal,
@@ -130,85 +132,86 @@ fn no_thread(problem: &str) -> Error {
 // --- files -----------------------------------------------------------------------------------
 
 type Then = Box<dyn FnOnce(Result<Read, Error>) + Send>;
-type ThenPiece = Box<dyn FnOnce(Result<Piece, Error>) + Send>;
+type ThenHalf = Box<dyn FnOnce(Result<Half, Error>) + Send>;
 
-/// How often a pair is read again because it changed meanwhile.
-const MOST_MIXED: u32 = 4;
+/// How often id and secret are read again because the id changed in between.
+const MAX_REREADS: u32 = 4;
 
-impl Places {
-    /// Reads one after the other: most clients have one file.
-    fn read(self, why: Why, anew: bool, then: Then) {
+impl CredentialFiles {
+    /// Reads one after the other: most clients have only one file.
+    fn read(self, why: Why, restart: bool, then: Then) {
         let client_id = self.client_id.clone();
         let then = Box::new(move |read| match read {
             Err(error) => then(Err(error)),
-            Ok(client_id) => self.read_secret(client_id, why, anew, MOST_MIXED, then),
+            Ok(client_id) => self.read_secret(client_id, why, restart, MAX_REREADS, then),
         });
-        client_id.read("client_id_file", why, anew, then);
+        client_id.read("client_id_file", why, restart, then);
     }
 
-    /// Reads what belongs to an id. If that has changed meanwhile, the two may be of different pairs.
-    fn read_secret(self, client_id: Piece, why: Why, anew: bool, tries: u32, then: Then) {
+    /// Reads the secret that belongs to an id. If the id has changed meanwhile, the two may belong
+    /// to different pairs.
+    fn read_secret(self, client_id: Half, why: Why, restart: bool, tries: u32, then: Then) {
         let both_may_change = self.files().count() == 2;
         let client_secret = self.client_secret.clone();
-        let then = Box::new(move |read: Result<Piece, Error>| match read {
+        let then = Box::new(move |read: Result<Half, Error>| match read {
             Ok(client_secret) if both_may_change => {
-                let place = self.client_id.clone();
-                let then = Box::new(move |read: Result<Piece, Error>| match read {
+                let id = self.client_id.clone();
+                let then = Box::new(move |read: Result<Half, Error>| match read {
                     Ok(again) if again.secret != client_id.secret => match tries {
                         0 => then(Err(unavailable("client_id_file changes at each read"))),
-                        _ => self.read_secret(again, why, anew, tries - 1, then),
+                        _ => self.read_secret(again, why, restart, tries - 1, then),
                     },
                     read => then(read.map(|client_id| client_id.with(client_secret))),
                 });
-                place.read("client_id_file", Why::Use, anew, then);
+                id.read("client_id_file", Why::Use, restart, then);
             }
             read => then(read.map(|client_secret| client_id.with(client_secret))),
         });
-        client_secret.read("client_secret_file", why, anew, then);
+        client_secret.read("client_secret_file", why, restart, then);
     }
 }
 
-/// The id or the secret; its file, if others can read that too.
-struct Piece {
+/// The id or the secret, and its file if other users can read it.
+struct Half {
     secret: Secret,
     exposed: Option<PathBuf>,
 }
 
-impl Piece {
-    fn with(self, client_secret: Piece) -> Read {
+impl Half {
+    fn with(self, client_secret: Half) -> Read {
         let exposed = [self.exposed, client_secret.exposed];
         let (client_id, client_secret) = (self.secret, client_secret.secret);
         Read { credentials: Credentials { client_id, client_secret }, exposed }
     }
 }
 
-impl Place {
-    /// The only door to a credential file.
-    fn read(self, option: &'static str, why: Why, anew: bool, then: ThenPiece) {
+impl ValueOrFile {
+    /// The only place where credential files are read.
+    fn read(self, option: &'static str, why: Why, restart: bool, then: ThenHalf) {
         match self {
-            Place::Value(secret) => then(Ok(Piece { secret, exposed: None })),
-            Place::File(file) => {
+            ValueOrFile::Value(secret) => then(Ok(Half { secret, exposed: None })),
+            ValueOrFile::File(file) => {
                 let named = file.clone();
                 let then = Box::new(move |read| then(of_file(option, &named, read)));
-                file.look(why, anew, then);
+                file.refresh(why, restart, then);
             }
         }
     }
 }
 
-fn of_file(option: &str, file: &Named, read: Result<Arc<Content>, Unread>) -> Result<Piece, Error> {
+fn of_file(option: &str, file: &Named, read: Result<Arc<Content>, Unread>) -> Result<Half, Error> {
     let content = match read {
         Err(Unread::NoThread(problem)) => return Err(no_thread(&problem)),
         read => read.map_err(|unread| unread.to_string()),
     };
-    let piece = content.and_then(|content| {
+    let half = content.and_then(|content| {
         let exposed = content.is_exposed.then(|| file.path().to_owned());
-        Ok(Piece { secret: secret(&content.bytes)?, exposed })
+        Ok(Half { secret: secret(&content.bytes)?, exposed })
     });
-    piece.map_err(|problem| unavailable(&format!("{option} {}: {problem}", file.display())))
+    half.map_err(|problem| unavailable(&format!("{option} {}: {problem}", file.display())))
 }
 
-/// One trailing line break is dropped, and a byte order mark: editors and `echo` leave them.
+/// Drops one trailing line break and a byte order mark: editors and `echo` add them.
 fn secret(bytes: &[u8]) -> Result<Secret, String> {
     if bytes.len() > MAX_FILE_BYTES {
         return Err("is too long to be a credential".to_owned());
@@ -221,11 +224,11 @@ fn secret(bytes: &[u8]) -> Result<Secret, String> {
     Ok(Secret::new(line))
 }
 
-// --- those who wait --------------------------------------------------------------------------
+// --- waiting for them ---------------------------------------------------------------------------
 
 impl Source {
-    /// Reads the credentials for somebody who waits, not longer than `limit`: what a fetch would
-    /// use, and the files that others can read too.
+    /// Reads the credentials and waits for them, at most `limit`: those that a fetch would use, and
+    /// the files that other users can read.
     pub(crate) fn read_within(&self, limit: Duration) -> Result<(Pair, Exposed), Error> {
         let Some(ask) = self.ask() else {
             return self
@@ -248,16 +251,16 @@ impl Source {
         Ok((pair, exposed))
     }
 
-    /// The pair that was read last, because the files do not come.
+    /// The last known credentials, for use while the files cannot be read in time.
     pub(crate) fn last_of_files(&self) -> Option<(Pair, Change)> {
         let late = || self.adopt(Err(unavailable(&self.what_is_awaited()))).ok();
         self.is_files().then(late).flatten()
     }
 
-    /// What has not given the credentials yet, for a message about a wait.
+    /// What has not provided the credentials yet, for the message about a wait.
     pub(crate) fn what_is_awaited(&self) -> String {
         match self.ask() {
-            Some(Ask(Way::Places(_))) => format!(
+            Some(Ask(Reader::Files(_))) => format!(
                 "{} has not been read yet: it may be on a file system that hangs",
                 self.what_is_asked()
             ),
@@ -267,12 +270,12 @@ impl Source {
 
     /// The function, or the file that is being read.
     fn what_is_asked(&self) -> String {
-        let Some(Ask(Way::Places(places))) = self.ask() else {
+        let Some(Ask(Reader::Files(files))) = self.ask() else {
             return "the credentials function".to_owned();
         };
         let named = |(option, file): (&str, &Arc<Named>)| format!("{option} {}", file.display());
-        let first = places.files().next().map(named);
-        let being_read = places.files().find(|(_, file)| file.is_being_read()).map(named);
+        let first = files.files().next().map(named);
+        let being_read = files.files().find(|(_, file)| file.is_being_read()).map(named);
         being_read.or(first).unwrap_or_default()
     }
 }

@@ -1,8 +1,8 @@
-//! Where the client id and secret come from: given values, files, a function of the program.
+//! Where the client id and secret come from: given values, files, or a function of the program.
 //!
-//! - this file: what a program hands over
-//! - [`source`] what a client has of it, and which pair is the latest
-//! - [`asking`] files read and the function called, on threads that may hang with them
+//! - this file: what a program passes in
+//! - [`source`] the client's source of credentials, and which pair is the latest
+//! - [`asking`] reads files and calls the function, on threads that may hang with them
 
 mod asking;
 mod source;
@@ -40,7 +40,7 @@ impl Credentials {
         Self { client_id: Secret::new(client_id), client_secret: Secret::new(client_secret) }
     }
 
-    /// Whether both can be sent.
+    /// Checks that both can be sent.
     pub(crate) fn check(&self) -> Result<(), String> {
         let checked = |name: &str, secret: &Secret| {
             parse::credential(secret.reveal())
@@ -88,10 +88,10 @@ pub struct CredentialsFn(Box<Function>);
 
 type Function = dyn Fn(bool) -> Result<Credentials, Lack> + Send + Sync;
 
-/// Why a function gave no credentials.
+/// Why a function returned no credentials.
 #[derive(Default)]
 pub(crate) struct Lack {
-    /// For the error's message: text that the program chose to be seen.
+    /// For the error's message: text that the program chose to expose.
     pub(crate) message: Option<String>,
     pub(crate) cause: Option<Arc<Cause>>,
 }

@@ -12,12 +12,12 @@ use crate::files::Named;
 use crate::process::{Callable, Callback, Inherited, Kept};
 use crate::secret::Secret;
 
-/// Credentials as one request used them.
+/// The credentials that one request uses.
 #[derive(Clone)]
 pub(crate) struct Pair {
     pub(crate) credentials: Arc<Credentials>,
-    /// Counts up when they are rotated, or a file holds others. What a function gives is no other
-    /// version: it may give another pair at each call.
+    /// Incremented when the credentials are rotated, or a file has other content. Not by a
+    /// function's results: each call may return other credentials.
     pub(crate) version: u64,
 }
 
@@ -27,123 +27,127 @@ impl Pair {
     }
 }
 
-/// The source as it stands at a moment.
+/// A snapshot of the source.
 pub(crate) struct View {
     pub(crate) source: input::Source,
-    /// The pair, if there is nobody to ask for it.
+    /// The credentials, if they need not be requested.
     pub(crate) given: Option<Result<Pair, Error>>,
-    /// The pair known last.
+    /// The last known credentials.
     pub(crate) latest: Option<Pair>,
 }
 
 /// What a read has changed.
 #[derive(Debug, Default)]
 pub(crate) struct Change {
-    /// Files hold something else.
+    /// Files have other content.
     pub(crate) is_other: bool,
-    /// They cannot be read any more, or can be again.
+    /// An event: the files cannot be read any more, or can be read again.
     pub(crate) told: Option<Event>,
 }
 
 #[derive(Clone)]
-pub(super) enum Place {
+pub(super) enum ValueOrFile {
     Value(Secret),
     File(Arc<Named>),
 }
 
-/// Where id and secret are.
+/// Where id and secret are, at least one of them in a file.
 #[derive(Clone)]
-pub(crate) struct Places {
-    pub(super) client_id: Place,
-    pub(super) client_secret: Place,
+pub(crate) struct CredentialFiles {
+    pub(super) client_id: ValueOrFile,
+    pub(super) client_secret: ValueOrFile,
 }
 
-impl Places {
-    /// The files among them, each with its option.
+impl CredentialFiles {
+    /// The files, each with its option's key.
     pub(super) fn files(&self) -> impl Iterator<Item = (&'static str, &Arc<Named>)> {
-        let places =
+        let files =
             [("client_id_file", &self.client_id), ("client_secret_file", &self.client_secret)];
-        places.into_iter().filter_map(|(option, place)| match place {
-            Place::Value(_) => None,
-            Place::File(file) => Some((option, file)),
+        files.into_iter().filter_map(|(option, half)| match half {
+            ValueOrFile::Value(_) => None,
+            ValueOrFile::File(file) => Some((option, file)),
         })
     }
 
-    /// Whether everything was read and will not be read again.
-    fn are_for_good(&self) -> bool {
-        self.files().all(|(_, file)| file.is_for_good())
+    /// Whether everything has been read and will not be read again.
+    fn are_final(&self) -> bool {
+        self.files().all(|(_, file)| file.is_final())
     }
 }
 
 #[derive(Clone)]
-enum Origin {
+enum Provider {
     Given,
-    Places(Places),
+    Files(CredentialFiles),
     Function(Callback<CredentialsFn>),
-    /// The client has gone, and its credentials with it.
+    /// The client is gone, and its credentials with it.
     Released,
 }
 
-/// How credentials are had that have to be asked for.
-pub(super) enum Way {
-    Places(Places),
+/// How credentials that must be requested are obtained.
+pub(super) enum Reader {
+    Files(CredentialFiles),
     Function(Callable<CredentialsFn>),
 }
 
 /// The credentials of one client.
 pub(crate) struct Source {
-    /// Without it a forked child could not go on: it is kept whatever happens at the fork.
+    /// A forked child needs it: it is kept in every fork.
     state: Kept<SourceState>,
 }
 
 #[derive(Clone)]
 struct SourceState {
-    origin: Origin,
+    provider: Provider,
     latest: Option<Pair>,
     versions: u64,
-    /// Why files cannot be read; the latest pair serves meanwhile.
+    /// Why the files cannot be read; the latest credentials are used meanwhile.
     unread: Option<String>,
 }
 
 impl Source {
-    /// Takes the credentials out of the options: a secret that is replaced or released is then
+    /// Takes the credentials out of the options, so that a secret that is replaced or released is
     /// left nowhere.
     pub(crate) fn new(options: &mut Options, function: Option<Callback<CredentialsFn>>) -> Self {
-        let place = |value: Option<Secret>, file: Option<PathBuf>| {
-            value.map(Place::Value).or(file.map(|path| Place::File(Named::new(path))))
+        let half = |value: Option<Secret>, file: Option<PathBuf>| {
+            value.map(ValueOrFile::Value).or(file.map(|path| ValueOrFile::File(Named::new(path))))
         };
-        let client_id = place(options.client_id.take(), options.client_id_file.take());
-        let client_secret = place(options.client_secret.take(), options.client_secret_file.take());
+        let client_id = half(options.client_id.take(), options.client_id_file.take());
+        let client_secret = half(options.client_secret.take(), options.client_secret_file.take());
         let (mut latest, mut versions) = (None, 0);
-        let origin = match (function, client_id, client_secret) {
-            (Some(function), ..) => Origin::Function(function),
-            (None, Some(Place::Value(client_id)), Some(Place::Value(client_secret))) => {
+        let provider = match (function, client_id, client_secret) {
+            (Some(function), ..) => Provider::Function(function),
+            (
+                None,
+                Some(ValueOrFile::Value(client_id)),
+                Some(ValueOrFile::Value(client_secret)),
+            ) => {
                 let credentials = Arc::new(Credentials { client_id, client_secret });
                 versions = 1;
                 latest = Some(Pair { credentials, version: versions });
-                Origin::Given
+                Provider::Given
             }
             (None, Some(client_id), Some(client_secret)) => {
-                Origin::Places(Places { client_id, client_secret })
+                Provider::Files(CredentialFiles { client_id, client_secret })
             }
-            // `Options::finish` has made sure that this does not happen.
-            _ => Origin::Given,
+            // Excluded by `Options::finish`.
+            _ => Provider::Given,
         };
-        let state = SourceState { origin, latest, versions, unread: None };
+        let state = SourceState { provider, latest, versions, unread: None };
         Self { state: Kept::new(state) }
     }
 
-    /// The pair, if there is nobody to ask for it: given by the program, and that is that.
+    /// The credentials, if they need not be requested: the program passed them in.
     pub(crate) fn given(&self) -> Option<Result<Pair, Error>> {
         self.state.lock().given()
     }
 
-    /// All that a fetch needs to know of the source at this moment.
+    /// Everything that a fetch needs to know of the source now.
     pub(crate) fn view(&self) -> View {
         let state = self.state.lock();
-        let kind = match &state.origin {
-            Origin::Function(_) => SourceKind::Function,
-            Origin::Places(places) if !places.are_for_good() => SourceKind::Files,
+        let kind = match &state.provider {
+            Provider::Function(_) => SourceKind::Function,
+            Provider::Files(files) if !files.are_final() => SourceKind::Files,
             _ => SourceKind::Given,
         };
         let (given, latest) = (state.given(), state.latest.clone());
@@ -151,42 +155,43 @@ impl Source {
         View { source, given, latest }
     }
 
-    /// A way to ask for it, from outside the lock. `None`: it is [given](Source::given).
+    /// A request for the credentials, to be made outside the lock. `None`: they are
+    /// [given](Source::given).
     pub(crate) fn ask(&self) -> Option<Ask> {
-        let way = match &self.state.lock().origin {
-            Origin::Given | Origin::Released => return None,
-            Origin::Places(places) => Way::Places(places.clone()),
-            Origin::Function(function) => Way::Function(function.callable()),
+        let reader = match &self.state.lock().provider {
+            Provider::Given | Provider::Released => return None,
+            Provider::Files(files) => Reader::Files(files.clone()),
+            Provider::Function(function) => Reader::Function(function.callable()),
         };
-        Some(Ask(way))
+        Some(Ask(reader))
     }
 
-    /// Makes what was read the latest, unless a rotation came in between. While files cannot be read,
-    /// the latest stays.
+    /// Makes what was read the latest pair, unless the credentials were rotated in between. While
+    /// files cannot be read, the latest pair stays.
     pub(crate) fn adopt(&self, read: Result<Credentials, Error>) -> Result<(Pair, Change), Error> {
         let checked = read.and_then(|credentials| {
             credentials.check().map_err(|problem| unavailable(&problem))?;
             Ok(credentials)
         });
         let mut state = self.state.lock();
-        match &state.origin {
-            Origin::Released => return Err(released()),
-            Origin::Given => {
+        match &state.provider {
+            Provider::Released => return Err(released()),
+            Provider::Given => {
                 let latest = state.latest.clone();
                 return Ok((latest.ok_or_else(released)?, Change::default()));
             }
-            Origin::Places(_) | Origin::Function(_) => {}
+            Provider::Files(_) | Provider::Function(_) => {}
         }
         match checked {
-            // Most reads change nothing, and so copy nothing.
+            // Most reads change nothing, and then nothing is copied.
             Ok(credentials) if state.is_known(&credentials) => {
                 Ok((state.latest.clone().ok_or_else(released)?, Change::default()))
             }
             Ok(credentials) => Ok(state.take_over(credentials)),
-            // Without a thread nothing was learned about them.
+            // No thread could be started: that says nothing about the credentials.
             Err(error) if error.kind() != ErrorKind::Credentials => Err(error),
             Err(error) => match &state.latest {
-                Some(latest) if matches!(state.origin, Origin::Places(_)) => {
+                Some(latest) if matches!(state.provider, Provider::Files(_)) => {
                     let latest = latest.clone();
                     Ok((latest, state.lose(&error)))
                 }
@@ -195,21 +200,23 @@ impl Source {
         }
     }
 
-    /// Lets go of everything: the client has gone. A fetch that is still under way gets no more.
+    /// Releases everything: the client is gone. A fetch still in progress obtains no more
+    /// credentials.
     pub(crate) fn release(&self) {
         let (_origin, _latest) = {
             let mut state = self.state.lock();
-            // A callback's drop is foreign code: outside the lock.
-            (std::mem::replace(&mut state.origin, Origin::Released), state.latest.take())
+            // A callback's destructor is foreign code: run it outside the lock.
+            (std::mem::replace(&mut state.provider, Provider::Released), state.latest.take())
         };
     }
 
-    /// Puts other credentials in the place of whatever the source was.
+    /// Replaces the source, whatever it was, with given credentials.
     pub(crate) fn rotate(&self, credentials: Credentials) -> u64 {
         let (version, _former) = {
             let mut state = self.state.lock();
-            let former = std::mem::replace(&mut state.origin, Origin::Given);
-            // The former origin may be a callback whose drop is foreign code: outside the lock.
+            let former = std::mem::replace(&mut state.provider, Provider::Given);
+            // The previous provider may be a callback whose destructor is foreign code: run it
+            // outside the lock.
             (state.replace(credentials).version, former)
         };
         version
@@ -217,11 +224,11 @@ impl Source {
 
     /// Whether they are in files that may change.
     pub(crate) fn is_files(&self) -> bool {
-        matches!(&self.state.lock().origin, Origin::Places(places) if !places.are_for_good())
+        matches!(&self.state.lock().provider, Provider::Files(files) if !files.are_final())
     }
 }
 
-/// A child has its parent's credentials.
+/// A child keeps its parent's credentials.
 impl Inherited for SourceState {
     type Remains = ();
 
@@ -230,17 +237,17 @@ impl Inherited for SourceState {
 
 impl SourceState {
     fn given(&self) -> Option<Result<Pair, Error>> {
-        match &self.origin {
-            Origin::Given => {
+        match &self.provider {
+            Provider::Given => {
                 Some(self.latest.clone().ok_or_else(|| unavailable("none were given")))
             }
-            Origin::Released => Some(Err(released())),
-            Origin::Places(places) if places.are_for_good() => self.latest.clone().map(Ok),
-            Origin::Places(_) | Origin::Function(_) => None,
+            Provider::Released => Some(Err(released())),
+            Provider::Files(files) if files.are_final() => self.latest.clone().map(Ok),
+            Provider::Files(_) | Provider::Function(_) => None,
         }
     }
 
-    /// Whether these are what was read last.
+    /// Whether these are the ones last read.
     fn is_known(&self, credentials: &Credentials) -> bool {
         let latest = self.latest.as_ref();
         self.unread.is_none()
@@ -256,7 +263,7 @@ impl SourceState {
         if let Some(same) = same {
             return (same.clone(), Change { is_other: false, told });
         }
-        if matches!(self.origin, Origin::Places(_)) {
+        if matches!(self.provider, Provider::Files(_)) {
             return (self.replace(credentials), Change { is_other: true, told });
         }
         let pair = Pair { credentials: Arc::new(credentials), version: self.versions };
@@ -264,7 +271,7 @@ impl SourceState {
         (pair, Change::default())
     }
 
-    /// Files cannot be read. That is told once, not at each request.
+    /// Files cannot be read. Reported once, not at each request.
     fn lose(&mut self, error: &Error) -> Change {
         let problem = error.message().strip_prefix(NONE_FOR).unwrap_or_default();
         let is_told = self.unread.as_deref() == Some(problem);

@@ -1,4 +1,4 @@
-//! Sources of every kind, and what a read of each brings.
+//! Sources of every kind, and the result of reading each.
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -12,7 +12,7 @@ use crate::process::Callback;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Source {
-    /// Asks and adopts, as a fetch does.
+    /// Requests and adopts credentials, as a fetch does.
     fn read(&self, refused: bool) -> Result<(Pair, Change), Error> {
         let Some(ask) = self.ask() else {
             return Ok((self.given().unwrap()?, Change::default()));
@@ -43,7 +43,7 @@ fn of_a_file(path: &Path) -> Source {
 }
 
 #[test]
-fn what_a_function_gives_is_never_another_version() {
+fn a_functions_results_never_change_the_version() {
     let source =
         source(|refused| Some(Credentials::new("id", if refused { "second" } else { "first" })));
     let first = source.read(false).unwrap();
@@ -54,7 +54,7 @@ fn what_a_function_gives_is_never_another_version() {
     assert!(source.view().latest.unwrap().same_as(&second.0));
 }
 
-/// A scene: one secret file and a client's source of it.
+/// A secret file and a client's source of it.
 struct Scene {
     path: PathBuf,
     source: Source,
@@ -78,7 +78,7 @@ impl Scene {
         self
     }
 
-    /// The pair's version and secret, and what was told, in a word.
+    /// The pair's version and secret, and which event was reported.
     fn reads(&self) -> (u64, String, &'static str) {
         let (pair, change) = self.source.read(false).unwrap();
         let told = change.told.map_or("", |event| match event.error {
@@ -99,17 +99,17 @@ fn found(version: u64, secret: &str, told: &'static str) -> (u64, String, &'stat
 }
 
 #[test]
-fn other_words_in_a_file_are_another_version() {
+fn other_content_in_a_file_is_another_version() {
     let scene = Scene::new();
     assert_eq!(scene.write("first").reads(), found(1, "first", ""));
     assert_eq!(scene.write("first\n").reads(), found(1, "first", ""));
-    // The same size, and perhaps the same times: it is young.
+    // The same size, and perhaps the same times: it was just written.
     assert_eq!(scene.write("third\n").reads(), found(2, "third", ""));
     assert_eq!(scene.write("\u{feff}first\r\n").reads(), found(3, "first", ""));
 }
 
 #[test]
-fn while_a_file_cannot_be_read_the_last_pair_serves_and_that_is_told_once() {
+fn while_a_file_cannot_be_read_the_last_pair_is_used_and_that_is_reported_once() {
     let scene = Scene::new();
     let error = scene.source.read(false).err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Credentials, "no pair was ever read");
@@ -118,18 +118,18 @@ fn while_a_file_cannot_be_read_the_last_pair_serves_and_that_is_told_once() {
     assert_eq!(scene.reads(), found(1, "first", ""));
     assert_eq!(scene.write("first").reads(), found(1, "first", "back"));
     assert_eq!(scene.reads(), found(1, "first", ""));
-    // What cannot be sent is as good as what cannot be read.
+    // Content that cannot be sent counts as unreadable.
     assert_eq!(scene.write("").reads(), found(1, "first", "lost"));
     assert_eq!(scene.reads(), found(1, "first", ""));
     assert_eq!(scene.write("two\nlines").reads(), found(1, "first", "lost"), "another reason");
     assert_eq!(scene.write("other").reads(), found(2, "other", "back"));
-    // A refusal does not bring back what is not there.
+    // A refusal does not bring back a missing file.
     let refused = scene.remove().source.read(true).unwrap().0;
     assert_eq!(refused.version, 2);
 }
 
 #[test]
-fn two_files_are_never_read_as_halves_of_two_pairs() {
+fn two_files_never_yield_halves_of_two_pairs() {
     let directory = tempfile::tempdir().unwrap();
     // As Kubernetes mounts them: both change in one step.
     let mount = directory.path().join("..data");
@@ -169,7 +169,7 @@ fn a_rotation_ends_the_former_source() {
     source.rotate(Credentials::new("id", "new"));
     assert_eq!(source.secret(), "new");
     assert!(source.view().source.kind != SourceKind::Function && source.given().is_some());
-    // What was asked before and comes now is of no use any more.
+    // The result of an earlier request that arrives now is discarded.
     let late = source.adopt(Ok(Credentials::new("id", "old"))).unwrap();
     assert_eq!((late.0.version, late.0.credentials.client_secret.reveal()), (1, "new"));
 }
@@ -187,7 +187,7 @@ fn given_credentials_leave_the_options() {
 }
 
 #[test]
-fn what_a_function_failed_with_is_the_source_of_the_error() {
+fn a_functions_error_is_the_source_of_the_error() {
     let function = CredentialsFn::fallible(|_| Err("the vault is sealed".into()));
     let source = Source::new(&mut Options::default(), Some(Callback::new(function)));
     let error = source.read(false).err().unwrap();
@@ -198,7 +198,7 @@ fn what_a_function_failed_with_is_the_source_of_the_error() {
 }
 
 #[test]
-fn nothing_given_is_an_error_that_says_so() {
+fn no_credentials_is_an_error_that_says_so() {
     let error = source(|_| None).read(false).err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Credentials);
     let without_a_reason = Callback::new(CredentialsFn::optional(|_| Ok(None)));
@@ -209,7 +209,7 @@ fn nothing_given_is_an_error_that_says_so() {
 }
 
 #[test]
-fn a_function_that_panics_has_none_and_the_thread_is_unmarked() {
+fn a_function_that_panics_is_an_error_and_the_thread_is_unmarked() {
     let panics = source(|_| panic!("on purpose"));
     let error = panics.read(false).err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Credentials);

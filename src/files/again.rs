@@ -1,63 +1,64 @@
-//! Whether a file is to be read again: decided from what is known of it and what a look at it finds.
-//! Nothing here touches a file or a clock.
+//! Decides whether to read a file again, from what is known of it and what its metadata show.
+//! Touches no file and no clock.
 
 use std::time::{Duration, Instant};
 
-/// Two changes of a file within this may leave it with the same times: FAT counts in steps of two
-/// seconds, most others in milliseconds.
+/// Two changes of a file within this interval may leave the same times: FAT has a resolution of two
+/// seconds, most file systems of milliseconds.
 const COARSEST_TIMES: Duration = Duration::from_secs(2);
 
-/// What tells one state of a file from another without reading it.
+/// Tells one state of a file from another without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     pub(super) is_regular: bool,
     /// Device and inode.
     pub(super) identity: (u64, u64),
     pub(super) size: u64,
-    /// Nanoseconds since 1970, by the clock of the file system: of its text, and of all about it.
-    /// The first can be set by anybody who may write the file, the second by nobody.
+    /// Nanoseconds since 1970, by the file system's clock: last change of the text (mtime), and of
+    /// text or metadata (ctime). Whoever may write the file can set the former; no one can set the
+    /// latter.
     pub(super) modified: i64,
     pub(super) changed: i64,
 }
 
-/// What is known of a file that was read.
+/// What is known about a file that was read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Known {
     pub(super) stamp: Stamp,
-    /// When this stamp was first met.
+    /// When this stamp was first seen.
     since: Instant,
-    /// Whatever has changed since it was read has changed the stamp as well.
+    /// Any change since it was read has changed the stamp as well.
     is_settled: bool,
 }
 
-/// What the clocks say just before a file is read.
+/// The clocks just before a file is read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Now {
-    /// By a clock that nobody sets.
+    /// A monotonic clock.
     pub(super) steady: Instant,
-    /// Nanoseconds since 1970 by the wall clock, as far as that can be trusted.
+    /// Nanoseconds since 1970 by the wall clock, as far as it can be trusted.
     pub(super) wall: i64,
 }
 
-/// Why a file is looked at.
+/// Why a file is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Why {
     /// It is about to be used.
     Use,
-    /// What it holds was refused: its stamp may be wrong about it.
+    /// Its content was refused: the stamp may not show a change.
     Refused,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Read,
-    /// It still holds what is known.
+    /// It still has the known content.
     Keep,
-    /// It has become something that is not to be read again: a pipe would hang, or hold nothing.
+    /// It has been replaced by something that is read only once: a pipe would hang, or be empty.
     NotAgain,
 }
 
-/// Whether to read a file, of which a look has found this.
+/// Whether to read a file whose metadata were found to be `found`.
 pub(crate) fn verdict(known: Option<&Known>, found: &Stamp, why: Why) -> Verdict {
     match known {
         Some(_) if !found.is_regular => Verdict::NotAgain,
@@ -69,18 +70,18 @@ pub(crate) fn verdict(known: Option<&Known>, found: &Stamp, why: Why) -> Verdict
 }
 
 impl Known {
-    /// What is known of a file of this stamp that was found to hold so many bytes. `now`: when it
-    /// was read.
+    /// What is known about a file of this stamp that was read at `now` and had `length` bytes.
     ///
-    /// Soon after a change another one may leave the same times. How long ago the last one was is not
-    /// left to the wall clock alone: it may jump, and a file's times may lie in the future.
+    /// Shortly after a change, another one may leave the same times. The age of the last change is
+    /// not left to the wall clock alone: it may jump, and a file's times may be in the future.
     pub(super) fn of(former: Option<&Known>, stamp: Stamp, length: usize, now: Now) -> Self {
         let former = former.filter(|former| former.stamp == stamp);
         let since = former.map_or(now.steady, |former| former.since);
         let granule = i64::try_from(COARSEST_TIMES.as_nanos()).unwrap_or(i64::MAX);
         let looks_old = now.wall.saturating_sub(stamp.modified.max(stamp.changed)) >= granule;
         let is_known_for_long = now.steady.saturating_duration_since(since) >= COARSEST_TIMES;
-        // What claims another size than it has (/proc, a file that is being written) tells no change.
+        // If the reported size is not the real one (/proc, a file being written), it shows no
+        // change.
         let is_honest = stamp.size == length as u64;
         Self { stamp, since, is_settled: is_honest && (looks_old || is_known_for_long) }
     }
@@ -106,19 +107,19 @@ mod tests {
         changed: WRITTEN,
     };
 
-    /// So many seconds after it was written, by both clocks.
+    /// `seconds` after it was written, by both clocks.
     fn at(seconds: f64) -> Now {
         jumped(seconds, 0)
     }
 
-    /// The wall clock was set by so many seconds since.
+    /// The same, after the wall clock was set by `by` seconds.
     fn jumped(seconds: f64, by: i64) -> Now {
         static BEGUN: OnceLock<Instant> = OnceLock::new();
         let steady = *BEGUN.get_or_init(Instant::now) + Duration::from_secs_f64(seconds);
         Now { steady, wall: WRITTEN + (seconds * SECOND as f64) as i64 + by * SECOND }
     }
 
-    /// The verdict on a file that looks as it did, after reads at these times.
+    /// The verdict on a file with unchanged metadata, after reads at these times.
     fn after_reads(stamp: Stamp, reads: &[Now]) -> Verdict {
         let known = reads.iter().fold(None, |known: Option<Known>, now| {
             Some(Known::of(known.as_ref(), stamp, LENGTH, *now))
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_read_whatever_it_is() {
+    fn an_unknown_file_is_always_read() {
         for stamp in [FILE, Stamp { is_regular: false, size: 0, ..FILE }] {
             for why in [Why::Use, Why::Refused] {
                 assert_eq!(verdict(None, &stamp, why), Read);
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_file_is_read_again_when_its_looks_differ_and_after_a_refusal() {
+    fn an_old_file_is_read_again_when_its_stamp_differs_and_after_a_refusal() {
         let known = Known::of(None, FILE, LENGTH, at(5.0));
         assert_eq!(verdict(Some(&known), &FILE, Why::Use), Keep);
         assert_eq!(verdict(Some(&known), &FILE, Why::Refused), Read);
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_was_young_when_read_is_read_again_until_it_was_not() {
+    fn a_recently_changed_file_is_read_again_until_it_is_old_enough() {
         assert_eq!(after_reads(FILE, &[at(0.0)]), Read);
         assert_eq!(after_reads(FILE, &[at(1.999)]), Read);
         assert_eq!(after_reads(FILE, &[at(2.0)]), Keep);
@@ -161,8 +162,8 @@ mod tests {
     }
 
     #[test]
-    fn either_time_makes_it_young() {
-        // `cp -p` sets the first; a change of the owner sets the second.
+    fn either_time_makes_it_recent() {
+        // `cp -p` sets the former; a change of the owner sets the latter.
         let copied = Stamp { modified: 0, ..FILE };
         assert_eq!(after_reads(copied, &[at(1.0)]), Read);
         assert_eq!(after_reads(copied, &[at(3.0)]), Keep);
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_times_do_not_have_it_read_for_ever() {
+    fn odd_times_do_not_cause_endless_reads() {
         for times in [i64::MIN, -SECOND, 0, WRITTEN + 3600 * SECOND, i64::MAX] {
             let odd = Stamp { modified: times, changed: times, ..FILE };
             assert_eq!(after_reads(odd, &[at(0.0), at(2.0)]), Keep, "{times}");
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wall_clock_that_jumps_does_not_have_it_read_for_ever() {
+    fn a_wall_clock_that_jumps_does_not_cause_endless_reads() {
         for by in [-WRITTEN / SECOND, -3600, 3600] {
             assert_eq!(after_reads(FILE, &[at(0.0), jumped(2.0, by)]), Keep, "{by}");
         }
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn another_file_in_between_begins_anew() {
+    fn another_file_in_between_resets_what_is_known() {
         let first = Known::of(None, FILE, LENGTH, jumped(0.0, -100));
         let other = Known::of(Some(&first), Stamp { identity: (1, 9), ..FILE }, LENGTH, at(5.0));
         let back = Known::of(Some(&other), FILE, LENGTH, jumped(6.0, -100));
@@ -198,13 +199,13 @@ mod tests {
     }
 
     #[test]
-    fn one_that_holds_more_than_it_says_is_always_read() {
+    fn a_file_that_reports_too_small_a_size_is_always_read() {
         let of_proc = Stamp { size: 0, ..FILE };
         assert_eq!(after_reads(of_proc, &[at(100.0), at(200.0)]), Read);
     }
 
     #[test]
-    fn a_pipe_in_its_place_is_not_read() {
+    fn a_pipe_that_replaced_the_file_is_not_read() {
         let known = Known::of(None, FILE, LENGTH, at(0.0));
         let pipe = Stamp { is_regular: false, ..FILE };
         for why in [Why::Use, Why::Refused] {

@@ -1,4 +1,4 @@
-//! What is not a regular file, names of open files, and looks that several ask for.
+//! Files that are not regular ones, names of open descriptors, and shared checks.
 
 use std::io::Write;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -13,7 +13,7 @@ fn reads(file: &Arc<Named>) -> Result<String, Unread> {
     Ok(String::from_utf8(content.bytes.to_vec()).unwrap())
 }
 
-/// A pipe that holds this text; whoever wrote it has gone.
+/// A pipe that contains this text and has no writer left.
 #[allow(clippy::incompatible_msrv)] // Users do not build tests.
 fn pipe_with(text: &str) -> OwnedFd {
     let (reader, mut writer) = std::io::pipe().unwrap();
@@ -25,7 +25,7 @@ fn named(descriptor: &OwnedFd) -> Arc<Named> {
     Named::new(format!("/dev/fd/{}", descriptor.as_raw_fd()).into())
 }
 
-/// A pipe with a name.
+/// A named pipe.
 fn make_pipe(path: &Path) {
     let status = std::process::Command::new("mkfifo").arg(path).status();
     assert!(status.unwrap().success());
@@ -35,25 +35,25 @@ fn make_pipe(path: &Path) {
 fn a_pipe_gives_its_text_once_and_that_is_kept() {
     let pipe = pipe_with("of the pipe\n");
     let file = named(&pipe);
-    assert!(!file.is_for_good());
+    assert!(!file.is_final());
     assert_eq!(reads(&file), Ok("of the pipe\n".to_owned()));
-    assert!(file.is_for_good());
+    assert!(file.is_final());
     drop(pipe);
     assert_eq!(reads(&file), Ok("of the pipe\n".to_owned()));
 }
 
 #[test]
-fn whoever_names_a_pipe_that_was_read_shares_what_it_gave_and_no_other_ones_text() {
+fn clients_of_one_pipe_share_its_text_and_other_pipes_do_not() {
     let pipe = pipe_with("shared");
     let first = named(&pipe);
     assert_eq!(reads(&first), Ok("shared".to_owned()));
     let second = named(&pipe);
     assert_eq!(reads(&second), Ok("shared".to_owned()));
-    // Another name of it.
+    // The same pipe by another name.
     let third = Named::new(format!("/proc/self/fd/{}", pipe.as_raw_fd()).into());
     assert_eq!(reads(&third), Ok("shared".to_owned()));
     assert_eq!(reads(&named(&pipe_with(""))), Ok(String::new()));
-    // When all have gone that know it, it is known no more.
+    // When nothing uses the text any more, it is forgotten.
     drop((first, second, third));
     assert_eq!(reads(&named(&pipe)), Ok(String::new()));
 }
@@ -89,15 +89,15 @@ fn a_name_of_an_open_file_is_read_once_whatever_is_open() {
 }
 
 #[test]
-fn those_who_ask_at_one_time_share_one_look() {
+fn concurrent_requests_share_one_check() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("pipe");
     make_pipe(&path);
     let (send, receive) = mpsc::channel();
-    // It hangs until somebody writes, and who reads it second would hang for ever.
+    // It hangs until there is a writer, and a second reader would hang forever.
     for _ in 0..5 {
         let send = send.clone();
-        Named::new(path.clone()).look(
+        Named::new(path.clone()).refresh(
             Why::Use,
             false,
             Box::new(move |read| {
@@ -113,13 +113,13 @@ fn those_who_ask_at_one_time_share_one_look() {
 }
 
 #[test]
-fn an_old_file_is_not_opened_again_unless_what_it_holds_was_refused() {
+fn an_old_file_is_not_opened_again_unless_its_content_was_refused() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("file");
     std::fs::write(&path, "text").unwrap();
     let file = Named::new(path);
     assert_eq!(reads(&file), Ok("text".to_owned()));
-    // As if that had been long ago.
+    // As if it had been read long after it was written.
     let first = file.content.lock().0.clone().unwrap();
     let mut content = Content { bytes: first.bytes.clone(), ..*first };
     let known = content.known;
@@ -127,17 +127,17 @@ fn an_old_file_is_not_opened_again_unless_what_it_holds_was_refused() {
     content.known = Known::of(None, known.stamp, 4, Now { steady: Instant::now(), wall });
     let old = Arc::new(content);
     file.adopt(&old);
-    let look = |why| {
+    let refresh = |why| {
         let (send, receive) = mpsc::channel();
-        file.look(why, false, Box::new(move |read| send.send(read).unwrap()));
+        file.refresh(why, false, Box::new(move |read| send.send(read).unwrap()));
         receive.recv_timeout(PATIENCE).unwrap().unwrap()
     };
-    assert!(Arc::ptr_eq(&look(Why::Use), &old));
-    assert!(!Arc::ptr_eq(&look(Why::Refused), &old));
+    assert!(Arc::ptr_eq(&refresh(Why::Use), &old));
+    assert!(!Arc::ptr_eq(&refresh(Why::Refused), &old));
 }
 
 #[test]
-fn a_pipe_that_takes_a_files_place_during_a_look_does_not_hang_it() {
+fn a_pipe_that_replaces_a_file_during_a_check_does_not_hang_it() {
     let directory = tempfile::tempdir().unwrap();
     let [path, text, pipe, next] =
         ["file", "text", "pipe", "next"].map(|name| directory.path().join(name));
@@ -158,7 +158,7 @@ fn a_pipe_that_takes_a_files_place_during_a_look_does_not_hang_it() {
         });
         let (mut was_text, mut was_pipe, mut hung) = (0, 0, 0);
         let until = Instant::now() + PATIENCE;
-        // On a busy machine one of the two may be in place for long.
+        // On a busy machine one of the two may stay in place for long.
         while was_text + was_pipe < 500 || (was_text.min(was_pipe) == 0 && Instant::now() < until) {
             match file.read_within(PATIENCE / 10) {
                 Ok(_) => was_text += 1,
@@ -176,7 +176,7 @@ fn a_pipe_that_takes_a_files_place_during_a_look_does_not_hang_it() {
 }
 
 #[test]
-fn what_cannot_be_opened_or_is_no_file_is_told() {
+fn a_file_that_cannot_be_read_is_reported() {
     let directory = tempfile::tempdir().unwrap();
     let problem = |path: &Path| reads(&Named::new(path.to_owned())).unwrap_err().to_string();
     assert!(problem(&directory.path().join("none")).contains("No such file"));

@@ -1,7 +1,7 @@
-//! Which run of which machine the boot clock belongs to.
+//! Identifies the boot session that a boot clock belongs to.
 
-/// Names this run of the machine: points in boot time may be compared between processes that see
-/// the same name. `None`: it cannot be told, and only the wall clock is left.
+/// Identifies this boot of the machine: boot times may be compared between processes that see the
+/// same identifier. `None`: unknown; only the wall clock can be used.
 pub(crate) fn session() -> Option<String> {
     imp::session()
 }
@@ -11,7 +11,7 @@ mod imp {
     pub(super) fn session() -> Option<String> {
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
         let boot = boot.trim_ascii();
-        // A container may have a time namespace of its own: the same boot, another boot clock.
+        // A container may have its own time namespace: the same boot, a different boot clock.
         let namespace = std::fs::read_link("/proc/self/ns/time").unwrap_or_default();
         (!boot.is_empty()).then(|| format!("{boot} {}", namespace.display()))
     }
@@ -22,8 +22,8 @@ mod imp {
     pub(super) fn session() -> Option<String> {
         let mut text = [0u8; 64];
         let mut length = text.len();
-        // SAFETY: the name is NUL-terminated; the buffer has as many bytes as `length` says, and
-        // the call writes no more and sets `length` to what it wrote.
+        // SAFETY: the name is NUL-terminated, and the buffer has `length` bytes; the call writes at
+        // most that many and sets `length` to the number written.
         let status = unsafe {
             libc::sysctlbyname(
                 c"kern.bootsessionuuid".as_ptr(),

@@ -1,8 +1,8 @@
-//! A directory that belongs to this user alone, and the files in it.
+//! A directory that only this user can change, and the files in it.
 //!
-//! The directory is opened once for each operation, judged by what was opened, and everything else
-//! is done relative to it: whoever can rename or replace a directory on the way there cannot slip
-//! another one in between. The standard library has no such calls, hence the few of `libc` here.
+//! The directory is opened once for each operation and checked by its descriptor, and everything
+//! else is relative to that descriptor: replacing or renaming a directory on the path has no effect
+//! in between. The standard library has no such calls, hence the `libc` calls here.
 
 use std::ffi::CString;
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
@@ -14,21 +14,21 @@ use std::path::Path;
 
 use super::Problem;
 
-/// A directory that was found to be safe.
+/// A directory that passed the checks.
 pub(super) struct Directory {
     opened: File,
-    /// Tells it from every other directory of the machine.
+    /// Identifies it on this machine (device and inode).
     pub(super) id: (u64, u64),
 }
 
 impl Directory {
-    /// Opens the directory. `None`: there is none.
+    /// Opens the directory. `None`: it does not exist.
     pub(super) fn open(path: &Path) -> Result<Option<Self>, Problem> {
         let flags = libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
         let opened = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
             Ok(opened) => opened,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            // What the system says of a link ("not a directory") would lead astray.
+            // The system's error for a link ("not a directory") would be misleading.
             Err(_) if path.is_symlink() => {
                 return Err(Problem::new(format!(
                     "{} is a symbolic link, which is not followed. Name the directory itself \
@@ -55,7 +55,7 @@ impl Directory {
         Ok(Some(Self { opened, id: (metadata.dev(), metadata.ino()) }))
     }
 
-    /// Opens the directory; makes it, for this user alone, if there is none.
+    /// Opens the directory; creates it, accessible to this user only, if it does not exist.
     pub(super) fn open_or_make(path: &Path) -> Result<Self, Problem> {
         if let Some(directory) = Self::open(path)? {
             return Ok(directory);
@@ -68,7 +68,7 @@ impl Directory {
         Self::open(path)?.ok_or_else(|| Problem::new("the directory went as soon as it was made"))
     }
 
-    /// Opens a file that is there, to read it. `None`: there is none.
+    /// Opens an existing file for reading. `None`: it does not exist.
     pub(super) fn read(&self, name: &str) -> Result<Option<File>, Problem> {
         // Opening a pipe would wait for a writer.
         match self.open_at(name, libc::O_RDONLY | libc::O_NONBLOCK) {
@@ -78,13 +78,13 @@ impl Directory {
         }
     }
 
-    /// Makes a new file, to write it.
+    /// Creates a new file for writing.
     pub(super) fn make(&self, name: &str) -> Result<File, Problem> {
         self.open_at(name, libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL)
             .map_err(|error| problem("make", name, &error))
     }
 
-    /// Opens a file to lock it, and makes it if it is not there.
+    /// Opens a file to lock it; creates it if it does not exist.
     pub(super) fn lock_file(&self, name: &str) -> Result<File, Problem> {
         let opened = self.open_at(name, libc::O_RDWR | libc::O_CREAT | libc::O_NONBLOCK);
         own(opened.map_err(|error| problem("open", name, &error))?, name)
@@ -94,21 +94,22 @@ impl Directory {
         let name = c_name(name)?;
         let flags = flags | libc::O_NOFOLLOW | libc::O_CLOEXEC;
         let mode: libc::c_uint = 0o600;
-        // SAFETY: the descriptor is open, the name ends with a NUL, and a mode is given.
+        // SAFETY: the descriptor is open, the name is NUL-terminated, and a mode is given.
         let fd = unsafe { libc::openat(self.opened.as_raw_fd(), name.as_ptr(), flags, mode) };
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the descriptor was just opened and is nobody else's.
+        // SAFETY: the descriptor was just opened, and nothing else owns it.
         Ok(unsafe { File::from_raw_fd(fd) })
     }
 
-    /// When a plain file of this user's was last changed, in seconds. It is not opened: closing a
-    /// lock file would drop this process's lock on it.
+    /// When a regular file of this user was last modified, in seconds since 1970. Does not open it:
+    /// closing a lock file would drop this process's lock on it.
     pub(super) fn modified(&self, name: &str) -> Option<i64> {
         let name = c_name(name).ok()?;
         let mut found = std::mem::MaybeUninit::<libc::stat>::uninit();
-        // SAFETY: the descriptor is open, the name ends with a NUL, and there is room for the answer.
+        // SAFETY: the descriptor is open, the name is NUL-terminated, and there is room for the
+        // result.
         let status = unsafe {
             libc::fstatat(
                 self.opened.as_raw_fd(),
@@ -120,27 +121,27 @@ impl Directory {
         if status != 0 {
             return None;
         }
-        // SAFETY: the call succeeded, so it has filled all of it.
+        // SAFETY: the call succeeded, so it is initialized.
         let found = unsafe { found.assume_init() };
         let is_plain = found.st_mode & libc::S_IFMT == libc::S_IFREG;
         #[allow(clippy::useless_conversion, reason = "it has 32 bits on some systems")]
         (is_plain && found.st_uid == own_user()).then_some(found.st_mtime.into())
     }
 
-    /// Gives a file the name of another, which goes, in one step.
+    /// Renames a file, replacing the target, atomically.
     pub(super) fn rename(&self, from: &str, to: &str) -> Result<(), Problem> {
         let renamed = two(from, to).and_then(|(from, to)| {
             let fd = self.opened.as_raw_fd();
-            // SAFETY: the descriptor is open, and both names end with a NUL.
+            // SAFETY: the descriptor is open, and both names are NUL-terminated.
             done(unsafe { libc::renameat(fd, from.as_ptr(), fd, to.as_ptr()) })
         });
         renamed.map_err(|error| problem("rename to", to, &error))
     }
 
-    /// Removes a file. That there is none is no problem.
+    /// Removes a file. A missing one is no error.
     pub(super) fn remove(&self, name: &str) -> Result<(), Problem> {
         let removed = c_name(name).and_then(|name| {
-            // SAFETY: the descriptor is open, and the name ends with a NUL.
+            // SAFETY: the descriptor is open, and the name is NUL-terminated.
             done(unsafe { libc::unlinkat(self.opened.as_raw_fd(), name.as_ptr(), 0) })
         });
         match removed {
@@ -152,7 +153,7 @@ impl Directory {
     }
 }
 
-/// The file, if it is a plain one and this user's.
+/// Returns the file if it is a regular one that only this user can write to.
 fn own(file: File, name: &str) -> Result<File, Problem> {
     let metadata = file.metadata().map_err(|error| problem("look at", name, &error))?;
     if metadata.is_file() && metadata.uid() == own_user() && !writable_by_others(&metadata) {
@@ -166,14 +167,14 @@ fn writable_by_others(metadata: &Metadata) -> bool {
 }
 
 pub(super) fn own_user() -> u32 {
-    // SAFETY: takes nothing, always succeeds.
+    // SAFETY: takes no arguments and always succeeds.
     unsafe { libc::geteuid() }
 }
 
-/// Whether this user may make files in a directory.
+/// Whether this user may create files in a directory.
 pub(super) fn is_writable(directory: &Path) -> bool {
     let Ok(path) = CString::new(directory.as_os_str().as_bytes()) else { return false };
-    // SAFETY: the path ends with a NUL; nothing else is read.
+    // SAFETY: the path is NUL-terminated; nothing else is read.
     let status = unsafe {
         libc::faccessat(libc::AT_FDCWD, path.as_ptr(), libc::W_OK | libc::X_OK, libc::AT_EACCESS)
     };

@@ -1,10 +1,10 @@
 //! Records as files of one directory, for the processes of one user on one machine.
 //!
-//! A record is written to a new file, which then takes the old one's place: whoever reads finds one
-//! record or the other, whole, also when the writer is killed half-way. Nothing is flushed to the
-//! disk (`fsync`): the record is of use for minutes and after a crash of the machine of none at
-//! all, what a crash leaves half written does not open, and flushing would cost a gateway's flash
-//! memory more than a token request costs the network.
+//! A record is written to a new file, which is then renamed over the old one: a reader finds one
+//! record or the other, never a partial one, even if the writer is killed half-way. Nothing is
+//! flushed to disk (`fsync`): a record is useful for minutes, and useless after a crash of the
+//! machine; a record that a crash left incomplete does not decrypt; and flushing would wear a
+//! gateway's flash memory more than a token request costs the network.
 
 use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -18,51 +18,51 @@ use super::directory::{Directory, is_writable, own_user, problem};
 use super::seal::NAME_LENGTH;
 use super::{HeldLock, MAX_RECORD_BYTES, Problem, Store, lock};
 
-/// How each name begins: a directory of the user's own choice holds files of others as well, and a name
-/// of hex digits alone could be one of theirs.
+/// Prefix of each name: a directory of the user's choice may also hold other programs' files, and a
+/// name of hex digits alone could be one of theirs.
 const PREFIX: &str = "tu-token-";
 const RECORD: &str = "token";
 const LOCK: &str = "lock";
 /// A record that is being written.
 const NEW: &str = "new";
-/// Hex digits that tell files apart that are written at one time.
+/// Random hex digits that distinguish files written at the same time.
 const CHANCE_LENGTH: usize = 16;
-/// What stands in the place of an entry's name when the store is tried out.
+/// Replaces the entry name when the store is tried out.
 pub(super) const TRIAL: &str = "trial";
 
-/// Nothing lives longer than a day; after two, nobody comes back for it.
+/// No record is valid for longer than a day; after two it is abandoned.
 const OLD: Duration = Duration::from_secs(2 * 24 * 3600);
-/// A file that is being written is finished long before.
+/// Writing a file takes far less than this.
 const LEFT_OVER: Duration = Duration::from_secs(60);
-/// Most files looked at when tidying up.
+/// Maximum number of files checked by one cleanup.
 const MOST_TIDIED: usize = 1000;
 
-/// The store. Keeps nothing open.
+/// The store. Keeps no file open.
 pub(crate) struct FileStore {
-    /// The directory, or those to choose from.
-    places: Vec<PathBuf>,
+    /// The given directory, or the user's own to choose from.
+    candidates: Vec<PathBuf>,
     is_named: bool,
     is_tidy: AtomicBool,
 }
 
 impl FileStore {
-    /// A store in a directory; without one, in the user's own.
+    /// A store in the given directory, or in the user's own.
     pub(crate) fn new(directory: Option<&Path>) -> Self {
-        let places: Vec<PathBuf> = match directory {
-            // The program may go to another directory later.
+        let candidates: Vec<PathBuf> = match directory {
+            // The program may change its working directory later.
             Some(given) => std::path::absolute(given).into_iter().collect(),
             None => users_own(),
         };
-        // Without a slash at its end, after which a link would be followed.
-        let places = places.into_iter().map(|path| path.components().collect()).collect();
-        Self { places, is_named: directory.is_some(), is_tidy: AtomicBool::new(false) }
+        // Without a trailing slash, which would make a link be followed.
+        let candidates = candidates.into_iter().map(|path| path.components().collect()).collect();
+        Self { candidates, is_named: directory.is_some(), is_tidy: AtomicBool::new(false) }
     }
 
     pub(super) fn path(&self) -> Result<&Path, Problem> {
-        // After `su` or `sudo` the variables may still be those of another user, who could not use
-        // what this one makes there.
-        let place = self.places.iter().find(|path| self.is_named || is_for_this_user(path));
-        place.map(PathBuf::as_path).ok_or_else(|| {
+        // After `su` or `sudo` the variables may still name another user's directories; files
+        // created there would be in that user's way.
+        let first = self.candidates.iter().find(|path| self.is_named || is_for_this_user(path));
+        first.map(PathBuf::as_path).ok_or_else(|| {
             Problem::new(
                 "there is no directory for it: XDG_RUNTIME_DIR, XDG_CACHE_HOME and HOME are not \
                  set, or name what is not this user's. Name one: file:<dir>",
@@ -70,9 +70,9 @@ impl FileStore {
         })
     }
 
-    /// Removes what was left behind: half-written files, and records that ended long ago. The
-    /// directory may be one that others use as well: only what has exactly the form of a name of ours
-    /// is looked at.
+    /// Removes what was left behind: incomplete files, and records that expired long ago. Other
+    /// programs may use the directory too: only names that match the store's own format exactly are
+    /// considered.
     fn tidy(&self, directory: &Directory, path: &Path, now: i64) {
         if self.is_tidy.swap(true, Ordering::Relaxed) {
             return;
@@ -93,7 +93,7 @@ impl FileStore {
     }
 }
 
-/// What a name of this store's own form stands for.
+/// What a file name of this store stands for.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum OwnFile<'a> {
     /// The record or the lock of this entry.
@@ -102,7 +102,7 @@ pub(super) enum OwnFile<'a> {
     New,
 }
 
-/// Reads a file's name. `None`: it is somebody else's.
+/// Parses a file name. `None`: not a name of this store.
 pub(super) fn own_file(name: &str) -> Option<OwnFile<'_>> {
     let is_hex = |text: &str, length| {
         text.len() == length && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
@@ -122,7 +122,7 @@ fn file_name(entry: &str, kind: &str) -> String {
     format!("{PREFIX}{entry}.{kind}")
 }
 
-/// A name that no other process gives to a file that it writes.
+/// A name that no other process uses for a file it is writing.
 pub(super) fn new_name(entry: &str) -> Result<String, Problem> {
     let mut chance = [0; CHANCE_LENGTH / 2];
     SystemRandom::new()
@@ -132,7 +132,8 @@ pub(super) fn new_name(entry: &str) -> Result<String, Problem> {
     Ok(file_name(entry, &format!("{chance:0CHANCE_LENGTH$x}.{NEW}")))
 }
 
-/// Whether a file of ours was last changed so long before `now`. One from a time to come was not.
+/// Whether a file of the store was last modified longer than `than` before `now`. A modification
+/// time in the future counts as recent.
 fn is_older(directory: &Directory, name: &str, than: Duration, now: i64) -> bool {
     directory.modified(name).is_some_and(|at| {
         let age = u64::try_from(now.saturating_sub(at)).unwrap_or_default();
@@ -140,8 +141,8 @@ fn is_older(directory: &Directory, name: &str, than: Duration, now: i64) -> bool
     })
 }
 
-/// Removes a record and its lock, unless somebody holds that. The record may be younger than the
-/// lock's file; then both stay.
+/// Removes a record and its lock file, unless the lock is held. The record may be newer than the
+/// lock file; then both stay.
 fn remove_entry(directory: &Directory, entry: &str, now: i64) {
     let (record, lock) = (file_name(entry, RECORD), file_name(entry, LOCK));
     if let Ok(Some(_held)) = lock::try_lock(directory, &lock) {
@@ -177,7 +178,7 @@ impl Store for FileStore {
         if saved.is_err() {
             let _ = directory.remove(&new);
         } else if let Ok(metadata) = file.metadata() {
-            // By the clock of the file system, which gives all files here their times.
+            // By the file system's clock, which sets the times of all files here.
             self.tidy(&directory, path, metadata.mtime());
         }
         saved
@@ -201,10 +202,10 @@ impl Store for FileStore {
     }
 }
 
-/// Directories below the user's own ones, the best first, by the XDG Base Directory Specification:
-/// what it calls the runtime directory is gone after a reboot, which suits a token best.
+/// The user's own directories by the XDG Base Directory Specification, the best first: the runtime
+/// directory is cleared by a reboot, which suits tokens best.
 fn users_own() -> Vec<PathBuf> {
-    // The specification has relative paths ignored.
+    // The specification says to ignore relative paths.
     let named =
         |variable| std::env::var_os(variable).map(PathBuf::from).filter(|p| p.is_absolute());
     let home =
@@ -212,15 +213,15 @@ fn users_own() -> Vec<PathBuf> {
     let bases = if cfg!(target_os = "macos") {
         vec![home("Library/Caches")]
     } else {
-        // Whoever logs in gets the runtime directory; it is not for others to make.
+        // The system creates the runtime directory at login; programs must not create it.
         let runtime = named("XDG_RUNTIME_DIR").filter(|path| path.is_dir());
         vec![runtime, named("XDG_CACHE_HOME"), home(".cache")]
     };
     bases.into_iter().flatten().map(|base| base.join("tu-token")).collect()
 }
 
-/// Whether a directory is this user's or, if it is not there, for this user to make. Root could make
-/// one everywhere, but it would be in the way of the user whose place that is.
+/// Whether a directory belongs to this user or, if it does not exist, may be created by this user.
+/// Root could create any, but would then be in the way of the user it is meant for.
 fn is_for_this_user(path: &Path) -> bool {
     let find = |place| Some((place, std::fs::metadata(place).ok()?.uid()));
     let Some((place, owner)) = path.ancestors().find_map(find) else { return false };

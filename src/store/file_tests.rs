@@ -37,7 +37,7 @@ impl Scene {
         names
     }
 
-    /// None of the operations does anything, and each says why.
+    /// Checks that every operation fails and says why.
     fn is_refused(&self, why: &str) {
         let problems = [
             self.store.load(NAME).unwrap_err(),
@@ -69,7 +69,7 @@ fn what_was_saved_is_loaded_until_it_is_removed() {
     let scene = Scene::new();
     assert_eq!(scene.store.load(NAME).unwrap(), None);
     scene.store.remove(NAME).unwrap();
-    assert!(!scene.directory().exists(), "looking makes nothing");
+    assert!(!scene.directory().exists(), "reading must not create it");
     scene.save(b"one").unwrap();
     scene.save(b"two").unwrap();
     assert_eq!(scene.store.load(NAME).unwrap().unwrap(), b"two");
@@ -80,7 +80,7 @@ fn what_was_saved_is_loaded_until_it_is_removed() {
 }
 
 #[test]
-fn everything_is_for_this_user_alone() {
+fn everything_is_private_to_the_user() {
     let scene = Scene::new();
     let _lock = scene.store.try_lock(NAME).unwrap().unwrap();
     scene.save(b"x").unwrap();
@@ -102,7 +102,7 @@ fn a_directory_that_others_can_write_to_is_refused() {
 }
 
 #[test]
-fn a_link_in_the_place_of_the_directory_is_refused() {
+fn a_link_instead_of_the_directory_is_refused() {
     let scene = Scene::new();
     let elsewhere = tempfile::tempdir().unwrap();
     chmod(elsewhere.path(), 0o700);
@@ -115,7 +115,7 @@ fn a_link_in_the_place_of_the_directory_is_refused() {
 }
 
 #[test]
-fn a_link_in_the_place_of_a_record_is_not_followed_but_replaced() {
+fn a_link_instead_of_a_record_is_not_followed_but_replaced() {
     let scene = Scene::new();
     scene.save(b"x").unwrap();
     let target = scene.place.path().join("precious");
@@ -131,7 +131,7 @@ fn a_link_in_the_place_of_a_record_is_not_followed_but_replaced() {
 }
 
 #[test]
-fn what_is_no_plain_file_is_a_problem_and_holds_nobody_up() {
+fn what_is_no_regular_file_is_an_error_and_does_not_block() {
     let scene = Scene::new();
     scene.save(b"x").unwrap();
     std::fs::remove_file(scene.file(RECORD)).unwrap();
@@ -143,7 +143,7 @@ fn what_is_no_plain_file_is_a_problem_and_holds_nobody_up() {
     std::fs::create_dir(scene.file(RECORD)).unwrap();
     assert!(scene.store.load(NAME).is_err());
     assert!(scene.save(b"x").is_err());
-    assert_eq!(scene.names(), [file_name(NAME, RECORD)], "nothing half-written stays");
+    assert_eq!(scene.names(), [file_name(NAME, RECORD)], "no partial file must stay");
 }
 
 #[test]
@@ -155,14 +155,14 @@ fn a_record_that_others_can_write_to_is_refused() {
 }
 
 #[test]
-fn of_a_huge_record_no_more_is_read_than_shows_that_it_is_one() {
+fn a_huge_record_is_read_only_up_to_the_limit() {
     let scene = Scene::new();
     scene.save(&vec![0; 10 * MAX_RECORD_BYTES]).unwrap();
     assert_eq!(scene.store.load(NAME).unwrap().unwrap().len(), MAX_RECORD_BYTES + 1);
 }
 
 #[test]
-fn a_lock_is_held_once_also_within_one_process() {
+fn a_lock_excludes_other_threads_of_the_process_too() {
     let scene = Scene::new();
     let other = FileStore::new(Some(&scene.directory()));
     let lock = scene.store.try_lock(NAME).unwrap();
@@ -176,7 +176,7 @@ fn a_lock_is_held_once_also_within_one_process() {
 }
 
 #[test]
-fn what_was_left_behind_is_tidied_away() {
+fn leftovers_are_cleaned_up() {
     let scene = Scene::new();
     let [held, young, old] = ["a", "b", "c"].map(|digit| digit.repeat(NAME_LENGTH));
     let lock = |entry: &str| scene.store.try_lock(entry).unwrap().unwrap();
@@ -203,7 +203,7 @@ fn what_was_left_behind_is_tidied_away() {
 }
 
 #[test]
-fn what_others_keep_in_the_directory_stays_whatever_its_name_and_age() {
+fn other_programs_files_stay_whatever_their_names_and_age() {
     let scene = Scene::new();
     std::fs::create_dir_all(scene.directory()).unwrap();
     chmod(&scene.directory(), 0o700);
@@ -241,14 +241,14 @@ fn what_others_keep_in_the_directory_stays_whatever_its_name_and_age() {
         std::fs::write(&path, "precious").unwrap();
         make_old(&path);
     }
-    // Names of ours, but no plain files.
+    // Names of the store's own format, but not regular files.
     let named = |kind: &str| scene.directory().join(format!("tu-token-{hash}.{kind}"));
     std::fs::create_dir(named("token")).unwrap();
     symlink("precious", named("lock")).unwrap();
     symlink("precious", named("0123456789abcdef.new")).unwrap();
     for kind in ["token", "lock", "0123456789abcdef.new"] {
         names.push(format!("tu-token-{hash}.{kind}"));
-        // SAFETY: the path ends with a NUL; the times are plain data.
+        // SAFETY: the path is NUL-terminated; the times are plain data.
         let done = unsafe {
             let path = std::ffi::CString::new(named(kind).to_str().unwrap()).unwrap();
             let times = [std::mem::zeroed::<libc::timespec>(); 2];
@@ -268,7 +268,7 @@ fn what_others_keep_in_the_directory_stays_whatever_its_name_and_age() {
 }
 
 #[test]
-fn the_names_that_are_given_are_the_names_that_are_known() {
+fn the_names_given_are_recognized() {
     assert_eq!(own_file(&file_name(NAME, RECORD)), Some(OwnFile::Entry(NAME)));
     assert_eq!(own_file(&file_name(NAME, LOCK)), Some(OwnFile::Entry(NAME)));
     for entry in [NAME, TRIAL] {
@@ -285,7 +285,7 @@ fn the_names_that_are_given_are_the_names_that_are_known() {
 const LENGTH: usize = 20_000;
 const SAVER: &str = "TU_TEST_SAVER";
 
-/// Not a test: saves without end when the test below starts it.
+/// Not a test: saves in an endless loop when the test below starts it.
 #[test]
 fn saver() {
     let Some(directory) = std::env::var_os(SAVER) else { return };
@@ -315,12 +315,12 @@ fn a_process_killed_while_it_saves_leaves_a_whole_record() {
         chance.fill(&mut byte).unwrap();
         for _ in 0..byte[0] {
             let record = scene.store.load(NAME).unwrap().unwrap();
-            assert_eq!(record, [record[0]; LENGTH], "while it is written");
+            assert_eq!(record, [record[0]; LENGTH], "while it is being written");
         }
         saver.kill().unwrap();
         saver.wait().unwrap();
         let record = scene.store.load(NAME).unwrap().unwrap();
-        assert_eq!(record, [record[0]; LENGTH], "when the writer is dead");
+        assert_eq!(record, [record[0]; LENGTH], "after the writer was killed");
         scene.store.remove(NAME).unwrap();
     }
 }

@@ -1,14 +1,15 @@
-//! A file lock that ends with the process that holds it, and with that process alone.
+//! A file lock that ends with the process that holds it, and only with that process.
 //!
-//! It is a record lock of POSIX (`fcntl`), not `flock` and not `File::lock`: those belong to the
-//! open file, which a forked child shares. A parent killed in the middle of a fetch would leave its
-//! lock to children that know nothing of it, for as long as they live. A record lock belongs to the
-//! process; a child never has it.
+//! It is a POSIX record lock (`fcntl`), not `flock` or `File::lock`: those belong to the open file
+//! description, which a forked child shares. A parent killed in the middle of a fetch would leave
+//! its lock to unsuspecting children for as long as they live. A record lock belongs to the
+//! process; a child never inherits it.
 //!
-//! What such locks do not do is done here. They keep no other thread of the process out, and any
-//! descriptor of the file that the process closes drops them. So a table says what this process
-//! holds, and a lock file is only opened by whoever has its place in the table. (Two copies of the
-//! library in one process have two tables, and may then make two requests where one would do.)
+//! The shortcomings of such locks are handled here: they do not exclude other threads of the
+//! process, and closing any descriptor of the file drops them. So a table records which locks this
+//! process holds, and only the thread that reserved an entry in the table opens the lock file. (Two
+//! copies of the library in one process have two tables, and may make two requests where one would
+//! do.)
 
 use std::fs::File;
 use std::io;
@@ -21,66 +22,68 @@ use crate::lists::add_new;
 use crate::process::{Locked, OneProcess, Process};
 use crate::sync::global;
 
-/// A directory, and a file in it.
-type Place = ((u64, u64), String);
+/// A directory's identity, and a file name in it.
+type Key = ((u64, u64), String);
 
 global! {
-    /// At most one for each flight that is looking. What a parent holds, it holds itself.
-    static TAKEN: Locked<OneProcess<Vec<Place>>> = Locked::empty();
+    /// At most one entry per fetch that uses the store. A parent's locks remain the parent's.
+    static TAKEN: Locked<OneProcess<Vec<Key>>> = Locked::empty();
 }
 
-/// A place in the table.
-struct Reserved {
-    place: Place,
+/// An entry in the table.
+struct Reservation {
+    key: Key,
     process: Process,
 }
 
-impl Reserved {
-    fn take(place: Place) -> Option<Self> {
-        let is_free = add_new(&mut TAKEN.lock(), place.clone());
-        // Made only then: dropping it frees the place.
-        is_free.then(|| Self { place, process: Process::this() })
+impl Reservation {
+    fn take(key: Key) -> Option<Self> {
+        let is_free = add_new(&mut TAKEN.lock(), key.clone());
+        // Constructed only then: dropping it frees the entry.
+        is_free.then(|| Self { key, process: Process::this() })
     }
 }
 
-impl Drop for Reserved {
+impl Drop for Reservation {
     fn drop(&mut self) {
         if let Some(mut taken) = TAKEN.lock_in(self.process) {
-            taken.retain(|place| *place != self.place);
+            taken.retain(|key| *key != self.key);
         }
     }
 }
 
-/// A lock that is held. The file is closed first, then the place is free: the other way round,
-/// closing would drop the lock of whoever came next.
+/// A lock that is held. The file is closed before the entry is freed: in the other order, closing
+/// would drop the lock of the next holder.
 pub(super) struct FileLock {
     _file: File,
-    _place: Reserved,
+    _reservation: Reservation,
 }
 
 impl HeldLock for FileLock {}
 
-/// Takes the lock if neither another process nor another thread has it.
+/// Takes the lock if no other process or thread has it.
 pub(super) fn try_lock(directory: &Directory, name: &str) -> Result<Option<FileLock>, Problem> {
-    let Some(place) = Reserved::take((directory.id, name.to_owned())) else { return Ok(None) };
+    let Some(reservation) = Reservation::take((directory.id, name.to_owned())) else {
+        return Ok(None);
+    };
     loop {
         let file = directory.lock_file(name)?;
         if !lock(&file).map_err(|error| problem("lock", name, &error))? {
             drop(file);
-            drop(place);
+            drop(reservation);
             return Ok(None);
         }
         let metadata = file.metadata().map_err(|error| problem("look at", name, &error))?;
         if metadata.nlink() > 0 {
-            return Ok(Some(FileLock { _file: file, _place: place }));
+            return Ok(Some(FileLock { _file: file, _reservation: reservation }));
         }
-        // Somebody tidied up between the opening and the locking: this one is nobody's any more.
+        // Another process removed the file between the open and the lock: lock the new one.
     }
 }
 
-/// Locks a file for this process; false if another process has done so.
+/// Locks a file for this process; returns `false` if another process holds the lock.
 fn lock(file: &File) -> io::Result<bool> {
-    // SAFETY: the struct is plain data, for which zeros are valid: from the first byte to the last.
+    // SAFETY: plain data for which zeros are valid; they select the whole file.
     let mut region: libc::flock = unsafe { std::mem::zeroed() };
     region.l_type = libc::F_WRLCK as _;
     region.l_whence = libc::SEEK_SET as _;

@@ -1,15 +1,15 @@
-//! Tokens beyond one process: what one process fetched, others of the same key need not.
+//! Shared tokens: what one process has fetched, others with the same key need not fetch.
 //!
-//! - this file: what a store is, and how long one operation on it may take
-//! - [`record`] what is kept, and whether it may be used here and now
-//! - [`seal`] how a record is encrypted, and what it is called
-//! - [`file`](mod@file) records in a directory; [`directory`], [`lock`] the system calls under it
-//! - [`trial`] the same tried out, for a diagnosis
-//! - [`boot`] which run of which machine the boot clock belongs to
+//! - this file: what a store is, and the time limit on its operations
+//! - [`record`] what is stored, and whether it may be used here and now
+//! - [`seal`] how a record is encrypted and named
+//! - [`file`](mod@file) records in a directory; [`directory`], [`lock`] the system calls for that
+//! - [`trial`] a trial of all operations, for diagnosis
+//! - [`boot`] which boot of which machine the boot clock belongs to
 //!
-//! A store is a courtesy. Whatever happens to it, the token still comes from the endpoint; and it is
-//! never trusted: what comes out of it was sealed with a key that only holders of the client secret
-//! have, and is checked like an answer of the endpoint.
+//! A store is optional at every step: whatever happens to it, the token can still be fetched. And
+//! it is never trusted: its records are sealed with a key that only holders of the client secret
+//! have, and are validated like a response from the endpoint.
 
 pub(crate) mod boot;
 #[cfg(unix)]
@@ -34,10 +34,10 @@ use crate::error::ErrorKind;
 use crate::process::{Inherited, Locked, Mailbox};
 use crate::threads::{self, Job, Rank};
 
-/// Most bytes a sealed record may have; a token of 16 KiB with its scopes fits well.
+/// Maximum size of a sealed record; a token of 16 KiB with its scopes fits.
 pub(crate) const MAX_RECORD_BYTES: usize = 64 * 1024;
 
-/// Why an operation on a store could not be done. Says what to mend, and names no secret.
+/// Why a store operation failed. Says what to fix, and contains no secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
     pub(crate) kind: ErrorKind,
@@ -45,7 +45,7 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    /// Something a person has to set right.
+    /// A problem that a person has to fix.
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self { kind: ErrorKind::Config, message: message.into() }
     }
@@ -56,13 +56,13 @@ impl Problem {
     }
 }
 
-/// Tries out a store of files: its directory, or what is in the way.
+/// Tries out a file store. Returns its directory.
 #[cfg(unix)]
 pub(crate) fn try_files(directory: Option<PathBuf>, timeout: Duration) -> Result<PathBuf, Problem> {
     within(timeout, move || file::FileStore::new(directory.as_deref()).try_out())
 }
 
-/// The same where there is no such store.
+/// File stores are not available on this system.
 #[cfg(not(unix))]
 pub(crate) fn try_files(_: Option<PathBuf>, _: Duration) -> Result<PathBuf, Problem> {
     Err(Problem::new("a store of files is not built in here"))
@@ -71,30 +71,30 @@ pub(crate) fn try_files(_: Option<PathBuf>, _: Duration) -> Result<PathBuf, Prob
 /// A lock that is held until this is dropped. Dropping may block.
 pub(crate) trait HeldLock: Send {}
 
-/// Where sealed records are kept. Every operation may block, and runs on a thread for that.
+/// Where sealed records are stored. Every operation may block, and runs on a thread meant for that.
 pub(crate) trait Store: Send + Sync + 'static {
-    /// The record of this name, if there is one.
+    /// Returns the record of this name, if there is one.
     fn load(&self, name: &str) -> Result<Option<Vec<u8>>, Problem>;
 
-    /// Puts a record in the place of the one of this name, in one step. It is of use for `life`.
+    /// Replaces the record of this name atomically. It is useful for `life`.
     fn save(&self, name: &str, record: &[u8], life: Duration) -> Result<(), Problem>;
 
-    /// Takes the record of this name away.
+    /// Removes the record of this name.
     fn remove(&self, name: &str) -> Result<(), Problem>;
 
     /// Takes the lock of this name if it is free. It ends with the process that holds it.
     fn try_lock(&self, name: &str) -> Result<Option<Box<dyn HeldLock>>, Problem>;
 
-    /// Whether records are seen by this machine alone, so that the boot clock can tell their age.
+    /// Whether only this machine sees the records, so that boot times are comparable.
     fn is_local(&self) -> bool;
 }
 
-/// A store whose operations end in time.
+/// A store whose operations have a time limit.
 ///
-/// A system call on a file may hang for minutes (an NFS server that is down), and nothing can end
-/// it. So each operation runs on a thread of the pool that is there for stores alone, and whoever
-/// asked goes on without it after `store_timeout`. Threads that hang keep their places: a store that
-/// is down costs a process eight threads at most, however many clients it has.
+/// A system call on a file may hang for minutes (an NFS server that is down), and nothing can
+/// interrupt it. So each operation runs on a pool thread reserved for stores, and the caller
+/// continues without it after `store_timeout`. Threads that hang keep counting: a store that is
+/// down costs a process at most eight threads, however many clients it has.
 #[derive(Clone)]
 pub(crate) struct Bounded {
     store: Arc<dyn Store>,
@@ -130,7 +130,8 @@ impl Bounded {
         Ok(lock.map(|lock| Arc::new(StoreLock(Locked::new(Holder(Some(lock)))))))
     }
 
-    /// Does something with the store, if and when a thread can; nobody waits for it.
+    /// Runs a store operation in the background, if a thread can be started. Its result is
+    /// discarded.
     pub(crate) fn run_later(&self, act: impl FnOnce(&dyn Store) + Send + 'static) {
         let store = self.store.clone();
         let job = Job::new(Duration::MAX, move || act(&*store));
@@ -146,7 +147,7 @@ impl Bounded {
     }
 }
 
-/// Does something with a store on a thread of the pool, and goes on without it after a while.
+/// Runs a store operation on a pool thread, and gives up after `timeout`.
 fn within<T: Send + 'static>(
     timeout: Duration,
     act: impl FnOnce() -> Result<T, Problem> + Send + 'static,
@@ -165,7 +166,7 @@ fn within<T: Send + 'static>(
     })
 }
 
-/// A lock of a store that this process holds. Let go once: when dropped, or before.
+/// A store lock held by this process. Released once: when dropped, or before.
 pub(crate) struct StoreLock(Locked<Holder>);
 
 #[derive(Default)]
@@ -174,18 +175,18 @@ struct Holder(Option<Box<dyn HeldLock>>);
 impl Inherited for Holder {
     type Remains = ();
 
-    /// The parent holds it, and lets go of it.
+    /// The parent holds the lock, and releases it.
     fn adopt(&mut self) {
         std::mem::forget(self.0.take());
     }
 }
 
 impl StoreLock {
-    /// Lets go of the lock, on a thread that may block.
+    /// Releases the lock, on a thread that may block.
     pub(crate) fn release(&self) {
         let Some(held) = self.0.lock().0.take() else { return };
         let job = Job::new(Duration::MAX, move || drop(held));
-        // Without a thread the job is dropped here, and the lock with it.
+        // If no thread can be started, the job is dropped here, and the lock with it.
         let _ = threads::submit(&job, Rank::Store);
     }
 }
@@ -200,7 +201,7 @@ impl Drop for StoreLock {
 mod tests {
     use super::*;
 
-    /// Tells when it is let go of.
+    /// Reports when it is released.
     struct Told(Arc<Mailbox<()>>);
 
     impl HeldLock for Told {}
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_is_let_go_of_by_the_process_that_took_it_and_by_no_child() {
+    fn a_lock_is_released_by_the_process_that_took_it_and_by_no_child() {
         let told = Arc::<Mailbox<()>>::default();
         let held = || Holder(Some(Box::new(Told(told.clone()))));
         drop(StoreLock(Locked::inherited(held())));

@@ -1,17 +1,17 @@
-//! What is kept of a token, and whether it may be used here and now.
+//! What is stored of a token, and whether it may be used here and now.
 //!
-//! The text of a record is written like an answer of the token endpoint (RFC 6749 section 5.1), with
-//! more members that say when it was asked for. Nothing that would not be taken from the endpoint is
-//! taken from a store.
+//! A record's text has the form of a response from the token endpoint (RFC 6749 section 5.1), with
+//! additional members about when the token was requested. What would not be accepted from the
+//! endpoint is not accepted from a store.
 //!
-//! How old a record is, the boot clock tells if both processes read the same one: nobody can set it,
-//! and it counts suspend. After a reboot, or from another machine, only the wall clock is left, and
-//! wall clocks are wrong at times. Such a token is used more carefully: not at all in its last two
-//! hard windows, and as if it ended one hard window early.
+//! If both processes share a boot clock, it determines a record's age: it cannot be set, and
+//! includes suspend. After a reboot, or on another machine, only the wall clock is left, and wall
+//! clocks are sometimes wrong. Such a token is used more carefully: not at all in its last two hard
+//! windows, and as if it expired one hard window early.
 //!
-//! Whoever renews a token first writes into its record when the next may try. So the pauses between
-//! tries are those of all processes together, also of those that live for a second and end while the
-//! endpoint hangs. A success takes the record's place.
+//! The first process to try a renewal records in the record when the next one may try. So the
+//! pauses between attempts are shared by all processes, including those that live for a second and
+//! end while the endpoint hangs. A success replaces the record.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -27,7 +27,7 @@ use crate::scope::ScopeSet;
 use crate::secret::Secret;
 use crate::token::MAX_TOKEN_BYTES;
 
-/// A record's text, as it is written.
+/// The text of a record, for writing.
 #[derive(Serialize)]
 struct Written<'a> {
     access_token: &'a str,
@@ -38,54 +38,59 @@ struct Written<'a> {
     asked: &'a Asked,
 }
 
-/// When a record's token was asked for.
+/// When a record's token was requested.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Asked {
-    /// Which boot clock `asked_boot_ns` is a time of; empty: none that others can read.
+    /// The boot session that `asked_boot_ns` refers to; empty: none that other processes share.
     pub(crate) boot: String,
     pub(crate) asked_boot_ns: u64,
     pub(crate) asked_wall_ms: i64,
-    /// How often its renewal has been begun without a success.
+    /// Number of renewals started without a success.
     #[serde(default)]
     pub(crate) tried: u64,
-    /// When it may be tried again, in nanoseconds after it was asked for: no clock of anybody's.
+    /// When the next renewal may be tried, in nanoseconds after the request, and so independent of
+    /// any clock.
     #[serde(default)]
     pub(crate) again_ns: u64,
 }
 
-/// The moment and the place in which a record is looked at, or written.
+/// The clocks of the process that reads or writes a record.
 #[derive(Clone, Debug)]
-pub(crate) struct Here {
-    /// `None`: the boot clock is not to be relied on.
+pub(crate) struct Clocks {
+    /// `None`: the boot clock cannot be relied on.
     pub(crate) boot: Option<String>,
     pub(crate) now: BootTime,
     pub(crate) wall_ms: i64,
 }
 
-/// A token's life as this process counts it.
+/// A token's life by this process's boot clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct LifeHere {
+pub(crate) struct LocalLife {
     pub(crate) requested_at: BootTime,
     pub(crate) lifetime: Duration,
 }
 
-impl LifeHere {
+impl LocalLife {
     pub(crate) fn expires_at(&self) -> BootTime {
         self.requested_at.after(self.lifetime)
     }
 }
 
-/// Why a record is of no use.
+/// Why a record cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unusable {
-    /// It has ended, or may have.
+    /// It has expired, or may have.
     Ended,
-    /// It claims more life than the token ever had.
+    /// It would live longer than the token's lifetime.
     FromTheFuture,
 }
 
-/// The text of a record for a token that was asked for at `requested_at`.
-pub(crate) fn write(granted: &Granted, requested_at: BootTime, here: &Here) -> Zeroizing<Vec<u8>> {
+/// The text of a record for a token requested at `requested_at`.
+pub(crate) fn write(
+    granted: &Granted,
+    requested_at: BootTime,
+    here: &Clocks,
+) -> Zeroizing<Vec<u8>> {
     let ago = i64::try_from(here.now.since(requested_at).as_millis()).unwrap_or(i64::MAX);
     let asked = Asked {
         boot: here.boot.clone().unwrap_or_default(),
@@ -97,7 +102,7 @@ pub(crate) fn write(granted: &Granted, requested_at: BootTime, here: &Here) -> Z
     rewrite(granted, &asked)
 }
 
-/// The same for a token that was in a record before.
+/// The same for a token that came from a record.
 pub(crate) fn rewrite(granted: &Granted, asked: &Asked) -> Zeroizing<Vec<u8>> {
     let written = Written {
         access_token: granted.value.reveal(),
@@ -106,14 +111,14 @@ pub(crate) fn rewrite(granted: &Granted, asked: &Asked) -> Zeroizing<Vec<u8>> {
         scope: &granted.scope,
         asked,
     };
-    // Room for every character escaped: growing would leave the token behind in freed memory.
+    // Room for every character escaped: growing would leave the token in freed memory.
     let room = 2 * (granted.value.reveal().len() + granted.scope.len()) + 512;
     let mut text = Zeroizing::new(Vec::with_capacity(room));
     serde_json::to_writer(&mut *text, &written).expect("text and numbers are always JSON");
     text
 }
 
-/// What a record says of its token. (Besides, it says when that was asked for.)
+/// A record's members about the token itself.
 #[derive(Deserialize)]
 struct Said<'a> {
     #[serde(borrow)]
@@ -122,12 +127,12 @@ struct Said<'a> {
     token_type: Option<Cow<'a, str>>,
     #[serde(default)]
     expires_in: u64,
-    /// Missing: what was asked for.
+    /// Missing: the requested scopes.
     #[serde(borrow, default)]
     scope: Option<Cow<'a, str>>,
 }
 
-/// A record as it is read.
+/// A record that was read.
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) granted: Granted,
@@ -135,9 +140,9 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Reads a record's text. Whoever wrote it had the secret, and may have been another version of
-    /// this library all the same: what would not be taken from the endpoint is not taken from here.
-    /// `narrowed`: a token may have fewer scopes than it was asked for.
+    /// Parses a record's text. Its writer had the secret, but may have been another version of this
+    /// library: what would not be accepted from the endpoint is not accepted from here. `narrowed`:
+    /// a token may have fewer scopes than requested.
     pub(crate) fn read(
         text: &[u8],
         scope: &ScopeSet,
@@ -173,18 +178,18 @@ impl Said<'_> {
     }
 }
 
-/// Whether the record of this text is that of a token.
+/// Whether this is the record of the token `value`.
 pub(crate) fn is_of(text: &[u8], value: &str) -> bool {
     serde_json::from_slice::<Said<'_>>(text).is_ok_and(|said| said.access_token == value)
 }
 
-/// What is left of a token that lives `lifetime` from when it was asked for.
+/// What remains of the life of a token requested at `asked` with this lifetime.
 pub(crate) fn life(
     asked: &Asked,
     lifetime: Duration,
-    here: &Here,
+    here: &Clocks,
     policy: &Policy,
-) -> Result<LifeHere, Unusable> {
+) -> Result<LocalLife, Unusable> {
     let same_clock = here.boot.as_ref().is_some_and(|boot| *boot == asked.boot);
     if same_clock {
         by_boot_clock(asked, lifetime, here)
@@ -193,8 +198,8 @@ pub(crate) fn life(
     }
 }
 
-fn by_boot_clock(asked: &Asked, lifetime: Duration, here: &Here) -> Result<LifeHere, Unusable> {
-    let life = LifeHere { requested_at: BootTime::from_nanos(asked.asked_boot_ns), lifetime };
+fn by_boot_clock(asked: &Asked, lifetime: Duration, here: &Clocks) -> Result<LocalLife, Unusable> {
+    let life = LocalLife { requested_at: BootTime::from_nanos(asked.asked_boot_ns), lifetime };
     if life.requested_at > here.now {
         return Err(Unusable::FromTheFuture);
     }
@@ -204,9 +209,9 @@ fn by_boot_clock(asked: &Asked, lifetime: Duration, here: &Here) -> Result<LifeH
 fn by_wall_clock(
     asked: &Asked,
     lifetime: Duration,
-    here: &Here,
+    here: &Clocks,
     policy: &Policy,
-) -> Result<LifeHere, Unusable> {
+) -> Result<LocalLife, Unusable> {
     let age = here.wall_ms.checked_sub(asked.asked_wall_ms).and_then(|ms| u64::try_from(ms).ok());
     let age = Duration::from_millis(age.ok_or(Unusable::FromTheFuture)?);
     let margin = policy.hard_window(lifetime);
@@ -214,11 +219,11 @@ fn by_wall_clock(
     if left <= 2 * margin {
         return Err(Unusable::Ended);
     }
-    // A machine that has just booted has no boot time so long ago; then the life that is left
-    // counts from the earliest there is.
+    // On a machine that has just booted there may be no boot time that long ago; then the remaining
+    // life counts from boot time zero.
     let requested_at = here.now.before(age);
     let lifetime = here.now.since(requested_at) + left - margin;
-    Ok(LifeHere { requested_at, lifetime })
+    Ok(LocalLife { requested_at, lifetime })
 }
 
 #[cfg(test)]
@@ -235,18 +240,18 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    fn here(boot: Option<&str>) -> Here {
-        Here { boot: boot.map(str::to_owned), now: NOW, wall_ms: WALL }
+    fn here(boot: Option<&str>) -> Clocks {
+        Clocks { boot: boot.map(str::to_owned), now: NOW, wall_ms: WALL }
     }
 
-    /// Asked for so many seconds ago, by each clock.
+    /// Requested so many seconds ago, by each clock.
     fn asked(boot: &str, boot_age: i64, wall_age: i64) -> Asked {
         let asked_boot_ns = NOW.nanos().wrapping_add_signed(-boot_age * 1_000_000_000);
         let asked_wall_ms = WALL - wall_age * 1000;
         Asked { boot: boot.to_owned(), asked_boot_ns, asked_wall_ms, tried: 0, again_ns: 0 }
     }
 
-    fn judge(asked: &Asked, here: &Here) -> Result<Duration, Unusable> {
+    fn judge(asked: &Asked, here: &Clocks) -> Result<Duration, Unusable> {
         let life = life(asked, LIFETIME, here, &Options::default().policy)?;
         assert!(life.lifetime <= LIFETIME);
         Ok(life.expires_at().until(here.now))
@@ -296,13 +301,13 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_that_has_just_booted_lengthens_no_life() {
-        let just_booted = Here { now: BootTime::ZERO.after(secs(10)), ..here(Some("y")) };
+    fn a_recently_booted_machine_lengthens_no_life() {
+        let just_booted = Clocks { now: BootTime::ZERO.after(secs(10)), ..here(Some("y")) };
         assert_eq!(judge(&asked("x", 0, 600), &just_booted), Ok(secs(1200 - 600 - 30)));
     }
 
     #[test]
-    fn numbers_beyond_all_bounds_are_only_unusable() {
+    fn extreme_numbers_are_only_unusable() {
         for wall_ms in [i64::MIN, i64::MAX] {
             for asked_wall_ms in [i64::MIN, 0, i64::MAX] {
                 for asked_boot_ns in [0, u64::MAX] {
@@ -310,7 +315,7 @@ mod tests {
                         let boot = boot.to_owned();
                         let (tried, again_ns) = (u64::MAX, u64::MAX);
                         let asked = Asked { boot, asked_boot_ns, asked_wall_ms, tried, again_ns };
-                        let here = Here { wall_ms, ..here(Some("x")) };
+                        let here = Clocks { wall_ms, ..here(Some("x")) };
                         let _ = judge(&asked, &here);
                     }
                 }
@@ -319,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_says_when_its_token_was_asked_for() {
+    fn a_record_says_when_its_token_was_requested() {
         let granted = Granted {
             value: Secret::new("tok\\en"),
             scope: "a b".to_owned(),
@@ -338,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_not_be_taken_from_an_endpoint_is_not_taken_from_a_record() {
+    fn a_record_that_would_be_rejected_as_a_response_is_rejected() {
         let read = |members: &str, narrowed| {
             let asked = r#""boot":"x","asked_boot_ns":1,"asked_wall_ms":2"#;
             let scope = ScopeSet::parse("a b").unwrap();
@@ -372,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_says_when_its_renewal_may_be_tried_again() {
+    fn a_record_says_when_its_renewal_may_be_retried() {
         let granted = Granted {
             value: Secret::new("token"),
             scope: "a".to_owned(),
@@ -385,7 +390,7 @@ mod tests {
             read.unwrap().asked
         };
         assert_eq!(asked_in(&rewrite(&granted, &tried)), tried);
-        // Before there was such a thing.
+        // A record of the format before these members existed.
         let old = br#"{"access_token":"t","expires_in":9,"scope":"a","boot":"x","asked_boot_ns":1,
             "asked_wall_ms":2}"#;
         let asked = asked_in(old);

@@ -1,4 +1,4 @@
-//! A store in memory that does what a test tells it to.
+//! An in-memory store whose behavior a test controls.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -6,27 +6,27 @@ use std::time::Duration;
 
 use super::{HeldLock, Problem, Store};
 
-/// What its operations do.
+/// How its operations behave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Mood {
+pub(crate) enum Health {
     #[default]
-    Well,
+    Up,
     /// Every operation fails.
     Down,
-    /// Nothing can be written.
+    /// Writes fail.
     Full,
 }
 
 #[derive(Default)]
 struct Content {
-    mood: Mood,
+    health: Health,
     records: HashMap<String, Vec<u8>>,
     locks: HashMap<String, ()>,
-    /// How often a lock was found taken.
+    /// How often a lock was found held.
     refused: usize,
 }
 
-/// Clones are one store.
+/// Clones share one store.
 #[derive(Clone, Default)]
 pub(crate) struct Scripted(Arc<Mutex<Content>>);
 
@@ -41,8 +41,8 @@ impl Drop for Lock {
 }
 
 impl Scripted {
-    pub(crate) fn set_mood(&self, mood: Mood) {
-        self.0.lock().unwrap().mood = mood;
+    pub(crate) fn set_health(&self, health: Health) {
+        self.0.lock().unwrap().health = health;
     }
 
     pub(crate) fn records(&self) -> Vec<Vec<u8>> {
@@ -53,21 +53,21 @@ impl Scripted {
         !self.0.lock().unwrap().locks.is_empty()
     }
 
-    /// How often a lock was found taken.
+    /// How often a lock was found held.
     pub(crate) fn refused_locks(&self) -> usize {
         self.0.lock().unwrap().refused
     }
 
-    /// Changes every record.
+    /// Modifies every record.
     pub(crate) fn tamper(&self, change: impl Fn(&mut Vec<u8>)) {
         self.0.lock().unwrap().records.values_mut().for_each(change);
     }
 
     fn well(&self, writes: bool) -> Result<std::sync::MutexGuard<'_, Content>, Problem> {
         let content = self.0.lock().unwrap();
-        match content.mood {
-            Mood::Down => Err(Problem::new("it is down")),
-            Mood::Full if writes => Err(Problem::new("it is full")),
+        match content.health {
+            Health::Down => Err(Problem::new("it is down")),
+            Health::Full if writes => Err(Problem::new("it is full")),
             _ => Ok(content),
         }
     }

@@ -1,10 +1,10 @@
-//! How a record is encrypted, and what it is called.
+//! How a record is encrypted and named.
 //!
-//! Both keys come from the client secret alone (HKDF, RFC 5869), so a stolen file is worth as much
-//! as guessing the secret, and a rotated secret finds nothing and starts afresh. What a record
-//! belongs to (endpoint, client, authentication, scope, parameters) is bound to it as associated
-//! data: a record put under another's name does not open. The name is a keyed hash of the same, so
-//! it tells nothing either.
+//! Both keys are derived from the client secret alone (HKDF, RFC 5869), so reading a stolen file is
+//! as hard as guessing the secret, and after a rotation of the secret the store starts empty. A
+//! record's identity (endpoint, client, authentication method, scope, parameters) is bound to it as
+//! associated data: a record filed under another's name does not decrypt. The name is a keyed hash
+//! of the identity, so it reveals nothing either.
 
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, KeyType, Salt};
@@ -16,17 +16,17 @@ use crate::config::options::{ClientAuth, Options};
 use crate::credentials::Credentials;
 use crate::scope::ScopeSet;
 
-/// The first bytes of a sealed record: its format. Another format is another beginning.
+/// The first bytes of a sealed record. Another format must have a different prefix.
 const FORMAT: &[u8] = b"tu-token store 1\n";
 const KEY_BYTES: usize = 32;
-/// Bytes of the hash that make the name: enough that two never meet.
+/// Bytes of the hash used for the name: enough to exclude collisions.
 const NAME_BYTES: usize = 20;
 /// Characters of a name.
 pub(super) const NAME_LENGTH: usize = 2 * NAME_BYTES;
 
-/// What seals and opens the records of one entry.
+/// Seals and opens the records of one entry.
 pub(crate) struct Seal {
-    // The bytes, not ring's own form of the key, which is not wiped.
+    // The bytes, not ring's key type, which is not wiped.
     key: Zeroizing<[u8; KEY_BYTES]>,
     identity: Zeroizing<Vec<u8>>,
     name: String,
@@ -44,7 +44,7 @@ impl Seal {
     pub(crate) fn new(options: &Options, credentials: &Credentials, scope: &ScopeSet) -> Self {
         let identity = identity(options, credentials, scope);
         let secret = credentials.client_secret.reveal().as_bytes();
-        // No key of two purposes: each is derived under its own label.
+        // No key has two purposes: each is derived under its own label.
         let parent = Salt::new(HKDF_SHA256, FORMAT).extract(secret);
         let derive = |label: &[u8]| {
             let mut key = Zeroizing::new([0; KEY_BYTES]);
@@ -67,17 +67,17 @@ impl Seal {
         Aad::from(&self.identity)
     }
 
-    /// What the record is called: [`NAME_LENGTH`] hex digits in lower case.
+    /// The record's name: [`NAME_LENGTH`] lower-case hex digits.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Encrypts a record. `None`: there is no chance to be had from the system.
+    /// Encrypts a record. `None`: the system has no randomness available.
     pub(crate) fn seal(&self, record: &[u8]) -> Option<Vec<u8>> {
         let mut nonce = [0; NONCE_LEN];
         SystemRandom::new().fill(&mut nonce).ok()?;
         let tag_bytes = CHACHA20_POLY1305.tag_len();
-        // Room for all of it: growing would leave plain text behind.
+        // Allocated in full: growing would leave plain text behind.
         let mut sealed = Vec::with_capacity(FORMAT.len() + nonce.len() + record.len() + tag_bytes);
         sealed.extend_from_slice(FORMAT);
         sealed.extend_from_slice(&nonce);
@@ -92,7 +92,7 @@ impl Seal {
         Some(sealed)
     }
 
-    /// Opens a sealed record. `None`: it was not sealed by this, or it was changed since.
+    /// Decrypts a record. `None`: it was sealed with another key or identity, or modified since.
     pub(crate) fn open(&self, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let rest = sealed.strip_prefix(FORMAT).filter(|_| sealed.len() <= MAX_RECORD_BYTES)?;
         let (nonce, text) = rest.split_at_checked(NONCE_LEN)?;
@@ -104,9 +104,9 @@ impl Seal {
     }
 }
 
-/// What a token is good for, without a doubt about where one part ends.
+/// Everything that tokens depend on, each part with its length so that the encoding is unambiguous.
 fn identity(options: &Options, credentials: &Credentials, scope: &ScopeSet) -> Zeroizing<Vec<u8>> {
-    // Room for all of it: the parameters may be secrets.
+    // Allocated in full: the parameters may be secrets.
     let params = options.params.iter().map(|(key, value)| key.len() + value.len() + 16);
     let room = params.sum::<usize>() + 16 * 1024;
     let mut identity = Zeroizing::new(Vec::with_capacity(room));
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sealed_opens_and_is_never_sealed_the_same_way_twice() {
+    fn a_sealed_record_opens_and_no_two_seals_are_equal() {
         let (one, other) = (seal("secret"), seal("secret"));
         let sealed = one.seal(b"a record").unwrap();
         assert_eq!(**other.open(&sealed).unwrap(), *b"a record");
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn every_changed_byte_and_every_cut_is_noticed() {
+    fn every_changed_byte_and_every_truncation_is_detected() {
         let seal = seal("secret");
         let sealed = seal.seal(b"a record").unwrap();
         for at in 0..sealed.len() {
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_tells_tokens_apart_tells_records_apart() {
+    fn whatever_distinguishes_tokens_distinguishes_records() {
         let defaults = Options::default();
         let basic = Options { client_auth: ClientAuth::Basic, ..Options::default() };
         let with = |params: &[(&str, &str)]| Options {

@@ -1,4 +1,5 @@
-//! A file store tried out, for a diagnosis: everything a fetch does with it, and nothing stays.
+//! Tries out a file store for diagnosis: everything that a fetch does with it, leaving nothing
+//! behind.
 
 use std::io::{ErrorKind, Read, Write};
 use std::path::PathBuf;
@@ -7,16 +8,16 @@ use super::directory::{Directory, problem};
 use super::file::{FileStore, TRIAL, new_name};
 use super::{Problem, lock};
 
-/// As large as records commonly are: a disk that is full often still has room for a name.
+/// The size of a typical record: a full disk often still has room for a directory entry.
 const BYTES: [u8; 4096] = [b'x'; 4096];
 
 impl FileStore {
-    /// Makes the directory if there is none; makes, writes, renames, reads, locks and removes a file
-    /// there. The directory.
+    /// Creates the directory if it does not exist; creates, writes, renames, reads, locks and
+    /// removes a file in it. Returns the directory.
     pub(crate) fn try_out(&self) -> Result<PathBuf, Problem> {
         let path = self.path()?;
         let directory = Directory::open_or_make(path)?;
-        // Named like what a killed process leaves, which is tidied away.
+        // Named like the leftovers of a killed process, which are cleaned up.
         let (first, second) = (new_name(TRIAL)?, new_name(TRIAL)?);
         let outcome = round_trip(&directory, &first, &second);
         let _ = directory.remove(&first);
