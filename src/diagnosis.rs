@@ -1,6 +1,6 @@
-//! What a person's diagnosis looks at, by the code that a client uses: the same proxy, the same trust
-//! store, the same errors. And what a process needs that lives for a moment. For the command of this
-//! workspace; no part of the API.
+//! What a person's diagnosis checks, by the code that a client uses: the same proxy, the same trust
+//! store, the same errors. And what a short-lived process needs. For this workspace's command; not
+//! part of the API.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -15,31 +15,31 @@ use crate::config::token_url::TokenUrl;
 use crate::credentials::{Credentials, Source};
 use crate::endpoint::Failure;
 use crate::endpoint::http::Http;
-use crate::endpoint::looks;
 use crate::endpoint::redact::{Hidden, NOT_SHOWN};
+use crate::endpoint::remarks;
 use crate::error::Error;
 use crate::scope::ScopeSet;
 use crate::store;
 use crate::token::Token;
 
-/// Options whose way to the services can be looked at.
+/// Options whose route to the services can be checked.
 pub struct Diagnosis {
     options: Options,
     source: Source,
     http: Http,
 }
 
-/// The way that requests take.
+/// The route of requests.
 pub struct Way {
     /// Scheme, host and port of the proxy; never its password. `None`: directly.
     pub proxy: Option<String>,
-    /// The host whose address this machine must find out.
+    /// The host whose address this machine must resolve.
     pub next_host: String,
     /// The setting that decided.
     pub decided_by: Decision,
 }
 
-/// What can be told about an answer without showing its body.
+/// What can be said about a response without showing its body.
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
@@ -47,13 +47,13 @@ pub struct Answer {
     pub is_html: bool,
     /// Scheme and host of a redirect.
     pub location: Option<String>,
-    /// What the server's clock says.
+    /// The server's clock.
     pub date: Option<SystemTime>,
     /// `Retry-After`.
     pub retry_after: Option<Duration>,
 }
 
-/// The longest wait of a caller who names none.
+/// The timeout of a call that sets none.
 ///
 /// # Errors
 /// The first mistake in the options.
@@ -61,7 +61,7 @@ pub fn timeout(config: &Config) -> Result<Duration, Error> {
     Ok(config.resolve()?.timeout)
 }
 
-/// How long ago the token was asked for, by whichever process. `None`: the client has another now.
+/// How long ago the token was requested, by any process. `None`: the client now has another one.
 pub fn age(client: &Client, token: &Token) -> Option<Duration> {
     client.age_of(token)
 }
@@ -78,10 +78,10 @@ impl Diagnosis {
         Ok(Self { options, source, http })
     }
 
-    /// Whether id and secret can be had now.
+    /// Checks that id and secret are available now.
     ///
     /// # Errors
-    /// [`ErrorKind::Credentials`](crate::ErrorKind::Credentials): why not.
+    /// [`ErrorKind::Credentials`](crate::ErrorKind::Credentials): the reason.
     pub fn read_credentials(&self) -> Result<(), Error> {
         self.source.read_within(self.options.file_patience()).map(drop)
     }
@@ -92,18 +92,18 @@ impl Diagnosis {
         read.map(|(_, exposed)| exposed.into_iter().flatten().collect()).unwrap_or_default()
     }
 
-    /// What stands out in id, secret and scope, such as quotes that were pasted with them, in one line
-    /// that shows nothing of them; empty: nothing does, or they cannot be had.
+    /// What looks wrong in id, secret and scope, such as quotes pasted with them, in one line that
+    /// shows nothing of them; empty: nothing does, or they are not available.
     pub fn remarks(&self) -> String {
         let Ok((pair, _)) = self.source.read_within(self.options.file_patience()) else {
             return String::new();
         };
         let Credentials { client_id, client_secret } = &*pair.credentials;
         let scope = self.options.scope.as_ref().map_or("", ScopeSet::wire);
-        looks::remarks(client_id.reveal(), client_secret.reveal(), scope)
+        remarks::of(client_id.reveal(), client_secret.reveal(), scope)
     }
 
-    /// The token endpoint, with its query: not for showing.
+    /// The token endpoint, with its query: not for display.
     pub fn token_url(&self) -> String {
         self.options.token_url.uri().to_string()
     }
@@ -123,21 +123,21 @@ impl Diagnosis {
         self.options.api_hosts.iter().map(ToString::to_string).collect()
     }
 
-    /// The file that takes the place of the system's roots.
+    /// The file that replaces the system's roots.
     pub fn ca_file(&self) -> Option<&Path> {
         self.options.ca_file.as_deref()
     }
 
-    /// The longest time to connect.
+    /// The time limit for connecting.
     pub fn connect_timeout(&self) -> Duration {
         self.options.connect_timeout
     }
 
-    /// Tries the store out, as a fetch uses it. The directory of its files; `None`: tokens stay in
-    /// memory.
+    /// Tries the store out, as a fetch uses it. Returns the directory of its files; `None`: tokens
+    /// stay in memory.
     ///
     /// # Errors
-    /// What keeps it from being of use; [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) after
+    /// Why it cannot be used; [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) after
     /// `store_timeout`.
     pub fn try_store(&self) -> Result<Option<PathBuf>, Error> {
         match &self.options.store {
@@ -149,30 +149,30 @@ impl Diagnosis {
         }
     }
 
-    /// The way to the token endpoint.
+    /// The route to the token endpoint.
     pub fn way(&self) -> Way {
         way_of(&self.http)
     }
 
-    /// The way to another URL.
+    /// The route to another URL.
     ///
     /// # Errors
-    /// The URL cannot be asked.
+    /// The URL cannot be requested.
     pub fn way_to(&self, url: &str) -> Result<Way, Error> {
         self.http_for(url).map(|http| way_of(&http))
     }
 
     fn http_for(&self, url: &str) -> Result<Http, Error> {
         let token_url = TokenUrl::parse(url).map_err(Error::argument)?;
-        // A service on the desk tells this from a program that asks wrongly.
+        // Lets an emulator tell this from a program whose requests are wrong.
         let user_agent = format!("{} doctor", self.options.user_agent);
         self.http.beside(&Options { token_url, user_agent, ..self.options.clone() })
     }
 
-    /// Asks for what is at a URL as the token endpoint is asked; redirects are not followed.
+    /// Requests a URL like the token endpoint; redirects are not followed.
     ///
     /// # Errors
-    /// The URL cannot be asked, the token may not be sent there, or there is no answer.
+    /// The URL cannot be requested, the token may not be sent there, or there is no response.
     pub fn get(&self, url: &str, token: Option<&Token>) -> Result<Answer, Error> {
         if token.is_some() && host_to_send_to(url, &self.options.api_hosts).is_none() {
             return Err(Error::argument("a token may not be sent there: see api_hosts"));
@@ -181,7 +181,7 @@ impl Diagnosis {
             .http_for(url)?
             .get(token, self.options.policy.request_timeout)
             .map_err(|Failure { error, .. }| error)?;
-        // It is the server's text, which may hold what the server was sent.
+        // The server's text may contain what it was sent.
         let shown = |target: String| match token.map(|token| Hidden::token(token.value())) {
             Some(hidden) => {
                 hidden.clean(&target).unwrap_or_else(|| format!("a host ({NOT_SHOWN})"))
@@ -199,7 +199,7 @@ impl Diagnosis {
 }
 
 fn way_of(http: &Http) -> Way {
-    let proxy = http.way().proxy.as_ref();
+    let proxy = http.route().proxy.as_ref();
     let next = proxy.map_or(http.uri(), |proxy| proxy.uri());
     let shown = |proxy: &ureq::Proxy| {
         let protocol = proxy.protocol().to_string().to_lowercase();
@@ -208,6 +208,6 @@ fn way_of(http: &Http) -> Way {
     Way {
         proxy: proxy.map(shown),
         next_host: next.host().unwrap_or_default().to_owned(),
-        decided_by: http.way().decided_by.clone(),
+        decided_by: http.route().decided_by.clone(),
     }
 }

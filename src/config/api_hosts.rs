@@ -1,9 +1,9 @@
-//! Where a token may be sent to.
+//! Where a token may be sent.
 
 use super::authority::{self, Authority, HTTPS_PORT};
 
-/// The host of a URL that a token may be sent to, in lower case: this machine in any case, else by
-/// https a host in the list. `None`: it may not.
+/// The host of a URL that a token may be sent to, in lower case: this machine in any case,
+/// otherwise a listed host by https. `None`: it may not be sent there.
 pub(crate) fn host_to_send_to(url: &str, hosts: &[Authority]) -> Option<String> {
     let (scheme, named) = authority::of_url(url).ok()?;
     let (is_https, is_http) = (scheme == "https", scheme == "http");

@@ -1,9 +1,9 @@
-//! Which host and port a URL names, by one strict grammar for every place that decides on a host:
-//! the token URL, the URL of an API, `api_hosts`, the proxy, the target of a redirect.
+//! Which host and port a URL names, by one strict grammar for every decision about a host: the
+//! token URL, an API's URL, `api_hosts`, the proxy, the target of a redirect.
 //!
-//! Readers of URLs differ where a text is odd: one ends the host at `]` or `\`, another asks DNS for
-//! all of it; one takes `%2e`, a full-width dot or a tab for what it resembles, another does not. So
-//! nothing odd is read at all: what is accepted here means the same to every reader of URLs.
+//! URL parsers differ on odd text: one ends the host at `]` or `\`, another resolves all of it by
+//! DNS; one takes `%2e`, a full-width dot or a tab for what it resembles, another does not. So odd
+//! text is rejected: what is accepted here means the same to every URL parser.
 //!
 //! ```text
 //! url  = scheme "://" host [ ":" port ] [ ("/" | "?" | "#") rest ]
@@ -22,13 +22,13 @@ pub(super) const HTTPS_PORT: u16 = 443;
 /// A host, and a port if there is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Authority {
-    /// In lower case; an IPv6 address in brackets, in its canonical form.
+    /// In lower case; an IPv6 address in brackets, in canonical form.
     pub(crate) host: String,
     pub(crate) port: Option<u16>,
 }
 
 impl Authority {
-    /// Reads `host` or `host:port`.
+    /// Parses `host` or `host:port`.
     pub(crate) fn parse(text: &str) -> Result<Self, Fault> {
         let (host, rest) = match text.strip_prefix('[') {
             Some(inner) => {
@@ -50,7 +50,7 @@ impl Authority {
         Ok(Self { host, port })
     }
 
-    /// Whether it is this machine: by address, or by the one name that is never asked of DNS.
+    /// Whether it is this machine: by address, or by the one name that is never resolved by DNS.
     pub(crate) fn is_loopback(&self) -> bool {
         is_loopback(&self.host)
     }
@@ -66,7 +66,7 @@ impl fmt::Display for Authority {
     }
 }
 
-/// Whether a host, as a URL has it, is this machine.
+/// Whether a host, as written in a URL, is this machine.
 pub(crate) fn is_loopback(host: &str) -> bool {
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     match bare.parse::<IpAddr>() {
@@ -76,7 +76,7 @@ pub(crate) fn is_loopback(host: &str) -> bool {
     }
 }
 
-/// The scheme of a URL, in lower case, and what it names.
+/// The scheme of a URL, in lower case, and its host and port.
 pub(crate) fn of_url(url: &str) -> Result<(String, Authority), Fault> {
     let (scheme, authority) = split(url)?;
     if authority.contains('@') {
@@ -85,16 +85,16 @@ pub(crate) fn of_url(url: &str) -> Result<(String, Authority), Fault> {
     Ok((scheme.to_ascii_lowercase(), Authority::parse(authority)?))
 }
 
-/// The scheme of a URL as it is written, and all that stands between `://` and the path. What
-/// follows names no host, whoever reads it: letters of any language are for others to encode there.
+/// The scheme of a URL as written, and everything between `://` and the path. The rest cannot
+/// affect the host in any parser: non-ASCII letters there are left for others to encode.
 pub(crate) fn split(url: &str) -> Result<(&str, &str), Fault> {
     let end = url
         .split_once("://")
         .and_then(|(scheme, rest)| Some(scheme.len() + "://".len() + rest.find(['/', '?', '#'])?));
     let (origin, rest) = url.split_at(end.unwrap_or(url.len()));
     check_printable(origin)?;
-    // Some readers leave line breaks and tabs out, and others send them; a blank ends the target of
-    // a request.
+    // Some parsers drop line breaks and tabs, others send them; a space ends the target of a
+    // request.
     if let Some(odd) = rest.chars().find(|character| character.is_control() || *character == ' ') {
         return Err(Fault::Character(odd));
     }
@@ -107,7 +107,7 @@ pub(crate) fn split(url: &str) -> Result<(&str, &str), Fault> {
     Ok((scheme, rest.split(['/', '?', '#']).next().unwrap_or_default()))
 }
 
-/// Refuses what a request line may not have.
+/// Rejects characters that a request line must not contain.
 pub(crate) fn check_printable(url: &str) -> Result<(), Fault> {
     match url.chars().find(|character| !matches!(character, '!'..='~')) {
         Some(odd) => Err(Fault::Character(odd)),
@@ -133,7 +133,7 @@ fn port(digits: &str) -> Result<u16, Fault> {
     digits.parse().ok().filter(|_| is_number).ok_or(Fault::Port)
 }
 
-/// Why a text names no host. Shows no more of it than one character.
+/// Why a text names no host. Shows at most one character of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     Scheme,
@@ -145,7 +145,7 @@ pub(crate) enum Fault {
     Port,
 }
 
-/// Continues the name of what holds the text.
+/// A predicate: the name of what holds the text goes before it.
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -4,7 +4,7 @@ use ureq::http::Uri;
 use super::*;
 
 #[test]
-fn hosts_and_ports_that_mean_the_same_to_everybody() {
+fn hosts_and_ports_that_are_unambiguous() {
     for (text, shown) in [
         ("iris.trackunit.com", "iris.trackunit.com"),
         ("IRIS.Trackunit.COM:443", "iris.trackunit.com:443"),
@@ -14,7 +14,7 @@ fn hosts_and_ports_that_mean_the_same_to_everybody() {
         ("[::1]", "[::1]"),
         ("[FD00:0:0::1]:8443", "[fd00::1]:8443"),
         ("[::ffff:127.0.0.1]", "[::ffff:127.0.0.1]"),
-        // Names to us, whatever `inet_aton` makes of them: no loopback.
+        // Names, though `inet_aton` accepts them as addresses: not loopback.
         ("127.1", "127.1"),
         ("0x7f.1", "0x7f.1"),
         ("2130706433", "2130706433"),
@@ -24,7 +24,7 @@ fn hosts_and_ports_that_mean_the_same_to_everybody() {
 }
 
 #[test]
-fn what_somebody_reads_otherwise_is_refused() {
+fn ambiguous_hosts_are_refused() {
     use Fault::*;
     for (text, fault) in [
         ("", NoHost),
@@ -124,7 +124,7 @@ fn a_url_has_a_scheme_two_slashes_and_a_host() {
 }
 
 #[test]
-fn this_machine_is_told_by_its_own_names_alone() {
+fn this_machine_is_recognized_only_by_its_own_names() {
     let is = |text| Authority::parse(text).unwrap().is_loopback();
     for text in ["127.0.0.1", "127.255.255.254:1", "[::1]", "[0:0::1]", "localhost", "LocalHost:9"]
     {
@@ -152,7 +152,7 @@ fn this_machine_is_told_by_its_own_names_alone() {
     }
 }
 
-/// Texts that are nearly authorities.
+/// Texts that resemble authorities.
 fn nearly() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         4 => "[a-zA-Z0-9]{1,3}",
@@ -171,10 +171,10 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(4_000) })]
 
     #[test]
-    fn what_is_read_here_others_read_alike(text in nearly(), path in "(/[a-z@:]{0,4})?") {
+    fn what_is_accepted_here_other_parsers_read_alike(text in nearly(), path in "(/[a-z@:]{0,4})?") {
         let url = format!("https://{text}{path}");
         if let Ok((_, read)) = of_url(&url) {
-            // Behind the host there may be what others encode first.
+            // After the host there may be characters that other parsers require encoded.
             let encode = |c: char| if c.is_ascii_alphanumeric() || "-_.:/?#[]@%".contains(c) { c } else { 'x' };
             let uri: Uri = url.chars().map(encode).collect::<String>().parse().unwrap();
             prop_assert_eq!(uri.port_u16(), read.port);

@@ -1,12 +1,12 @@
-//! What is given for the options: by the program, and by the environment.
+//! The option values set by the program and by the environment.
 
 use super::options::Options;
 use super::table::{self, OPTIONS};
 use crate::error::Error;
 use crate::secret::Secret;
 
-/// The values of some options, as written. What the program gives wins over the environment, in any
-/// order; the first mistake is remembered, and told when all is read.
+/// Option values as text. The program's take precedence over the environment's, in any order; the
+/// first mistake is remembered and reported once everything is read.
 #[derive(Clone, Default)]
 pub(crate) struct Given {
     program: Values,
@@ -14,7 +14,7 @@ pub(crate) struct Given {
     mistake: Option<Error>,
 }
 
-/// What is given for some options, by their keys. A list: they are few.
+/// Values by option key. A list: they are few.
 #[derive(Clone, Default)]
 struct Values(Vec<(&'static str, Secret)>);
 
@@ -34,11 +34,11 @@ impl Values {
 }
 
 impl Given {
-    /// By the program. A second value replaces the first.
+    /// Sets a value by the program, replacing an earlier one.
     pub(crate) fn set(&mut self, key: &str, value: &str) {
         match table::find(key) {
             Some(option) => {
-                // Read now, so that the first mistake is the first one made.
+                // Parsed now, so that the mistake reported is the first one made.
                 if let Err(error) = option.read_into(&mut Options::default(), value) {
                     self.remember(error);
                 }
@@ -48,7 +48,7 @@ impl Given {
         }
     }
 
-    /// Takes what is set in the environment now and not empty.
+    /// Takes the variables that are set in the environment now and not empty.
     pub(crate) fn load_env(&mut self) {
         for option in OPTIONS {
             let variable = option.env_name();
@@ -70,24 +70,20 @@ impl Given {
         self.mistake.get_or_insert(mistake);
     }
 
-    /// The keys of what is given.
+    /// The keys that are set.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &'static str> {
         self.program.keys().chain(self.environment.keys())
     }
 
     /// All options with their final values, or the first mistake. `has_callback`: a function of the
-    /// program gives the credentials.
+    /// program provides the credentials.
     pub(crate) fn resolve(&self, has_callback: bool) -> Result<Options, Error> {
         let is_set = |variable: &str| std::env::var_os(variable).is_some_and(|it| !it.is_empty());
-        self.resolve_beside(has_callback, is_set)
+        self.resolve_in(has_callback, is_set)
     }
 
-    /// The same beside an environment, of which only `load_env` takes anything.
-    fn resolve_beside(
-        &self,
-        has_callback: bool,
-        is_set: fn(&str) -> bool,
-    ) -> Result<Options, Error> {
+    /// The same with a given environment, from which only `load_env` takes values.
+    fn resolve_in(&self, has_callback: bool, is_set: fn(&str) -> bool) -> Result<Options, Error> {
         if let Some(mistake) = &self.mistake {
             return Err(mistake.clone());
         }
@@ -134,7 +130,7 @@ mod tests {
         given
     }
 
-    /// What is needed, and more.
+    /// The required options, and more.
     fn with(more: &[(&str, &str)]) -> Given {
         let basics = [("client_id", "id"), ("client_secret", "hush"), ("scope", "a")];
         of(&[&basics, more].concat())
@@ -145,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_of_the_pen_gets_a_suggestion() {
+    fn a_typo_gets_a_suggestion() {
         assert!(message(&with(&[("scopee", "x")])).contains("did you mean scope?"));
         assert!(message(&with(&[("client-id", "x")])).contains("did you mean client_id?"));
         assert!(message(&with(&[("colour", "x")])).contains("the options are"));
@@ -158,15 +154,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_required_is_asked_for() {
+    fn required_options_are_named() {
         assert!(message(&of(&[("client_secret", "hush")])).contains("client_id"));
         assert!(message(&of(&[("client_id", "x")])).contains("client_secret"));
     }
 
     #[test]
-    fn what_is_set_but_was_not_loaded_is_told_so() {
+    fn a_variable_that_is_set_but_was_not_loaded_is_named() {
         let refused = |given: &Given, is_set| {
-            given.resolve_beside(false, is_set).unwrap_err().message().to_owned()
+            given.resolve_in(false, is_set).unwrap_err().message().to_owned()
         };
         let all: fn(&str) -> bool = |_| true;
         let said = refused(&Given::default(), all);
@@ -178,10 +174,10 @@ mod tests {
         assert!(said.contains("TRACKUNIT_CLIENT_SECRET_FILE ") && said.contains(load), "{said}");
         let none: fn(&str) -> bool = |_| false;
         assert!(!refused(&given, none).contains("load_env"));
-        // Whoever gives all that is needed has no need of the environment.
-        assert!(with(&[]).resolve_beside(false, all).is_ok());
+        // A program that sets everything itself needs nothing from the environment.
+        assert!(with(&[]).resolve_in(false, all).is_ok());
         given.set("client_secret", "hush");
-        let no_scope = |is_set| given.resolve_beside(false, is_set).unwrap().no_scope;
+        let no_scope = |is_set| given.resolve_in(false, is_set).unwrap().no_scope;
         assert!(no_scope(all).contains("TRACKUNIT_SCOPE is set, but was not loaded"));
         assert!(no_scope(none).contains("set the option scope (or TRACKUNIT_SCOPE)"));
     }
@@ -193,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn the_program_switches_off_the_twin_of_the_environment() {
+    fn an_option_of_the_program_overrides_its_twin_from_the_environment() {
         let mut given = with(&[]);
         given.environment.insert("client_secret_file", Secret::new("/nowhere"));
         given.environment.insert("scope", Secret::new("from-environment"));

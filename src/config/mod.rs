@@ -1,10 +1,12 @@
-//! Options by name, from the program and from the environment. What is made of them is not known here.
+//! Options by key, from the program and from the environment. Nothing here knows what they are used
+//! for.
 //!
-//! - [`table`] the option table, one declaration for every surface; [`secrecy`] what of it may be shown
-//! - [`given`] what is given for them, and by whom; [`options`] what that comes to
-//! - [`parse`] how the text of a value is read
-//! - [`token_url`] where the secret is sent to; [`proxy`] the way there; [`api_hosts`] where a token may
-//!   be sent to
+//! - [`table`] the option table, one declaration for every surface; [`secrecy`] which values may be
+//!   shown
+//! - [`given`] what the program and the environment set; [`options`] the resulting values
+//! - [`parse`] parses the text of a value
+//! - [`token_url`] the URL that the secret is sent to; [`proxy`] how it is reached; [`api_hosts`]
+//!   where a token may be sent
 //! - [`authority`] which host and port a URL names
 
 pub(crate) mod api_hosts;

@@ -1,4 +1,4 @@
-//! Every option with its final value.
+//! All options with their final values.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::scope::ScopeSet;
 use crate::secret::Secret;
 
-/// How the client proves who it is.
+/// How the client authenticates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ClientAuth {
     Post,
@@ -26,7 +26,7 @@ pub(crate) enum LogLevel {
     Info,
 }
 
-/// Where tokens are kept beyond this process.
+/// Where tokens are stored beyond this process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum StoreChoice {
     Memory,
@@ -34,7 +34,7 @@ pub(crate) enum StoreChoice {
     File(Option<PathBuf>),
 }
 
-/// What the options say about the life of a token; `cache::policy` says what follows from it.
+/// The options about a token's life; `cache::policy` derives the rest from them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Policy {
     pub(crate) refresh_before: Duration,
@@ -44,7 +44,7 @@ pub(crate) struct Policy {
     pub(crate) max_requests_per_minute: u32,
 }
 
-/// Every option with its final value.
+/// All options with their final values.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) client_id: Option<Secret>,
@@ -52,7 +52,7 @@ pub(crate) struct Options {
     pub(crate) client_id_file: Option<PathBuf>,
     pub(crate) client_secret_file: Option<PathBuf>,
     pub(crate) scope: Option<ScopeSet>,
-    /// What a call hears that names no scope either.
+    /// The error message of a call that names no scope either.
     pub(crate) no_scope: &'static str,
     pub(crate) token_url: TokenUrl,
     pub(crate) client_auth: ClientAuth,
@@ -80,7 +80,7 @@ const SCOPE_NOT_LOADED: &str = "no scope: TRACKUNIT_SCOPE is set, but was not lo
      C tu_config_load_env), set the option scope, or name one in the call";
 
 impl Default for Options {
-    /// What the option table says.
+    /// The defaults of the option table.
     fn default() -> Self {
         let mut options = Self::unread();
         for option in OPTIONS.iter().filter(|option| !option.default.is_empty()) {
@@ -92,7 +92,8 @@ impl Default for Options {
 }
 
 impl Options {
-    /// As long as nothing has been read. Of what has a default in the table, nothing here counts.
+    /// Before anything is parsed. Placeholders stand for everything that has a default in the
+    /// table.
     fn unread() -> Self {
         Self {
             client_id: None,
@@ -128,14 +129,14 @@ impl Options {
         }
     }
 
-    /// How long the making of a client waits for the files that it names.
+    /// How long the creation of a client waits for the files it names.
     pub(crate) fn file_patience(&self) -> Duration {
-        // A client that never waits for tokens has to wait for these.
+        // A client that never waits for tokens still has to wait for these.
         if self.timeout.is_zero() { self.policy.fetch_timeout } else { self.timeout }
     }
 
-    /// What can only be judged when all options are known. `is_set` looks at an environment variable:
-    /// what has not been given may stand there, and not have been loaded.
+    /// Checks that need all options. `is_set` checks an environment variable: a missing option may
+    /// be set there but not loaded.
     pub(super) fn finish(
         &mut self,
         has_callback: bool,
@@ -207,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_set_is_as_documented() {
+    fn unset_options_have_the_documented_defaults() {
         let options = Options::default();
         let (seconds, policy) = (Duration::from_secs, &options.policy);
         assert_eq!((options.timeout, options.connect_timeout), (seconds(30), seconds(5)));
@@ -222,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn every_default_is_read_from_the_table() {
+    fn every_default_in_the_table_parses() {
         for option in OPTIONS.iter().filter(|option| !option.default.is_empty()) {
             let mut options = Options::unread();
             option.read_into(&mut options, option.default).unwrap();

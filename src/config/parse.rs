@@ -1,4 +1,4 @@
-//! How the text of an option's value is read.
+//! Parses the text of an option's value.
 
 use std::net::Ipv6Addr;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use super::authority::Authority;
 const SHORTEST: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
-/// `30`, `30s`, `250ms`, `20m`, `2h`; without a unit, seconds.
+/// `30`, `30s`, `250ms`, `20m`, `2h`; seconds without a unit.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let malformed = || "is a whole number with ms, s, m or h behind it, such as 30s".to_owned();
@@ -51,7 +51,7 @@ pub(crate) fn count(text: &str, least: u32, most: u32) -> Result<u32, String> {
         .ok_or_else(|| format!("is a whole number from {least} to {most}"))
 }
 
-/// A client id or secret: anything a person could have been given, so no control characters.
+/// A client id or secret. No control characters: those are copying mistakes.
 pub(crate) fn credential(text: &str) -> Result<&str, String> {
     if text.is_empty() {
         return Err("is empty".to_owned());
@@ -73,8 +73,8 @@ fn no_control(text: &str) -> Result<&str, String> {
     }
 }
 
-/// The name of a file. A relative one means the directory that the program is in now: it may go to
-/// another later, as daemons do. No control characters: it stands in messages, which are of one line.
+/// A file name. A relative one is resolved against the current directory now: daemons change it
+/// later. No control characters: it appears in single-line messages.
 pub(crate) fn path(text: &str) -> Result<PathBuf, String> {
     match text {
         "" => Err("is empty".to_owned()),
@@ -84,7 +84,7 @@ pub(crate) fn path(text: &str) -> Result<PathBuf, String> {
     }
 }
 
-/// Text that goes into an HTTP header: printable ASCII.
+/// Text for an HTTP header: printable ASCII.
 pub(crate) fn header_text(text: &str) -> Result<String, String> {
     let allowed =
         !text.is_empty() && text.len() <= 256 && text.bytes().all(|b| (b' '..=b'~').contains(&b));
@@ -93,7 +93,7 @@ pub(crate) fn header_text(text: &str) -> Result<String, String> {
         .ok_or_else(|| "is 1 to 256 printable ASCII characters".to_owned())
 }
 
-/// Names of form fields that this library sets itself.
+/// Form fields that this library sets itself.
 const RESERVED: [&str; 6] = [
     "grant_type",
     "client_id",
@@ -105,7 +105,8 @@ const RESERVED: [&str; 6] = [
 
 /// `key=value&key=value`, form-encoded.
 pub(crate) fn params(text: &str) -> Result<Vec<(String, String)>, String> {
-    // Or the parser would put U+FFFD in its place, and another value be sent than was written.
+    // Otherwise the parser would insert U+FFFD, and a different value would be sent than was
+    // written.
     if percent_encoding::percent_decode_str(text).decode_utf8().is_err() {
         let why = "has an escape that is no UTF-8; \u{e9}, for example, is %C3%A9, not %E9";
         return Err(why.to_owned());
@@ -129,7 +130,7 @@ pub(crate) fn params(text: &str) -> Result<Vec<(String, String)>, String> {
     Ok(params)
 }
 
-/// Host names, each with an optional port. One that no URL could have is a slip of the pen.
+/// Host names, each with an optional port. An entry that no URL could match is a mistake.
 pub(crate) fn hosts(text: &str) -> Result<Vec<Authority>, String> {
     const WRITTEN: &str = "an entry is an exact host name, with :port if it is not 443";
     let entries = text.split([' ', ',']).filter(|entry| !entry.is_empty());
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_refused() {
+    fn malformed_durations_are_refused() {
         for text in ["", "s", "-1", "1.5s", "1e3", "+5", " 5", "5 s", "5d", "5S", "\u{663}s"] {
             assert!(duration(text).is_err(), "{text}");
         }
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_files_are_of_one_line() {
+    fn file_names_have_no_control_characters() {
         for text in ["", "/etc/a\nb", "a\u{1b}[2J", "a\0b", "file\t", "/a\u{85}"] {
             assert!(path(text).is_err(), "{text:?}");
         }
@@ -232,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_can_never_be_met_is_refused_by_its_reason() {
+    fn a_host_that_can_never_match_is_refused_with_the_reason() {
         for (text, reason) in [
             ("", "exact host names"),
             (" , ", "exact host names"),

@@ -1,4 +1,4 @@
-//! The way to a URL: through a proxy or not, and what decided on that.
+//! How a URL is reached: through a proxy or not, and which setting decided.
 
 use std::net::IpAddr;
 
@@ -10,13 +10,13 @@ use crate::secret::Secret;
 
 /// How a URL is reached.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Way {
+pub(crate) struct Route {
     /// `None`: directly.
     pub(crate) proxy: Option<ureq::Proxy>,
     pub(crate) decided_by: Decision,
 }
 
-impl Way {
+impl Route {
     fn direct(decided_by: Decision) -> Self {
         Self { proxy: None, decided_by }
     }
@@ -44,7 +44,7 @@ pub enum Decision {
     Nothing,
 }
 
-/// What the `proxy` option says.
+/// The value of the option `proxy`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ProxyChoice {
     FromEnvironment,
@@ -67,23 +67,23 @@ impl ProxyChoice {
         Ok(Self::Url(Secret::new(text)))
     }
 
-    /// The way to a URL, decided once: a client does not change it.
+    /// Decides how a URL is reached; done once per client.
     pub(crate) fn for_url(
         &self,
         url: &TokenUrl,
         environment: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Way, String> {
+    ) -> Result<Route, String> {
         let (text, decided_by) = match self {
-            _ if is_loopback(url.host()) => return Ok(Way::direct(Decision::Loopback)),
-            Self::None => return Ok(Way::direct(Decision::Option)),
+            _ if is_loopback(url.host()) => return Ok(Route::direct(Decision::Loopback)),
+            Self::None => return Ok(Route::direct(Decision::Option)),
             Self::Url(text) => (text.clone(), Decision::Option),
             Self::FromEnvironment => match proxy_of_environment(url, environment) {
                 (Some(text), decided_by) => (Secret::new(text), decided_by),
-                (None, decided_by) => return Ok(Way::direct(decided_by)),
+                (None, decided_by) => return Ok(Route::direct(decided_by)),
             },
         };
         match proxy_at(text.reveal()) {
-            Ok(proxy) => Ok(Way { proxy: Some(proxy), decided_by }),
+            Ok(proxy) => Ok(Route { proxy: Some(proxy), decided_by }),
             Err(problem) => Err(match decided_by {
                 Decision::Variable(variable) => format!("{variable} {problem}"),
                 _ => format!("proxy {problem}"),
@@ -92,16 +92,16 @@ impl ProxyChoice {
     }
 }
 
-/// The longest user or password that SOCKS5 has place for (RFC 1929).
+/// Maximum length of a SOCKS5 user name or password (RFC 1929).
 const MOST_SOCKS_BYTES: usize = 255;
 
-/// The proxy at a URL. Every SOCKS5 proxy is told the host's name: whoever needs a proxy to get
-/// out often has no DNS that knows what lies outside.
+/// Parses a proxy URL. SOCKS5 proxies always receive the host name: where a proxy is needed, there
+/// is often no DNS for names outside.
 fn proxy_at(url: &str) -> Result<ureq::Proxy, String> {
     const NO_URL: &str = "is not a proxy URL such as http://host:port";
     check_login(url)?;
     let proxy = ureq::Proxy::new(url).map_err(|_| NO_URL)?;
-    // Only what stands behind user and password, which may hold any sign that is encoded.
+    // Only what follows user and password, which may contain any encoded character.
     let authority = proxy.uri().authority().ok_or(NO_URL)?.as_str();
     let host_and_port = authority.rsplit('@').next().unwrap_or_default();
     Authority::parse(host_and_port).map_err(|fault| format!("{fault}; it {NO_URL}"))?;
@@ -129,9 +129,9 @@ fn proxy_at(url: &str) -> Result<ureq::Proxy, String> {
     }
 }
 
-/// User and password are what stands before the last `@`, as RFC 3986 section 3.2.1 has them: a
-/// bare `/`, `#` or `@` in a password would end it there, and send its start as another login, or
-/// its end to a name server.
+/// User and password are everything before the last `@` (RFC 3986 section 3.2.1): a bare `/`, `#`
+/// or `@` in a password would end it early, and send its start as another login or its end to a
+/// name server.
 fn check_login(url: &str) -> Result<(), String> {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let Some((login, _)) = rest.rsplit_once('@') else { return Ok(()) };
@@ -150,12 +150,12 @@ fn check_login(url: &str) -> Result<(), String> {
     }
 }
 
-/// The proxy that the environment names for a URL, and what says so.
+/// The proxy that the environment sets for a URL, and the setting that decided.
 fn proxy_of_environment(
     url: &TokenUrl,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> (Option<String>, Decision) {
-    // Lower case first, as curl reads them: an empty one hides the other.
+    // Lower case first, like curl: an empty variable hides the other.
     let either = |lower: &'static str, upper: &'static str| {
         let found = environment(lower).map(|value| (lower, value));
         let found = found.or_else(|| environment(upper).map(|value| (upper, value)));
@@ -176,8 +176,9 @@ fn proxy_of_environment(
     }
 }
 
-/// One rule of NO_PROXY: `*`, an address, a network `10.0.0.0/8`, or a domain with all below it;
-/// each but `*` with an optional port. A dot at the end says that a domain is whole: all are here.
+/// One rule of NO_PROXY: `*`, an address, a network `10.0.0.0/8`, or a domain with its subdomains;
+/// each except `*` with an optional port. A trailing dot marks a fully qualified domain, which
+/// makes no difference.
 fn rule_matches(rule: &str, host: &str, port: u16) -> bool {
     if rule == "*" {
         return true;
@@ -190,7 +191,7 @@ fn rule_matches(rule: &str, host: &str, port: u16) -> bool {
         Some((name, digits)) if !name.contains(':') || name.ends_with(']') => (name, Some(digits)),
         _ => (rule, None),
     };
-    // What is no port is not this one either.
+    // An invalid port matches no port.
     if rule_port.is_some_and(|digits| digits.parse() != Ok(port)) {
         return false;
     }
@@ -239,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn exceptions_from_the_proxy() {
+    fn no_proxy_rules() {
         let url = "https://auth.trackunit.com/t";
         for rule in [
             "*",
@@ -269,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn exceptions_are_read_as_people_write_them() {
+    fn no_proxy_rules_in_all_usual_notations() {
         let url = "https://auth.trackunit.com/t";
         for rules in [
             "trackunit.com.",
@@ -293,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_url_names_a_host_and_a_port_that_is_one() {
+    fn a_proxy_url_needs_a_host_and_a_valid_port() {
         for url in ["http://proxy", "http://proxy:3128/", "http://u:p@[::1]:1", "socks5://p:1080"] {
             assert!(ProxyChoice::parse(url).is_ok(), "{url}");
         }
@@ -367,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn socks_proxies_look_up_names_themselves() {
+    fn socks_proxies_resolve_names_themselves() {
         for url in ["socks5://u:p@proxy:1080", "SOCKS5://proxy", "socks5h://proxy"] {
             assert!(!proxy_at(url).unwrap().resolve_target(), "{url}");
         }
@@ -378,19 +379,19 @@ mod tests {
         assert_eq!(proxy("", "http://localhost:1/t"), None);
         let choice = ProxyChoice::parse("socks5://proxy:1080").unwrap();
         let url = TokenUrl::parse("https://127.0.0.1/t").unwrap();
-        let way = choice.for_url(&url, &|_| None);
-        assert_eq!(way, Ok(Way::direct(Decision::Loopback)));
+        let route = choice.for_url(&url, &|_| None);
+        assert_eq!(route, Ok(Route::direct(Decision::Loopback)));
     }
     #[test]
-    fn what_decided_is_told_as_it_was_found() {
+    fn the_deciding_setting_is_reported_as_found() {
         let url = TokenUrl::parse("https://auth.trackunit.com/t").unwrap();
         let decided = |choice: &ProxyChoice, variables: &[(&str, &str)]| {
             let environment = |name: &str| {
                 let mut found = variables.iter().filter(|(variable, _)| *variable == name);
                 found.next().map(|(_, value)| (*value).to_owned())
             };
-            let way = choice.for_url(&url, &environment).unwrap();
-            (way.proxy.is_some(), way.decided_by)
+            let route = choice.for_url(&url, &environment).unwrap();
+            (route.proxy.is_some(), route.decided_by)
         };
         let (upper, lower) = (("HTTPS_PROXY", "http://a:1"), ("https_proxy", "http://b:1"));
         let excepted = |exceptions, proxy| {

@@ -1,8 +1,8 @@
 //! Which values may be shown.
 //!
-//! A value that may carry a secret is shown if it has the plain form that it should have. A slip of
-//! the pen must not show a password, so nothing is looked for that would give one away, such as an
-//! `@`: a proxy's URL in which it was forgotten, or written `%40`, has none.
+//! A value that may carry a secret is shown only if it has the plain form it should have. A typo
+//! must not expose a password, so it does not suffice to search for signs of one such as `@`: a
+//! proxy URL in which the `@` was forgotten, or written `%40`, has none.
 
 use super::authority;
 use super::table::OptionSpec;
@@ -41,14 +41,14 @@ impl OptionSpec {
     }
 }
 
-/// Whether a text is `scheme://host[:port][/...]`, and nothing in front of the path could be a
+/// Whether a text is `scheme://host[:port][/...]`, with nothing before the path that could be a
 /// password.
 pub(super) fn is_plain_url(text: &str) -> bool {
     let is_printable = authority::check_printable(text).is_ok();
     is_printable && !text.contains('@') && authority::of_url(text).is_ok()
 }
 
-/// `memory`, `file`, `file:<dir>`, or a word that stands for none of them.
+/// `memory`, `file`, `file:<dir>`, or a lower-case word that is none of them.
 pub(super) fn is_place(store: &str) -> bool {
     store.starts_with("file:") || store.bytes().all(|byte| byte.is_ascii_lowercase())
 }
@@ -59,14 +59,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_option_is_what_its_values_are() {
+    fn each_options_secrecy_fits_its_values() {
         let of = |secrecy| OPTIONS.iter().filter(move |option| option.secrecy == secrecy);
         let keys = |secrecy| of(secrecy).map(|option| option.key).collect::<Vec<_>>();
         assert_eq!(keys(Secrecy::Secret), ["client_secret", "params"]);
         assert_eq!(keys(Secrecy::MayCarrySecret), ["token_url", "proxy", "store"]);
         for option in OPTIONS {
             assert_eq!(option.secret, option.secrecy != Secrecy::Public, "{}", option.key);
-            // What everybody has is no secret.
+            // A default is public.
             assert!(option.default.is_empty() || !option.holds_secret(option.default));
             let is_secret = option.secrecy == Secrecy::Secret;
             assert_eq!(option.holds_secret(""), is_secret, "{}", option.key);

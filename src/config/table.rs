@@ -1,5 +1,5 @@
-//! The option table. Keys, environment variables, defaults, readers, secrecy and the documentation of
-//! every surface come from this one declaration.
+//! The option table: the one declaration that keys, environment variables, defaults, parsers,
+//! secrecy and the documentation of every surface come from.
 
 use std::time::Duration;
 
@@ -80,7 +80,7 @@ impl OptionSpec {
         format!("{ENV_PREFIX}{}", self.key.to_uppercase())
     }
 
-    /// The option that says the same in another way: a value and the file that holds it.
+    /// The alternative way to set the same thing: a value, or the file that contains it.
     pub(super) fn twin(&self) -> Option<&'static str> {
         match self.key {
             "client_id" => Some("client_id_file"),
@@ -91,11 +91,11 @@ impl OptionSpec {
         }
     }
 
-    /// Reads a value into its place. The error names the option and shows no secret.
+    /// Parses a value and stores it. The error names the option and shows no secret.
     pub(crate) fn read_into(&self, options: &mut Options, value: &str) -> Result<(), Error> {
         (self.read)(options, value).map_err(|problem| {
             let shown: String = value.chars().filter(|c| !c.is_control()).take(80).collect();
-            // A URL with a password in it can stand anywhere by mistake.
+            // A URL with a password in it can be pasted anywhere by mistake.
             Error::config(match self.secret || value.contains('@') {
                 true => format!("option {}: {problem}", self.key),
                 false => format!("option {}: {problem} (found \"{shown}\")", self.key),

@@ -1,4 +1,4 @@
-//! Where the secret is sent to.
+//! The URL that the secret is sent to.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use super::authority::{self, Fault, HTTPS_PORT};
 /// The documented token endpoint.
 pub(super) const DEFAULT_URL: &str = "https://auth.trackunit.com/token/v2";
 
-/// A URL that a secret may be sent to. Shown without its query, in which another secret may stand.
+/// A URL that a secret may be sent to. Shown without its query, which may contain another secret.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct TokenUrl(Uri);
 
@@ -17,7 +17,7 @@ impl fmt::Display for TokenUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let url = self.0.to_string();
         match url.split_once('?') {
-            // That there is one shows.
+            // Shows that there is one.
             Some((rest, _)) => write!(f, "{rest}?..."),
             None => f.write_str(&url),
         }
@@ -37,7 +37,7 @@ impl Default for TokenUrl {
 }
 
 impl TokenUrl {
-    /// Refuses whatever would send a secret in clear or elsewhere than it seems.
+    /// Rejects URLs that would send a secret in clear text, or elsewhere than they appear to.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let read = authority::check_printable(text).and_then(|()| authority::of_url(text));
         let (scheme, named) = read.map_err(|fault| match fault {
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn the_query_is_sent_and_not_shown() {
+    fn the_query_is_sent_but_not_shown() {
         let url = TokenUrl::parse("https://auth.example/token?key=hush&x=y?z").unwrap();
         assert_eq!(url.uri().query(), Some("key=hush&x=y?z"));
         assert_eq!(
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_leak_is_refused_by_its_reason() {
+    fn urls_that_would_leak_are_refused_with_the_reason() {
         for (url, reason) in [
             ("http://auth.example/token", "plain http"),
             ("http://localhost.example/t", "plain http"),

@@ -1,11 +1,11 @@
-//! What is told of certificates: the server's, which is not trusted, and the client's own, which is
+//! Error messages about certificates: an untrusted one of the server, or the client's own that was
 //! refused.
 
 use rustls::{AlertDescription, CertificateError};
 
 use super::http::Attempt;
 
-/// What makes a certificate unfit whoever has signed it, by a part of the error's name.
+/// What makes a certificate unusable whoever signed it, keyed by a part of the error's name.
 const UNFIT: [(&str, &str); 5] = [
     (
         "CaUsedAsEndEntity",
@@ -33,7 +33,7 @@ const UNFIT: [(&str, &str); 5] = [
 ];
 
 impl Attempt<'_> {
-    /// Why the certificate of a server is not trusted.
+    /// Why a server's certificate is not trusted.
     pub(super) fn untrusted(&self, error: &CertificateError) -> String {
         let store = self.security.as_ref().map_or("", |security| &security.store);
         match error {
@@ -90,7 +90,7 @@ impl Attempt<'_> {
             AlertDescription::CertificateExpired => ("certificate_expired", REFUSED),
             AlertDescription::CertificateUnknown => ("certificate_unknown", REFUSED),
             AlertDescription::AccessDenied => ("access_denied", REFUSED),
-            // An authority of that name is trusted there, with another key.
+            // The server trusts an authority of that name, with another key.
             AlertDescription::DecryptError => ("decrypt_error", REFUSED),
             AlertDescription::HandshakeFailure => ("handshake_failure", NO_CIPHER),
             AlertDescription::ProtocolVersion => ("protocol_version", NO_CIPHER),
@@ -107,12 +107,12 @@ impl Attempt<'_> {
         }
     }
 
-    /// Whether the server wanted to see a client certificate.
+    /// Whether the server requested a client certificate.
     pub(super) fn was_asked(&self) -> bool {
         self.security.as_ref().is_some_and(|security| security.identity.was_asked())
     }
 
-    /// What may be wrong with the client's certificate. `does`: whether the server needs one.
+    /// What may be wrong with the client's certificate. `does`: whether the server requires one.
     pub(super) fn certificate_words(&self, does: &str) -> String {
         match self.http.trust.client_cert_file() {
             None => format!(
@@ -128,7 +128,7 @@ impl Attempt<'_> {
     }
 }
 
-/// What an error of such a name means; or the name, without what follows it for programs.
+/// The meaning of an error with this name; otherwise the name without its fields.
 fn unfit(name: &str) -> Result<&'static str, &str> {
     match UNFIT.into_iter().find(|(part, _)| name.contains(part)) {
         Some((_, told)) => Ok(told),
@@ -136,7 +136,8 @@ fn unfit(name: &str) -> Result<&'static str, &str> {
     }
 }
 
-/// The names that a certificate is for, as webpki writes them: few, and of them what a name may have.
+/// The names that a certificate is for, as webpki formats them: a few, without characters that
+/// names cannot have.
 fn names_of(presented: &[String]) -> String {
     const MOST: usize = 3;
     const LONGEST: usize = 64;
@@ -161,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_are_told_in_words_and_without_their_fields() {
+    fn errors_are_described_without_their_fields() {
         for (name, told) in [
             ("UnsupportedSignatureAlgorithmContext { signature_algorithm_id: [6, 9] }", "SHA-1"),
             ("UnsupportedSignatureAlgorithmForPublicKeyContext { x: [6] }", "SHA-1"),
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificates_names_are_few_and_clean() {
+    fn a_certificates_names_are_few_and_sanitized() {
         let names =
             |all: &[&str]| names_of(&all.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
         assert_eq!(names(&[]), " (it names none)");

@@ -1,5 +1,5 @@
-//! How connections are made: to the token endpoint, or through a proxy. Whatever fails says why, and
-//! ends in time.
+//! Makes connections to the token endpoint, directly or through a proxy. Every failure has a
+//! reason, and every step a time limit.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,23 +12,23 @@ use ureq::unversioned::transport::{
 };
 use ureq::{Error, Proxy, Timeout};
 
+use super::errors::ConnectionError;
 use super::interim::WithoutInterim;
 use super::login::{self, Login};
 use super::secure::secure;
-use super::trouble::Trouble;
 use super::tunnel::{self, Credentials, Problem, Target};
 use super::unreachable::Reason;
 
 /// Makes the connection of one attempt, through the proxy if there is one.
 #[derive(Debug)]
 pub(super) struct Connect {
-    /// `None`: nothing is secured.
+    /// `None`: plain HTTP.
     tls: Option<Arc<ClientConfig>>,
     user_agent: String,
     connect_timeout: Duration,
     /// When the attempt is over.
     deadline: Instant,
-    /// Needed if the proxy's URL has user and password.
+    /// Required if the proxy's URL has user and password.
     login: Option<Login>,
 }
 
@@ -75,7 +75,7 @@ impl Connect {
         self.secured(&ConnectionDetails { timeout, ..self.details(details, details.uri)? }, tcp)
     }
 
-    /// Tries all addresses, each with half of the time that is left, the last one with all of it.
+    /// Tries all addresses, each with half of the remaining time, the last one with all of it.
     fn tcp(
         &self,
         details: &ConnectionDetails<'_>,
@@ -99,7 +99,7 @@ impl Connect {
                 Err(error) => failed.push((*address, Reason::of(&error))),
             }
         }
-        Err(Trouble::Unreachable(failed).into())
+        Err(ConnectionError::Unreachable(failed).into())
     }
 
     fn through(
@@ -113,7 +113,7 @@ impl Connect {
                 Ok(_) => login.accepted(),
                 Err(Problem::LoginRefused(said)) => login.refused(said),
                 Err(Problem::Forbidden(_) | Problem::Failed(_)) => login.passed_over(),
-                // It may not even have got the login.
+                // The proxy may not have received the login.
                 Err(_) => {}
             }
         }
@@ -129,7 +129,7 @@ impl Connect {
             self.connection_to(proxy, details)?,
             details.current_time.clone(),
         );
-        // Not `connect_timeout`: whether a login was accepted should be known in the end.
+        // Not `connect_timeout`: the outcome of a login should become known.
         stream.set_timeout(self.time_left(Timeout::Global, Duration::MAX)?);
         let before = || {
             if let Some(login) = &self.login {
@@ -170,7 +170,7 @@ impl Connect {
         })
     }
 
-    /// With TLS, if the scheme is https.
+    /// Adds TLS if the scheme is https.
     fn secured(
         &self,
         details: &ConnectionDetails<'_>,
@@ -182,7 +182,7 @@ impl Connect {
         }
     }
 
-    /// The same for another step on the way, with the time that is left for it.
+    /// The details for the next step, with the remaining time.
     fn details<'a>(
         &self,
         details: &ConnectionDetails<'a>,
@@ -212,7 +212,8 @@ impl Connect {
     }
 }
 
-/// The connection through a proxy, as the token endpoint's: TLS to the proxy is not TLS to it.
+/// The connection through a proxy as a connection to the token endpoint: TLS to the proxy does not
+/// count.
 #[derive(Debug)]
 struct Tunnel(Box<dyn Transport>);
 

@@ -1,9 +1,9 @@
-//! What is told when there is no answer: what was found, a likely cause, and what to do.
+//! Error messages when there is no response: what was found, a likely cause, and what to do.
 //!
-//! **Statuses.** A certificate that is not trusted, and a peer that answers a TLS handshake with
-//! something else, are TLS failures: nothing gets better by asking again at once. Silence and a
-//! connection that ends are failures of the network, whatever was being said: both happen to sound
-//! servers too, and pass.
+//! **Statuses.** An untrusted certificate, and a peer that replies to a TLS handshake with
+//! something else, are TLS failures: retrying at once does not help. Silence and a connection that
+//! ends are network failures, in whichever phase: healthy servers cause both too, and they are
+//! temporary.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -20,54 +20,54 @@ use crate::cache::policy::REFUSED_LOGIN_PAUSE;
 use crate::clock::rounded;
 use crate::error::{Error, ErrorKind};
 
-/// What ureq has no error for.
+/// Errors that ureq has no variant for.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(super) enum ConnectionError {
     /// No address could be connected to.
     Unreachable(Vec<(SocketAddr, Reason)>),
-    /// The other side of a handshake does not speak TLS.
+    /// The peer of a handshake does not speak TLS.
     NoTls(Heard),
-    /// What was sent in clear was answered by TLS.
+    /// Plain HTTP was answered by TLS.
     SpeaksTls,
-    /// What was sent in clear was answered by nothing but the end of the connection.
+    /// Plain HTTP was answered by closing the connection.
     NoAnswer,
-    /// Interim answers without end.
+    /// Endless interim responses.
     Interim,
-    /// Another protocol, which nobody asked for.
+    /// A switch to another protocol that was not requested.
     Switched,
 }
 
-/// How a handshake was answered.
+/// The reply to a handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Heard {
     /// Plain HTTP.
     Http,
     /// Something else.
     Other,
-    /// Nothing, as long as was waited.
+    /// Nothing within the time limit.
     Nothing,
     /// The end of the connection.
     End,
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for ConnectionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)
     }
 }
 
-impl std::error::Error for Trouble {}
+impl std::error::Error for ConnectionError {}
 
-impl From<Trouble> for ureq::Error {
-    fn from(trouble: Trouble) -> Self {
-        Self::Other(Box::new(trouble))
+impl From<ConnectionError> for ureq::Error {
+    fn from(error: ConnectionError) -> Self {
+        Self::Other(Box::new(error))
     }
 }
 
-/// Of a client certificate: some ask everybody, and need it from few.
+/// About a client certificate: some servers request one from every client and require it from few.
 pub(super) const MAY_WANT: &str = "may want";
 
-/// Who TLS is spoken with.
+/// The peer of a TLS connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Peer {
     Endpoint,
@@ -81,14 +81,14 @@ impl Http {
     }
 
     fn via(&self) -> &'static str {
-        if self.way().proxy.is_some() { " through the proxy" } else { "" }
+        if self.route().proxy.is_some() { " through the proxy" } else { "" }
     }
 
     pub(super) fn network(&self, problem: &str) -> Failure {
         Failure::transient(Error::new(ErrorKind::Network, self.sentence(problem)))
     }
 
-    /// An answer that is none. `problem` continues "the answer ...".
+    /// A response that is malformed. `problem` continues "the answer ...".
     pub(super) fn bad(&self, problem: &str) -> Failure {
         let message = format!("the answer of {}{} {problem}", self.origin, self.via());
         Failure::transient(Error::new(ErrorKind::BadResponse, message))
@@ -99,7 +99,7 @@ impl Http {
         Failure::new(Class::TransientOnce, Error::new(ErrorKind::Tls, message))
     }
 
-    /// What whoever asks is told while a refused login is remembered.
+    /// The error for callers while a refused login is remembered.
     pub(super) fn login_refused(&self, refused: &RefusedLogin) -> Error {
         let wait = refused.until.until(self.clock.now());
         let minutes = wait.as_secs().div_ceil(60);
@@ -111,19 +111,19 @@ impl Http {
         Error::new(ErrorKind::Proxy, message).with_retryable(false).with_retry_after(Some(wait))
     }
 
-    /// Where the host and port that are connected to are set.
+    /// Where the host and port connected to are set.
     fn place(&self) -> &'static str {
-        if self.way().proxy.is_some() { "the proxy's URL" } else { "token_url" }
+        if self.route().proxy.is_some() { "the proxy's URL" } else { "token_url" }
     }
 }
 
 impl Attempt<'_> {
-    /// How long the fetch has waited in all when this attempt's time is over.
+    /// The time the fetch has taken in all when this attempt times out.
     fn total(&self) -> Duration {
         rounded(self.limit.spent + self.limit.attempt)
     }
 
-    /// How long was waited for a connection: less than may be, if the fetch ended.
+    /// The time waited for a connection: less than `connect_timeout` if the fetch ended first.
     fn connect_limit(&self) -> Duration {
         match self.limit.attempt < self.http.connect_timeout {
             true => self.total(),
@@ -162,14 +162,15 @@ impl Attempt<'_> {
             ureq::Error::BodyStalled => http.bad(not_http("chunk")),
             ureq::Error::LargeResponseHeader(..) => http.bad("has too large headers"),
             ureq::Error::BodyExceedsLimit(_) => http.bad("is over 64 KiB"),
-            // What is left concerns the request we built; its text holds nothing of the body.
+            // The remaining errors concern the request itself; their text contains nothing of the
+            // body.
             other => http.network(&other.to_string()),
         }
     }
 
     fn other(&self, peer: Peer, other: Box<dyn std::error::Error + Send + Sync>) -> Failure {
-        let other = match other.downcast::<Trouble>() {
-            Ok(trouble) => return self.trouble(peer, *trouble),
+        let other = match other.downcast::<ConnectionError>() {
+            Ok(error) => return self.connection_error(peer, *error),
             Err(other) => other,
         };
         let other = match other.downcast::<Problem>() {
@@ -178,7 +179,7 @@ impl Attempt<'_> {
         };
         match other.downcast::<names::Problem>() {
             Ok(problem) if *problem == names::Problem::Unresolved => {
-                let (whose, place) = match self.http.way().proxy {
+                let (whose, place) = match self.http.route().proxy {
                     Some(_) => ("the proxy's", "the proxy's URL"),
                     None => ("the", "token_url"),
                 };
@@ -211,23 +212,23 @@ impl Attempt<'_> {
         }
     }
 
-    fn trouble(&self, peer: Peer, trouble: Trouble) -> Failure {
+    fn connection_error(&self, peer: Peer, error: ConnectionError) -> Failure {
         let http = self.http;
-        match trouble {
-            Trouble::Unreachable(failed) => {
+        match error {
+            ConnectionError::Unreachable(failed) => {
                 http.network(&unreachable::told(failed, self.connect_limit(), http.place()))
             }
-            Trouble::NoTls(heard) => self.no_tls(peer, heard),
-            Trouble::SpeaksTls => http.bad(
+            ConnectionError::NoTls(heard) => self.no_tls(peer, heard),
+            ConnectionError::SpeaksTls => http.bad(
                 "is TLS, and what was sent was plain HTTP: TLS is spoken on this port; write https:// \
                  in token_url",
             ),
-            Trouble::NoAnswer => http.network(
+            ConnectionError::NoAnswer => http.network(
                 "the connection ended without an answer; perhaps TLS is spoken on this port: then \
                  write https:// in token_url",
             ),
-            Trouble::Interim => http.bad("does not come: interim answers (status 1xx) without end"),
-            Trouble::Switched => {
+            ConnectionError::Interim => http.bad("does not come: interim answers (status 1xx) without end"),
+            ConnectionError::Switched => {
                 http.bad("has status 101: it switches to another protocol, which nobody asked for")
             }
         }
@@ -259,7 +260,7 @@ impl Attempt<'_> {
         self.http.insecure(self.name_of(peer), &problem)
     }
 
-    /// A connection that broke.
+    /// Describes a connection that broke.
     fn broken(&self, peer: Peer, error: &std::io::Error) -> String {
         let found = match error.kind() {
             std::io::ErrorKind::UnexpectedEof => "the connection was cut off".to_owned(),
@@ -303,7 +304,7 @@ impl Attempt<'_> {
     }
 }
 
-/// What is wrong with an answer that cannot be read, by the words of who could not.
+/// What is wrong with a response that cannot be parsed, from the parser's message.
 fn not_http(found: &str) -> &'static str {
     match found {
         _ if found.contains("header") => {

@@ -1,4 +1,4 @@
-//! What the header of an answer says.
+//! What the header of a response says.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +10,7 @@ use ureq::http::header::{
 const CODINGS: [&str; 8] =
     ["gzip", "deflate", "br", "zstd", "compress", "x-gzip", "x-compress", "bzip2"];
 
-/// Character sets that are named in a message; another one may be anything.
+/// Character sets that a message may name; any other text could be anything.
 const CHARSETS: [&str; 8] = [
     "iso-8859-1",
     "iso-8859-15",
@@ -26,8 +26,8 @@ pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// RFC 9110 section 10.2.3: seconds, or a date. A date is taken against the server's own clock if
-/// it tells the time, because a device's clock may be years off.
+/// RFC 9110 section 10.2.3: seconds, or a date. A date is compared with the server's own clock if
+/// it sends the time, because a device's clock may be off by years.
 pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = text(headers, RETRY_AFTER.as_str())?.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -41,8 +41,8 @@ pub(super) fn date(headers: &HeaderMap) -> Option<SystemTime> {
     httpdate::parse_http_date(text(headers, DATE.as_str())?).ok()
 }
 
-/// The coding that makes the body something else than JSON, although none was allowed: words that go
-/// behind "the answer". What is no known coding is left to the bytes: some servers write `utf-8` there.
+/// The coding that makes the body something other than JSON, although none was accepted: a
+/// predicate for "the answer". An unknown coding is ignored: some servers write `utf-8` there.
 pub(super) fn coding(headers: &HeaderMap) -> Option<String> {
     [("Content-Encoding", CONTENT_ENCODING), ("Transfer-Encoding", TRANSFER_ENCODING)]
         .into_iter()
@@ -58,15 +58,14 @@ pub(super) fn coding(headers: &HeaderMap) -> Option<String> {
         })
 }
 
-/// What keeps a body from being text in UTF-8, as far as its header explains it: words that go behind
-/// "the answer".
+/// Why a body is not UTF-8 text, as far as its header explains it: a predicate for "the answer".
 pub(super) fn no_utf8(headers: &HeaderMap, body: &[u8]) -> Option<String> {
     let kind = text(headers, CONTENT_TYPE.as_str()).unwrap_or_default().to_ascii_lowercase();
     let charset = kind.split_once("charset=").map(|(_, rest)| {
         rest.split([';', ' ']).next().unwrap_or_default().trim_matches('"').to_owned()
     });
     let charset = charset.filter(|charset| !matches!(&**charset, "utf-8" | "utf8" | "us-ascii"));
-    // What UTF-16 has in every second place, and JSON nowhere.
+    // UTF-16 has NUL in every second byte, JSON nowhere.
     let is_other = std::str::from_utf8(body).is_err() || (charset.is_some() && body.contains(&0));
     let explained = match &charset {
         _ if !is_other => return None,
@@ -82,19 +81,19 @@ pub(super) fn no_utf8(headers: &HeaderMap, body: &[u8]) -> Option<String> {
     Some(format!("is not valid UTF-8{explained}"))
 }
 
-/// Whether a server says that it was spoken to in clear on a port for TLS.
+/// Whether a server says that it received plain HTTP on a TLS port.
 pub(super) fn wants_https(body: &[u8]) -> bool {
     // nginx, Apache, Go, Tomcat.
     says(body, &["https port", "ssl-enabled", "to an https server", "requires tls"])
 }
 
-/// Whether a server says that it wants another client certificate, or one at all.
+/// Whether a server says that it requires another client certificate, or one at all.
 pub(super) fn wants_certificate(body: &[u8]) -> bool {
-    // nginx and those who speak of it in plain words.
+    // nginx, and servers that say so in plain words.
     says(body, &["ssl certificate", "client certificate"])
 }
 
-/// Whether a page for people has one of these words in lower case.
+/// Whether a page contains one of these words (given in lower case).
 fn says(body: &[u8], words: &[&str]) -> bool {
     let body = String::from_utf8_lossy(&body[..body.len().min(4096)]).to_ascii_lowercase();
     words.iter().any(|word| body.contains(word))
@@ -134,14 +133,14 @@ mod tests {
     }
 
     #[test]
-    fn a_date_is_taken_against_the_servers_clock() {
+    fn a_date_is_compared_with_the_servers_clock() {
         let at = "Sun, 06 Nov 1994 08:49:37 GMT";
         assert_eq!(wait(at, Some("Sun, 06 Nov 1994 08:49:07 GMT")), Some(Duration::from_secs(30)));
         assert_eq!(wait(at, Some("Sun, 06 Nov 1994 09:00:00 GMT")), Some(Duration::ZERO));
     }
 
     #[test]
-    fn codings_that_are_known_are_named() {
+    fn known_codings_are_named() {
         for (name, value, named) in [
             ("content-encoding", "gzip", "Content-Encoding: gzip"),
             ("content-encoding", " GZip ", "Content-Encoding: gzip"),
@@ -167,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_character_set_is_named_if_it_is_a_known_one_and_the_bytes_are_of_it() {
+    fn a_known_character_set_is_named_if_the_bytes_are_not_utf_8() {
         for (value, named) in [
             ("application/json; charset=ISO-8859-1", "charset=iso-8859-1"),
             ("application/json;charset=\"utf-16le\"; x=y", "charset=utf-16le"),

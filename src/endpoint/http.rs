@@ -1,8 +1,8 @@
-//! The one place that opens a connection to the token endpoint.
+//! The only place that opens a connection to the token endpoint.
 //!
-//! A new ureq agent for each request, on purpose: a pooled connection would be shared with a
-//! forked child (which was seen to receive its parent's answer), tokens live much longer than idle
-//! connections, and so certificates and keys that have changed are used from the next request on.
+//! Each request has a new ureq agent, on purpose: a pooled connection would be shared with a forked
+//! child (one was seen to receive its parent's response), tokens live much longer than idle
+//! connections, and changed certificates and keys take effect with the next request.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -15,45 +15,45 @@ use zeroize::Zeroizing;
 use super::Blocked;
 use super::Failure;
 use super::connect::Connect;
+use super::errors::MAY_WANT;
 use super::headers::{self, text};
 use super::login::{Account, Login, NotNow};
 use super::request::TokenRequest;
 use super::resolve::SharedResolver;
-use super::trouble::MAY_WANT;
 use super::trust::{Security, Trust};
 use super::{TimeLimit, Transport};
 use crate::cache::flight::Class;
 use crate::clock::{Clock, rounded};
 use crate::config::authority::{self, Authority, Fault, is_loopback};
 use crate::config::options::Options;
-use crate::config::proxy::Way;
+use crate::config::proxy::Route;
 use crate::config::token_url::TokenUrl;
 use crate::error::{Error, ErrorKind};
 use crate::token::Token;
 
-/// Longest answer that is read.
+/// Maximum size of a response body.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 const TOO_LONG: &str = "is over 64 KiB";
 pub(super) const MAX_HEADER_BYTES: usize = 16 * 1024;
-/// Larger than the headers may be, or ureq takes endless headers for a closed connection.
+/// Larger than the headers may be; otherwise ureq takes endless headers for a closed connection.
 const INPUT_BUFFER_BYTES: usize = 32 * 1024;
 
-/// An answer, whatever its status.
+/// A response, whatever its status.
 #[derive(Default)]
 pub(crate) struct HttpAnswer {
     pub(crate) status: u16,
     pub(crate) body: Zeroizing<Vec<u8>>,
-    /// Why the body cannot be read, if that is known: words that go behind "the answer".
+    /// Why the body cannot be read, if that is known: a predicate for "the answer".
     pub(crate) unreadable: Option<String>,
-    /// What may have led to an answer that is no token, if anything hints at it.
+    /// A likely reason for a response without a token, if there is a sign of one.
     pub(crate) hint: Option<String>,
     pub(crate) retry_after: Option<Duration>,
-    /// Scheme and host of the Location header, no more: the rest may hold anything.
+    /// Scheme and host of the Location header only: the rest may contain anything.
     pub(crate) location: Option<String>,
-    /// What the server's clock says.
+    /// The server's clock.
     pub(crate) date: Option<SystemTime>,
     pub(crate) is_html: bool,
-    /// Who answered, for messages.
+    /// The server that responded, for messages.
     pub(crate) origin: String,
 }
 
@@ -64,41 +64,41 @@ impl HttpAnswer {
     }
 }
 
-/// How token requests of one client are sent.
+/// Sends the token requests of one client.
 pub(crate) struct Http {
     url: TokenUrl,
     pub(super) origin: String,
-    way: Way,
+    route: Route,
     /// User and password for the proxy, if its URL has them.
     account: Option<Account>,
     pub(super) clock: Clock,
     pub(super) trust: Arc<Trust>,
     pub(super) connect_timeout: Duration,
     user_agent: String,
-    /// What it is good for, in messages.
+    /// The purpose of the request, for messages.
     pub(super) errand: &'static str,
 }
 
 impl Http {
     /// Checks the proxy and the certificate files, so that mistakes show at once.
     pub(crate) fn new(options: &Options, clock: &Clock) -> Result<Self, Error> {
-        let way = way_of(options)?;
+        let route = route_of(options)?;
         let trust = Trust::new(options).map_err(Error::config)?;
-        Ok(Self::with(way, Arc::new(trust), options, clock))
+        Ok(Self::with(route, Arc::new(trust), options, clock))
     }
 
-    /// The same for other options, with the certificates of these: a pipe gives them only once.
+    /// The same for other options, sharing this one's certificates: a pipe delivers them only once.
     pub(crate) fn beside(&self, options: &Options) -> Result<Self, Error> {
-        Ok(Self::with(way_of(options)?, self.trust.clone(), options, &self.clock))
+        Ok(Self::with(route_of(options)?, self.trust.clone(), options, &self.clock))
     }
 
-    fn with(way: Way, trust: Arc<Trust>, options: &Options, clock: &Clock) -> Self {
+    fn with(route: Route, trust: Arc<Trust>, options: &Options, clock: &Clock) -> Self {
         Self {
             origin: origin_of(options.token_url.uri()),
             url: options.token_url.clone(),
-            account: way.proxy.as_ref().and_then(|proxy| Account::of(proxy, clock)),
+            account: route.proxy.as_ref().and_then(|proxy| Account::of(proxy, clock)),
             clock: clock.clone(),
-            way,
+            route,
             trust,
             connect_timeout: options.connect_timeout,
             user_agent: match &options.name {
@@ -110,17 +110,17 @@ impl Http {
     }
 
     /// How the endpoint is reached.
-    pub(crate) fn way(&self) -> &Way {
-        &self.way
+    pub(crate) fn route(&self) -> &Route {
+        &self.route
     }
 
-    /// Where the endpoint is.
+    /// The endpoint's URL.
     pub(crate) fn uri(&self) -> &Uri {
         self.url.uri()
     }
 }
 
-fn way_of(options: &Options) -> Result<Way, Error> {
+fn route_of(options: &Options) -> Result<Route, Error> {
     let variable = |name: &str| std::env::var(name).ok();
     options.proxy.for_url(&options.token_url, &variable).map_err(Error::config)
 }
@@ -158,18 +158,18 @@ impl Transport for Http {
     }
 }
 
-/// One request, from its connection to its answer.
+/// One request, from connecting to the response.
 pub(super) struct Attempt<'a> {
     pub(super) http: &'a Http,
     agent: ureq::Agent,
     pub(super) limit: TimeLimit,
-    /// `None`: nothing is secured.
+    /// `None`: plain HTTP.
     pub(super) security: Option<Security>,
 }
 
 impl Http {
-    /// Asks for what is at the URL, with a token if there is one. For a diagnosis: the way is that
-    /// of the token request.
+    /// Requests the URL, with a token if there is one. For diagnosis: the route is that of the
+    /// token request.
     pub(crate) fn get(
         mut self,
         token: Option<&Token>,
@@ -206,14 +206,14 @@ impl Http {
             .timeout_resolve(Some(self.connect_timeout))
             .timeout_connect(Some(self.connect_timeout))
             .user_agent(self.user_agent.as_str())
-            .proxy(self.way.proxy.clone())
+            .proxy(self.route.proxy.clone())
             .build();
         let agent = ureq::Agent::with_parts(config, connect, SharedResolver);
-        // What a login waited for its turn is part of the attempt.
+        // Time spent waiting for a login's turn is part of the attempt.
         Ok(Attempt { http: self, agent, limit, security })
     }
 
-    /// A login to the proxy, if it wants one, when its turn has come; and the time that is left.
+    /// A login to the proxy, if it requires one, once its turn has come; and the remaining time.
     fn admitted(&self, timeout: Duration) -> Result<(Option<Login>, Duration), Failure> {
         let Some(account) = &self.account else { return Ok((None, timeout)) };
         match account.admit(timeout) {
@@ -246,14 +246,14 @@ impl Http {
             false => location.to_owned(),
         };
         let read = authority::split(&absolute).and_then(|(scheme, named)| {
-            // What stands before the host may be a password.
+            // What precedes the host may be a password.
             let host = named.rsplit('@').next().filter(|_| !named.contains('\\'));
             let host = Authority::parse(host.ok_or(Fault::Character('\\'))?)?;
             Ok(format!("{}://{host}", scheme.to_ascii_lowercase()))
         });
         match read {
             Ok(origin) => origin,
-            // Without a scheme it is a path, relative to what was asked.
+            // Without a scheme it is a path, relative to the requested URL.
             Err(Fault::Scheme) => self.origin.clone(),
             Err(_) => "a place that is not a URL".to_owned(),
         }
@@ -261,7 +261,7 @@ impl Http {
 }
 
 impl Attempt<'_> {
-    /// Reads an answer: first what its header says of the body, then the body.
+    /// Reads a response: first what its header says about the body, then the body.
     fn answer(
         &self,
         mut response: ureq::http::Response<ureq::Body>,
@@ -272,7 +272,7 @@ impl Attempt<'_> {
             status,
             unreadable: headers::coding(headers),
             retry_after: headers::retry_after(headers, SystemTime::now()),
-            // What is not ASCII is no URL either.
+            // A value that is not ASCII is no URL either.
             location: headers
                 .get(LOCATION)
                 .map(|target| self.http.target_of(target.to_str().unwrap_or("\u{7f}"))),
@@ -289,10 +289,10 @@ impl Attempt<'_> {
             let headers = response.headers().clone();
             match read_body(response.body_mut(), length, &mut answer) {
                 Ok(()) => {}
-                // The status of a refusal says enough; that its text was cut off changes nothing.
+                // The status of a refusal is enough; a truncated text changes nothing.
                 Err(_) if status != 200 => {}
                 Err(error) => {
-                    // Who answers is content with the client's certificate, or with none.
+                    // A server that responds accepts the client's certificate, or its absence.
                     self.security.iter().for_each(|security| security.identity.was_accepted());
                     return Err(self.failure(error.into()));
                 }
@@ -304,7 +304,7 @@ impl Attempt<'_> {
         Ok(answer)
     }
 
-    /// What may have led to a refusal, if the connection or the page tells it.
+    /// A likely reason for a refusal, if the connection or the page shows one.
     fn hint(&self, answer: &HttpAnswer) -> Option<String> {
         if let (Some(problem), 400..) = (&answer.unreadable, answer.status) {
             return Some(format!("its body {problem}"));
@@ -325,12 +325,12 @@ impl Attempt<'_> {
     }
 }
 
-/// JSON as it is, not compressed.
+/// JSON, uncompressed.
 fn asking_for_json<B>(call: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {
     call.header("Accept", "application/json").header("Accept-Encoding", "identity")
 }
 
-/// A header that is not to be logged.
+/// A header value that must not be logged.
 fn sensitive(value: &str) -> Result<HeaderValue, Failure> {
     let mut value = HeaderValue::from_str(value).map_err(|_| {
         Failure::transient(Error::new(ErrorKind::Internal, "Authorization is not a header value"))
@@ -344,7 +344,7 @@ fn read_body(
     length: Option<u64>,
     answer: &mut HttpAnswer,
 ) -> std::io::Result<()> {
-    // Room for all of it, so that no copy of a token is left behind by growing.
+    // Allocated in full: growing would leave copies of a token in freed memory.
     let expected = length.map_or(MAX_BODY_BYTES, |length| length as usize);
     answer.body.reserve_exact(expected + 64);
     body.as_reader().take(MAX_BODY_BYTES as u64 + 1).read_to_end(&mut answer.body)?;
@@ -367,7 +367,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_redirects_target_is_told_without_its_path() {
+    fn a_redirects_target_is_shown_without_its_path() {
         let http = Http::new(&Options::default(), &Clock::System).unwrap();
         for (location, target) in [
             ("https://trap.example/x?secret=1", "https://trap.example"),

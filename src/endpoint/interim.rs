@@ -1,39 +1,39 @@
-//! Interim answers (RFC 9110 section 15.2), taken out of what a server sends before its answer.
+//! Removes interim responses (RFC 9110 section 15.2) from what a server sends before its response.
 //!
-//! `100 Continue`, `102 Processing` and `103 Early Hints` say nothing that a token request could use.
-//! ureq takes those with header fields for broken HTTP, so it never sees one.
+//! `100 Continue`, `102 Processing` and `103 Early Hints` contain nothing a token request could
+//! use. ureq takes those with header fields for broken HTTP, so it never sees any.
 
 use std::time::{Duration, Instant};
 
 use ureq::Error;
 use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
 
+use super::errors::ConnectionError;
 use super::http::MAX_HEADER_BYTES;
-use super::trouble::Trouble;
 use super::tunnel::status_of;
 
-/// More in front of one answer are a game.
+/// Maximum number of interim responses before one response; more are malicious.
 const MOST: usize = 20;
 
-/// What stands at the beginning of what has come.
+/// What the input begins with.
 #[derive(Debug, PartialEq, Eq)]
 enum Begin {
-    /// Not enough to tell.
+    /// Too short to tell.
     Unknown,
-    /// An interim answer of this length.
+    /// An interim response of this length.
     Interim(usize),
-    /// The answer itself, or no HTTP at all: that is for ureq to judge.
+    /// The response itself, or not HTTP at all: ureq decides.
     Answer,
-    /// Nobody asked for another protocol.
+    /// A switch to another protocol that was not requested.
     Switched,
-    /// A TLS alert: what was sent in clear was taken for TLS.
+    /// A TLS alert: a TLS port received plain text.
     Alert,
 }
 
 fn begin(bytes: &[u8]) -> Begin {
     const VERSION: &[u8] = b"HTTP/1.";
     const STATUS: usize = b"HTTP/1.1 100".len();
-    // An empty line in front is forgiven, as ureq does.
+    // Leading empty lines are accepted, as by ureq.
     let skipped = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
     let head = &bytes[skipped..];
     if head.starts_with(b"\x15\x03") {
@@ -54,19 +54,19 @@ fn begin(bytes: &[u8]) -> Begin {
     }
 }
 
-/// Behind the first empty line.
+/// The length up to the first empty line, inclusive.
 fn end_of_head(head: &[u8]) -> Option<usize> {
     let is_end = |at: usize| matches!(&head[..at], [.., b'\n', b'\n'] | [.., b'\n', b'\r', b'\n']);
     (1..=head.len()).find(|at| is_end(*at))
 }
 
-/// A connection that hands on answers alone.
+/// A connection that passes on final responses only.
 #[derive(Debug)]
 pub(super) struct WithoutInterim {
     inner: Box<dyn Transport>,
     /// When the attempt is over.
     deadline: Instant,
-    /// How many came, and how long they were.
+    /// Number and total length of the interim responses.
     passed: usize,
     bytes: usize,
     has_begun: bool,
@@ -77,7 +77,7 @@ impl WithoutInterim {
         Self { inner, deadline, passed: 0, bytes: 0, has_begun: false }
     }
 
-    /// Whether the connection has ended and nothing has come.
+    /// Whether the connection has ended before anything arrived.
     fn is_end(&mut self, outcome: &Result<bool, Error>) -> bool {
         let has_ended = match outcome {
             Ok(has_come) => !has_come,
@@ -86,16 +86,16 @@ impl WithoutInterim {
         has_ended && self.passed == 0 && self.inner.buffers().input().is_empty()
     }
 
-    /// Whether the answer has begun, and what has come may be seen.
+    /// Whether the response has begun, so that its bytes may be passed on.
     fn has_answer(&mut self) -> Result<bool, Error> {
         loop {
             let input = self.inner.buffers().input();
             let length = match begin(input) {
                 Begin::Answer => return Ok(true),
-                Begin::Switched => return Err(Trouble::Switched.into()),
-                Begin::Alert => return Err(Trouble::SpeaksTls.into()),
+                Begin::Switched => return Err(ConnectionError::Switched.into()),
+                Begin::Alert => return Err(ConnectionError::SpeaksTls.into()),
                 Begin::Unknown if self.bytes + input.len() > MAX_HEADER_BYTES => {
-                    return Err(Trouble::Interim.into());
+                    return Err(ConnectionError::Interim.into());
                 }
                 Begin::Unknown => return Ok(false),
                 Begin::Interim(length) => length,
@@ -104,7 +104,7 @@ impl WithoutInterim {
             self.passed += 1;
             self.bytes += length;
             if self.passed > MOST || self.bytes > MAX_HEADER_BYTES {
-                return Err(Trouble::Interim.into());
+                return Err(ConnectionError::Interim.into());
             }
         }
     }
@@ -127,7 +127,7 @@ impl Transport for WithoutInterim {
                 return outcome;
             }
             if !self.inner.is_tls() && self.is_end(&outcome) {
-                return Err(Trouble::NoAnswer.into());
+                return Err(ConnectionError::NoAnswer.into());
             }
             if !outcome? {
                 return Ok(false);

@@ -6,7 +6,7 @@ use super::*;
 
 const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
 
-/// A connection that what is to be read comes from in these pieces.
+/// A connection that delivers its input in these pieces.
 #[derive(Debug)]
 struct Pieces {
     buffers: LazyBuffers,
@@ -34,7 +34,7 @@ impl Transport for Pieces {
     }
 }
 
-/// What ureq sees of it, each time that it is told of more.
+/// What ureq sees, after each piece that arrives.
 fn seen<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Vec<u8>>, Error> {
     let buffers = LazyBuffers::new(32 * 1024, 1024);
     let pieces = pieces.into_iter().map(<[u8]>::to_vec).collect();
@@ -45,7 +45,7 @@ fn seen<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Vec<u8>>, 
         match filter.await_input(NextTimeout::default()) {
             Ok(true) => seen.push(filter.buffers().input().to_vec()),
             Ok(false) => return Ok(seen),
-            Err(Error::Other(trouble)) if seen.is_empty() && trouble.to_string() == "NoAnswer" => {
+            Err(Error::Other(error)) if seen.is_empty() && error.to_string() == "NoAnswer" => {
                 return Ok(seen);
             }
             Err(error) => return Err(error),
@@ -53,13 +53,13 @@ fn seen<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Vec<u8>>, 
     }
 }
 
-/// What is left when all has come.
+/// What remains when everything has arrived.
 fn left(text: &str) -> Vec<u8> {
     seen([text.as_bytes()]).unwrap().pop().unwrap()
 }
 
 #[test]
-fn interim_answers_are_taken_out_wherever_the_reads_are_split() {
+fn interim_responses_are_removed_wherever_the_reads_are_split() {
     let interim = "HTTP/1.1 100 Continue\r\nDate: x\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\
                    Link: HTTP/1.1 200\r\n\r\nHTTP/1.0 102 \n\nHTTP/1.1 199\r\nA: b\n\r\n";
     let whole = format!("{interim}{ANSWER}");
@@ -78,16 +78,16 @@ fn interim_answers_are_taken_out_wherever_the_reads_are_split() {
 }
 
 #[test]
-fn what_is_behind_the_head_of_an_answer_is_its_own() {
+fn what_follows_a_responses_head_is_untouched() {
     let body = "HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 103 Early Hints\r\nA: b\r\n\r\n{}";
     assert_eq!(left(body), body.as_bytes());
-    // The same if the head had come by itself.
+    // The same when the head arrives by itself.
     let (head, rest) = body.split_at(19);
     assert_eq!(seen([head.as_bytes(), rest.as_bytes()]).unwrap().pop().unwrap(), body.as_bytes());
 }
 
 #[test]
-fn what_is_no_interim_answer_is_left_alone() {
+fn other_responses_are_left_alone() {
     for text in [
         "HTTP/1.1 200 OK\r\n",
         "HTTP/1.1 1000 OK\r\n\r\n",
@@ -104,26 +104,26 @@ fn what_is_no_interim_answer_is_left_alone() {
 }
 
 #[test]
-fn interim_answers_have_a_number_and_a_length() {
+fn interim_responses_are_limited_in_number_and_length() {
     let interim = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
     assert_eq!(left(&format!("{}{ANSWER}", interim.repeat(MOST))), ANSWER.as_bytes());
-    let trouble = |error: Error| match error {
-        Error::Other(trouble) => trouble.to_string(),
+    let error = |error: Error| match error {
+        Error::Other(error) => error.to_string(),
         other => panic!("{other}"),
     };
     let many = interim.repeat(MOST + 1);
-    assert_eq!(trouble(seen([many.as_bytes()]).unwrap_err()), "Interim");
+    assert_eq!(error(seen([many.as_bytes()]).unwrap_err()), "Interim");
     let field = |length| format!("HTTP/1.1 103 X\r\nA: {}\r\n\r\n", "x".repeat(length));
     let long = [field(9000), field(9000)].concat();
-    assert_eq!(trouble(seen(long.as_bytes().chunks(1000)).unwrap_err()), "Interim");
+    assert_eq!(error(seen(long.as_bytes().chunks(1000)).unwrap_err()), "Interim");
     // Also one that does not end.
     let endless = field(MAX_HEADER_BYTES);
     let endless = endless.trim_end().as_bytes();
-    assert_eq!(trouble(seen(endless.chunks(1000)).unwrap_err()), "Interim");
+    assert_eq!(error(seen(endless.chunks(1000)).unwrap_err()), "Interim");
     for (text, expected) in [
         ("HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n", "Switched"),
         ("\x15\x03\x03\x00\x02\x02\x28", "SpeaksTls"),
     ] {
-        assert_eq!(trouble(seen([text.as_bytes()]).unwrap_err()), expected);
+        assert_eq!(error(seen([text.as_bytes()]).unwrap_err()), expected);
     }
 }

@@ -1,5 +1,5 @@
-//! Logins to proxies, counted for the whole process: what one client learned, no other finds out by
-//! a login of its own. The decisions are made by `cache::logins`.
+//! Logins to proxies, counted for the whole process: what one client has learned, no other finds
+//! out by a login of its own. `cache::logins` makes the decisions.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::cache::policy::OVERRUN;
 use crate::clock::Clock;
 use crate::process::{Inherited, Kept, KeptGuard, Mailbox};
 
-/// Most proxies that are remembered; a program that has more makes their URLs up.
+/// Maximum number of proxies remembered; a program that uses more generates their URLs.
 const MOST_PROXIES: usize = 1000;
 
 #[derive(Clone, Default)]
@@ -24,17 +24,17 @@ struct Known {
 
 #[derive(Clone, Default)]
 struct Proxies {
-    /// Each with a hash of its URL that only this process can make. Few, as a rule one.
+    /// Each with a keyed hash of its URL, the key known to this process only. Few, usually one.
     known: Vec<(u64, Known)>,
 }
 
-/// Kept whatever happens at a fork: a child that had forgotten a refusal would log in again.
+/// Kept in every fork: a child that had forgotten a refusal would log in again.
 fn proxies() -> KeptGuard<'static, Proxies> {
     static PROXIES: OnceBox<Kept<Proxies>> = OnceBox::new();
     PROXIES.get_or_init(|| Box::new(Kept::new(Proxies::default()))).lock()
 }
 
-/// A child knows what was refused; who logs in, and who waits for that, is the parent's.
+/// A child knows what was refused; logins in progress and their waiters are the parent's.
 impl Inherited for Proxies {
     type Remains = Vec<Arc<Mailbox<()>>>;
 
@@ -67,17 +67,17 @@ impl Proxies {
     }
 }
 
-/// User and password for one proxy, as one client has them.
+/// One client's user and password for one proxy.
 #[derive(Clone, Debug)]
 pub(super) struct Account {
     key: u64,
     clock: Clock,
 }
 
-/// Why nobody may log in now.
+/// Why no login may be made now.
 pub(super) enum NotNow {
     Refused(RefusedLogin),
-    /// Another login had no outcome within the time there was.
+    /// Another login had no outcome within the available time.
     Busy,
 }
 
@@ -91,7 +91,7 @@ impl Account {
         Some(Self { key, clock: clock.clone() })
     }
 
-    /// Waits, at most `timeout`, until it is this login's turn. With the time that is left.
+    /// Waits, at most `timeout`, until it is this login's turn. Also returns the remaining time.
     pub(super) fn admit(&self, timeout: Duration) -> Result<(Login, Duration), NotNow> {
         let deadline = self.clock.now().after(timeout);
         loop {
@@ -117,7 +117,7 @@ impl Account {
         }
     }
 
-    /// The refusal that keeps everybody from logging in now.
+    /// The refusal that currently blocks all logins.
     pub(super) fn refusal(&self) -> Option<RefusedLogin> {
         let now = self.clock.now();
         proxies().get(self.key).logins.refusal(now)
@@ -129,7 +129,7 @@ impl Account {
         proxies().get(self.key).logins.wake(now);
     }
 
-    /// Changes what is known, and lets those who wait look at it.
+    /// Updates what is known, and wakes the waiters to check it.
     fn change(&self, change: impl FnOnce(&mut Logins)) {
         let waiting = {
             let mut proxies = proxies();
@@ -143,7 +143,7 @@ impl Account {
     }
 }
 
-/// One login, from the moment it is allowed. Dropped without an outcome, it lets the next one go.
+/// One login, from when it is admitted. Dropped without an outcome, it lets the next one proceed.
 #[derive(Debug)]
 pub(super) struct Login {
     account: Account,
@@ -166,7 +166,7 @@ impl Login {
         self.account.change(|logins| logins.refused(self.id, said, now));
     }
 
-    /// The proxy failed in another way than by refusing the login.
+    /// The proxy failed otherwise than by refusing the login.
     pub(super) fn passed_over(&self) {
         self.account.change(|logins| logins.passed_over(self.id));
     }
@@ -182,7 +182,7 @@ impl Drop for Login {
 /// User and password of a proxy's URL, decoded, if it has any.
 pub(super) fn credentials(proxy: &ureq::Proxy) -> Option<(&str, &str)> {
     if matches!(proxy.protocol(), Socks4 | Socks4A) {
-        // It has no login.
+        // It has no login by password.
         return None;
     }
     let user = proxy.username().unwrap_or_default();
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_is_told_by_the_whole_url() {
+    fn an_account_is_identified_by_the_whole_url() {
         let key = |url: &str| account(url).0.key;
         assert_eq!(key("http://u:p@proxy:80"), key("http://u:p@PROXY/"));
         assert_eq!(key("http://u:%70@proxy"), key("http://u:p@proxy"));
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_wait_learn_what_came_of_it() {
+    fn waiters_receive_the_outcome() {
         let (account, _) = account("http://u:p@those-who-wait");
         let Ok((login, left)) = account.admit(LIMIT) else { panic!("nobody else logs in") };
         assert_eq!(left, LIMIT);
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_does_so_within_its_own_time() {
+    fn a_waiter_keeps_its_own_time_limit() {
         let (account, clock) = account("http://u:p@whoever-waits");
         let Ok((login, _)) = account.admit(LIMIT) else { panic!("nobody else logs in") };
         std::thread::scope(|scope| {
@@ -249,7 +249,7 @@ mod tests {
             clock.advance(LIMIT / 2);
             assert!(matches!(other.join().unwrap(), Err(NotNow::Busy)));
         });
-        // Dropped without an outcome, a login lets the next one go at once.
+        // Dropped without an outcome, a login lets the next one proceed at once.
         drop(login);
         assert!(account.admit(LIMIT).is_ok());
     }

@@ -1,15 +1,16 @@
-//! Which look-ups of names are under way and who waits for them: decided without threads and clocks.
+//! Which look-ups of names are in progress and who waits for them: decisions without threads and
+//! clocks.
 //!
-//! A look-up cannot be ended, only left behind. So one is shared as long as it is likely to end: not
-//! when it is older than a caller would wait for it, and not when it was begun before the network
-//! came back. Then another is started beside it, up to a number. Whichever answers first serves all
-//! who wait for that host; one that fails speaks for them only if no later one is under way.
+//! A look-up cannot be cancelled, only abandoned. So it is shared while it is likely to finish: not
+//! when it is older than a caller would wait for it, and not when it began before the network came
+//! back. Then another is started as well, up to a limit. Whichever answers first serves all who
+//! wait for that host; a failure counts only if no later look-up is in progress.
 
 use crate::clock::BootTime;
 use crate::lists::add_new;
 use std::time::Duration;
 
-/// Most look-ups of one host that have not been answered. Beyond it the youngest is joined.
+/// Maximum number of unanswered look-ups per host. Beyond it the latest one is joined.
 pub(crate) const MOST_UNANSWERED: usize = 4;
 
 /// A look-up to be started.
@@ -25,11 +26,11 @@ struct Lookup {
     id: u64,
     host: String,
     begun: BootTime,
-    /// How often the network had come back by then.
+    /// The number of wakes when it began.
     wakes: u64,
 }
 
-/// The look-ups of one process. `W` is somebody who waits.
+/// The look-ups of one process. `W` is a waiter.
 #[derive(Debug)]
 pub(crate) struct Lookups<W> {
     last: u64,
@@ -45,9 +46,9 @@ impl<W> Default for Lookups<W> {
 }
 
 impl<W> Lookups<W> {
-    /// Somebody wants to know a host's addresses, and shares a look-up that is younger than
-    /// `patience`. What is to be started for it, if anything.
-    pub(crate) fn ask(
+    /// Adds a waiter for a host's addresses, which shares a look-up younger than `patience`.
+    /// Returns the look-up to start for it, if any.
+    pub(crate) fn join(
         &mut self,
         host: &str,
         now: BootTime,
@@ -58,7 +59,7 @@ impl<W> Lookups<W> {
         self.start_unless_fresh(host, now, patience)
     }
 
-    /// The same for nobody.
+    /// The same without a waiter.
     pub(crate) fn start_unless_fresh(
         &mut self,
         host: &str,
@@ -72,7 +73,7 @@ impl<W> Lookups<W> {
         may_start.then(|| self.start(host, now))
     }
 
-    /// The network is back: what is to be started for those who wait for an older look-up.
+    /// The network is back: returns what to start for the waiters of older look-ups.
     pub(crate) fn wake(&mut self, now: BootTime) -> Vec<Start> {
         self.wakes += 1;
         let mut hosts: Vec<String> = Vec::new();
@@ -83,7 +84,7 @@ impl<W> Lookups<W> {
         hosts.into_iter().map(|host| self.start(&host, now)).collect()
     }
 
-    /// A look-up has ended. Who is to be told how.
+    /// A look-up has ended. Returns the waiters to notify.
     pub(crate) fn ended(&mut self, id: u64, has_found: bool) -> Vec<W> {
         let Some(at) = self.running.iter().position(|lookup| lookup.id == id) else {
             // The parent's, or one that no longer counts.
@@ -100,13 +101,13 @@ impl<W> Lookups<W> {
         told.into_iter().map(|(_, who)| who).collect()
     }
 
-    /// Somebody waits no longer.
+    /// Removes a waiter.
     pub(crate) fn leave(&mut self, is_who: impl Fn(&W) -> bool) -> Option<W> {
         let at = self.waiting.iter().position(|(_, who)| is_who(who))?;
         Some(self.waiting.swap_remove(at).1)
     }
 
-    /// Lets go of everything that is the parent's, in a forked child.
+    /// In a forked child: removes and returns everything of the parent.
     pub(crate) fn forked(&mut self) -> Self {
         let fresh = Self { last: self.last, wakes: self.wakes, ..Self::default() };
         std::mem::replace(self, fresh)
@@ -135,46 +136,46 @@ mod tests {
         BEGIN.after(Duration::from_secs(seconds))
     }
 
-    /// Asks, and which look-up was started.
-    fn ask(lookups: &mut Lookups<u32>, seconds: u64, who: u32) -> Option<u64> {
-        lookups.ask("host", at(seconds), PATIENCE, who).map(|start| start.id)
+    /// Adds a waiter; returns the id of the look-up started.
+    fn join(lookups: &mut Lookups<u32>, seconds: u64, who: u32) -> Option<u64> {
+        lookups.join("host", at(seconds), PATIENCE, who).map(|start| start.id)
     }
 
     #[test]
     fn a_young_lookup_is_shared_and_an_old_one_is_not() {
         let mut lookups = Lookups::default();
-        assert_eq!(ask(&mut lookups, 0, 1), Some(1));
-        assert_eq!(ask(&mut lookups, 4, 2), None);
-        assert_eq!(ask(&mut lookups, 5, 3), Some(2));
-        assert!(lookups.ask("another", at(5), PATIENCE, 4).is_some());
-        // The later one answers first, and serves those of the former as well.
+        assert_eq!(join(&mut lookups, 0, 1), Some(1));
+        assert_eq!(join(&mut lookups, 4, 2), None);
+        assert_eq!(join(&mut lookups, 5, 3), Some(2));
+        assert!(lookups.join("another", at(5), PATIENCE, 4).is_some());
+        // The later one answers first, and serves the waiters of the earlier one too.
         assert_eq!(lookups.ended(2, true), [1, 2, 3]);
         assert!(lookups.ended(1, true).is_empty());
     }
 
     #[test]
-    fn after_a_wake_nobody_waits_for_what_was_begun_before() {
+    fn after_a_wake_earlier_look_ups_are_not_joined() {
         let mut lookups = Lookups::default();
         assert!(lookups.wake(at(0)).is_empty());
-        assert_eq!(ask(&mut lookups, 0, 1), Some(1));
-        // Who waits at that moment profits at once.
+        assert_eq!(join(&mut lookups, 0, 1), Some(1));
+        // Those who wait at that moment profit at once.
         let started = lookups.wake(at(1));
         assert_eq!(started, [Start { id: 2, host: "host".to_owned(), at: at(1) }]);
-        assert_eq!(ask(&mut lookups, 1, 2), None);
+        assert_eq!(join(&mut lookups, 1, 2), None);
         assert_eq!(lookups.ended(2, true), [1, 2]);
-        // Nobody waits any more: the next wake starts nothing, the next caller does.
+        // There are no waiters any more: the next wake starts nothing, the next caller does.
         assert!(lookups.wake(at(2)).is_empty());
-        assert_eq!(ask(&mut lookups, 2, 3), Some(3));
+        assert_eq!(join(&mut lookups, 2, 3), Some(3));
     }
 
     #[test]
-    fn a_failure_speaks_for_those_who_have_nothing_later_to_wait_for() {
+    fn a_failure_counts_only_if_no_later_look_up_is_in_progress() {
         let mut lookups = Lookups::default();
-        ask(&mut lookups, 0, 1);
+        join(&mut lookups, 0, 1);
         lookups.wake(at(1));
         assert!(lookups.ended(1, false).is_empty());
         assert_eq!(lookups.ended(2, false), [1]);
-        ask(&mut lookups, 2, 2);
+        join(&mut lookups, 2, 2);
         lookups.wake(at(3));
         assert_eq!(lookups.ended(4, false), [2]);
         assert!(lookups.ended(3, false).is_empty());
@@ -184,23 +185,23 @@ mod tests {
     fn unanswered_lookups_do_not_pile_up() {
         let mut lookups = Lookups::default();
         let started: Vec<_> =
-            (0..10).filter_map(|turn| ask(&mut lookups, turn * 10, turn as u32)).collect();
+            (0..10).filter_map(|turn| join(&mut lookups, turn * 10, turn as u32)).collect();
         assert_eq!(started, [1, 2, 3, 4]);
         assert!(lookups.wake(at(200)).is_empty());
-        // With the end of one there is room for another.
+        // When one ends there is room for another.
         assert!(lookups.ended(1, false).is_empty());
-        assert_eq!(ask(&mut lookups, 201, 10), Some(5));
+        assert_eq!(join(&mut lookups, 201, 10), Some(5));
         assert_eq!(lookups.leave(|who| *who == 10), Some(10));
         assert_eq!(lookups.ended(3, true), (0..10).collect::<Vec<_>>());
     }
 
     #[test]
-    fn a_child_has_no_part_in_its_parents_lookups() {
+    fn a_child_does_not_share_its_parents_look_ups() {
         let mut lookups = Lookups::default();
-        ask(&mut lookups, 0, 1);
+        join(&mut lookups, 0, 1);
         lookups.forked();
         assert!(lookups.wake(at(0)).is_empty());
-        assert_eq!(ask(&mut lookups, 0, 2), Some(2));
+        assert_eq!(join(&mut lookups, 0, 2), Some(2));
         assert!(lookups.ended(1, true).is_empty());
         assert_eq!(lookups.ended(2, true), [2]);
     }

@@ -1,35 +1,39 @@
-//! The token endpoint: what is sent, how it is sent, what the answer means.
+//! The token endpoint: the request, how it is sent, and what the response means.
 //!
 //! - [`request`] the form, byte for byte
-//! - [`http`] the one place that opens a connection
-//! - [`connect`] how connections are made; [`tunnel`] what is said to a proxy; [`secure`] TLS
-//! - [`trust`] whom that trusts and who the client is; [`pem`] what is in its files
-//! - [`interim`] what servers send before their answer; [`headers`] what an answer says of itself
-//! - [`trouble`] what is told when there is no answer; [`certificates`] what of them; [`unreachable`]
-//!   which address's reason
+//! - [`http`] the only place that opens a connection
+//! - [`connect`] how connections are made; [`tunnel`] the protocols spoken to proxies; [`secure`]
+//!   TLS
+//! - [`trust`] root certificates and the client's own certificate; [`pem`] parses their files
+//! - [`interim`] skips 1xx responses; [`headers`] what a response's header says about it
+//! - [`errors`] error messages when there is no response; [`certificates`] those about
+//!   certificates; [`unreachable`] which address's reason is reported
 //! - [`login`] logins to proxies, counted for the whole process
-//! - [`resolve`] names to addresses; [`names`] the look-ups, [`lookups`] who shares which
-//! - [`response`] the reader of answers: tolerant, but safe; [`looks`] what stands out in what was refused
-//! - [`redact`] what may be quoted from an answer; [`pieces`] of secrets in it, in all its [`readings`]
+//! - [`resolve`] names to addresses; [`names`] runs the look-ups, [`lookups`] decides who shares
+//!   which
+//! - [`response`] reads responses: tolerant, but safe; [`remarks`] what looks wrong in credentials
+//!   that were refused
+//! - [`redact`] what may be quoted from a response; [`pieces`] finds pieces of secrets in it, in
+//!   all its [`readings`]
 
 mod certificates;
 mod connect;
+mod errors;
 mod headers;
 pub(crate) mod http;
 mod interim;
 mod login;
-pub(crate) mod looks;
 mod lookups;
 pub(crate) mod names;
 mod pem;
 mod pieces;
 mod readings;
 pub(crate) mod redact;
+pub(crate) mod remarks;
 pub(crate) mod request;
 pub(crate) mod resolve;
 pub(crate) mod response;
 mod secure;
-mod trouble;
 mod trust;
 mod tunnel;
 mod unreachable;
@@ -46,7 +50,7 @@ use crate::secret::Secret;
 use http::HttpAnswer;
 use request::TokenRequest;
 
-/// An attempt that brought no token.
+/// An attempt that obtained no token.
 pub(crate) type Failure = flight::Failure<Error>;
 
 /// Until when nothing may be sent, and why.
@@ -56,27 +60,27 @@ pub(crate) type Blocked = limits::Blocked<Error>;
 #[derive(Debug)]
 pub(crate) struct Granted {
     pub(crate) value: Secret,
-    /// As granted: what the answer says, or else what was asked for.
+    /// As granted: what the response says, or else what was requested.
     pub(crate) scope: String,
     pub(crate) lifetime: Duration,
-    /// Odd things about the answer that a person should know.
+    /// Oddities of the response that a person should know about.
     pub(crate) warnings: Vec<String>,
 }
 
-/// How long one attempt may take.
+/// Time limits of one attempt.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TimeLimit {
     pub(crate) attempt: Duration,
-    /// What the fetch took before it.
+    /// The time the fetch had spent before it.
     pub(crate) spent: Duration,
 }
 
-/// How a request reaches the endpoint and the answer comes back.
+/// Sends requests to the endpoint and returns the responses.
 pub(crate) trait Transport: Send + Sync {
-    /// Sends one request and reads the answer, whatever its status, within `limit`.
+    /// Sends one request and reads the response, whatever its status, within `limit`.
     fn post(&self, request: &TokenRequest, limit: TimeLimit) -> Result<HttpAnswer, Failure>;
 
-    /// The refused login to the proxy that keeps every request from being sent now.
+    /// The refused login to the proxy that currently blocks all requests.
     fn refused_login(&self) -> Option<Blocked> {
         None
     }
@@ -84,7 +88,7 @@ pub(crate) trait Transport: Send + Sync {
     /// The network is back.
     fn wake(&self) {}
 
-    /// What a person should know of the files it reads, each thing once.
+    /// What a person should know about the files it reads, each message once.
     fn news(&self) -> Vec<String> {
         Vec::new()
     }
@@ -101,12 +105,12 @@ impl Endpoint {
         Ok(Self::over(http::Http::new(options, clock)?))
     }
 
-    /// An endpoint that is reached in some way.
+    /// An endpoint reached through the given transport.
     pub(crate) fn over(transport: impl Transport + 'static) -> Self {
         Self { transport: Box::new(transport) }
     }
 
-    /// The refused login to the proxy that keeps every request from being sent now.
+    /// The refused login to the proxy that currently blocks all requests.
     pub(crate) fn refused_login(&self) -> Option<Blocked> {
         self.transport.refused_login()
     }
@@ -116,12 +120,12 @@ impl Endpoint {
         self.transport.wake();
     }
 
-    /// What a person should know of the files it reads, each thing once.
+    /// What a person should know about the files it reads, each message once.
     pub(crate) fn news(&self) -> Vec<String> {
         self.transport.news()
     }
 
-    /// Makes one token request and reads its answer, within `limit`.
+    /// Makes one token request and reads its response, within `limit`.
     pub(crate) fn fetch(
         &self,
         options: &Options,

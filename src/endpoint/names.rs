@@ -1,13 +1,14 @@
 //! Host names to addresses, on threads: the look-ups of the process, and what they found.
 //!
-//! `getaddrinfo` has no time limit and cannot be cancelled, so each has a thread of the pool to itself; who
-//! shares which is decided in [`lookups`](super::lookups).
+//! `getaddrinfo` has no timeout and cannot be cancelled, so each call has a pool thread to itself;
+//! [`lookups`](super::lookups) decides who shares which.
 //!
 //! **Forks.** In a process forked while another thread was inside `getaddrinfo`, locks of the C
-//! library may be held for ever, and with them every look-up. A fork waits a moment for those under
-//! way; a child whose parent did so in vain takes the addresses that the parent had last, at once,
-//! while one look-up of its own finds out whether the way is free. A child that does not know
-//! (another library may have been inside) does so when its first look-up does not end.
+//! library may be held forever, and then every look-up hangs. A fork briefly waits for the look-ups
+//! in progress. A child whose parent waited in vain uses the parent's last known addresses at once,
+//! while one look-up of its own finds out whether look-ups work. A child that does not know
+//! (another library may have been inside) falls back to them when its first look-up does not
+//! finish.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -24,19 +25,19 @@ use crate::process::{self, AnyProcess, InLibrary, Inherited, Kept, Locked, Mailb
 use crate::sync::global;
 use crate::threads::{self, Job, Rank};
 
-/// Most hosts whose addresses are kept; the token endpoint and a proxy are two.
+/// Maximum number of hosts whose addresses are kept; the token endpoint and a proxy make two.
 const MOST_KEPT: usize = 64;
 
 /// Why there are no addresses. A look-up that hangs says nothing about the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Problem {
-    /// The system says no more than that the name could not be resolved.
+    /// The system says only that the name could not be resolved.
     Unresolved,
     NoThread(String),
     Slow {
         host: String,
         longest: Duration,
-        /// The process was forked in the middle of another look-up.
+        /// The process was forked during another look-up.
         was_forked: bool,
     },
 }
@@ -67,27 +68,27 @@ impl fmt::Display for Problem {
 impl std::error::Error for Problem {}
 
 type Found = Result<Vec<IpAddr>, Problem>;
-type Who = Arc<Mailbox<Found>>;
+type Waiter = Arc<Mailbox<Found>>;
 
-/// How a name is looked up; blocks for as long as it likes.
-type Ask = Box<dyn Fn(&str) -> Found + Send + Sync>;
+/// Looks a name up; may block for any time.
+type Resolve = Box<dyn Fn(&str) -> Found + Send + Sync>;
 
 /// The look-ups of the process.
 pub(crate) struct Names {
-    ask: Ask,
-    here: Locked<Here>,
+    resolve: Resolve,
+    state: Locked<State>,
     last_found: Kept<AnyProcess<Vec<LastFound>>>,
 }
 
 #[derive(Default)]
-struct Here {
-    lookups: Lookups<Who>,
-    /// In this process a look-up has come to an end: none hangs because of a fork.
+struct State {
+    lookups: Lookups<Waiter>,
+    /// A look-up has finished in this process: none hangs because of a fork.
     has_answered: bool,
 }
 
-impl Inherited for Here {
-    type Remains = Lookups<Who>;
+impl Inherited for State {
+    type Remains = Lookups<Waiter>;
 
     fn adopt(&mut self) -> Self::Remains {
         self.has_answered = false;
@@ -95,7 +96,7 @@ impl Inherited for Here {
     }
 }
 
-/// A host's addresses, by the look-up that was begun last.
+/// A host's addresses from the look-up that began last.
 #[derive(Clone)]
 struct LastFound {
     host: String,
@@ -107,23 +108,23 @@ global! {
     static NAMES: OnceBox<Names> = OnceBox::new();
 }
 
-/// Those of this process, asked of the system.
+/// The look-ups of this process, by the system's resolver.
 pub(super) fn of_process() -> &'static Names {
-    NAMES.get_or_init(|| Box::new(Names::new(Box::new(ask_system))))
+    NAMES.get_or_init(|| Box::new(Names::new(Box::new(resolve_by_system))))
 }
 
-/// The network is back: whoever waits for a look-up gets another one.
+/// The network is back: those who wait for a look-up get another one.
 pub(crate) fn wake() {
     of_process().wake();
 }
 
 impl Names {
-    fn new(ask: Ask) -> Self {
+    fn new(resolve: Resolve) -> Self {
         let last_found = Kept::new(AnyProcess::default());
-        Self { ask, here: Locked::empty(), last_found }
+        Self { resolve, state: Locked::empty(), last_found }
     }
 
-    /// A host's addresses, after at most `longest`. Shares a look-up that is not older than
+    /// Looks a host's addresses up, for at most `longest`. Shares a look-up that is not older than
     /// `patience`.
     pub(super) fn look_up(
         &'static self,
@@ -133,29 +134,29 @@ impl Names {
     ) -> Found {
         let was_forked = process::was_forked_in_library();
         if let Some(addresses) = was_forked.then(|| self.last_found_of(host)).flatten() {
-            let start = self.here.lock().lookups.start_unless_fresh(host, now(), Duration::MAX);
+            let start = self.state.lock().lookups.start_unless_fresh(host, now(), Duration::MAX);
             self.start(start);
             return Ok(addresses);
         }
-        // One that the process was forked beside is joined by nobody.
+        // A look-up that may hang because of the fork is not joined.
         let patience = if was_forked { Duration::ZERO } else { patience };
-        let mailbox = Who::default();
-        let start = self.here.lock().lookups.ask(host, now(), patience, mailbox.clone());
+        let mailbox = Waiter::default();
+        let start = self.state.lock().lookups.join(host, now(), patience, mailbox.clone());
         self.start(start);
         if let Some(found) = mailbox.take(&Clock::System, now().after(longest)) {
             return found;
         }
         let is_untried = {
-            let mut here = self.here.lock();
-            here.lookups.leave(|other| Arc::ptr_eq(other, &mailbox));
-            !here.has_answered && Process::this().is_fork()
+            let mut state = self.state.lock();
+            state.lookups.leave(|other| Arc::ptr_eq(other, &mailbox));
+            !state.has_answered && Process::this().is_fork()
         };
         let last_found = self.last_found_of(host).filter(|_| is_untried);
         last_found.ok_or(Problem::Slow { host: host.to_owned(), longest, was_forked })
     }
 
     fn wake(&'static self) {
-        let starts = self.here.lock().lookups.wake(now());
+        let starts = self.state.lock().lookups.wake(now());
         self.start(starts);
     }
 
@@ -164,28 +165,28 @@ impl Names {
             let id = start.id;
             let job = Job::or_refused(HUNG, move |there_is_a_thread| {
                 if let Err(error) = there_is_a_thread {
-                    return self.tell(id, Err(Problem::NoThread(error.to_string())), false);
+                    return self.notify(id, Err(Problem::NoThread(error.to_string())), false);
                 }
                 let found = {
                     let _inside = InLibrary::enter();
-                    (self.ask)(&start.host)
+                    (self.resolve)(&start.host)
                 };
                 self.keep(&start, &found);
                 process::is_out_of_library();
-                self.tell(id, found, true);
+                self.notify(id, found, true);
             });
-            // If it is refused, those who wait are told.
+            // If it is refused, the waiters are notified.
             let _ = threads::submit(&job, Rank::Resolve);
         }
     }
 
-    fn tell(&self, id: u64, found: Found, has_answered: bool) {
-        let told = {
-            let mut here = self.here.lock();
-            here.has_answered |= has_answered;
-            here.lookups.ended(id, found.is_ok())
+    fn notify(&self, id: u64, found: Found, has_answered: bool) {
+        let waiters = {
+            let mut state = self.state.lock();
+            state.has_answered |= has_answered;
+            state.lookups.ended(id, found.is_ok())
         };
-        for mailbox in told {
+        for mailbox in waiters {
             mailbox.put(found.clone());
         }
     }
@@ -195,7 +196,7 @@ impl Names {
         kept.iter().find(|one| one.host == host).map(|one| one.addresses.clone())
     }
 
-    /// Keeps what was found, also if nobody waits for it any more.
+    /// Keeps what was found, even without a waiter.
     fn keep(&self, start: &Start, found: &Found) {
         let Ok(addresses) = found else { return };
         let mut kept = self.last_found.lock();
@@ -215,7 +216,7 @@ fn now() -> BootTime {
     Clock::System.now()
 }
 
-fn ask_system(host: &str) -> Found {
+fn resolve_by_system(host: &str) -> Found {
     let addresses = (host, 0).to_socket_addrs().map_err(|_| Problem::Unresolved)?;
     let mut distinct = Vec::new();
     for address in addresses {
@@ -234,9 +235,9 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(30);
 
-    /// More than there may be fetches at a time.
+    /// More than the limit on concurrent fetches.
     #[test]
-    fn look_ups_that_hang_are_in_nobodys_way() {
+    fn look_ups_that_hang_do_not_block_others() {
         let end = Arc::new(Mailbox::<()>::default());
         let hangs = end.clone();
         let names: &Names = Box::leak(Box::new(Names::new(Box::new(move |host| {

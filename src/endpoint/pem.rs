@@ -1,4 +1,4 @@
-//! What stands in a PEM file (RFC 7468): read so that one damaged block costs that block alone.
+//! Parses PEM files (RFC 7468) so that a damaged block affects only itself.
 
 use std::ops::Range;
 
@@ -11,13 +11,13 @@ use zeroize::Zeroizing;
 const BEGIN: &[u8] = b"-----BEGIN ";
 const DASHES: &[u8] = b"-----";
 
-/// One block, from BEGIN to END, or to where the next begins.
+/// One block, from BEGIN to END, or to the next BEGIN.
 pub(super) struct Block<'a> {
     pub(super) label: &'a [u8],
     body: &'a [u8],
 }
 
-/// All blocks of a text; what stands between them is for people.
+/// All blocks of a text; the text between them is ignored.
 pub(super) fn blocks(text: &[u8]) -> impl Iterator<Item = Block<'_>> {
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -40,12 +40,12 @@ impl Block<'_> {
         self.label.ends_with(b"PRIVATE KEY")
     }
 
-    /// A passphrase is needed to read it.
+    /// Whether reading it requires a passphrase.
     pub(super) fn is_encrypted(&self) -> bool {
         self.label.starts_with(b"ENCRYPTED") || find(self.body, b"ENCRYPTED").is_some()
     }
 
-    /// The bytes it stands for, if it is whole. Wiped when dropped.
+    /// The decoded bytes, if the block is intact. Wiped when dropped.
     pub(super) fn der(&self) -> Option<Zeroizing<Vec<u8>>> {
         let mut base64 = Zeroizing::new(Vec::with_capacity(self.body.len()));
         base64.extend(self.body.iter().filter(|byte| !byte.is_ascii_whitespace()));
@@ -55,7 +55,7 @@ impl Block<'_> {
         Some(der)
     }
 
-    /// The certificate that it is to be: `None`, it is something else; an error, it cannot be read.
+    /// Parses it as a certificate. `None`: it is something else; an error: it cannot be read.
     fn certificate(&self) -> Option<Result<CertificateDer<'static>, ()>> {
         let may_be_trusted = match self.label {
             b"CERTIFICATE" | b"X509 CERTIFICATE" => false,
@@ -81,8 +81,8 @@ fn is_sound(certificate: &CertificateDer<'static>) -> bool {
     RootCertStore::empty().add(certificate.clone()).is_ok()
 }
 
-/// The certificate in what OpenSSL calls a trusted one: behind it stands what it is good for. `None`:
-/// not for a server, or that cannot be read.
+/// The certificate in OpenSSL's "trusted certificate" format, which appends its permitted uses.
+/// `None`: not for servers, or malformed.
 fn without_trust(der: &[u8]) -> Option<&[u8]> {
     /// The object identifiers serverAuth and anyExtendedKeyUsage.
     const SERVERS: [&[u8]; 2] =
@@ -97,7 +97,7 @@ fn without_trust(der: &[u8]) -> Option<&[u8]> {
     while !uses.is_empty() {
         let (tag, named, rest) = element(uses)?;
         match tag {
-            // Uses that it is good for, and some that it is not good for.
+            // Trusted uses, and rejected ones.
             0x30 if !names_servers(named) => return None,
             0xa0 if names_servers(named) => return None,
             _ => uses = rest,
@@ -106,7 +106,7 @@ fn without_trust(der: &[u8]) -> Option<&[u8]> {
     Some(certificate)
 }
 
-/// The first element of DER: its tag, what is in it, what is behind it.
+/// The first DER element: its tag, its content, and what follows.
 fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&tag, rest) = der.split_first()?;
     let (&short, rest) = rest.split_first()?;
@@ -122,11 +122,11 @@ fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     Some((tag, content, rest))
 }
 
-/// The certificates of a file, in its order, as far as they can be read.
+/// The readable certificates of a file, in order.
 #[derive(Default)]
 pub(super) struct Certificates {
     pub(super) sound: Vec<CertificateDer<'static>>,
-    /// Which of them cannot be read, counted from 1.
+    /// Those that cannot be read, counted from 1.
     pub(super) damaged: Vec<usize>,
 }
 
@@ -146,9 +146,9 @@ impl Certificates {
         self.sound.len() + self.damaged.len()
     }
 
-    /// What is wrong with the file, if anything: words that go behind its name.
+    /// What is wrong with the file, if anything: a predicate for its name.
     pub(super) fn problem(&self, text: &[u8]) -> Option<String> {
-        /// More are not told.
+        /// Maximum number of damaged certificates listed.
         const MOST_TOLD: usize = 5;
         if self.count() == 0 {
             return Some(format!(" holds no certificate in PEM form{}", what_instead(text)));
@@ -169,7 +169,7 @@ impl Certificates {
     }
 }
 
-/// What a file without certificates in PEM form seems to be.
+/// What a file without PEM certificates appears to be.
 fn what_instead(text: &[u8]) -> &'static str {
     match text {
         [] => ": it is empty",

@@ -12,7 +12,7 @@ fn certificate() -> (Vec<u8>, String) {
     (certificate.der().to_vec(), certificate.pem())
 }
 
-/// How many can be read, and which cannot.
+/// The number of readable certificates, and which ones cannot be read.
 fn read(text: &[u8]) -> (usize, Vec<usize>) {
     let all = Certificates::read(text);
     (all.sound.len(), all.damaged)
@@ -24,7 +24,7 @@ fn block(label: &str, der: &[u8]) -> String {
 }
 
 #[test]
-fn a_damaged_certificate_costs_no_other() {
+fn a_damaged_certificate_affects_no_other() {
     let (der, pem) = certificate();
     let lines: Vec<&str> = pem.lines().collect();
     let middle = lines.len() / 2;
@@ -50,14 +50,14 @@ fn a_damaged_certificate_costs_no_other() {
         assert_eq!(read(format!("{damaged}{pem}").as_bytes()), (1, vec![1]), "{damaged}");
         assert_eq!(read(format!("{pem}{damaged}").as_bytes()), (1, vec![2]), "{damaged}");
     }
-    // An end that is missing, or damaged itself, takes nothing away.
+    // A missing or damaged END line costs nothing.
     for whole in [without(lines.len() - 1), pem.replace("END CERTIFICATE-----", "END CERT")] {
         assert_eq!(read(format!("{pem}{whole}{pem}").as_bytes()), (3, vec![]), "{whole}");
     }
 }
 
 #[test]
-fn what_else_is_in_such_files_does_no_harm() {
+fn other_text_in_such_files_does_no_harm() {
     let (_, pem) = certificate();
     let key = KeyPair::generate().unwrap().serialize_pem();
     let with_text = format!("# Autoridad de Certificaci\u{f3}n\nsubject=/CN=x\n{pem}");
@@ -82,9 +82,9 @@ fn what_else_is_in_such_files_does_no_harm() {
     assert_eq!(read(&latin1), (1, vec![]));
 }
 
-/// Where the program `openssl` is, its own writing counts; the bytes below are what it writes.
+/// Compares with the output of `openssl` where that is installed; the bytes below are its output.
 #[test]
-fn a_trusted_certificate_is_used_if_it_is_good_for_servers() {
+fn a_trusted_certificate_is_used_if_it_is_for_servers() {
     const SERVER: &[u8] = b"\x06\x08\x2b\x06\x01\x05\x05\x07\x03\x01";
     const CLIENT: &[u8] = b"\x06\x08\x2b\x06\x01\x05\x05\x07\x03\x02";
     const ANY: &[u8] = b"\x06\x04\x55\x1d\x25\x00";
@@ -110,7 +110,7 @@ fn a_trusted_certificate_is_used_if_it_is_good_for_servers() {
     assert_eq!(trusted(&[list(0x30, &[SERVER]), list(0xa0, &[ANY])]), (0, vec![1]));
     let cut = [&der[..], b"\x30\x20\x30"].concat();
     assert_eq!(read(block("TRUSTED CERTIFICATE", &cut).as_bytes()), (0, vec![1]));
-    // Behind a plain one there is nothing.
+    // Nothing follows a plain certificate.
     assert_eq!(read(block("CERTIFICATE", &cut).as_bytes()), (0, vec![1]));
 
     let Ok(written) = openssl(&block("CERTIFICATE", &der), &["-addtrust", "serverAuth"]) else {
@@ -135,7 +135,7 @@ fn openssl(pem: &str, arguments: &[&str]) -> std::io::Result<Vec<u8>> {
 }
 
 #[test]
-fn a_problem_tells_position_and_count() {
+fn a_problem_names_position_and_count() {
     let (der, pem) = certificate();
     let problem = |text: &str| Certificates::read(text.as_bytes()).problem(text.as_bytes());
     assert_eq!(problem(&pem), None);

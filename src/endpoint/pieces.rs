@@ -1,7 +1,7 @@
 //! The pieces of secrets, and whether one of them can be read in a text.
 //!
-//! Five bytes of a secret are a piece of it. They are looked for in every reading of the text (see
-//! [`readings`](super::readings)), whatever their case, and in what stands in it in base64 or in hex;
+//! Five bytes of a secret are a piece. Pieces are searched for in every reading of the text (see
+//! [`readings`](super::readings)), ignoring case, and in whatever base64 or hex in it decodes to;
 //! there again in every reading, and so on.
 
 use base64::Engine;
@@ -10,34 +10,36 @@ use zeroize::Zeroizing;
 
 use super::readings::{Plus, Readings, is_blank, layers, solid};
 
-/// Bytes of a secret that are a piece of it.
+/// The number of bytes of a piece.
 const PIECE: usize = 5;
-/// A secret of fewer bytes is one piece.
+/// A secret of fewer bytes is a single piece.
 const LEAST: usize = 8;
-/// A shorter text is found everywhere by chance. That it is taken out as it stands must do.
+/// Shorter texts occur everywhere by chance; removing their literal spellings must suffice.
 const SHORTEST: usize = 4;
-/// Characters that a piece has in base64 at the least, whatever stands before it.
+/// Minimum number of base64 characters that depend on a piece alone, at any alignment.
 const PIECE_IN_BASE64: usize = 6;
-/// No secret is longer; a token may be, and base64 of it is decoded like any other.
+/// Base64 is searched for secrets up to this length; tokens may be longer, and their base64 is only
+/// decoded like any other.
 const LONGEST_SECRET: usize = 512;
-/// Base64 or hex in base64 or hex: so often.
+/// How deeply base64 and hex are decoded within each other.
 const DEEPEST: usize = 4;
-/// A longer text is not looked through: no scope is longer.
+/// Longer texts are not searched, but not shown either: no scope is longer.
 const LONGEST_TEXT: usize = 4 * 1024;
-/// Steps of the search for each place of a text. A text that needs more is made to confuse.
+/// Search steps per position of a text. A text that needs more is meant to confuse.
 const STEPS: usize = 32;
 
 /// Pieces of secrets.
 #[derive(Default)]
 pub(super) struct Pieces {
-    /// Up to seven bytes each, the first one highest, zeros behind them. Sorted once it is searched.
+    /// Up to seven bytes each, the first one highest, padded with zeros. Sorted before the search.
     keys: Zeroizing<Vec<u64>>,
     /// Whether a piece can begin with a byte.
     begins: Zeroizing<Vec<bool>>,
 }
 
 impl Pieces {
-    /// All that shall not be shown. `in_base64`: with what a proxy in between can make of the base64.
+    /// Everything that must not be shown. `in_base64`: also searched in base64 that an intermediary
+    /// may have altered.
     pub(super) fn of(secrets: &[&str], in_base64: &[&str]) -> Self {
         let mut pieces = Self::default();
         for secret in secrets {
@@ -72,12 +74,12 @@ impl Pieces {
             let solid = piece.iter().zip(is_solid).filter(|(_, is_solid)| **is_solid);
             self.keys.push(key(solid.map(|(byte, _)| *byte)));
         }
-        // Five blanks tell nothing.
+        // A piece of blanks alone reveals nothing.
         self.keys.retain(|key| *key != 0);
     }
 
-    /// The characters that say nothing of what stands before or behind the secret. Their case may have
-    /// been changed, which nothing can be decoded from.
+    /// The base64 characters that depend on the secret alone, at each alignment. Needed because
+    /// base64 with changed case cannot be decoded.
     fn add_base64(&mut self, secret: &[u8]) {
         for before in 0..3 {
             let text = Zeroizing::new([&[0; 2][..before], secret].concat());
@@ -94,7 +96,7 @@ impl Pieces {
         }
     }
 
-    /// Whether a piece of a secret can be read in a text, or whether that cannot be told.
+    /// Whether a piece of a secret can be read in a text, or that cannot be ruled out.
     pub(super) fn may_be_in(&self, text: &[u8]) -> bool {
         !self.keys.is_empty() && (text.len() > LONGEST_TEXT || self.is_in(text, 0))
     }
@@ -107,8 +109,8 @@ impl Pieces {
         if depth == DEEPEST {
             return false;
         }
-        // The blanks may be there to divide it, or may have nothing to do with it; in base64 a `+` is a
-        // sign, unless it stands for a blank.
+        // Blanks may divide the base64 or separate it from other text; in base64 a `+` is a digit,
+        // unless it encodes a blank.
         let mut layers = [
             layers(text.to_vec(), Plus::Sign),
             layers(solid(text, Plus::Sign), Plus::Sign),
@@ -123,7 +125,7 @@ impl Pieces {
         })
     }
 
-    /// `follow`: what becomes of what was read by one byte more.
+    /// `follow` extends what was read by one byte.
     fn is_read_in(&self, readings: &Readings, follow: fn(&Self, Read, u8) -> Step) -> bool {
         let mut steps = STEPS * (readings.starts().len() + 1);
         let mut open = Vec::new();
@@ -161,7 +163,7 @@ impl Pieces {
         }
     }
 
-    /// Two hex digits are a byte; signs may stand between them, and `0x`.
+    /// Two hex digits are a byte; other characters may separate them, and `0x` may precede them.
     fn by_digit(&self, read: Read, sign: u8) -> Step {
         let Some(digit) = char::from(sign).to_digit(16) else {
             return match read.digit {
@@ -181,13 +183,13 @@ impl Pieces {
     }
 }
 
-/// What was read of a piece.
+/// The part of a piece read so far.
 #[derive(Clone, Copy, Default)]
 struct Read {
-    /// As a key has it.
+    /// In the format of a key.
     piece: u64,
     length: u32,
-    /// The first of two.
+    /// The first of two hex digits.
     digit: Option<u8>,
 }
 
@@ -203,8 +205,8 @@ enum Step {
     Nothing,
 }
 
-/// Which bytes of a secret are looked for: no blanks, which may be anywhere, and no `+`, which may be
-/// one.
+/// Which bytes of a secret are searched for: not blanks, which may be anywhere, and not `+`, which may
+/// encode one.
 fn solid_bytes(secret: &str) -> Zeroizing<Vec<bool>> {
     let solid = secret.chars().flat_map(|character| {
         std::iter::repeat_n(!is_blank(character) && character != '+', character.len_utf8())
@@ -218,15 +220,15 @@ fn key(bytes: impl Iterator<Item = u8>) -> u64 {
     u64::from_be_bytes(key)
 }
 
-/// What of some bytes is text. What was no base64 makes little of it.
+/// The parts of a decoded result that are text. Little is left if it was not base64.
 fn texts(bytes: Vec<u8>) -> Vec<Vec<u8>> {
-    // Some write a NUL between characters.
+    // Some encoders write a NUL between characters.
     let divides = |c: char| c.is_control() && !c.is_whitespace() && c != '\0';
     let valid = bytes.utf8_chunks().flat_map(|chunk| chunk.valid().split(divides));
     valid.filter(|text| text.len() >= SHORTEST).map(|text| text.as_bytes().to_vec()).collect()
 }
 
-/// What stands in a text in base64 of either alphabet, beginning anywhere.
+/// Decodes base64 of either alphabet in a text, starting anywhere.
 fn from_base64(text: &[u8]) -> Vec<Vec<u8>> {
     let value = |byte: &u8| match byte {
         b'A'..=b'Z' => Some(byte - b'A'),
@@ -257,7 +259,7 @@ fn from_base64(text: &[u8]) -> Vec<Vec<u8>> {
     decoded
 }
 
-/// What stands in a text in hex, whatever stands between its digits.
+/// Decodes hex in a text, whatever separates its digits.
 fn from_hex(text: &[u8]) -> Vec<Vec<u8>> {
     let is_digit = |byte: &u8| byte.is_ascii_hexdigit();
     let digits: Vec<u8> = text.iter().copied().filter(is_digit).collect();

@@ -1,19 +1,19 @@
-//! A text as anybody could read it.
+//! A text in every way it can be decoded.
 //!
-//! What a server or a proxy quotes may be percent-encoded, escaped for JSON or for HTML, in part or
-//! whole, once or several times over, each time in another way. So nothing is decoded one after the
-//! other: for each place in the text there is a list of the bytes that can be read there, and where one
-//! reads on then. An escape is spelled by readings too, which covers what was encoded twice. Blanks
-//! are read by nobody: a text may have been broken into lines anywhere.
+//! What a server or a proxy quotes may be percent-encoded, or escaped for JSON or HTML, partly or
+//! as a whole, once or several times, each time differently. So decodings are not applied one after
+//! the other: each position in the text has a list of the bytes that can be read there, each with
+//! the position to continue at. An escape sequence may itself be composed of readings, which covers
+//! text encoded twice. Blanks are skipped: a text may have been broken into lines anywhere.
 
-/// Most readings of one place. A text with more of them is made to confuse.
+/// Maximum number of readings of one position. A text with more is meant to confuse.
 const MOST: usize = 32;
 
-/// A text that was encoded more often is made to confuse.
+/// Maximum number of encodings on top of each other. A text with more is meant to confuse.
 const MOST_LAYERS: usize = 8;
 
-/// How the characters are called that have a name in HTML, and that a secret can have, or that divide
-/// it. Those of Latin-1 follow.
+/// HTML names of characters that a secret may contain or that may divide it. Those of Latin-1
+/// follow.
 const NAMES: [(&str, char); 56] = [
     ("amp", '&'),
     ("apos", '\''),
@@ -87,35 +87,35 @@ const LATIN_1: [&str; 95] = [
     "yacute", "thorn", "yuml",
 ];
 
-/// Line breaks of HTML.
+/// HTML line breaks.
 const BREAKS: [&str; 4] = ["br>", "br/>", "wbr>", "wbr/>"];
 
-/// What a `+` is: in a form it stands for a blank.
+/// What a `+` means: in a form it encodes a blank.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Plus {
     Sign,
     Blank,
 }
 
-/// Which escapes are read.
+/// Which escapes are decoded.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Escapes {
-    /// Those that are written out, with all that belongs to them.
+    /// Literal, complete ones.
     Whole,
-    /// Those that are written out, also without the sign at their end.
+    /// Literal ones, also without their final character.
     Written,
-    /// Also those that are spelled by others.
+    /// Also those that are themselves escaped.
     Nested,
 }
 
-/// A place in the text, or within a character of several bytes.
+/// A position in the text, or within a multi-byte character.
 type Place = u32;
 
-/// What can be read at each place.
+/// What can be read at each position.
 pub(super) struct Readings {
-    /// A byte, and where to read on.
+    /// A byte, and the position to continue at.
     places: Vec<Vec<(u8, Place)>>,
-    /// How far into the text a place is.
+    /// The offset in the text of each position.
     positions: Vec<Place>,
     length: usize,
     escapes: Escapes,
@@ -124,7 +124,7 @@ pub(super) struct Readings {
 }
 
 impl Readings {
-    /// `None`: the text can be read in too many ways.
+    /// `None`: the text is too ambiguous.
     pub(super) fn of(text: &[u8]) -> Option<Self> {
         Self::with(&solid(text, Plus::Blank), Escapes::Nested, Plus::Blank)
     }
@@ -140,7 +140,7 @@ impl Readings {
             length,
             is_confused: false,
         };
-        // Backwards, so that all is known of what follows.
+        // Backwards, so that everything that follows is known.
         for at in (0..length).rev() {
             readings.read(at, text[at]);
             if readings.is_confused {
@@ -154,8 +154,8 @@ impl Readings {
         &self.places[place as usize]
     }
 
-    /// The places where a reader can begin: within a character, too. Its bytes may have been taken for
-    /// characters of Latin-1.
+    /// The positions where reading can begin, including those within a character: its bytes may
+    /// have been taken for Latin-1 characters.
     pub(super) fn starts(&self) -> std::ops::Range<Place> {
         0..self.places.len() as Place
     }
@@ -172,10 +172,10 @@ impl Readings {
         text
     }
 
-    /// What an escape may be spelled of.
+    /// The readings that an escape sequence may be composed of.
     fn spelling(&self, at: Place) -> &[(u8, Place)] {
         let all = self.at(at);
-        // What is written comes first.
+        // The literal byte comes first.
         if self.escapes == Escapes::Nested { all } else { &all[..all.len().min(1)] }
     }
 
@@ -257,7 +257,7 @@ impl Readings {
                     }
                 }
                 b'"' | b'\\' | b'/' | b'\'' => self.byte(escaped, end, found),
-                // Not of JSON, but of others.
+                // Used in languages other than JSON.
                 _ if !escaped.is_ascii_alphanumeric() && self.escapes != Escapes::Whole => {
                     self.byte(escaped, end, found);
                 }
@@ -299,7 +299,7 @@ impl Readings {
         }
     }
 
-    /// A blank that is no ASCII, its bytes escaped one by one: `%C2%A0`.
+    /// A non-ASCII blank whose bytes are escaped one by one: `%C2%A0`.
     fn blank_in_bytes(&mut self, first: u8, at: Place, found: &mut Found) {
         let more = first.leading_ones() as usize - 1;
         let bits = first & (0x3f >> more);
@@ -324,7 +324,7 @@ impl Readings {
         }
     }
 
-    // --- what an escape is spelled of --------------------------------------------------------
+    // --- the parts of an escape sequence ----------------------------------------------------
 
     fn one_of(&self, at: Place, bytes: &[u8]) -> Vec<Place> {
         let readings = self.spelling(at).iter();
@@ -344,7 +344,7 @@ impl Readings {
         ends
     }
 
-    /// Exactly so many hex digits.
+    /// Exactly this many hex digits.
     fn hex(&mut self, at: Place, digits: usize) -> Vec<(u32, Place)> {
         let mut numbers = vec![(0, at)];
         for _ in 0..digits {
@@ -353,7 +353,7 @@ impl Readings {
         numbers
     }
 
-    /// The bytes of one character behind its first one, in UTF-8, whose bits are given.
+    /// The continuation bytes of a UTF-8 character whose first byte's bits are given.
     fn continued(&self, bits: u8, at: Place, more: usize) -> Vec<(u32, Place)> {
         let mut values = vec![(u32::from(bits), at)];
         for _ in 0..more {
@@ -366,7 +366,7 @@ impl Readings {
         values
     }
 
-    /// One digit and more.
+    /// One or more digits.
     fn numbers(&mut self, at: Place, base: u32, most: usize) -> Vec<(u32, Place)> {
         let (mut numbers, mut all) = (vec![(0, at)], Vec::new());
         for _ in 0..most {
@@ -395,7 +395,7 @@ impl Readings {
         longer
     }
 
-    // --- what is read --------------------------------------------------------------------------
+    // --- the decoded bytes -------------------------------------------------------------------
 
     fn byte(&mut self, byte: u8, end: Place, found: &mut Found) {
         let is_blank = byte.is_ascii() && is_blank(char::from(byte));
@@ -411,7 +411,7 @@ impl Readings {
             Some(character) if is_blank(character) => return self.blank(end, found),
             Some(character) if character.is_ascii() => return self.byte(value as u8, end, found),
             Some(character) => character.encode_utf8(&mut utf_8).as_bytes(),
-            // Half a character, as UTF-8 would have it: the other half decides.
+            // A surrogate, encoded like UTF-8 would: its other half decides.
             None if value < 0xe000 => {
                 let low = |bits: u32| 0x80 | (bits & 0x3f) as u8;
                 utf_8 = [0xed, low(value >> 6), low(value), 0];
@@ -426,7 +426,7 @@ impl Readings {
         found.add(bytes[0], next);
     }
 
-    /// A place within a character.
+    /// A position within a character.
     fn within(&mut self, byte: u8, next: Place) -> Place {
         let place = self.places.len() as Place;
         self.places.push(vec![(byte, next)]);
@@ -434,7 +434,7 @@ impl Readings {
         place
     }
 
-    /// Nothing is read, and whatever can be read behind it is read here.
+    /// Reads nothing: what can be read after it is read here.
     fn blank(&mut self, end: Place, found: &mut Found) {
         for &(byte, next) in self.at(end) {
             found.add(byte, next);
@@ -442,7 +442,7 @@ impl Readings {
     }
 }
 
-/// The readings of one place, as they are found.
+/// The readings of one position, while they are collected.
 struct Found {
     readings: Vec<(u8, Place)>,
 }
@@ -455,7 +455,7 @@ impl Found {
     }
 }
 
-/// What divides a text without being one, on a screen: blanks, line breaks, what is not seen at all.
+/// What separates text on a screen or is invisible: blanks, line breaks, zero-width characters.
 pub(super) fn is_blank(character: char) -> bool {
     character.is_whitespace() || is_odd(character) || character == '\u{ad}'
 }
@@ -471,8 +471,8 @@ pub(super) fn is_odd(character: char) -> bool {
             | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// A text, the same with its escapes taken away, and so on until none is left. For what cannot be read
-/// place by place.
+/// A text, the same text with its escapes decoded, and so on until none is left. For what cannot be
+/// searched position by position.
 pub(super) fn layers(text: Vec<u8>, plus: Plus) -> Vec<Vec<u8>> {
     let mut layers = vec![text];
     while layers.len() < MOST_LAYERS {
@@ -493,7 +493,7 @@ pub(super) fn layers(text: Vec<u8>, plus: Plus) -> Vec<Vec<u8>> {
     layers
 }
 
-/// A text without its blanks; it may be no UTF-8.
+/// A text without its blanks; it may be invalid UTF-8.
 pub(super) fn solid(text: &[u8], plus: Plus) -> Vec<u8> {
     let mut solid = Vec::with_capacity(text.len());
     for chunk in text.utf8_chunks() {

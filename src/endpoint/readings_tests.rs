@@ -8,7 +8,7 @@ fn unescaped(text: &str) -> String {
 }
 
 #[test]
-fn every_escape_is_read_and_blanks_are_not() {
+fn every_escape_is_read_and_blanks_are_skipped() {
     for text in [
         "a/b",
         "a%2Fb",
@@ -60,7 +60,7 @@ fn every_escape_is_read_and_blanks_are_not() {
 }
 
 #[test]
-fn half_a_character_is_read_with_its_other_half() {
+fn a_surrogate_is_read_with_its_other_half() {
     for text in [
         r"x\ud83d\ude00",
         "x%uD83D%uDE00",
@@ -84,14 +84,14 @@ fn a_plus_is_a_sign_or_a_blank() {
 }
 
 #[test]
-fn what_is_no_escape_stays() {
+fn text_without_escapes_stays() {
     for text in ["100%", "%2", "%zz", "a&b", "&;", "&#;", "&#x;", r"C:\dir", r"\u12", "<b>", "\\"] {
         assert_eq!(unescaped(text), text);
     }
 }
 
 #[test]
-fn a_place_has_every_reading() {
+fn a_position_has_every_reading() {
     let readings = Readings::of(b"%252F").unwrap();
     assert_eq!(readings.at(0), [(b'%', 1), (b'%', 3), (b'/', 5)]);
     assert_eq!(readings.at(3), [(b'2', 4)]);
@@ -99,7 +99,7 @@ fn a_place_has_every_reading() {
 }
 
 #[test]
-fn what_is_made_to_confuse_is_given_up() {
+fn too_ambiguous_texts_are_given_up() {
     let deep = format!("%{}2F", "25".repeat(200));
     assert!(Readings::of(deep.as_bytes()).is_none());
     assert!(Readings::of("%0A".repeat(200).as_bytes()).is_none());

@@ -1,7 +1,7 @@
-//! What a server says may hold what it was sent. All of its texts come through here before anybody sees
-//! them: known spellings of secrets are taken out, then what could confuse a terminal or a log, then the
-//! text is cut; and if a piece of a secret can still be read in it, in whatever encoding, none of it is
-//! shown.
+//! A server's text may echo what it was sent. All such texts pass through here before they are
+//! shown: known spellings of secrets are removed, then characters that could confuse a terminal or
+//! a log, then the text is truncated; and if a piece of a secret can still be read in it, in any
+//! encoding, none of it is shown.
 
 use zeroize::Zeroizing;
 
@@ -10,28 +10,29 @@ use super::readings::is_odd;
 use super::request::{TokenRequest, basic, form_encoded};
 use crate::credentials::Credentials;
 
-/// What stands in the place of a text that may hold a secret.
+/// Replaces a text that may contain a secret.
 pub(crate) const NOT_SHOWN: &str = "the server's text is not shown: it may hold a secret";
-/// What stands in the place of a secret that was taken out.
+/// Replaces a secret that was removed.
 pub(crate) const REMOVED: &str = "[removed]";
-/// Most characters that are quoted from a server.
+/// Maximum number of characters quoted from a server.
 const MOST: usize = 256;
-/// So much of a text is looked at to find them: what is taken out makes room.
+/// How much of a text is searched to fill them: removals make room.
 const MOST_READ: usize = 1024;
-/// A shorter value of a parameter hides nothing, and is found everywhere.
+/// Shorter parameter values hide nothing, and occur everywhere.
 const LEAST_PARAMETER: usize = 4;
-/// Fields of the form that are no secrets.
+/// Form fields that are not secret.
 const PUBLIC_FIELDS: [&str; 3] = ["grant_type", "client_id", "scope"];
 
-/// What may not be shown of a server's texts.
+/// What must not be shown of a server's texts.
 pub(crate) struct Hidden {
-    /// Taken out as they stand.
+    /// Removed where they occur literally.
     spellings: Vec<Zeroizing<String>>,
     pieces: Pieces,
 }
 
 impl Hidden {
-    /// What the server was sent, and `token`, which it gave back in the same answer; empty: none.
+    /// What the server was sent, and `token`, which it returned in the same response (may be
+    /// empty).
     pub(crate) fn new(credentials: &Credentials, request: &TokenRequest, token: &str) -> Self {
         let (id, secret) = (credentials.client_id.reveal(), credentials.client_secret.reveal());
         let parameters: Vec<Zeroizing<String>> = form_urlencoded::parse(request.body.as_bytes())
@@ -59,7 +60,7 @@ impl Hidden {
         Self { spellings: Vec::new(), pieces: Pieces::of(&[token], &[]) }
     }
 
-    /// A server's text, fit to be shown. `None`: it may hold a secret ([`NOT_SHOWN`]).
+    /// A server's text, safe to show. `None`: it may contain a secret ([`NOT_SHOWN`]).
     pub(crate) fn clean(&self, text: &str) -> Option<String> {
         let start: String = text.chars().take(MOST_READ).collect();
         let shown: String = without_field(&without(&start, &self.spellings))
@@ -70,7 +71,7 @@ impl Hidden {
         self.may_show(&shown).then_some(shown)
     }
 
-    /// Whether no secret can be read in a text, nor a piece of one.
+    /// Whether neither a secret nor a piece of one can be read in a text.
     pub(crate) fn may_show(&self, text: &str) -> bool {
         !self.pieces.may_be_in(text.as_bytes())
     }
@@ -79,12 +80,12 @@ impl Hidden {
 fn form_encodings(text: &str) -> [Zeroizing<String>; 3] {
     let encoded = form_encoded(text);
     let with_blanks = Zeroizing::new(encoded.replace('+', "%20"));
-    // RFC 3986 leaves `~` as it is, and has `*` encoded.
+    // RFC 3986 leaves `~` unencoded and encodes `*`.
     let by_rfc_3986 = Zeroizing::new(with_blanks.replace("%7E", "~").replace('*', "%2A"));
     [encoded, with_blanks, by_rfc_3986]
 }
 
-/// What some send, and some servers make of a pair.
+/// The pair without form-encoding, as some clients send it and some servers expect it.
 fn raw_basic(id: &str, secret: &str) -> Zeroizing<String> {
     let pair = Zeroizing::new(format!("{id}:{secret}"));
     Zeroizing::new(base64::Engine::encode(
@@ -93,8 +94,8 @@ fn raw_basic(id: &str, secret: &str) -> Zeroizing<String> {
     ))
 }
 
-/// Takes every spelling out, at each place the longest. Percent-encoding may come back in either case,
-/// so case is ignored (ASCII only).
+/// Removes every spelling, the longest at each position. Percent-encoding may come back in either
+/// case, so ASCII case is ignored.
 fn without(text: &str, spellings: &[Zeroizing<String>]) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
@@ -119,7 +120,7 @@ fn without(text: &str, spellings: &[Zeroizing<String>]) -> String {
     shown
 }
 
-/// Removes the value of a `client_secret` field, up to the next field, a blank or the end.
+/// Removes the value of a `client_secret` field, up to the next field, whitespace or the end.
 fn without_field(text: &str) -> String {
     const FIELD: &str = "client_secret=";
     let mut shown = String::with_capacity(text.len());

@@ -1,6 +1,6 @@
-//! Secrets of all kinds, encoded by chains of what servers and proxies do to a text. The judge knows
-//! nothing of how they are looked for: it follows each piece of the secret through the same chain, and
-//! no piece may be in what is shown.
+//! Secrets of all kinds, encoded by chains of what servers and proxies do to texts. The check is
+//! independent of the search it tests: it follows each piece of the secret through the same chain,
+//! and no piece may appear in what is shown.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
@@ -10,7 +10,7 @@ use super::*;
 use crate::config::options::Options;
 use crate::scope::ScopeSet;
 
-/// A text, and where the pieces of the secret are in it: five bytes each, before they were encoded.
+/// A text, and where the pieces of the secret are in it: five bytes each before encoding.
 #[derive(Clone, Debug)]
 struct Encoded {
     text: String,
@@ -24,7 +24,7 @@ impl Encoded {
         Self { text: secret.to_owned(), pieces, is_plain: true }
     }
 
-    /// Encodes each character by itself.
+    /// Encodes each character separately.
     fn each(&self, mut encode: impl FnMut(char) -> String) -> Self {
         let (mut text, mut starts, mut ends) = (String::new(), Vec::new(), Vec::new());
         for character in self.text.chars() {
@@ -41,7 +41,7 @@ impl Encoded {
         let whole = format!("{before}{}", self.text);
         let bits = |at: usize| 8 * (at + before.len());
         let moved = |&(start, end): &(usize, usize)| match self.is_plain {
-            // The characters that say nothing of what stands beside the piece.
+            // The characters that depend only on the piece itself.
             true => (bits(start).div_ceil(6), bits(end) / 6),
             // With all bits of the first and the last byte: without them no escape can be read.
             false => (bits(start) / 6, bits(end).div_ceil(6)),
@@ -50,7 +50,7 @@ impl Encoded {
         Self { text: engine.encode(whole), pieces, is_plain: false }
     }
 
-    /// Blanks before the characters at some places.
+    /// Inserts blanks before some characters.
     fn split(&self, blank: &str, mut is_split: impl FnMut() -> bool) -> Self {
         let (mut text, mut starts, mut ends) = (String::new(), Vec::new(), Vec::new());
         for character in self.text.chars() {
@@ -78,7 +78,7 @@ enum Step {
     Split { chance: u64, blank: &'static str },
 }
 
-/// The dice of one step.
+/// The random choices of one step.
 struct Dice(u64);
 
 impl Dice {
@@ -188,8 +188,8 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn chain() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step(), 0..5).prop_map(|mut steps| {
-        // From base64 in another case nothing is got back. And an encoder that leaves alone what it has
-        // to encode is no match for another one inside of base64 or hex.
+        // Base64 in changed case cannot be decoded. And an encoder that leaves characters alone
+        // that it has to encode cannot be combined with another one inside base64 or hex.
         let is_inner = |step: &Step| matches!(step, Step::Base64 { .. } | Step::Hex { .. });
         let last_inner = steps.iter().rposition(is_inner).unwrap_or(0);
         if last_inner > 0 || steps.iter().any(|step| matches!(step, Step::Base64 { .. })) {
@@ -234,7 +234,7 @@ fn shown(secret: &str, is_parameter: bool, text: &str) -> Option<String> {
 proptest! {
     #![proptest_config(ProptestConfig {
         failure_persistence: None,
-        // The same cases in each run; PROPTEST_RNG_SEED and PROPTEST_CASES look further.
+        // The same cases in each run; PROPTEST_RNG_SEED and PROPTEST_CASES search further.
         rng_seed: proptest::test_runner::RngSeed::Fixed(1),
         ..ProptestConfig::with_cases(1_500)
     })]

@@ -23,7 +23,7 @@ fn cleaned(text: &str) -> Option<String> {
 }
 
 #[test]
-fn a_secret_that_is_spelled_as_usual_is_taken_out() {
+fn usual_spellings_of_a_secret_are_removed() {
     for spelling in [
         "s/e c+ret",
         "s%2Fe+c%2Bret",
@@ -39,19 +39,19 @@ fn a_secret_that_is_spelled_as_usual_is_taken_out() {
 }
 
 #[test]
-fn the_request_body_is_taken_out_whole() {
+fn the_request_body_is_removed_as_a_whole() {
     let body = "grant_type=client_credentials&client_id=id&client_secret=s%2Fe+c%2Bret&scope=a";
     assert_eq!(cleaned(&format!("you sent {body}.")).unwrap(), "you sent [removed].");
 }
 
 #[test]
-fn control_characters_become_blanks_and_the_rest_is_cut() {
+fn control_characters_become_blanks_and_the_rest_is_truncated() {
     assert_eq!(cleaned("a\r\n\u{1b}[31mb\u{202e}c").unwrap(), "a   [31mb c");
     assert_eq!(cleaned(&"\u{e9}".repeat(5000)).unwrap().chars().count(), 256);
 }
 
 #[test]
-fn a_secret_that_was_cut_off_is_not_shown() {
+fn a_truncated_secret_is_not_shown() {
     let hidden = hidden("quite-a-long/passphrase");
     for text in [
         "not quite-a-long%2fpa",
@@ -77,7 +77,7 @@ fn a_piece_in_any_encoding_hides_the_whole_text() {
     let secret = "Zk~9/q<\"R&w8%Xy";
     let hidden = hidden_with(secret, &[("key", "aud/ience \\ value")], "");
     for piece in [
-        // RFC 3986, and other ideas of what is to be encoded.
+        // RFC 3986, and other opinions about what to encode.
         "Zk~9%2Fq%3C%22R%26w8%25Xy",
         "Zk%7E9/q<\"R&w8%Xy",
         "%5A%6B%7e%39%2f%71",
@@ -98,7 +98,7 @@ fn a_piece_in_any_encoding_hides_the_whole_text() {
         // several at once
         "Zk%5Cu007e9%5c/q",
         "q%26lt%3B%2526quot%253BR&amp;amp;w",
-        // base64 and hex, of all of it, of a pair, of a piece
+        // base64 and hex of the secret, of the pair, of a piece
         "Wmt-OS9xPCJSJnc4JVh5",
         "aWQ6WmsrOS9x WmtrfjkvcTwiUiZ3OCVYeQ",
         "eDpaa345L3E8IlImdzglWHk=",
@@ -124,7 +124,7 @@ fn a_piece_in_any_encoding_hides_the_whole_text() {
         r"Zk\xc2\xa0~9\xe2\x80\x8b/q",
         r"\x5a\x6b\xe2\x80\xa8\x7e\x39\x2f",
         "5a 6b c2 ad 7e 39 2f",
-        // hex of what is percent-encoded; the last digit is no 0 of a 0x
+        // hex of percent-encoded text; the last digit is not the 0 of a 0x
         "5a 25 36 62 7e 39 2f 71 25 33 c 30x",
         // a parameter's value
         "aud%2Fience",
@@ -140,7 +140,7 @@ fn a_piece_in_any_encoding_hides_the_whole_text() {
 }
 
 #[test]
-fn what_nobody_sees_is_not_shown() {
+fn invisible_characters_do_not_hide_a_secret() {
     let hidden = hidden_with("s3cret-s3cret", &[], "");
     for unseen in ['\u{1b}', '\u{202e}', '\u{61c}', '\u{180e}', '\u{206a}', '\u{fe0f}', '\u{e0041}']
     {
@@ -149,7 +149,7 @@ fn what_nobody_sees_is_not_shown() {
 }
 
 #[test]
-fn what_servers_usually_say_is_shown() {
+fn usual_server_messages_are_shown() {
     let hidden = hidden_with(
         "pR8Q~dEf.3kLmN7oPqRsTuVwXyZ0a1B2c4D5e6F7",
         &[("audience", "urn:fleet-api")],
@@ -173,7 +173,7 @@ fn what_servers_usually_say_is_shown() {
 }
 
 #[test]
-fn short_secrets_are_looked_for_as_they_stand() {
+fn short_secrets_are_searched_for_literally() {
     let hidden = hidden_with("abc", &[("tenant", "1"), ("pin", "7890")], "");
     assert_eq!(hidden.clean("abc is wrong (1)").unwrap(), "[removed] is wrong (1)");
     assert_eq!(hidden.clean("your pin 7890?").unwrap(), "your pin [removed]?");
@@ -181,7 +181,7 @@ fn short_secrets_are_looked_for_as_they_stand() {
 }
 
 #[test]
-fn letters_of_any_language_are_pieces_too() {
+fn non_ascii_letters_are_found_too() {
     let of_letters = hidden("\u{441}\u{435}\u{43a}\u{440}\u{435}\u{442}-caf\u{e9}");
     let smile = hidden("ab\u{1f600}cd-xyz");
     for text in [r"ab\ud83d\ude00c", r"\uD83D\uDE00c", "%ED%A0%BD%ED%B8%80cd", r"b\\ud83d\\ude00"] {
@@ -232,7 +232,7 @@ fn no_text_takes_long() {
         let started = Instant::now();
         hidden.clean(&text);
         hidden.may_show(&text[..4096]);
-        // A hundredth of it and less where the code is optimised.
+        // A hundredth of that or less in optimized builds.
         assert!(started.elapsed() < Duration::from_secs(2), "{}: {:?}", &text[..20], started.elapsed());
     }
 }

@@ -1,16 +1,17 @@
-//! What stands out in an id, a secret and a scope: slips of copying and pasting, told without showing
-//! any of what was pasted. Nothing is refused for it; after a refusal it is the first thing to look at.
+//! Finds what looks wrong in an id, a secret and a scope: copy-and-paste mistakes, described
+//! without showing any of the text. Nothing is rejected for it; after a refusal it is the first
+//! thing to check.
 //!
-//! One pass over the characters, then bytes: patterns of `str` would take five times the code.
+//! One pass over the characters, then bytes: `str` patterns would take five times the code.
 
 use crate::config::parse;
 
-/// A shorter text may be in base64 by chance.
+/// A shorter text may be valid base64 by chance.
 const LEAST: usize = 16;
 
-/// Parts of the names of settings, without signs and in lower case.
+/// Parts of the names of settings, letters only, in lower case.
 const SETTINGS: &str = "authorization client export password secret token trackunit";
-/// The same of placeholders: all of it, or a part.
+/// The same for placeholders: whole words, and parts.
 const PLACEHOLDERS: &str = "clientid clientsecret none null secret undefined";
 const PARTS: &str = "changeme placeholder redacted replaceme your";
 
@@ -22,7 +23,7 @@ const QUOTE: u8 = 8;
 const TYPOGRAPHIC: u8 = 16;
 const FOREIGN: u8 = 32;
 
-/// What a text looks like, each by its bit.
+/// What a text looks like, one bit each.
 const REMARKS: [&str; 10] = [
     "has a blank of another kind, such as a no-break space",
     "has an invisible character",
@@ -35,12 +36,12 @@ const REMARKS: [&str; 10] = [
     "looks like base64 of a text",
     "looks like a path or a URL",
 ];
-/// Those that are told of a client id, and of a scope: either may be a URL, or have a colon in it.
+/// Those reported for a client id, and for a scope: either may be a URL, or contain a colon.
 const OF_ID: u32 = 0b01_1111_1111;
 const OF_SCOPE: u32 = 0b00_0011_1111;
 
-/// What stands out, each remark behind a semicolon; empty: nothing does.
-pub(crate) fn remarks(client_id: &str, client_secret: &str, scope: &str) -> String {
+/// What looks wrong, separated by semicolons; empty: nothing does.
+pub(crate) fn of(client_id: &str, client_secret: &str, scope: &str) -> String {
     let mut remarks = Remarks(String::new());
     if client_id == client_secret {
         remarks.add("the client id and the secret are the same", "", "");
@@ -109,7 +110,7 @@ impl Remarks {
     }
 }
 
-/// The kind of a character; plain ones have none.
+/// The kind of a character; 0 for plain ones.
 fn kind(c: char) -> u8 {
     match c {
         '\t'..='\r' | ' ' => BLANK,
@@ -132,18 +133,19 @@ fn kind(c: char) -> u8 {
     }
 }
 
-/// A text's characters, looked at once.
+/// A text's characters, from one pass.
 #[derive(Default)]
 struct Seen {
     kinds: u8,
-    /// Of the first and the last character; of those but blanks and unseen ones.
+    /// The kinds of the first and last character, and of those that are neither blank nor
+    /// invisible.
     outer: [u8; 2],
     inner: [u8; 2],
-    /// Where the text stands within blanks, unseen characters and quotes.
+    /// The range of the text without surrounding blanks, invisible characters and quotes.
     start: usize,
     end: usize,
     letters: usize,
-    /// One character, again and again.
+    /// It consists of one repeated character.
     is_one: bool,
 }
 
@@ -175,7 +177,7 @@ impl Seen {
         seen
     }
 
-    /// Which of [`REMARKS`] are true.
+    /// Which of [`REMARKS`] apply.
     fn looks(&self, text: &[u8]) -> u32 {
         let has = |kind| self.kinds & kind != 0;
         let inside = &text[self.start..self.end];
@@ -204,7 +206,7 @@ impl Seen {
             (b'<', b'>') | (b'[', b']') | (b'{' | b'$' | b'#', b'}') | (b'$', b')') | (b'%', b'%')
         );
         is_bracketed
-            // One letter or two may be a name.
+            // One or two equal letters may be a name.
             || (self.is_one && !matches!(self.letters, 1 | 2))
             || (self.letters == 0 && self.kinds & FOREIGN == 0)
             || (*first == b'$' && inside[1..].iter().all(is_of_variable))
@@ -213,7 +215,7 @@ impl Seen {
     }
 }
 
-// --- texts, without what surrounds them ----------------------------------------------------------
+// --- bytes, without what surrounds them ----------------------------------------------------------
 
 fn is_of_variable(byte: &u8) -> bool {
     byte.is_ascii_uppercase() || *byte == b'_'
@@ -227,7 +229,7 @@ fn has_one_of(text: &[u8], words: &str) -> bool {
     words.split(' ').any(|word| text.windows(word.len()).any(|part| part == word.as_bytes()))
 }
 
-/// Whether a word can be read in a text, whatever signs and blanks are in it.
+/// Whether a word can be read in a text, ignoring everything but letters and digits.
 pub(super) fn spells(text: &[u8], word: &str) -> bool {
     (0..text.len()).any(|start| {
         let mut letters = text[start..].iter().filter(|byte| byte.is_ascii_alphanumeric());
@@ -236,7 +238,7 @@ pub(super) fn spells(text: &[u8], word: &str) -> bool {
     })
 }
 
-/// `letters`: only words of so many are meant; 0: all of them.
+/// Only words of `letters` letters; 0: all of them.
 fn spells_one_of(text: &[u8], words: &str, letters: usize) -> bool {
     let is_meant = |word: &&str| letters == 0 || word.len() == letters;
     words.split(' ').filter(is_meant).any(|word| spells(text, word))
@@ -255,7 +257,7 @@ fn is_setting(text: &[u8], sign: u8) -> bool {
     };
     (is_name || spells_one_of(name, SETTINGS, 0))
         && name.iter().all(of_name)
-        // It may be the padding of base64.
+        // It may be base64 padding.
         && value.iter().any(|byte| *byte != b'=')
 }
 
@@ -264,14 +266,15 @@ fn is_path(text: &[u8]) -> bool {
     text.iter().all(of_path) && text.iter().filter(|byte| **byte == b'/').count() > 1
 }
 
-/// Every percent sign begins an escape.
+/// Whether every percent sign begins an escape.
 fn is_percent_encoded(text: &[u8]) -> bool {
     let is_hex = |at: usize| text.get(at).is_some_and(u8::is_ascii_hexdigit);
     let is_escape = |at: usize| text[at] != b'%' || (is_hex(at + 1) && is_hex(at + 2));
     text.contains(&b'%') && (0..text.len()).all(is_escape)
 }
 
-/// Chance makes no text of so many bytes. `id:secret` in base64, or what stands in a manifest.
+/// Whether it decodes to text, which is no coincidence at this length: `id:secret` in base64, or a
+/// value from a manifest.
 fn is_base64_of_text(text: &[u8]) -> bool {
     let (mut bits, mut have) = (0, 0);
     for sign in text {
@@ -305,11 +308,11 @@ mod tests {
     const SCOPE: &str = "asset.view site.view";
 
     fn of_secret(secret: &str) -> String {
-        remarks(ID, secret, SCOPE)
+        of(ID, secret, SCOPE)
     }
 
     #[test]
-    fn nothing_stands_out_in_what_services_give_out() {
+    fn nothing_looks_wrong_in_what_services_issue() {
         for (id, secret, scope) in [
             (ID, SECRET, SCOPE),
             ("0oa4f1cl2dTqWxyz1", "dGhpcy1p/c3Jhbm+RvbSBiYXNlNjQ9YQ==x", "https://api.example/a"),
@@ -320,12 +323,12 @@ mod tests {
             ("id", "pass phrase of some words", "a b"),
             ("id", "100%sure#5&more;", "a b"),
         ] {
-            assert_eq!(remarks(id, secret, scope), "", "{id} {secret} {scope}");
+            assert_eq!(of(id, secret, scope), "", "{id} {secret} {scope}");
         }
     }
 
     #[test]
-    fn what_stands_out_in_a_secret() {
+    fn what_looks_wrong_in_a_secret() {
         for (secret, remark) in [
             ("\"q7Zt+9mW\"", "the secret begins and ends with a quote"),
             ("'q7Zt+9mW'", "the secret begins and ends with a quote"),
@@ -367,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_seen_is_told() {
+    fn invisible_characters_are_reported() {
         for unseen in [
             '\u{200b}',
             '\u{200d}',
@@ -397,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_are_told_apart() {
+    fn control_characters_are_distinguished() {
         for (secret, word) in [
             ("q7\tZt", "tab"),
             ("q7\nZt", "line break"),
@@ -410,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_settings_are_told() {
+    fn whole_settings_are_reported() {
         for setting in [
             "NAME=q7Zt+9mW",
             "TRACKUNIT_CLIENT_SECRET=q7Zt9mW",
@@ -439,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn placeholders_are_told() {
+    fn placeholders_are_reported() {
         for text in [
             "...",
             "\u{2026}",
@@ -467,7 +470,7 @@ mod tests {
             "secret",
             "***REDACTED***",
         ] {
-            for told in [of_secret(text), remarks(text, SECRET, SCOPE), remarks(ID, SECRET, text)] {
+            for told in [of_secret(text), of(text, SECRET, SCOPE), of(ID, SECRET, text)] {
                 assert!(told.contains("looks like a placeholder"), "{text}: {told}");
                 assert!(
                     !told.contains(text) || "the client id and secret".contains(text),
@@ -478,7 +481,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_out_in_a_scope() {
+    fn what_looks_wrong_in_a_scope() {
         for (scope, remark) in [
             ("asset.view,site.view", "the scope has a comma: scopes are separated by blanks"),
             ("asset.view, site.view", "the scope has a comma: scopes are separated by blanks"),
@@ -489,14 +492,14 @@ mod tests {
             ("a%20b", "the scope looks percent-encoded"),
             ("scope=a", "the scope has an equals sign: scopes are separated by blanks"),
         ] {
-            assert_eq!(remarks(ID, SECRET, scope), remark);
+            assert_eq!(of(ID, SECRET, scope), remark);
         }
     }
 
     #[test]
-    fn all_that_stands_out_is_told_in_one_line() {
+    fn all_remarks_are_in_one_line() {
         assert_eq!(
-            remarks("id ", "'s3-Q9vX'", "a,b"),
+            of("id ", "'s3-Q9vX'", "a,b"),
             "the secret begins and ends with a quote; the client id ends with a blank; the scope has \
              a comma: scopes are separated by blanks"
         );

@@ -9,7 +9,7 @@ use crate::config::options::{ClientAuth, Options};
 use crate::credentials::Credentials;
 use crate::scope::ScopeSet;
 
-/// What is sent. Wiped when dropped.
+/// The request's contents. Wiped when dropped.
 pub(crate) struct TokenRequest {
     /// The form. The same for every renewal.
     pub(crate) body: Zeroizing<String>,
@@ -20,7 +20,7 @@ pub(crate) struct TokenRequest {
 impl TokenRequest {
     pub(crate) fn new(options: &Options, credentials: &Credentials, scope: &ScopeSet) -> Self {
         let (id, secret) = (credentials.client_id.reveal(), credentials.client_secret.reveal());
-        // Room for the worst case, so that no half-written copy is left behind by growing.
+        // Room for the worst case: growing would leave partial copies in freed memory.
         let room = 3 * (id.len() + secret.len() + scope.wire().len()) + 512;
         let mut form = Serializer::new(String::with_capacity(room));
         form.append_pair("grant_type", "client_credentials");
@@ -37,13 +37,14 @@ impl TokenRequest {
     }
 }
 
-/// RFC 6749 section 2.3.1: id and secret are form-encoded before they are joined and encoded.
+/// RFC 6749 section 2.3.1: id and secret are form-encoded before they are joined and
+/// base64-encoded.
 pub(crate) fn basic(id: &str, secret: &str) -> Zeroizing<String> {
     let pair = Zeroizing::new(format!("{}:{}", *form_encoded(id), *form_encoded(secret)));
     Zeroizing::new(STANDARD.encode(pair.as_bytes()))
 }
 
-/// One value as it appears in a form.
+/// One value as encoded in a form.
 pub(crate) fn form_encoded(text: &str) -> Zeroizing<String> {
     Zeroizing::new(form_urlencoded::byte_serialize(text.as_bytes()).collect())
 }
@@ -58,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn the_form_is_the_documented_one() {
+    fn the_form_is_as_documented() {
         assert_eq!(
             *request(&Options::default(), "s+e/c r=t&%\u{e9}").body,
             "grant_type=client_credentials&client_id=id\
@@ -76,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn basic_takes_the_credentials_out_of_the_form() {
+    fn basic_moves_the_credentials_out_of_the_form() {
         let options = Options { client_auth: ClientAuth::Basic, ..Options::default() };
         let request = request(&options, "s");
         assert_eq!(*request.body, "grant_type=client_credentials&scope=b+a");
@@ -84,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn basic_encodes_the_form_before_the_base64() {
+    fn basic_form_encodes_before_base64() {
         assert_eq!(
             *basic("1PpG/Q 1", "z/tZ9VwFZqApmIQ+ZH1I5pLk/uB4ud:X2/8bL+wfFTt1rFw="),
             "MVBwRyUyRlErMTp6JTJGdFo5VndGWnFBcG1JUSUyQlpIMUk1cExrJTJGdUI0dWQlM0FYMiUyRjhiTCUyQndmRlR0MXJGdyUzRA=="

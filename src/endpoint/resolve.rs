@@ -1,7 +1,8 @@
-//! Host names to addresses, as ureq asks for them.
+//! Host names to addresses, as a resolver for ureq.
 //!
-//! The name `localhost` is never asked of DNS. Families alternate, so that a network with broken
-//! IPv6 costs one attempt, not all of the time to connect. The look-ups themselves: [`names`].
+//! The name `localhost` is never resolved by DNS. Address families alternate, so that a network
+//! with broken IPv6 costs one attempt, not the whole time to connect. The look-ups themselves:
+//! [`names`].
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -12,7 +13,7 @@ use ureq::unversioned::transport::NextTimeout;
 
 use super::names::{self, Problem};
 
-/// As many addresses as ureq's own list holds.
+/// The capacity of ureq's own list of addresses.
 const MOST_ADDRESSES: usize = 16;
 
 /// Resolves names for ureq.
@@ -31,7 +32,7 @@ impl Resolver for SharedResolver {
         let addresses = match known(host) {
             Some(addresses) => addresses,
             None => {
-                // What is left of the attempt may be less than a look-up may take.
+                // The attempt may have less time left than a look-up may take.
                 let longest = *timeout.after;
                 let patience = config.timeouts().resolve.unwrap_or(longest);
                 let found = names::of_process().look_up(host, patience, longest.min(patience));
@@ -57,7 +58,7 @@ fn default_port(scheme: Option<&Scheme>) -> u16 {
     }
 }
 
-/// What needs no look-up: addresses, and the one name that is this machine.
+/// Hosts that need no look-up: addresses, and the one name for this machine.
 fn known(host: &str) -> Option<Vec<IpAddr>> {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     if bare.eq_ignore_ascii_case("localhost") {
@@ -66,7 +67,7 @@ fn known(host: &str) -> Option<Vec<IpAddr>> {
     bare.parse().ok().map(|address| vec![address])
 }
 
-/// Takes the system's order, but changes the family from one address to the next.
+/// Keeps the system's order, but alternates between the families.
 fn alternate(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
     let first_is_v6 = addresses.first().is_some_and(IpAddr::is_ipv6);
     let (first, second): (Vec<IpAddr>, Vec<IpAddr>) =
@@ -82,7 +83,7 @@ fn alternate(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
     }
 }
 
-/// Not a time limit of ureq's: of whose many would be named after what it was that took so long.
+/// Not one of ureq's timeouts: its many kinds are reported by what took too long.
 fn error(problem: Problem) -> ureq::Error {
     ureq::Error::Other(Box::new(problem))
 }
@@ -92,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn localhost_and_addresses_are_known() {
+    fn localhost_and_addresses_need_no_look_up() {
         assert_eq!(known("LocalHost").unwrap()[0], IpAddr::from([127, 0, 0, 1]));
         assert_eq!(known("[::1]").unwrap(), [IpAddr::V6(Ipv6Addr::LOCALHOST)]);
         assert_eq!(known("10.0.0.1").unwrap(), [IpAddr::from([10, 0, 0, 1])]);
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn families_alternate_in_the_systems_order() {
+    fn families_alternate_and_keep_the_systems_order() {
         let of = |texts: &[&str]| -> Vec<IpAddr> {
             texts.iter().map(|text| text.parse().unwrap()).collect()
         };

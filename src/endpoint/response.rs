@@ -1,8 +1,8 @@
-//! Reading the endpoint's answer: tolerant where servers differ, strict where it matters.
+//! Reads the endpoint's response: tolerant where servers differ, strict where it matters.
 //!
-//! RFC 6749 sections 5.1 and 5.2, and what real servers make of them. The body of an answer never
-//! appears in an error; only its `error` and `error_description` do, and scopes that were not asked for,
-//! cleaned.
+//! RFC 6749 sections 5.1 and 5.2, and how real servers implement them. The body never appears in an
+//! error; only its `error` and `error_description` do, and scopes that were not requested,
+//! redacted.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use serde_json::Value;
 use super::Failure;
 use super::Granted;
 use super::http::HttpAnswer;
-use super::looks;
 use super::redact::{Hidden, NOT_SHOWN, REMOVED};
+use super::remarks;
 use super::request::{TokenRequest, form_encoded};
 use crate::cache::flight::Class;
 use crate::cache::policy;
@@ -25,7 +25,7 @@ use crate::scope::ScopeSet;
 use crate::secret::Secret;
 use crate::token::MAX_TOKEN_BYTES;
 
-/// Error codes that are shown as they are: RFC 6749 sections 4.1.2.1 and 5.2, RFC 6750 section 3.1,
+/// Error codes that are shown unchanged: RFC 6749 sections 4.1.2.1 and 5.2, RFC 6750 section 3.1,
 /// RFC 8707 section 2, RFC 9449 sections 5 and 8.
 const REGISTERED: [&str; 13] = [
     "access_denied",
@@ -43,11 +43,11 @@ const REGISTERED: [&str; 13] = [
     "unsupported_grant_type",
 ];
 
-/// What to do about an answer that is none of a token endpoint's, and about one that breaks its rules.
+/// Advice for a response that is not a token endpoint's, and for one that violates the protocol.
 const CHECK_URL: &str = "Check token_url";
 const TELL_OPERATOR: &str = "That is for the server's operator to mend";
 
-/// A row of the table of failures: what was found, in words that the server's follow, and what to do.
+/// A row of the table of failures: what was found, followed by the server's words, and what to do.
 type Row = (Class, ErrorKind, &'static str, &'static str);
 
 const SLOW_DOWN: Row = (
@@ -90,7 +90,7 @@ const OTHER_ERROR: Row = (
     "See the server's documentation, or check token_url",
 );
 
-/// The members that matter. One that is null is as good as missing.
+/// The members that matter. `null` counts as missing.
 struct Members {
     access_token: Option<Value>,
     token_type: Option<Value>,
@@ -104,7 +104,7 @@ struct Members {
 const NAMES: [&str; 6] =
     ["access_token", "token_type", "expires_in", "scope", "error", "error_description"];
 
-/// Where a member's name stands in [`NAMES`].
+/// The index of a member's name in [`NAMES`].
 struct Member(Option<usize>);
 
 impl<'de> Deserialize<'de> for Member {
@@ -125,8 +125,8 @@ impl<'de> Deserialize<'de> for Member {
     }
 }
 
-/// What a derive would make of it, in a third of its code: refuses a repeated member, skips unknown
-/// ones.
+/// Like a derived implementation, with a third of its code: rejects repeated members and skips
+/// unknown ones.
 impl<'de> Deserialize<'de> for Members {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Object;
@@ -174,7 +174,7 @@ impl Drop for Members {
     }
 }
 
-/// Everything needed to judge one answer.
+/// Everything needed to judge one response.
 struct Reader<'a> {
     answer: &'a HttpAnswer,
     options: &'a Options,
@@ -183,7 +183,7 @@ struct Reader<'a> {
     request: &'a TokenRequest,
 }
 
-/// Reads an answer to a request for `asked`.
+/// Reads a response to a request for `asked`.
 pub(crate) fn read(
     answer: &HttpAnswer,
     options: &Options,
@@ -194,9 +194,9 @@ pub(crate) fn read(
     let reader = Reader { answer, options, asked, credentials, request };
     let members = reader.members();
     match (answer.status, &members) {
-        // A token beside an error is not one to rely on.
+        // A token next to an error cannot be relied on.
         (200, Ok(members)) if text(&members.error).is_none() => reader.token(members),
-        // What the header says of the bytes ends in what to do.
+        // The message about the header already says what to do.
         (200, Err(problem)) if answer.unreadable.is_some() => Err(reader.bad(problem, "")),
         (200, Err(problem)) => Err(reader.bad(problem, CHECK_URL)),
         (_, Ok(members)) => Err(reader.failure(Some(members))),
@@ -204,7 +204,7 @@ pub(crate) fn read(
     }
 }
 
-/// A member that is a text, and not an empty one.
+/// A member that is a non-empty string.
 fn text(member: &Option<Value>) -> Option<&str> {
     member.as_ref()?.as_str().filter(|text| !text.is_empty())
 }
@@ -216,12 +216,12 @@ impl Reader<'_> {
         }
         let text =
             std::str::from_utf8(&self.answer.body).map_err(|_| "is not valid UTF-8".to_owned())?;
-        // RFC 8259 section 8.1 lets a reader ignore it.
+        // RFC 8259 section 8.1 allows parsers to ignore a byte order mark.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         if text.trim_ascii().is_empty() {
             return Err("is empty".to_owned());
         }
-        // serde_json would also take an array for a struct.
+        // serde_json would also accept an array for a struct.
         if !text.trim_ascii_start().starts_with('{') {
             return Err("is not a JSON object".to_owned());
         }
@@ -322,7 +322,7 @@ impl Reader<'_> {
         if missing.is_empty() { Ok(shown) } else { self.narrowed(&missing, shown, warnings) }
     }
 
-    /// What was granted, as far as it may be shown: what was not asked for is the server's text.
+    /// The granted scopes, as far as they may be shown: those not requested are the server's text.
     fn shown_scope(
         &self,
         members: &Members,
@@ -373,7 +373,7 @@ impl Reader<'_> {
         let code = members.and_then(|members| text(&members.error));
         let description = members.and_then(|members| text(&members.error_description));
         let hidden = self.hidden(members);
-        // A registered code tells nothing, even if a secret looks like one.
+        // A registered code reveals nothing, even if it equals a secret.
         let shown_code = code.map(|code| match REGISTERED.contains(&code) {
             true => Some(code.to_owned()),
             false => hidden.clean(code),
@@ -385,11 +385,11 @@ impl Reader<'_> {
             (Some(None), _) => format!("{REMOVED} ({NOT_SHOWN})"),
             (None, _) => format!("status {}", self.answer.status),
         };
-        let names_scope = |text: &str| looks::spells(text.as_bytes(), "scope");
+        let names_scope = |text: &str| remarks::spells(text.as_bytes(), "scope");
         if code.is_some_and(names_scope) || description.is_some_and(names_scope) {
             said += &format!(" (asked for: {})", self.asked.wire());
         }
-        // What is no text is of another interface than OAuth's.
+        // An error that is not a string belongs to an API other than OAuth.
         let is_foreign = members
             .is_some_and(|members| members.error.as_ref().is_some_and(|error| !error.is_string()));
         let mut failure = self.judge(code, &said, is_foreign);
@@ -402,11 +402,11 @@ impl Reader<'_> {
         failure
     }
 
-    /// The table of failures: the first row that fits decides.
+    /// The table of failures: the first row that matches decides.
     fn judge(&self, code: Option<&str>, said: &str, is_foreign: bool) -> Failure {
         let status = self.answer.status;
         let (class, kind, what, advice) = match (status, code) {
-            // How long is told when it is handed out: see `Error::told`.
+            // The wait is added when the error is handed out: see `Error::told`.
             (429, _) => SLOW_DOWN,
             (503, _) if self.answer.retry_after.is_some() => SLOW_DOWN,
             (_, Some("unauthorized_client")) => UNAUTHORIZED,
@@ -453,7 +453,7 @@ impl Reader<'_> {
         failure
     }
 
-    /// That id and secret may have to be sent in another way. The service takes them as `post`.
+    /// Advice to try the other `client_auth`. The service itself takes `post`.
     fn other_way(&self) -> &'static str {
         let is_changed = |text: &str| *form_encoded(text) != text;
         let Credentials { client_id, client_secret } = self.credentials;
@@ -473,7 +473,7 @@ impl Reader<'_> {
     fn redirect(&self) -> Failure {
         let status = self.answer.status;
         let what = match &self.answer.location {
-            // Even a host name may hold what the server was sent.
+            // Even a host name may contain what was sent to the server.
             Some(target) => {
                 let target = self.hidden(None).clean(target);
                 let target = target.unwrap_or_else(|| format!("a host ({NOT_SHOWN})"));
@@ -482,7 +482,7 @@ impl Reader<'_> {
                      followed, because the secret would go with it"
                 )
             }
-            // 304 is no redirect, and a cache's.
+            // 304 is no redirect, but a cache's response.
             None => format!(
                 "the answer of {} has status {status} and names no other place: a cache or a proxy \
                  may have answered",
@@ -495,7 +495,7 @@ impl Reader<'_> {
         failure
     }
 
-    /// Something answers, but hardly a token endpoint.
+    /// Something responds, but hardly a token endpoint.
     fn no_endpoint(&self) -> Failure {
         self.of(
             Class::Transient,
@@ -510,10 +510,10 @@ impl Reader<'_> {
         )
     }
 
-    /// What to do: first of all to look at what stands out in what was sent.
+    /// What to do: first of all, check what looks wrong in what was sent.
     fn advice(&self, otherwise: &str) -> String {
         let Credentials { client_id, client_secret } = self.credentials;
-        let remarks = looks::remarks(client_id.reveal(), client_secret.reveal(), self.asked.wire());
+        let remarks = remarks::of(client_id.reveal(), client_secret.reveal(), self.asked.wire());
         match remarks.is_empty() {
             true => otherwise.to_owned(),
             false => format!("Look at this first: {remarks}"),
@@ -528,8 +528,8 @@ impl Reader<'_> {
         Error::new(kind, message).with_http_status(self.answer.status)
     }
 
-    /// An answer that is not a token. `problem` continues "the answer ..."; `remedy` is a sentence, for
-    /// when neither the connection nor the page hints at a better one.
+    /// A response without a token. `problem` continues "the answer ..."; `remedy` is a sentence,
+    /// used when neither the connection nor the page suggests a better one.
     fn bad(&self, problem: &str, remedy: &str) -> Failure {
         let end = match &self.answer.hint {
             Some(hint) => format!("; {hint}"),
@@ -546,12 +546,12 @@ impl Reader<'_> {
         )
     }
 
-    /// A token endpoint's answer, but not as the rules have it.
+    /// A token endpoint's response that violates the protocol.
     fn broken(&self, problem: &str) -> Failure {
         self.bad(problem, TELL_OPERATOR)
     }
 
-    /// What may not be shown of this answer.
+    /// What must not be shown of this response.
     fn hidden(&self, members: Option<&Members>) -> Hidden {
         let token = members.and_then(|members| members.access_token.as_ref());
         let token = token.and_then(Value::as_str).unwrap_or_default();
@@ -571,13 +571,13 @@ fn whole_seconds(value: &Value) -> Option<u64> {
     let seconds = match value {
         Value::Number(number) => match number.as_u64() {
             Some(whole) => whole,
-            // Floats are floored; casting saturates, and negative numbers become zero.
+            // Fractions are dropped; casting saturates, and negative numbers become zero.
             None => number.as_f64()? as u64,
         },
         Value::String(digits)
             if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) =>
         {
-            // More digits than fit mean "very long", which is cut to a day anyway.
+            // More digits than fit mean "very long", which is capped at a day anyway.
             digits.parse().unwrap_or(u64::MAX)
         }
         _ => return None,

@@ -102,7 +102,7 @@ fn expires_in_in_every_form() {
 }
 
 #[test]
-fn a_missing_lifetime_is_short_and_warned_of() {
+fn a_missing_lifetime_is_short_and_causes_a_warning() {
     for body in [r#"{"access_token":"t"}"#, r#"{"access_token":"t","expires_in":null}"#] {
         let granted = token_answer(body).unwrap();
         assert_eq!(granted.lifetime, Duration::from_secs(60));
@@ -123,7 +123,7 @@ fn access_tokens_that_no_header_may_carry_are_refused() {
 }
 
 #[test]
-fn an_unusual_but_safe_token_is_taken_with_a_warning() {
+fn an_unusual_but_safe_token_is_accepted_with_a_warning() {
     let granted = token_answer(r#"{"access_token":"a|b!","expires_in":9}"#).unwrap();
     assert_eq!(granted.warnings.len(), 1);
 }
@@ -165,7 +165,7 @@ fn scopes_are_compared_as_sets() {
 }
 
 #[test]
-fn what_is_not_one_json_object_is_refused() {
+fn bodies_other_than_one_json_object_are_refused() {
     for body in [
         "",
         "  ",
@@ -265,7 +265,7 @@ fn a_reflected_secret_is_not_repeated() {
     assert_eq!(failure.error.oauth_code(), Some("[removed]"));
 }
 
-/// What is told of a failure, with a secret, a parameter and a token that are not to be seen.
+/// The error for a failure, with a secret, a parameter and a token that must not be seen.
 fn told(answer: &HttpAnswer) -> Error {
     let options =
         Options { params: vec![("key".to_owned(), "par am/1".to_owned())], ..Options::default() };
@@ -273,7 +273,7 @@ fn told(answer: &HttpAnswer) -> Error {
 }
 
 #[test]
-fn a_text_with_a_piece_of_a_secret_is_left_out_and_that_is_said() {
+fn a_text_with_a_piece_of_a_secret_is_replaced_by_a_note() {
     for text in [
         "hush%7ehush/1 is wrong",
         "%68ush~hush%2F1 is wrong",
@@ -307,7 +307,7 @@ fn a_text_with_a_piece_of_a_secret_is_left_out_and_that_is_said() {
 }
 
 #[test]
-fn a_registered_code_is_told_whatever_the_secret_is() {
+fn a_registered_code_is_shown_whatever_the_secret_is() {
     let body = r#"{"error":"invalid_client","error_description":"invalid client"}"#;
     let read = read_by(&answer(400, body), &Options::default(), "my-invalid_client-secret", "a");
     let failure = read.unwrap_err();
@@ -316,12 +316,12 @@ fn a_registered_code_is_told_whatever_the_secret_is() {
 }
 
 #[test]
-fn scopes_that_were_asked_for_are_told_and_others_only_without_a_secret() {
+fn requested_scopes_are_shown_and_others_only_without_a_secret() {
     let granted = |asked: &str, scope: &str| {
         let body = format!(r#"{{"access_token":"the-token","expires_in":9,"scope":{scope}}}"#);
         read_by(&answer(200, &body), &Options::default(), "hush/hush.a.view", asked).unwrap()
     };
-    // What was asked for is the program's own text.
+    // The requested scopes are the program's own text.
     let own = granted("a.view", r#""a.view""#);
     assert_eq!((own.scope.as_str(), own.warnings.len()), ("a.view", 0));
     let more = granted("b", r#""b c.read""#);
@@ -357,7 +357,7 @@ fn a_redirect_names_its_target_and_is_not_retryable() {
 }
 
 #[test]
-fn what_names_no_place_is_told_of_as_no_redirect() {
+fn a_3xx_without_a_location_is_no_redirect() {
     for status in [300, 304, 307] {
         let failure = read_with(&answer(status, ""), false).unwrap_err();
         assert_eq!(failure.class, Class::Terminal);
@@ -431,7 +431,7 @@ fn a_wrong_path_is_named_without_its_query_and_token_url_first() {
 }
 
 #[test]
-fn an_error_about_scopes_says_what_was_asked_for() {
+fn an_error_about_scopes_names_the_requested_ones() {
     for body in [
         r#"{"error":"invalid_scope"}"#,
         r#"{"error":"scope_invalid"}"#,
@@ -445,7 +445,7 @@ fn an_error_about_scopes_says_what_was_asked_for() {
 }
 
 #[test]
-fn a_refusal_tells_what_stands_out_in_what_was_sent() {
+fn a_refusal_reports_what_looks_wrong_in_the_credentials() {
     let told = |status: u16, body: &str| {
         let read = read_by(&answer(status, body), &Options::default(), "'hush-Hush9'", "a,b");
         let error = read.unwrap_err().error;
@@ -476,7 +476,7 @@ fn a_refusal_tells_what_stands_out_in_what_was_sent() {
 }
 
 #[test]
-fn refused_credentials_may_have_to_be_sent_in_the_other_way() {
+fn refused_credentials_get_advice_about_client_auth() {
     let told = |url: &str, client_auth: ClientAuth, secret: &str, status: u16, body: &str| {
         let token_url = TokenUrl::parse(url).unwrap();
         let options = Options { token_url, client_auth, ..Options::default() };
@@ -495,7 +495,7 @@ fn refused_credentials_may_have_to_be_sent_in_the_other_way() {
             assert!(changed.contains("form-encoding"), "{changed}");
             assert!(changed.ends_with("try client_auth=post"), "{changed}");
         }
-        // It is known how the service takes them.
+        // How the service takes them is known.
         assert!(!told(service, ClientAuth::Post, "plain", status, body).contains("client_auth"));
         assert!(told(service, ClientAuth::Basic, "plain", status, body).contains("=post"));
     }
@@ -504,7 +504,7 @@ fn refused_credentials_may_have_to_be_sent_in_the_other_way() {
 }
 
 #[test]
-fn what_is_no_token_says_where_to_look() {
+fn a_response_without_a_token_says_where_to_look() {
     assert!(said(200, "").ends_with("is empty. Check token_url"));
     assert!(said(200, "{}").ends_with("Check token_url"));
     assert!(said(418, "").ends_with("has status 418 without an OAuth error. Check token_url"));

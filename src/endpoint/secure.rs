@@ -1,4 +1,4 @@
-//! TLS over a connection, and what the other side says if it does not speak it.
+//! TLS over a connection, and what the peer speaks if it is not TLS.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -11,9 +11,9 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, LazyBuffers, NextTimeout, Transport, TransportAdapter,
 };
 
-use super::trouble::{Heard, Trouble};
+use super::errors::{ConnectionError, Heard};
 
-/// Makes a connection secure, within `details.timeout`.
+/// Performs the TLS handshake, within `details.timeout`.
 pub(super) fn secure(
     config: Arc<ClientConfig>,
     details: &ConnectionDetails<'_>,
@@ -29,7 +29,7 @@ pub(super) fn secure(
     let heard = Listener { adapter, first: Vec::with_capacity(FIRST) };
     let mut stream = StreamOwned::new(connection, heard);
     if let Err(error) = stream.conn.complete_io(&mut stream.sock) {
-        last_words(&mut stream, error).map_err(|error| stream.sock.trouble(error))?;
+        last_words(&mut stream, error).map_err(|error| stream.sock.connection_error(error))?;
     }
     let size = |buffer: usize| buffer.max(1);
     let buffers = LazyBuffers::new(
@@ -39,18 +39,18 @@ pub(super) fn secure(
     Ok(Box::new(Secured { buffers, stream }))
 }
 
-/// So many bytes tell TLS from other things.
+/// The number of bytes that tell TLS from other protocols.
 const FIRST: usize = 5;
 
-/// A connection that remembers how the other side began.
+/// A connection that records the first bytes received.
 struct Listener {
     adapter: TransportAdapter,
     first: Vec<u8>,
 }
 
 impl Listener {
-    /// What an error in the handshake means.
-    fn trouble(&self, error: io::Error) -> Error {
+    /// Interprets an error of the handshake.
+    fn connection_error(&self, error: io::Error) -> Error {
         let error = Error::from(error);
         let is_end = |error: &io::Error| {
             matches!(
@@ -64,13 +64,13 @@ impl Listener {
         let heard = match (&self.first[..], &error) {
             ([], Error::Timeout(_)) => Heard::Nothing,
             ([], Error::Io(error)) if is_end(error) => Heard::End,
-            // The kinds of a record (RFC 8446 section 5.1), and its version.
+            // The content types of a record (RFC 8446 section 5.1), and its version.
             ([] | [0x14..=0x17] | [0x14..=0x17, 3, ..], _) => return error,
-            // Some answer with the page alone.
+            // Some servers send the page without a status line.
             ([b'H', b'T', b'T', b'P', ..] | [b'<', ..], _) => Heard::Http,
             _ => Heard::Other,
         };
-        Trouble::NoTls(heard).into()
+        ConnectionError::NoTls(heard).into()
     }
 }
 
@@ -93,14 +93,14 @@ impl Write for Listener {
     }
 }
 
-/// A connection that is secure.
+/// A connection secured by TLS.
 struct Secured {
     buffers: LazyBuffers,
     stream: StreamOwned<ClientConnection, Listener>,
 }
 
-/// Whoever refuses a client says why, and closes: if the connection broke under what was being sent,
-/// the reason may have come before, as an alert or as an answer. Ok: an answer has, and can be read.
+/// A server that refuses a client sends the reason and closes: if a write failed, the reason may
+/// have arrived before, as an alert or as a response. `Ok`: a response has arrived and can be read.
 fn last_words(
     stream: &mut StreamOwned<ClientConnection, Listener>,
     error: io::Error,
@@ -138,7 +138,7 @@ impl Transport for Secured {
         let input = self.buffers.input_append_buf();
         let amount = match self.stream.read(input) {
             Ok(amount) => amount,
-            // It first sends what is left to send, and that may be what fails.
+            // It first sends pending data, and that may be what fails.
             Err(error) => {
                 last_words(&mut self.stream, error)?;
                 self.stream.conn.reader().read(input)?

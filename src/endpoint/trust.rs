@@ -1,8 +1,8 @@
-//! Whom a client trusts and who it says it is: root certificates, and its own certificate with key.
+//! Root certificates, and the client's own certificate with its key.
 //!
-//! Files are looked at for each connection, so that what is replaced is used without a restart. Of a
-//! `ca_file`, what can be read is used; if that is nothing, what could be read last. A warning says
-//! so, once for each change.
+//! The files are checked for each connection, so that replacements take effect without a restart.
+//! From a `ca_file`, all readable certificates are used; if there are none, the last ones that
+//! could be read. A warning says so, once per change.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,27 +20,27 @@ use crate::config::options::Options;
 use crate::files::{Content, Named};
 use crate::process::{Inherited, Kept};
 
-/// Where one client's certificates come from.
+/// The sources of one client's certificates.
 pub(super) struct Trust {
     pub(super) ca_file: Option<Arc<Named>>,
     /// Certificate and key.
     own: Option<(Arc<Named>, Arc<Named>)>,
-    /// How long a file is waited for: as long as the server would be.
+    /// How long to wait for a file: as long as for the server.
     patience: Duration,
     known: Kept<Known>,
 }
 
 #[derive(Clone, Default)]
 struct Known {
-    /// What `ca_file` gave last.
+    /// The last usable content of `ca_file`.
     roots: Option<Arc<RootCertStore>>,
-    /// What was wrong with each file when it was looked at last.
+    /// The problem found with each file when it was last checked.
     problems: [Option<String>; 2],
-    /// What has not been told yet.
+    /// Messages not yet reported.
     news: Vec<String>,
 }
 
-/// A child has its parent's certificates.
+/// A child keeps its parent's certificates.
 impl Inherited for Known {
     type Remains = ();
 
@@ -58,7 +58,7 @@ enum About {
 pub(super) struct Security {
     pub(super) config: Arc<ClientConfig>,
     pub(super) identity: Arc<Identity>,
-    /// Where trust comes from, for messages.
+    /// Where the roots come from, for messages.
     pub(super) store: String,
 }
 
@@ -79,7 +79,7 @@ impl Trust {
         Ok(trust)
     }
 
-    /// What the next connection is secured with. An error says why it cannot be.
+    /// What the next connection is secured with, or why it cannot be.
     pub(super) fn security(&self) -> Result<Security, String> {
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider.clone())
@@ -97,12 +97,12 @@ impl Trust {
         Ok(Security { config: Arc::new(config), identity, store })
     }
 
-    /// The file that holds the client's own certificate.
+    /// The file of the client's own certificate.
     pub(super) fn client_cert_file(&self) -> Option<&Named> {
         self.own.as_ref().map(|(certificate, _)| &**certificate)
     }
 
-    /// What a person should know of the files and has not been told yet.
+    /// Messages about the files that a person should see and that have not been reported yet.
     pub(super) fn news(&self) -> Vec<String> {
         let mut known = self.known.lock();
         match known.news.is_empty() {
@@ -111,7 +111,7 @@ impl Trust {
         }
     }
 
-    /// Notes what is wrong with a file, or that nothing is any more.
+    /// Records a problem with a file, or that there is none any more.
     fn note(&self, about: About, problem: Option<String>) {
         let mut known = self.known.lock();
         if known.problems[about as usize] != problem {
@@ -146,7 +146,7 @@ impl Trust {
         Ok(last)
     }
 
-    /// Who this client says it is, its certificate checked against its key.
+    /// The client's certificate, checked against its key.
     fn identity(&self) -> Result<Identity, String> {
         let Some((cert_path, key_path)) = &self.own else { return Ok(Identity::default()) };
         let named = format!("client_cert_file {}", cert_path.display());
@@ -193,13 +193,14 @@ impl Trust {
             .map_err(|_| format!("{named} is damaged, or of a kind that is not supported"))
     }
 
-    /// A file may hang, so it is not read here (see `files`). An error goes behind its name.
+    /// The file may hang, so it is not read on this thread (see `files`). The error is a predicate
+    /// for its name.
     fn read(&self, path: &Arc<Named>) -> Result<Arc<Content>, String> {
         path.read_within(self.patience).map_err(|unread| format!(" {unread}"))
     }
 }
 
-/// The client's own certificate, if it has one, and whether a server asked for it.
+/// The client's own certificate, if it has one, and whether a server requested it.
 #[derive(Debug, Default)]
 pub(super) struct Identity {
     pair: Option<Arc<CertifiedKey>>,
@@ -207,14 +208,14 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// Whether a server wanted to see a certificate.
+    /// Whether a server requested a certificate.
     pub(super) fn was_asked(&self) -> bool {
         self.was_asked.load(Ordering::Relaxed)
     }
 }
 
 impl Identity {
-    /// A server has let the client in.
+    /// A server has accepted the client.
     pub(super) fn was_accepted(&self) {
         self.was_asked.store(false, Ordering::Relaxed);
     }
@@ -246,8 +247,8 @@ mod system {
 
     use super::{Unverified, Verified};
 
-    /// The system's roots, and where they were looked for. The platform verifier's own loader takes
-    /// a variable that is set to nothing for a file without a name.
+    /// The system's roots, and where they come from. The platform verifier's own loader takes an
+    /// empty variable for a file with an empty name.
     pub(super) fn roots(
         builder: Unverified,
         _: Arc<CryptoProvider>,
@@ -268,7 +269,8 @@ mod system {
             },
         };
         let mut store = RootCertStore::empty();
-        // Together, what stands in the file and in the directory is read once.
+        // Loaded together, so that certificates in both the file and the first directory are read
+        // once.
         let mut file = found.cert_file.as_deref();
         let mut directories = found.cert_dir.iter();
         let mut directory = directories.next();
@@ -306,7 +308,7 @@ mod system {
 
     use super::{Unverified, Verified};
 
-    /// The system verifies by itself.
+    /// The system verifies certificates itself.
     pub(super) fn roots(
         builder: Unverified,
         provider: Arc<CryptoProvider>,

@@ -1,7 +1,7 @@
-//! What is said to a proxy so that it leads to the token endpoint: CONNECT (RFC 9110 section 9.3.6)
-//! or SOCKS5 (RFC 1928, RFC 1929).
+//! The protocols that ask a proxy for a tunnel to the token endpoint: CONNECT (RFC 9110 section
+//! 9.3.6) or SOCKS5 (RFC 1928, RFC 1929).
 //!
-//! ureq has both, but tells no more of a refusal than that there was one.
+//! ureq implements both, but reports of a refusal only that there was one.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -15,24 +15,24 @@ use zeroize::Zeroizing;
 
 use super::http::MAX_HEADER_BYTES;
 
-/// The schemes of RFC 9110 section 11 that proxies are known to offer. Nothing else that a proxy
-/// names is shown: it may be what it was sent.
+/// The schemes of RFC 9110 section 11 that proxies are known to offer. Nothing else a proxy names
+/// is shown: it may echo what it was sent.
 const SCHEMES: [&str; 6] = ["Basic", "Digest", "NTLM", "Negotiate", "Kerberos", "Bearer"];
 
-/// Why a proxy does not lead to the token endpoint. The texts hold nothing that it sent.
+/// Why a proxy provides no tunnel. The texts contain nothing that it sent.
 #[derive(Debug)]
 pub(super) enum Problem {
-    /// It refused user and password, or the way in which they are given.
+    /// It refused user and password, or the authentication method.
     LoginRefused(String),
-    /// It wants user and password, and there are none.
+    /// It requires user and password, and there are none.
     LoginWanted(String),
     /// Its rules do not allow the connection.
     Forbidden(String),
     /// It could not connect, or failed.
     Failed(String),
-    /// It speaks something else.
+    /// It speaks another protocol.
     Strange(String),
-    /// No answer, or none in time.
+    /// No reply, or none in time.
     Broken(ureq::Error),
     /// The connection to the proxy itself is not secure.
     Insecure(ureq::Error),
@@ -46,7 +46,7 @@ impl From<ureq::Error> for Problem {
 
 impl From<io::Error> for Problem {
     fn from(error: io::Error) -> Self {
-        // A time limit of ureq's comes wrapped.
+        // ureq's timeouts arrive wrapped.
         Self::Broken(error.into())
     }
 }
@@ -66,7 +66,7 @@ impl fmt::Display for Problem {
 
 impl StdError for Problem {}
 
-/// Where a tunnel is to lead.
+/// The target of a tunnel.
 pub(super) struct Target<'a> {
     pub(super) host: &'a str,
     pub(super) port: u16,
@@ -78,7 +78,7 @@ impl<'a> Target<'a> {
     }
 }
 
-/// User and password, and what is to be done before they are sent.
+/// User and password, and what to do before they are sent.
 pub(super) struct Credentials<'a> {
     pub(super) user: &'a str,
     pub(super) password: &'a str,
@@ -112,7 +112,7 @@ pub(super) fn connect(
     let mut room = MAX_HEADER_BYTES;
     let answer = loop {
         let answer = Answer::read(stream, &mut room)?;
-        // An interim answer says nothing yet; another protocol was not asked for.
+        // An interim response has no meaning yet; a switch of protocol was not requested.
         match answer.status {
             101 => return Err(not_http()),
             100..200 => {}
@@ -121,7 +121,8 @@ pub(super) fn connect(
     };
     match answer.status {
         200..=299 => Ok(()),
-        // No endpoint has been reached that could answer 401: tinyproxy says so to a wrong password.
+        // No endpoint has been reached that could send 401: tinyproxy sends it for a wrong
+        // password.
         401 | 407 if login.is_some() => Err(Problem::LoginRefused(answer.refused_login())),
         401 | 407 => Err(Problem::LoginWanted(answer.wanted_login())),
         403 => Err(Problem::Forbidden("its rules do not allow this host (status 403)".to_owned())),
@@ -129,10 +130,10 @@ pub(super) fn connect(
     }
 }
 
-/// What matters of a proxy's answer.
+/// The relevant part of a proxy's response.
 struct Answer {
     status: u16,
-    /// The ways to log in that it offers, as far as they are known ones.
+    /// The authentication schemes it offers, as far as they are known.
     offers: Vec<&'static str>,
 }
 
@@ -144,7 +145,7 @@ impl Answer {
         let answer = Self::of(&String::from_utf8_lossy(&head));
         match outcome {
             Ok(()) => answer.ok_or_else(not_http),
-            // A refusal is one, and the login was counted, whether or not all of it arrives.
+            // A refusal counts, as the login did, whether or not all of it arrives.
             Err(problem) => answer.filter(|answer| answer.status >= 300).ok_or(problem),
         }
     }
@@ -211,13 +212,13 @@ fn not_http() -> Problem {
     Problem::Strange("its answer to CONNECT is not HTTP".to_owned())
 }
 
-/// A TLS alert.
+/// The error for a TLS alert.
 fn not_plain() -> Problem {
     let text = "it speaks TLS here, and was asked in plain HTTP: write https:// in its URL";
     Problem::Strange(text.to_owned())
 }
 
-/// `HTTP/1.x NNN`, and perhaps a reason.
+/// `HTTP/1.x NNN`, optionally with a reason.
 pub(super) fn status_of(line: &str) -> Option<u16> {
     let (version, rest) = line.split_once(' ')?;
     let (digits, _) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -227,8 +228,8 @@ pub(super) fn status_of(line: &str) -> Option<u16> {
     digits.parse().ok().filter(|status| is_sound && *status >= 100)
 }
 
-/// The known schemes in a value of Proxy-Authenticate, which is a list of challenges with
-/// parameters; what is between quotes is none.
+/// The known schemes in a Proxy-Authenticate value, which is a list of challenges with parameters;
+/// quoted text is skipped.
 fn schemes(value: &str) -> impl Iterator<Item = &'static str> {
     let mut quoted = false;
     let plain: String = value
@@ -254,8 +255,8 @@ const NO_LOGIN: u8 = 0;
 const USER_AND_PASSWORD: u8 = 2;
 const NO_METHOD: u8 = 0xff;
 
-/// Asks a SOCKS5 proxy for a tunnel. The proxy looks the host up: whoever needs a proxy to get out
-/// often has no DNS that knows what lies outside.
+/// Asks a SOCKS5 proxy for a tunnel. The proxy resolves the host: where a proxy is needed, there is
+/// often no DNS for names outside.
 pub(super) fn socks5(
     stream: &mut (impl Read + Write),
     target: &Target<'_>,
@@ -298,7 +299,7 @@ pub(super) fn socks5(
         }
         _ => return Err(not_socks()),
     }
-    // The address that it connects from is not used, but must be read past.
+    // The bound address is not used, but must be read.
     let [_, kind] = read_two(stream)?;
     let length = match kind {
         1 => 4,
@@ -326,8 +327,8 @@ fn socks5_login(stream: &mut (impl Read + Write), login: &Credentials<'_>) -> Re
     (login.before)();
     stream.write_all(&request)?;
     match read_two(stream)? {
-        // Whatever the version: some have that of SOCKS there, or none, and what refuses a login must
-        // not be tried again.
+        // The version is ignored: some proxies send that of SOCKS, or none, and a refused login
+        // must not be retried.
         [_, 0] => Ok(()),
         [_, _] => {
             let text = "it refused user and password of its URL (SOCKS5)";

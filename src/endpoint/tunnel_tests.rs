@@ -3,7 +3,7 @@ use std::io::Cursor;
 
 use super::*;
 
-/// A proxy that says what it says, whatever it hears.
+/// A proxy with a fixed reply, whatever it receives.
 struct Proxy {
     says: Cursor<Vec<u8>>,
     hears: Vec<u8>,
@@ -27,7 +27,7 @@ impl Write for Proxy {
 
 const TARGET: Target<'static> = Target { host: "auth.example", port: 443 };
 
-/// What comes of it, what the proxy heard, and what it said that was not read.
+/// The outcome, what the proxy received, and which part of its reply was not read.
 struct Outcome {
     result: Result<(), Problem>,
     heard: Vec<u8>,
@@ -84,7 +84,7 @@ fn interim_answers_and_every_success() {
 }
 
 #[test]
-fn a_refusal_tells_what_the_proxy_offers() {
+fn a_refusal_names_what_the_proxy_offers() {
     for (headers, with_login, told) in [
         ("Proxy-Authenticate: Basic realm=\"x\"\r\n", true, "it offers Basic"),
         ("proxy-authenticate: NTLM\r\nProxy-Authenticate: basic\r\n", true, "it offers Basic"),
@@ -132,9 +132,9 @@ fn other_answers_of_an_http_proxy() {
     }
 }
 
-/// As tinyproxy refuses a wrong password.
+/// How tinyproxy refuses a wrong password.
 #[test]
-fn a_401_is_the_proxys_own() {
+fn a_401_comes_from_the_proxy() {
     let says = "HTTP/1.1 401 p@ss\r\nWWW-Authenticate: Basic realm=\"p@ss\"\r\n\r\n";
     let refused = connect_to(says, true).result.unwrap_err();
     let wanted = connect_to(says, false).result.unwrap_err();
@@ -147,7 +147,7 @@ fn a_401_is_the_proxys_own() {
 }
 
 #[test]
-fn a_refusal_is_one_before_all_of_it_has_come() {
+fn a_refusal_counts_before_all_of_it_has_arrived() {
     let endless = format!(" X\r\nX: {}", "x".repeat(2 * MAX_HEADER_BYTES));
     for rest in ["", " ", " X", " X\r\n", " X\r\nProxy-Auth", &endless] {
         let problem = |status| connect_to(&format!("HTTP/1.1 {status}{rest}"), true).result;
@@ -162,7 +162,7 @@ fn a_refusal_is_one_before_all_of_it_has_come() {
 }
 
 #[test]
-fn lines_may_end_in_either_way() {
+fn both_line_endings_are_accepted() {
     for says in
         ["200 X\r\nA: b\r\n\r\n", "200 X\nA: b\n\n", "200 X\r\nA: b\n\r\n", "200 X\nA: b\r\n\n"]
     {
@@ -184,7 +184,7 @@ fn socks5_byte_for_byte() {
     let asked = socks_to(&[&[5, 0], &connected[..]].concat(), false);
     assert!(asked.result.is_ok() && asked.logins == 0);
     assert_eq!(asked.heard, [&[5, 1, 0], &host[..]].concat());
-    // The address that it connects from, in the other forms.
+    // The bound address, in its other forms.
     for bound in
         [&[3, 2, 7, 7, 0, 0][..], &[4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]]
     {
@@ -194,7 +194,7 @@ fn socks5_byte_for_byte() {
 }
 
 #[test]
-fn addresses_are_given_as_such_to_socks5() {
+fn socks5_receives_addresses_as_such() {
     let request = |host| socks5_request(&Target { host, port: 1 }).unwrap();
     assert_eq!(request("10.0.0.1"), [5, 1, 0, 1, 10, 0, 0, 1, 0, 1]);
     assert_eq!(request("[::1]")[..4], [5, 1, 0, 4]);
@@ -202,7 +202,7 @@ fn addresses_are_given_as_such_to_socks5() {
 }
 
 #[test]
-fn a_refused_login_is_told_from_a_refused_target_by_socks5() {
+fn socks5_tells_a_refused_login_from_a_refused_target() {
     for (says, with_login, logins) in [
         (&[5, 2, 1, 1][..], true, 1),
         (&[5, 2, 5, 2], true, 1),

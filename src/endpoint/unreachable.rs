@@ -1,23 +1,23 @@
-//! Why none of a host's addresses could be connected to: which reason is worth telling.
+//! Why no address of a host could be connected to: chooses the most useful reason.
 
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Why one address could not be connected to; what tells more comes first.
+/// Why one address could not be connected to; the most informative first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Reason {
-    /// Something of this machine, in the system's words.
+    /// A problem of this machine, in the system's words.
     Other(String),
     /// This machine does not allow it.
     Forbidden,
-    /// There is a machine, and nothing listens.
+    /// The machine exists, and nothing listens.
     Refused,
-    /// There is something, or nothing.
+    /// Something may be there, or nothing.
     TimedOut,
-    /// No way leads to that machine.
+    /// No route to that machine.
     NoRoute,
-    /// No way leads out of this one, or none of this family.
+    /// No route out of this machine, or none of this address family.
     NoNetwork,
 }
 
@@ -54,7 +54,7 @@ impl Reason {
         }
     }
 
-    /// One likely cause and one thing to do. `place`: where host and port are set.
+    /// A likely cause and what to do about it. `place`: where host and port are set.
     fn remedy(&self, place: &str) -> String {
         let cause = match self {
             Self::Other(_) => return String::new(),
@@ -69,7 +69,7 @@ impl Reason {
     }
 }
 
-/// The reason that tells most, and another one if there is one.
+/// The most informative reason, and another one if there is one.
 pub(super) fn told(mut failed: Vec<(SocketAddr, Reason)>, limit: Duration, place: &str) -> String {
     failed.sort_by(|(_, one), (_, other)| one.cmp(other));
     let Some((address, best)) = failed.first() else { return "the host has no address".to_owned() };
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_that_tells_most_comes_first_in_any_order() {
+    fn the_most_informative_reason_comes_first_in_any_order() {
         let refused = ("127.0.0.1:1", Reason::Refused);
         let unrouted = ("[2001:db8::1]:1", Reason::NoNetwork);
         for both in [[refused.clone(), unrouted.clone()], [unrouted, refused]] {
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_person_can_act_on_outranks_what_says_little() {
+    fn a_reason_to_act_on_outranks_an_uninformative_one() {
         let ranked = [
             Reason::Other("Too many open files".to_owned()),
             Reason::Forbidden,
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_one_mind_are_told_once() {
+    fn a_reason_common_to_all_addresses_is_reported_once() {
         let text =
             failed(&[("10.0.0.1:443", Reason::TimedOut), ("10.0.0.2:443", Reason::TimedOut)]);
         assert!(text.starts_with("no connection to 10.0.0.1:443 within 5s: a firewall"), "{text}");
