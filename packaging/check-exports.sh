@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Is the shared library what it promises to be? Compares what it exports with symbols.txt and with
-# the header, and looks at what a linker sees of it. ELF only.
+# Checks the shared library's promises: compares its exports with symbols.txt and with the header,
+# and checks what a linker sees of it. ELF only.
 #
 #   packaging/check-exports.sh [LIBRARY]     default: target/release/libtu_token.so
 set -euo pipefail
@@ -29,7 +29,7 @@ listed_symbols() {
     sed -e '/^#/d' -e '/^$/d' "$symbols" | awk '{ print $1 }' | sort
 }
 
-# Preprocessed: no comments, no macros, nothing that only builds for tests have.
+# Preprocessed: without comments, macros, and what only test builds have.
 declared_in_header() {
     "${CC:-cc}" -E -P -x c "$header" | grep -o '\btu_[a-z0-9_]*(' | tr -d '(' | sort -u
 }

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# `make dist`: everything that is handed out to users, into dist/.
+# `make dist`: everything that is released to users, into dist/.
 #
 #   packaging/dist.sh ["TARGET..."]     default: all of packaging/dist/targets.txt
 #
-# A target whose standard library cannot be had is named and left out. SHA256SUMS is written last: a
-# dist/ without it is half-built.
+# A target whose standard library is not available is named and skipped. SHA256SUMS is written last:
+# a dist/ without it is incomplete.
 # shellcheck source=packaging/dist/common.sh
 . "$(dirname "$0")/dist/common.sh"
 
@@ -27,17 +27,17 @@ build_target() { # target
     [[ -z $(column "$target" command) ]] || "$parts/command.sh" "$target"
     "$parts/wheels.sh" "$target"
     "$parts/debian.sh" "$target"
-    # Of a build only what it made is needed.
+    # Only a build's results are needed.
     rm -rf "$build/$target"
 }
 
-# The artifacts of this machine's own target, built once more in another directory: the same bytes?
+# Rebuilds the artifacts of this machine's own target in another directory and compares the bytes.
 build_again() {
     local again=$work/again/elsewhere target=$host file
     rm -rf "$work/again"
     mkdir -p "$again"
     (cd "$root" && tar -cf - --exclude=./target --exclude=./dist --exclude=./.git .) | tar -xf - -C "$again"
-    # The tools are the same: that they are in another place is of no interest.
+    # The tools are the same; that they are in another place does not matter.
     mkdir -p "$again/target/dist" "$again/dist"
     ln -s "$work/venv" "$work/zig" "$work/zigbuild" "$again/target/dist"
     "$again/packaging/dist/library.sh" "$target"

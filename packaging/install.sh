@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what `make library` built, and what other
-# programs need to find it. By environment variables:
+# Installs what `make library` built, and the files by which other programs find it. Environment
+# variables:
 #
 #   PREFIX      where it will live                      /usr/local
 #   LIBDIR      library directory, below PREFIX         lib
@@ -26,7 +26,7 @@ fail() {
     exit 1
 }
 
-# The library's directory as a path below the prefix.
+# The library directory relative to the prefix.
 library_directory() {
     local directory=${LIBDIR:-lib}
     directory=${directory#"$prefix/"}
@@ -37,7 +37,7 @@ library_directory() {
     printf '%s\n' "$directory"
 }
 
-# ".." for each part of a relative path.
+# ".." for each component of a relative path.
 way_up() {
     sed -e 's:[^/][^/]*:..:g' <<<"$1"
 }
@@ -50,7 +50,7 @@ abi_number() {
     sed -n 's/^const ABI: &str = "\([0-9]*\)";$/\1/p' "$root/build.rs"
 }
 
-# What `rustc` builds for, or where there is none, what this machine says of itself.
+# The target of `rustc`, or without one, this machine as it describes itself.
 this_machine() {
     local rust
     if rust=$("${RUSTC:-rustc}" -vV 2>/dev/null); then
@@ -67,9 +67,9 @@ this_machine() {
     esac
 }
 
-# The lists are committed for the systems they are tested on; for another one the toolchain is asked.
-# Without -lgcc_s, which there is no static file of: a C compiler adds by itself what unwinds the
-# stack, and it knows which one, with -static and without.
+# The lists are committed for the systems they are tested on; for any other, the toolchain is asked.
+# Without -lgcc_s, which has no static version: a C compiler adds the right unwinder itself, with
+# -static and without.
 native_static_libs() {
     case $target in
         *-linux-gnu*) cat "$root/packaging/native-static-libs.txt" ;;
@@ -78,8 +78,8 @@ native_static_libs() {
     esac | sed -e 's/-lgcc_s//' -e 's/  */ /g' -e 's/^ //' -e 's/ $//'
 }
 
-# Sets the names of the shared library: as built, as installed, as programs record it, as
-# linkers look for it; and what else depends on the system.
+# Sets the names of the shared library (as built, as installed, as recorded by programs, as searched
+# by linkers) and other values that depend on the system.
 name_shared_library() {
     local version=$1 abi=$2
     case $target in
@@ -101,8 +101,7 @@ name_shared_library() {
             strip_shared=()
             elf=true
             exported=(-D)
-            # Not by its path: pkg-config puts a sysroot in front of what -L says, and of no other
-            # path.
+            # Not by its path: pkg-config prefixes the sysroot only to paths in -L.
             static_library='-L${libdir} -l:libtu_token.a'
             ;;
     esac
@@ -114,7 +113,7 @@ find_target_directory() {
     printf '%s\n' "$directory"
 }
 
-# What was built may be there but be the wrong thing: the Rust API alone, or a build for tests.
+# The library may exist but be the wrong one: the Rust API alone, or a build for tests.
 require_built_library() {
     local file
     for file in "$built" libtu_token.a; do
@@ -135,7 +134,7 @@ require_built_library() {
 put() { # mode, source, path below the prefix
     local place=$destdir$prefix/$3
     mkdir -p "$(dirname "$place")"
-    # To a new file, then renamed: programs that run go on with the library they have loaded.
+    # Written to a new file and renamed: running programs keep the library they have loaded.
     install -m "$1" "$2" "$place.new"
     mv -f "$place.new" "$place"
     echo "  $place"
@@ -157,12 +156,12 @@ put_archive() { # path below the prefix
     put 644 "$scratch/archive" "$1"
 }
 
-# For the right side of a command of sed.
+# For the right side of a sed command.
 escaped() {
     sed -e 's/[\\&|]/\\&/g' <<<"$1"
 }
 
-# A blank in a .pc file separates, unless a backslash stands before it.
+# A space in a .pc file separates words unless it is preceded by a backslash.
 prefix_for_pkgconfig() {
     if [[ -n ${PKG_CONFIG_PREFIX:-} ]]; then
         printf '%s\n' "$PKG_CONFIG_PREFIX"

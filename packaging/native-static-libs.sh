@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The system libraries that a program has to link beside libtu_token.a.
+# The system libraries that a program has to link in addition to libtu_token.a.
 #
 #   packaging/native-static-libs.sh                   asks the Rust toolchain
 #   packaging/native-static-libs.sh --target TRIPLE   asks it for another machine
@@ -10,8 +10,8 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 committed=$root/packaging/native-static-libs.txt
 
-# A target directory of its own: the extra argument would make cargo throw away the library that
-# is about to be installed. Debug: the list does not depend on the profile.
+# Has its own target directory: the extra argument would make cargo discard the library that is
+# about to be installed. Debug, because the list does not depend on the profile.
 ask_toolchain() { # [--target TRIPLE]
     local target_dir=${CARGO_TARGET_DIR:-$root/target}/native-static-libs
     local log

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Makes of a static library of Rust's one in which other libraries see nothing but what they may
-# call: Rust's own runtime is in every such library, and two of them in one program would clash
-# ("multiple definition of rust_eh_personality"). ELF only.
+# Turns a Rust static library into one that exposes only its public functions: every such library
+# contains Rust's runtime, and two of them in one program would clash ("multiple definition of
+# rust_eh_personality"). ELF only.
 #
 #   packaging/one-object.sh ARCHIVE NAMES RESULT
 #
-#   NAMES      a file with the functions to export, one a line (more words and # lines: ignored)
+#   NAMES      a file with the functions to export, one per line (further words and # lines are
+#              ignored)
 #   LD, OBJCOPY, AR, NM   for libraries of another machine: ld, objcopy, ar, nm. Where the first
-#              two do not cope, those of the Rust toolchain are taken, which know every machine
+#              two fail, those of the Rust toolchain are used, which support every machine
 set -euo pipefail
 
 [[ $# == 3 ]] || { echo "usage: $0 ARCHIVE NAMES RESULT" >&2; exit 2; }
@@ -23,22 +24,22 @@ fail() {
     exit 1
 }
 
-# The members that the functions need, as one object in which all of them are still sections of
-# their own, so that a program's --gc-sections finds what it does not use. Without section groups:
-# a linker keeps one of a name, which would be another library's.
+# The members that the functions need, as one object that keeps all their sections, so that a
+# program's --gc-sections drops what it does not use. Without section groups: a linker keeps only
+# one group of a name, which could be another library's.
 link() { # linker, with what it needs...
     local name undefined=()
     while read -r name; do undefined+=(-u "$name"); done <"$scratch/names"
     "$@" -r --force-group-allocation "${undefined[@]}" -o "$scratch/linked.o" "$archive"
 }
 
-# Leaves the names of functions for debuggers, and removes what only the compiler reads.
+# Keeps the names of functions for debuggers, and removes what only the compiler reads.
 hide() { # objcopy
     "$@" --strip-debug --remove-section=.llvmbc --remove-section=.llvmcmd \
         --keep-global-symbols="$scratch/names" "$scratch/linked.o" "$scratch/$object"
 }
 
-# Those of the toolchain lie beside its libraries, which they do not find by themselves.
+# The toolchain's tools are next to its libraries, but do not find them by themselves.
 rust_tool() { # name, arguments...
     local sysroot host
     sysroot=$("${RUSTC:-rustc}" --print sysroot)
@@ -61,7 +62,7 @@ check() {
     diff "$scratch/names" "$scratch/exported" >&2 ||
         fail "$archive does not export what $names lists; build it again:
     make library"
-    # A Rust name that is missing could only come from another library, or none.
+    # A missing Rust symbol could only come from another library, or from none.
     if symbols -u "$result" | grep -E '^(_R|_ZN|__rust|rust_)' >&2; then
         fail "$archive lacks the functions above"
     fi

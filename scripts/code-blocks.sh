@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Writes every fenced block of a language in the project's pages to a file of its own, so that what
-# the pages show can be compiled and run.
+# Writes every fenced code block of a language in the project's pages to a file of its own, so that
+# the pages' code can be compiled and run.
 # Usage: scripts/code-blocks.sh LANGUAGE DIRECTORY      prints the names of the files
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 mkdir -p target/demo
 cc -std=c11 -O2 -D_GNU_SOURCE -Iinclude examples/c/demo.c -o target/demo/demo \
   -Ltarget/release -Wl,-rpath,"$PWD/target/demo" -ltu_token $(pkg-config --cflags --libs libcurl) -lpthread
-# Under the name that its SONAME says, as `make install` would put it.
+# By the name in its SONAME, which `make install` would give it.
 ln -sf ../release/libtu_token.so target/demo/libtu_token.so.0
 
 if [ -n "${TRACKUNIT_CLIENT_ID:-}" ] && [ -n "${TRACKUNIT_CLIENT_SECRET:-}" ] \

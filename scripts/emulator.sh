@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs a command with an emulator beside it: TRACKUNIT_* point at the emulator, EMULATOR_URL is its
-# base, and so is IRIS_URL, which the examples read. The emulator ends with the command, whatever happens.
+# Runs a command against a running emulator: TRACKUNIT_* point at the emulator; EMULATOR_URL is its
+# base URL, and so is IRIS_URL, which the examples read. The emulator stops when the command ends,
+# however it ends.
 # Usage: scripts/emulator.sh COMMAND [ARGUMENT...]
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Prints the variables by which Go builds and runs with the C library of a directory:
+# Prints the variables for building and running Go with the C library in a directory:
 #   eval "$(scripts/go-env.sh PKG-CONFIG-DIRECTORY LIBRARY-DIRECTORY)"
 #
-# Go's cache knows neither headers nor what pkg-config says, but it knows these variables: a checksum
-# among them keeps it from mixing two libraries.
+# Go's build cache considers neither headers nor pkg-config's output, but it does consider these
+# variables: a checksum in them keeps it from mixing two libraries.
 set -euo pipefail
 
 include=$(PKG_CONFIG_PATH=$1 pkg-config --variable=includedir tu_token)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Prints bindings/python/README.md as the package's page shows it: there, links into the repository lead nowhere,
-# so they lead to the project's home. The result is committed as README.python.md.
+# Prints bindings/python/README.md for the package's page, where relative links would not work: they
+# are replaced by links to the project's home. The result is committed as README.python.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

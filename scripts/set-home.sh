@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Gives the project a home: changes every name that depends on it, in the files that git knows.
+# Moves the project to a new home: changes every name that depends on it in the files git tracks.
 #
 #   scripts/set-home.sh https://HOST/OWNER/REPOSITORY
 #
-# The address goes to the crates, the Python package, pkg-config and the pages; the Go modules are called by it and
-# the directory that they are in, as Go looks for them. What it is now stands in Cargo.toml and bindings/go/go.mod.
+# The address goes to the crates, the Python package, pkg-config and the pages; the Go modules are
+# named after it and their directory, where Go looks for them. The current one is in Cargo.toml and
+# bindings/go/go.mod.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -22,7 +23,7 @@ old_go=$(sed -n 's/^module //p' bindings/go/go.mod)
 new_go=${new#https://}/bindings/go
 [[ -n $old && -n $old_go ]] || fail "Cargo.toml has no line 'repository', or bindings/go/go.mod no line 'module'"
 
-# replace OLD NEW: whole names alone, so not the beginning of a longer one.
+# replace OLD NEW: whole names only, not a prefix of a longer one.
 replace() {
   local from
   from=$(sed 's/[.~]/\\&/g' <<<"$1")
@@ -31,14 +32,14 @@ replace() {
     [[ -L $file ]] || sed -i -E "s#$from(\$|[^A-Za-z0-9._~-]|[.]([^A-Za-z0-9]|\$))#$2\\1#g" "$file"
   done
 }
-# What is true as long as there is no home.
+# Statements that hold only while there is no home.
 { git grep -lI -e '^<!-- no home yet -->$' || true; } | while IFS= read -r page; do
   sed -i '/^<!-- no home yet -->$/,/^<!-- \/no home yet -->$/d' "$page"
 done
 replace "$old" "$new"
 replace "$old_go" "$new_go"
 scripts/python-readme.sh >bindings/python/README.python.md
-# Imports stand in the order of their names.
+# Imports are sorted by name.
 if command -v gofmt >/dev/null 2>&1; then
   git ls-files -z '*.go' | xargs -0 gofmt -w
 else

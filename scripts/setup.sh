@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Finds out what is missing to build, test or demonstrate, and installs it where that is possible:
-# Debian packages by apt when root. Otherwise it says what to install.
+# Finds out what is missing to build, test or demonstrate, and installs it if possible: Debian
+# packages by apt when root. Otherwise it says what to install.
 # Usage: scripts/setup.sh demo|test|dist-test
 set -euo pipefail
 
@@ -34,12 +34,12 @@ if [ "${1:-test}" = test ]; then
   need nm binutils
   need go golang-go
   need script bsdutils
-  # What completes command lines of the command.
+  # Command-line completion.
   need zsh zsh
   need fish fish
   need chromium chromium
   need chromedriver chromium-driver
-  # JSON for the programs that the conformance suite is played to.
+  # JSON for the programs that the conformance suite drives.
   need_pkg libcjson libcjson-dev
   need_pkg nlohmann_json nlohmann-json3-dev
   need python3 python3
@@ -49,7 +49,7 @@ if [ "${1:-test}" = test ]; then
   [ -e /usr/lib/apache2/modules/mod_wsgi.so ] || missing+=(libapache2-mod-wsgi-py3)
   need uwsgi uwsgi-core
   [ -e /usr/lib/uwsgi/plugins/python3_plugin.so ] || missing+=(uwsgi-plugin-python3)
-  # What looks at packages, and a system to install them in.
+  # Tools that inspect packages, and a system to install them in.
   need lintian lintian
   need debootstrap debootstrap
   need file file
@@ -79,5 +79,5 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
   rm -f "$log"
 fi
 echo "Missing: ${missing[*]} (names of Debian packages). Install them, then try again." >&2
-# What can be done without some of them is for the caller to find out.
+# The caller finds out what works without some of them.
 [ "${1:-test}" != demo ] && [[ " ${missing[*]} " != *" gcc "* ]]

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Deliberate faults (tests/faults/*.patch), and the test that finds each: src/schedules/faults.md has the list.
+# Deliberate faults (tests/faults/*.patch) and the tests that detect them: src/schedules/faults.md.
 #
-#   tests/faults.sh              puts each fault into a copy of the sources and has its test run there
-#   tests/faults.sh run 03 3     the same for some of them, by the beginning of their names
+#   tests/faults.sh              applies each fault to a copy of the sources and runs its test there
+#   tests/faults.sh run 03 3     the same for some of them, by prefix of their names
 #   tests/faults.sh check        quick: each still applies, its test exists, and the list names it
 #   tests/faults.sh list         writes the list
 #
-# A patch begins with what is wrong, the test that finds it, and how that is built: "plain", or "__shuttle" for what
-# is explored in many schedules (src/schedules).
+# A patch begins with the fault, the test that detects it, and how that is built: "plain", or
+# "__shuttle" for tests that explore many schedules (src/schedules).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -38,7 +38,7 @@ END
   done
 }
 
-# The file that has a test: its module's, or that module's parent's.
+# Finds the test's source file: its module's, or the parent module's.
 has_test() { # TEST
   local path=${1%::*} name=${1##*::}
   path=src/${path//:://}
@@ -57,14 +57,14 @@ check() {
   echo "$count passed, 0 failed"
 }
 
-# Where nothing but the faults changes: git gives files their times, and so cargo builds little anew.
+# Only the faults change in it: git dates the files, so cargo rebuilds little.
 copy_sources() {
   rm -rf "$tree"
   mkdir -p "$tree"
   git ls-files -z --cached --others --exclude-standard | xargs -0 tar -cf - | tar -xf - -C "$tree"
 }
 
-# Without what a debugger needs: so much sooner is each built.
+# Without debug information: that builds much faster.
 run_tests() { # BUILD ARGUMENTS
   local features=()
   [ "$1" = plain ] || features=(--features "$1")

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# `make soak`: builds tests/c/soak.c against the release library, and runs it with an emulator beside
-# it. Usage: tests/soak.sh SECONDS
+# `make soak`: builds tests/c/soak.c against the release library, and runs it against an emulator.
+# Usage: tests/soak.sh SECONDS
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Builds the C library with a clock that tests can turn, into target/conformance/debug.
+# Builds the C library with a clock that tests control, into target/conformance/debug.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 cargo rustc --quiet -p tu-token --features capi,test-clock --crate-type cdylib \
   --target-dir target/conformance
-# By this name the loader looks for it.
+# The name that the loader searches for.
 ln -sf libtu_token.so target/conformance/debug/libtu_token.so.0

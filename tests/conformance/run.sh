@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Plays the transcripts in tests/vectors to the testee of one language.
+# Plays the transcripts in tests/vectors to one language's test program ("testee").
 # Usage: tests/conformance/run.sh LANGUAGE [--only TEXT]
-# TESTEE_UNDER: a program that runs the testee, such as valgrind with its options.
+# TESTEE_UNDER: a program to run the testee under, such as valgrind with its options.
 #
-# testees/LANGUAGE.sh builds the testee, into target/conformance, and says in `command` how to start it.
+# testees/LANGUAGE.sh builds the testee, into target/conformance, and sets `command` to start it.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 language=$1
@@ -11,7 +11,7 @@ shift
 built=target/conformance
 mkdir -p "$built"
 
-# Flags for programs that are linked with what library.sh builds.
+# Flags for programs that link what library.sh builds.
 c_flags="-g -O1 -Wall -Wextra -Wpedantic -Werror -Iinclude"
 c_libraries="-L$built/debug -ltu_token -Wl,-rpath,$PWD/$built/debug -lpthread"
 

@@ -40,7 +40,7 @@ count() {
     END {if (died && !failed) failed = died; printf "%d passed, %d failed\n", passed, failed}' "$1"
 }
 
-# Every run is a run: Go's cache of results does not know the C library.
+# No cached results: Go's cache does not know the C library.
 test_each() { # options of go test...
   local log status=0
   mkdir -p target/go
@@ -68,7 +68,8 @@ tests() {
   test_each -race
 }
 
-# Go's strictest looks at what passes between the languages, and a collection at every allocation.
+# Go's strictest checks of values passed between the languages, and a collection at every
+# allocation.
 checked() {
   GOEXPERIMENT=cgocheck2 GOGC=1 test_each -timeout 20m
 }
@@ -79,7 +80,7 @@ clock() {
   test_each -race -tags tu_token_test_clock
 }
 
-# Where cgo is off, or is off because there is no C compiler, one line says so, and it is the only one.
+# Where cgo is off, or is off because there is no C compiler, the only message says so.
 without_cgo() {
   local module tools log
   log=$(mktemp)
@@ -99,7 +100,7 @@ says_what_it_needs() { # what the compiler said
   [ "$(grep -c '^[^#]' "$1")" = 1 ] && grep -q 'needs cgo and a C compiler' "$1" || fail "it says: $(cat "$1")"
 }
 
-# A copy outside of the tree has nothing but what go mod vendor brings and pkg-config finds.
+# A copy outside the tree has only what go mod vendor brings and pkg-config finds.
 vendored() {
   local place link
   place=$(mktemp -d)
@@ -112,7 +113,7 @@ vendored() {
   go mod vendor
   go build -mod=vendor -o shared .
   go build -mod=vendor -tags tu_token_static -o static .
-  # Not `grep -q`, which may leave before ldd has written all.
+  # Not `grep -q`, which may exit before ldd has written everything.
   ldd shared | grep libtu_token || fail "the shared program does not load the library"
   ! ldd static | grep libtu_token || fail "the static program loads the library"
   for link in shared static; do
@@ -132,8 +133,8 @@ fully_static() { # directory of the consumer
   (cd "$root" && scripts/emulator.sh "$1/whole")
 }
 
-# Every Go block in a page is a program; each is built as it stands there, ends well beside an emulator,
-# and fails if there is no token to be had.
+# Every Go block in a page is a program; each is built unchanged, succeeds against an emulator, and
+# fails if no token is available.
 pages() {
   local page program built=0
   rm -rf target/go/pages && mkdir -p target/go/pages
@@ -156,7 +157,7 @@ pages() {
   echo "$built passed, 0 failed"
 }
 
-# Beside an emulator.
+# Against an emulator.
 example() {
   local poll=$root/target/go/poll url=$EMULATOR_URL/api/asset/v2/assets?size=3 said
   mkdir -p target/go
@@ -164,7 +165,7 @@ example() {
   [ "$("$poll" -url "$url" -every 1ms -times 3 2>/dev/null)" = $'3 assets\n3 assets\n3 assets' ] ||
     fail "three requests did not bring three answers"
   exactly 1
-  # A token that the API refuses once: it gets another and asks again.
+  # A token that the API rejects once: the program fetches another one and repeats the request.
   fault '{"route":"/api/asset","reject_v2":true,"count":1}'
   "$poll" -url "$url" -times 1
   exactly 3
@@ -172,7 +173,7 @@ example() {
   ! TRACKUNIT_CLIENT_SECRET=wrong "$poll" -url "$url" -every 1ms || fail "a wrong secret did not end it"
   exactly 4
   ended_by_a_signal "$poll" "$url"
-  # By itself it asks below IRIS_URL, and takes no page for people for an answer.
+  # By default it requests URLs below IRIS_URL, and does not accept an HTML page.
   [ "$(IRIS_URL=$EMULATOR_URL/ "$poll" -times 1)" = '42 assets' ] || fail "IRIS_URL is not where it asks"
   fault '{"route":"/api/asset","html":true,"count":1}'
   ! said=$("$poll" -times 1 2>&1) || fail "it takes a page for an answer"

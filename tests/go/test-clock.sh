@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the library with a clock that tests can turn, and prints the variables by which Go finds it:
+# Builds the library with a clock that tests control, and prints the variables by which Go finds it:
 #   eval "$(tests/go/test-clock.sh)"; go test -tags tu_token_test_clock ./...
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Compiles programs that include only tu_token.h or tu_token.hpp as every C and C++ they are written
-# for, with every compiler that is here and all warnings as errors.
+# Compiles programs that include only tu_token.h or tu_token.hpp in every version of C and C++ that
+# these support, with every available compiler and all warnings as errors.
 #
 #   tests/header/check.sh [INCLUDE_DIRECTORY]     default: include
 set -euo pipefail

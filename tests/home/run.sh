@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A copy of the repository moves to another home: every name goes along, and what is built by those names builds.
-# The C library is that of target/stage (see build_c_tests in tests/run.sh).
+# Moves a copy of the repository to another home: every name changes along, and what is built by
+# those names builds. The C library is that of target/stage (see build_c_tests in tests/run.sh).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 root=$PWD copy=$PWD/target/home

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Builds and runs a program outside the tree against the installed library: shared, static and
-# fully static, C and C++, found by pkg-config and by CMake, moved, below a sysroot, and beside other
-# libraries of Rust's.
+# Builds and runs a program outside the tree against the installed library: shared, static and fully
+# static, C and C++, found by pkg-config and by CMake, relocated, below a sysroot, and together with
+# other Rust libraries.
 #
 #   tests/install/run.sh            installs into temporary directories, and tries those
-#   tests/install/run.sh PREFIX     tries what is installed in PREFIX
+#   tests/install/run.sh PREFIX     tests what is installed in PREFIX
 #
 # The library has to be built: make library
 set -euo pipefail
@@ -17,11 +17,11 @@ passed=0
 failed=0
 warnings=(-Wall -Wextra -Wpedantic -Werror)
 
-# All that a program may load: no TLS, HTTP or other library of the system's.
+# All that a program may load: no system TLS, HTTP or other library.
 allowed='linux-vdso|linux-gate|ld-linux|ld64|libc|libm|libgcc_s|libpthread|libdl|librt|libutil'
 allowed+='|libstdc\+\+|libtu_token'
 
-# Not of the machine that runs this: the programs must find the library by what was installed.
+# Not from this machine's environment: the programs must find the library by what was installed.
 unset LD_LIBRARY_PATH PKG_CONFIG_PATH PKG_CONFIG_LIBDIR PKG_CONFIG_SYSROOT_DIR
 unset CPATH C_INCLUDE_PATH CPLUS_INCLUDE_PATH LIBRARY_PATH CMAKE_PREFIX_PATH
 
@@ -36,12 +36,12 @@ not_ok() { # what it is, what was said
     failed=$((failed + 1))
 }
 
-# Runs a command as one case and shows what it said only if it failed.
+# Runs a command as one case; prints its output only if it failed.
 expect_success() { # what it is, command...
     local what=$1
     shift
     local log
-    # Not in a condition, where `set -e` would not hold.
+    # Not in a condition, where `set -e` would have no effect.
     set +e
     log=$(set -e; "$@" 2>&1)
     local status=$?
@@ -70,7 +70,7 @@ loads_nothing_else() { # program
     fi
 }
 
-# The shared library out of this installation, or none at all.
+# Checks that the program loads this installation's shared library, or none.
 loads_right_library() { # program, shared|static, library directory
     local found
     found=$(ldd "$1" | sed -n 's/^[[:space:]]*libtu_token[^ ]* => \(.*\) (0x.*$/\1/p')
@@ -90,7 +90,7 @@ try_program() { # program, shared|static, library directory
 
 # --- pkg-config -------------------------------------------------------------------------------
 
-# What pkg-config has to be told of a tree that is elsewhere than it was installed.
+# What pkg-config needs to know about a tree that was moved after its installation.
 moved_to=()
 
 pkg() { # options...
@@ -111,13 +111,13 @@ build_static() { # compiler, source, program
     "$1" "${warnings[@]}" "$2" -o "$3" $(pkg --cflags) $(pkg --variable=static_libs)
 }
 
-# As tools do that take no variables of pkg-config.
+# Like tools that ignore pkg-config's variables.
 build_static_package() { # compiler, source, program
     # shellcheck disable=SC2046 # several words
     "$1" "${warnings[@]}" "$2" -o "$3" $(pkg_of tu_token_static --cflags --libs)
 }
 
-# For where only the static library is installed: there the usual flags name it.
+# For installations with the static library only: there the usual flags name it.
 build_archive_only() { # compiler, source, program
     # shellcheck disable=SC2046 # several words
     "$1" "${warnings[@]}" "$2" -o "$3" $(pkg --static --cflags --libs)
@@ -170,7 +170,7 @@ try_archive_only() { # library directory of an installation
     cp -R "$1/.." "$prefix"
     rm -f "$prefix"/lib/libtu_token.so* "$prefix"/lib/libtu_token*.dylib
     pkgconfig=$prefix/lib/pkgconfig
-    # What pkg-config has for trees that were moved and whose library directory is lib.
+    # What pkg-config offers for moved trees whose library directory is lib.
     moved_to=(--define-prefix)
     expect_success "archive only, pkg-config --static, C" \
         build_and_try archive_only static cc "$work/program.c" "$prefix/lib"
@@ -187,7 +187,7 @@ cmake_build() { # build directory, package directory, further arguments...
     cmake --build "$build"
 }
 
-# How a person's project finds it, whose CMake looks in a prefix for itself.
+# How a user's project finds it, where CMake searches a prefix itself.
 cmake_finds_by_prefix() { # prefix
     cmake -S "$work" -B "$work/by-prefix" -DCMAKE_PREFIX_PATH="$1" -DWITH_CXX=OFF
     grep "^TuToken_DIR:PATH=$1/" "$work/by-prefix/CMakeCache.txt"
@@ -240,8 +240,8 @@ try_cmake_search() { # prefix
 
 # --- the installations ------------------------------------------------------------------------
 
-# The prefix stands where pkg-config needs it, so that it can put a sysroot in front, and nowhere
-# else; what it was made from, and where it was staged, nowhere at all.
+# The prefix appears only where pkg-config needs it, to prepend a sysroot; the build and staging
+# directories appear nowhere.
 names_prefix_for_pkgconfig_alone() { # tree, prefix, library directory in it, other places...
     local tree=$1 prefix=$2 directory=$3 place file
     shift 3
@@ -259,8 +259,8 @@ install_plain() {
     PREFIX=$work/plain "$root/packaging/install.sh"
 }
 
-# As for a package: the library directory of a distribution, and the tree ends elsewhere than it
-# was made.
+# As for a package: a distribution's library directory, and a tree that ends up elsewhere than it
+# was built.
 install_staged() {
     DESTDIR=$work/stage PREFIX=/opt/tu LIBDIR=lib/some-arch "$root/packaging/install.sh"
     [[ ! -e /opt/tu/lib/some-arch ]]

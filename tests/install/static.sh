@@ -1,6 +1,6 @@
-# Sourced by run.sh: what is special about the static library.
+# Sourced by run.sh: the checks specific to the static library.
 
-# Where -static links nothing, nothing can be said about it.
+# Where -static cannot link, there is nothing to check.
 can_link_static() {
     printf 'int main(void) { return 0; }\n' >"$work/empty.c"
     cc -static "$work/empty.c" -o "$work/empty" 2>/dev/null
@@ -60,7 +60,7 @@ shows_listed_names_alone() { # archive
         diff - "$work/shown"
 }
 
-# The whole is about 2 MB.
+# The whole archive is about 2 MB.
 leaves_out_what_is_not_used() { # library directory
     printf '#include <tu_token.h>\nint main(void) { return *tu_version() == 0; }\n' \
         >"$work/version.c"
@@ -74,7 +74,7 @@ leaves_out_what_is_not_used() { # library directory
 
 # --- beside other libraries of Rust's ---------------------------------------------------------
 
-# Two of them: one as anybody makes it, and one made as libtu_token.a is.
+# Two of them: an ordinary one, and one made like libtu_token.a.
 build_other_libraries() {
     local name
     for name in plain hidden; do
@@ -85,7 +85,7 @@ build_other_libraries() {
     "$root/packaging/one-object.sh" "$work/libhidden.a" "$work/hidden-names" "$work/libhid.a"
 }
 
-# In both orders: a linker takes the first definition of a name and stumbles over the second.
+# In both orders: a linker takes the first definition of a name and rejects the second.
 links_beside_rust() { # library directory, flags...
     local ours=$1/libtu_token.a others=("$work/libplain.a" "$work/libhid.a")
     shift

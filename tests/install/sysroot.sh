@@ -1,6 +1,6 @@
 # Sourced by run.sh: a library for another machine, below a directory that stands for its "/".
 #
-# Here the other machine is this one: what a compiler looks for in the sysroot is a link to it.
+# The other machine is this one: what a compiler searches for in the sysroot is a link to it.
 
 make_sysroot() {
     local directory
@@ -40,7 +40,7 @@ cmake_finds_below() { # build directory, how it is told of the sysroot...
     cmake -S "$work" -B "$1" -DCMAKE_PREFIX_PATH=/opt/vendor -DCMAKE_BUILD_TYPE=Release \
         -DCMAKE_FIND_ROOT_PATH_MODE_PACKAGE=ONLY -DWITH_CXX=OFF "${@:2}"
     cmake --build "$1"
-    # A program for another machine: CMake has taken the sysroot off what it notes in it.
+    # A program for another machine: CMake strips the sysroot from the paths it records in it.
     export LD_LIBRARY_PATH=$work/root/opt/vendor/lib
     try_program "$1/shared_c" shared "$work/root/opt/vendor/lib"
     try_program "$1/static_c" static "$work/root/opt/vendor/lib"
@@ -51,7 +51,7 @@ try_sysroot() {
     if has pkg-config; then
         try_flags_below "sysroot" "$work/root" static static_package
         ln -s root "$work/linked-root"
-        # Not by a variable: some versions of pkgconf put such a sysroot in front of it twice.
+        # Not by a variable: some versions of pkgconf prepend such a sysroot twice.
         try_flags_below "sysroot that is a link" "$work/linked-root" static_package
     fi
     if has cmake; then

@@ -1,4 +1,4 @@
-//! Clients set up to meet a server that misbehaves, and how their calls are judged.
+//! Clients for tests with a misbehaving server, and checks of their calls.
 
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
@@ -38,7 +38,7 @@ pub fn client(server: &Server) -> Client {
     builder(&server.url()).build().unwrap()
 }
 
-/// A client whose time stands still until the test turns it.
+/// A client whose clock only the test advances.
 pub fn manual_client(server: &Server) -> (Client, Arc<ManualClock>) {
     let mut config = Config::new();
     for (key, value) in options(&server.url()) {
@@ -48,7 +48,7 @@ pub fn manual_client(server: &Server) -> (Client, Arc<ManualClock>) {
     (Client::with_clock(&config, Clock::Manual(clock.clone())).unwrap(), clock)
 }
 
-/// The failure of a call that must end within `fetch_timeout` (1 s) and a second.
+/// The failure of a call that must end within `fetch_timeout` (1 s) plus a second.
 pub fn failure_in_time(client: &Client) -> Error {
     let started = Instant::now();
     let error = client.token().map(|token| token.value().to_owned()).unwrap_err();
@@ -61,7 +61,7 @@ pub fn value(outcome: Result<Token, Error>) -> String {
     outcome.unwrap().value().to_owned()
 }
 
-/// Checks all cases, each on a thread of its own.
+/// Checks all cases, each on its own thread.
 pub fn each<T: Send>(cases: impl IntoIterator<Item = T>, check: impl Fn(T) + Sync) {
     std::thread::scope(|scope| {
         for case in cases {
@@ -70,16 +70,16 @@ pub fn each<T: Send>(cases: impl IntoIterator<Item = T>, check: impl Fn(T) + Syn
     });
 }
 
-/// Waits, at most 10 s, until something is so.
+/// Waits, at most 10 s, until a condition holds.
 pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(10);
     while !is_so() {
-        assert!(Instant::now() < end, "in vain: {what}");
+        assert!(Instant::now() < end, "waited in vain: {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }
 
-/// What callers on so many threads get that all start at once.
+/// The outcomes of `count` callers on as many threads that start at the same time.
 pub fn together(
     count: usize,
     call: impl Fn(usize) -> Result<Token, Error> + Sync,

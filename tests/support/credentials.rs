@@ -1,4 +1,4 @@
-//! Credentials that hang or change: pipes, functions that stand before a door, and clients with them.
+//! Credentials that hang or change: pipes, functions that block, and clients that use them.
 
 use std::ffi::CString;
 use std::io::Write;
@@ -15,37 +15,37 @@ use super::{ID, Server, oauth_error, options, token, until, with_timeout};
 pub const OLD: &str = "old-secret-0123456789";
 pub const NEW: &str = "new-secret-9876543210";
 
-/// What has to come soon comes within this, on a busy machine too.
+/// Whatever must happen soon happens within this time, even on a busy machine.
 pub const SOON: Duration = Duration::from_secs(20);
 pub const SECOND: Duration = Duration::from_secs(1);
 
-/// One test at a time: some keep every thread busy that reads credentials.
+/// One test at a time: some occupy every thread that reads credentials.
 pub fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Does something that may hang for ever, on a thread of its own; it must not.
+/// Runs something that must not hang, on its own thread.
 pub fn soon<T: Send + 'static>(what: &str, act: impl FnOnce() -> T + Send + 'static) -> T {
     let (send, receive) = mpsc::channel();
     std::thread::spawn(move || drop(send.send(act())));
     receive.recv_timeout(SOON).unwrap_or_else(|_| panic!("{what} hangs"))
 }
 
-/// A pipe in the place of whatever was there.
+/// Replaces a file by a named pipe.
 pub fn make_pipe(path: &str) -> Pipe {
     let _ = std::fs::remove_file(path);
     let name = CString::new(path).unwrap();
     // SAFETY: the name is NUL-terminated, and only read.
     assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0, "{path}");
-    // Another name of it, for when a file is put in its place.
+    // A second name, for when a file replaces the pipe.
     let other = format!("{path}.pipe");
     let _ = std::fs::remove_file(&other);
     std::fs::hard_link(path, &other).unwrap();
     Pipe(other)
 }
 
-/// Lets go of those who read a pipe when the test ends: they would be in the next one's way.
+/// Releases the readers of a pipe when the test ends: they would block the next test.
 pub struct Pipe(String);
 
 impl Drop for Pipe {
@@ -57,24 +57,24 @@ impl Drop for Pipe {
     }
 }
 
-/// Lets one reader of a pipe have a text.
+/// Writes a text to the pipe for one reader.
 pub fn write_once(path: &str, text: &str) {
     let (path, text) = (path.to_owned(), text.to_owned());
-    soon("nobody reads the pipe: the writer", move || {
+    soon("the writer of a pipe without a reader", move || {
         std::fs::OpenOptions::new().write(true).open(path)?.write_all(text.as_bytes())
     })
     .unwrap();
 }
 
-/// The same if there is a reader just now.
+/// The same if there is a reader right now.
 pub fn offer(path: &str, text: &str) {
     use std::os::unix::fs::OpenOptionsExt;
     let open = std::fs::OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(path);
     let _ = open.and_then(|mut pipe| pipe.write_all(text.as_bytes()));
 }
 
-/// A file that hangs whoever opens it, until it is let go: a look at it without opening it is not held
-/// up. It has changed meanwhile, so it is to be read.
+/// A file that blocks whoever opens it until it is released; reading its metadata does not block.
+/// It has changed, so it will be read.
 #[cfg(target_os = "linux")]
 pub struct Hung(std::fs::File);
 
@@ -83,19 +83,20 @@ impl Hung {
     pub fn new(path: &str) -> Self {
         use std::os::fd::AsRawFd;
         let mut file = std::fs::OpenOptions::new().append(true).open(path).unwrap();
-        // Its owner is told of readers by a signal that, without a handler, does nothing.
+        // The lease's holder is notified of readers by a signal that has no effect without a
+        // handler.
         // SAFETY: the descriptor is open, and neither call touches memory.
         let is_leased = || unsafe {
             libc::fcntl(file.as_raw_fd(), F_SETSIG, libc::SIGURG) == 0
                 && libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_WRLCK) == 0
         };
-        // Somebody may just be reading it.
+        // Another thread may be reading it.
         until("the lease", is_leased);
         file.write_all(b"?").unwrap();
         Self(file)
     }
 
-    /// Lets those who opened it go on; it holds this text.
+    /// Releases those who opened it; the file then contains this text.
     pub fn hold(mut self, text: &str) {
         self.0.set_len(0).unwrap();
         self.0.write_all(text.as_bytes()).unwrap();
@@ -105,7 +106,7 @@ impl Hung {
 #[cfg(target_os = "linux")]
 const F_SETSIG: libc::c_int = 10;
 
-/// Waits until the fetches of these scopes wait for this file, or function.
+/// Waits until the fetches of these scopes wait for this file or function.
 pub fn until_they_wait(client: &Client, scopes: &[String], what: &str) {
     for scope in scopes {
         until("the fetch waits for its credentials", || {
@@ -113,11 +114,11 @@ pub fn until_they_wait(client: &Client, scopes: &[String], what: &str) {
             client.get(&no_wait).is_err_and(|error| error.message().contains(what))
         });
     }
-    // They say so just before they join.
+    // They report it just before they join.
     std::thread::sleep(Duration::from_millis(50));
 }
 
-/// A door that functions stand before until it is opened.
+/// A gate that functions block at until it is opened.
 #[derive(Clone, Default)]
 pub struct Door(Arc<(Mutex<bool>, Condvar)>);
 
@@ -133,7 +134,7 @@ impl Door {
     }
 }
 
-/// Opened when a test ends, however it ends: nothing of it may stay before the door.
+/// Opened when a test fails: none of its threads may stay blocked.
 impl Drop for Door {
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -142,11 +143,11 @@ impl Drop for Door {
     }
 }
 
-/// A busy machine is not what these tests are about.
+/// Long timeouts: a busy machine is not what these tests are about.
 const UNHURRIED: [(&str, &str); 3] =
     [("fetch_timeout", "20s"), ("request_timeout", "20s"), ("connect_timeout", "20s")];
 
-/// A server that knows the new secret alone.
+/// A server that accepts only the new secret.
 pub fn server_that_takes_the_new_secret() -> Server {
     Server::new(|before, request| match request.body.contains(NEW) {
         true => token(&format!("token-{before}"), 1200),
@@ -154,13 +155,13 @@ pub fn server_that_takes_the_new_secret() -> Server {
     })
 }
 
-/// A client that reads its secret from a file; its time stands still.
+/// A client that reads its secret from a file; its clock stands still.
 pub fn of_file(server: &Server, path: &str, more: &[(&str, &str)]) -> (Client, Arc<ManualClock>) {
     let (client, clock, _) = told_of_file(server, path, more);
     (client, clock)
 }
 
-/// The same with what it told.
+/// The same with its events.
 pub fn told_of_file(
     server: &Server,
     path: &str,
@@ -185,10 +186,10 @@ pub fn told_of_file(
     (client, clock, events)
 }
 
-/// The client, its clock, the calls of its function, and what it told.
+/// The client, its clock, the number of calls of its function, and its events.
 pub type OfFunction = (Client, Arc<ManualClock>, Arc<AtomicUsize>, Arc<Mutex<Vec<Event>>>);
 
-/// A client whose function is told how many calls came before; its time stands still.
+/// A client whose function receives the number of earlier calls; its clock stands still.
 pub fn of_function(
     server: &Server,
     more: &[(&str, &str)],

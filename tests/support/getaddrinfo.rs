@@ -1,6 +1,6 @@
-//! The `getaddrinfo` of the program that includes this: as slow as a test wants it. Every name that
-//! ends with `.test` is this machine; every one that begins with `two` also has an address to which
-//! no network leads, and one that begins with `unknown` has none.
+//! A replacement of `getaddrinfo` for the program that includes this, as slow as a test wants it.
+//! Names that end with `.test` are this machine; names that begin with `two` also have an
+//! unreachable address, and those that begin with `unknown` have none.
 
 use std::collections::HashMap;
 use std::ffi::{CStr, c_char, c_int};
@@ -10,11 +10,11 @@ use std::time::Duration;
 
 static HOSTS: LazyLock<Mutex<HashMap<String, Arc<Host>>>> = LazyLock::new(Mutex::default);
 
-/// What becomes of the look-ups of one host: the n-th takes the n-th time, the last one is repeated.
+/// The look-ups of one host: the n-th takes the n-th time; the last one is repeated.
 pub struct Host {
     times: Mutex<(usize, Vec<Duration>)>,
-    /// Held during each look-up, as the C library holds locks of its own: a child that is forked
-    /// meanwhile finds it held for ever.
+    /// Held during each look-up, like the C library's own locks: a child forked meanwhile finds it
+    /// held forever.
     is_held: AtomicBool,
 }
 
@@ -26,18 +26,18 @@ impl Host {
         host
     }
 
-    /// How many look-ups have begun.
+    /// The number of look-ups started.
     pub fn asked(&self) -> usize {
         self.times.lock().unwrap().0
     }
 
-    /// What further look-ups take.
-    #[allow(dead_code, reason = "not every program that includes this changes its mind")]
+    /// How long further look-ups take.
+    #[allow(dead_code, reason = "not every program that includes this uses it")]
     pub fn now_takes(&self, time: Duration) {
         self.times.lock().unwrap().1 = vec![time];
     }
 
-    /// Whether look-ups take the lock, so that there is one at a time.
+    /// Whether look-ups take the lock, so that they run one at a time.
     fn is_locking(name: &str) -> bool {
         name.starts_with("locking")
     }
@@ -64,7 +64,7 @@ type Real = unsafe extern "C" fn(
 ) -> c_int;
 
 /// # Safety
-/// As that of the C library.
+/// The same as the C library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn getaddrinfo(
     node: *const c_char,
@@ -72,10 +72,10 @@ pub unsafe extern "C" fn getaddrinfo(
     hints: *const libc::addrinfo,
     found: *mut *mut libc::addrinfo,
 ) -> c_int {
-    // SAFETY: the caller says so.
+    // SAFETY: by the caller's contract.
     let name = unsafe { CStr::from_ptr(node) }.to_str().unwrap_or_default();
     let host = HOSTS.lock().unwrap().get(name).cloned();
-    // SAFETY: the symbol is that of the C library, which every process of this kind has.
+    // SAFETY: the symbol is the C library's, which every such process has loaded.
     let real = unsafe {
         let real = libc::dlsym(libc::RTLD_NEXT, c"getaddrinfo".as_ptr());
         std::mem::transmute::<*mut libc::c_void, Real>(real)
@@ -88,10 +88,10 @@ pub unsafe extern "C" fn getaddrinfo(
     if name.starts_with("unknown") {
         return libc::EAI_NONAME;
     }
-    // SAFETY: the name is a string, the rest is the caller's.
+    // SAFETY: the name is a C string, the rest is the caller's.
     let outcome = unsafe { real(c"127.0.0.1".as_ptr(), service, hints, found) };
     if outcome == 0 && name.starts_with("two") {
-        // SAFETY: the first list has been made; each member of a list is freed by itself.
+        // SAFETY: the first list is complete; each member of a list is freed separately.
         unsafe {
             let mut last = *found;
             while !(*last).ai_next.is_null() {

@@ -1,9 +1,9 @@
-//! A small scripted server: raw bytes over loopback sockets, and a client set up to meet it.
+//! A small scripted server: raw bytes over loopback sockets, and clients to test with it.
 //!
-//! A [`Server`] counts connections, records what it received and answers each request with the
-//! [`Step`]s that its script gives. All of its threads have ended when its drop returns.
+//! A [`Server`] counts connections, records requests and answers each with the [`Step`]s that its
+//! script returns. Dropping it waits for all its threads.
 
-// Each test binary uses another part of it.
+// Each test binary uses a different part of it.
 #![allow(dead_code)]
 
 mod clients;
@@ -20,34 +20,34 @@ use std::time::{Duration, Instant};
 
 pub use clients::*;
 
-/// How often a blocked thread of the server looks whether it is to end.
+/// How often a blocked thread of the server checks whether it should stop.
 const TICK: Duration = Duration::from_millis(10);
 
-/// One thing a server does with a connection. After the last one it closes the connection.
+/// One action of a server on a connection. After the last one it closes the connection.
 #[derive(Clone, Debug)]
 pub enum Step {
     /// Sends all bytes at once.
     Send(Vec<u8>),
     /// Sends one byte every 200 ms.
     Trickle(Vec<u8>),
-    /// Sends the same bytes again and again until the client has gone.
+    /// Sends the same bytes repeatedly until the client is gone.
     Repeat(Vec<u8>),
     /// Does nothing for a while.
     Wait(Duration),
-    /// Does nothing until the client has gone.
+    /// Does nothing until the client is gone.
     Hang,
-    /// Ends the connection by a reset.
+    /// Resets the connection.
     Reset,
-    /// Waits for exactly so many more bytes and records them as the body of a request.
+    /// Waits for exactly this many more bytes and records them as the body of a request.
     Receive(usize),
-    /// Hands everything on to this port and back, until either side has ended. Not over TLS.
+    /// Relays everything to this port and back until either side closes. Not over TLS.
     Tunnel(u16),
 }
 
-/// What a server does with one request.
+/// A server's reaction to one request.
 pub type Reply = Vec<Step>;
 
-/// What a server was sent.
+/// A request that a server received.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub head: String,
@@ -66,7 +66,7 @@ struct Shared {
     sent: AtomicU64,
 }
 
-/// A server on a port of its own.
+/// A server on its own port.
 pub struct Server {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -74,22 +74,22 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server whose script is told how many requests came before, and the request.
+    /// A server whose script receives the number of earlier requests, and the request.
     pub fn new(script: impl Fn(usize, &Request) -> Reply + Send + Sync + 'static) -> Self {
         Self::start(Box::new(script), None)
     }
 
-    /// A server that does the same with every request.
+    /// A server that responds to every request in the same way.
     pub fn always(reply: Reply) -> Self {
         Self::new(move |_, _| reply.clone())
     }
 
-    /// A server that hands out `token-1`, `token-2`, ... each good for so many seconds.
+    /// A server that issues `token-1`, `token-2`, ... each valid for `expires_in` seconds.
     pub fn tokens(expires_in: u64) -> Self {
         Self::new(move |before, _| token(&format!("token-{}", before + 1), expires_in))
     }
 
-    /// A server that speaks TLS and hands out tokens.
+    /// A server that speaks TLS and issues tokens.
     pub fn tls(config: Arc<rustls::ServerConfig>) -> Self {
         let script = |before, _: &Request| token(&format!("token-{}", before + 1), 1200);
         Self::start(Box::new(script), Some(config))
@@ -137,12 +137,12 @@ impl Server {
         self.shared.requests.lock().unwrap().len()
     }
 
-    /// What was received so far.
+    /// The requests received so far.
     pub fn received(&self) -> Vec<Request> {
         self.shared.requests.lock().unwrap().clone()
     }
 
-    /// Bytes given to the system to be sent.
+    /// Bytes passed to the system for sending.
     pub fn bytes_sent(&self) -> u64 {
         self.shared.sent.load(Ordering::SeqCst)
     }
@@ -151,7 +151,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::SeqCst);
-        // Wakes the acceptor; it takes no more connections.
+        // Wakes the acceptor; it accepts no more connections.
         let _ = TcpStream::connect(self.address);
         let ended = self.acceptor.take().unwrap().join();
         if !std::thread::panicking() {
@@ -181,7 +181,7 @@ impl Shared {
         self.stop.load(Ordering::SeqCst)
     }
 
-    /// Serves one connection. Whatever the client does to it, that is the client's business.
+    /// Serves one connection. Errors that the client causes are ignored.
     fn serve(&self, socket: TcpStream) {
         let prepared = socket
             .set_read_timeout(Some(TICK))
@@ -276,8 +276,8 @@ impl Shared {
         })
     }
 
-    /// Reads up to the end of the body that Content-Length tells. What does not begin like a POST
-    /// or a CONNECT is taken as it comes.
+    /// Reads up to the end of the body, by Content-Length. Input that does not begin like a POST or
+    /// CONNECT counts as a request as soon as it arrives.
     fn read_request(&self, stream: &mut impl Read) -> std::io::Result<Request> {
         let (mut bytes, mut buffer) = (Vec::new(), [0; 4096]);
         loop {
@@ -315,7 +315,7 @@ impl Shared {
         self.patiently(|| stream.flush())
     }
 
-    /// Repeats what has only run into the socket's time limit, until the server stops.
+    /// Retries on the socket's timeouts until the server stops.
     fn patiently<T>(&self, mut act: impl FnMut() -> std::io::Result<T>) -> std::io::Result<T> {
         loop {
             match act() {
@@ -334,7 +334,7 @@ impl Shared {
     }
 }
 
-/// Bytes as text; what is not text is replaced.
+/// Bytes as text; invalid UTF-8 is replaced.
 pub fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -351,7 +351,7 @@ pub fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
         .map(|(_, value)| value.trim())
 }
 
-/// A whole answer. `headers` are lines, each with its line end.
+/// A complete response. `headers` are lines, each with its line end.
 pub fn answer(status: u16, headers: &str, body: &str) -> Reply {
     let length = body.len();
     let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\n{headers}\r\n");
@@ -370,7 +370,7 @@ pub fn oauth_error(status: u16, code: &str) -> Reply {
     answer(status, "Content-Type: application/json\r\n", &format!(r#"{{"error":"{code}"}}"#))
 }
 
-/// First waits, then does what follows.
+/// Waits before the reply.
 pub fn after(time: Duration, mut reply: Reply) -> Reply {
     reply.insert(0, Step::Wait(time));
     reply

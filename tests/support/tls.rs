@@ -17,7 +17,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// One that only vouches for itself.
+    /// A self-signed one.
     pub fn self_signed(name: &str) -> Self {
         let key = KeyPair::generate().unwrap();
         let cert = CertificateParams::new([name.to_owned()]).unwrap().self_signed(&key).unwrap();
@@ -41,7 +41,7 @@ impl Authority {
         Self::of(CertificateParams::new(Vec::new()).unwrap())
     }
 
-    /// One that no other has the name of.
+    /// One with a unique name.
     pub fn called(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
@@ -65,7 +65,7 @@ impl Authority {
     }
 }
 
-/// What a server is that anybody may connect to.
+/// A server configuration that requires no client certificate.
 pub fn open_server(identity: &Identity) -> Arc<ServerConfig> {
     let config = config_builder()
         .with_no_client_auth()
@@ -73,12 +73,12 @@ pub fn open_server(identity: &Identity) -> Arc<ServerConfig> {
     Arc::new(config.unwrap())
 }
 
-/// What a server is that wants a certificate of an authority.
+/// A server configuration that requires a client certificate signed by an authority.
 pub fn mutual_server(identity: &Identity, authority: &Authority) -> Arc<ServerConfig> {
     mutual_server_of(identity, authority, &[&TLS12, &TLS13])
 }
 
-/// One that asks for such a certificate, and needs none.
+/// One that requests such a certificate without requiring it.
 pub fn asking_server(identity: &Identity, authority: &Authority) -> Arc<ServerConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(authority.0.der().clone()).unwrap();
@@ -113,7 +113,7 @@ fn config_builder() -> rustls::ConfigBuilder<ServerConfig, rustls::WantsVerifier
     ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap()
 }
 
-/// Files that are gone when this is dropped.
+/// Files that are removed when this is dropped.
 pub struct Files(TempDir);
 
 impl Files {
