@@ -1,28 +1,29 @@
 /*
- * tu_token.hpp - tu_token.h for C++17 and later: header only, no library of its own to link.
+ * tu_token.hpp - C++17 interface to tu_token.h: header only, links the C library alone.
  * Not affiliated with Trackunit. SPDX-License-Identifier: MIT OR Apache-2.0
  *
  * THREE LINES MAKE A PROGRAM
  *   tu::client client(tu::config{}.load_env());   // options from TRACKUNIT_* variables
- *   tu::token token = client.get();               // for each request: it is cached
+ *   tu::token token = client.get();               // before each request: it is cached
  *   use(token.header());                          // "Authorization: Bearer ..."
  *
- * RULES, beside those of tu_token.h
- * - Failures throw tu::error; what ends in noexcept does not. Where exceptions are switched off
- *   (-fno-exceptions) a failure of a throwing function ends the process with its message: use
- *   client::make, try_get and try_rotate there.
- * - Handles are move-only and release what they hold. One that was moved from is empty: its calls
- *   fail with TU_INVALID_ARGUMENT.
+ * RULES, in addition to those of tu_token.h
+ * - Failures throw tu::error, except from noexcept functions. With -fno-exceptions, a failure in a
+ *   throwing function aborts the process with its message: use client::make, try_get and
+ *   try_rotate.
+ * - Handles are move-only and release what they own. A moved-from handle is empty: its calls fail
+ *   with TU_INVALID_ARGUMENT.
  * - Views (std::string_view) live as long as the object they came from.
- * - Threads: every function of a client, token, cancel or error may be called from any thread at
- *   once; a config belongs to one thread at a time. Destroying a client is "close, join, free".
- * - Callables you hand over are moved or copied into the library, may run on threads of the
- *   library's, and are destroyed exactly once, after their last call has ended. An exception never
- *   leaves one: what a credentials callable throws becomes the error's cause(), once; what an event
- *   or answer callable throws is dropped.
- * - Durations that you give are any of std::chrono. The library counts whole milliseconds: tu::duration
- *   rounds away from zero, which has a meaning of its own, and ends where its range does.
- * - What is no text, number or duration that the library can take does not compile.
+ * - Threads: every function of a client, token, cancel or error may be called from any thread,
+ *   concurrently; a config must not be used by two threads at once. Before destroying a client:
+ *   close it and join the threads that use it.
+ * - Callables are moved or copied into the library, may run on library threads, and are destroyed
+ *   exactly once, after their last call has returned. Exceptions never leave them: one thrown by a
+ *   credentials callable becomes the error's cause(), once; one thrown by an event or result
+ *   callable is discarded.
+ * - Durations may be any std::chrono duration. The library counts whole milliseconds: tu::duration
+ *   rounds away from zero (zero has its own meaning) and saturates at the ends of its range.
+ * - Values that are no text, number or duration the library can take do not compile.
  */
 #ifndef TU_TOKEN_HPP
 #define TU_TOKEN_HPP
@@ -59,7 +60,7 @@
 namespace tu {
 
 #ifdef TU_TOKEN_NO_EXCEPTIONS
-// Files of one program may be compiled either way: the linker must not take one's code for both.
+// Translation units of one program may differ in this: keep the linker from merging their code.
 inline namespace no_exceptions {
 #endif
 
@@ -68,15 +69,15 @@ inline constexpr std::chrono::milliseconds no_wait{0};
 
 namespace detail {
 
-/** What the library refuses: a duration of not-a-number. All others end one before it. */
+/** A NaN duration, which the library refuses. All other values stop one before it. */
 inline constexpr std::int64_t no_number = std::numeric_limits<std::int64_t>::min();
 
-/** Away from zero; but 2.007 s, which in binary is a little more, is 2007 ms. */
+/** Rounds away from zero, but ignores binary noise: 2.007 s, slightly more in binary, is 2007 ms. */
 template <class Rep, class Period>
 constexpr std::int64_t whole_ms(std::chrono::duration<Rep, Period> time) noexcept {
   using in_ms = std::ratio_divide<Period, std::milli>;
   constexpr auto most = std::numeric_limits<std::int64_t>::max();
-  // Exact within a day and beyond, also where a long double is a double.
+  // Exact for more than a day, even where long double is double.
   const long double signed_ms = static_cast<long double>(time.count()) * in_ms::num / in_ms::den;
   const bool is_negative = signed_ms < 0;
   const long double ms = is_negative ? -signed_ms : signed_ms;
@@ -85,7 +86,7 @@ constexpr std::int64_t whole_ms(std::chrono::duration<Rep, Period> time) noexcep
   if (ms < 9.2e18L) {
     whole = static_cast<std::int64_t>(ms);
     const long double rest = ms - static_cast<long double>(whole);
-    // Of integers the epsilon is 0.
+    // The epsilon of integer types is 0.
     const long double noise = ms * static_cast<long double>(std::numeric_limits<Rep>::epsilon());
     if (rest > noise || (whole == 0 && ms > 0)) whole++;
   }
@@ -94,7 +95,7 @@ constexpr std::int64_t whole_ms(std::chrono::duration<Rep, Period> time) noexcep
 
 }  // namespace detail
 
-/** Whole milliseconds, made from any duration of std::chrono. */
+/** Whole milliseconds, converted from any std::chrono duration. */
 class duration : public std::chrono::milliseconds {
  public:
   constexpr duration() noexcept : std::chrono::milliseconds(0) {}
@@ -110,7 +111,7 @@ inline bool has_nul(std::string_view chars) noexcept {
   return chars.find('\0') != std::string_view::npos;
 }
 
-/** Overwrites a text that may be a secret; the compiler may not leave that out. */
+/** Overwrites a string that may hold a secret; volatile keeps the compiler from removing it. */
 inline void wipe(std::string &chars) noexcept {
   volatile char *bytes = chars.data();
   for (std::size_t at = 0; at < chars.size(); at++) bytes[at] = 0;
@@ -119,8 +120,8 @@ inline void wipe(std::string &chars) noexcept {
 }  // namespace detail
 
 /**
- * A text that a function is given: a C string, which may be NULL, a std::string, a std::string_view,
- * or what is converted to one of these. A copy, if there has to be one, is wiped.
+ * A text argument: a C string (may be NULL), a std::string, a std::string_view, or a type that
+ * converts to one of these. A copy, if one is needed, is wiped.
  */
 class text {
  public:
@@ -133,7 +134,7 @@ class text {
                                            std::is_convertible_v<const T &, std::string_view>),
                                       int> = 0>
   text(const T &chars) : copy_(copy_of(chars)), chars_(copy_.c_str()), size_(copy_.size()) {}
-  /** Of what is a C string alone: its own, which may be NULL. */
+  /** From types that convert to a C string only: that string, which may be NULL. */
   template <class T, std::enable_if_t<std::is_class_v<T> && !std::is_convertible_v<const T &, std::string> &&
                                           !std::is_convertible_v<const T &, std::string_view> &&
                                           std::is_convertible_v<const T &, const char *>,
@@ -144,10 +145,10 @@ class text {
   text &operator=(const text &) = delete;
   ~text() { detail::wipe(copy_); }
 
-  /** NUL-terminated; or NULL. */
+  /** NUL-terminated, or NULL. */
   const char *c_str() const noexcept { return chars_; }
   std::string_view view() const noexcept { return {chars_ ? chars_ : "", size_}; }
-  /** Whether it holds a NUL, which ends a text for C. */
+  /** Whether it contains a NUL, where C would end the string. */
   bool has_nul() const noexcept { return detail::has_nul(view()); }
 
  private:
@@ -166,30 +167,30 @@ class text {
   std::size_t size_;
 };
 
-/** A client id and its secret, as a credentials callable gives them. */
+/** A client id and secret, returned by a credentials callable. */
 struct credentials {
   std::string client_id;
   std::string client_secret;
 };
 
-/** Something that happened. Valid during the call; holds neither a secret nor a token. */
+/** An event. Valid during the callback only; contains no secret and no token. */
 struct event {
-  int kind;                           /**< TU_EVENT_*; numbers may be added. */
+  int kind;                           /**< TU_EVENT_*; later versions may add values. */
   tu_status status;                   /**< The failure, or TU_OK. */
   std::string_view client;            /**< The client's `name` option. */
-  std::string_view scope;             /**< Canonical; empty if it is about the client. */
-  std::string_view message;           /**< One line for a person. */
-  std::string_view fingerprint;       /**< Tells tokens apart within one process. */
+  std::string_view scope;             /**< Canonical; empty if it concerns the whole client. */
+  std::string_view message;           /**< One line to show or log. */
+  std::string_view fingerprint;       /**< Identifies the token within this process. */
   int http_status;                    /**< 0: none. */
   int attempt;                        /**< From 1; 0: not about an attempt. */
-  std::chrono::milliseconds duration; /**< What of, see tu_event. */
-  std::optional<std::chrono::milliseconds> wait; /**< Until the next try, if known. */
-  int severity;                       /**< TU_SEVERITY_*; numbers may be added. */
+  std::chrono::milliseconds duration; /**< See tu_event. */
+  std::optional<std::chrono::milliseconds> wait; /**< Until the next attempt, if known. */
+  int severity;                       /**< TU_SEVERITY_*; later versions may add values. */
 };
 
 namespace detail {
 
-/** Releases whatever the C API gave. */
+/** Releases an object of the C API. */
 struct release {
   void operator()(void *owned) const noexcept { tu_free(owned); }
 };
@@ -197,7 +198,7 @@ struct release {
 template <class T>
 using owned = std::unique_ptr<T, release>;
 
-/** What a credentials callable threw, for the one caller that is given it. */
+/** An exception of a credentials callable, handed to one caller only. */
 class thrown {
  public:
   explicit thrown(std::exception_ptr exception) noexcept : exception_(std::move(exception)) {}
@@ -213,7 +214,7 @@ class thrown {
   std::atomic<bool> taken_{false};
 };
 
-/** What an error says: copied, so that it outlives every handle. */
+/** The contents of an error, copied so that they outlive every handle. */
 struct failure {
   tu_status status;
   std::string message;
@@ -229,7 +230,7 @@ inline std::optional<std::chrono::milliseconds> known(std::int64_t ms) noexcept 
   return std::chrono::milliseconds(ms);
 }
 
-/** What is written as a whole number: neither a character nor what has a fraction. */
+/** Integer types other than bool, the character types and extended integers. */
 template <class T>
 inline constexpr bool is_whole_number =
     std::is_integral_v<T> && sizeof(T) <= sizeof(long long) && !std::is_same_v<T, bool> &&
@@ -242,7 +243,7 @@ inline constexpr bool is_whole_number =
 template <class T>
 using if_number = std::enable_if_t<is_whole_number<T> || std::is_same_v<T, bool>, int>;
 
-/** For what a compiler would take for a number or a text, and is none. */
+/** Types that would convert to a number or a text but are neither. */
 template <class T>
 using if_something_else =
     std::enable_if_t<(std::is_arithmetic_v<T> || std::is_enum_v<T> || std::is_null_pointer_v<T>) &&
@@ -256,12 +257,12 @@ void drop(void *place) {
 
 }  // namespace detail
 
-/** A failure. Cheap to copy. One made by default is no failure: its status is TU_OK. */
+/** A failure. Cheap to copy. A default-constructed one is no failure: its status is TU_OK. */
 class error : public std::exception {
  public:
   error() noexcept = default;
 
-  /** Takes a failure of the C API over, and releases it. NULL: no failure. */
+  /** Takes ownership of an error of the C API and releases it. NULL: no failure. */
   explicit error(tu_error *taken) {
     detail::owned<tu_error> from(taken);
     if (!from) return;
@@ -278,7 +279,7 @@ class error : public std::exception {
     said_ = std::move(said);
   }
 
-  /** A failure of the program's own making, such as an argument that C cannot carry. */
+  /** A failure detected on the C++ side, such as an argument with a NUL in it. */
   error(tu_status status, std::string message) {
     auto said = std::make_shared<detail::failure>();
     said->status = status;
@@ -289,27 +290,27 @@ class error : public std::exception {
   /** TU_*; TU_OK: no failure. */
   tu_status status() const noexcept { return said_ ? said_->status : TU_OK; }
 
-  /** One line: what was being done, what was found, what to do. No secret, no token. */
+  /** One line: what was attempted, what was found, what to do. No secret, no token. */
   const char *what() const noexcept override { return said_ ? said_->message.c_str() : ""; }
   std::string_view message() const noexcept { return what(); }
 
-  /** The endpoint's code, such as "invalid_scope" (RFC 6749 section 5.2); empty: none. */
+  /** The token endpoint's error code, such as "invalid_scope" (RFC 6749 section 5.2); empty: none. */
   std::string_view oauth_code() const noexcept {
     return said_ ? std::string_view(said_->oauth_code) : std::string_view();
   }
 
-  /** The HTTP status of the endpoint's answer; 0: there was none. */
+  /** The HTTP status of the token endpoint's response; 0: no response. */
   int http_status() const noexcept { return said_ ? said_->http_status : 0; }
 
-  /** Whether the same call may succeed later without anybody changing anything. */
+  /** Whether the same call may succeed later without any change to program or configuration. */
   bool retryable() const noexcept { return said_ && said_->is_retryable; }
 
-  /** How long until the library would ask the endpoint again, if that is known. */
+  /** Time until the library would send the next token request, if known. */
   std::optional<std::chrono::milliseconds> retry_after() const noexcept {
     return said_ ? said_->retry_after : std::nullopt;
   }
 
-  /** What the credentials callable threw, given to one caller of the fetch that failed; else null. */
+  /** The credentials callable's exception, for one caller of the failed fetch; otherwise null. */
   std::exception_ptr cause() const noexcept { return said_ ? said_->cause : nullptr; }
 
   /** Whether there is a failure. */
@@ -341,13 +342,14 @@ inline error nul_in(const char *what) {
 }  // namespace detail
 
 /**
- * An access token: the program's own, unchanging, wiped when destroyed. It outlives its client. May
- * be empty (default-made, moved from, or what try_get returns on failure): then its views are "".
+ * An access token, owned by the program: immutable, outlives its client, wiped when destroyed. It
+ * is empty if default-constructed, moved from, or returned by a failed try_get: then its views are
+ * "".
  */
 class token {
  public:
   token() noexcept = default;
-  /** Takes over what the C API gave. */
+  /** Takes ownership of a token of the C API. */
   explicit token(tu_token *taken) noexcept : handle_(taken) {}
 
   /** The bare access token. */
@@ -356,43 +358,43 @@ class token {
   /** "Bearer <token>": the value of an Authorization header (RFC 6750 section 2.1). */
   std::string_view bearer() const noexcept { return behind("Bearer ", tu_token_bearer(handle())); }
 
-  /** "Authorization: Bearer <token>": a whole header line. NUL-terminated, as libcurl takes it. */
+  /** "Authorization: Bearer <token>": a complete header line, NUL-terminated as libcurl expects. */
   std::string_view header() const noexcept {
     return behind("Authorization: Bearer ", tu_token_header(handle()));
   }
 
-  /** The scopes that were granted, separated by blanks. */
+  /** The granted scopes, separated by spaces. */
   std::string_view scope() const noexcept { return tu_token_scope(handle()); }
 
-  /** Life left now; zero when dead. Time in suspend counts. */
+  /** Remaining lifetime, on a clock that includes suspend; zero if expired. */
   std::chrono::milliseconds expires_in() const noexcept {
     return std::chrono::milliseconds(tu_token_expires_in_ms(handle()));
   }
 
-  /** How long a copy may be used without asking the client again. */
+  /** How long a copy may be used without another get. */
   std::chrono::milliseconds fresh_for() const noexcept {
     return std::chrono::milliseconds(tu_token_fresh_for_ms(handle()));
   }
 
-  /** When it ends by the wall clock: to report only, since that may be set. */
+  /** Expiry by the wall clock: for display only, since that clock may be set. */
   std::chrono::system_clock::time_point expires_at() const noexcept {
     return std::chrono::system_clock::time_point(
         std::chrono::milliseconds(tu_token_expires_at_ms(handle())));
   }
 
-  /** Which token of its client this is; see client::at_hand. */
+  /** Identifies this token among those of its client; see client::at_hand. */
   std::uint64_t serial() const noexcept { return tu_token_serial(handle()); }
 
   explicit operator bool() const noexcept { return handle_ != nullptr; }
-  /** What try_get returned may be read as a pointer to a token, too. */
+  /** Lets the result of try_get be used like a pointer to a token. */
   const token *operator->() const noexcept { return this; }
   const token &operator*() const noexcept { return *this; }
 
-  /** For the C API; still owned by this. */
+  /** For the C API; ownership stays here. */
   const tu_token *handle() const noexcept { return handle_.get(); }
 
  private:
-  // The lengths are known: a token need not be searched for its end.
+  // The lengths are known, so no strlen.
   std::string_view behind(std::string_view prefix, const char *text) const noexcept {
     return {text, handle_ ? prefix.size() + tu_token_length(handle()) : 0};
   }
@@ -400,12 +402,12 @@ class token {
   detail::owned<tu_token> handle_;
 };
 
-/** Ends waits early. One-shot; may serve any number of calls and threads. */
+/** Cancels waits. One-shot; may be shared by any number of calls and threads. */
 class cancel {
  public:
   cancel() : handle_(tu_cancel_new()) {}
 
-  /** Makes every call that was given this fail with TU_CANCELLED, now and from now on. */
+  /** Makes every current and future call that uses this fail with TU_CANCELLED. */
   void trigger() noexcept { tu_cancel_trigger(handle_.get()); }
 
   tu_cancel *handle() const noexcept { return handle_.get(); }
@@ -414,37 +416,37 @@ class cancel {
   detail::owned<tu_cancel> handle_;
 };
 
-/** How a token is asked for. */
+/** Options of one get. */
 struct get_options {
-  /** Scopes, separated by blanks; nothing: the client's own. */
+  /** Space-separated scopes; unset: the client's `scope` option. */
   std::optional<std::string> scope{};
-  /** The longest wait; nothing: the client's `timeout`; zero (tu::no_wait) or less: do not wait. */
+  /** Longest wait; unset: the client's `timeout`; zero (tu::no_wait) or less: do not wait. */
   std::optional<duration> timeout{};
-  /** The token should live at least this much longer; best effort. */
+  /** Least remaining lifetime wanted; best effort. */
   duration min_ttl{};
-  /** Ends the wait early. Must live until the call has returned. */
+  /** Cancels the wait. Must live until the call has returned. */
   const tu::cancel *cancel = nullptr;
 };
 
-/** What the cache entry of a scope has been through. Hits are not counted. */
+/** State and counters of the cache entry for one scope; see tu_stats. Cache hits are not counted. */
 struct stats {
-  int state;             /**< TU_STATE_*: what the cached token is worth now. */
-  tu_status last_status; /**< How the last fetch ended. */
+  int state;             /**< TU_STATE_*. */
+  tu_status last_status; /**< Result of the last fetch. */
   std::chrono::milliseconds expires_in, next_request_in, last_fetch;
   std::uint64_t waits, requests, renewals, failures;
 };
 
 /**
- * The options of a client to be. Setting never fails: the first mistake is reported when the client
- * is made. What the program sets wins over the environment, in any order.
+ * Options of a client. Setting never fails: the first mistake is reported when the client is
+ * created. Values set here take precedence over the environment, regardless of order.
  */
 class config {
  public:
   config() : handle_(tu_config_new()) {}
 
   /**
-   * Sets an option of the table by its key. A C string may be getenv's: NULL is a mistake that is
-   * reported.
+   * Sets an option of the table by its key. A NULL C string (from getenv, say) is reported as a
+   * mistake.
    */
   config &set(const text &key, const text &value) & {
     if (key.has_nul()) {
@@ -457,7 +459,7 @@ class config {
     return *this;
   }
 
-  /** The same for a value that is true or false, or a whole number of any width. */
+  /** Sets an option to a bool or an integer of any width. */
   template <class T, detail::if_number<T> = 0>
   config &set(const text &key, T value) & {
     if constexpr (std::is_same_v<T, bool>) {
@@ -467,30 +469,31 @@ class config {
     }
   }
 
-  /** The same for a duration. */
+  /** Sets an option to a duration. */
   config &set(const text &key, duration value) & {
     const bool is_number = value.count() != detail::no_number;
     return set(key, text(is_number ? std::to_string(value.count()) + "ms" : std::string("nan")));
   }
 
   /**
-   * No option is a character, an enumerator, nullptr, or a number with a fraction. (Compilers take the
-   * macro NULL for the number 0: write nullptr, which is refused.)
+   * No option takes a character, an enumerator, nullptr, or a floating-point number. (Compilers see
+   * the macro NULL as the number 0; nullptr is refused.)
    */
   template <class T, detail::if_something_else<T> = 0>
   config &set(const text &key, T value) & = delete;
 
-  /** Takes every TRACKUNIT_<KEY> that is set in the environment now and not empty. */
+  /** Reads every environment variable TRACKUNIT_<KEY> that is set and not empty at this moment. */
   config &load_env() & {
     tu_config_load_env(handle_.get());
     return *this;
   }
 
   /**
-   * Sets the callable that gives the credentials before each token request: it is told whether the
-   * last pair was refused, and returns tu::credentials or std::optional of them. It must not wait for
-   * a token of its own client. Its time is not taken from fetch_timeout; callers wait for it at most
-   * their timeout. It may run on several threads at once: see tu_credentials_fn.
+   * Sets the callable that supplies the credentials before each token request. Its argument says
+   * whether the last credentials were refused; it returns tu::credentials or an std::optional of
+   * them. It must not wait for a token of its own client. Its running time does not count against
+   * fetch_timeout; callers wait for it no longer than their own timeout. It may run on several
+   * threads at once: see tu_credentials_fn.
    */
   template <class F>
   config &on_credentials(F &&callable) & {
@@ -502,7 +505,7 @@ class config {
     return *this;
   }
 
-  /** Sets the callable that is told what happens: on one thread, one event after the other. */
+  /** Sets the callable that receives events: on one library thread, one event at a time. */
   template <class F>
   config &on_event(F &&callable) & {
     using function = std::decay_t<F>;
@@ -513,7 +516,7 @@ class config {
     return *this;
   }
 
-  /* The same on a temporary: config{}.set(...).load_env() is a config to move from. */
+  /* The same on a temporary, so that config{}.set(...).load_env() can be moved from. */
   config &&set(const text &key, const text &value) && { return std::move(set(key, value)); }
   template <class T, detail::if_number<T> = 0>
   config &&set(const text &key, T value) && {
@@ -534,7 +537,7 @@ class config {
 
   const tu_config *handle() const noexcept { return handle_.get(); }
 
-  /** The first mistake that the C API could not be told of. */
+  /** The first mistake that could not be passed to the C API. */
   const error &mistake() const noexcept { return mistake_; }
 
  private:
@@ -548,7 +551,7 @@ class config {
       std::optional<credentials> pair = (*static_cast<F *>(callable))(refused);
       if (!pair) return false;
       if (detail::has_nul(pair->client_id) || detail::has_nul(pair->client_secret)) {
-        tu_credentials_fail(out, "it gave a NUL byte", nullptr, nullptr);
+        tu_credentials_fail(out, "the client id or secret contains a NUL byte", nullptr, nullptr);
         return false;
       }
       tu_credentials_set(out, pair->client_id.c_str(), pair->client_secret.c_str());
@@ -583,23 +586,23 @@ class config {
   error mistake_;
 };
 
-/** Gets, keeps and hands out the tokens of one API key. What does not change it is const. */
+/** Fetches, caches and hands out the tokens of one API key. */
 class client {
  public:
-  /** A client with a copy of these options. Makes no request. Throws TU_CONFIG, TU_INVALID_ARGUMENT. */
+  /** Copies the options. Makes no request. Throws TU_CONFIG or TU_INVALID_ARGUMENT. */
   explicit client(const config &options) {
     error failure;
     *this = make(options, failure);
     if (failure) detail::fail(failure);
   }
 
-  /** A client with every option from TRACKUNIT_* variables. */
+  /** Creates a client with all options from TRACKUNIT_* variables. */
   static client from_env() { return client(config{}.load_env()); }
 
-  /** The same as the constructor; an empty client and `failure` set if it fails. */
+  /** Like the constructor; on failure sets `failure` and returns an empty client. */
   static client make(const config &options, error &failure) noexcept {
     failure = options.mistake();
-    // To C, no config would be one with every option from the environment.
+    // The C API would read a NULL config as "all options from the environment".
     if (!options.handle()) failure = error(TU_INVALID_ARGUMENT, "the config was moved from");
     if (failure) return client(static_cast<tu_client *>(nullptr));
     tu_error *found = nullptr;
@@ -608,13 +611,13 @@ class client {
     return made;
   }
 
-  /** Takes over what the C API gave. */
+  /** Takes ownership of a client of the C API. */
   explicit client(tu_client *taken) noexcept : handle_(taken) {}
 
-  /** A token that is valid now, for the client's own scope. Waits at most the client's `timeout`. */
+  /** Returns a valid token for the client's `scope` option. Waits at most the client's `timeout`. */
   token get() const { return get(static_cast<const char *>(nullptr)); }
 
-  /** The same for other scopes, separated by blanks. */
+  /** Returns a valid token for other scopes, separated by spaces. */
   token get(const char *scope) const {
     tu_error *found = nullptr;
     token made(tu_token_get(handle(), scope, &found));
@@ -626,12 +629,12 @@ class client {
     return get(scope.c_str());
   }
   token get(std::string_view scope) const { return get(std::string(scope)); }
-  /** Two C strings would be taken for the ends of one text: write scopes into one, with blanks. */
+  /** Deleted: two C strings would be read as begin and end of one. Put all scopes in one string. */
   token get(std::initializer_list<std::string_view> scopes) const = delete;
   template <class T, std::enable_if_t<std::is_arithmetic_v<T> || std::is_enum_v<T>, int> = 0>
   token get(T scope) const = delete;
 
-  /** The same with options. */
+  /** Returns a valid token, with options. */
   token get(const get_options &options) const {
     error failure;
     token made = try_get(options, failure);
@@ -639,7 +642,7 @@ class client {
     return made;
   }
 
-  /** The same; an empty token and `failure` set if it fails. */
+  /** Like get; on failure sets `failure` and returns an empty token. */
   token try_get(const get_options &options, error &failure) const noexcept {
     if (options.scope && detail::has_nul(*options.scope)) {
       failure = detail::nul_in("the scope");
@@ -653,8 +656,8 @@ class client {
   }
 
   /**
-   * Copies "Bearer <token>" into the caller's own memory, and a NUL behind it if there is room;
-   * returns its length. No allocation while a token is at hand. Wiping the buffer is up to you.
+   * Copies "Bearer <token>" into `buffer`, with a NUL after it if there is room, and returns its
+   * length. Does not allocate if the token is cached. Wiping the buffer is up to you.
    */
   std::size_t copy(char *buffer, std::size_t capacity, const char *scope = nullptr) const {
     std::size_t length = 0;
@@ -665,15 +668,15 @@ class client {
   }
 
   /**
-   * Asks for a token without waiting. The callable is given (tu::token, tu::error), one of them
-   * empty, exactly once: before this returns if the answer is at hand, else on a thread of the
-   * library's. It should be short.
+   * Requests a token without blocking. Calls the callable exactly once with (tu::token, tu::error),
+   * one of them empty: before this returns if the result is known, otherwise on a library thread.
+   * It should return quickly.
    */
   template <class F>
   void get_async(const get_options &options, F &&callable) const {
     using function = std::decay_t<F>;
     static_assert(std::is_invocable_v<function &, token, error>,
-                  "an answer's callable takes (tu::token, tu::error)");
+                  "a result callable takes (tu::token, tu::error)");
     if (options.scope && detail::has_nul(*options.scope))
       detail::fail(detail::nul_in("the scope"));
     const tu_get_options plain = in_c(options);
@@ -687,13 +690,13 @@ class client {
     get_async(get_options{}, std::forward<F>(callable));
   }
 
-  /** Uses another pair from the next request on. Cached tokens stay in use. */
+  /** Replaces the client id and secret from the next token request on. Cached tokens stay in use. */
   void rotate(const text &client_id, const text &client_secret) {
     const error failure = try_rotate(client_id, client_secret);
     if (failure) detail::fail(failure);
   }
 
-  /** The same; what failed, if it did. */
+  /** Like rotate; returns the failure, if any. */
   error try_rotate(const text &client_id, const text &client_secret) noexcept {
     if (client_id.has_nul()) return detail::nul_in("client_id");
     if (client_secret.has_nul()) return detail::nul_in("client_secret");
@@ -702,38 +705,38 @@ class client {
     return error(found);
   }
 
-  /** An API answered 401 to this token: it is not handed out again. */
+  /** Reports that an API answered 401 to this token: it will not be served again. */
   void invalidate(const token &refused) noexcept { tu_client_invalidate(handle(), refused.handle()); }
 
-  /** The same for a token known by its text, bare or as "Bearer <token>". */
+  /** The same for a token given as text: bare or as "Bearer <token>". */
   void invalidate(const text &refused) noexcept {
-    // With a NUL it is no token, and what stands before that is not it.
+    // A string with a NUL is no token; C would see only the part before it.
     if (!refused.has_nul()) tu_client_invalidate_value(handle(), refused.c_str());
   }
 
-  /** An API at this URL answered 401 also to the next token: says so in an event, once a host. */
+  /** Reports a 401 from this URL for the repeated request too: emits an event, once per host. */
   void api_refused(const text &url) noexcept {
     if (!url.has_nul()) tu_client_api_refused(handle(), url.c_str());
   }
 
   /**
-   * Whether a token may be sent to this URL. Ask again after each redirect. A closed client says so
-   * too, and fails when it is asked for the token; an empty one cannot tell, and fails here.
+   * Whether a token may be sent to this URL; check again after each redirect. Works on a closed
+   * client (whose get then fails); throws on an empty one.
    */
   bool may_send_to(const text &url) const {
     if (!handle()) detail::fail(error(TU_INVALID_ARGUMENT, "the client is empty: it was moved from"));
     return !url.has_nul() && tu_client_may_send_to(handle(), url.c_str());
   }
 
-  /** The serial of the token that get would return now without asking anybody; 0: it would ask. */
+  /** Serial of the token that get would return now from the cache, without a renewal; 0: none. */
   std::uint64_t at_hand(const char *scope = nullptr) const noexcept {
     return tu_token_at_hand(handle(), scope);
   }
 
-  /** The network is back: pauses after failures end now. */
+  /** Reports that the network is back: ends the backoff after failures. */
   void wake() noexcept { tu_client_wake(handle()); }
 
-  /** What the entry of a scope has been through; NULL: the client's own. */
+  /** State and counters of the cache entry for a scope; NULL: the client's `scope` option. */
   tu::stats stats(const char *scope = nullptr) const {
     tu_stats plain{};
     plain.struct_size = sizeof plain;
@@ -757,7 +760,7 @@ class client {
   }
   tu::stats stats(std::initializer_list<std::string_view> scopes) const = delete;
 
-  /** Ends the client: waiting calls fail with TU_CLOSED, and so does every later one. Never blocks. */
+  /** Closes the client: waiting and later calls fail with TU_CLOSED. Never blocks. */
   void close() noexcept { tu_client_close(handle()); }
 
   explicit operator bool() const noexcept { return handle_ != nullptr; }
@@ -769,8 +772,8 @@ class client {
     tu_get_options plain = TU_GET_OPTIONS_INIT;
     plain.scope = options.scope ? options.scope->c_str() : nullptr;
     if (options.timeout) {
-      // Zero is "do not wait" here and "the client's own" there. A time that is up already, such
-      // as what is left until a deadline, is no time.
+      // Zero means "do not wait" here but "the client's timeout" in C. Negative durations, such as
+      // the time left to a deadline that has passed, do not wait either.
       const auto wait = options.timeout->count();
       plain.timeout_ms = wait > 0 || wait == detail::no_number ? wait : TU_NO_WAIT;
     }
@@ -797,7 +800,7 @@ inline std::string_view event_kind_name(int kind) noexcept { return tu_event_kin
 /** The name of a state, such as "TU_STATE_FRESH"; "TU_UNKNOWN" for any other number. */
 inline std::string_view state_name(int state) noexcept { return tu_state_name(state); }
 
-/** The version of the library that is linked, such as "0.1.0". */
+/** Version of the loaded library, such as "0.1.0". */
 inline std::string_view version() noexcept { return tu_version(); }
 
 #ifdef TU_TOKEN_NO_EXCEPTIONS

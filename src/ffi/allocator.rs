@@ -1,7 +1,7 @@
-//! The library's own allocator: what it frees is wiped first.
+//! The library's own allocator: wipes memory before freeing it.
 //!
-//! TLS and HTTP buffers that have held a secret or a token are freed by code that is not ours.
-//! The allocator of a shared library is private to it, so this costs the host program nothing.
+//! TLS and HTTP buffers that held a secret or a token are freed by third-party code. The allocator
+//! is private to the shared library, so the host program pays nothing for it.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
@@ -10,11 +10,11 @@ struct Wiping;
 #[global_allocator]
 static ALLOCATOR: Wiping = Wiping;
 
-// SAFETY: every call is passed on to the system's allocator with the arguments it was given;
-// memory is only written to while it is still owned by the caller that frees it.
+// SAFETY: every call is forwarded to the system allocator with unchanged arguments; memory is
+// written only while the freeing caller still owns it.
 unsafe impl GlobalAlloc for Wiping {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller keeps `alloc`'s contract, which is the same.
+        // SAFETY: the caller upholds the contract of `alloc`, which is the same.
         unsafe { System.alloc(layout) }
     }
 
@@ -24,13 +24,13 @@ unsafe impl GlobalAlloc for Wiping {
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller owns `layout.size()` bytes at `pointer` and gives them up now.
+        // SAFETY: the caller owns `layout.size()` bytes at `pointer` and gives them up here.
         unsafe {
             pointer.write_bytes(0, layout.size());
-            // The compiler knows `free` and would drop a store that nobody reads.
+            // The compiler knows `free` and would remove the store as dead.
             System.dealloc(std::hint::black_box(pointer), layout);
         }
     }
 
-    // `realloc` is the provided one: allocate, copy, `dealloc`. The old place is wiped.
+    // `realloc` is the provided one (allocate, copy, `dealloc`), so the old block is wiped.
 }

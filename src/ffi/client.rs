@@ -8,21 +8,21 @@ use crate::client::Client;
 use crate::client::Config;
 use crate::error::Error;
 
-/// Gets, keeps and hands out the tokens of one API key. Every function may be called on it from
-/// any thread at once, and in a forked child. Release it with tu_free.
+/// Fetches, caches and hands out the tokens of one API key. May be used by any number of threads
+/// concurrently, and in a fork child. Release it with tu_free.
 pub struct tu_client(());
 
 /// # Safety
 /// NULL, or a live handle.
 pub(super) unsafe fn live<'a>(client: *const tu_client) -> Result<&'a Client, Error> {
-    // SAFETY: the caller vouches for the handle.
+    // SAFETY: the caller guarantees the handle.
     unsafe { owned::as_client(client) }.ok_or_else(|| Error::argument("the client is NULL"))
 }
 
-/// A client with a copy of `config`; NULL: everything from the environment. Makes no request and
-/// reads no file but those the options name. NULL on the first mistake in the options: TU_CONFIG
-/// or TU_INVALID_ARGUMENT. Without the option `scope` each call has to name one: else the call fails,
-/// not this function. Release it with tu_free.
+/// Creates a client from a copy of `config`; NULL: all options from the environment. Makes no
+/// request and reads only the files that the options name. Returns NULL on the first mistake in the
+/// options: TU_CONFIG or TU_INVALID_ARGUMENT. A missing `scope` is no mistake here: each get must
+/// then name one, or fails. Release it with tu_free.
 ///
 /// # Safety
 /// `config` is NULL or a live handle, `error` NULL or valid to write to.
@@ -31,17 +31,18 @@ pub unsafe extern "C" fn tu_client_new(
     config: *const tu_config,
     error: *mut *mut tu_error,
 ) -> *mut tu_client {
-    // SAFETY: the caller vouches for both.
+    // SAFETY: the caller guarantees both.
     let made = caught(|| match unsafe { owned::as_config(config) } {
         Some(config) => Client::new(config),
         None => Client::new(Config::new().load_env()),
     });
-    // SAFETY: the caller vouches for `error`.
+    // SAFETY: the caller guarantees `error`.
     unsafe { report(made, error) }.map_or(std::ptr::null_mut(), owned::client)
 }
 
-/// Uses another client id and secret from the next request on, in the place of whatever gave them
-/// before. Both are copied. Cached tokens stay in use; a remembered refusal is forgotten.
+/// Replaces the client id and secret, whatever their previous source (values, files or function),
+/// from the next token request on. Both are copied. Cached tokens stay in use; a remembered refusal
+/// is forgotten.
 ///
 /// # Safety
 /// `client` is NULL or a live handle, the strings NULL or NUL-terminated, `error` NULL or valid to
@@ -53,7 +54,7 @@ pub unsafe extern "C" fn tu_client_rotate(
     client_secret: *const c_char,
     error: *mut *mut tu_error,
 ) -> tu_status {
-    // SAFETY: the caller vouches for all four.
+    // SAFETY: the caller guarantees all four.
     unsafe {
         status(error, || {
             let id = text::read(client_id, "client_id")?;
@@ -63,8 +64,8 @@ pub unsafe extern "C" fn tu_client_rotate(
     }
 }
 
-/// An API answered 401 to this token: it is not handed out again. If a newer one is cached
-/// already, nothing happens. Neither 403 nor 429 is a reason to call this. NULL does nothing.
+/// Reports that an API answered 401 to this token: it will not be served again. No effect if a
+/// newer token is already cached. Do not call this after 403 or 429. NULL does nothing.
 ///
 /// # Safety
 /// `client` and `token` are NULL or live handles.
@@ -73,17 +74,17 @@ pub unsafe extern "C" fn tu_client_invalidate(client: *mut tu_client, token: *co
     if token.is_null() {
         return;
     }
-    // SAFETY: the caller vouches for both; a token's value is a NUL-terminated string.
+    // SAFETY: the caller guarantees both; a token's value is a NUL-terminated string.
     unsafe { tu_client_invalidate_value(client, super::token::tu_token_value(token)) };
 }
 
-/// The same for a token known by its text, bare or as "Bearer <token>".
+/// Like tu_client_invalidate, for a token given as text: bare or as "Bearer <token>".
 ///
 /// # Safety
 /// `client` is NULL or a live handle, `token` NULL or NUL-terminated.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tu_client_invalidate_value(client: *mut tu_client, token: *const c_char) {
-    // SAFETY: the caller vouches for both.
+    // SAFETY: the caller guarantees both.
     contained((), || unsafe {
         if let (Ok(client), Ok(token)) = (live(client), text::read(token, "token")) {
             client.invalidate_value(token);
@@ -91,8 +92,9 @@ pub unsafe extern "C" fn tu_client_invalidate_value(client: *mut tu_client, toke
     });
 }
 
-/// Whether a token may be sent to this URL: by https to a host of the option `api_hosts`, or to this
-/// machine. For whoever attaches tokens to requests by itself; ask again after each redirect.
+/// Whether a token may be sent to this URL: https to a host in the option `api_hosts`, or loopback
+/// over http or https. For programs that attach tokens to requests themselves; check again after
+/// each redirect.
 ///
 /// # Safety
 /// `client` is NULL or a live handle, `url` NULL or NUL-terminated.
@@ -101,20 +103,20 @@ pub unsafe extern "C" fn tu_client_may_send_to(
     client: *const tu_client,
     url: *const c_char,
 ) -> bool {
-    // SAFETY: the caller vouches for both.
+    // SAFETY: the caller guarantees both.
     contained(false, || unsafe {
         matches!((live(client), text::read(url, "url")), (Ok(client), Ok(url)) if client.may_send_to(url))
     })
 }
 
-/// An API at this URL answered 401 also to the token that followed the invalidated one. Says in an
-/// event, once a host, that it may not accept API Tokens v2 yet. Does nothing else.
+/// Reports that the API at this URL also answered 401 to the token fetched after the invalidation.
+/// Only emits an event, once per host, saying that the API may not accept API Tokens v2 yet.
 ///
 /// # Safety
 /// `client` is NULL or a live handle, `url` NULL or NUL-terminated.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tu_client_api_refused(client: *mut tu_client, url: *const c_char) {
-    // SAFETY: the caller vouches for both.
+    // SAFETY: the caller guarantees both.
     contained((), || unsafe {
         if let (Ok(client), Ok(url)) = (live(client), text::read(url, "url")) {
             client.api_refused(url);
@@ -122,56 +124,56 @@ pub unsafe extern "C" fn tu_client_api_refused(client: *mut tu_client, url: *con
     });
 }
 
-/// The network is back: pauses after failures end now for whoever waits, and within five seconds
-/// for renewals. A wait that the server asked for by Retry-After still holds. A login that the proxy
-/// refused is made again at most once in ten minutes.
+/// Reports that the network is back: ends the backoff after failures, immediately for waiting
+/// callers and within 5 s (random) for background renewals. A Retry-After from the server still
+/// holds. A login that the proxy refused is retried at most once in 10 minutes.
 ///
 /// # Safety
 /// `client` is NULL or a live handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tu_client_wake(client: *mut tu_client) {
     contained((), || {
-        // SAFETY: the caller vouches for the handle.
+        // SAFETY: the caller guarantees the handle.
         if let Ok(client) = unsafe { live(client) } {
             client.wake();
         }
     });
 }
 
-/// Ends the client: waiting calls return TU_CLOSED, and so does every later one that asks for a
-/// token or rotates. Never blocks; may be called while other threads use the client. Events are still
-/// told, and tu_client_may_send_to still answers. tu_free is still needed.
+/// Closes the client: waiting calls return TU_CLOSED, and so do later ones that need a token or
+/// rotate. Never blocks; may be called while other threads use the client. Events are still
+/// delivered, and tu_client_may_send_to still works. tu_free is still required.
 ///
 /// # Safety
 /// `client` is NULL or a live handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tu_client_close(client: *mut tu_client) {
     contained((), || {
-        // SAFETY: the caller vouches for the handle.
+        // SAFETY: the caller guarantees the handle.
         if let Ok(client) = unsafe { live(client) } {
             client.close_and_keep_functions();
         }
     });
 }
 
-/// Lets the functions of a client go (drop), each as soon as no call of it runs; events that wait to be
-/// told are told before, later ones to nobody. tu_free does this by itself. It is for bindings to other
-/// languages, whose closed clients may stay for long: call it after tu_client_close. Never blocks; may
-/// be called while other threads use the client.
+/// Releases the client's callbacks (drop), each once no call to it is running. Events already
+/// queued are delivered first; later ones are discarded. tu_free does the same; this function is
+/// for language bindings whose closed clients may stay in memory for long: call it after
+/// tu_client_close. Never blocks; may be called while other threads use the client.
 ///
 /// # Safety
 /// `client` is NULL or a live handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tu_client_drop_functions(client: *mut tu_client) {
     contained((), || {
-        // SAFETY: the caller vouches for the handle.
+        // SAFETY: the caller guarantees the handle.
         if let Ok(client) = unsafe { live(client) } {
             client.release_functions();
         }
     });
 }
 
-/// Turns the clock of this library forward. Only in builds for tests.
+/// Moves the library's clock forward. Only in test builds.
 #[cfg(feature = "test-clock")]
 #[unsafe(no_mangle)]
 pub extern "C" fn tu_test_advance_ms(by: i64) {

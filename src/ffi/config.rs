@@ -1,4 +1,4 @@
-//! `tu_config`: options on their way to a client.
+//! `tu_config`: the options of a client, and its callbacks.
 
 use std::ffi::{c_char, c_void};
 use std::fmt;
@@ -11,18 +11,18 @@ use crate::credentials::{Credentials, CredentialsFn, Lack};
 use crate::error::Error;
 use crate::events::{Event, EventFn};
 
-/// The options of a client to be. Belongs to one thread at a time; tu_client_new copies it, so it
-/// may be changed or released at once afterwards. Release it with tu_free.
+/// Options for tu_client_new, which copies them: the config may be changed or released right after.
+/// Must not be used by two threads at once. Release it with tu_free.
 pub struct tu_config(());
 
-/// Takes a client id and secret from a credentials function, or why there are none. Valid during
-/// that call only.
+/// Receives the result of a credentials function: a client id and secret, or the reason there are
+/// none. Valid during that call only.
 pub struct tu_credentials {
     given: Option<Credentials>,
     lack: Lack,
 }
 
-/// What a credentials function failed with: a pointer of the program's, and its text.
+/// The failure of a credentials function: the host program's pointer, and its message.
 struct ForeignCause(UserData, String);
 
 impl fmt::Debug for ForeignCause {
@@ -39,28 +39,29 @@ impl fmt::Display for ForeignCause {
 
 impl std::error::Error for ForeignCause {}
 
-/// The pointer that a credentials function left for whoever gets the error; NULL: none.
+/// The pointer that a credentials function passed to tu_credentials_fail; NULL: none.
 pub(super) fn cause_of(error: &Error) -> *mut c_void {
     std::error::Error::source(error)
         .and_then(|source| source.downcast_ref::<ForeignCause>())
         .map_or(std::ptr::null_mut(), |cause| cause.0.pointer())
 }
 
-/// Lets go of `user_data`. Called exactly once, after the last call of the function it belongs to
-/// has ended; also when setting that function failed. On any thread.
+/// Releases `user_data`. Called exactly once, on any thread, after the last call of the function it
+/// belongs to has returned; also if setting that function failed.
 pub type tu_drop_fn = Option<unsafe extern "C-unwind" fn(user_data: *mut c_void)>;
 
-/// Gives the client id and secret, by tu_credentials_set, before each token request. `refused`:
-/// the endpoint refused the last pair. Returns false, or sets nothing, if there is none to be had:
-/// TU_CREDENTIALS; tu_credentials_fail tells why. It must not wait for a token of the client it
-/// serves (such a call gets TU_INVALID_ARGUMENT).
+/// Supplies the client id and secret, with tu_credentials_set, before each token request.
+/// `refused`: the endpoint refused the last ones. Return false, or set nothing, if none are
+/// available: the fetch fails with TU_CREDENTIALS; tu_credentials_fail gives the reason. The
+/// function must not wait for a token of its own client (such a call fails with
+/// TU_INVALID_ARGUMENT).
 ///
-/// Called on a thread of the library's that is there for that, at most eight at once in the process.
-/// All fetches of a client that need credentials while it runs share what it gives. Its time is not
-/// taken from fetch_timeout: callers wait for it at most their timeout (TU_TIMEOUT says so then), and
-/// a valid token is handed out meanwhile. One that has not returned after 10 s may have hung: it is
-/// called again beside that, on another thread, up to four times in all, and what comes first is
-/// used; so it may run on several threads at once.
+/// Runs on a library thread reserved for this purpose, at most eight at a time per process. All
+/// fetches of the client that need credentials during the call share its result. Its running time
+/// does not count against fetch_timeout: callers wait for it no longer than their own timeout (the
+/// message of TU_TIMEOUT says so), and a valid token is served meanwhile. A call that has not
+/// returned after 10 s may be hung: the function is called again on another thread, four times in
+/// all, and the first result is used. It may therefore run on several threads at once.
 pub type tu_credentials_fn = Option<
     unsafe extern "C-unwind" fn(
         user_data: *mut c_void,
@@ -69,8 +70,8 @@ pub type tu_credentials_fn = Option<
     ) -> bool,
 >;
 
-/// A new configuration with the defaults of the option table; nothing is taken from the environment
-/// before tu_config_load_env. Release it with tu_free.
+/// Creates a config with the defaults of the option table. The environment is not read before
+/// tu_config_load_env. Release it with tu_free.
 #[unsafe(no_mangle)]
 pub extern "C" fn tu_config_new() -> *mut tu_config {
     contained(std::ptr::null_mut(), owned::config)
@@ -80,16 +81,16 @@ pub extern "C" fn tu_config_new() -> *mut tu_config {
 /// As [`owned::as_config_mut`].
 unsafe fn with(config: *mut tu_config, change: impl FnOnce(&mut crate::Config)) {
     contained((), || {
-        // SAFETY: the caller vouches for the handle.
+        // SAFETY: the caller guarantees the handle.
         if let Some(config) = unsafe { owned::as_config_mut(config) } {
             change(config);
         }
     });
 }
 
-/// Sets an option. Never fails: the first mistake (an unknown key, a bad value, NULL) is
-/// remembered and reported by tu_client_new. Both strings are copied. A second value replaces the
-/// first. What the program sets wins over the environment, in any order.
+/// Sets an option. Never fails: tu_client_new reports the first mistake (an unknown key, a bad
+/// value, NULL). Both strings are copied. Setting a key again replaces its value. Values set here
+/// take precedence over the environment, regardless of order.
 ///
 /// # Safety
 /// `config` is NULL or a live handle; the strings are NULL or NUL-terminated.
@@ -99,7 +100,7 @@ pub unsafe extern "C" fn tu_config_set(
     key: *const c_char,
     value: *const c_char,
 ) {
-    // SAFETY: the caller vouches for all three.
+    // SAFETY: the caller guarantees all three.
     unsafe {
         with(config, |config| {
             let strings = text::read(key, "the key given to tu_config_set").and_then(|key| {
@@ -116,15 +117,15 @@ pub unsafe extern "C" fn tu_config_set(
     }
 }
 
-/// Takes every environment variable TRACKUNIT_<KEY> that is set now and not empty, such as
-/// TRACKUNIT_CLIENT_ID. Others with that prefix are ignored.
+/// Reads every environment variable TRACKUNIT_<KEY>, such as TRACKUNIT_CLIENT_ID, that is set and
+/// not empty at this moment. Unknown variables with that prefix are ignored.
 ///
 /// # Safety
 /// `config` is NULL or a live handle. As with getenv, no other thread may change the environment
-/// meanwhile.
+/// during the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tu_config_load_env(config: *mut tu_config) {
-    // SAFETY: the caller vouches for the handle.
+    // SAFETY: the caller guarantees the handle.
     unsafe {
         with(config, |config| {
             config.load_env();
@@ -132,8 +133,8 @@ pub unsafe extern "C" fn tu_config_load_env(config: *mut tu_config) {
     }
 }
 
-/// Sets the function that gives the credentials, in the place of client_id and client_secret. Set
-/// twice, the first is dropped. `drop` may be NULL.
+/// Sets the function that supplies the credentials, instead of client_id and client_secret. Setting
+/// another one drops the first. `drop` may be NULL.
 ///
 /// # Safety
 /// `config` is NULL or a live handle; the functions may be called from any thread.
@@ -145,13 +146,13 @@ pub unsafe extern "C" fn tu_config_on_credentials(
     drop: tu_drop_fn,
 ) {
     let user_data = UserData::new(user_data, drop);
-    // SAFETY: the caller vouches for the handle.
+    // SAFETY: the caller guarantees the handle.
     unsafe {
         with(config, |config| match function {
             Some(function) => {
                 config.on_credentials(credentials_fn(function, user_data));
             }
-            None => config.remember(Error::argument("tu_config_on_credentials got no function")),
+            None => config.remember(Error::argument("tu_config_on_credentials: function is NULL")),
         });
     }
 }
@@ -162,15 +163,15 @@ fn credentials_fn(
 ) -> CredentialsFn {
     CredentialsFn::explaining(move |refused| {
         let mut out = tu_credentials { given: None, lack: Lack::default() };
-        // SAFETY: the host program gave both for this call; `out` lives through it.
+        // SAFETY: the host program supplied both for this call; `out` outlives it.
         let is_given = unsafe { function(user_data.pointer(), refused, &mut out) };
         out.given.filter(|_| is_given).ok_or(out.lack)
     })
 }
 
-/// Sets the function that is told what happens. Called on one thread of the library's, one event
-/// after the other, never under a lock; it may call the client. Set twice, the first is dropped.
-/// `drop` may be NULL.
+/// Sets the function that receives events. It is called on one library thread, one event at a time,
+/// with no lock held; it may call the client. Setting another one drops the first. `drop` may be
+/// NULL.
 ///
 /// # Safety
 /// `config` is NULL or a live handle; the functions may be called from any thread.
@@ -182,13 +183,13 @@ pub unsafe extern "C" fn tu_config_on_event(
     drop: tu_drop_fn,
 ) {
     let user_data = UserData::new(user_data, drop);
-    // SAFETY: the caller vouches for the handle.
+    // SAFETY: the caller guarantees the handle.
     unsafe {
         with(config, |config| match function {
             Some(function) => {
                 config.on_event(event_fn(function, user_data));
             }
-            None => config.remember(Error::argument("tu_config_on_event got no function")),
+            None => config.remember(Error::argument("tu_config_on_event: function is NULL")),
         });
     }
 }
@@ -199,25 +200,24 @@ fn event_fn(
 ) -> EventFn {
     EventFn::from(move |event: &Event| {
         super::event::with_c_event(event, |event| {
-            // SAFETY: the host program gave both for this call; the event lives through it.
+            // SAFETY: the host program supplied both for this call; the event outlives it.
             unsafe { function(user_data.pointer(), event) }
         });
     })
 }
 
-/// Hands over a client id and secret, from within a credentials function. Both are copied. NULL or
-/// bad UTF-8 counts as nothing set.
+/// Supplies a client id and secret; call it inside a credentials function. Both are copied. NULL or
+/// invalid UTF-8 counts as nothing set.
 ///
 /// # Safety
-/// `out` is NULL or what the credentials function was given; the strings are NULL or
-/// NUL-terminated.
+/// `out` is NULL or the credentials function's argument; the strings are NULL or NUL-terminated.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tu_credentials_set(
     out: *mut tu_credentials,
     client_id: *const c_char,
     client_secret: *const c_char,
 ) {
-    // SAFETY: the caller vouches for all three.
+    // SAFETY: the caller guarantees all three.
     contained((), || unsafe {
         let Some(out) = out.as_mut() else { return };
         let pair = text::read(client_id, "client_id")
@@ -226,16 +226,17 @@ pub unsafe extern "C" fn tu_credentials_set(
     });
 }
 
-/// Longest text of a failure that is kept, in characters.
+/// Longest failure message that is kept, in characters.
 const MOST_MESSAGE: usize = 256;
 
-/// Says why there are none, from within a credentials function that then returns false. `message`
-/// (may be NULL) becomes part of the error's message and of events, so it must hold no secret;
-/// `cause` is for tu_error_cause, and `drop` (may be NULL) is called with it, exactly once, when the
-/// last error that carries it has been released.
+/// Gives the reason why no credentials are available; call it inside a credentials function that
+/// then returns false. `message` (may be NULL) becomes part of the error message and of events, so
+/// it must contain no secret; its first 256 characters are used. `cause` is returned by
+/// tu_error_cause; `drop` (may be NULL) is called with it exactly once, when the last error that
+/// carries it has been released.
 ///
 /// # Safety
-/// `out` is NULL or what the credentials function was given; `message` is NULL or NUL-terminated;
+/// `out` is NULL or the credentials function's argument; `message` is NULL or NUL-terminated;
 /// `cause` may be used and dropped on any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tu_credentials_fail(
@@ -245,7 +246,7 @@ pub unsafe extern "C" fn tu_credentials_fail(
     drop: tu_drop_fn,
 ) {
     let cause = UserData::new(cause, drop);
-    // SAFETY: the caller vouches for all four.
+    // SAFETY: the caller guarantees all four.
     contained((), || unsafe {
         let Some(out) = out.as_mut() else { return };
         let message = text::read(message, "message").ok().map(|message| {

@@ -1,4 +1,4 @@
-//! `tu_error` and the names of statuses.
+//! `tu_error`, and the names of the statuses.
 
 use std::ffi::{CStr, CString, c_char, c_void};
 
@@ -6,11 +6,11 @@ use super::guard::contained;
 use super::{OK, owned, text, tu_status};
 use crate::error::{Error, ErrorKind};
 
-/// What went wrong. Does not change, may be read from any thread, outlives its client; release it
-/// with tu_free. Its strings live as long as it does.
+/// The reason a call failed. Immutable; may be read from any thread; outlives its client. Its
+/// strings live as long as it does. Release it with tu_free.
 pub struct tu_error(());
 
-/// An error with its texts as C wants them.
+/// An error with its texts as C strings.
 pub(super) struct ErrorObject {
     error: Error,
     message: CString,
@@ -33,33 +33,33 @@ unsafe fn with<R>(error: *const tu_error, none: R, read: impl FnOnce(&ErrorObjec
 where
     R: Copy,
 {
-    // SAFETY: the caller vouches for the handle.
+    // SAFETY: the caller guarantees the handle.
     contained(none, || unsafe { owned::as_error(error) }.map_or(none, read))
 }
 
-/// The status; TU_OK for NULL, which is "no error".
+/// The status; TU_OK for NULL (no error).
 ///
 /// # Safety
 /// `error` is NULL or a live handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tu_error_status(error: *const tu_error) -> tu_status {
-    // SAFETY: the caller vouches for the handle.
+    // SAFETY: the caller guarantees the handle.
     unsafe { with(error, OK, |object| object.error.kind().status()) }
 }
 
-/// One line for a person: what was being done, what was found, what to do. Holds neither a secret
-/// nor a token. "" for NULL.
+/// One line to show or log: what was attempted, what was found, what to do. Contains no secret and
+/// no token. "" for NULL.
 ///
 /// # Safety
 /// `error` is NULL or a live handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tu_error_message(error: *const tu_error) -> *const c_char {
-    // SAFETY: the caller vouches for the handle.
+    // SAFETY: the caller guarantees the handle.
     unsafe { with(error, c"".as_ptr(), |object| object.message.as_ptr()) }
 }
 
-/// The token endpoint's error code, such as "invalid_scope" (RFC 6749 section 5.2); NULL if it
-/// gave none.
+/// The token endpoint's error code, such as "invalid_scope" (RFC 6749 section 5.2); NULL if it sent
+/// none.
 ///
 /// # Safety
 /// `error` is NULL or a live handle.
@@ -68,44 +68,44 @@ pub unsafe extern "C" fn tu_error_oauth_code(error: *const tu_error) -> *const c
     let code = |object: &ErrorObject| {
         object.oauth_code.as_ref().map_or(std::ptr::null(), |code| code.as_ptr())
     };
-    // SAFETY: the caller vouches for the handle.
+    // SAFETY: the caller guarantees the handle.
     unsafe { with(error, std::ptr::null(), code) }
 }
 
-/// The HTTP status of the token endpoint's answer; 0: there was no answer.
+/// The HTTP status of the token endpoint's response; 0: no response.
 ///
 /// # Safety
 /// `error` is NULL or a live handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tu_error_http_status(error: *const tu_error) -> i32 {
-    // SAFETY: the caller vouches for the handle.
+    // SAFETY: the caller guarantees the handle.
     unsafe { with(error, 0, |object| object.error.http_status().map_or(0, i32::from)) }
 }
 
-/// The pointer that a credentials function left with tu_credentials_fail; NULL: none. It lives as
-/// long as some error that carries it: every caller that waited for the fetch that failed gets one.
-/// Later callers, who are told of the same failure while it is remembered, do not.
+/// The `cause` that a credentials function passed to tu_credentials_fail; NULL: none. Valid as long
+/// as any error that carries it. Every caller that waited for the failed fetch receives such an
+/// error; later callers, which receive the remembered failure, get one without a cause.
 ///
 /// # Safety
 /// `error` is NULL or a live handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tu_error_cause(error: *const tu_error) -> *mut c_void {
-    // SAFETY: the caller vouches for the handle.
+    // SAFETY: the caller guarantees the handle.
     unsafe { with(error, std::ptr::null_mut(), |object| super::config::cause_of(&object.error)) }
 }
 
-/// Whether the same call may succeed later without anybody changing anything.
+/// Whether the same call may succeed later without any change to program or configuration.
 ///
 /// # Safety
 /// `error` is NULL or a live handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tu_error_is_retryable(error: *const tu_error) -> bool {
-    // SAFETY: the caller vouches for the handle.
+    // SAFETY: the caller guarantees the handle.
     unsafe { with(error, false, |object| object.error.is_retryable()) }
 }
 
-/// In how many milliseconds the library would ask the endpoint again; -1: unknown. Until then a
-/// call gets the same error without a request.
+/// Milliseconds until the library would send the next token request; -1: unknown. Until then, calls
+/// get the same error without a request.
 ///
 /// # Safety
 /// `error` is NULL or a live handle.
@@ -113,7 +113,7 @@ pub unsafe extern "C" fn tu_error_is_retryable(error: *const tu_error) -> bool {
 pub unsafe extern "C" fn tu_error_retry_after_ms(error: *const tu_error) -> i64 {
     let wait =
         |object: &ErrorObject| object.error.retry_after().map_or(-1, super::token::millis_to_wait);
-    // SAFETY: the caller vouches for the handle.
+    // SAFETY: the caller guarantees the handle.
     unsafe { with(error, -1, wait) }
 }
 

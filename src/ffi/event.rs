@@ -1,4 +1,4 @@
-//! `tu_event`: what happened.
+//! `tu_event`, and the names of the kinds.
 
 use std::ffi::{CStr, c_char, c_void};
 
@@ -7,40 +7,40 @@ use super::token::{millis, millis_to_wait};
 use super::{OK, tu_status};
 use crate::events::{Event, EventKind};
 
-/// Something that happened. Valid during the call; strings are never NULL, "" is "none". Holds
-/// neither a secret nor a token.
+/// An event. Valid during the callback only; strings are never NULL ("" means none). Contains no
+/// secret and no token.
 #[repr(C)]
 pub struct tu_event {
-    /// Of this struct, as the library knows it.
+    /// Size of this struct in the library that is loaded.
     pub struct_size: usize,
-    /// TU_EVENT_*, see tu_event_kind_name; numbers may be added.
+    /// TU_EVENT_*, see tu_event_kind_name; later versions may add values.
     pub kind: i32,
     /// The failure, or TU_OK.
     pub status: tu_status,
     /// The client's `name` option.
     pub client: *const c_char,
-    /// The canonical scope it is about; "" if it is about the client.
+    /// Canonical scope; "" if the event concerns the whole client.
     pub scope: *const c_char,
-    /// One line for a person.
+    /// One line to show or log.
     pub message: *const c_char,
-    /// Eight hex digits that tell tokens apart within one process.
+    /// Eight hex digits that identify the token within this process.
     pub fingerprint: *const c_char,
-    /// The token endpoint's answer; 0: none.
+    /// HTTP status of the token endpoint's response; 0: none.
     pub http_status: i32,
-    /// Which attempt of a fetch, from 1; 0: not about an attempt.
+    /// Number of the attempt within its fetch, from 1; 0: not about an attempt.
     pub attempt: i32,
-    /// How long it took: FETCH_FAILED, that attempt alone; FETCH_SUCCEEDED, the whole fetch with its
-    /// earlier attempts and pauses; STORE, the fetch up to then; CLOCK, how far. Else 0.
+    /// FETCH_FAILED: duration of that attempt; FETCH_SUCCEEDED: of the whole fetch, with failed
+    /// attempts and backoff; STORE: of the fetch so far; CLOCK: size of the jump. Otherwise 0.
     pub duration_ms: i64,
-    /// How long until the next try; -1: unknown.
+    /// Time until the next attempt; -1: unknown.
     pub wait_ms: i64,
-    /// TU_SEVERITY_*: how much a person should care; numbers may be added. (A library that is older
-    /// than this member has a smaller struct_size.)
+    /// TU_SEVERITY_*; later versions may add values. (Libraries without this member report a
+    /// smaller struct_size.)
     pub severity: i32,
 }
 
-/// Is told what happens; see tu_config_on_event. While it blocks, events of every client of the
-/// process wait, up to 1,024 for each; fetches and callers do not.
+/// Receives events; see tu_config_on_event. While it blocks, the events of all clients in the
+/// process are queued, up to 1,024 per client; fetches and callers are not delayed.
 pub type tu_event_fn =
     Option<unsafe extern "C-unwind" fn(user_data: *mut c_void, event: *const tu_event)>;
 

@@ -1,4 +1,4 @@
-//! Getting a token: waiting, copying, asynchronously.
+//! Getting a token: blocking, into a buffer, asynchronously.
 
 use std::ffi::{c_char, c_void};
 use std::num::NonZeroU64;
@@ -13,31 +13,31 @@ use crate::client::GetOptions;
 use crate::error::Error;
 use crate::token::Token;
 
-/// For tu_get_options.timeout_ms: do not wait. (The header's opening defines it.)
+/// For tu_get_options.timeout_ms: do not wait. (cbindgen.toml defines it for the header.)
 pub const TU_NO_WAIT: i64 = -1;
 
-/// How a token is asked for. Begin with TU_GET_OPTIONS_INIT; all zero behind struct_size is the
-/// default.
+/// Options of one get. Initialize with TU_GET_OPTIONS_INIT; zero in every member after struct_size
+/// is the default.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct tu_get_options {
     /// sizeof(tu_get_options).
     pub struct_size: usize,
-    /// Scopes, separated by blanks; NULL: the client's own.
+    /// Space-separated scopes; NULL: the client's `scope` option.
     pub scope: *const c_char,
-    /// The longest wait; 0: the client's `timeout`; TU_NO_WAIT: do not wait.
+    /// Longest wait in milliseconds; 0: the client's `timeout`; TU_NO_WAIT: do not wait.
     pub timeout_ms: i64,
-    /// The token should live at least this much longer; best effort.
+    /// Least remaining lifetime wanted, in milliseconds; best effort.
     pub min_ttl_ms: i64,
-    /// Ends the wait early; NULL: nothing does.
+    /// Cancels the wait; NULL: not cancellable.
     pub cancel: *mut tu_cancel,
 }
 
-/// A larger struct than this is not from any later version of the header.
+/// No later version of the header has a larger struct: such a size is garbage.
 const LARGEST_STRUCT: usize = 4096;
 
-/// Is given a token or an error, exactly one of them not NULL, and owns it: tu_free. Should be
-/// short: the library has few threads to call it on.
+/// Receives a token or an error, exactly one of them not NULL, and owns it (tu_free). Should return
+/// quickly: the library has few threads for these calls.
 pub type tu_token_fn = Option<
     unsafe extern "C-unwind" fn(user_data: *mut c_void, token: *mut tu_token, error: *mut tu_error),
 >;
@@ -55,17 +55,17 @@ unsafe fn read_options<'a>(options: *const tu_get_options) -> Result<GetOptions<
             "tu_get_options.struct_size is {size}: begin with TU_GET_OPTIONS_INIT"
         )));
     }
-    // SAFETY: the caller vouches for `size` bytes.
+    // SAFETY: the caller guarantees `size` bytes.
     let bytes = unsafe { std::slice::from_raw_parts(options.cast::<u8>(), size) };
     if bytes[size_of::<tu_get_options>()..].iter().any(|byte| *byte != 0) {
         return Err(Error::argument(
             "tu_get_options sets a member that this version of the library does not know",
         ));
     }
-    // SAFETY: the struct is at least as large as ours.
+    // SAFETY: checked above: the struct is at least as large as this version's.
     let options = unsafe { options.read() };
     Ok(GetOptions {
-        // SAFETY: the caller vouches for the string.
+        // SAFETY: the caller guarantees the string.
         scope: unsafe { text::read_optional(options.scope, "scope") }?,
         timeout: match options.timeout_ms {
             0 => None,
@@ -73,14 +73,14 @@ unsafe fn read_options<'a>(options: *const tu_get_options) -> Result<GetOptions<
             other => Some(non_negative(other, "timeout_ms")?),
         },
         min_ttl: non_negative(options.min_ttl_ms, "min_ttl_ms")?,
-        // SAFETY: the caller vouches for the handle.
+        // SAFETY: the caller guarantees the handle.
         cancel: unsafe { owned::as_cancel(options.cancel) },
     })
 }
 
 fn non_negative(value: i64, name: &str) -> Result<Duration, Error> {
     u64::try_from(value).map(Duration::from_millis).map_err(|_| {
-        let rule = "only timeout_ms may be below zero, and then TU_NO_WAIT (-1)";
+        let rule = "negative values are not allowed, except timeout_ms TU_NO_WAIT (-1)";
         Error::argument(format!("tu_get_options.{name} is {value}: {rule}"))
     })
 }
@@ -88,13 +88,13 @@ fn non_negative(value: i64, name: &str) -> Result<Duration, Error> {
 /// # Safety
 /// `error` is NULL or valid to write to.
 unsafe fn hand_out(outcome: Result<Token, Error>, error: *mut *mut tu_error) -> *mut tu_token {
-    // SAFETY: the caller vouches for `error`.
+    // SAFETY: the caller guarantees `error`.
     unsafe { report(outcome, error) }.map_or(std::ptr::null_mut(), owned::token)
 }
 
-/// A token for `scope` (NULL: the client's own) that is valid now: at hand, or fetched once for
-/// all callers. Waits at most the client's `timeout`. NULL on failure: there is no valid token, the
-/// client is closed, or an argument cannot be used. Release it with tu_free.
+/// Returns a valid token for `scope` (NULL: the client's `scope` option): from the cache, or
+/// fetched once for all callers. Waits at most the client's `timeout`. Returns NULL if no valid
+/// token can be obtained, the client is closed, or an argument is invalid. Release it with tu_free.
 ///
 /// # Safety
 /// `client` is NULL or a live handle, `scope` NULL or NUL-terminated, `error` NULL or valid to
@@ -105,7 +105,7 @@ pub unsafe extern "C" fn tu_token_get(
     scope: *const c_char,
     error: *mut *mut tu_error,
 ) -> *mut tu_token {
-    // SAFETY: the caller vouches for all three.
+    // SAFETY: the caller guarantees all three.
     unsafe {
         let hit = contained(None, || owned::as_client(client)?.at_hand(text::bytes(scope)));
         match hit {
@@ -122,12 +122,12 @@ pub unsafe extern "C" fn tu_token_get(
 /// `client` is NULL or a live handle, `scope` NULL or NUL-terminated.
 #[cold]
 unsafe fn wait(client: *const tu_client, scope: *const c_char) -> Result<Token, Error> {
-    // SAFETY: the caller vouches for both.
+    // SAFETY: the caller guarantees both.
     let (scope, client) = unsafe { (text::read_optional(scope, "scope")?, client::live(client)?) };
     client.get(&GetOptions { scope, ..GetOptions::default() })
 }
 
-/// The same with options; NULL options: all defaults.
+/// Like tu_token_get, with options; NULL: the defaults.
 ///
 /// # Safety
 /// `client` is NULL or a live handle, `options` NULL or valid, `error` NULL or valid to write to.
@@ -137,31 +137,31 @@ pub unsafe extern "C" fn tu_token_get_with(
     options: *const tu_get_options,
     error: *mut *mut tu_error,
 ) -> *mut tu_token {
-    // SAFETY: the caller vouches for all three.
+    // SAFETY: the caller guarantees all three.
     unsafe {
         let outcome = caught(|| client::live(client)?.get(&read_options(options)?));
         hand_out(outcome, error)
     }
 }
 
-/// Which token tu_token_get would hand out now without asking anybody: its tu_token_serial. 0: it
-/// would have to ask. A wrapper that keeps its own copy of a token may hand that out for as long as
-/// this returns its serial: the copy then never outlives a renewal, an invalidation, a fork or a
-/// suspend. Never blocks; costs a look at the clock.
+/// The tu_token_serial of the token that tu_token_get would return now from the cache, without a
+/// renewal; 0: none. A wrapper that keeps its own copy of a token may serve it as long as this
+/// returns the copy's serial: the copy then never outlives a renewal, an invalidation, a fork or a
+/// suspend. Never blocks; costs one clock read.
 ///
 /// # Safety
 /// `client` is NULL or a live handle, `scope` NULL or NUL-terminated.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tu_token_at_hand(client: *const tu_client, scope: *const c_char) -> u64 {
-    // SAFETY: the caller vouches for both.
+    // SAFETY: the caller guarantees both.
     let found = contained(None, || unsafe {
         owned::as_client(client)?.serial_of_bytes(text::bytes(scope), Duration::ZERO)
     });
     found.map_or(0, NonZeroU64::get)
 }
 
-/// The same for tu_token_get_with and its min_ttl_ms: 0 also if the token at hand does not live so
-/// much longer. Below zero: 0.
+/// Like tu_token_at_hand, for a tu_token_get_with that sets min_ttl_ms: returns 0 also if the
+/// cached token expires sooner than that, or if min_ttl_ms is negative.
 ///
 /// # Safety
 /// `client` is NULL or a live handle, `scope` NULL or NUL-terminated.
@@ -172,18 +172,18 @@ pub unsafe extern "C" fn tu_token_at_hand_for(
     min_ttl_ms: i64,
 ) -> u64 {
     let Ok(min_ttl) = u64::try_from(min_ttl_ms).map(Duration::from_millis) else { return 0 };
-    // SAFETY: the caller vouches for both.
+    // SAFETY: the caller guarantees both.
     let found = contained(None, || unsafe {
         owned::as_client(client)?.serial_of_bytes(text::bytes(scope), min_ttl)
     });
     found.map_or(0, NonZeroU64::get)
 }
 
-/// Copies "Bearer <token>" into `buffer`: no allocation when the token is at hand. `*length` (may
-/// be NULL) becomes its length. If `capacity` is larger than that, a NUL follows; so give a byte
-/// more than a token needs. If `capacity` is too small, nothing is written to `buffer`, `*length`
-/// is the length needed, and the status is TU_INVALID_ARGUMENT. After any other failure `*length`
-/// is 0, and what is in `buffer` is no part of a token. Wiping the buffer is up to you.
+/// Copies "Bearer <token>" into `buffer`, without allocating if the token is cached. `*length`
+/// (`length` may be NULL) is set to its length in bytes. A NUL is appended if `capacity` is larger
+/// than the length, so reserve one byte more. If `capacity` is too small: TU_INVALID_ARGUMENT,
+/// `*length` is the required length, and `buffer` is unchanged. After any other failure `*length`
+/// is 0 and `buffer` contains no part of a token. Wiping the buffer is up to you.
 ///
 /// # Safety
 /// `client` is NULL or a live handle, `scope` NULL or NUL-terminated, `buffer` NULL or valid to
@@ -197,9 +197,9 @@ pub unsafe extern "C" fn tu_token_copy(
     length: *mut usize,
     error: *mut *mut tu_error,
 ) -> tu_status {
-    // SAFETY: the caller vouches for all six.
+    // SAFETY: the caller guarantees all six.
     unsafe {
-        // No slice is longer than this, and no token nearly as long.
+        // A slice must not be longer than isize::MAX; no token comes close.
         let place = match if buffer.is_null() { 0 } else { capacity.min(isize::MAX as usize) } {
             0 => &mut [][..],
             room => std::slice::from_raw_parts_mut(buffer.cast::<u8>(), room),
@@ -232,7 +232,7 @@ unsafe fn copy_slowly(
     place: &mut [u8],
     length: *mut usize,
 ) -> Result<(), Error> {
-    // SAFETY: the caller vouches for all of them.
+    // SAFETY: the caller guarantees all of them.
     unsafe {
         match wait(client, scope)?.copy_bearer(place) {
             Ok(copied) => {
@@ -244,23 +244,22 @@ unsafe fn copy_slowly(
                     length.write(needed);
                 }
                 Err(Error::argument(format!(
-                    "tu_token_copy needs a buffer of {needed} bytes, and one more for a NUL; it \
-                     got {}",
-                    place.len()
+                    "tu_token_copy: the buffer has {} bytes and needs {needed}, plus one for a NUL",
+                    place.len(),
                 )))
             }
         }
     }
 }
 
-/// Tells the length, and adds a NUL if there is room.
+/// Sets the length, and appends a NUL if there is room.
 ///
 /// # Safety
 /// `length` is NULL or valid to write to.
 #[inline]
 unsafe fn finish_copy(place: &mut [u8], copied: usize, length: *mut usize) {
     if !length.is_null() {
-        // SAFETY: the caller vouches for it.
+        // SAFETY: the caller guarantees it.
         unsafe { length.write(copied) };
     }
     if let Some(next) = place.get_mut(copied) {
@@ -268,13 +267,14 @@ unsafe fn finish_copy(place: &mut [u8], copied: usize, length: *mut usize) {
     }
 }
 
-/// Asks for a token without waiting. TU_OK: `function` is called exactly once, before this returns
-/// if the answer is there, else on a thread of the library's, never on one that closes, cancels or
-/// frees; then `drop` (may be NULL) is. It should be short. Another status: `function` is not
-/// called, `drop` is; TU_INTERNAL, retryable, if no thread can be had that watches the time limit.
-/// Should there be none later to call it on, it is called when there is, or after a second on the
-/// one that watches. A child forked meanwhile only calls `drop`, when it next uses the library;
-/// neither, if the parent was inside of `function` at that moment.
+/// Requests a token without blocking. On TU_OK, `function` is called exactly once and then `drop`
+/// (may be NULL): before this returns if the result is known, otherwise on a library thread, never
+/// on a thread that closes, cancels or frees. It should return quickly. On any other status
+/// `function` is not called, only `drop`; TU_INTERNAL (retryable) means that the thread for
+/// timeouts could not be started. If later no thread can be started to call `function`, it is
+/// called as soon as one can, or after 1 s on the timeout thread. A child forked in between only
+/// calls `drop`, at its next use of the library, and not even that if the parent was inside
+/// `function` at the fork.
 ///
 /// # Safety
 /// `client` is NULL or a live handle, `options` NULL or valid, `error` NULL or valid to write to;
@@ -289,11 +289,11 @@ pub unsafe extern "C" fn tu_token_get_async(
     error: *mut *mut tu_error,
 ) -> tu_status {
     let user_data = UserData::new(user_data, drop);
-    // SAFETY: the caller vouches for the rest.
+    // SAFETY: the caller guarantees the rest.
     unsafe {
         status(error, || {
             let function =
-                function.ok_or_else(|| Error::argument("tu_token_get_async got no function"))?;
+                function.ok_or_else(|| Error::argument("tu_token_get_async: function is NULL"))?;
             let options = read_options(options)?;
             client::live(client)?.get_async(&options, move |outcome| {
                 let (token, error) = match outcome {

@@ -1,4 +1,4 @@
-//! Panics and errors on their way out to C.
+//! Returns panics and errors to C.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -17,12 +17,12 @@ pub(super) fn caught<R>(body: impl FnOnce() -> Result<R, Error>) -> Result<R, Er
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| {
         Err(Error::new(
             ErrorKind::Internal,
-            "a bug in tu-token was contained; please report it with what stands on stderr",
+            "a bug in tu-token was contained; please report it with the output on stderr",
         ))
     })
 }
 
-/// Puts an outcome's error where the caller wants it, and NULL there on success.
+/// Stores the outcome's error in the caller's `tu_error *`, NULL on success.
 ///
 /// # Safety
 /// `place` is NULL or valid to write a pointer to.
@@ -39,20 +39,20 @@ pub(super) unsafe fn report<R>(
         }
     };
     if !place.is_null() {
-        // SAFETY: the caller vouches for `place`.
+        // SAFETY: the caller guarantees `place`.
         unsafe { place.write(pointer) };
     }
     result
 }
 
-/// Puts NULL where the caller wants the error: there is none.
+/// Stores NULL in the caller's `tu_error *`: success.
 ///
 /// # Safety
 /// As [`report`].
 #[inline]
 pub(super) unsafe fn no_error(place: *mut *mut tu_error) {
     if !place.is_null() {
-        // SAFETY: the caller vouches for `place`.
+        // SAFETY: the caller guarantees `place`.
         unsafe { place.write(std::ptr::null_mut()) };
     }
 }
@@ -65,7 +65,7 @@ pub(super) unsafe fn status(
     place: *mut *mut tu_error,
     body: impl FnOnce() -> Result<(), Error>,
 ) -> tu_status {
-    // SAFETY: the caller vouches for `place`.
+    // SAFETY: the caller guarantees `place`.
     match unsafe { report(caught(body), place) } {
         Ok(()) => OK,
         Err(status) => status,

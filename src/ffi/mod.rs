@@ -1,12 +1,12 @@
-//! The C ABI: converts, calls, converts back. No policy lives here.
+//! The C ABI: converts arguments, calls the Rust API, converts the result. No policy here.
 //!
-//! One file for each C object, and:
-//! - [`guard`] panics and errors on their way out
-//! - [`owned`] what `tu_free` releases
-//! - [`text`] strings on their way in and out
-//! - [`allocator`] wipes whatever the library frees
+//! One file per C object, and:
+//! - [`guard`] returns panics and errors to C
+//! - [`owned`] the objects that `tu_free` releases
+//! - [`text`] converts strings
+//! - [`allocator`] wipes memory that the library frees
 //!
-//! The doc comments of what is exported become `include/tu_token.h`: they speak C.
+//! Doc comments of exported items become `include/tu_token.h`: write them for C programmers.
 
 #![allow(non_camel_case_types)]
 
@@ -36,10 +36,10 @@ pub use stats::*;
 pub use token::*;
 pub use version::*;
 
-/// `typedef int32_t tu_status;` with its enumerators stands in the header's opening.
+/// The header's `typedef int32_t tu_status;` and its enumerators are in cbindgen.toml.
 pub type tu_status = i32;
 
-/// Nothing went wrong.
+/// Success.
 pub(crate) const OK: tu_status = 0;
 
 #[cfg(test)]
@@ -48,7 +48,7 @@ mod tests {
     use crate::error::ErrorKind;
     use crate::events::{EventKind, Severity};
 
-    /// The names that the header has for numbers, with these.
+    /// The header's enumerators with this prefix, and their values.
     fn enumerators(prefix: &str) -> Vec<(String, i32)> {
         let header = include_str!("../../include/tu_token.h");
         let lines = header.lines().filter_map(|line| line.trim().split_once(" = "));
@@ -59,12 +59,12 @@ mod tests {
     }
 
     fn text(name: *const std::ffi::c_char) -> &'static str {
-        // SAFETY: the functions that are tested return static strings.
+        // SAFETY: the tested functions return static strings.
         unsafe { std::ffi::CStr::from_ptr(name) }.to_str().unwrap()
     }
 
     #[test]
-    fn every_kind_of_event_and_every_state_has_its_name_in_the_header() {
+    fn header_names_every_event_kind_and_state() {
         let kinds = enumerators("TU_EVENT_");
         assert_eq!(kinds.len(), EventKind::Warning as usize);
         for (name, number) in kinds {
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn the_header_defines_nothing_of_somebody_elses() {
+    fn header_macros_have_the_prefix() {
         let header = include_str!("../../include/tu_token.h");
         let names = header.lines().filter_map(|line| line.strip_prefix("#define "));
         let others: Vec<&str> = names.filter(|name| !name.starts_with("TU_")).collect();
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn the_headers_numbers_are_those_of_the_library() {
+    fn header_numbers_match_the_library() {
         assert!(header_has("TU_OK", super::OK));
         for kind in ErrorKind::ALL {
             assert!(header_has(kind.name(), kind.status()), "{kind:?}");

@@ -1,4 +1,4 @@
-//! What C owns: every allocation begins with a tag that tells what it is.
+//! Objects that C owns. Every allocation begins with a tag that identifies its type.
 
 use crate::client::Config;
 use crate::client::{Cancel, Client};
@@ -17,7 +17,7 @@ const CANCEL: u64 = u64::from_le_bytes(*b"tucancel");
 const ERROR: u64 = u64::from_le_bytes(*b"tu error");
 const FREED: u64 = u64::from_le_bytes(*b"tu freed");
 
-/// An object with its tag in front.
+/// An object preceded by its tag.
 #[repr(C)]
 struct Tagged<T> {
     kind: u64,
@@ -31,7 +31,7 @@ fn give<T, H>(kind: u64, value: T) -> *mut H {
 /// # Safety
 /// `handle` is NULL or came from [`give`] with the same `T` and has not been freed.
 unsafe fn peek<'a, T, H>(handle: *const H) -> Option<&'a T> {
-    // SAFETY: the caller vouches for it.
+    // SAFETY: the caller guarantees it.
     unsafe { handle.cast::<Tagged<T>>().as_ref() }.map(|tagged| &tagged.value)
 }
 
@@ -42,14 +42,14 @@ pub(super) fn config() -> *mut tu_config {
 /// # Safety
 /// NULL, or a live handle that no other thread uses.
 pub(super) unsafe fn as_config_mut<'a>(handle: *mut tu_config) -> Option<&'a mut Config> {
-    // SAFETY: the caller vouches for it.
+    // SAFETY: the caller guarantees it.
     unsafe { handle.cast::<Tagged<Config>>().as_mut() }.map(|tagged| &mut tagged.value)
 }
 
 /// # Safety
 /// NULL, or a live handle.
 pub(super) unsafe fn as_config<'a>(handle: *const tu_config) -> Option<&'a Config> {
-    // SAFETY: the caller vouches for it.
+    // SAFETY: the caller guarantees it.
     unsafe { peek(handle) }
 }
 
@@ -61,7 +61,7 @@ pub(super) fn client(client: Client) -> *mut tu_client {
 /// NULL, or a live handle.
 #[inline]
 pub(super) unsafe fn as_client<'a>(handle: *const tu_client) -> Option<&'a Client> {
-    // SAFETY: the caller vouches for it.
+    // SAFETY: the caller guarantees it.
     unsafe { peek(handle) }
 }
 
@@ -72,7 +72,7 @@ pub(super) fn cancel() -> *mut tu_cancel {
 /// # Safety
 /// NULL, or a live handle.
 pub(super) unsafe fn as_cancel<'a>(handle: *const tu_cancel) -> Option<&'a Cancel> {
-    // SAFETY: the caller vouches for it.
+    // SAFETY: the caller guarantees it.
     unsafe { peek(handle) }
 }
 
@@ -83,11 +83,11 @@ pub(super) fn error(error: Error) -> *mut tu_error {
 /// # Safety
 /// NULL, or a live handle.
 pub(super) unsafe fn as_error<'a>(handle: *const tu_error) -> Option<&'a ErrorObject> {
-    // SAFETY: the caller vouches for it.
+    // SAFETY: the caller guarantees it.
     unsafe { peek(handle) }
 }
 
-/// A token goes out as it is: its first word is its tag.
+/// A token needs no wrapper: its first word is the tag.
 pub(super) fn token(token: Token) -> *mut tu_token {
     Box::into_raw(token.into_words()).cast()
 }
@@ -100,23 +100,22 @@ pub(super) unsafe fn as_token_words<'a>(handle: *const tu_token) -> Option<&'a [
     if first.is_null() {
         return None;
     }
-    // SAFETY: a live token has at least the words before its text, and as many in all as its
-    // lengths tell.
+    // SAFETY: a live token has all words before its text, and its lengths give the total.
     unsafe {
         let count = Token::word_count(first.add(LENGTHS).read());
         Some(std::slice::from_raw_parts(first, count))
     }
 }
 
-/// Releases anything a function of this library returned for you to own: configuration, client,
-/// token, cancel, error. NULL is allowed and does nothing.
+/// Releases any object that this library returned for you to own: config, client, token, cancel,
+/// error. NULL does nothing.
 ///
-/// Freeing a client makes waiting calls return TU_CLOSED and never blocks, but no other call on
-/// that client may be running or start: close, join, free. Tokens and errors outlive their client;
-/// so do callbacks that are running, whose `drop` follows when they have ended.
+/// Freeing a client never blocks and makes waiting calls return TU_CLOSED, but no other call on
+/// that client may be running or start: close, join, free. Tokens and errors outlive their client.
+/// So do running callbacks; their `drop` is called when they return.
 ///
-/// Freeing something else, or twice, is undefined as with free(); most such mistakes are noticed
-/// and end the process with a message.
+/// Freeing any other pointer, or freeing twice, is undefined as with free(); most such mistakes are
+/// detected and abort the process with a message.
 ///
 /// # Safety
 /// `owned` is NULL or came from this library and has not been freed.
@@ -129,8 +128,8 @@ pub unsafe extern "C" fn tu_free(owned: *mut std::ffi::c_void) {
     if !first.is_aligned() {
         not_ours();
     }
-    // SAFETY: the caller vouches that `owned` is one of ours; all of them begin with a u64, and
-    // the tag tells which type it was made as. The allocator wipes what goes, the tag too.
+    // SAFETY: the caller guarantees that `owned` is an object of this library; all of them begin
+    // with a u64 tag that identifies the type. The allocator wipes the freed memory, tag included.
     super::guard::contained((), || unsafe {
         let kind = first.read();
         match kind {
@@ -151,9 +150,9 @@ pub unsafe extern "C" fn tu_free(owned: *mut std::ffi::c_void) {
 /// # Safety
 /// `first` came from [`give`] with the same `T`.
 unsafe fn release<T>(first: *mut u64) {
-    // SAFETY: the caller vouches for it.
+    // SAFETY: the caller guarantees it.
     unsafe {
-        // What is dropped may be foreign code that frees the same thing again.
+        // Dropping may run callbacks of the host program, which may free this object again.
         first.write(FREED);
         drop(Box::from_raw(first.cast::<Tagged<T>>()));
     }
@@ -161,7 +160,7 @@ unsafe fn release<T>(first: *mut u64) {
 
 fn not_ours() -> ! {
     crate::threads::write_to_stderr(
-        "tu_free: this pointer is not from tu_token, or it was freed before",
+        "tu_free: this pointer is not from tu_token, or was already freed",
     );
     std::process::abort();
 }

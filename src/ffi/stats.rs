@@ -8,27 +8,27 @@ use crate::cache::entry::State;
 use crate::client::Stats;
 use crate::error::Error;
 
-/// What the cache entry of a scope has been through. Hits are not counted.
+/// State and counters of the cache entry for one scope. Cache hits are not counted.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct tu_stats {
-    /// Set by the caller to sizeof(tu_stats); no more than that is written.
+    /// Set by the caller to sizeof(tu_stats); the library writes no more than that.
     pub struct_size: usize,
-    /// TU_STATE_*: what the cached token is worth now. See tu_state_name.
+    /// TU_STATE_*, see tu_state_name.
     pub state: i32,
-    /// How the last fetch ended.
+    /// Result of the last fetch.
     pub last_status: tu_status,
-    /// Life left of the cached token.
+    /// Remaining lifetime of the cached token.
     pub expires_in_ms: i64,
-    /// How long until a token request may be made; 0: now.
+    /// Time until the next token request is allowed; 0: now.
     pub next_request_in_ms: i64,
-    /// How long the last fetch took.
+    /// Duration of the last fetch.
     pub last_fetch_ms: i64,
-    /// Calls that had to wait for a fetch.
+    /// Calls that waited for a fetch.
     pub waits: u64,
     /// Token requests sent.
     pub requests: u64,
-    /// Tokens received in the place of a valid one.
+    /// Tokens received while the previous one was still valid.
     pub renewals: u64,
     /// Failed fetches.
     pub failures: u64,
@@ -49,7 +49,7 @@ pub extern "C" fn tu_state_name(state: i32) -> *const c_char {
     known.map_or(c"TU_UNKNOWN", |(_, name)| name).as_ptr()
 }
 
-/// Fills in `stats` for a scope; NULL: the client's own.
+/// Fills in `stats` for a scope; NULL: the client's `scope` option.
 ///
 /// # Safety
 /// `client` is NULL or a live handle, `scope` NULL or NUL-terminated, `stats` NULL or valid to
@@ -61,7 +61,7 @@ pub unsafe extern "C" fn tu_client_stats(
     stats: *mut tu_stats,
     error: *mut *mut tu_error,
 ) -> tu_status {
-    // SAFETY: the caller vouches for all four.
+    // SAFETY: the caller guarantees all four.
     unsafe {
         guard::status(error, || {
             let client = super::client::live(client)?;
@@ -71,7 +71,7 @@ pub unsafe extern "C" fn tu_client_stats(
             let room = stats.cast::<usize>().read();
             if room < size_of::<usize>() {
                 return Err(Error::argument(
-                    "tu_client_stats: set struct_size to sizeof(tu_stats) first",
+                    "tu_client_stats: set stats->struct_size to sizeof(tu_stats) first",
                 ));
             }
             let found = client.stats(text::read_optional(scope, "scope")?)?;

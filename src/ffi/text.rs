@@ -1,10 +1,10 @@
-//! Strings on their way in and out.
+//! Converts strings from and to C.
 
 use std::ffi::{CStr, CString, c_char};
 
 use crate::error::Error;
 
-/// A string of the caller's, for the time of the call.
+/// A string argument, borrowed for the duration of the call.
 ///
 /// # Safety
 /// `pointer` is NULL or a NUL-terminated string that lives for `'a`.
@@ -12,13 +12,13 @@ pub(super) unsafe fn read<'a>(pointer: *const c_char, what: &str) -> Result<&'a 
     if pointer.is_null() {
         return Err(Error::argument(format!("{what} is NULL")));
     }
-    // SAFETY: the caller vouches for the string.
+    // SAFETY: the caller guarantees the string.
     unsafe { CStr::from_ptr(pointer) }
         .to_str()
         .map_err(|error| Error::argument(format!("{what} is not valid UTF-8 ({error})")))
 }
 
-/// The same where NULL means "none".
+/// Like [`read`], where NULL means "none".
 ///
 /// # Safety
 /// As [`read`].
@@ -29,21 +29,21 @@ pub(super) unsafe fn read_optional<'a>(
     if pointer.is_null() {
         return Ok(None);
     }
-    // SAFETY: the caller vouches for the string.
+    // SAFETY: the caller guarantees the string.
     unsafe { read(pointer, what) }.map(Some)
 }
 
-/// The bytes of a string where NULL means "none", be they text or not.
+/// The bytes of a string, not checked for UTF-8; NULL means "none".
 ///
 /// # Safety
 /// As [`read`].
 #[inline]
 pub(super) unsafe fn bytes<'a>(pointer: *const c_char) -> Option<&'a [u8]> {
-    // SAFETY: the caller vouches for the string.
+    // SAFETY: the caller guarantees the string.
     (!pointer.is_null()).then(|| unsafe { CStr::from_ptr(pointer) }.to_bytes())
 }
 
-/// A string for C. A NUL inside becomes a blank.
+/// A string for C. Embedded NULs become spaces.
 pub(super) fn to_c(text: &str) -> CString {
     CString::new(text).unwrap_or_else(|_| CString::new(text.replace('\0', " ")).unwrap_or_default())
 }

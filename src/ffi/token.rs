@@ -1,4 +1,4 @@
-//! `tu_token`: the caller's own copy of an access token.
+//! `tu_token`: a copy of an access token that the caller owns.
 
 use std::ffi::c_char;
 use std::time::Duration;
@@ -7,16 +7,15 @@ use super::guard::contained;
 use super::owned;
 use crate::token::{Layout, Token};
 
-/// An access token. The caller's own object: it does not change, may be read from any thread,
-/// outlives its client, and is wiped when it is released with tu_free. Its strings live as long as
-/// it does.
+/// An access token, owned by the caller. Immutable; may be read from any thread; outlives its
+/// client. Its strings live as long as it does. Release it with tu_free, which wipes it.
 pub struct tu_token(());
 
 pub(super) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Of a time to wait, rounded up: 0 is "now", and whoever comes a little early waits once more.
+/// A waiting time, rounded up: 0 means "now", and a caller that returns too early would wait again.
 pub(super) fn millis_to_wait(wait: Duration) -> i64 {
     millis(wait.saturating_add(Duration::from_nanos(999_999)))
 }
@@ -25,8 +24,8 @@ pub(super) fn millis_to_wait(wait: Duration) -> i64 {
 /// As [`owned::as_token_words`].
 #[inline]
 unsafe fn part(token: *const tu_token, offset: impl FnOnce(&Layout) -> usize) -> *const c_char {
-    // SAFETY: the caller vouches for the handle; the offset lies inside the token's text, which
-    // ends with a NUL.
+    // SAFETY: the caller guarantees the handle; the offset is inside the token's text, which ends
+    // with a NUL.
     match unsafe { owned::as_token_words(token) } {
         Some(words) => {
             let text = Token::text_of(words);
@@ -42,7 +41,7 @@ unsafe fn part(token: *const tu_token, offset: impl FnOnce(&Layout) -> usize) ->
 /// `token` is NULL or a live handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tu_token_value(token: *const tu_token) -> *const c_char {
-    // SAFETY: the caller vouches for the handle.
+    // SAFETY: the caller guarantees the handle.
     unsafe { part(token, |layout| layout.value) }
 }
 
@@ -52,86 +51,86 @@ pub unsafe extern "C" fn tu_token_value(token: *const tu_token) -> *const c_char
 /// `token` is NULL or a live handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tu_token_bearer(token: *const tu_token) -> *const c_char {
-    // SAFETY: the caller vouches for the handle.
+    // SAFETY: the caller guarantees the handle.
     unsafe { part(token, |layout| layout.bearer) }
 }
 
-/// "Authorization: Bearer <token>": a whole header line without its line end, as libcurl takes it.
+/// "Authorization: Bearer <token>": a complete header line without line ending, as libcurl expects.
 /// "" for NULL.
 ///
 /// # Safety
 /// `token` is NULL or a live handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tu_token_header(token: *const tu_token) -> *const c_char {
-    // SAFETY: the caller vouches for the handle.
+    // SAFETY: the caller guarantees the handle.
     unsafe { part(token, |layout| layout.header) }
 }
 
-/// The length of the bare token in bytes. 0 for NULL.
+/// Length of the bare token in bytes; 0 for NULL.
 ///
 /// # Safety
 /// `token` is NULL or a live handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tu_token_length(token: *const tu_token) -> usize {
-    // SAFETY: the caller vouches for the handle.
+    // SAFETY: the caller guarantees the handle.
     unsafe { owned::as_token_words(token) }.map_or(0, |words| Token::layout(words).length)
 }
 
-/// The scopes that were granted, separated by blanks. "" for NULL.
+/// The granted scopes, separated by spaces. "" for NULL.
 ///
 /// # Safety
 /// `token` is NULL or a live handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tu_token_scope(token: *const tu_token) -> *const c_char {
-    // SAFETY: the caller vouches for the handle.
+    // SAFETY: the caller guarantees the handle.
     unsafe { part(token, |layout| layout.scope) }
 }
 
-/// Life left now, in milliseconds; 0 when the token is dead, and for NULL. Time that the machine
-/// spends in suspend counts.
+/// Remaining lifetime in milliseconds, measured on a clock that includes suspend; 0 if expired, and
+/// for NULL.
 ///
 /// # Safety
 /// `token` is NULL or a live handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tu_token_expires_in_ms(token: *const tu_token) -> i64 {
     contained(0, || {
-        // SAFETY: the caller vouches for the handle.
+        // SAFETY: the caller guarantees the handle.
         unsafe { owned::as_token_words(token) }.map_or(0, |words| millis(Token::life_left(words)))
     })
 }
 
-/// How long, in milliseconds from now, until the library would renew the token: as long as a
-/// program may keep using its own copy without asking again. 0 for NULL.
+/// Milliseconds until the library would renew the token: how long a program may use its own copy
+/// without another get. 0 for NULL.
 ///
 /// # Safety
 /// `token` is NULL or a live handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tu_token_fresh_for_ms(token: *const tu_token) -> i64 {
     contained(0, || {
-        // SAFETY: the caller vouches for the handle.
+        // SAFETY: the caller guarantees the handle.
         unsafe { owned::as_token_words(token) }.map_or(0, |words| millis(Token::fresh_left(words)))
     })
 }
 
-/// Which token of its client this is: a number that no other token of that client has; see
-/// tu_token_at_hand. 0 for NULL.
+/// A number that identifies this token among the tokens of its client; see tu_token_at_hand. 0 for
+/// NULL.
 ///
 /// # Safety
 /// `token` is NULL or a live handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tu_token_serial(token: *const tu_token) -> u64 {
-    // SAFETY: the caller vouches for the handle.
+    // SAFETY: the caller guarantees the handle.
     unsafe { owned::as_token_words(token) }.map_or(0, Token::serial_of)
 }
 
-/// When the token ends, in milliseconds since 1970 by the wall clock at the time it was had. To
-/// report only: the wall clock may be set. 0 for NULL.
+/// Expiry as Unix time in milliseconds, computed from the wall clock when the token was received.
+/// For display only: the wall clock may since have been set. 0 for NULL.
 ///
 /// # Safety
 /// `token` is NULL or a live handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tu_token_expires_at_ms(token: *const tu_token) -> i64 {
-    // SAFETY: the caller vouches for the handle.
+    // SAFETY: the caller guarantees the handle.
     unsafe { owned::as_token_words(token) }.map_or(0, Token::expires_at_unix_ms_of)
 }
 

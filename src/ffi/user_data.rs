@@ -1,16 +1,16 @@
-//! A pointer of the host program's, with the function that lets go of it.
+//! The host program's `user_data`, with the function that releases it.
 
 use std::ffi::c_void;
 
 use super::tu_drop_fn;
 
-/// Calls `drop` once, when the last use of the pointer is over.
+/// Calls `drop` once, after the last use of the pointer.
 pub(super) struct UserData {
     pointer: *mut c_void,
     drop: tu_drop_fn,
 }
 
-// SAFETY: the header demands that callbacks and their data may be used from any thread.
+// SAFETY: the header requires that callbacks and their data are usable from any thread.
 unsafe impl Send for UserData {}
 // SAFETY: as above.
 unsafe impl Sync for UserData {}
@@ -28,7 +28,7 @@ impl UserData {
 impl Drop for UserData {
     fn drop(&mut self) {
         if let Some(drop) = self.drop {
-            // SAFETY: the host program gave both for this very call, which happens once.
+            // SAFETY: the host program supplied both for this call, which happens once.
             unsafe { drop(self.pointer) };
         }
     }

@@ -236,7 +236,7 @@ static void options_of_a_call(tu_client *client) {
   options.struct_size = sizeof options;
   options.timeout_ms = -2;
   CHECK(tu_token_get_with(client, &options, &error) == NULL);
-  CHECK_ERROR(error, TU_INVALID_ARGUMENT, "timeout_ms is -2: only timeout_ms may be below zero, and then TU_NO_WAIT (-1)");
+  CHECK_ERROR(error, TU_INVALID_ARGUMENT, "timeout_ms is -2: negative values are not allowed, except timeout_ms TU_NO_WAIT (-1)");
   options.timeout_ms = 0;
   options.min_ttl_ms = -1;
   CHECK(tu_token_get_with(client, &options, &error) == NULL);
