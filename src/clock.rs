@@ -1,19 +1,19 @@
-//! Two clocks: one that counts while the machine sleeps, and the wall clock.
+//! Two clocks: boot time, which includes suspend, and the wall clock.
 //!
-//! Everything the cache decides is decided on boot time. The wall clock is only reported, because
-//! anybody may set it. `std::time::Instant` is not used for lifetimes: on Linux it stops in
-//! suspend, and a token would outlive itself by a night's sleep.
+//! The cache decides on boot time alone. The wall clock is for display only, because it may be set
+//! at any time. `std::time::Instant` is not used for lifetimes: on Linux it stops during suspend,
+//! so a token would be served after its expiry.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A point in boot time, in nanoseconds. Differences count suspend.
+/// A point in boot time, in nanoseconds. Differences include suspend.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BootTime(u64);
 
 impl BootTime {
-    /// Before anything that happened on this machine.
+    /// The earliest point.
     pub const ZERO: BootTime = BootTime(0);
 
     pub(crate) const fn from_nanos(nanos: u64) -> Self {
@@ -24,22 +24,22 @@ impl BootTime {
         self.0
     }
 
-    /// This point and `later`, at most the end of time.
+    /// This point plus `later`, saturating.
     pub const fn after(self, later: Duration) -> Self {
         Self(self.0.saturating_add(saturating_nanos(later)))
     }
 
-    /// This point less `earlier`, at least zero.
+    /// This point minus `earlier`, at least zero.
     pub const fn before(self, earlier: Duration) -> Self {
         Self(self.0.saturating_sub(saturating_nanos(earlier)))
     }
 
-    /// How long after `earlier` this is; zero if it is not.
+    /// Time from `earlier` to this point; zero if this is not later.
     pub const fn since(self, earlier: BootTime) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
-    /// How long until this point, seen from `now`; zero if it has passed.
+    /// Time from `now` to this point; zero if it has passed.
     pub const fn until(self, now: BootTime) -> Duration {
         self.since(now)
     }
@@ -50,18 +50,18 @@ const fn saturating_nanos(duration: Duration) -> u64 {
     if nanos > u64::MAX as u128 { u64::MAX } else { nanos as u64 }
 }
 
-/// Where a client takes its time from.
+/// A client's source of time.
 #[derive(Clone, Debug, Default)]
 pub enum Clock {
-    /// The machine's own clocks.
+    /// The system clocks.
     #[default]
     System,
-    /// A clock that stands still until a test turns it.
+    /// A clock that only a test advances.
     Manual(Arc<ManualClock>),
 }
 
 impl Clock {
-    /// Boot time now.
+    /// The current boot time.
     #[inline]
     pub fn now(&self) -> BootTime {
         #[cfg(all(test, feature = "__shuttle"))]
@@ -74,7 +74,7 @@ impl Clock {
         }
     }
 
-    /// Milliseconds since 1970 by the wall clock, to report only.
+    /// Unix time in milliseconds by the wall clock; for display only.
     pub fn wall_ms(&self) -> i64 {
         match self {
             Self::System => unix_ms(),
@@ -82,7 +82,7 @@ impl Clock {
         }
     }
 
-    /// All that the clocks say, to tell a suspend or a jump from the mere passing of time.
+    /// All clocks at once, to tell a suspend or a jump from the normal passing of time.
     pub(crate) fn reading(&self) -> Reading {
         let boot = self.now();
         match self {
@@ -104,16 +104,16 @@ fn unix_ms() -> i64 {
     i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// What the clocks say at one moment.
+/// All clocks at one moment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reading {
     pub(crate) boot: BootTime,
-    /// Spent in suspend since some moment in the past.
+    /// Total time spent in suspend, since an arbitrary point in the past.
     pub(crate) slept: Duration,
     pub(crate) wall_ms: i64,
 }
 
-/// A clock for tests: it moves only by [`ManualClock::advance`].
+/// A clock for tests: it moves only when told to.
 #[derive(Debug)]
 pub struct ManualClock {
     nanos: AtomicU64,
@@ -123,7 +123,7 @@ pub struct ManualClock {
 
 impl Default for ManualClock {
     fn default() -> Self {
-        // Not zero, so that "a while ago" can be expressed.
+        // Not zero, so that earlier points can be expressed.
         Self {
             nanos: AtomicU64::new(1_000_000_000_000),
             slept: AtomicU64::new(0),
@@ -139,13 +139,13 @@ impl ManualClock {
         self.set_wall(i64::try_from(by.as_millis()).unwrap_or(i64::MAX));
     }
 
-    /// Lets the machine sleep: the clock moves on, and it is known why.
+    /// Simulates a suspend: the clock moves forward and the time counts as slept.
     pub fn suspend(&self, by: Duration) {
         self.slept.fetch_add(saturating_nanos(by), Ordering::SeqCst);
         self.advance(by);
     }
 
-    /// Sets the wall clock by so many milliseconds, and nothing else.
+    /// Shifts the wall clock alone, by this many milliseconds.
     pub fn set_wall(&self, by_ms: i64) {
         self.wall_ms.fetch_add(by_ms, Ordering::SeqCst);
     }
@@ -154,7 +154,7 @@ impl ManualClock {
 #[cfg(feature = "test-clock")]
 static TURNED: AtomicU64 = AtomicU64::new(0);
 
-/// Turns the system clock, as this library sees it, forward. Only for tests of programs.
+/// Moves the system clock, as this library sees it, forward. For tests of programs only.
 #[cfg(feature = "test-clock")]
 pub fn advance(by: Duration) {
     TURNED.fetch_add(saturating_nanos(by), Ordering::SeqCst);
@@ -177,13 +177,13 @@ fn boot_nanos() -> u64 {
     clock_nanos(libc::CLOCK_BOOTTIME)
 }
 
-/// Boot time counts suspend and monotonic time does not; the difference is what was slept.
+/// Boot time includes suspend and monotonic time does not; the difference is the time suspended.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn slept_nanos() -> u64 {
     clock_nanos(libc::CLOCK_BOOTTIME).saturating_sub(clock_nanos(libc::CLOCK_MONOTONIC))
 }
 
-/// Not known here: a suspend is not told, and does no harm.
+/// Not available here: suspends are not reported, which does no harm.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn slept_nanos() -> u64 {
     0
@@ -193,9 +193,8 @@ fn slept_nanos() -> u64 {
 #[inline]
 fn clock_nanos(id: libc::clockid_t) -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` is a valid timespec to write to. The call cannot fail for a clock that the
-    // kernel has had since 2.6.39; if it did, the time would stay zero and tokens look fresh for
-    // no longer than they live, because every time is then zero.
+    // SAFETY: `time` is a valid timespec to write to. The call cannot fail: Linux has supported the
+    // clock since 2.6.39.
     unsafe { libc::clock_gettime(id, &mut time) };
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
@@ -208,7 +207,7 @@ fn boot_nanos() -> u64 {
     let mut base = libc::mach_timebase_info { numer: 0, denom: 0 };
     // SAFETY: `base` is valid to write to; the call fills it in and cannot fail.
     unsafe { libc::mach_timebase_info(&mut base) };
-    // SAFETY: takes nothing and only reads a counter.
+    // SAFETY: no arguments; only reads a counter.
     let ticks = unsafe { mach_continuous_time() };
     (u128::from(ticks) * u128::from(base.numer) / u128::from(base.denom.max(1))) as u64
 }
@@ -231,11 +230,11 @@ fn boot_nanos() -> u64 {
     target_os = "ios",
     windows
 )))]
-compile_error!("tu-token needs a clock that counts suspend: add one for this system in clock.rs");
+compile_error!("tu-token needs a clock that includes suspend: add one for this system in clock.rs");
 
-/// A length of time as messages tell it: in milliseconds, and from a second on in tenths of one.
+/// A duration as messages show it: rounded to milliseconds, from 1 s on to tenths of a second.
 pub(crate) fn rounded(time: Duration) -> Duration {
-    // What is left of a limit is some microseconds less.
+    // Up, because the remainder of a limit is always some microseconds short of it.
     let millis = u64::try_from(time.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
     Duration::from_millis(match millis {
         0..1000 => millis,
@@ -248,7 +247,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_told_in_few_digits() {
+    fn durations_are_rounded_for_messages() {
         let told = |nanos| format!("{:?}", rounded(Duration::from_nanos(nanos)));
         for (nanos, expected) in [
             (0, "0ns"),
@@ -271,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn arithmetic_stays_inside_its_ends() {
+    fn arithmetic_saturates() {
         let end = BootTime::from_nanos(u64::MAX);
         assert_eq!(end.after(Duration::MAX), end);
         assert_eq!(BootTime::ZERO.before(Duration::from_secs(1)), BootTime::ZERO);

@@ -1,62 +1,62 @@
-//! What can go wrong, as one small cloneable value that reads like a sentence.
+//! The error type: small, cheap to clone, with a message for people.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What kind of failure an [`Error`] is. Each kind has a fixed number and name in the C API.
+/// The kind of an [`Error`]. Each kind has a fixed number and name in the C API.
 ///
 /// ```
 /// use tu_token::ErrorKind;
 ///
-/// // Every kind has a number and a name that other languages share.
+/// // Numbers and names are the same in every language.
 /// assert_eq!((ErrorKind::InvalidScope.status(), ErrorKind::InvalidScope.name()), (301, "TU_INVALID_SCOPE"));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// An argument cannot be used: a NULL, bad UTF-8, a scope with forbidden characters.
+    /// An invalid argument: NULL, invalid UTF-8, a scope with forbidden characters.
     InvalidArgument,
-    /// An option is unknown, has a bad value, is missing or contradicts another one.
+    /// An option is unknown, invalid, missing or contradicts another one.
     Config,
     /// The client was closed.
     Closed,
-    /// This caller's wait ended; the fetch it waited for goes on.
+    /// This caller's wait timed out; the fetch continues.
     Timeout,
-    /// This caller's wait was cancelled; the fetch it waited for goes on.
+    /// This caller's wait was cancelled; the fetch continues.
     Cancelled,
-    /// The caller does not wait and there is no token yet; a fetch has been started.
+    /// No valid token yet, and the call does not wait; a fetch has been started.
     Pending,
-    /// Name resolution, connection, reset, or the endpoint was too slow.
+    /// Name resolution, connect, connection reset, or a network timeout.
     Network,
-    /// The certificate, the host name or the trust store.
+    /// Certificate, host name, or no trust store.
     Tls,
-    /// The client id or secret cannot be had from where it is kept.
+    /// The client id or secret is not available (file, callback).
     Credentials,
-    /// The proxy refuses: its login, or by its rules.
+    /// The proxy refused the login (407) or the request (403).
     Proxy,
-    /// The token endpoint refused the client id and secret: `invalid_client`, `unauthorized_client`, or
-    /// 401 without an OAuth error.
+    /// The token endpoint refused the client id and secret: `invalid_client`,
+    /// `unauthorized_client`, or 401 without an OAuth error.
     InvalidClient,
-    /// The token endpoint refused the scope, or granted less than was asked for.
+    /// The token endpoint refused the scope, or granted less than requested.
     InvalidScope,
     /// Another OAuth 2.0 error code (RFC 6749 section 5.2).
     OAuth,
-    /// Status 429, or a `Retry-After` that is still running.
+    /// Status 429, or a `Retry-After` that has not passed yet.
     RateLimited,
-    /// A 5xx answer, or an OAuth code that says the server is in trouble.
+    /// A 5xx response, or `server_error` or `temporarily_unavailable`.
     Server,
-    /// An answer that is not a token, or a redirect.
+    /// A response that is not a token, or a redirect.
     BadResponse,
-    /// This client's own limit of token requests a minute.
+    /// This client's own limit on token requests per minute.
     Budget,
-    /// A bug of this library, contained; or, if it is retryable, the system has no thread to give: a
-    /// limit on processes, or memory.
+    /// A contained bug in this library; if retryable, a thread could not be started (process limit,
+    /// memory).
     Internal,
 }
 
 impl ErrorKind {
-    /// Every kind, in the order of the numbers.
+    /// Every kind, in ascending order of [`ErrorKind::status`].
     ///
     /// ```
     /// assert!(tu_token::ErrorKind::ALL.contains(&tu_token::ErrorKind::Timeout));
@@ -82,7 +82,7 @@ impl ErrorKind {
         Self::Internal,
     ];
 
-    /// The `tu_status` number of the C API. Never reused for another meaning.
+    /// The `tu_status` number of the C API. Numbers are never reused.
     ///
     /// ```
     /// assert_eq!(tu_token::ErrorKind::Internal.status(), 900);
@@ -116,7 +116,7 @@ impl ErrorKind {
     /// assert_eq!(tu_token::ErrorKind::Budget.name(), "TU_BUDGET");
     /// ```
     pub const fn name(self) -> &'static str {
-        // The C strings are the one list; this is the same text without its NUL.
+        // The list of C strings is the only one; this is the same text without its NUL.
         match self.c_name().to_str() {
             Ok(name) => name,
             Err(_) => "",
@@ -146,7 +146,7 @@ impl ErrorKind {
         }
     }
 
-    /// Whether trying again later can help when nothing else is known.
+    /// Whether a later retry can help, unless the failure says otherwise.
     const fn usually_retryable(self) -> bool {
         matches!(
             self,
@@ -164,10 +164,10 @@ impl ErrorKind {
     }
 }
 
-/// A failure: its kind, one line for a person, and what the token endpoint said.
+/// A failure: its kind, a one-line message, and the token endpoint's error code and status.
 ///
-/// Cloning is cheap; all callers that waited for one fetch share one error. The message holds
-/// neither a secret nor a token.
+/// Cheap to clone: all callers that waited for one fetch share one error. The message contains no
+/// secret and no token.
 ///
 /// ```
 /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -182,7 +182,7 @@ impl ErrorKind {
 #[derive(Clone)]
 pub struct Error {
     detail: Arc<Detail>,
-    /// Not shared: the wait that is left differs from caller to caller.
+    /// Not shared: the remaining wait differs between callers.
     retry_after: Option<Duration>,
 }
 
@@ -196,7 +196,7 @@ struct Detail {
     cause: Option<Arc<Cause>>,
 }
 
-/// What a function of the program failed with.
+/// The error that a credentials function returned.
 pub(crate) type Cause = dyn std::error::Error + Send + Sync;
 
 impl Error {
@@ -251,8 +251,8 @@ impl Error {
         self
     }
 
-    /// As a fetch that failed tells it to those who waited. How long to wait is the whole message of
-    /// a rate limit, so that one says it.
+    /// The error as the waiters of the failed fetch receive it. Only a rate limit states the wait:
+    /// it is the point of that message.
     pub(crate) fn told(self, wait: Option<Duration>) -> Self {
         match (self.kind(), wait) {
             (ErrorKind::RateLimited, Some(wait)) => self.with_next_try("", wait),
@@ -260,10 +260,10 @@ impl Error {
         }
     }
 
-    /// As it is told to those for whose sake nothing was asked.
+    /// The error as later callers receive it, for which no request was made.
     pub(crate) fn remembered(self, wait: Duration) -> Self {
         match self.kind() {
-            // That is found out each time, and says how long.
+            // Created for each caller, and its message already states the wait.
             ErrorKind::Budget => self.with_retry_after(Some(wait)),
             _ => self.with_next_try("remembered; ", wait),
         }
@@ -276,7 +276,7 @@ impl Error {
         self.with_retry_after(Some(wait))
     }
 
-    /// What kind of failure this is.
+    /// The kind of failure.
     ///
     /// ```
     /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -291,7 +291,7 @@ impl Error {
         self.detail.kind
     }
 
-    /// One line that says what was being done, what was found and what to do.
+    /// One line: what was attempted, what was found, what to do. No secret, no token.
     ///
     /// ```
     /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -306,7 +306,7 @@ impl Error {
         &self.detail.message
     }
 
-    /// The `error` member of the endpoint's answer (RFC 6749 section 5.2), cleaned of secrets.
+    /// The `error` member of the token endpoint's response (RFC 6749 section 5.2), secrets removed.
     ///
     /// ```
     /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -321,7 +321,7 @@ impl Error {
         self.detail.oauth_code.as_deref()
     }
 
-    /// The HTTP status of the endpoint's answer, if there was one.
+    /// The HTTP status of the token endpoint's response, if there was one.
     ///
     /// ```
     /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -336,7 +336,7 @@ impl Error {
         (self.detail.http_status != 0).then_some(self.detail.http_status)
     }
 
-    /// Whether the same call may succeed later without anybody changing anything.
+    /// Whether the same call may succeed later without any change to program or configuration.
     ///
     /// ```
     /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -351,7 +351,7 @@ impl Error {
         self.detail.retryable
     }
 
-    /// How long until this client would ask the endpoint again, if that is known.
+    /// Time until this client would send the next token request, if known.
     ///
     /// ```
     /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -386,8 +386,8 @@ impl fmt::Debug for Error {
 }
 
 impl std::error::Error for Error {
-    /// What the program's credentials function failed with, for those who waited for that fetch;
-    /// `None` for every other failure.
+    /// The error of the credentials function, for callers that waited for that fetch; `None` for
+    /// every other failure.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.detail.cause.as_deref().map(|cause| cause as &(dyn std::error::Error + 'static))
     }
@@ -415,12 +415,12 @@ mod tests {
         assert_eq!(told(ErrorKind::Server, 12_001), "no (remembered; next try in 13 s)");
         assert_eq!(told(ErrorKind::Server, 13_000), "no (remembered; next try in 13 s)");
         assert_eq!(told(ErrorKind::InvalidClient, 1), "no (remembered; next try in 1 s)");
-        // That is found out anew each time, and says how long by itself.
+        // Its message already states the wait.
         assert_eq!(told(ErrorKind::Budget, 5000), "no");
     }
 
     #[test]
-    fn only_a_rate_limit_says_how_long_when_it_is_news() {
+    fn among_new_failures_only_a_rate_limit_states_the_wait() {
         let wait = Some(Duration::from_secs(2));
         let told = |kind: ErrorKind, wait| Error::new(kind, "no").told(wait).message().to_owned();
         assert_eq!(told(ErrorKind::RateLimited, wait), "no (next try in 2 s)");

@@ -1,9 +1,9 @@
-//! What happened, told to whoever asked: a callback, the `log` crate, stderr.
+//! Events, delivered to a callback, the `log` crate and stderr.
 //!
-//! Events are put into a queue of bounded length by whoever fetches, and handed out by one thread
-//! of ours, in order. A callback that is slow, or forgets to return, delays events and nothing
-//! else; what does not fit into the queue is counted and told where it is missing: with the event that
-//! is queued next, or, if the client goes before there is one, by an event of its own.
+//! Fetches put events into a bounded queue per client; one library thread delivers them, in order.
+//! A callback that is slow or never returns delays events and nothing else. Events that do not fit
+//! into the queue are counted, and the loss is reported where it occurred: with the next event that
+//! is queued, or, if the client is dropped before that, with an event of its own.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -16,13 +16,13 @@ use crate::error::ErrorKind;
 use crate::process::{Callable, Callback, Inherited, Locked, Process};
 use crate::threads;
 
-/// Most events that wait to be told, per client.
+/// Most undelivered events per client.
 const QUEUE_LENGTH: usize = 1024;
 
-/// What is told at a client's end if its last events were lost. How many, is added.
+/// Message of a client's last event if the events before it were lost; their number is appended.
 const LOST_AT_THE_END: &str = "the client ends; its event function could not keep up";
 
-/// What kind of thing happened. The numbers are those of the C API.
+/// The kind of an [`Event`]. The numbers are those of the C API.
 ///
 /// ```
 /// assert_eq!(tu_token::EventKind::Warning as i32, 11); // the number in the C API
@@ -30,31 +30,31 @@ const LOST_AT_THE_END: &str = "the client ends; its event function could not kee
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EventKind {
-    /// A fetch begins.
+    /// A fetch started.
     FetchStarted = 1,
-    /// A fetch brought a token.
+    /// A fetch obtained a token.
     FetchSucceeded = 2,
     /// An attempt of a fetch failed.
     FetchFailed = 3,
-    /// A valid token is handed out although its renewal failed.
+    /// A valid token was served although its renewal failed.
     ServedWhileFailing = 4,
     /// A token that an API refused was dropped.
     Invalidated = 5,
-    /// The client has other credentials.
+    /// The client's credentials changed.
     Rotated = 6,
-    /// A token store was hit, missed or failed.
+    /// The token store had a token, had none, or failed.
     Store = 7,
-    /// The machine slept, or the wall clock jumped.
+    /// The machine was suspended, or the wall clock jumped.
     Clock = 8,
-    /// The process was forked and the client is used in the child.
+    /// The process forked and the client is now used in the child.
     Fork = 9,
-    /// The limit of token requests a minute was reached.
+    /// The client's own limit on token requests per minute was reached.
     Budget = 10,
-    /// Something odd that a person should look at.
+    /// Something unexpected that needs attention.
     Warning = 11,
 }
 
-/// How much a person should care. The numbers are those of the C API.
+/// The severity of an [`Event`]. The numbers are those of the C API.
 ///
 /// ```
 /// assert_eq!(tu_token::Severity::Warning as i32, 3); // the number in the C API
@@ -62,15 +62,15 @@ pub enum EventKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Severity {
-    /// What goes on all the time.
+    /// Routine: a fetch started, a store had a token or none.
     Debug = 1,
-    /// What happens when all is well.
+    /// Normal operation.
     Info = 2,
-    /// A failure, or something that a person should look at.
+    /// A failure, or something that needs attention.
     Warning = 3,
 }
 
-/// One thing that happened. Never holds a secret or a token.
+/// An event. Contains no secret and no token.
 ///
 /// ```
 /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -95,29 +95,29 @@ pub enum Severity {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Event {
-    /// What happened.
+    /// The kind of event.
     pub kind: EventKind,
-    /// The failure, if it is one.
+    /// The failure, if any.
     pub error: Option<ErrorKind>,
     /// The client's `name` option.
     pub client: Arc<str>,
-    /// The canonical scope it is about; empty if it is about the client.
+    /// Canonical scope; empty if the event concerns the whole client.
     pub scope: String,
-    /// One line for a person.
+    /// One line to show or log.
     pub message: String,
-    /// Which token: a keyed hash of it, 8 hex digits. Comparable within one process only.
+    /// Identifies the token: 8 hex digits of a keyed hash, comparable within this process only.
     pub fingerprint: Option<String>,
-    /// The endpoint's HTTP status, if there was one.
+    /// HTTP status of the token endpoint's response, if any.
     pub http_status: Option<u16>,
-    /// Which attempt of the fetch, from 1; 0 if it is not about an attempt.
+    /// Number of the attempt within its fetch, from 1; 0 if not about an attempt.
     pub attempt: u32,
-    /// How long it took: a failed attempt, that attempt alone (from its request on; if the credentials
-    /// could not be had, from asking for them on); a fetch that brought a token, all of it with its
-    /// earlier attempts and pauses; an event of the store, the fetch up to then; a suspend or a jump of
-    /// the wall clock, how far. Zero for all others.
+    /// A failed attempt: its duration, from its request on (or from asking for the credentials, if
+    /// none were available). A successful fetch: its whole duration, with failed attempts and
+    /// backoff. A store event: the duration of the fetch so far. A suspend or wall clock jump: its
+    /// size. Otherwise zero.
     pub duration: Duration,
-    /// How long until the next try, if that is known: of a failed attempt, the next one of its fetch,
-    /// or, behind the last one, until another fetch may start.
+    /// Time until the next attempt, if known: of the same fetch, or, after its last attempt, of the
+    /// next fetch.
     pub wait: Option<Duration>,
 }
 
@@ -137,7 +137,7 @@ impl Event {
         }
     }
 
-    /// How much a person should care: the level at which every logger is told.
+    /// The severity: the level at which loggers receive the event.
     ///
     /// ```
     /// let function = tu_token::EventFn::from(|event: &tu_token::Event| {
@@ -184,8 +184,8 @@ impl fmt::Display for Event {
     }
 }
 
-/// A function that is told what happens. It runs on one thread of the library's, one event at a
-/// time, never under a lock, and may call the client.
+/// A function that receives events. It runs on one library thread, one event at a time, with no
+/// lock held, and may call the client.
 ///
 /// ```
 /// let function = tu_token::EventFn::from(|event: &tu_token::Event| eprintln!("{event}"));
@@ -205,7 +205,7 @@ impl fmt::Debug for EventFn {
     }
 }
 
-/// The events of one client, on their way to its listeners.
+/// The undelivered events of one client.
 pub(crate) struct EventQueue {
     client: Arc<str>,
     callback: Option<Callable<EventFn>>,
@@ -216,19 +216,19 @@ pub(crate) struct EventQueue {
 #[derive(Default)]
 struct Waiting {
     events: VecDeque<Queued>,
-    /// How many were lost behind the last one that is queued.
+    /// Events lost since the last queued one.
     lost: u64,
-    /// Whether the queue stands in line to be told.
+    /// Whether the queue is scheduled for delivery.
     queued: bool,
-    /// The client's part in its callback.
+    /// The client's share in its callback.
     owner: Option<Callback<EventFn>>,
-    /// The client has gone: its part goes too, behind the last event.
+    /// The client has been closed or dropped: its share is dropped after the last event.
     released: bool,
 }
 
 struct Queued {
     event: Event,
-    /// How many were lost right before it.
+    /// Events lost right before it.
     lost: u64,
 }
 
@@ -242,14 +242,14 @@ impl EventQueue {
         })
     }
 
-    /// Whether anybody listens. Otherwise events need not even be made.
+    /// Whether there is a listener. Without one, events are not even created.
     pub(crate) fn is_heard(&self) -> bool {
         self.callback.is_some()
             || self.stderr != LogLevel::Off
             || log::max_level() != log::LevelFilter::Off
     }
 
-    /// Queues an event. Never blocks and never calls foreign code.
+    /// Queues an event. Never blocks and never runs user code.
     pub(crate) fn tell(self: &Arc<Self>, event: impl FnOnce() -> Event) {
         if !self.is_heard() {
             return;
@@ -269,13 +269,13 @@ impl EventQueue {
         }
     }
 
-    /// Lets go of the callback, once what waits has been told: the client has gone.
+    /// Drops the callback once the queued events have been delivered.
     pub(crate) fn release(self: &Arc<Self>) {
         let (owner, must_queue, is_queued) = {
             let mut waiting = self.waiting.lock();
             waiting.released = true;
             if waiting.lost > 0 {
-                // Nothing is likely to follow that could tell it.
+                // No later event is likely to report the loss.
                 let client = self.client.clone();
                 waiting.push(Event { client, ..Event::new(EventKind::Warning, LOST_AT_THE_END) });
             }
@@ -300,7 +300,7 @@ impl EventQueue {
         let wanted = match self.stderr {
             LogLevel::Off => false,
             LogLevel::Warn => event.severity() >= Severity::Warning,
-            // All of them: whoever sets it wants to see what goes on.
+            // `info` includes debug events.
             LogLevel::Info => true,
         };
         if wanted {
@@ -313,7 +313,7 @@ impl EventQueue {
 }
 
 impl threads::Queue for EventQueue {
-    /// The events of a client that has gone never will be told: nobody holds the callback for that.
+    /// No thread can be started: a released client must not keep its callback for these events.
     fn release_undeliverable(self: Arc<Self>) {
         let is_released = self.waiting.lock().released;
         if is_released && threads::leave_line(Arc::as_ptr(&self).cast()) {
@@ -326,7 +326,7 @@ impl threads::Queue for EventQueue {
         }
     }
 
-    /// Lets go of a callback, too, that was held for these events alone.
+    /// Locking adopts the state after a fork: see [`Waiting::adopt`].
     fn forget_parents(&self) {
         drop(self.waiting.lock());
     }
@@ -335,18 +335,18 @@ impl threads::Queue for EventQueue {
         let process = Process::this();
         loop {
             let Queued { event, lost } = {
-                // If the callback forked and this is the child, what waits is the parent's.
+                // If the callback forked and this is the child, the queued events are the parent's.
                 let Some(mut waiting) = self.waiting.lock_in(process) else { return };
                 let Some(next) = waiting.events.pop_front() else {
                     waiting.queued = false;
                     let owner = waiting.take_released();
                     drop(waiting);
-                    // Foreign code may run now.
+                    // This may run user code, so not under the lock.
                     return drop(owner);
                 };
                 next
             };
-            // A callback that panics loses its event, and nothing else.
+            // A callback that panics loses this event only.
             let _ = catch_unwind(AssertUnwindSafe(|| self.deliver_one(event, lost)));
         }
     }
@@ -358,14 +358,14 @@ impl Waiting {
         self.events.push_back(Queued { event, lost });
     }
 
-    /// The client's part in the callback, if it is to go now.
+    /// The client's share in the callback, if it is to be dropped now.
     fn take_released(&mut self) -> Option<Callback<EventFn>> {
         self.owner.take_if(|_| self.released && !self.queued)
     }
 }
 
-/// A forked child starts with an empty queue: the parent tells its own events. A callback that was
-/// held for that alone goes with them.
+/// A fork child starts with an empty queue: the parent delivers its own events. A callback that was
+/// kept for those alone is dropped with them.
 impl Inherited for Waiting {
     type Remains = (VecDeque<Queued>, Option<Callback<EventFn>>);
 
@@ -381,7 +381,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn how_much_a_person_should_care() {
+    fn severity_of_each_kind() {
         let severity = |kind, error| Event { error, ..Event::new(kind, "") }.severity();
         for (kind, expected) in [
             (EventKind::FetchStarted, Severity::Debug),

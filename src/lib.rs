@@ -1,5 +1,6 @@
-//! Gets, keeps and hands out OAuth 2.0 access tokens for Trackunit's IRIS APIs ("API Tokens v2":
-//! client credentials, tokens of 20 minutes, no refresh token). Not affiliated with Trackunit.
+//! Fetches, caches and hands out OAuth 2.0 access tokens for Trackunit's IRIS APIs ("API Tokens
+//! v2": client credentials grant, 20-minute tokens, no refresh token). Not affiliated with
+//! Trackunit.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), tu_token::Error> {
@@ -8,21 +9,20 @@
 //!     .client_secret("...")
 //!     .scope("asset.view")
 //!     .build()?;
-//! let token = client.token()?; // at hand, or fetched once for all callers
+//! let token = client.token()?; // from the cache, or fetched once for all callers
 //! println!("{} s left", token.expires_in().as_secs());
 //! # Ok(()) }
 //! ```
 //!
-//! What is where:
+//! Source map:
 //! - [`Client`] the cached tokens of one API key; [`Config`] its options
-//! - `cache` the core: what a token is worth and when to ask for a new one, as a pure state machine
-//! - `store` tokens beyond one process
-//! - `endpoint` the token request and the reading of its answer
-//! - `credentials` where id and secret come from; `files` reads that may hang, done once
-//! - `threads`, `process` the library's threads, and what survives a fork: locks, mailboxes, and
-//!   functions of the program
-//! - `diagnosis` what the command's `doctor` looks at
-//! - `sync` which locks, atomics and threads those are made of
+//! - `cache` the core: a pure state machine that decides which token to serve and when to renew it
+//! - `store` tokens shared between processes
+//! - `endpoint` the token request and its response
+//! - `credentials` the sources of client id and secret; `files` file reads that may hang, shared
+//! - `threads` the library's threads; `process` fork-safe locks, mailboxes and callbacks
+//! - `diagnosis` the checks behind the command's `doctor`
+//! - `sync` the lock, atomic and thread primitives, replaceable in tests
 //! - `ffi` the C ABI, behind the feature `capi`
 
 mod cache;
@@ -73,7 +73,7 @@ pub use clock::advance as advance_test_clock;
 #[cfg(all(feature = "capi", not(panic = "unwind")))]
 compile_error!("the feature capi needs panic = \"unwind\": panics may not cross the C ABI");
 
-/// The Rust code in the README compiles.
+/// Compiles the Rust code in the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -3,10 +3,10 @@
 use crate::error::Error;
 use crate::lists::add_new;
 
-/// Longest scope text that is accepted, in bytes.
+/// Longest accepted scope string, in bytes.
 pub(crate) const MAX_SCOPE_BYTES: usize = 4 * 1024;
 
-/// A checked, non-empty set of scopes in two spellings.
+/// A validated, non-empty set of scopes, in wire order and in canonical order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ScopeSet {
     wire: String,
@@ -14,7 +14,7 @@ pub(crate) struct ScopeSet {
 }
 
 impl ScopeSet {
-    /// Reads a space-separated list. Duplicates and additional blanks are dropped.
+    /// Parses a space-separated list. Duplicates and extra spaces are dropped.
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
         if text.len() > MAX_SCOPE_BYTES {
             return Err(Error::argument(format!(
@@ -25,7 +25,7 @@ impl ScopeSet {
         if let Some((position, character)) = text.char_indices().find(|&(_, c)| !is_allowed(c)) {
             return Err(Error::argument(format!(
                 "the scope has {} at byte {position}; scopes are printable ASCII without quotes \
-                 and backslashes, separated by single blanks (RFC 6749 section 3.3)",
+                 or backslashes, separated by single spaces (RFC 6749 section 3.3)",
                 describe(character)
             )));
         }
@@ -43,12 +43,12 @@ impl ScopeSet {
         Ok(Self { wire, canonical: in_order.join(" ") })
     }
 
-    /// The scopes in the order they were first asked for: what is sent.
+    /// The scopes in the first caller's order: sent in requests.
     pub(crate) fn wire(&self) -> &str {
         &self.wire
     }
 
-    /// The scopes sorted: what identifies a cache entry.
+    /// The scopes sorted: the key of the cache entry.
     pub(crate) fn canonical(&self) -> &str {
         &self.canonical
     }
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_scope_is_refused_by_name() {
+    fn forbidden_characters_are_named() {
         for (text, word) in [
             ("", "empty"),
             ("   ", "empty"),
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_names_what_was_not_granted() {
+    fn missing_from_lists_scopes_not_granted() {
         let asked = ScopeSet::parse("c a b").unwrap();
         let granted = ScopeSet::parse("a").unwrap();
         assert_eq!(asked.missing_from(&granted), ["c", "b"]);

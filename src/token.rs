@@ -1,9 +1,9 @@
-//! The access token a program holds.
+//! The access token that callers receive.
 //!
-//! A [`Token`] is one block of 64-bit words: a few numbers, then the text
-//! `Authorization: Bearer <token>` and the granted scope. Words, because the block is what the
-//! cache publishes to its readers (see `cache/current.rs`): a reader copies words and has a whole
-//! token. The same block, as it is, is the C API's `tu_token`.
+//! A [`Token`] is one block of 64-bit words: a few numbers, then the text `Authorization: Bearer
+//! <token>` and the granted scope. It is made of words because the cache publishes the same block
+//! to its readers (see `cache/current.rs`), which copy it word by word. The C API's `tu_token` is
+//! this block too.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use zeroize::Zeroize;
 use crate::clock::{BootTime, Clock};
 use crate::life::Life;
 
-/// Longest access token that is accepted, in bytes.
+/// Longest accepted access token, in bytes.
 pub(crate) const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
 // The words before the text.
@@ -32,21 +32,21 @@ pub(crate) const BEARER_AT: usize = 16;
 const VALUE_AT: usize = PREFIX.len();
 pub(crate) const BEARER_PREFIX_LEN: usize = VALUE_AT - BEARER_AT;
 
-/// Marks a block as a token; `tu_free` looks at it.
+/// Marks a block as a token, for `tu_free`.
 pub(crate) const TOKEN_KIND: u64 = u64::from_le_bytes(*b"tu token");
 
-/// Most words a block can have.
+/// Size of the largest block, in words.
 pub(crate) const MAX_WORDS: usize = words_for(MAX_TOKEN_BYTES, crate::scope::MAX_SCOPE_BYTES);
 
-/// How many words a block has, by the lengths of its token and scope.
+/// Size of a block in words, for a token and scope of these lengths in bytes.
 const fn words_for(value: usize, scope: usize) -> usize {
     TEXT + (PREFIX.len() + value + 1 + scope + 1).div_ceil(8)
 }
 
-/// An OAuth 2.0 access token, as a value of the caller's own.
+/// An OAuth 2.0 access token, owned by the caller.
 ///
-/// It is wiped from memory when dropped and never shown by `Debug`. It can be sent to and shared
-/// between threads; it does not change and does not keep its client alive.
+/// Immutable, `Send` and `Sync`; wiped from memory when dropped; never shown by `Debug`. It does
+/// not keep its client alive.
 ///
 /// ```
 /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -85,26 +85,26 @@ impl Token {
         &self.words
     }
 
-    /// Gives the block away; whoever has it then wipes it.
+    /// Gives the block away; its new owner must wipe it.
     #[cfg(feature = "capi")]
     pub(crate) fn into_words(mut self) -> Box<[u64]> {
         std::mem::take(&mut self.words)
     }
 
-    /// The length of the bare token that a lengths word tells.
+    /// Length of the bare token, from a block's lengths word.
     #[inline]
     pub(crate) fn value_len(lengths: u64) -> usize {
         (lengths >> 32) as usize
     }
 
-    /// How many words a block with this lengths word has.
+    /// Size in words of a block with this lengths word.
     #[cfg(any(test, feature = "capi"))]
     #[inline]
     pub(crate) fn word_count(lengths: u64) -> usize {
         words_for(Self::value_len(lengths), (lengths & 0xffff_ffff) as usize)
     }
 
-    /// Where a block's parts lie in its text.
+    /// Offsets of the parts in a block's text.
     #[inline]
     pub(crate) fn layout(words: &[u64]) -> Layout {
         let length = Self::value_len(words[LENGTHS]);
@@ -137,7 +137,7 @@ impl Token {
     }
 
     fn slice(&self, from: usize, length: usize) -> &str {
-        // Tokens and scopes were checked to be ASCII before they came here.
+        // Tokens and scopes are checked to be ASCII before they get here.
         std::str::from_utf8(&Self::text_of(&self.words)[from..from + length]).unwrap_or_default()
     }
 
@@ -172,7 +172,7 @@ impl Token {
         self.slice(BEARER_AT, VALUE_AT - BEARER_AT + self.parts().length)
     }
 
-    /// `Authorization: Bearer <token>`: a whole header line, without its line end.
+    /// `Authorization: Bearer <token>`: a complete header line, without line ending.
     ///
     /// ```
     /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -185,7 +185,7 @@ impl Token {
         self.slice(HEADER_AT, VALUE_AT - HEADER_AT + self.parts().length)
     }
 
-    /// Copies `Bearer <token>` and returns its length; as an error the length that is needed.
+    /// Copies `Bearer <token>` and returns its length; the error is the required length.
     pub(crate) fn copy_bearer(&self, buffer: &mut [u8]) -> Result<usize, usize> {
         let bearer = self.bearer().as_bytes();
         let place = buffer.get_mut(..bearer.len()).ok_or(bearer.len())?;
@@ -193,7 +193,7 @@ impl Token {
         Ok(bearer.len())
     }
 
-    /// The scopes that were granted, separated by blanks.
+    /// The granted scopes, separated by spaces.
     ///
     /// ```
     /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -206,7 +206,7 @@ impl Token {
         self.slice(self.parts().scope, self.parts().scope_length)
     }
 
-    /// Life left now; zero when the token is dead. Time in suspend counts.
+    /// Remaining lifetime, on a clock that includes suspend; zero if the token has expired.
     ///
     /// ```
     /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -219,7 +219,7 @@ impl Token {
         Self::life_left(&self.words)
     }
 
-    /// How long until the library would renew it: as long as a copy may be cached elsewhere.
+    /// Time until the library would renew the token: how long a copy may be cached elsewhere.
     ///
     /// ```
     /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -233,7 +233,7 @@ impl Token {
         Self::fresh_left(&self.words)
     }
 
-    /// When it ends by the wall clock, in milliseconds since 1970. To report only.
+    /// Expiry as Unix time in milliseconds. For display only: the wall clock may be set.
     ///
     /// ```
     /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -254,7 +254,7 @@ impl Token {
         self.words[FRESH_UNTIL] = at.nanos();
     }
 
-    /// Which token of its client this is: a number that no other token of the client has. See
+    /// A number that identifies this token among those of its client. See
     /// [`crate::Client::serial_at_hand`].
     ///
     /// ```
@@ -273,13 +273,13 @@ impl Token {
     }
 }
 
-/// Where the parts of a token lie in its text, in bytes.
+/// Offsets and lengths of a token's parts in its text, in bytes.
 #[cfg_attr(not(feature = "capi"), allow(dead_code))]
 pub(crate) struct Layout {
     pub(crate) header: usize,
     pub(crate) bearer: usize,
     pub(crate) value: usize,
-    /// Of the bare token.
+    /// Length of the bare token.
     pub(crate) length: usize,
     pub(crate) scope: usize,
     pub(crate) scope_length: usize,
@@ -293,10 +293,10 @@ impl Clone for Token {
 
 impl Drop for Token {
     fn drop(&mut self) {
-        // With the C ABI the allocator wipes whatever it frees, and wiping twice costs a caller
-        // that frees a token for every request. (`into_words` leaves an empty slice here.)
+        // With the C ABI the allocator wipes all freed memory; a second wipe would cost every
+        // caller that frees a token per request. (`into_words` leaves an empty slice here.)
         if cfg!(not(feature = "capi")) {
-            // As bytes: that is one call of `memset`, where words are a loop.
+            // As bytes: one `memset` call, where words would be a loop.
             bytemuck::cast_slice_mut::<u64, u8>(&mut self.words).zeroize();
         }
     }

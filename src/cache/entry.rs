@@ -15,7 +15,7 @@ use fetch::Fetch;
 pub(crate) use fetch::GivenUp;
 pub(super) use fetch::Grant;
 
-/// What a token is worth at a moment. The numbers are those of the C API.
+/// The state of a cached token. The numbers are those of the C API.
 ///
 /// ```
 /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -30,15 +30,15 @@ pub(super) use fetch::Grant;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// No token has been had, or the last one was refused by an API.
+    /// No token: none fetched yet, or the last one was invalidated.
     Empty = 0,
-    /// Handed out without a thought.
+    /// Served immediately; no renewal starts.
     Fresh = 1,
-    /// Handed out at once while one background fetch renews it.
+    /// Served immediately, while one fetch renews it in the background.
     Soft = 2,
-    /// About to end: callers wait a little for its successor.
+    /// About to expire: callers wait a limited time for the new token.
     Hard = 3,
-    /// Dead.
+    /// Expired; never served.
     Expired = 4,
 }
 

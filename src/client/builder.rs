@@ -1,4 +1,4 @@
-//! Building a client by naming options.
+//! Builds a client option by option.
 
 use std::time::Duration;
 
@@ -7,8 +7,7 @@ use crate::credentials::CredentialsFn;
 use crate::error::Error;
 use crate::events::EventFn;
 
-/// Options on their way to a [`Client`]. Setting never fails; [`Builder::build`] tells the first
-/// mistake.
+/// Options of a new [`Client`]. Setting never fails; [`Builder::build`] reports the first mistake.
 ///
 /// ```
 /// let mistake = tu_token::Client::builder().set("scopee", "asset.view").build().unwrap_err();
@@ -20,7 +19,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Sets any option of the table by its key.
+    /// Sets any option of [`OPTIONS`](crate::OPTIONS) by its key.
     ///
     /// ```
     /// let client = tu_token::Client::builder()
@@ -64,7 +63,7 @@ impl Builder {
         self.set("client_secret", value)
     }
 
-    /// The scopes to ask for, separated by blanks.
+    /// The scopes to request, separated by spaces.
     ///
     /// ```
     /// let client = tu_token::Client::builder()
@@ -93,7 +92,7 @@ impl Builder {
         self.set("token_url", value)
     }
 
-    /// A caller's longest wait, rounded up to milliseconds; zero: never wait.
+    /// A caller's longest wait, rounded up to whole milliseconds; zero: never wait.
     ///
     /// ```
     /// let client = tu_token::Client::builder()
@@ -105,11 +104,11 @@ impl Builder {
     /// # Ok::<(), tu_token::Error>(())
     /// ```
     pub fn timeout(self, value: Duration) -> Self {
-        // Up: zero has a meaning of its own.
+        // Rounded up, because zero means "never wait".
         self.set("timeout", &format!("{}ms", value.as_nanos().div_ceil(1_000_000)))
     }
 
-    /// Whatever is not set is taken from `TRACKUNIT_*` environment variables.
+    /// Takes options that are not set from `TRACKUNIT_*` environment variables.
     ///
     /// ```
     /// let client = tu_token::Client::builder()
@@ -125,7 +124,7 @@ impl Builder {
         self
     }
 
-    /// The function that gives the credentials, in the place of id and secret.
+    /// The function that supplies the credentials, instead of id and secret.
     ///
     /// ```
     /// let client = tu_token::Client::builder()
@@ -139,7 +138,7 @@ impl Builder {
         self
     }
 
-    /// The function that is told what happens.
+    /// The function that receives events.
     ///
     /// ```
     /// let client = tu_token::Client::builder()
@@ -155,8 +154,8 @@ impl Builder {
         self
     }
 
-    /// Builds the client. Nothing is taken from the environment but by [`Builder::load_env`]. Without a
-    /// scope each call has to name one: else the call fails, not this.
+    /// Creates the client. Reads the environment only after [`Builder::load_env`]. A missing scope
+    /// is no mistake here: each get must then name one, or fails.
     ///
     /// ```
     /// let missing = tu_token::Client::builder().scope("asset.view").build().unwrap_err();

@@ -1,4 +1,4 @@
-//! What a client is made of: options by name, and two functions of the program.
+//! Options of a client, by name, and its two callbacks.
 
 use std::fmt;
 
@@ -9,10 +9,10 @@ use crate::error::Error;
 use crate::events::EventFn;
 use crate::process::Callback;
 
-/// The options of a client to be.
+/// Options for [`Client::new`](crate::Client::new).
 ///
-/// Setting never fails: the first mistake is remembered and reported when the client is built.
-/// What the program sets wins over the environment, in any order.
+/// Setting never fails: the first mistake is reported when the client is created. Values set here
+/// take precedence over the environment, regardless of order.
 ///
 /// ```
 /// let mut config = tu_token::Config::new();
@@ -27,7 +27,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// The defaults of the option table; nothing is taken from the environment but by [`Config::load_env`].
+    /// The defaults of [`OPTIONS`](crate::OPTIONS). The environment is read only by
+    /// [`Config::load_env`].
     ///
     /// ```
     /// let client = tu_token::Client::new(&tu_token::Config::new());
@@ -37,7 +38,7 @@ impl Config {
         Self::default()
     }
 
-    /// Sets an option by its key in the table. A second value replaces the first.
+    /// Sets an option by its key. Setting a key again replaces its value.
     ///
     /// ```
     /// let mut config = tu_token::Config::new();
@@ -49,24 +50,24 @@ impl Config {
         self
     }
 
-    /// Takes every `TRACKUNIT_<KEY>` that is set in the environment now and not empty.
+    /// Reads every environment variable `TRACKUNIT_<KEY>` that is set and not empty at this moment.
     ///
     /// ```
     /// let mut config = tu_token::Config::new();
-    /// config.load_env().set("scope", "asset.view"); // wins over TRACKUNIT_SCOPE
+    /// config.load_env().set("scope", "asset.view"); // overrides TRACKUNIT_SCOPE
     /// ```
     pub fn load_env(&mut self) -> &mut Self {
         self.given.load_env();
         self
     }
 
-    /// Sets the function that is asked for the client id and secret before each token request. It
-    /// takes the place of `client_id` and `client_secret`.
+    /// Sets the function that supplies the client id and secret before each token request, instead
+    /// of `client_id` and `client_secret`.
     ///
     /// ```
     /// let mut config = tu_token::Config::new();
     /// config.on_credentials(|refused| {
-    ///     // `refused`: the endpoint did not take the last pair; look for a newer one.
+    ///     // `refused`: the endpoint refused the last credentials; look for newer ones.
     ///     let _ = refused;
     ///     Some(tu_token::Credentials::new("id", "secret"))
     /// });
@@ -76,7 +77,7 @@ impl Config {
         self
     }
 
-    /// Sets the function that is told what happens.
+    /// Sets the function that receives events.
     ///
     /// ```
     /// let mut config = tu_token::Config::new();
@@ -87,7 +88,7 @@ impl Config {
         self
     }
 
-    /// Remembers a mistake if it is the first.
+    /// Records a mistake if it is the first.
     #[cfg(feature = "capi")]
     pub(crate) fn remember(&mut self, mistake: Error) {
         self.given.remember(mistake);

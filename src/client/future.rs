@@ -16,7 +16,7 @@ use crate::process::{Inherited, Locked, Process};
 use crate::token::Token;
 
 impl Client {
-    /// A token as asked for, as a future.
+    /// A token, with options, as a future that works with any runtime.
     ///
     /// ```
     /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -129,14 +129,14 @@ impl Parked {
     }
 }
 
-/// A token to come. Made by [`Client::token_async`].
+/// The future of [`Client::token_async`] and [`Client::get_future`].
 ///
 /// ```
 /// # let emulator = tu_token_emulator::Emulator::start()?;
 /// # let client = emulator.client_options().iter()
 /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
 /// let waiting: tu_token::TokenFuture = client.token_async();
-/// drop(waiting); // gives up the wait; the fetch goes on and serves the next caller
+/// drop(waiting); // ends the wait; the fetch continues and serves the next caller
 /// assert!(client.token().is_ok());
 /// assert_eq!(emulator.token_requests(), 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -209,6 +209,6 @@ impl TokenFuture {
 fn parents() -> Error {
     Error::new(
         ErrorKind::Cancelled,
-        "this wait belongs to the process that was forked; ask for a token anew",
+        "this wait belongs to the parent process; request the token again in this one",
     )
 }

@@ -14,8 +14,8 @@ use crate::process;
 use crate::token::{BEARER_AT, BEARER_PREFIX_LEN, LENGTHS, SERIAL, TEXT, Token};
 
 impl Client {
-    /// The token that a get would hand out now without asking anybody, if that lives at least
-    /// `min_ttl` longer. `None`: the get would have to ask. `scope`: the client's own if `None`.
+    /// The token that a get with this `min_ttl` would return now from the cache, without a renewal;
+    /// `None`: there is none. `scope`: `None` means the client's `scope` option.
     ///
     /// ```
     /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -35,10 +35,10 @@ impl Client {
         self.shared.at_hand(scope.map(str::as_bytes), min_ttl)
     }
 
-    /// Which token a get would hand out now without asking anybody: its [`Token::serial`]. `None`:
-    /// it would have to ask. A wrapper that keeps its own copy of a token hands that out for as long
-    /// as this says so, and so never outlives a renewal, an invalidation, a fork or a suspend.
-    /// `scope`: the client's own if `None`.
+    /// The [`Token::serial`] of the token that a get would return now from the cache, without a
+    /// renewal; `None`: there is none. A wrapper that keeps its own copy of a token may serve it as
+    /// long as this returns the copy's serial: the copy then never outlives a renewal, an
+    /// invalidation, a fork or a suspend. `scope`: `None` means the client's `scope` option.
     ///
     /// ```
     /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -56,7 +56,7 @@ impl Client {
         self.shared.serial_at_hand(scope.map(str::as_bytes), Duration::ZERO)
     }
 
-    /// The same for a get with this `min_ttl`.
+    /// Like [`Client::serial_at_hand`], for a get with this `min_ttl`.
     ///
     /// ```
     /// # let emulator = tu_token_emulator::Emulator::start()?;

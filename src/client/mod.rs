@@ -53,10 +53,10 @@ use names::Names;
 use shared::Shared;
 use state::ClientState;
 
-/// Gets, keeps and hands out the access tokens of one API key.
+/// Fetches, caches and hands out the access tokens of one API key.
 ///
-/// Cheap to clone: clones are one client. Every method may be called from any thread, also after a
-/// fork. When the last clone is dropped the client is closed.
+/// Cheap to clone; clones share one cache. Methods may be called from any thread and in a fork
+/// child. Dropping the last clone closes the client.
 ///
 /// ```
 /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -84,7 +84,7 @@ impl Drop for Handle {
     }
 }
 
-/// How a token is asked for.
+/// Options of one get.
 ///
 /// ```
 /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -104,17 +104,18 @@ impl Drop for Handle {
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct GetOptions<'a> {
-    /// Scopes, separated by blanks; the client's own if `None`.
+    /// Space-separated scopes; `None`: the client's `scope` option.
     pub scope: Option<&'a str>,
-    /// The longest wait; the client's `timeout` if `None`; zero: do not wait.
+    /// Longest wait; `None`: the client's `timeout`; zero: do not wait.
     pub timeout: Option<Duration>,
-    /// The token should live at least this much longer; best effort.
+    /// Least remaining lifetime wanted; best effort.
     pub min_ttl: Duration,
-    /// Ends the wait early.
+    /// Cancels the wait.
     pub cancel: Option<&'a Cancel>,
 }
 
-/// What an entry has been through. Hits are not counted: threads would share the counter.
+/// State and counters of one cache entry. Cache hits are not counted: threads would contend for the
+/// counter.
 ///
 /// ```
 /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -129,28 +130,28 @@ pub struct GetOptions<'a> {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Stats {
-    /// What the cached token is worth now.
+    /// State of the cached token.
     pub state: State,
-    /// The failure of the last fetch; `None` if it brought a token or there was none.
+    /// Failure of the last fetch; `None` if it succeeded or there was none.
     pub last_error: Option<ErrorKind>,
-    /// Life left of the cached token.
+    /// Remaining lifetime of the cached token.
     pub expires_in: Duration,
-    /// How long until a token request may be made; zero: now.
+    /// Time until the next token request is allowed; zero: now.
     pub next_request_in: Duration,
-    /// How long the last fetch took.
+    /// Duration of the last fetch.
     pub last_fetch: Duration,
-    /// Calls that had to wait for a fetch.
+    /// Calls that waited for a fetch.
     pub waits: u64,
     /// Token requests sent.
     pub requests: u64,
-    /// Tokens received in the place of a valid one.
+    /// Tokens received while the previous one was still valid.
     pub renewals: u64,
     /// Failed fetches.
     pub failures: u64,
 }
 
 impl Client {
-    /// Builds a client. Makes no request and reads no file but those the options name.
+    /// Creates a client. Makes no request and reads only the files that the options name.
     ///
     /// ```
     /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -169,7 +170,7 @@ impl Client {
         Self::with_clock(config, Clock::System)
     }
 
-    /// Builds a client that lives by another clock. For tests.
+    /// Creates a client with another clock. For tests.
     #[doc(hidden)]
     pub fn with_clock(config: &Config, clock: Clock) -> Result<Self, Error> {
         let of_endpoint = clock.clone();
@@ -222,7 +223,7 @@ impl Client {
         Ok(Self { _handle: Arc::new(Handle(shared.clone())), shared })
     }
 
-    /// Builds a client from `TRACKUNIT_*` environment variables alone.
+    /// Creates a client with all options from `TRACKUNIT_*` environment variables.
     ///
     /// ```
     /// match tu_token::Client::from_env() {
@@ -237,7 +238,7 @@ impl Client {
         Self::new(Config::new().load_env())
     }
 
-    /// Starts to build a client by naming options.
+    /// Starts building a client, option by option.
     ///
     /// ```
     /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -255,7 +256,7 @@ impl Client {
         Builder { config: Config::new() }
     }
 
-    /// A token for the client's own scope, valid now. Waits if it must, at most `timeout`.
+    /// Returns a valid token for the client's `scope` option. Waits at most the client's `timeout`.
     ///
     /// ```
     /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -267,12 +268,13 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// Every kind but `Pending` and `Cancelled`; only if there is no valid token.
+    /// Any kind but `Cancelled`; while a valid token exists, only `Closed`.
     pub fn token(&self) -> Result<Token, Error> {
         self.get(&GetOptions::default())
     }
 
-    /// Calls a function with a token for the client's own scope and wipes the token afterwards.
+    /// Calls a function with a token for the client's `scope` option and wipes the token
+    /// afterwards.
     ///
     /// ```
     /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -289,7 +291,7 @@ impl Client {
         self.token().map(|token| function(&token))
     }
 
-    /// A token as asked for.
+    /// Returns a valid token, with options.
     ///
     /// ```
     /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -303,13 +305,13 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// Every kind; only `Cancelled`, `Closed` and `InvalidArgument` while there is a valid token.
+    /// Any kind; while a valid token exists, only `Cancelled`, `Closed` and `InvalidArgument`.
     pub fn get(&self, options: &GetOptions<'_>) -> Result<Token, Error> {
         self.shared.get(options)
     }
 
-    /// Copies `Bearer <token>` into the caller's own memory and returns its length; allocates
-    /// nothing if the token is at hand. `scope`: the client's own if `None`.
+    /// Copies `Bearer <token>` into `buffer` and returns its length; does not allocate if the token
+    /// is cached. `scope`: `None` means the client's `scope` option.
     ///
     /// ```
     /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -330,14 +332,14 @@ impl Client {
         let token = self.get(&GetOptions { scope, ..GetOptions::default() })?;
         token.copy_bearer(buffer).map_err(|needed| {
             Error::argument(format!(
-                "the token needs a buffer of {needed} bytes; it got {}",
+                "the buffer has {} bytes; the token needs {needed}",
                 buffer.len()
             ))
         })
     }
 
-    /// A token as asked for, handed to a function: before this returns if it is there, else on a
-    /// thread of the library's, exactly once. The function should be short.
+    /// Requests a token without blocking. Calls `function` exactly once: before this returns if the
+    /// result is known, otherwise on a library thread. It should return quickly.
     ///
     /// ```
     /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -355,8 +357,8 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`]; [`ErrorKind::Internal`], retryable, if no thread can be started
-    /// that watches the time limit. The function is then not called.
+    /// [`ErrorKind::InvalidArgument`]; [`ErrorKind::Internal`] (retryable) if the thread for
+    /// timeouts cannot be started. The function is then not called.
     pub fn get_async(
         &self,
         options: &GetOptions<'_>,
@@ -369,8 +371,8 @@ impl Client {
         self.shared.get_async(options, Box::new(function)).map(drop)
     }
 
-    /// A token for the client's own scope, as a future that needs no particular runtime. Dropping
-    /// the future gives up the wait, not the fetch.
+    /// A token for the client's `scope` option, as a future that works with any runtime. Dropping
+    /// the future ends the wait; the fetch continues.
     ///
     /// ```
     /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -388,8 +390,8 @@ impl Client {
         self.get_future(&GetOptions::default())
     }
 
-    /// An API answered 401 to this token: it is not handed out again. If a newer one is cached
-    /// already, nothing happens. Neither 403 nor 429 is a reason to call this.
+    /// Reports that an API answered 401 to this token: it will not be served again. No effect if a
+    /// newer token is already cached. Do not call this after 403 or 429.
     ///
     /// ```
     /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -404,7 +406,7 @@ impl Client {
         self.shared.invalidate(token.value());
     }
 
-    /// The same for a token known by its text, bare or as `Bearer <token>`.
+    /// Like [`Client::invalidate`], for a token given as text: bare or as `Bearer <token>`.
     ///
     /// ```
     /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -423,7 +425,7 @@ impl Client {
         self.shared.invalidate(bare);
     }
 
-    /// How long ago a token that is cached was asked for, also by another process. For the command.
+    /// Age of a cached token since its request, also if another process made it. For the command.
     pub(crate) fn age_of(&self, token: &Token) -> Option<Duration> {
         let now = self.shared.clock.now();
         let state = self.shared.state();
@@ -431,8 +433,8 @@ impl Client {
         state.core.life(entry).map(|life| now.since(life.requested_at))
     }
 
-    /// Uses other credentials from the next request on; they take the place of values, files or
-    /// callback. Cached tokens stay in use; remembered refusals are forgotten.
+    /// Replaces the credentials, whatever their previous source (values, files or callback), from
+    /// the next token request on. Cached tokens stay in use; remembered refusals are forgotten.
     ///
     /// ```
     /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -445,16 +447,16 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`]: one of them cannot be sent. [`ErrorKind::Closed`].
+    /// [`ErrorKind::InvalidArgument`] if the id or secret cannot be sent; [`ErrorKind::Closed`].
     pub fn rotate(&self, client_id: &str, client_secret: &str) -> Result<(), Error> {
         let credentials = Credentials::new(client_id, client_secret);
         credentials.check().map_err(Error::argument)?;
         self.shared.rotate(credentials)
     }
 
-    /// The network is back: pauses after failures end now for whoever waits, and within five
-    /// seconds for renewals. What a server asked for by `Retry-After` still holds. A login that the
-    /// proxy refused is made again at most once in ten minutes.
+    /// Reports that the network is back: ends the backoff after failures, immediately for waiting
+    /// callers and within 5 s (random) for background renewals. A `Retry-After` from the server
+    /// still holds. A login that the proxy refused is retried at most once in 10 minutes.
     ///
     /// ```
     /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -468,7 +470,7 @@ impl Client {
         self.shared.wake();
     }
 
-    /// What has happened to the entry of a scope; the client's own if `None`.
+    /// State and counters of the cache entry for a scope; `None`: the client's `scope` option.
     ///
     /// ```
     /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -481,13 +483,13 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`]: the scope cannot be one.
+    /// [`ErrorKind::InvalidArgument`] if the scope is invalid, or missing.
     pub fn stats(&self, scope: Option<&str>) -> Result<Stats, Error> {
         self.shared.stats(scope)
     }
 
-    /// Whether the HTTP adapters may send a token to this URL: https to a host of `api_hosts`, or
-    /// any to this machine.
+    /// Whether a token may be sent to this URL: https to a host in the option `api_hosts`, or
+    /// loopback over http or https. Check again after each redirect.
     ///
     /// ```
     /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -502,8 +504,9 @@ impl Client {
         host_to_send_to(url, &self.shared.options.api_hosts).is_some()
     }
 
-    /// An API at this URL answered 401 also to the token that followed the invalidated one. Says in
-    /// an event, once a host, that it may not accept API Tokens v2. For HTTP adapters.
+    /// Reports that the API at this URL also answered 401 to the token fetched after the
+    /// invalidation. Only emits an event, once per host, saying that the API may not accept API
+    /// Tokens v2 yet. For HTTP adapters.
     ///
     /// ```
     /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -517,9 +520,9 @@ impl Client {
         self.shared.api_refused(url);
     }
 
-    /// Ends the client: waits return [`ErrorKind::Closed`], and so does every later call that asks
-    /// for a token or rotates. Never blocks. The functions of the client are let go as soon as no call
-    /// of them runs; events that wait to be told are told before.
+    /// Closes the client: waiting calls return [`ErrorKind::Closed`], and so do later ones that
+    /// need a token or rotate. Never blocks. The client's callbacks are dropped once no call to
+    /// them is running; events already queued are delivered first.
     ///
     /// ```
     /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -534,14 +537,14 @@ impl Client {
         self.shared.release_functions();
     }
 
-    /// The same, but the functions stay until the client goes: programs in C may release by `drop` what
-    /// they read until then.
+    /// Like [`Client::close`], but keeps the callbacks until the client is freed: C programs may
+    /// still read data that their `drop` releases.
     #[cfg(feature = "capi")]
     pub(crate) fn close_and_keep_functions(&self) {
         self.shared.close();
     }
 
-    /// What [`Client::close`] does besides.
+    /// The other half of [`Client::close`].
     #[cfg(feature = "capi")]
     pub(crate) fn release_functions(&self) {
         self.shared.release_functions();

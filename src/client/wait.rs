@@ -108,9 +108,8 @@ impl Waiter {
     }
 }
 
-/// Ends waits early, once and for all: every call that was given it returns
-/// [`ErrorKind::Cancelled`]. The fetch that was waited for goes on. May be shared by any number of
-/// calls and threads; is not carried over a fork.
+/// Cancels waits: every call that uses it returns [`ErrorKind::Cancelled`]; the fetch continues.
+/// One-shot; may be shared by any number of calls and threads; not carried over a fork.
 ///
 /// ```
 /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -148,7 +147,7 @@ impl std::fmt::Debug for Cancel {
 }
 
 impl Cancel {
-    /// Not triggered yet.
+    /// Creates a cancel, not yet triggered.
     ///
     /// ```
     /// assert!(!tu_token::Cancel::new().is_triggered());
@@ -158,7 +157,7 @@ impl Cancel {
         Self::default()
     }
 
-    /// Ends the waits that run with it, and every later one at once.
+    /// Makes every current and future call that uses it return [`ErrorKind::Cancelled`].
     ///
     /// ```
     /// let cancel = tu_token::Cancel::new();

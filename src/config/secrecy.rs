@@ -7,7 +7,7 @@
 use super::authority;
 use super::table::OptionSpec;
 
-/// Whether the values of an option may be shown.
+/// Whether values of an option may be shown.
 ///
 /// ```
 /// let scope = tu_token::OPTIONS.iter().find(|option| option.key == "scope").unwrap();
@@ -16,16 +16,16 @@ use super::table::OptionSpec;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Secrecy {
-    /// To everybody.
+    /// They may be shown.
     Public,
-    /// Most are no secrets, but a password may stand in one: see [`OptionSpec::holds_secret`].
+    /// Usually not secret, but a value may contain a password: see [`OptionSpec::holds_secret`].
     MayCarrySecret,
-    /// Never.
+    /// They must never be shown.
     Secret,
 }
 
 impl OptionSpec {
-    /// Whether this value of the option is a secret or may hold one, so that it must not be shown.
+    /// Whether this value is a secret or may contain one, and must not be shown.
     ///
     /// ```
     /// let proxy = tu_token::OPTIONS.iter().find(|option| option.key == "proxy").unwrap();

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::scope::ScopeSet;
 use crate::secret::Secret;
 
-/// One option: how it is called, what it means, how it is read.
+/// One option: its key, default, meaning, secrecy and parser.
 ///
 /// ```
 /// use tu_token::{OPTIONS, Secrecy};
@@ -23,20 +23,20 @@ use crate::secret::Secret;
 /// assert_eq!(secrecy("scope"), Secrecy::Public);
 /// ```
 pub struct OptionSpec {
-    /// The name in C and Python; in upper case behind `TRACKUNIT_` the environment variable.
+    /// The name in C and Python; in upper case after `TRACKUNIT_`, the environment variable.
     pub key: &'static str,
-    /// The value when nobody sets it, as it would be written. Empty: none.
+    /// The default, as it would be written. Empty: none.
     pub default: &'static str,
-    /// What it does, in one sentence.
+    /// What it does, in one or two sentences.
     pub meaning: &'static str,
-    /// Whether the value is a secret or may carry one: `secrecy` says which.
+    /// Whether the value is a secret or may contain one; `secrecy` says which.
     pub secret: bool,
     /// Whether the value may be shown.
     pub secrecy: Secrecy,
-    /// Whether it names a file that holds a secret: no secret itself, but of no use to whoever should
-    /// not have that.
+    /// Whether it names a file that contains a secret: not a secret itself, but useless to a process
+    /// that must not have the secret.
     pub leads_to_secret: bool,
-    /// Of what may carry a secret: whether a value has a form in which it carries none.
+    /// For [`Secrecy::MayCarrySecret`]: whether a value has a form that cannot contain a secret.
     pub(super) is_plain: fn(&str) -> bool,
     read: fn(&mut Options, &str) -> Result<(), String>,
 }
@@ -120,7 +120,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "client_id",
         default: "",
-        meaning: "The API key's client id. Required, unless client_id_file or a callback gives it.",
+        meaning: "The API key's client id. Required, unless client_id_file or a callback supplies it.",
         read: |options, value| {
             options.client_id = Some(Secret::new(parse::credential(value)?));
             Ok(())
@@ -130,7 +130,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "client_secret",
         default: "",
-        meaning: "The API key's client secret. Required, unless client_secret_file or a callback gives it.",
+        meaning: "The API key's client secret. Required, unless client_secret_file or a callback supplies it.",
         read: |options, value| {
             options.client_secret = Some(Secret::new(parse::credential(value)?));
             Ok(())
@@ -140,7 +140,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "client_id_file",
         default: "",
-        meaning: "A file that holds the client id. Read when changed, before each token request; a pipe or device once, when the client is made.",
+        meaning: "File that contains the client id. Read again before a token request if it has changed; a pipe or device is read once, when the client is created.",
         read: |options, value| {
             options.client_id_file = Some(parse::path(value)?);
             Ok(())
@@ -150,7 +150,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "client_secret_file",
         default: "",
-        meaning: "A file that holds the client secret. Read when changed, before each token request; a pipe or device once, when the client is made.",
+        meaning: "File that contains the client secret. Read again before a token request if it has changed; a pipe or device is read once, when the client is created.",
         read: |options, value| {
             options.client_secret_file = Some(parse::path(value)?);
             Ok(())
@@ -160,7 +160,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "scope",
         default: "",
-        meaning: "The scopes to ask for, separated by blanks. Required, unless each call names its own.",
+        meaning: "Scopes to request, separated by spaces. Required, unless each call names its own.",
         read: |options, value| {
             options.scope =
                 Some(ScopeSet::parse(value).map_err(|error| error.message().to_owned())?);
@@ -171,7 +171,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "token_url",
         default: token_url::DEFAULT_URL,
-        meaning: "The token endpoint: https, or plain http to this machine alone.",
+        meaning: "The token endpoint: https, or http for loopback only.",
         read: |options, value| {
             options.token_url = TokenUrl::parse(value)?;
             Ok(())
@@ -181,7 +181,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "client_auth",
         default: "post",
-        meaning: "How the client proves who it is: post (in the form) or basic (RFC 6749 section 2.3.1).",
+        meaning: "Client authentication: post (credentials in the form) or basic (HTTP Basic, RFC 6749 section 2.3.1).",
         read: |options, value| {
             options.client_auth = match value {
                 "post" => ClientAuth::Post,
@@ -195,7 +195,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "params",
         default: "",
-        meaning: "More form fields for the token request, as key=value&key=value.",
+        meaning: "Additional form fields of the token request, as key=value&key=value.",
         read: |options, value| {
             options.params = parse::params(value)?;
             Ok(())
@@ -205,7 +205,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "name",
         default: "",
-        meaning: "The API key's name, for audit: it is in every event and in the User-Agent.",
+        meaning: "The API key's name, for auditing: part of every event and of the User-Agent.",
         read: |options, value| {
             options.name = Some(parse::header_text(value)?);
             Ok(())
@@ -229,7 +229,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "request_timeout",
         default: "10s",
-        meaning: "The longest time of one token request; cut to fetch_timeout.",
+        meaning: "Timeout of one token request; at most fetch_timeout.",
         read: |options, value| {
             options.policy.request_timeout = parse::duration(value)?;
             Ok(())
@@ -239,7 +239,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "connect_timeout",
         default: "5s",
-        meaning: "The longest time to connect, within a request; cut to fetch_timeout.",
+        meaning: "Timeout for connecting, part of the request; at most fetch_timeout.",
         read: |options, value| {
             options.connect_timeout = parse::duration(value)?;
             Ok(())
@@ -249,7 +249,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "fetch_timeout",
         default: "15s",
-        meaning: "The longest time of one fetch with all its attempts: up to 3 while there is no token, else 1.",
+        meaning: "Timeout of one fetch with all its attempts: up to 3 while there is no valid token, otherwise 1.",
         read: |options, value| {
             options.policy.fetch_timeout = parse::duration(value)?;
             Ok(())
@@ -259,7 +259,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "refresh_before",
         default: "300s",
-        meaning: "How long before its end a token is due for renewal in the background, at most a quarter of its life; by chance up to 5 minutes (again at most a quarter) earlier: a token of 20 minutes after 10 to 15.",
+        meaning: "How long before expiry a token is renewed in the background; at most a quarter of its lifetime. A random jitter of up to 5 minutes (again at most a quarter) renews earlier: a 20-minute token after 10 to 15 minutes.",
         read: |options, value| {
             options.policy.refresh_before = parse::duration(value)?;
             Ok(())
@@ -269,7 +269,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "expiry_margin",
         default: "30s",
-        meaning: "How long before its end callers wait for the next token; at most a tenth of its life.",
+        meaning: "How long before expiry callers start to wait for the new token; at most a tenth of the lifetime.",
         read: |options, value| {
             options.policy.expiry_margin = parse::duration(value)?;
             Ok(())
@@ -279,7 +279,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "keep_warm",
         default: "false",
-        meaning: "Renew even if nobody asks, so that no caller ever waits.",
+        meaning: "Renew tokens even without callers, so that no caller has to wait.",
         read: |options, value| {
             options.keep_warm = parse::boolean(value)?;
             Ok(())
@@ -289,7 +289,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "max_requests_per_minute",
         default: "600",
-        meaning: "The most token requests this client makes in a minute; 1 to 1000000.",
+        meaning: "Limit on this client's token requests per minute; 1 to 1000000.",
         read: |options, value| {
             options.policy.max_requests_per_minute = parse::count(value, 1, 1_000_000)?;
             Ok(())
@@ -299,7 +299,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "allow_narrowed_scope",
         default: "false",
-        meaning: "Accept a token that was granted fewer scopes than asked for.",
+        meaning: "Accept a token that grants fewer scopes than requested.",
         read: |options, value| {
             options.allow_narrowed_scope = parse::boolean(value)?;
             Ok(())
@@ -309,7 +309,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "ca_file",
         default: "",
-        meaning: "Root certificates (PEM) to trust in place of the system's. Read again for each fetch.",
+        meaning: "Root certificates (PEM) to trust instead of the system's. Read again for each fetch.",
         read: |options, value| {
             options.ca_file = Some(parse::path(value)?);
             Ok(())
@@ -319,7 +319,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "client_cert_file",
         default: "",
-        meaning: "The client certificate (PEM) for mutual TLS. Read again for each fetch.",
+        meaning: "Client certificate (PEM) for mutual TLS. Read again for each fetch.",
         read: |options, value| {
             options.client_cert_file = Some(parse::path(value)?);
             Ok(())
@@ -329,7 +329,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "client_key_file",
         default: "",
-        meaning: "The client certificate's private key (PEM).",
+        meaning: "Private key (PEM) of the client certificate.",
         read: |options, value| {
             options.client_key_file = Some(parse::path(value)?);
             Ok(())
@@ -339,7 +339,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "proxy",
         default: "",
-        meaning: "http://, https:// or socks5:// proxy, or none; user and password are percent-encoded. Default: HTTPS_PROXY and NO_PROXY.",
+        meaning: "Proxy URL (http://, https:// or socks5://), or none; percent-encode user and password. Default: HTTPS_PROXY and NO_PROXY.",
         read: |options, value| {
             options.proxy = ProxyChoice::parse(value)?;
             Ok(())
@@ -349,7 +349,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "user_agent",
         default: USER_AGENT,
-        meaning: "The User-Agent of token requests.",
+        meaning: "User-Agent of token requests.",
         read: |options, value| {
             options.user_agent = parse::header_text(value)?;
             Ok(())
@@ -359,7 +359,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "api_hosts",
         default: "iris.trackunit.com",
-        meaning: "Hosts the HTTP adapters may send the token to, by https, separated by blanks or commas. This machine is always allowed.",
+        meaning: "Hosts that the HTTP adapters may send tokens to (https only), separated by spaces or commas. Loopback is always allowed.",
         read: |options, value| {
             options.api_hosts = parse::hosts(value)?;
             Ok(())
@@ -384,7 +384,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "store",
         default: "memory",
-        meaning: "Where tokens are shared beyond this process: memory (nowhere), file (in the user's own directory) or file:<dir>.",
+        meaning: "Where tokens are shared between processes: memory (not shared), file (in the user's own directory) or file:<dir>.",
         read: |options, value| {
             options.store = store_choice(value)?;
             Ok(())
@@ -394,7 +394,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "store_timeout",
         default: "250ms",
-        meaning: "The longest time of one store operation.",
+        meaning: "Timeout of one store operation.",
         read: |options, value| {
             options.store_timeout = parse::duration(value)?;
             Ok(())

@@ -17,7 +17,7 @@ use crate::config::parse;
 use crate::error::Cause;
 use crate::secret::Secret;
 
-/// A client id and its secret.
+/// A client id and client secret, used to obtain tokens.
 ///
 /// ```
 /// let pair = tu_token::Credentials::new("id", "secret");
@@ -30,7 +30,7 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Takes both; they are wiped when dropped.
+    /// Creates credentials; both strings are wiped when dropped.
     ///
     /// ```
     /// let pair = tu_token::Credentials::new(String::from("id"), "secret");
@@ -62,14 +62,14 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// A function of the program that gives the credentials. It is told whether the pair it gave last
-/// was refused, runs on a thread of the library's, never under a lock, and must not wait for a
-/// token of the client it serves.
+/// A callback that supplies the credentials. Its argument says whether the endpoint refused the
+/// last ones. It runs on a library thread, with no lock held, and must not wait for a token of its
+/// own client.
 ///
-/// Fetches that need credentials while it runs share what it gives. It may take its time: that is
-/// not taken from `fetch_timeout`; callers wait for it as long as their own limits allow. One that
-/// has not returned after 10 seconds is called again beside that, up to four times in all, and what
-/// comes first is used.
+/// All fetches that need credentials during a call share its result. Its running time does not
+/// count against `fetch_timeout`; callers wait for it no longer than their own timeout. If a call
+/// has not returned after 10 s, the function is called again on another thread, up to four times in
+/// all, and the first result is used.
 ///
 /// ```
 /// # let emulator = tu_token_emulator::Emulator::start()?;
@@ -97,8 +97,8 @@ pub(crate) struct Lack {
 }
 
 impl CredentialsFn {
-    /// A function that tells why it has none: its error becomes the `source` of the error that the
-    /// token's callers get. (The error's text stands in no message: it may hold anything.)
+    /// A function that may fail: its error becomes the `source` of the error that callers receive.
+    /// (It is not part of the message: its text might contain a secret.)
     ///
     /// ```
     /// use std::error::Error;
@@ -123,7 +123,7 @@ impl CredentialsFn {
         Self::optional(move |refused| function(refused).map(Some))
     }
 
-    /// The same for a function that may also have none without a reason.
+    /// Like [`CredentialsFn::fallible`], for a function that may also return `None`.
     ///
     /// ```
     /// use tu_token::{Client, Credentials, CredentialsFn, ErrorKind};
