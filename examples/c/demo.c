@@ -1,7 +1,7 @@
 /*
- * What the library is for, in a dozen lines of output. `make demo` runs it: against the emulator,
- * or against the real service if TRACKUNIT_CLIENT_ID, _SECRET and _SCOPE are set. Ends with 0 if all
- * went as it should.
+ * Shows what the library does, in a dozen lines of output. `make demo` runs it: against the emulator,
+ * or against the real service if TRACKUNIT_CLIENT_ID, _SECRET and _SCOPE are set. Exits with 0 if
+ * everything worked.
  */
 #include <curl/curl.h>
 #include <pthread.h>
@@ -16,8 +16,8 @@
 enum { THREADS = 64 };
 
 static const char *emulator; /* its base URL; NULL: the real service */
-static const char *base;     /* of the IRIS APIs: IRIS_URL, or the real service's */
-static bool has_failed;      /* something that this program shows did not work */
+static const char *base;     /* base URL of the IRIS APIs: IRIS_URL, or the real service */
+static bool has_failed;      /* something did not work */
 
 static int64_t now_ms(void) {
   struct timespec time;
@@ -40,7 +40,7 @@ static size_t keep(char *bytes, size_t size, size_t count, void *place) {
   return size * count;
 }
 
-/* One HTTP request; returns the status, the start of the answer goes to `text` (256 bytes). */
+/* Makes one HTTP request; returns the status; the start of the answer goes to `text` (256 bytes). */
 static long http(const char *url, const char *header, const char *post, char *text) {
   long status = 0;
   CURL *curl = curl_easy_init();
@@ -61,7 +61,7 @@ static long http(const char *url, const char *header, const char *post, char *te
   return status;
 }
 
-/* Asks the emulator something about itself. */
+/* Makes a control request to the emulator. */
 static void ask_emulator(const char *path, const char *post, char *text) {
   char url[256];
   snprintf(url, sizeof url, "%s%s", emulator, path);
@@ -74,7 +74,7 @@ static int token_requests(void) {
   return atoi(text);
 }
 
-/* An IRIS request as every program should make it: on a 401 invalidate, get, and once more. */
+/* An IRIS request as every program should make it: on a 401, invalidate, get, and retry once. */
 static long iris(tu_client *client, int *repeats) {
   char url[256], text[256];
   long status = 0;
@@ -160,7 +160,7 @@ static void turned_clock(tu_client *client) {
          repeats ? "refused the token (401)" : "still took the token", status);
 }
 
-/* Tokens of 8 seconds for 20 seconds: nobody fails, nobody waits. */
+/* 8-second tokens for 20 seconds: no call fails, no call waits. */
 static void renewals(void) {
   char text[256];
   ask_emulator("/_emulator/faults", "{\"route\":\"token\",\"expires_in\":8}", text);
@@ -210,7 +210,7 @@ static void wrong_scope(tu_client *client) {
 }
 
 int main(void) {
-  setvbuf(stdout, NULL, _IOLBF, 0); /* line by line, also into a pipe */
+  setvbuf(stdout, NULL, _IOLBF, 0); /* line-buffered, even into a pipe */
   curl_global_init(CURL_GLOBAL_DEFAULT);
   emulator = getenv("DEMO_EMULATOR");
   base = getenv("IRIS_URL");

@@ -1,11 +1,11 @@
 /*
- * The three calls, in a program to start from: get a token, ask an IRIS API, and once more if the
+ * The three calls, as a program to start from: get a token, call an IRIS API, and retry once if the
  * API refuses the token.
  *
  *   export TRACKUNIT_CLIENT_ID=... TRACKUNIT_CLIENT_SECRET=... TRACKUNIT_SCOPE=asset.view
  *   cc quickstart.c $(pkg-config --cflags --libs tu_token libcurl) -o quickstart && ./quickstart
  *
- * IRIS_URL is another base of the APIs than https://iris.trackunit.com, such as the emulator's.
+ * IRIS_URL replaces the base URL https://iris.trackunit.com, with the emulator's for example.
  */
 #include <curl/curl.h>
 #include <stdio.h>
@@ -13,7 +13,7 @@
 #include <string.h>
 #include <tu_token.h>
 
-/* What is asked for, into `url`. Returns whether there was room. */
+/* Writes the request URL to `url`. Returns whether it fits. */
 static bool assets_url(char *url, size_t room) {
   const char *base = getenv("IRIS_URL");
   if (!base || !*base) base = "https://iris.trackunit.com";
@@ -30,7 +30,7 @@ static int failed(const char *what, tu_error *error) {
   return 1;
 }
 
-/* Asks the API; the answer goes to stdout. Returns the HTTP status, 0 if there was no answer. */
+/* Calls the API; the answer goes to stdout. Returns the HTTP status, 0 if there was no answer. */
 static long ask(CURL *curl, const char *url, const tu_token *token) {
   long status = 0;
   struct curl_slist *headers = curl_slist_append(NULL, tu_token_header(token));
@@ -47,12 +47,12 @@ static long ask(CURL *curl, const char *url, const tu_token *token) {
   return status;
 }
 
-/* Asks with a token, and once more with another if the API refuses it. */
+/* Calls the API with a token, and once more with a new one if the API refuses it. */
 static long ask_with_token(CURL *curl, tu_client *client, const char *url) {
   tu_error *error = NULL;
   long status = 0;
 
-  /* Ask for a token before every request: it is fetched once and cached. */
+  /* Get a token before every request: it is fetched once and cached. */
   for (int attempt = 0; attempt < 2; attempt++) {
     tu_token *token = tu_token_get(client, NULL, &error);
     if (!token) {
@@ -61,9 +61,9 @@ static long ask_with_token(CURL *curl, tu_client *client, const char *url) {
     }
     status = ask(curl, url, token);
     if (status == 401 && attempt == 0) {
-      tu_client_invalidate(client, token); /* the next get brings a new one */
+      tu_client_invalidate(client, token); /* the next get returns a new one */
     } else if (status == 401) {
-      tu_client_api_refused(client, url); /* an event tells what two refusals may mean */
+      tu_client_api_refused(client, url); /* emits an event with the likely cause of two refusals */
     }
     tu_free(token);
     if (status != 401) break;
@@ -71,7 +71,7 @@ static long ask_with_token(CURL *curl, tu_client *client, const char *url) {
   return status;
 }
 
-/* Whether the last answer says that it is JSON; a wrong address often brings a page for people. */
+/* Whether the last answer declares itself JSON; a wrong address often returns an HTML page. */
 static bool is_json(CURL *curl) {
   const char *type = NULL;
   curl_easy_getinfo(curl, CURLINFO_CONTENT_TYPE, &type);
@@ -89,7 +89,7 @@ int main(void) {
   tu_client *client = tu_client_new(NULL, &error); /* NULL: options from TRACKUNIT_* variables */
   if (!client) return failed("client", error);
 
-  if (!tu_client_may_send_to(client, url)) { /* a token goes to hosts that are known alone */
+  if (!tu_client_may_send_to(client, url)) { /* tokens are only sent to allowed hosts */
     fprintf(stderr, "a token is not sent to %s: see the option api_hosts\n", url);
     tu_free(client);
     return 1;

@@ -1,10 +1,10 @@
 // Lists a fleet: pages through IRIS's assets with libcurl, one token for all requests. If the API
-// refuses it, the request is made once more with the next one.
+// refuses it, the request is repeated once with a new one.
 //
 //   export TRACKUNIT_CLIENT_ID=... TRACKUNIT_CLIENT_SECRET=... TRACKUNIT_SCOPE=asset.view
 //   c++ -std=c++17 fleet.cpp $(pkg-config --cflags --libs tu_token libcurl) -o fleet && ./fleet
 //
-// IRIS_URL is another base of the APIs than https://iris.trackunit.com, such as the emulator's.
+// IRIS_URL replaces the base URL https://iris.trackunit.com, with the emulator's for example.
 #include <curl/curl.h>
 
 #include <cstdlib>
@@ -32,7 +32,7 @@ class http {
 
   answer get(const std::string &url, const tu::token &token) {
     answer got;
-    // The view ends with a NUL, as libcurl wants it; curl keeps a copy until the list is freed.
+    // The view is NUL-terminated, as libcurl expects; curl keeps a copy until the list is freed.
     headers list(curl_slist_append(nullptr, token.header().data()), &curl_slist_free_all);
     curl_easy_setopt(curl_.get(), CURLOPT_URL, url.c_str());
     curl_easy_setopt(curl_.get(), CURLOPT_HTTPHEADER, list.get());
@@ -60,7 +60,7 @@ class http {
   std::unique_ptr<CURL, cleanup> curl_;
 };
 
-// Asks an API; a token that it refuses is given back, and the next one tried, once.
+// Calls an API; if it refuses the token, invalidates it and retries once with a new one.
 answer ask(tu::client &client, http &connection, const std::string &url) {
   if (!client.may_send_to(url)) throw std::runtime_error("tokens do not go to " + url);
   const tu::token token = client.get();
@@ -73,7 +73,7 @@ answer ask(tu::client &client, http &connection, const std::string &url) {
   return got;
 }
 
-// How many assets a page lists. A program that does more with them reads the JSON.
+// Number of assets on a page. A real program would parse the JSON.
 std::size_t assets_in(const std::string &body) {
   std::size_t count = 0;
   for (auto at = body.find("\"assetId\""); at != std::string::npos; at = body.find("\"assetId\"", at + 1)) {
@@ -101,7 +101,7 @@ int main() {
       const answer got =
           ask(client, connection, assets + "?size=20&page=" + std::to_string(page));
       if (got.status != 200) throw std::runtime_error("IRIS answered " + std::to_string(got.status));
-      // A wrong address often brings a page for people.
+      // A wrong address often returns an HTML page.
       if (!got.is_json) throw std::runtime_error(assets + " answered, but not in JSON: is IRIS_URL right?");
       const std::size_t listed = assets_in(got.body);
       if (listed == 0) break;

@@ -1,6 +1,6 @@
 /*
- * Callbacks that misbehave: that block, call back, close or free the client from inside, give
- * nothing, or (in C++) throw; and what becomes of their data in a forked child.
+ * Callbacks that misbehave: they block, call back, close or free the client from inside, return
+ * nothing, or (in C++) throw; and what happens to their data in a fork child.
  */
 #include "check.h"
 
@@ -13,7 +13,7 @@
 
 enum { LONG_MS = 30000, MANY = 100 };
 
-/* What a callback of this file is told, and what it tells. */
+/* The user_data of the callbacks in this file. */
 struct scene {
   tu_client *client;
   int calls, drops;
@@ -114,7 +114,7 @@ static void counting_event(void *user_data, const tu_event *event) {
   sem_post(&scene->answered);
 }
 
-/* What is released by drop may be read until the program says otherwise. */
+/* Data that drop releases may be read until the program allows the release. */
 static void a_closed_client_keeps_its_functions(void) {
   struct scene scene;
   scene_init(&scene);
@@ -122,7 +122,7 @@ static void a_closed_client_keeps_its_functions(void) {
   tu_free(tu_token_get(client, NULL, NULL));
   CHECK(wait_for(&scene.answered) && wait_for(&scene.answered));
   tu_client_close(client);
-  /* Were it let go, that would come behind the last event, on the same thread. */
+  /* A drop would follow the last event, on the same thread. */
   const struct timespec moment = {0, 50 * 1000 * 1000};
   nanosleep(&moment, NULL);
   CHECK(scene.drops == 0 && scene.calls == 2);
@@ -251,7 +251,7 @@ static bool failing_credentials(void *user_data, bool refused, tu_credentials *o
   struct scene *scene = (struct scene *)user_data;
   (void)refused;
   scene->calls++;
-  give(out); /* what is set before counts for nothing */
+  give(out); /* discarded: the failure below overrides it */
   tu_credentials_fail(out, "the vault\nis sealed", scene, on_drop);
   return false;
 }
@@ -268,7 +268,7 @@ static void a_credentials_function_may_say_why_it_has_nothing(void) {
   CHECK(tu_token_get(client, NULL, &error) == NULL);
   tu_free(client);
   CHECK(tu_error_cause(error) == &scene);
-  CHECK(scene.drops == scene.calls - 1); /* the last attempt's is still wanted */
+  CHECK(scene.drops == scene.calls - 1); /* the error keeps the last attempt's */
   CHECK_ERROR(error, TU_CREDENTIALS, "failed: the vaultis sealed");
   for (int i = 0; i < scene.calls; i++) CHECK(wait_for(&scene.dropped));
   CHECK(scene.drops == scene.calls);
@@ -411,14 +411,14 @@ static void freeing_a_client_wakes_all_who_wait(void) {
   }
   CHECK(closed == MANY);
   CHECK(now_ms() - from < 10000);
-  CHECK(scene.drops == 0); /* its call has not ended */
+  CHECK(scene.drops == 0); /* its call has not returned */
   sem_post(&scene.leave);
   CHECK(wait_for(&scene.dropped) && scene.drops == 1);
 }
 
 /* --- fork --------------------------------------------------------------------------------- */
 
-/* Runs the rest of a test in a child, and adds what it found wrong. */
+/* Runs the rest of a test in a child and checks its result. */
 static void in_a_child(int (*rest)(struct scene *), struct scene *scene) {
   pid_t child = fork();
   if (child == 0) {
@@ -505,7 +505,7 @@ static void forking_event(void *user_data, const tu_event *event) {
   if (scene->calls++) return;
   pid_t child = fork();
   if (child == 0) {
-    /* The call goes on in the child too: nothing may be dropped under it. */
+    /* The call continues in the child too: nothing may be dropped while it runs. */
     alarm(60);
     tu_token *token = tu_token_get(scene->client, NULL, NULL);
     tu_free(scene->client);
@@ -527,7 +527,7 @@ static void an_event_function_may_fork(void) {
   CHECK(wait_for(&scene.dropped) && scene.drops == 1);
 }
 
-/* Calls beyond the first write to this pipe which process they are in. */
+/* Every call after the first writes a byte to this pipe, in whichever process it runs. */
 static int told[2];
 
 static void forking_answer(void *user_data, tu_token *token, tu_error *error) {
@@ -537,7 +537,7 @@ static void forking_answer(void *user_data, tu_token *token, tu_error *error) {
   if (scene->calls++ == 0) {
     if (fork() == 0) {
       alarm(60);
-      return; /* the child goes on, and ends with this thread */
+      return; /* the child continues, and ends with this thread */
     }
     wait(NULL);
   } else if (write(told[1], "x", 1) != 1) {
@@ -596,7 +596,7 @@ static int use_another_and_see_it_dropped(struct scene *scene) {
   tu_client *client = client_of(tu_config_new());
   tu_free(tu_token_get(client, NULL, NULL));
   tu_free(client);
-  /* Nothing of this client was used here yet; the other one's first use is enough. */
+  /* This child has not used the freed client; the first use of another one is enough. */
   client = scene[1].client;
   tu_free(tu_token_get(client, NULL, NULL));
   return scene[0].drops == 1 ? 0 : 1;

@@ -1,8 +1,8 @@
 /*
- * Very many waits for one fetch that hangs, most of them cancelled one by one in an order drawn by
- * chance: each ends soon after its cancel, and the fetch still serves the others.
- * Once with a thread for each wait, once with a function. Usage: cancels WAITS KEPT MS
- * MS bounds the median of the times from a cancel to the return of its call.
+ * Very many waits for one hanging fetch, most of them cancelled one by one in random order: each ends
+ * soon after its cancel, and the fetch still serves the others.
+ * Once with a thread per wait, once with a callback. Usage: cancels WAITS KEPT MS
+ * MS bounds the median time from a cancel to the return of its call.
  */
 #include "check.h"
 #include "emulator.h"
@@ -50,7 +50,7 @@ static void takes(void *place, tu_token *token, tu_error *error) {
   end((struct wait *)place, token, error);
 }
 
-/* The same order in each run. */
+/* Random, but the same in each run. */
 static void shuffle(void) {
   unsigned seed = 20;
   for (int i = 0; i < count; i++) order[i] = i;
@@ -81,7 +81,7 @@ static uint64_t waiting(void) {
   return stats.waits;
 }
 
-/* All wait: cancels most, lets the fetch end, and looks at what each came to. */
+/* With all waiting: cancels most, lets the fetch end, and checks the outcome of each. */
 static void cancel_most(const char *what) {
   int cancelled = count - kept;
   double *took = (double *)calloc((size_t)cancelled, sizeof *took);
@@ -109,7 +109,7 @@ static void cancel_most(const char *what) {
   free(took);
 }
 
-/* A client without a token, an emulator that holds its answer, and waits that have not begun. */
+/* A client without a token, an emulator that delays its answer, and waits not yet started. */
 static void begin(void) {
   tu_config *config = tu_config_new();
   tu_config_load_env(config);
@@ -136,7 +136,7 @@ static void threads(void) {
   pthread_attr_setstacksize(&small, 128 * 1024);
   begin();
   for (int i = 0; i < count; i++) {
-    if (pthread_create(&ids[i], &small, get, &waits[i]) != 0) abort(); /* none could be joined */
+    if (pthread_create(&ids[i], &small, get, &waits[i]) != 0) abort(); /* cannot join the rest */
   }
   cancel_most("waiting threads");
   for (int i = 0; i < count; i++) pthread_join(ids[i], NULL);

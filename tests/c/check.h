@@ -1,4 +1,4 @@
-/* What the C tests have in common: a check that counts, and the closing line. */
+/* Shared by the C tests: counting checks, and the closing line. */
 #ifndef CHECK_H
 #define CHECK_H
 
@@ -14,11 +14,11 @@ static int checks_passed, checks_failed;
       checks_passed++;                                                               \
     } else {                                                                         \
       checks_failed++;                                                               \
-      fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #what);             \
+      fprintf(stderr, "%s:%d: failed: %s\n", __FILE__, __LINE__, #what);             \
     }                                                                                \
   } while (0)
 
-/* Checks an error's status and that its message holds a text, then releases it. */
+/* Checks an error's status and that its message contains a text, then releases it. */
 #define CHECK_ERROR(error, expected, text)                                           \
   do {                                                                               \
     if (tu_error_status(error) != (expected) ||                                      \

@@ -1,6 +1,6 @@
 /*
- * The contract of the header: what each function does with good, bad and no input. Needs the
- * emulator's TRACKUNIT_* variables.
+ * The contract of the header: each function with valid, invalid and no input. Needs the emulator's
+ * TRACKUNIT_* variables.
  */
 #include "check.h"
 
@@ -27,7 +27,7 @@ static tu_client *client_with(const char *key, const char *value, tu_error **err
   return client;
 }
 
-/* Setting an option so must fail with this status and a message that helps. */
+/* This option value must fail with this status and a helpful message. */
 static void refused(const char *key, const char *value, tu_status status, const char *text) {
   tu_error *error = NULL;
   tu_client *client = client_with(key, value, &error);
@@ -64,7 +64,7 @@ static void bad_options(void) {
   refused("store", "redis://localhost", TU_CONFIG, "not built");
 }
 
-/* The first mistake counts, also a NULL. */
+/* The first mistake is reported, NULL included. */
 static void null_options(void) {
   tu_error *error = NULL;
   tu_config *config = environment();
@@ -81,7 +81,7 @@ static void null_options(void) {
   CHECK_ERROR(error, TU_INVALID_ARGUMENT, "\"scope\" is NULL");
   tu_free(config);
 
-  config = tu_config_new(); /* the variables are there, and nobody takes them */
+  config = tu_config_new(); /* the variables are set, but never loaded */
   CHECK(tu_client_new(config, &error) == NULL);
   CHECK_ERROR(error, TU_CONFIG, "client_id is missing: TRACKUNIT_CLIENT_ID is set, but was not loaded");
   CHECK(tu_client_new(config, &error) == NULL);
@@ -272,7 +272,7 @@ static void bad_scopes(tu_client *client) {
   CHECK_ERROR(error, TU_INVALID_SCOPE, "not.allowed");
 }
 
-/* The configuration was copied: changing and freeing it changes nothing. */
+/* The config was copied: changing and freeing it has no effect. */
 static void config_is_copied(void) {
   tu_config *config = environment();
   tu_client *client = tu_client_new(config, NULL);
@@ -312,7 +312,7 @@ static void closed_clients(void) {
   CHECK_ERROR(error, TU_CLOSED, "closed");
   CHECK(tu_client_rotate(client, "a", "b", &error) == TU_CLOSED);
   tu_free(error);
-  /* Else a program would send its request without a token, rather than find that there is none. */
+  /* With false, a program would send its request without a token instead of seeing the error. */
   CHECK(tu_client_may_send_to(client, "https://iris.trackunit.com/"));
   CHECK(!tu_client_may_send_to(client, "https://evil.example/"));
   tu_free(client);

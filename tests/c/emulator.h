@@ -1,6 +1,6 @@
 /*
- * What the C tests say to the emulator beside them: one request a connection, nothing kept. Safe in
- * a forked child and on many threads: no static variable is written.
+ * Requests from the C tests to the running emulator, one per connection. Safe in a fork child and on
+ * many threads: no static variable is written.
  */
 #ifndef EMULATOR_H
 #define EMULATOR_H
@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Sends `request` to the port of EMULATOR_URL; the answer's beginning goes to `answer`. */
+/* Sends `request` to the port of EMULATOR_URL; the start of the answer goes to `answer`. */
 static int exchange(const char *request, char *answer, size_t room) {
   const char *url = getenv("EMULATOR_URL");
   const char *colon = url ? strrchr(url, ':') : NULL;
@@ -34,7 +34,7 @@ static int exchange(const char *request, char *answer, size_t room) {
   return got > 0;
 }
 
-/* The status of the answer; 0: none came. A body that is not NULL is sent as JSON. */
+/* The status of the answer; 0: no answer. A body that is not NULL is sent as JSON. */
 static int emulator(const char *method, const char *path, const char *header, const char *body) {
   size_t room = 512 + strlen(header) + (body ? strlen(body) : 0);
   char *request = (char *)malloc(room), answer[512];
@@ -49,8 +49,8 @@ static int emulator(const char *method, const char *path, const char *header, co
   return status;
 }
 
-/* Whether the API takes a header line "Authorization: Bearer ...": the emulator issued that token,
- * and it lives. */
+/* Whether the API accepts a header line "Authorization: Bearer ...": the emulator issued that token,
+ * and it is valid. */
 static inline int is_good(const char *authorization) {
   return emulator("GET", "/api/asset/v2/assets?size=1", authorization, NULL) == 200;
 }
@@ -60,13 +60,13 @@ static inline int set_fault(const char *fault) {
   return status >= 200 && status < 300;
 }
 
-/* Also lets go of every request that a fault holds. */
+/* Also releases every request that a fault holds. */
 static inline int clear_faults(void) {
   int status = emulator("DELETE", "/_emulator/faults", "", NULL);
   return status >= 200 && status < 300;
 }
 
-/* How many requests came to a route; -1: no answer. */
+/* Number of requests to a route; -1: no answer. */
 static inline long requests_to(const char *route) {
   char request[256], answer[2048];
   snprintf(request, sizeof request,

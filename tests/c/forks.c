@@ -1,7 +1,7 @@
 /*
- * Children of a busy process. 4 threads get and renew (so let the tokens be short: 2 s) while the
- * process forks again and again. Every child must end, with a token that the emulator issued and
- * that lives: the emulator's API is asked. Usage: forks CHILDREN
+ * Children of a busy process. 4 threads get and renew tokens (2 s each) while the process forks again
+ * and again. Every child must end, with a valid token of the emulator, checked against its API.
+ * Usage: forks CHILDREN
  */
 #include "check.h"
 #include "emulator.h"
@@ -10,7 +10,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-/* What a child comes to. Lost: it hung until its alarm, or was killed by something else. */
+/* Outcome of a child. Lost: it hung until its alarm, or was killed by another signal. */
 enum { GOOD, NO_TOKEN, WRONG_TOKEN, LOST, OUTCOMES };
 
 #define AT_A_TIME 16
@@ -19,7 +19,7 @@ static tu_client *client;
 static volatile int done, failed_gets, wrong_tokens;
 static int outcomes[OUTCOMES];
 
-/* A token, and what the API says to it. One that dies before it is shown is not a wrong one. */
+/* Gets a token and shows it to the API. One that expires on the way is not wrong. */
 static int show_token(const char *scope, long min_ttl_ms) {
   tu_get_options options = TU_GET_OPTIONS_INIT;
   options.scope = scope;
@@ -41,7 +41,7 @@ static int show_token(const char *scope, long min_ttl_ms) {
   return WRONG_TOKEN;
 }
 
-/* The same with a token that this process has to fetch by itself. */
+/* The same with a token that this process must fetch itself. */
 static int show_another_token(void) {
   tu_token *token = tu_token_get(client, NULL, NULL);
   tu_client_invalidate(client, token);
@@ -49,8 +49,8 @@ static int show_another_token(void) {
   return show_token(NULL, 0);
 }
 
-/* The first thread asks for tokens that live long, so it renews every second; the second looks
- * whether they are good; the others only get. */
+/* The first thread asks for a long remaining lifetime, so it renews every second; the second checks
+ * the tokens against the API; the others only get. */
 static void *keep_busy(void *number) {
   while (!done) {
     int outcome = GOOD;
@@ -67,8 +67,8 @@ static void *keep_busy(void *number) {
   return NULL;
 }
 
-/* The children take turns: one is content with the token it inherits, one fetches, one leaves
- * without freeing, one ends as a whole program does, one forks again. */
+/* The children take turns: one uses the inherited token, one fetches, one exits without freeing, one
+ * ends like a whole program, one forks again. */
 static void child(int number) {
   alarm(60);
   int outcome = number % 5 == 1 ? show_another_token() : show_token(NULL, 0);
@@ -119,7 +119,7 @@ static void children_of_busy_threads(int children) {
     pids[i] = fork();
     if (pids[i] == 0) child(i);
     CHECK(pids[i] > 0);
-    /* A few at a time, so that the forks are spread over several lives of a token. */
+    /* A few at a time, so that the forks spread over several token lifetimes. */
     if (i >= AT_A_TIME) reap(pids[i - AT_A_TIME]);
     nap_ms(20);
   }
@@ -132,7 +132,7 @@ static void children_of_busy_threads(int children) {
          wrong_tokens, requests);
   CHECK(failed_gets == 0);
   CHECK(wrong_tokens == 0);
-  /* Every fifth child fetches, and so does every fifth one's own child. */
+  /* Every fifth child fetches, and so does the child of every fifth one. */
   CHECK(requests > children / 5 * 2);
   tell("children of 4 busy threads");
 }
@@ -154,7 +154,7 @@ static void *fork_children(void *unused) {
   return unused;
 }
 
-/* A child has no part in the fetch that its parent waits for, and none in its hanging. */
+/* A child neither joins nor is blocked by the hanging fetch that its parent waits for. */
 static void children_of_a_hanging_fetch(void) {
   pthread_t waiting, forking;
   int outcome = -1;
@@ -174,7 +174,7 @@ static void children_of_a_hanging_fetch(void) {
 
 static void hear(void *user_data, const tu_event *event) { (void)user_data, (void)event; }
 
-/* A client that would renew by itself, and tell that it was forked: not if a child only closes it. */
+/* A keep_warm client renews and emits a fork event in a child, unless the child only closes it. */
 static void a_child_that_closes_starts_nothing(void) {
   int status = -1;
   tu_config *config = tu_config_new();

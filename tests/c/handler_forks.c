@@ -1,9 +1,9 @@
 /*
- * Forks in a signal handler. A timer's signal interrupts calls of the library again and again, and
- * the handler forks: in the middle of whatever the library does, also while the thread holds one of
- * its locks. Every fork must return in time, the interrupted call must go on in the parent, and every
- * child must get a token: every second one in the handler, the others after they have come back from
- * it into the interrupted call. Usage: handler_forks CHILDREN
+ * Forks in a signal handler. A timer signal interrupts library calls again and again, and the handler
+ * forks at any point, even while the thread holds one of the library's locks. Every fork must return
+ * in time, the interrupted call must continue in the parent, and every child must get a token: every
+ * second one inside the handler, the others after returning from it into the interrupted call.
+ * Usage: handler_forks CHILDREN
  */
 #include "check.h"
 #include "emulator.h"
@@ -14,7 +14,7 @@
 #include <sys/time.h>
 #include <sys/wait.h>
 
-/* Ten times the longest that a fork may wait. */
+/* Ten times the longest that a fork may block. */
 #define LONGEST_MS 1000
 
 static tu_client *client;
@@ -57,7 +57,7 @@ static void on_alarm(int number) {
   errno = before;
 }
 
-/* None of these allocates memory: the C library's allocator may not be interrupted by a fork. */
+/* None of these allocates: a fork must not interrupt the C library's allocator. */
 static void call(int turn) {
   tu_stats stats;
   memset(&stats, 0, sizeof stats);
@@ -88,7 +88,7 @@ int main(int count, char **words) {
   client = tu_client_new(NULL, NULL);
   CHECK(client != NULL);
   CHECK(get_good());
-  sigprocmask(SIG_BLOCK, &alarms, NULL); /* the threads inherit that */
+  sigprocmask(SIG_BLOCK, &alarms, NULL); /* inherited by the threads */
   for (int i = 0; i < 2; i++) pthread_create(&threads[i], NULL, stay_busy, NULL);
   struct sigaction action;
   memset(&action, 0, sizeof action);

@@ -1,8 +1,8 @@
 /*
  * Very many clients in one process. Usage: many_clients cold|warm CLIENTS
- * cold: what a client costs in memory, without a token and with one; and all of them asked at once
- *       by one thread while each answer takes its time: how long that takes, on how many threads.
- * warm: all of them renew by themselves, again and again: on how many threads.
+ * cold: memory per client, without a token and with one; then one thread asks all of them at once
+ *       while every answer is delayed: how long that takes, and on how many threads.
+ * warm: all of them renew in the background, again and again: on how many threads.
  */
 #include "check.h"
 #include "emulator.h"
@@ -49,9 +49,9 @@ static void make_clients(const char *keep_warm) {
   }
 }
 
-/* What a client costs since `heap` and `resident` were read. Bounded is what is in use: how many
- * pages the C library keeps of what its many threads have used and freed is its own affair (it grows
- * with the processors), so that is only told, before and after it was asked to give them back. */
+/* Memory per client since `heap` and `resident` were read. The bound is on bytes in use. How many
+ * freed pages the C library keeps is up to it (and grows with the processors), so the resident size
+ * is only reported, before and after malloc_trim. */
 static void weigh(const char *what, long heap, long resident, long tokens) {
   long kept = (resident_now() - resident - tokens) / clients;
   malloc_trim(0);
@@ -89,13 +89,13 @@ static void cold(void) {
   CHECK(threads <= MOST_THREADS_COLD);
   CHECK(requests_to("token") == clients);
   CHECK(clear_faults());
-  /* Idle threads end; until then their stacks and the timers of answered calls would be weighed. */
+  /* Wait for idle threads to end: their stacks and the timers of answered calls would count. */
   while (threads_now() > 1 && now_ms() - last_served < MOST_IDLE_MS) nap_ms(20);
   CHECK(threads_now() == 1);
   weigh("with a token, beside it", heap, resident, token_bytes);
 }
 
-/* How many clients have made two requests at least: the second one was a renewal. */
+/* Number of clients with at least two requests: the second one was a renewal. */
 static int renewed(void) {
   int count = 0;
   for (int i = 0; i < clients; i++) {

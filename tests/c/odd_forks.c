@@ -1,6 +1,6 @@
 /*
- * Forks at odd moments: beside a thread that stays inside the library, out of a signal handler that
- * interrupted a wait, with handlers of the program's around the fork that use the library, by many
+ * Forks at odd moments: while another thread stays inside the library, from a signal handler that
+ * interrupted a wait, with the program's own pthread_atfork handlers that use the library, by many
  * threads at once, at the end of a thread and of the process. Every fork returns in time, and every
  * child gets a token. Usage: odd_forks FORKS
  */
@@ -11,7 +11,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-/* Ten times the longest that a fork may wait. */
+/* Ten times the longest that a fork may block. */
 #define LONGEST_MS 1000
 
 static tu_client *client;
@@ -38,7 +38,7 @@ static void reap(pid_t pid) {
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) __sync_fetch_and_add(&lost, 1);
 }
 
-/* A child that needs a token, and how long the fork took. */
+/* Forks a child that gets a token, and measures the fork. */
 static double fork_one(void) {
   double began = now_ms();
   pid_t pid = fork();
@@ -88,9 +88,9 @@ static void fork_beside(pthread_t thread) {
   look(); /* the gate is open again */
 }
 
-/* A signal handler keeps a thread where it is: now and then behind a lock. The fork does not wait
- * for it to the end, and the child does without what is behind that lock. Such a child has to fetch;
- * it goes on until there was one. */
+/* A signal handler stops a thread where it is, sometimes while it holds a lock. The fork does not
+ * wait for it beyond its limit; the child then starts without the state behind that lock and has to
+ * fetch. Repeats until there was such a child. */
 static void beside_a_thread_that_stays_inside(int forks) {
   enum { MOST = 500 };
   pthread_t thread;
@@ -134,7 +134,7 @@ static void *wait_for_a_token(void *unused) {
   return unused;
 }
 
-/* The child comes back into a wait for what its parent fetches, and fetches for itself. */
+/* The child returns into a wait for its parent's fetch, and fetches itself. */
 static void out_of_a_wait(void) {
   pthread_t waiting;
   signal(SIGUSR1, fork_here);
@@ -153,14 +153,14 @@ static void out_of_a_wait(void) {
   tell("out of a wait", 1);
 }
 
-/* --- handlers of the program's ------------------------------------------------------------- */
+/* --- the program's own atfork handlers ----------------------------------------------------- */
 
 static volatile int use_in_handlers, prepared, after_in_parent, good_in_child;
 
 static void before_fork(void) {
   if (!use_in_handlers) return;
   look();
-  /* One that has to be fetched, by another thread. */
+  /* A token that another thread must fetch. */
   tu_token *token = tu_token_get(client, NULL, NULL);
   tu_client_invalidate(client, token);
   tu_free(token);
@@ -185,7 +185,7 @@ static void with_handlers_of_the_programs(int forks) {
       use_in_handlers = 0;
       _exit(!good_in_child || !get_good());
     }
-    /* The library lets a second pass before it asks for another token in the place of a new one. */
+    /* The library starts fetches at least 1 s apart, also after an invalidation. */
     CHECK(now_ms() - began < 1000 + 10 * LONGEST_MS);
     reap(pid);
   }
@@ -252,7 +252,7 @@ static void at_the_end(void) {
 
 int main(int count, char **words) {
   int forks = count > 1 ? atoi(words[1]) : 40;
-  /* Before the library's own: so they run after those before a fork, and before them after it. */
+  /* Registered before the library's own, so they run after those before a fork, and first after it. */
   pthread_atfork(before_fork, in_parent, in_child);
   client = tu_client_new(NULL, NULL);
   CHECK(client != NULL);

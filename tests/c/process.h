@@ -1,4 +1,4 @@
-/* What the C tests look up about their own process and its time. */
+/* Threads, memory and time of the test process. */
 #ifndef PROCESS_H
 #define PROCESS_H
 
@@ -32,7 +32,7 @@ static int entries_of(const char *path) {
 
 static inline int threads_now(void) { return entries_of("/proc/self/task"); }
 
-/* One of them reads the directory. */
+/* One of them is the open directory itself. */
 static inline int descriptors_now(void) { return entries_of("/proc/self/fd") - 1; }
 
 /* Bytes in use on the heaps of all threads. */
@@ -41,7 +41,7 @@ static inline long heap_now(void) {
   return (long)(heap.uordblks + heap.hblkhd);
 }
 
-/* Bytes of memory that are this process's own, such as its heap and its threads' stacks. */
+/* Bytes of private resident memory, such as the heap and thread stacks. */
 static inline long resident_now(void) {
   char line[256];
   long kib = -1;
@@ -51,7 +51,7 @@ static inline long resident_now(void) {
   return kib * 1024;
 }
 
-/* A thread that looks every two milliseconds how many threads there are. */
+/* A thread that samples the number of threads every 2 ms. */
 struct watch {
   pthread_t thread;
   volatile int done;
@@ -73,7 +73,7 @@ static inline void watch_begins(struct watch *watch) {
   pthread_create(&watch->thread, NULL, watch_threads, watch);
 }
 
-/* The most threads at a time beside the watching one and `own`. */
+/* The most threads at a time, without the sampling one and `own`. */
 static inline int watch_ends(struct watch *watch, int own) {
   watch->done = 1;
   pthread_join(watch->thread, NULL);

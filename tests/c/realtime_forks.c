@@ -1,6 +1,6 @@
 /*
- * A thread of real-time priority that forks beside an ordinary one on the same processor: that one
- * may be inside the library, and gets out of it only if the fork sleeps. Exit 77: not allowed here.
+ * A real-time thread forks while an ordinary thread on the same processor is inside the library: that
+ * thread can leave it only if the fork sleeps. Exit 77: real-time priority is not allowed here.
  * Usage: realtime_forks FORKS
  */
 #include "check.h"
@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Ten times the longest that a fork may wait; the kernel lets an ordinary thread run after 950. */
+/* Ten times the longest that a fork may block; the kernel runs an ordinary thread after 950 ms. */
 #define LONGEST_MS 500
 
 static tu_client *client;

@@ -1,7 +1,7 @@
 /*
- * A system that has no thread to give (ulimit -u), for a moment or for ever: nothing crashes, every
- * function whose call was accepted is called once, every drop runs once, and all is well again when
- * there are threads. Each scene is a process of its own, and not root's: root has no such limit.
+ * A system that refuses new threads (ulimit -u), briefly or permanently: nothing crashes, every
+ * accepted function is called once, every drop runs once, and everything works again once threads
+ * can be started. Each scene is its own process, not run as root, which has no such limit.
  */
 #include "check.h"
 #include "emulator.h"
@@ -116,7 +116,7 @@ static void until_dropped(struct call *call) {
   while (!now_of(&call->drops) && now_ms() - from < LONG_MS) nap_ms(1);
 }
 
-/* Was called and let go once, on a thread of the library's, with this status. */
+/* Called once and dropped once, on a library thread, with this status. */
 static void check_answered(struct call *call, tu_status status) {
   until_dropped(call);
   nap_ms(50); /* for a second time */
@@ -141,7 +141,7 @@ static void a_warm_client_is_made_without_any_thread(void) {
   tu_free(client);
 }
 
-/* A forked child has no thread of ours: the renewal of its parent's token finds none. */
+/* A fork child has no library threads: the renewal of its parent's token cannot start one. */
 static void a_renewal_comes_due_without_any_thread(void) {
   CHECK(set_fault("{\"route\":\"token\",\"expires_in\":2,\"count\":1}"));
   tu_client *client = client_of("true");
@@ -153,7 +153,7 @@ static void a_renewal_comes_due_without_any_thread(void) {
     while (stats_of(client).state == TU_STATE_FRESH) nap_ms(1);
     tu_error *error = NULL;
     tu_token *token = tu_token_get(client, NULL, &error);
-    if (!token) check_no_thread(error); /* a busy machine: it has ended meanwhile */
+    if (!token) check_no_thread(error); /* on a busy machine it may have expired */
     tu_free(token);
     CHECK(stats_of(client).failures == 0);
     shortage_ends();
@@ -177,7 +177,7 @@ static void a_call_without_a_clock_is_not_accepted(void) {
   shortage_ends();
   CHECK(is_served(client));
   shortage_begins();
-  /* What is at hand needs no thread. */
+  /* A cached token needs no thread. */
   CHECK(ask(client, &call, 0, NULL, NULL) == TU_OK);
   CHECK(now_of(&call.calls) == 1 && now_of(&call.drops) == 1 && call.status == TU_OK);
   shortage_ends();
@@ -217,7 +217,7 @@ static void a_wait_ends_without_a_thread(void) {
   tu_free(cancel);
 }
 
-/* Runs a scene in a process of its own, as somebody whom the limit binds. */
+/* Runs a scene in its own process, as a user to whom the limit applies. */
 static void play(const char *name, void (*scene)(void)) {
   CHECK(clear_faults());
   pid_t child = fork();

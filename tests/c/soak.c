@@ -1,18 +1,18 @@
 /*
- * 8 threads get tokens of 2 s, again and again, from a server that fails every third request: no
- * get fails, no token is a wrong one, and there are as many token requests as the policy foretells.
+ * 8 threads keep getting tokens of 2 s from a server that fails every third request: no get fails, no
+ * token is wrong, and the number of token requests is what the policy predicts.
  * Usage: soak SECONDS
  *
- * The prediction. Of a token of 2 s the soft window is a quarter (0.5 s), the jitter up to another
- * quarter, so it is renewed at an age drawn evenly from 1.0 to 1.5 s: 1.25 s in the mean. Fetches
- * begin at least 1 s apart; requests take milliseconds, which is nothing here. Requests 3, 6, 9 ...
- * fail. So it goes on in rounds of three requests:
+ * The prediction. The soft window of a 2 s token is a quarter (0.5 s) and the jitter up to another
+ * quarter, so it is renewed at an age uniform in 1.0 to 1.5 s: 1.25 s on average. Fetches start at
+ * least 1 s apart; requests take milliseconds, negligible here. Requests 3, 6, 9 ... fail, which gives
+ * rounds of three requests:
  *   success, 1.25 s, success, 1.25 s, failure, ?, success ...
- * A renewal that fails is one attempt, since a valid token is there. At an age of 1.0 to 1.5 s the
- * token has 1.0 to 0.5 s left; the pause after the failure is at most half of that, but the second
- * between two beginnings is longer: ? is 1 s. By then the token is 2.0 to 2.5 s old, so it has
- * ended, and callers have waited for the next one (up to half a second), which comes.
- * Three requests in 1.25 + 1.25 + 1.0 = 3.5 s: 51.4 a minute.
+ * A failed renewal makes one attempt, since a valid token exists. At an age of 1.0 to 1.5 s the token
+ * has 1.0 to 0.5 s left; the backoff is at most half of that, but the 1 s between two starts is
+ * longer: ? is 1 s. By then the token is 2.0 to 2.5 s old, so it has expired, and callers have waited
+ * (up to 0.5 s) for the next one, which arrives.
+ * Three requests in 1.25 + 1.25 + 1.0 = 3.5 s: 51.4 per minute.
  */
 #include "check.h"
 #include "emulator.h"
@@ -28,13 +28,13 @@ static volatile int done;
 
 struct caller {
   pthread_t thread;
-  int shows; /* whether it shows its tokens to the API */
+  int shows; /* whether it checks its tokens against the API */
   long gets, failed, wrong;
   double longest_ms;
 };
 
 static void show(struct caller *caller, const tu_token *token) {
-  /* One that died on its way is not a wrong one. */
+  /* A token that expired on the way is not wrong. */
   if (!is_good(tu_token_header(token)) && tu_token_expires_in_ms(token) > 0) caller->wrong++;
 }
 
@@ -56,11 +56,11 @@ static void *call(void *place) {
   return NULL;
 }
 
-/* Faults for so many requests: two tokens of 2 s, then a failure. */
+/* Faults for this many requests: two tokens of 2 s, then a failure. */
 static int fail_every_third(int requests) {
   const char *round = "{\"expires_in\":2,\"count\":2},{\"status\":500,\"count\":1}";
   int rounds = requests / 3 + 1, good = 1;
-  /* A piece at a time: the emulator takes no endless bodies. */
+  /* In pieces: the emulator limits the size of a body. */
   for (int first = 0; first < rounds && good; first += 100) {
     size_t room = 100 * (strlen(round) + 1) + 3, length = 0;
     char *faults = (char *)malloc(room);
@@ -73,7 +73,7 @@ static int fail_every_third(int requests) {
   return good;
 }
 
-/* Lets the callers call for so long; a line every ten seconds. */
+/* Lets the callers run for this long; prints a line every ten seconds. */
 static void soak(struct caller *callers, int seconds) {
   double from = now_ms();
   for (int i = 0; i < THREADS; i++) pthread_create(&callers[i].thread, NULL, call, &callers[i]);
@@ -87,7 +87,7 @@ static void soak(struct caller *callers, int seconds) {
 
 int main(int count, char **words) {
   int seconds = count > 1 ? atoi(words[1]) : 60;
-  if (seconds < 10) return 2; /* a few rounds say nothing about the mean */
+  if (seconds < 10) return 2; /* a few rounds are too few for an average */
   struct caller callers[THREADS], all;
   memset(callers, 0, sizeof callers);
   memset(&all, 0, sizeof all);
@@ -116,7 +116,7 @@ int main(int count, char **words) {
   CHECK(all.wrong == 0);
   CHECK((double)requests >= predicted * (1 - TOLERANCE));
   CHECK((double)requests <= predicted * (1 + TOLERANCE));
-  /* A connection that is under way, and one of this program's own, may be open. */
+  /* A connection of the library and one of this program may be open. */
   CHECK(descriptors_now() <= descriptors + 2);
   tu_free(client);
   return closing_line();

@@ -1,7 +1,7 @@
 /*
  * Many threads on one client. Usage: threads N STATUS MS
  * N threads ask a cold client at once; each must get STATUS (0: a token) within MS milliseconds.
- * How many requests that took is for the caller to look up in the emulator's journal.
+ * The caller checks the number of requests in the emulator's journal.
  */
 #include "check.h"
 

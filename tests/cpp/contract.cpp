@@ -1,4 +1,4 @@
-// What tu_token.hpp promises beside tu_token.h. Needs the emulator's TRACKUNIT_* variables.
+// The contract of tu_token.hpp beyond tu_token.h. Needs the emulator's TRACKUNIT_* variables.
 #include <tu_token.hpp>
 
 #include <atomic>
@@ -34,7 +34,7 @@ static_assert(std::is_same_v<decltype(std::declval<tu::token>().value()), std::s
 
 tu::config environment() { return tu::config{}.load_env(); }
 
-// What a call throws; TU_OK if it does not.
+// The error that a call throws; TU_OK if none.
 template <class F>
 tu::error thrown_by(F &&call) {
   try {
@@ -49,7 +49,7 @@ bool has(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
 }
 
-// Waits, bounded, for something that another thread brings about.
+// Waits, with a bound, for something that another thread does.
 class signal {
  public:
   void give() {
@@ -114,7 +114,7 @@ void what_is_set() {
   config moved = environment();
   config options = std::move(moved);
   CHECK(refused(std::move(moved)).status() == TU_INVALID_ARGUMENT); // NOLINT: on purpose
-  // Rounded down it would be zero, which is no time for a store.
+  // Rounded down it would be zero, which is invalid for a store.
   CHECK(!refused(environment().set("store_timeout", 500us)));
 
   options.set("keep_warm", false).set("max_requests_per_minute", 30).set("timeout", 2500ms);
@@ -128,7 +128,7 @@ void what_is_set() {
   CHECK(bool(tu::client::from_env().get()));
 }
 
-// Numbers and durations arrive as what they are, or are refused; see also tests/header/refused.cpp.
+// Numbers and durations arrive unchanged or are refused; see also tests/header/refused.cpp.
 void numbers_and_durations() {
   using std::chrono::duration;
   const auto made_with = [](const char *key, auto value) {
@@ -145,7 +145,7 @@ void numbers_and_durations() {
   CHECK(!made_with("timeout", duration<double>(0.25)) && !made_with("timeout", 86400000000000ns));
   CHECK(!made_with("timeout", duration<float, std::milli>(0.5f)) && !made_with("timeout", 0s));
   CHECK(has(made_with("timeout", 86400000000001ns).what(), "24 h"));
-  // Towards zero it would be zero: never wait.
+  // Rounded towards zero it would be zero: never wait.
   CHECK(made_with("timeout", -1ns).status() == TU_CONFIG);
   CHECK(made_with("timeout", duration<double>(-1e-9)).status() == TU_CONFIG);
   CHECK(has(made_with("timeout", std::chrono::hours::max()).what(), "24 h"));
@@ -172,7 +172,7 @@ void numbers_and_durations() {
   CHECK(!client.try_get(options, failure) && failure.status() == TU_INVALID_ARGUMENT);
 }
 
-// Texts of every kind arrive whole, or not at all.
+// Strings of every type arrive whole, or not at all.
 void texts() {
   tu::client client(environment());
   const tu::token token = client.get();
@@ -194,7 +194,7 @@ void texts() {
   const tu::error key = thrown_by([&] { tu::client made(environment().set(not_set, "x")); });
   CHECK(key.status() == TU_INVALID_ARGUMENT || key.status() == TU_CONFIG);
 
-  // "Not allowed" is one answer, "there is no client to tell" another.
+  // "Not allowed" differs from "there is no client".
   client.close();
   CHECK(client.may_send_to("https://iris.trackunit.com/x") && !client.may_send_to("https://a.example"));
   CHECK(thrown_by([&] { client.get(); }).status() == TU_CLOSED);
@@ -210,7 +210,7 @@ void failures() {
   CHECK(error.http_status() == 400 && !error.retryable() && error.retry_after() > 0ms);
   CHECK(has(error.what(), "site.update") && !error.cause());
   CHECK(tu::status_name(error.status()) == "TU_INVALID_SCOPE");
-  // The variables are there, and nobody takes them.
+  // The variables are set, but never loaded.
   CHECK(has(thrown_by([] { tu::client unloaded(tu::config{}); }).what(), "call load_env"));
   CHECK(tu::event_kind_name(TU_EVENT_ROTATED) == "TU_EVENT_ROTATED");
   CHECK(tu::state_name(TU_STATE_SOFT) == "TU_STATE_SOFT");
@@ -218,7 +218,7 @@ void failures() {
     client.get("site.update");
     CHECK(false);
   } catch (const std::exception &base) {
-    // The same failure, told as one that is remembered.
+    // The same failure, now remembered.
     CHECK(std::string_view(base.what()).find(error.message()) == 0 && has(base.what(), "(remembered"));
   }
   CHECK(thrown_by([&] { client.get("a\"b"); }).status() == TU_INVALID_ARGUMENT);
@@ -253,7 +253,7 @@ void options_of_a_call() {
   options.scope = "asset.view  api.iso15143.snapshot";
   options.timeout = tu::no_wait;
   CHECK(!client.try_get(options, failure) && failure.status() == TU_PENDING);
-  options.timeout = -2ms; // as what is left until a deadline
+  options.timeout = -2ms; // such as the time left to a deadline
   CHECK(!client.try_get(options, failure) && failure.status() == TU_PENDING);
   options.timeout = 20ms;
   CHECK(!client.try_get(options, failure) && failure.status() == TU_TIMEOUT && failure.retryable());
@@ -275,7 +275,7 @@ void answers_without_waiting() {
   tu::client client(environment());
   signal answered;
   tu::token given;
-  // A callable that can only be moved, and that throws.
+  // A callable that is move-only and throws.
   client.get_async([&, only = std::make_unique<int>(7)](tu::token token, tu::error error) {
     CHECK(*only == 7 && token && !error);
     given = std::move(token);
@@ -301,7 +301,7 @@ void credentials_from_a_callable() {
   const tu::credentials pair{getenv("TRACKUNIT_CLIENT_ID"), getenv("TRACKUNIT_CLIENT_SECRET")};
   std::atomic<int> calls{0};
   tu::client client(environment().on_credentials([&](bool refused) -> std::optional<tu::credentials> {
-    // The first pair is wrong; told so, the callable gives the right one.
+    // The first credentials are wrong; told so, the callable returns the right ones.
     if (++calls == 1) return tu::credentials{pair.client_id, "wrong"};
     CHECK(refused);
     return pair;
@@ -366,7 +366,7 @@ void events_are_told() {
     CHECK(!alive.expired());
   }
   for (int i = 0; i < 1000 && !alive.expired(); i++) std::this_thread::sleep_for(10ms);
-  CHECK(alive.expired()); // the callable went with its client
+  CHECK(alive.expired()); // the callable was destroyed with its client
 }
 
 void many_threads_one_request() {

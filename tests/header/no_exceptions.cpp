@@ -1,5 +1,5 @@
-// Uses every function of the C++ header that needs no exceptions, and one whose failure would end the
-// process. Compiled without exceptions, never run.
+// Uses every function of the C++ header that works without exceptions, and one whose failure would
+// abort. Compiled without exceptions, never run.
 
 #include "tu_token.hpp"
 

@@ -3,7 +3,7 @@
 #include "tu_token.h"
 #include "tu_token.h"
 
-/* The macros have to work for the preprocessor too: that is where programs ask for a version. */
+/* The macros must work in the preprocessor too, where programs check the version. */
 #if !TU_VERSION_AT_LEAST(0, 1, 0) || TU_VERSION_AT_LEAST(255, 0, 0)
 #error "TU_VERSION_AT_LEAST is wrong"
 #endif

@@ -1,4 +1,4 @@
-// What may be handed to the C++ header, and what must not compile. Compiled, never run.
+// Arguments that the C++ header accepts, and those that must not compile. Compiled, never run.
 
 #include "tu_token.hpp"
 
@@ -36,7 +36,7 @@ struct as_c_string
 {
     operator const char *() const { return "chars"; }
 };
-// Several at once: none is ambiguous.
+// Many types at once: none is ambiguous.
 struct as_all : as_view, as_string, as_c_string
 {
 };
@@ -137,7 +137,7 @@ static_assert(ms(duration<double>(std::numeric_limits<double>::infinity())) == m
 static_assert(!std::is_constructible_v<tu::duration, int> &&
               !std::is_constructible_v<tu::duration, double>);
 
-// A call's options are what std::optional of milliseconds can be.
+// The options of a get accept whatever converts to std::optional of milliseconds.
 void options()
 {
     tu::get_options how;

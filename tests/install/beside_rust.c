@@ -14,7 +14,7 @@ static int failures = 0;
 static void expect(bool fulfilled, const char *what)
 {
     if (!fulfilled) {
-        fprintf(stderr, "not so: %s\n", what);
+        fprintf(stderr, "failed: %s\n", what);
         failures++;
     }
 }

@@ -10,7 +10,7 @@ static int failures = 0;
 static void expect(bool fulfilled, const char *what, const tu_error *error)
 {
     if (!fulfilled) {
-        fprintf(stderr, "not so: %s; error: %s \"%s\"\n", what,
+        fprintf(stderr, "failed: %s; error: %s \"%s\"\n", what,
                 tu_status_name(tu_error_status(error)), tu_error_message(error));
         failures++;
     }
