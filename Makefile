@@ -12,7 +12,7 @@ TARGETS ?=
 
 help:
 	@echo "make demo      see what the library does, without an account (the emulator runs by itself)"
-	@echo "make test      run every check and test"
+	@echo "make test      run every check and test (ONLY='c: memcheck': these and what they need; LIST=1: list them)"
 	@echo "make soak      $(SOAK_SECONDS) s of short tokens and a server in trouble (SOAK_SECONDS=...)"
 	@echo "make faults    put faults in on purpose, one after the other, and see that a test finds each"
 	@echo "make install   install the C library: PREFIX=$(PREFIX), DESTDIR"
@@ -44,8 +44,7 @@ demo:
 	@scripts/demo.sh
 
 test:
-	@scripts/setup.sh test
-	@tests/run.sh
+	@tests/run.sh $(if $(filter 1 yes,$(LIST)),--list) '$(ONLY)'
 
 soak:
 	@scripts/setup.sh demo

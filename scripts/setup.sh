@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Finds out what is missing to build, test or demonstrate, and installs it if possible: Debian
 # packages by apt when root. Otherwise it says what to install.
-# Usage: scripts/setup.sh demo|test|dist-test
+# Usage: scripts/setup.sh demo|test|dist-test|GROUP... (the groups are in `see_to`)
 set -euo pipefail
 
 missing=()
@@ -21,50 +21,88 @@ if ! command -v cargo >/dev/null 2>&1; then
   exit 1
 fi
 
-need cc gcc
-need make make
-need curl curl
-need pkg-config pkg-config
-need_pkg libcurl libcurl4-openssl-dev
-if [ "${1:-test}" = test ]; then
-  need c++ g++
-  need clang++ clang
-  need cmake cmake
-  need valgrind valgrind
-  need nm binutils
-  need go golang-go
-  need script bsdutils
-  # Command-line completion.
-  need zsh zsh
-  need fish fish
-  need chromium chromium
-  need chromedriver chromium-driver
-  # JSON for the programs that the conformance suite drives.
-  need_pkg libcjson libcjson-dev
-  need_pkg nlohmann_json nlohmann-json3-dev
-  need python3 python3
-  python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
-  # Servers that run Python in ways of their own.
-  need apache2 apache2-bin
-  [ -e /usr/lib/apache2/modules/mod_wsgi.so ] || missing+=(libapache2-mod-wsgi-py3)
-  need uwsgi uwsgi-core
-  [ -e /usr/lib/uwsgi/plugins/python3_plugin.so ] || missing+=(uwsgi-plugin-python3)
-  # Tools that inspect packages, and a system to install them in.
-  need lintian lintian
-  need debootstrap debootstrap
-  need file file
-  need man man-db
-fi
-if [ "${1:-test}" = dist-test ]; then
-  need c++ g++
-  need cmake cmake
-  need go golang-go
-  need debootstrap debootstrap
-  need lintian lintian
-  need file file
-  need man man-db
-  need qemu-aarch64-static qemu-user-static
-fi
+# What `make demo` needs, `make test`, `make dist-test`, and parts of `make test` (tests/run.sh).
+see_to() { # GROUP
+  case $1 in
+    demo)
+      see_to base
+      see_to pkg-config
+      see_to libcurl
+      ;;
+    test)
+      see_to demo
+      local group
+      for group in c++ clang cmake valgrind binutils go shells browser json python python-servers packages; do
+        see_to "$group"
+      done
+      ;;
+    dist-test)
+      see_to demo
+      see_to c++
+      see_to cmake
+      see_to go
+      see_to packages
+      need qemu-aarch64-static qemu-user-static
+      ;;
+    base)
+      need cc gcc
+      need make make
+      need curl curl
+      ;;
+    pkg-config) need pkg-config pkg-config ;;
+    libcurl) need_pkg libcurl libcurl4-openssl-dev ;;
+    c++) need c++ g++ ;;
+    clang) need clang++ clang ;;
+    cmake) need cmake cmake ;;
+    valgrind) need valgrind valgrind ;;
+    binutils) need nm binutils ;;
+    go)
+      need go golang-go
+      need pkg-config pkg-config
+      ;;
+    # Command-line completion, and a terminal for it.
+    shells)
+      need script bsdutils
+      need zsh zsh
+      need fish fish
+      ;;
+    browser)
+      need chromium chromium
+      need chromedriver chromium-driver
+      ;;
+    # JSON for the programs that the conformance suite drives.
+    json)
+      need_pkg libcjson libcjson-dev
+      need_pkg nlohmann_json nlohmann-json3-dev
+      ;;
+    python)
+      need python3 python3
+      python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+      ;;
+    # Servers that run Python in ways of their own.
+    python-servers)
+      need apache2 apache2-bin
+      [ -e /usr/lib/apache2/modules/mod_wsgi.so ] || missing+=(libapache2-mod-wsgi-py3)
+      need uwsgi uwsgi-core
+      [ -e /usr/lib/uwsgi/plugins/python3_plugin.so ] || missing+=(uwsgi-plugin-python3)
+      ;;
+    # Tools that inspect packages, and a system to install them in.
+    packages)
+      need lintian lintian
+      need debootstrap debootstrap
+      need file file
+      need man man-db
+      ;;
+    *)
+      echo "scripts/setup.sh: unknown group '$1'" >&2
+      exit 2
+      ;;
+  esac
+}
+
+for group in "${@:-test}"; do
+  see_to "$group"
+done
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
@@ -79,5 +117,5 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
   rm -f "$log"
 fi
 echo "Missing: ${missing[*]} (names of Debian packages). Install them, then try again." >&2
-# The caller finds out what works without some of them.
+# The caller skips what it cannot do without them.
 [ "${1:-test}" != demo ] && [[ " ${missing[*]} " != *" gcc "* ]]

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 /// Languages whose blocks are checked in every page, and what does it.
 const EVERYWHERE: [(&str, &str, &str); 3] = [
-    ("c", "tests/run.sh", "code-blocks.sh c "),
-    ("cpp", "tests/run.sh", "code-blocks.sh cpp "),
+    ("c", "tests/steps.sh", "code-blocks.sh c "),
+    ("cpp", "tests/steps.sh", "code-blocks.sh cpp "),
     ("go", "tests/go/run.sh", "code-blocks.sh go "),
 ];
 /// Python: where bindings/python/tests/documents.py looks.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tests of the Go binding against the package in target/stage (see build_c_tests in tests/run.sh).
+# Tests of the Go binding against the package in target/stage (see stage_package in tests/steps.sh).
 # Usage: tests/go/run.sh style|tests|checked|clock|without_cgo|vendored|pages|example
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Moves a copy of the repository to another home: every name changes along, and what is built by
-# those names builds. The C library is that of target/stage (see build_c_tests in tests/run.sh).
+# those names builds. The C library is that of target/stage (see stage_package in tests/steps.sh).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 root=$PWD copy=$PWD/target/home

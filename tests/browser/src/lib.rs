@@ -1,7 +1,7 @@
 //! A browser that is driven by WebDriver, and the emulator's page in it.
 //!
 //! The tests are ignored unless asked for: they need `chromium` and `chromedriver` (two Debian packages: `chromium`
-//! and `chromium-driver`). `tests/run.sh` runs them where both are there.
+//! and `chromium-driver`). `make test` runs them where both are there.
 
 #![forbid(unsafe_code)]
 

@@ -1,0 +1,133 @@
+#!/usr/bin/env bash
+# Checks what `make test` says: which steps it chooses, and what its last lines tell when steps fail.
+set -uo pipefail
+cd "$(dirname "$0")/../.."
+# shellcheck source=tests/runner/choose.sh
+. tests/runner/choose.sh
+# shellcheck source=tests/runner/report.sh
+. tests/runner/report.sh
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+logs=$scratch/logs times=$scratch/times bound=60
+mkdir "$logs"
+cases_passed=0 cases_failed=0
+
+# check NAME EXPECTED FOUND: whether every line that is expected occurs.
+check() {
+  local line wrong=
+  while IFS= read -r line; do
+    grep -qF -- "$line" <<<"$3" || { wrong=1; echo "$1: lacks: $line"; }
+  done <<<"$2"
+  if [ -z "$wrong" ]; then
+    cases_passed=$((cases_passed + 1))
+  else
+    cases_failed=$((cases_failed + 1))
+    echo "FAILED  $1; it says:"
+    printf '%s\n' "$3"
+  fi
+}
+
+chosen_by() { # PATTERN: the names of what runs, with `+` before what is only needed
+  local i
+  choose "$1" || { echo "none"; return; }
+  for i in "${!names[@]}"; do
+    [ -z "${wanted[i]}" ] || echo "${chosen[i]:++}${names[i]}" | sed "s/^+/:/;t;s/^/+/"
+  done
+}
+
+build library "build: library" "" true
+build emulator "build: emulator" "" true
+build programs "c: programs" "library pkg-config" true
+step "c: memcheck, forks" "service c/forks valgrind" true
+step "c: memcheck, threads" "c/threads valgrind slow" true
+step "go: tests" "library go" true
+
+check "a part of the name, with all that it needs" "+build: library
++build: emulator
++c: programs
+:c: memcheck, forks
+:c: memcheck, threads" "$(chosen_by 'C: memcheck')"
+check "of several" ":go: tests" "$(chosen_by 'zzz|go:*ests')"
+check "nothing" "none" "$(chosen_by 'no such step')"
+check "near names" "c: memcheck, threads" "$(near_names 'memchek thread')"
+choose 'memcheck, f'
+check "tools" "pkg-config valgrind" "$(tools_needed)"
+check "programs" "forks" "$(programs_needed)"
+choose 'programs'
+check "all programs" "all" "$(programs_needed)all"
+
+# Logs as the runners write them.
+cat >"$scratch/libtest" <<'LOG'
+running 3 tests
+test waits::one_that_works ... ok
+test waits::one_that_hangs has been running for over 60 seconds
+test waits::one_that_is_slow has been running for over 60 seconds
+test waits::one_that_is_slow ... ok
+test waits::one_that_fails ... FAILED
+
+failures:
+
+failures:
+    waits::one_that_fails
+
+test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.00s
+LOG
+cat >"$scratch/others" <<'LOG'
+FAILED bindings/python/tests/test_loops.py::test_of_a_loop - AssertionError: 1
+--- FAIL: TestOfGo (0.01s)
+tests/c/forks.c:12: not so: made == 1
+FAILED  shared, C++
+error[E0425]: cannot find value `x` in this scope
+error: test failed, to rerun pass `--lib`
+  process didn't exit successfully: `/there/target/debug/deps/tu_token-0a1b --quiet` (signal: 6, SIGABRT: process abort signal)
+1 passed, 1 failed
+LOG
+
+ids=() names=() needs=() commands=() results=()
+build broken "a broken build" "" sh -c 'echo "ld: no such library"; exit 3'
+step "what needs it" "broken" true
+step "libtest" "" sh -c "cat $scratch/libtest; exit 101"
+step "others" "" sh -c "cat $scratch/others; exit 1"
+step "a signal" "" sh -c 'kill -SEGV $$'
+step "a hang" "" sh -c "cat $scratch/libtest; sleep 600"
+step "a skip" "" sh -c 'echo "SKIPPED: no browser"; exit 77'
+step "what works" "" sh -c 'echo "7 passed, 0 failed"'
+choose ''
+for number in "${!names[@]}"; do
+  [ "${names[number]}" != "a hang" ] || bound=2
+  run_step "$number"
+  bound=60
+done >"$scratch/said" 2>&1
+said=$(cat "$scratch/said")
+check "lines of steps" 'not run: it needs "a broken build"
+    ld: no such library
+skipped' "$said"
+check "time and count" "7 passed)" "$(grep '^what works .* ok (' <<<"$said")"
+said=$(report)
+check "the report" "FAILED: a broken build: exit status 3 after
+    ld: no such library
+FAILED: libtest: exit status 101 after
+    waits::one_that_fails
+FAILED: others: exit status 1 after
+FAILED: a signal: killed by signal 11 (SIGSEGV) after
+FAILED: a hang: timed out after 2 s
+SKIPPED: a skip: no browser
+NOT RUN, for want of what failed: 1 steps: what needs it
+12 passed, 3 failed, 1 skipped, in" "$said"
+check "it fits" "short" "$([ "$(wc -l <<<"$said")" -le 25 ] && echo short)"
+check "tests of every kind" "waits::one_that_fails
+still running: waits::one_that_hangs
+bindings/python/tests/test_loops.py::test_of_a_loop
+TestOfGo
+tests/c/forks.c:12: not so: made == 1
+shared, C++
+cannot find value
+died: tu_token-0a1b" "$(failures_of "$scratch/libtest" 9; failures_of "$scratch/others" 9)"
+check "no test that ended" "none" "$(failures_of "$scratch/libtest" 9 | grep -q slow || echo none)"
+check "times at the last run" "a hang  
+failed
+what works" "$(list)"
+
+echo "$cases_passed passed, $cases_failed failed"
+[ "$cases_failed" = 0 ]

@@ -1,0 +1,157 @@
+# To be sourced: runs one step, and tells at the end what failed and why.
+# shellcheck shell=bash disable=SC2154
+
+results=() reasons=() skipped=() total_passed=0 total_failed=0
+
+log_of() { # NAME
+  echo "$logs/$(tr -c 'a-z0-9\n' '-' <<<"$1").log"
+}
+
+# After so many seconds the step's processes show their stacks and are ended.
+watch() { # PID SECONDS LOG
+  local sleeping
+  sleep "$2" &
+  sleeping=$!
+  trap 'kill "$sleeping" 2>/dev/null; exit' TERM
+  wait "$sleeping"
+  trap - TERM
+  : >"$logs/timed-out"
+  tests/runner/stacks.sh "$1" >>"$3" 2>&1
+  kill -TERM "$1"
+}
+
+running= watching=
+# In the background, so that Ctrl-C ends this script at once and the step with it. Without an input.
+run_bounded() { # SECONDS LOG COMMAND...: sets `status`
+  rm -f "$logs/timed-out"
+  status=0
+  # `timeout` makes a process group, and passes on to all of it what ends it; its own time is for stacks that hang.
+  timeout --kill-after=10 "$(($1 + 180))" "${@:3}" >"$2" 2>&1 </dev/null &
+  running=$!
+  watch "$running" "$1" "$2" 2>/dev/null &
+  watching=$!
+  wait "$running" || status=$?
+  { kill "$watching" && wait "$watching"; } 2>/dev/null
+  running= watching=
+}
+
+why() { # STATUS SECONDS BOUND
+  if [ -e "$logs/timed-out" ]; then
+    echo "timed out after $3 s"
+  elif [ "$1" -gt 128 ] && kill -l "$(($1 - 128))" >/dev/null 2>&1; then
+    echo "killed by signal $(($1 - 128)) (SIG$(kill -l "$(($1 - 128))")) after $2 s"
+  else
+    echo "exit status $1 after $2 s"
+  fi
+}
+
+# Keeps how long a step took, for --list.
+remember() { # NAME SECONDS RESULT
+  touch "$times"
+  { name=$1 awk -F '\t' '$1 != ENVIRON["name"]' "$times"; printf '%s\t%s\t%s\n' "$@"; } >"$times.new"
+  mv "$times.new" "$times"
+}
+
+# Which of its needs has not come about, if any.
+missing_need() { # NUMBER
+  local word other
+  for word in ${needs[$1]}; do
+    other=$(number_of "$word") || continue
+    case ${results[other]:-} in failed | unmet) echo "${names[other]}"; return ;; esac
+  done
+}
+
+run_step() { # NUMBER
+  local i=$1 name=${names[$1]} log status from=$SECONDS seconds limit=$bound unmet counted=
+  log=$(log_of "$name")
+  printf '%-44s ' "$name"
+  unmet=$(missing_need "$i")
+  if [ -n "$unmet" ]; then
+    results[i]=unmet reasons[i]=$unmet
+    echo "not run: it needs \"$unmet\""
+    return
+  fi
+  case " ${needs[i]} " in *' slow '*) limit=$((bound * 2)) ;; esac
+  local run=(tests/steps.sh)
+  case " ${needs[i]} " in *' service '*) run=(scripts/emulator.sh tests/steps.sh) ;; esac
+  eval "run+=(${commands[i]})"
+  run_bounded "$limit" "$log" "${run[@]}"
+  seconds=$((SECONDS - from))
+  count "$log"
+  case $status in
+    0) results[i]=ok && echo "ok ($seconds s$counted)" ;;
+    77) results[i]=skipped && echo "skipped" ;;
+    *)
+      results[i]=failed reasons[i]=$(why "$status" "$seconds" "$limit")
+      echo "FAILED: ${reasons[i]}"
+      tail -n 60 "$log" | sed 's/^/    /'
+      ;;
+  esac
+  remember "$name" "$seconds" "${results[i]}"
+}
+
+# What the step's runners counted and skipped.
+count() { # LOG: adds to the totals, sets `counted`
+  local passed failed line
+  read -r passed failed < <(grep -E '^(test result: |[0-9]+ passed, [0-9]+ failed)' "$1" | tr ';,' '\n\n' |
+    awk '/[0-9]+ passed/ {sub(/ passed.*/, ""); sub(/.* /, ""); passed += $0}
+      /[0-9]+ failed/ {sub(/ failed.*/, ""); sub(/.* /, ""); failed += $0} END {print passed + 0, failed + 0}')
+  [ "$((passed + failed))" = 0 ] || counted=", $passed passed"
+  total_passed=$((total_passed + passed)) total_failed=$((total_failed + failed))
+  while IFS= read -r line; do skipped+=("$name: ${line#SKIPPED: }"); done < <(grep '^SKIPPED: ' "$1")
+}
+
+# A failed step's tests, or how its log ends if it names none; at most so many lines.
+failures_of() { # LOG LINES
+  local named
+  named=$(awk -f tests/runner/failures.awk "$1")
+  if [ -n "$named" ]; then
+    head -n "$2" <<<"$named"
+    [ "$(wc -l <<<"$named")" -le "$2" ] || echo "... and $(($(wc -l <<<"$named") - $2)) lines more"
+  else
+    grep -v '^[[:space:]]*$' "$1" | tail -n "$(($2 < 4 ? $2 : 4))" | cut -c1-170
+  fi
+}
+
+# The last lines: machines that keep no more of the output than its end show these.
+report() {
+  local i line failed=0 unmet=() lines
+  for i in "${!names[@]}"; do
+    case ${results[i]:-} in
+      failed) failed=$((failed + 1)) ;;
+      unmet) unmet+=("${names[i]}") ;;
+    esac
+  done
+  echo
+  for line in ${skipped[@]+"${skipped[@]}"}; do echo "SKIPPED: $line"; done
+  lines=$((failed > 0 ? 16 / failed : 0))
+  [ "$lines" -gt 0 ] || lines=1
+  for i in "${!names[@]}"; do
+    [ "${results[i]:-}" = failed ] || continue
+    echo "FAILED: ${names[i]}: ${reasons[i]} ($(log_of "${names[i]}"))"
+    failures_of "$(log_of "${names[i]}")" "$lines" | sed 's/^/    /'
+  done
+  if [ ${#unmet[@]} -gt 0 ]; then
+    echo "NOT RUN, for want of what failed: ${#unmet[@]} steps: $(printf '%s; ' "${unmet[@]}" | cut -c1-400)"
+  fi
+  # A step that fails without a count of its own counts as one.
+  [ "$failed" = 0 ] || [ "$total_failed" -gt 0 ] || total_failed=$failed
+  echo "$total_passed passed, $total_failed failed, ${#skipped[@]} skipped, in $SECONDS s"
+  [ "$failed" = 0 ] || return 1
+  if [ "${CI:-}" = true ] && [ "${#skipped[@]}" -gt 0 ]; then
+    echo "With CI=true nothing may be skipped."
+    return 1
+  fi
+}
+
+# Every step in its order, with the seconds it took when it last ran.
+list() {
+  local i last total=0
+  for i in "${!names[@]}"; do
+    [ -n "${chosen[i]}" ] || continue
+    last=$(name=${names[i]} awk -F '\t' '$1 == ENVIRON["name"] {print $2 "\t" $3}' "$times" 2>/dev/null)
+    [ -z "$last" ] || total=$((total + ${last%%	*}))
+    printf '%-48s %6s  %s\n' "${names[i]}" "${last:+${last%%	*} s}" "${last##*	}"
+  done
+  echo "Together at their last runs: $total s"
+}
