@@ -2,6 +2,8 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Instant;
 
 use super::*;
 use crate::cache::entry::State;
@@ -13,9 +15,9 @@ use crate::endpoint::{Endpoint, TimeLimit, Transport};
 use crate::process::Mailbox;
 use crate::store::scripted::{Health, Scripted};
 use crate::store::{HeldLock, Store};
-use crate::{Client, Config, Event, EventKind, GetOptions};
+use crate::{Client, Config, Error, Event, EventKind, GetOptions, Token};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A status and a `Retry-After`.
 type Failing = Option<(u16, Option<Duration>)>;
@@ -49,6 +51,7 @@ struct World {
 /// One process.
 struct Process {
     client: Client,
+    clock: Arc<ManualClock>,
     told: Arc<Mutex<Vec<Event>>>,
 }
 
@@ -75,7 +78,7 @@ impl World {
             |_| Ok(Endpoint::over(endpoint)),
             |options| Some(Bounded::new(store, options.store_timeout)),
         );
-        Process { client: client.unwrap(), told }
+        Process { client: client.unwrap(), clock: self.clock.clone(), told }
     }
 
     fn requests(&self) -> usize {
@@ -118,15 +121,50 @@ impl World {
     }
 }
 
+/// A get on a thread of its own. Not a scoped one: when a test fails, it must end although its
+/// clock stands still and the get never returns.
+struct Getting {
+    thread: JoinHandle<Result<Token, Error>>,
+    clock: Arc<ManualClock>,
+}
+
+impl Getting {
+    /// Its outcome. The get may be about to wait until a time that has not come yet, e.g. for a lock
+    /// that the fetch before it has not released, so the clock moves on if it takes long.
+    fn outcome(self) -> Result<Token, Error> {
+        let begun = Instant::now();
+        until("the get returns", || {
+            if begun.elapsed() > Duration::from_millis(100) {
+                self.clock.advance(Duration::from_millis(1));
+            }
+            self.thread.is_finished()
+        });
+        self.thread.join().unwrap()
+    }
+
+    fn token(self) -> String {
+        self.outcome().unwrap().value().to_owned()
+    }
+}
+
 impl Process {
+    fn getting(&self, min_ttl: Duration) -> Getting {
+        let client = self.client.clone();
+        let get = move || client.get(&GetOptions { min_ttl, ..GetOptions::default() });
+        Getting { thread: std::thread::spawn(get), clock: self.clock.clone() }
+    }
+
     fn get(&self) -> String {
-        self.client.token().unwrap().value().to_owned()
+        self.getting(Duration::ZERO).token()
     }
 
     /// Asks for more life than any token has, so that the one at hand is renewed.
     fn get_longer(&self) -> String {
-        let ahead = GetOptions { min_ttl: Duration::from_secs(1300), ..GetOptions::default() };
-        self.client.get(&ahead).unwrap().value().to_owned()
+        self.getting_longer().token()
+    }
+
+    fn getting_longer(&self) -> Getting {
+        self.getting(Duration::from_secs(1300))
     }
 
     fn state(&self) -> State {
@@ -145,9 +183,9 @@ impl Process {
 }
 
 fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = std::time::Instant::now() + PATIENCE;
+    let end = Instant::now() + PATIENCE;
     while !is_so() {
-        assert!(std::time::Instant::now() < end, "in vain: {what}");
+        assert!(Instant::now() < end, "in vain: {what}");
         std::thread::sleep(Duration::from_millis(1));
     }
 }
@@ -208,7 +246,7 @@ fn a_token_in_its_hard_window_is_renewed_first_and_will_do_if_that_fails() {
     world.pass(1200);
     world.answers(Some((429, Some(100))));
     let after = world.process();
-    let failed = after.client.token().map(drop).map_err(|error| error.kind());
+    let failed = after.getting(Duration::ZERO).outcome().map(drop).map_err(|error| error.kind());
     assert_eq!(failed, Err(ErrorKind::RateLimited));
     after.heard("has ended");
 }
@@ -274,21 +312,15 @@ fn whoever_waited_for_anothers_renewal_shares_its_failure() {
     world.pass(1000);
     let processes = [world.process(), world.process(), world.process()];
     processes.iter().for_each(|process| assert_eq!(process.get(), "token-1"));
-    std::thread::scope(|scope| {
-        // The endpoint hangs.
-        let mut endpoint = world.endpoint.1.lock().unwrap();
-        let getting = processes.each_ref().map(|process| scope.spawn(|| process.get_longer()));
-        until("asked", || world.requests() == 2);
-        // The clock stands still, so each of the two others looks at the lock once.
-        until("waiting", || world.store.refused_locks() >= 2);
-        *endpoint = Some((503, None));
-        drop(endpoint);
-        until("all served", || {
-            world.clock.advance(Duration::from_millis(1));
-            getting.iter().all(|get| get.is_finished())
-        });
-        getting.into_iter().for_each(|get| assert_eq!(get.join().unwrap(), "token-1"));
-    });
+    // The endpoint hangs.
+    let mut endpoint = world.endpoint.1.lock().unwrap();
+    let getting = processes.each_ref().map(Process::getting_longer);
+    until("asked", || world.requests() == 2);
+    // The clock stands still, so each of the two others looks at the lock once.
+    until("waiting", || world.store.refused_locks() >= 2);
+    *endpoint = Some((503, None));
+    drop(endpoint);
+    getting.into_iter().for_each(|get| assert_eq!(get.token(), "token-1"));
     assert_eq!(world.requests(), 2);
 }
 
@@ -298,12 +330,11 @@ fn a_token_too_short_for_a_caller_is_not_taken_for_it() {
     world.first();
     world.pass(500);
     let second = world.process();
-    let long = GetOptions { min_ttl: Duration::from_secs(1000), ..GetOptions::default() };
-    let got = world.saving(|| second.client.get(&long).unwrap());
-    assert_eq!(got.value(), "token-2");
+    let long = Duration::from_secs(1000);
+    assert_eq!(world.saving(|| second.getting(long).token()), "token-2");
     // Younger than a quarter of its life, it has to do.
     world.pass(250);
-    assert_eq!(world.process().client.get(&long).unwrap().value(), "token-2");
+    assert_eq!(world.process().getting(long).token(), "token-2");
 }
 
 #[test]
@@ -493,12 +524,10 @@ fn a_lock_that_is_never_free_is_not_waited_for_for_ever() {
         &[("fetch_timeout", "5s"), ("request_timeout", "5s")],
         Arc::new(store.clone()),
     );
-    std::thread::scope(|scope| {
-        let got = scope.spawn(|| waiting.get());
-        store.is_waited_for();
-        world.pass(8);
-        assert_eq!(got.join().unwrap(), "token-1");
-    });
+    let got = waiting.getting(Duration::ZERO);
+    store.is_waited_for();
+    world.pass(8);
+    assert_eq!(got.token(), "token-1");
     assert_eq!(waiting.client.stats(None).unwrap().failures, 0);
 }
 
@@ -507,18 +536,11 @@ fn credentials_that_change_during_the_wait_are_those_that_are_used() {
     let world = World::default();
     let store = Busy::new(&world);
     let waiting = world.process_with(&[], Arc::new(store.clone()));
-    std::thread::scope(|scope| {
-        let got = scope.spawn(|| waiting.get());
-        store.is_waited_for();
-        waiting.client.rotate("id", "rotated").unwrap();
-        *store.is_free.lock().unwrap() = true;
-        // It may be about to wait until a time that has not come yet.
-        until("it has looked again", || {
-            world.clock.advance(Duration::from_millis(10));
-            got.is_finished()
-        });
-        assert_eq!(got.join().unwrap(), "token-1");
-    });
+    let got = waiting.getting(Duration::ZERO);
+    store.is_waited_for();
+    waiting.client.rotate("id", "rotated").unwrap();
+    *store.is_free.lock().unwrap() = true;
+    assert_eq!(got.token(), "token-1");
     until("saved", || world.store.records().len() == 1);
     let next = world.process_with(&[("client_secret", "rotated")], Arc::new(world.store.clone()));
     assert_eq!(next.get(), "token-1");
@@ -595,13 +617,11 @@ fn a_token_that_dies_while_it_is_saved_is_followed_by_another() {
     let store = Arc::new(Slow(world.clone(), AtomicUsize::new(0)));
     let patient = [("timeout", "2h"), ("fetch_timeout", "1h"), ("store_timeout", "1h")];
     let process = world.process_with(&patient, store);
-    std::thread::scope(|scope| {
-        let got = scope.spawn(|| process.client.token().map(|token| token.value().to_owned()));
-        // Its pause between two attempts.
-        until("the fetch ends", || {
-            world.pass(1);
-            got.is_finished()
-        });
-        assert_eq!(got.join().unwrap().map_err(|error| error.kind()), Ok("token-2".to_owned()));
+    let got = process.getting(Duration::ZERO);
+    // Its pause between two attempts.
+    until("the fetch ends", || {
+        world.pass(1);
+        got.thread.is_finished()
     });
+    assert_eq!(got.token(), "token-2");
 }

@@ -1,7 +1,9 @@
 //! Files that are not regular ones, names of open descriptors, and shared checks.
 
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::sync::mpsc;
 
 use super::*;
@@ -29,6 +31,21 @@ fn named(descriptor: &OwnedFd) -> Arc<Named> {
 fn make_pipe(path: &Path) {
     let status = std::process::Command::new("mkfifo").arg(path).status();
     assert!(status.unwrap().success());
+}
+
+/// Writes to a pipe with a name, once somebody reads it. Without `O_NONBLOCK` the test would hang if
+/// nobody did.
+fn write_to_pipe(path: &Path, text: &str) {
+    let end = Instant::now() + PATIENCE;
+    let mut pipe = loop {
+        match OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(path) {
+            Ok(pipe) => break pipe,
+            Err(error) => assert_eq!(error.raw_os_error(), Some(libc::ENXIO)),
+        }
+        assert!(Instant::now() < end, "nobody reads the pipe");
+        std::thread::sleep(Duration::from_millis(1));
+    };
+    pipe.write_all(text.as_bytes()).unwrap();
 }
 
 #[test]
@@ -106,7 +123,7 @@ fn concurrent_requests_share_one_check() {
             }),
         );
     }
-    std::fs::write(&path, "for all").unwrap();
+    write_to_pipe(&path, "for all");
     for _ in 0..5 {
         assert_eq!(receive.recv_timeout(PATIENCE).unwrap(), Ok(b"for all".to_vec()));
     }

@@ -77,6 +77,7 @@ mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::{Arc, Barrier, Weak};
+    use std::time::{Duration, Instant};
 
     use super::*;
     use crate::process::{Kept, Locked, Process};
@@ -133,12 +134,24 @@ mod tests {
                 // SAFETY: ends the process.
                 unsafe { libc::_exit(i32::from(outcome.is_err())) }
             }
-            child => {
-                let mut status = -1;
-                // SAFETY: the child is this process's own, and `status` outlives the call.
-                unsafe { libc::waitpid(child, &mut status, 0) };
-                status == 0
+            child => ended_well(child),
+        }
+    }
+
+    /// Whether a child ends well. One that hangs is killed.
+    fn ended_well(child: libc::pid_t) -> bool {
+        let end = Instant::now() + Duration::from_secs(60);
+        let mut status = -1;
+        loop {
+            // SAFETY: the child is this process's own, and `status` outlives the call.
+            if unsafe { libc::waitpid(child, &mut status, libc::WNOHANG) } == child {
+                return status == 0;
             }
+            if Instant::now() > end {
+                // SAFETY: the child was not reaped yet, so its pid was not reused.
+                unsafe { libc::kill(child, libc::SIGKILL) };
+            }
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 

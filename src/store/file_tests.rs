@@ -309,6 +309,7 @@ fn a_process_killed_while_it_saves_leaves_a_whole_record() {
             .spawn()
             .unwrap();
         while scene.store.load(NAME).unwrap().is_none() {
+            assert_eq!(saver.try_wait().unwrap(), None, "the saver has ended");
             std::thread::yield_now();
         }
         let mut byte = [0];

@@ -70,9 +70,9 @@ pub fn each<T: Send>(cases: impl IntoIterator<Item = T>, check: impl Fn(T) + Syn
     });
 }
 
-/// Waits, at most 10 s, until a condition holds.
+/// Waits, at most a minute, until a condition holds: on a busy machine a thread may not run for seconds.
 pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(10);
+    let end = Instant::now() + Duration::from_secs(60);
     while !is_so() {
         assert!(Instant::now() < end, "waited in vain: {what}");
         std::thread::sleep(Duration::from_millis(2));
