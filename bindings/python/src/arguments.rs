@@ -1,4 +1,4 @@
-//! What a call is given.
+//! Converts the arguments of calls.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tu_token::GetOptions;
 
 use crate::error::{bad_argument, wrong_type};
 
-/// The arguments of a get, in Rust's types.
+/// The arguments of a get as Rust types.
 pub(crate) struct Asked<'a> {
     scope: Option<Cow<'a, str>>,
     timeout: Option<Duration>,
@@ -39,7 +39,7 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// A scope: text, or a list of texts.
+/// A scope, given as a string or as a list or tuple of strings.
 pub(crate) fn scope_of<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, str>> {
     if let Ok(text) = value.cast::<PyString>() {
         return text.to_str().map(Cow::Borrowed).map_err(|_| unreadable(value.py(), "scope"));
@@ -53,19 +53,19 @@ pub(crate) fn scope_of<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, str>
     Err(unlike("scope", "a str, or a list or tuple of them", value))
 }
 
-/// A text that is not shown when it cannot be used.
+/// A string argument; an error about it does not show its value.
 pub(crate) fn text<'a>(name: &str, value: &'a Bound<'_, PyAny>) -> PyResult<&'a str> {
     let text = value.cast::<PyString>().map_err(|_| unlike(name, "a str", value))?;
     text.to_str().map_err(|_| unreadable(value.py(), name))
 }
 
-/// Seconds, or a timedelta.
+/// A duration, given in seconds or as a timedelta.
 fn duration(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Duration> {
     let is_number = (value.is_instance_of::<PyFloat>() || value.is_instance_of::<PyInt>())
         && !value.is_instance_of::<PyBool>();
     let duration = if is_number {
         let seconds = value.extract::<f64>().ok();
-        // Up: zero has a meaning of its own.
+        // Rounded up, because 0 has a special meaning.
         let least = Duration::from_nanos(seconds.is_some_and(|seconds| seconds > 0.0).into());
         let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         duration.map(|duration| duration.max(least))
@@ -76,15 +76,15 @@ fn duration(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Duration> {
     };
     duration.ok_or_else(|| {
         let found = value.repr().map_or_else(|_| "something else".to_owned(), |r| r.to_string());
-        bad_argument(value.py(), format!("{name} is {found}: it is a time from 0 to 1e19 seconds"))
+        bad_argument(value.py(), format!("{name} is {found}: it must be 0 to 1e19 seconds"))
     })
 }
 
 pub(crate) fn unlike(name: &str, expected: &str, found: &Bound<'_, PyAny>) -> PyErr {
     let kind = found.get_type().name().map_or_else(|_| "object".to_owned(), |n| n.to_string());
-    wrong_type(found.py(), format!("{name} is {expected}, not {kind}"))
+    wrong_type(found.py(), format!("{name} must be {expected}, not {kind}"))
 }
 
 fn unreadable(py: Python<'_>, name: &str) -> PyErr {
-    bad_argument(py, format!("{name} has a lone surrogate: it is no text"))
+    bad_argument(py, format!("{name} contains a lone surrogate, which is not valid text"))
 }

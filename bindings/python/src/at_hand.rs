@@ -1,4 +1,4 @@
-//! The `str` objects of the current tokens: the same object is handed out until it is renewed.
+//! The `str` objects of the current tokens: calls return the same object until the token is renewed.
 
 use std::cell::UnsafeCell;
 use std::collections::HashMap;
@@ -11,10 +11,10 @@ use tu_token::Token;
 
 use crate::client::Client;
 
-/// Most scopes whose text is kept beside the client's own; as many as a client may have.
-const MOST_SCOPES: usize = 10_000;
+/// Maximum number of scopes to keep, apart from the client's own: the most that a client can have.
+const MAX_SCOPES: usize = 10_000;
 
-/// For each scope, the text of the token that was handed out last and that token's serial.
+/// For each scope, the text and serial of the token that was returned last.
 #[derive(Default)]
 pub(crate) struct AtHand(UnsafeCell<Texts>);
 
@@ -29,11 +29,11 @@ struct Text {
     text: Py<PyString>,
 }
 
-// SAFETY: what is in the cell is touched in `with` alone, by one thread at a time.
+// SAFETY: the cell's contents are accessed only in `with`, by one thread at a time.
 unsafe impl Sync for AtHand {}
 
 impl AtHand {
-    /// The text of the token with this serial, if it is here.
+    /// The text of the token with this serial, if it is the stored one.
     #[inline]
     pub(crate) fn get<'py>(
         client: &Bound<'py, Client>,
@@ -46,7 +46,7 @@ impl AtHand {
         })
     }
 
-    /// The text of a token, kept for the next call.
+    /// The text of a token, stored for the next call.
     pub(crate) fn text_of<'py>(
         client: &Bound<'py, Client>,
         scope: Option<&str>,
@@ -66,8 +66,9 @@ impl AtHand {
     #[inline]
     fn with<R>(client: &Bound<'_, Client>, look: impl FnOnce(&mut Texts) -> R) -> R {
         with_critical_section(client.as_any(), || {
-            // SAFETY: one thread at a time. With a GIL it is the attached thread; without one, the
-            // section locks the client. `look` runs no Python code, which could let another in.
+            // SAFETY: only one thread is here at a time: with the GIL, the attached one; without it,
+            // the critical section locks the client. `look` runs no Python code, which could let
+            // another thread in.
             look(unsafe { &mut *client.get().at_hand.0.get() })
         })
     }
@@ -82,12 +83,12 @@ impl Texts {
         }
     }
 
-    /// Returns what is to be dropped when the client is no longer locked.
+    /// Returns the replaced values, which must be dropped after the client has been unlocked.
     fn put(&mut self, scope: Option<&str>, text: Text) -> (Option<Text>, HashMap<String, Text>) {
         let Some(scope) = scope else {
             return (self.own.replace(text), HashMap::new());
         };
-        let is_full = self.others.len() >= MOST_SCOPES && !self.others.contains_key(scope);
+        let is_full = self.others.len() >= MAX_SCOPES && !self.others.contains_key(scope);
         let forgotten = if is_full { std::mem::take(&mut self.others) } else { HashMap::new() };
         (self.others.insert(scope.to_owned(), text), forgotten)
     }

@@ -1,10 +1,10 @@
-//! The interpreter, and its objects, in the hands of threads that are not its own.
+//! Access to the interpreter and its objects from the library's threads.
 //!
-//! Such a thread comes in by the `door`, with a *thread state* that it makes before and drops
-//! afterwards. What a function of the program does inside may take longer than the end of the
-//! interpreter waits: then it is stopped when it next wants the GIL, up to Python 3.13 by
-//! `pthread_exit`, which unwinds Rust's frames too. None may be there to be unwound: a thread that
-//! is stopped stops where it left Rust.
+//! Such a thread enters through the `door` with a *thread state* of its own, which it creates before
+//! and deletes afterwards. A callback of the program may run longer than interpreter shutdown waits
+//! for it. The interpreter then stops the thread when it next takes the GIL; up to Python 3.13 it calls
+//! `pthread_exit`, which would unwind Rust frames as well. That must not happen: such a thread parks
+//! forever at the point where it left Rust.
 
 use std::mem;
 use std::ptr;
@@ -17,25 +17,25 @@ use pyo3::{BoundObject, ffi};
 
 use crate::door::{Change, Pass};
 
-/// The first interpreter: no other one has this module.
+/// The main interpreter: no other one can import this module.
 static INTERPRETER: AtomicPtr<ffi::PyInterpreterState> = AtomicPtr::new(ptr::null_mut());
 
-/// This thread's interpreter is the one that threads of the library's enter.
+/// Sets the interpreter that the library's threads enter to the calling thread's.
 pub(crate) fn enter_this(_py: Python<'_>) {
     // SAFETY: this thread is attached to it.
     INTERPRETER.store(unsafe { ffi::PyInterpreterState_Get() }, Ordering::Relaxed);
 }
 
-/// Calls a function attached to the interpreter; `None` if there is no interpreter any more, or
-/// will soon be none.
+/// Calls a function while attached to the interpreter; `None` if the interpreter has ended or is
+/// ending.
 pub(crate) fn attached<R>(function: impl FnOnce(Python<'_>) -> R) -> Option<R> {
-    // SAFETY: may be asked at any time, by any thread.
+    // SAFETY: may be called at any time from any thread.
     if unsafe { ffi::Py_IsInitialized() } == 0 {
         return None;
     }
-    // SAFETY: as long as there is an interpreter, by any thread.
+    // SAFETY: may be called from any thread while the interpreter exists.
     if !unsafe { ffi::PyGILState_GetThisThreadState() }.is_null() {
-        // A thread of Python's, or one that is inside already.
+        // A Python thread, or one that is already inside.
         return Python::try_attach(function);
     }
     let _pass = Pass::enter()?;
@@ -50,13 +50,13 @@ impl ThreadState {
     fn make() -> Option<Self> {
         let state = {
             let _change = Change::begin();
-            // SAFETY: the interpreter does not end while this thread has passed its door.
+            // SAFETY: the interpreter does not end while this thread holds a pass.
             unsafe { ffi::PyThreadState_New(INTERPRETER.load(Ordering::Relaxed)) }
         };
         if state.is_null() {
             return None;
         }
-        // SAFETY: it is this thread's, and new.
+        // SAFETY: the state is new and belongs to this thread.
         unsafe { ffi::PyEval_RestoreThread(state) };
         Some(Self(state))
     }
@@ -64,27 +64,27 @@ impl ThreadState {
 
 impl Drop for ThreadState {
     fn drop(&mut self) {
-        // What the program keeps for each thread goes now.
-        // SAFETY: this thread is attached by this state.
+        // Drops the program's thread-local objects.
+        // SAFETY: this thread is attached with this state.
         or_stop(|| unsafe { CLEAR.get()(self.0) });
-        // SAFETY: the same. It is detached before it waits for a fork, which needs the interpreter.
+        // SAFETY: the same. Detaches before waiting for a fork, which needs the interpreter.
         unsafe { ffi::PyEval_SaveThread() };
         let _change = Change::begin();
-        // SAFETY: it is nobody's current state, and nobody else knows it.
+        // SAFETY: it is no thread's current state, and no other code refers to it.
         unsafe { ffi::PyThreadState_Delete(self.0) };
     }
 }
 
-/// A function of Python's that may never come back.
+/// A Python function that may never return because it unwinds the thread.
 ///
-/// pyo3 declares them as such that never unwind. In an optimised library a name has one declaration,
-/// so one of our own would not be believed, and there would be nothing left to stop the unwinding.
-/// The optimiser does not know what is behind this pointer.
+/// pyo3 declares these functions as never unwinding. An optimised library keeps one declaration per
+/// symbol, so a second, correct declaration would have no effect, and the code that catches the
+/// unwinding would be removed. The optimiser cannot see through this pointer.
 struct Unwinding<F>(F);
 
 impl<F: Copy> Unwinding<F> {
     fn get(&'static self) -> F {
-        // SAFETY: a reference to what is to be read.
+        // SAFETY: reads through a valid reference.
         unsafe { ptr::read_volatile(&self.0) }
     }
 }
@@ -94,7 +94,7 @@ type Call = unsafe extern "C-unwind" fn(Object, Object, Object) -> Object;
 type Take = unsafe extern "C-unwind" fn(Object);
 type TakeState = unsafe extern "C-unwind" fn(*mut ffi::PyThreadState);
 
-// SAFETY: the types differ in what may come through the call alone.
+// SAFETY: the types differ only in whether the call may unwind.
 static CALL: Unwinding<Call> = Unwinding(unsafe {
     mem::transmute::<unsafe extern "C" fn(Object, Object, Object) -> Object, Call>(
         ffi::PyObject_Call,
@@ -114,8 +114,8 @@ static CLEAR: Unwinding<TakeState> = Unwinding(unsafe {
     )
 });
 
-/// Does what may let the interpreter go meanwhile, and so may never come back. Then this thread
-/// stops here, attached to nothing, and nothing of it is dropped.
+/// Runs a closure that may detach from the interpreter, and so may be unwound instead of returning. In
+/// that case the thread parks here forever, detached, and drops nothing.
 fn or_stop<R>(what: impl FnOnce() -> R) -> R {
     struct StopForEver;
 
@@ -133,7 +133,7 @@ fn or_stop<R>(what: impl FnOnce() -> R) -> R {
     answer
 }
 
-/// Calls a function of Python's or of the program's.
+/// Calls a function of Python or of the program.
 pub(crate) fn call<'py>(
     callable: &Bound<'py, PyAny>,
     arguments: impl IntoPyObject<'py, Target = PyTuple>,
@@ -143,29 +143,29 @@ pub(crate) fn call<'py>(
     let (callable, given) = (callable.as_ptr(), arguments.as_ptr());
     // SAFETY: this thread is attached, and both objects are alive.
     let answer = or_stop(|| unsafe { CALL.get()(callable, given, ptr::null_mut()) });
-    // SAFETY: the answer is a reference of ours, or null with an exception set.
+    // SAFETY: the answer is an owned reference, or null with an exception set.
     let answer = unsafe { Bound::from_owned_ptr_or_err(py, answer) };
     let_go(arguments.into_any());
     answer
 }
 
-/// Drops an object of the program's, which may do anything when it goes.
+/// Drops an object of the program, whose finalizer may run arbitrary code.
 pub(crate) fn let_go(object: Bound<'_, PyAny>) {
     let object = object.into_ptr();
     // SAFETY: this thread is attached, and the reference is its own.
     or_stop(|| unsafe { LET_GO.get()(object) });
 }
 
-/// Hands an exception to `sys.unraisablehook`, with the object that it came from.
+/// Passes an exception to `sys.unraisablehook`, with the object that raised it.
 pub(crate) fn tell_unraisable(py: Python<'_>, raised: PyErr, from: Option<&Bound<'_, PyAny>>) {
     raised.restore(py);
     let from = from.map_or(ptr::null_mut(), |from| from.as_ptr());
-    // SAFETY: this thread is attached and has an exception; the object is alive, or there is none.
+    // SAFETY: this thread is attached and has an exception set; the object is alive or null.
     or_stop(|| unsafe { TELL_UNRAISABLE.get()(from) });
 }
 
-/// A Python object that any thread may let go of: that happens attached to the interpreter. When
-/// there is none any more, it is not let go of at all.
+/// A Python object that any thread may drop: dropping attaches to the interpreter first. If the
+/// interpreter has ended, the object is leaked.
 pub(crate) struct Attached(Option<Py<PyAny>>);
 
 impl Attached {

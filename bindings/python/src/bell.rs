@@ -1,10 +1,10 @@
-//! Wakes an event loop from a thread that is not the interpreter's, and does not enter it.
+//! Wakes an event loop from a library thread without entering the interpreter.
 
 use std::io;
 
 use pyo3::prelude::*;
 
-/// Two connected sockets: what is written to one makes the other readable, where the loop looks.
+/// Two connected sockets: writing to one makes the other, which the loop watches, readable.
 #[cfg(unix)]
 pub(crate) struct Bell {
     rung: std::os::unix::net::UnixStream,
@@ -21,11 +21,11 @@ impl Bell {
     }
 
     pub(crate) fn ring(&self) {
-        // If it is full, the loop has something to hear anyway.
+        // If the socket buffer is full, the loop will wake up anyway.
         let _ = io::Write::write(&mut &self.rung, &[0]);
     }
 
-    /// Makes it silent until it is rung again.
+    /// Silences the bell until it is rung again.
     pub(crate) fn hush(&self) {
         let mut rings = [0; 64];
         while io::Read::read(&mut &self.heard, &mut rings).is_ok_and(|read| read == rings.len()) {}
@@ -42,7 +42,7 @@ pub(crate) struct Bell(std::convert::Infallible);
 #[cfg(not(unix))]
 impl Bell {
     pub(crate) fn new() -> PyResult<Self> {
-        let cause = "the loops of this system look at no descriptors";
+        let cause = "event loops on this system cannot watch file descriptors";
         Err(pyo3::exceptions::PyNotImplementedError::new_err(cause))
     }
 

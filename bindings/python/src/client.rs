@@ -22,7 +22,7 @@ type Figures = ((i32, i32), (f64, f64, f64), (u64, u64, u64, u64));
 /// See ``tu_token.Client``.
 #[pyclass(frozen, subclass, weakref, module = "tu_token._native")]
 pub(crate) struct Client {
-    /// Nothing until ``__init__`` has been through, which a subclass may have one of its own for.
+    /// Empty until ``__init__`` has run, which a subclass may override.
     made: OnceLock<Made>,
     pub(crate) at_hand: AtHand,
 }
@@ -50,21 +50,21 @@ impl Client {
 #[cold]
 fn not_made() -> PyErr {
     PyRuntimeError::new_err(
-        "this Client has no options yet: the __init__ of its class is to call \
+        "this Client has no options yet: the __init__ of its class must call \
          super().__init__(...) first",
     )
 }
 
 #[pymethods]
 impl Client {
-    /// Takes whatever the ``__init__`` of a subclass takes.
+    /// Accepts any arguments that the ``__init__`` of a subclass takes.
     #[new]
     #[pyo3(signature = (*_args, **_kwargs))]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
         Self { made: OnceLock::new(), at_hand: AtHand::default() }
     }
 
-    /// Options as text, by key. Once.
+    /// Creates the core client from options as text. May be called once.
     fn _make(
         &self,
         py: Python<'_>,
@@ -83,17 +83,17 @@ impl Client {
             config.on_credentials(functions::credentials(function.clone()));
         }
         config.on_event(functions::events(py, on_event.clone())?);
-        // It reads the files that options name.
+        // Detached, because it reads the files named in options.
         let core = py.detach(|| tu_token::Client::new(&config));
         let core = core.map_err(|error| raised(py, &error))?;
         self.made.set(Made { core, credentials, on_event }).map_err(|_| {
             PyRuntimeError::new_err(
-                "this Client has its options already, and they do not change: make another one",
+                "this Client already has its options, which cannot change: make another Client",
             )
         })
     }
 
-    /// The bare token: the same object until it is renewed.
+    /// Return the bare token: the same ``str`` object until it is renewed.
     #[pyo3(signature = (scope=None))]
     fn token<'py>(
         slf: &Bound<'py, Self>,
@@ -112,7 +112,11 @@ impl Client {
         Ok(AtHand::text_of(slf, scope, &token))
     }
 
-    /// A token as asked for.
+    /// Return a token.
+    ///
+    /// ``scope`` defaults to the client's own and ``timeout`` to the client's ``timeout`` option; 0
+    /// means do not wait. With ``min_ttl`` the token is, if possible, valid for at least that many
+    /// more seconds.
     #[pyo3(signature = (scope=None, timeout=None, min_ttl=None))]
     fn get(
         &self,
@@ -125,7 +129,7 @@ impl Client {
         wait::get(py, self.core()?, &asked.options()).map(Token::new)
     }
 
-    /// A token that needs no wait.
+    /// The cached token, if it can be returned without a wait.
     fn _at_hand(
         &self,
         scope: Option<&Bound<'_, PyAny>>,
@@ -137,7 +141,7 @@ impl Client {
         Ok(self.core()?.token_at_hand(asked.scope, asked.min_ttl).map(Token::new))
     }
 
-    /// The text of a token that needs no wait.
+    /// The text of the cached token, if it can be returned without a wait.
     fn _text_at_hand<'py>(
         slf: &Bound<'py, Self>,
         scope: Option<&Bound<'py, PyAny>>,
@@ -156,7 +160,7 @@ impl Client {
         Ok(token.map(|token| AtHand::text_of(slf, asked.scope, &token)))
     }
 
-    /// A token at once, or a wait that answers in the bridge's loop.
+    /// A token, or a wait that is answered in the bridge's loop.
     fn _begin<'py>(
         &self,
         py: Python<'py>,
@@ -169,7 +173,7 @@ impl Client {
         tasks::begin(py, self.core()?, &asked.options(), bridge.get())
     }
 
-    /// The text of a token that was got for a scope.
+    /// The text of a token obtained for a scope.
     fn _text_of<'py>(
         slf: &Bound<'py, Self>,
         scope: Option<&Bound<'py, PyAny>>,
@@ -179,8 +183,9 @@ impl Client {
         Ok(AtHand::text_of(slf, scope.as_deref(), &token.get().core))
     }
 
-    /// An API answered 401 to this token: it is not handed out again. If a newer one is cached
-    /// already, nothing happens. Neither 403 nor 429 is a reason to call this.
+    /// Drop a token that an API answered with 401, so that it is not returned again.
+    ///
+    /// Does nothing if a newer token is already cached. Do not call it for 403 or 429.
     fn invalidate(&self, token: &Bound<'_, PyAny>) -> PyResult<()> {
         let core = self.core()?;
         match token.cast::<Token>() {
@@ -193,8 +198,9 @@ impl Client {
         Ok(())
     }
 
-    /// Uses other credentials from the next request on. Cached tokens stay in use; remembered
-    /// refusals are forgotten.
+    /// Use other credentials from the next token request on.
+    ///
+    /// Cached tokens stay in use; remembered refusals are cleared.
     fn rotate(
         &self,
         py: Python<'_>,
@@ -206,30 +212,37 @@ impl Client {
         self.core()?.rotate(client_id, client_secret).map_err(|error| raised(py, &error))
     }
 
-    /// The network is back: pauses after failures end now for whoever waits, and within five
-    /// seconds for renewals. What a server asked for by ``Retry-After`` still holds.
+    /// Report that the network is back.
+    ///
+    /// Ends backoff immediately for waiting callers, and within five seconds for background
+    /// renewals. A ``Retry-After`` from the server still applies.
     fn wake(&self) -> PyResult<()> {
         self.core()?.wake();
         Ok(())
     }
 
-    /// Ends the client: waits end with ``ClosedError``, and so does every later call that asks for
-    /// a token or rotates. Never blocks.
+    /// Close the client.
+    ///
+    /// Waiting calls, and all later calls for a token or to rotate, raise ``ClosedError``. Never
+    /// blocks.
     fn close(&self) {
-        // What was never made has nothing to end: its `__init__` failed, say.
+        // Nothing to close if `__init__` has not completed, for example because it failed.
         if let Some(made) = self.made.get() {
             made.core.close();
         }
     }
 
-    /// Whether a token may be sent to this URL: https to a host of ``api_hosts``, or any to this
-    /// machine.
+    /// Return whether a token may be sent to this URL.
+    ///
+    /// True for https URLs of the hosts in ``api_hosts``, and for any URL of this machine.
     fn may_send_to(&self, url: &Bound<'_, PyAny>) -> PyResult<bool> {
         Ok(self.core()?.may_send_to(arguments::text("url", url)?))
     }
 
-    /// An API at this URL answered 401 also to the token that followed the invalidated one. Says in
-    /// an event, once a host, that it may not accept API Tokens v2. For HTTP adapters.
+    /// Report that an API also answered 401 to the token that replaced an invalidated one.
+    ///
+    /// An event then says, once per host, that the API may not accept API Tokens v2. For HTTP
+    /// adapters.
     fn api_refused(&self, url: &Bound<'_, PyAny>) -> PyResult<()> {
         self.core()?.api_refused(arguments::text("url", url)?);
         Ok(())
@@ -259,8 +272,8 @@ impl Client {
     fn __reduce__(&self) -> PyResult<()> {
         Err(PyTypeError::new_err(
             "a Client can be neither pickled nor copied: it holds a secret, cached tokens and waits \
-             of this process. Share it between threads as it is, use it in forked children, and \
-             make one from the same options in a spawned process",
+             of this process. Share it between threads, use it in forked children, and make another \
+             from the same options in a spawned process",
         ))
     }
 

@@ -1,16 +1,16 @@
-//! The one door through which threads of the library's enter the interpreter.
+//! The only way for the library's threads into the interpreter.
 //!
-//! Two things must not find such a thread inside.
+//! Two operations must not find such a thread inside.
 //!
-//! *The end of the interpreter* stops it wherever it is: up to Python 3.13 by `pthread_exit`, which
-//! unwinds Rust's frames too, and maybe with the lock of a file that the end of the interpreter
-//! wants itself. So the door is closed before, whoever is inside is waited for, and who comes later
-//! is told that there is no way in any more.
+//! *Interpreter shutdown* stops the thread wherever it is: up to Python 3.13 with `pthread_exit`, which
+//! unwinds Rust frames as well, and possibly while it holds a lock, such as a file's, that shutdown
+//! itself needs. So before shutdown the door closes, threads inside get time to leave, and later ones
+//! are turned away.
 //!
-//! *A fork* leaves the child what the thread held: the GIL, the lock of a log handler, the one of
-//! the list of thread states. So nobody comes in while a fork is under way, and whoever is inside
-//! may leave. A program can fork by Python or by C, with the GIL or without: it is
-//! `pthread_atfork` that sees all of them.
+//! *A fork* leaves the child with the locks that the thread held: the GIL, a log handler's lock, the
+//! lock of the list of thread states. So no thread enters while a fork is in progress, and threads
+//! inside get time to leave. A program can fork from Python or from C, with or without the GIL; only
+//! `pthread_atfork` sees all of these forks.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -19,37 +19,37 @@ use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 
-/// Threads of the library's that are inside, or on their way in or out.
+/// Library threads that are inside, entering or leaving.
 static INSIDE: AtomicU32 = AtomicU32::new(0);
-/// Those of them that make or drop a thread state just now, for which they need no GIL.
+/// Those of them that are creating or deleting a thread state, which needs no GIL.
 static CHANGING: AtomicU32 = AtomicU32::new(0);
-/// Forks that are under way: nobody comes in.
+/// Forks in progress: no thread may enter.
 static FORKS: AtomicU32 = AtomicU32::new(0);
-/// Those that have waited long enough: nobody makes or drops a thread state either.
+/// Forks that have finished waiting: no thread may create or delete a thread state either.
 static FORKS_NOW: AtomicU32 = AtomicU32::new(0);
-/// The interpreter is about to end, or has ended.
+/// The interpreter is ending or has ended.
 static ENDING: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
-    /// Whether this thread is inside: what it runs may fork.
+    /// Whether this thread is inside: the code it runs may fork.
     static IS_INSIDE: Cell<bool> = const { Cell::new(false) };
-    /// Whether this thread is in a fork of Python's, which has waited already.
+    /// Whether this thread is in a fork made by Python, which has already waited.
     static HAS_WAITED: Cell<bool> = const { Cell::new(false) };
 }
 
 const NAP: Duration = Duration::from_micros(50);
-/// A function of the program may take its time.
+/// Callbacks of the program may take longer than this.
 const LONGEST_WAIT_AT_END: Duration = Duration::from_secs(1);
-/// With the next one: what the core leaves of the 100 ms that all waiting of a fork may take.
+/// Together with the next one, the share that the core leaves of the 100 ms that a fork may wait.
 const LONGEST_WAIT_OF_FORK: Duration = Duration::from_millis(40);
 #[cfg(unix)]
 const LONGEST_WAIT_FOR_CHANGES: Duration = Duration::from_millis(10);
 
-/// Being inside.
+/// Held while a thread is inside.
 pub(crate) struct Pass(());
 
 impl Pass {
-    /// Enters, once no fork is under way. `None`: the interpreter is about to end.
+    /// Enters once no fork is in progress. `None` means that the interpreter is ending.
     pub(crate) fn enter() -> Option<Self> {
         loop {
             INSIDE.fetch_add(1, Ordering::SeqCst);
@@ -74,11 +74,11 @@ impl Drop for Pass {
     }
 }
 
-/// Making or dropping a thread state.
+/// Held while a thread creates or deletes a thread state.
 pub(crate) struct Change(());
 
 impl Change {
-    /// Begins once no fork is just being made. Only for a thread that does not hold the GIL.
+    /// Begins once no fork is about to happen. Only for a thread that does not hold the GIL.
     pub(crate) fn begin() -> Self {
         loop {
             CHANGING.fetch_add(1, Ordering::SeqCst);
@@ -97,27 +97,27 @@ impl Drop for Change {
     }
 }
 
-/// The interpreter is about to end: nobody comes in any more, and who is inside may leave.
+/// Closes the door before the interpreter ends, and waits for threads inside to leave.
 pub(crate) fn at_exit(py: Python<'_>) {
     ENDING.store(true, Ordering::SeqCst);
     py.detach(|| wait_for_others(LONGEST_WAIT_AT_END));
 }
 
-/// What the interpreter does before a fork that it makes itself.
+/// Called by the interpreter before it forks.
 pub(crate) fn before_fork(py: Python<'_>) {
     FORKS.fetch_add(1, Ordering::SeqCst);
     HAS_WAITED.set(true);
     py.detach(|| wait_for_others(LONGEST_WAIT_OF_FORK));
 }
 
-/// What it does afterwards, in the parent.
+/// Called by the interpreter after it has forked, in the parent.
 pub(crate) fn after_fork_in_parent() {
     if HAS_WAITED.replace(false) {
         subtract_one(&FORKS);
     }
 }
 
-/// Until nobody else is inside.
+/// Waits until no other thread is inside.
 fn wait_for_others(longest: Duration) {
     let own = u32::from(IS_INSIDE.get());
     wait_until(longest, || INSIDE.load(Ordering::SeqCst) <= own);
@@ -133,15 +133,16 @@ fn wait_until(longest: Duration, is_so: impl Fn() -> bool) {
     }
 }
 
-/// A forked child counts anew; what its only thread counted before, it takes back later.
+/// Subtracts one, but not below 0: a forked child resets the counts, and its only thread may later
+/// subtract what it had added before.
 fn subtract_one(count: &AtomicU32) {
     let less = |count: u32| count.checked_sub(1);
     let _ = count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
 }
 
-/// Has forks wait, by whomever they are made. `pthread_atfork` calls what was given to it last
-/// first: this is to be called when the core's own handlers are there, because a thread inside the
-/// interpreter may need the core to leave.
+/// Makes all forks wait, whether made by Python or C. `pthread_atfork` calls the prepare handlers in
+/// reverse order of registration, so this must be called after the core has registered its own: a
+/// thread inside the interpreter may need the core in order to leave.
 #[cfg(unix)]
 pub(crate) fn watch_forks() {
     static WATCHED: AtomicBool = AtomicBool::new(false);
@@ -149,8 +150,8 @@ pub(crate) fn watch_forks() {
         return;
     }
     holder::find();
-    // SAFETY: the three functions stay mapped, since Python unloads no module, and touch atomics
-    // and thread-local values without a destructor; the first one also the GIL.
+    // SAFETY: the functions stay mapped, because Python does not unload modules. They use only
+    // atomics and thread-local values without destructors; the first also releases the GIL.
     unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) };
 }
 
@@ -163,7 +164,7 @@ extern "C" fn prepare() {
         FORKS.fetch_add(1, Ordering::SeqCst);
         let own = u32::from(IS_INSIDE.get());
         if INSIDE.load(Ordering::SeqCst) > own {
-            // They may need the GIL to leave.
+            // The threads inside may need the GIL to leave.
             let _released = holder::Released::from_this_thread();
             wait_for_others(LONGEST_WAIT_OF_FORK);
         }
@@ -175,13 +176,13 @@ extern "C" fn prepare() {
 #[cfg(unix)]
 extern "C" fn parent() {
     subtract_one(&FORKS_NOW);
-    // Python says by itself when a fork of its own is over.
+    // For forks made by Python, `after_fork_in_parent` does this.
     if !HAS_WAITED.get() {
         subtract_one(&FORKS);
     }
 }
 
-/// A child has none of the others' threads, nor their forks.
+/// The child has neither the other threads nor their forks.
 #[cfg(unix)]
 extern "C" fn child() {
     HAS_WAITED.set(false);
@@ -191,7 +192,7 @@ extern "C" fn child() {
     }
 }
 
-/// Who holds the GIL.
+/// Finds out which thread holds the GIL.
 #[cfg(unix)]
 mod holder {
     use std::mem;
@@ -200,8 +201,8 @@ mod holder {
 
     use pyo3::ffi;
 
-    /// The function that tells the thread state of the GIL's holder; it was made public, and got
-    /// another name, in Python 3.13. The limited API has it nowhere.
+    /// The function that returns the thread state of the GIL's holder. Python 3.13 made it public
+    /// under a new name; the limited API lacks it.
     static CURRENT: AtomicPtr<libc::c_void> = AtomicPtr::new(ptr::null_mut());
 
     pub(super) fn find() {
@@ -214,18 +215,18 @@ mod holder {
         }
     }
 
-    /// The GIL, let go by the thread that held it, until this is dropped.
+    /// Releases the GIL held by this thread until dropped.
     pub(super) struct Released(*mut ffi::PyThreadState);
 
     impl Released {
-        /// `None` if this thread does not hold it, or that cannot be known.
+        /// `None` if this thread does not hold the GIL, or if that cannot be determined.
         pub(super) fn from_this_thread() -> Option<Self> {
             let current = CURRENT.load(Ordering::Relaxed);
             if current.is_null() {
                 return None;
             }
-            // SAFETY: the functions of both names have this type; each may be called by any thread,
-            // and so may the other one.
+            // SAFETY: both variants of the function have this type, and any thread may call either of
+            // the two functions here.
             let (current, own) = unsafe {
                 let current: unsafe extern "C" fn() -> *mut ffi::PyThreadState =
                     mem::transmute(current);
@@ -234,14 +235,14 @@ mod holder {
             if own.is_null() || current != own {
                 return None;
             }
-            // SAFETY: this thread holds it.
+            // SAFETY: this thread holds the GIL.
             Some(Self(unsafe { ffi::PyEval_SaveThread() }))
         }
     }
 
     impl Drop for Released {
         fn drop(&mut self) {
-            // SAFETY: it is this thread's state, which holds nothing.
+            // SAFETY: the state is this thread's own and detached.
             unsafe { ffi::PyEval_RestoreThread(self.0) };
         }
     }

@@ -1,4 +1,4 @@
-//! The core's failures as Python exceptions.
+//! Converts errors of the core to Python exceptions.
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -7,8 +7,8 @@ use tu_token::{Error, ErrorKind};
 use crate::attached::call;
 use crate::functions;
 
-/// The exception for a failure; it has the exception of the program's credentials function as its
-/// cause, if that is what it came from and nobody has got it yet.
+/// The exception for an error. If the program's credentials function raised an exception that no other
+/// caller has received, that is its cause.
 pub(crate) fn raised(py: Python<'_>, error: &Error) -> PyErr {
     let cause = functions::take_cause(py, error);
     let retry_after = error.retry_after().map(|wait| wait.as_secs_f64());
@@ -32,12 +32,12 @@ pub(crate) fn raised(py: Python<'_>, error: &Error) -> PyErr {
     exception
 }
 
-/// An argument has a value that cannot be used.
+/// The exception for an invalid argument.
 pub(crate) fn bad_argument(py: Python<'_>, message: String) -> PyErr {
     named(py, "ArgumentError", message)
 }
 
-/// An argument is of a type that cannot be used.
+/// The exception for an argument of the wrong type.
 pub(crate) fn wrong_type(py: Python<'_>, message: String) -> PyErr {
     named(py, "ArgumentTypeError", message)
 }
@@ -48,7 +48,7 @@ fn named(py: Python<'_>, name: &str, message: String) -> PyErr {
         .map_or_else(|failure| failure, PyErr::from_value)
 }
 
-/// The number of a status; 0 is none.
+/// The number of a status; 0 if there is no error.
 pub(crate) fn status(kind: Option<ErrorKind>) -> i32 {
     kind.map_or(0, ErrorKind::status)
 }

@@ -1,4 +1,4 @@
-//! Functions of the program that the library calls: they give credentials, or are told events.
+//! The program's callbacks: the credentials function and the event function.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -14,16 +14,16 @@ use tu_token::{Credentials, CredentialsFn, Error, Event, EventFn};
 use crate::attached::{Attached, attached, call, let_go, tell_unraisable};
 use crate::error::status;
 
-/// A function of the program and what it raised, kept where the garbage collector sees it: the
-/// client that it was given to owns it, also while the core holds a reference to this.
+/// A function of the program with the exceptions it raised, visible to the garbage collector: the
+/// client owns both, even while the core holds a reference to this.
 ///
-/// The lock is taken by attached threads alone and for moments, so nobody forks while it is held.
+/// Only attached threads take the lock, and only briefly, so no fork happens while it is held.
 pub(crate) struct Function(Mutex<Kept>);
 
 struct Kept {
     function: Attached,
-    /// What it raised and no caller has got yet, by number. It leads to the frames it came through,
-    /// and so maybe to the client.
+    /// Exceptions it raised that no caller has received yet, by number. Their tracebacks refer to
+    /// frames, and so possibly to the client.
     raised: Vec<(u64, Attached)>,
     raised_so_far: u64,
 }
@@ -34,7 +34,7 @@ impl Function {
         Arc::new(Self(Mutex::new(Kept { function, raised: Vec::new(), raised_so_far: 0 })))
     }
 
-    /// `None`: the garbage collector has let go of it, or the core.
+    /// `None` if the garbage collector or the core has released the function.
     fn get(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.lock(py).function.as_ref().map(|function| function.clone_ref(py))
     }
@@ -56,7 +56,7 @@ impl Function {
     }
 
     pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        // In use by a thread that the collector stopped: then it is not garbage.
+        // If a thread that the collector stopped is using it, it is not garbage.
         let Ok(kept) = self.0.try_lock() else { return Ok(()) };
         visit.call(kept.function.as_ref())?;
         kept.raised.iter().try_for_each(|(_, raised)| visit.call(raised.as_ref()))
@@ -74,8 +74,8 @@ impl Function {
     }
 }
 
-/// A function in the hands of the core. When the core lets go of it, which is when its client has been
-/// closed and no call is to come, the program's function goes, also if the client stays.
+/// A function lent to the core. The core drops it once the client is closed and no call can follow. The
+/// program's function is then released, even if the client object lives on.
 struct Lent(Arc<Function>);
 
 impl Drop for Lent {
@@ -87,12 +87,12 @@ impl Drop for Lent {
     }
 }
 
-/// What the core calls for credentials.
+/// The credentials function that the core calls.
 pub(crate) fn credentials(function: Arc<Function>) -> CredentialsFn {
     let function = Lent(function);
     CredentialsFn::optional(move |refused| {
         let Lent(function) = &function;
-        // On a thread of the library's.
+        // Runs on a library thread.
         let answer = attached(|py| match function.get(py) {
             Some(callable) => ask(callable.bind(py), refused)
                 .map_err(|raised| function.clone().keep_raised(raised, py)),
@@ -116,7 +116,7 @@ fn credentials_of(answer: &Bound<'_, PyAny>) -> PyResult<Option<Credentials>> {
     if answer.is_none() {
         return Ok(None);
     }
-    // What cannot be read is not shown either: half of it is a secret.
+    // A value that cannot be converted is not shown: it may contain the secret.
     if let Ok((client_id, client_secret)) = answer.extract::<(String, String)>() {
         return Ok(Some(Credentials::new(client_id, client_secret)));
     }
@@ -125,8 +125,8 @@ fn credentials_of(answer: &Bound<'_, PyAny>) -> PyResult<Option<Credentials>> {
         call(&answer.getattr("close")?, ())?;
     }
     Err(PyTypeError::new_err(format!(
-        "the credentials function returned a {kind}: it returns (client_id, client_secret), two \
-         str in a tuple, or None"
+        "the credentials function returned a {kind}: it must return (client_id, client_secret), \
+         two str in a tuple, or None"
     )))
 }
 
@@ -137,23 +137,23 @@ struct InterpreterEnds;
 impl fmt::Display for InterpreterEnds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "no credentials for the token request: the interpreter is ending, and calls no \
-             credentials function any more",
+            "no credentials for the token request: the interpreter is ending, so the credentials \
+             function cannot be called",
         )
     }
 }
 
 impl StdError for InterpreterEnds {}
 
-/// What to say in the place of the error's message: the core can only say that the function failed.
+/// Replaces the error's message where the core can only say that the function failed.
 pub(crate) fn message_of(error: &Error) -> Option<String> {
     Some(error.source()?.downcast_ref::<InterpreterEnds>()?.to_string())
 }
 
-/// What a credentials function raised, on its way through the core to one caller.
+/// An exception raised by the credentials function, on its way through the core to one caller.
 struct Failure {
     function: Arc<Function>,
-    /// Of what it raised; 0: a caller has got it.
+    /// The number of the exception; 0 once a caller has received it.
     number: AtomicU64,
 }
 
@@ -182,7 +182,7 @@ impl Drop for Failure {
         if *self.number.get_mut() == 0 {
             return;
         }
-        // By any thread. At the end of the interpreter it stays where it is.
+        // May run on any thread. If the interpreter is ending, the exception stays where it is.
         attached(|py| {
             if let Some(raised) = self.take(py) {
                 let_go(raised.into_bound(py));
@@ -191,21 +191,22 @@ impl Drop for Failure {
     }
 }
 
-/// The exception behind a failure. It goes to one caller: an exception carries the frames it came
-/// through, and two threads must not add theirs to one.
+/// The exception behind an error. Only one caller receives it: raising adds frames to an exception's
+/// traceback, and two threads must not do so to the same one.
 pub(crate) fn take_cause(py: Python<'_>, error: &Error) -> Option<PyErr> {
     let failure = error.source()?.downcast_ref::<Failure>()?;
     Some(PyErr::from_value(failure.take(py)?.into_bound(py)))
 }
 
-/// What the core tells events to: the logger, and the program's function if there is one.
+/// The event function that the core calls: it passes events to the logger and to the program's
+/// function, if there is one.
 pub(crate) fn events(py: Python<'_>, function: Option<Arc<Function>>) -> PyResult<EventFn> {
     static TELL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    // Here, so that a thread of the library's has nothing to import.
+    // Imported here, so that library threads need not import anything.
     TELL.import(py, "tu_token._events", "tell")?;
     let function = function.map(Lent);
     Ok(EventFn::from(move |event: &Event| {
-        // On the library's thread for events. At the end of the interpreter nobody is told.
+        // Runs on the library's event thread. While the interpreter ends, events are dropped.
         attached(|py| {
             let Some(tell) = TELL.get(py) else { return };
             let function = function.as_ref().and_then(|function| function.0.get(py));
@@ -232,7 +233,7 @@ fn happened(event: &Event) -> impl for<'py> IntoPyObject<'py> {
         event.attempt,
         event.duration.as_secs_f64(),
         event.wait.map(|wait| wait.as_secs_f64()),
-        // As the module `logging` counts.
+        // The levels of the module `logging`.
         event.severity() as i32 * 10,
     )
 }

@@ -1,16 +1,17 @@
-//! The native half of the Python package `tu_token`: converts, calls the core, converts back.
+//! The native half of the Python package `tu_token`: converts arguments, calls the core, converts
+//! results.
 //!
-//! - `client`, `token` the two classes
-//! - `at_hand` the `str` objects that are handed out again and again
-//! - `wait` a thread's wait, which Ctrl-C ends
-//! - `tasks`, `bell` an asyncio task's wait, which takes no thread
-//! - `functions` credentials and event functions of the program
-//! - `attached`, `door` the interpreter and its objects in the hands of the library's threads; forks
-//!   and the end of the interpreter
-//! - `interpreter` which interpreter may have this module
-//! - `arguments`, `error` what goes in, and what comes out when it fails
+//! - `client`, `token`: the two classes
+//! - `at_hand`: the `str` objects of the current tokens
+//! - `wait`: a thread's wait, which Ctrl-C ends
+//! - `tasks`, `bell`: an asyncio task's wait, which takes no thread
+//! - `functions`: the program's credentials and event functions
+//! - `attached`, `door`: the interpreter and its objects on the library's threads; forks and
+//!   interpreter shutdown
+//! - `interpreter`: which interpreter may import this module
+//! - `arguments`, `error`: converting arguments and errors
 //!
-//! What needs no native code (options, exceptions, HTTP adapters) is in `tu_token/*.py`.
+//! Everything that needs no native code (options, exceptions, HTTP adapters) is in `tu_token/*.py`.
 
 mod arguments;
 mod at_hand;
@@ -30,7 +31,7 @@ use pyo3::prelude::*;
 /// See `_native.pyi`.
 #[pymodule(gil_used = false)]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    // Before anything of the interpreter is kept.
+    // Before anything stores objects of this interpreter.
     interpreter::claim(module.py())?;
     module.add_class::<client::Client>()?;
     module.add_class::<token::Token>()?;
@@ -46,7 +47,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     Ok(())
 }
 
-/// The key of every option.
+/// The keys of all options.
 #[pyfunction]
 fn option_keys() -> Vec<&'static str> {
     tu_token::OPTIONS.iter().map(|option| option.key).collect()
@@ -58,7 +59,7 @@ fn at_exit(py: Python<'_>) {
     door::at_exit(py);
 }
 
-/// For ``os.register_at_fork``, as is the next one.
+/// For ``os.register_at_fork``, like the next function.
 #[pyfunction]
 fn before_fork(py: Python<'_>) {
     door::before_fork(py);
@@ -69,7 +70,7 @@ fn after_fork_in_parent() {
     door::after_fork_in_parent();
 }
 
-/// Turns the library's clock.
+/// Advances the library's clock.
 #[cfg(feature = "test-clock")]
 #[pyfunction]
 fn _advance_test_clock_ms(milliseconds: u64) {

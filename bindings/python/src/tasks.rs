@@ -1,9 +1,8 @@
-//! An asyncio task's wait for a token. No thread waits with it.
+//! An asyncio task's wait for a token, which occupies no thread.
 //!
-//! When a fetch ends, a thread of the library's puts those who wait for it into the queue of their
-//! event loop and rings its bell, once for all of them. It does not enter the interpreter for that:
-//! so it does not stand in the way of the loop, of a fork or of the interpreter's end, and the loop
-//! is answered also by a program that is ending.
+//! When a fetch ends, a library thread puts the waits for it into the queue of their event loop and
+//! rings the loop's bell once. It does not enter the interpreter for that, so it delays neither the
+//! loop nor a fork nor interpreter shutdown, and waits are answered even while the program is ending.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -20,7 +19,7 @@ use crate::bell::Bell;
 use crate::error::raised;
 use crate::token::Token;
 
-/// The way from threads of the library's to one event loop.
+/// The path from the library's threads to one event loop.
 #[pyclass(frozen, module = "tu_token._native")]
 pub(crate) struct Bridge {
     queue: Arc<Queue>,
@@ -29,28 +28,28 @@ pub(crate) struct Bridge {
 
 struct Queue {
     bell: Bell,
-    /// Who may have an answer. If there is anybody, the bell has been rung. `None`: the loop has
-    /// gone, and nobody waits there any more.
+    /// Waits that may have an answer. If not empty, the bell has been rung. `None`: the loop is gone,
+    /// and nothing waits in it.
     woken: Mutex<Option<Vec<Arc<Waiting>>>>,
 }
 
-/// One task's wait. The core holds it too, until it has an answer.
+/// One task's wait. The core also refers to it until it has an answer.
 struct Waiting {
     queue: Arc<Queue>,
-    /// Taken out when the wait is over. The lock is taken by attached threads alone, and for moments.
+    /// Taken when the wait is over. Only attached threads take the lock, and only briefly.
     parts: Mutex<Option<Parts>>,
 }
 
 struct Parts {
     token: TokenFuture,
-    /// The future that the task awaits; `None` until it has one.
+    /// The future that the task awaits; `None` until it is set.
     future: Option<Attached>,
 }
 
-/// A wait under way, for the task to give up.
+/// A pending wait, which the task can abandon.
 ///
-/// The future is this object's, so that the garbage collector sees it, and by way of it the task and
-/// its loop. Whoever is to be answered is kept by the loop: see `_loops.py`.
+/// This object owns the future, so that the garbage collector can see it, and through it the task and
+/// its loop. The loop keeps pending waits alive: see `_loops.py`.
 #[pyclass(frozen, module = "tu_token._native")]
 pub(crate) struct Wait(Arc<Waiting>);
 
@@ -63,14 +62,14 @@ impl Bridge {
         Ok(Self { queue, process: process::id() })
     }
 
-    /// What the loop is to look at: when it is readable, somebody is to be answered.
+    /// The descriptor for the loop to watch: readable when waits can be answered.
     fn fileno(&self) -> i32 {
         self.queue.bell.descriptor()
     }
 
-    /// In the loop's own thread: answers those who have been woken.
+    /// Answers the waits that were woken. Called on the loop's thread.
     fn drain(&self, py: Python<'_>) {
-        // First: who is woken later rings again.
+        // First, so that a wait woken later rings again.
         self.queue.bell.hush();
         let woken = lock(&self.queue.woken).as_mut().map(std::mem::take);
         for waiting in woken.into_iter().flatten() {
@@ -83,21 +82,20 @@ impl Bridge {
 
 impl Drop for Bridge {
     fn drop(&mut self) {
-        // A forked child may find the lock held, by a thread that it has not got.
+        // In a forked child, a thread that no longer exists may hold the lock.
         if self.process == process::id() {
-            let nobody = lock(&self.queue.woken).take();
-            drop(nobody);
+            let woken = lock(&self.queue.woken).take();
+            drop(woken);
         }
     }
 }
 
 #[pymethods]
 impl Wait {
-    /// The future to answer, of the bridge's loop. In the loop's own thread, before that looks for
-    /// answers again.
+    /// Sets the future to resolve. Must be called on the loop's thread before it next drains answers.
     fn answers(&self, future: Bound<'_, PyAny>) {
         let future = Attached::new(future.unbind());
-        // Nothing of the program's is dropped under the lock.
+        // The former one is dropped after the lock is released: that may run code of the program.
         let _former = match lock(&self.0.parts).as_mut() {
             Some(parts) => parts.future.replace(future),
             None => Some(future),
@@ -114,7 +112,7 @@ impl Wait {
             Ok(parts) => {
                 visit.call(parts.as_ref().and_then(|parts| parts.future.as_ref()?.as_ref()))
             }
-            // In use by a thread that the collector stopped: then it is not garbage.
+            // If a thread that the collector stopped is using it, it is not garbage.
             Err(_) => Ok(()),
         }
     }
@@ -130,7 +128,7 @@ impl Drop for Wait {
     }
 }
 
-/// Begins a wait, or answers at once.
+/// Returns the token if it is available at once, or a wait.
 pub(crate) fn begin<'py>(
     py: Python<'py>,
     client: &Client,
@@ -139,7 +137,7 @@ pub(crate) fn begin<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let mut token = py.detach(|| client.get_future(options));
     let waiting = Arc::new(Waiting { queue: bridge.queue.clone(), parts: Mutex::new(None) });
-    // Before it is polled: it may be woken at once.
+    // Locked before polling: the waker may be called at once.
     let mut parts = lock(&waiting.parts);
     let waker = Waker::from(waiting.clone());
     match Pin::new(&mut token).poll(&mut Context::from_waker(&waker)) {

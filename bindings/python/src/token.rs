@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString};
 
-/// An access token with what is known of it. It does not change.
+/// An access token and its metadata. Immutable.
 #[pyclass(frozen, module = "tu_token")]
 pub(crate) struct Token {
     pub(crate) core: tu_token::Token,
@@ -33,7 +33,7 @@ impl Token {
         self.core.bearer()
     }
 
-    /// ``{"Authorization": "Bearer <token>"}``: for ``headers=``.
+    /// ``{"Authorization": "Bearer <token>"}``, for ``headers=``.
     #[getter]
     fn header<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let header = PyDict::new(py);
@@ -41,25 +41,25 @@ impl Token {
         Ok(header)
     }
 
-    /// The scopes that were granted, separated by blanks.
+    /// The granted scopes, separated by spaces.
     #[getter]
     fn scope(&self) -> &str {
         self.core.scope()
     }
 
-    /// Seconds of life left now; 0 when the token is dead. Time in suspend counts.
+    /// Seconds until the token expires; 0 once it has. Time spent in suspend counts.
     #[getter]
     fn expires_in(&self) -> f64 {
         self.core.expires_in().as_secs_f64()
     }
 
-    /// Seconds until the library would renew it: as long as a copy may be kept elsewhere.
+    /// Seconds until the token is due for renewal. Do not cache a copy longer than that.
     #[getter]
     fn fresh_for(&self) -> f64 {
         self.core.fresh_for().as_secs_f64()
     }
 
-    /// When it ends by the wall clock, in UTC. To report only.
+    /// Expiry by the wall clock, in UTC. For reporting only.
     #[getter]
     fn expires_at<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         static FROM_TIMESTAMP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -97,8 +97,8 @@ impl Token {
 
     fn __reduce_ex__(&self, _protocol: &Bound<'_, PyAny>) -> PyResult<()> {
         Err(PyTypeError::new_err(
-            "a Token cannot be pickled: it is a secret, and would be dead before it is read. \
-             Pickle what the other process needs to make a Client of its own",
+            "a Token cannot be pickled: it is a secret, and may expire before it is read. Give the \
+             other process what it needs to make its own Client",
         ))
     }
 }

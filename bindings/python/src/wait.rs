@@ -1,4 +1,4 @@
-//! A thread's wait for a token. The interpreter is free meanwhile, and Ctrl-C ends the wait.
+//! A thread's wait for a token. It is detached from the interpreter, and Ctrl-C ends it.
 
 use std::pin::pin;
 use std::process;
@@ -13,12 +13,12 @@ use tu_token::{Client, Error, GetOptions, Token};
 
 use crate::error::raised;
 
-/// How long Ctrl-C may go unnoticed. The interpreter only notes a signal; somebody has to look.
+/// How long Ctrl-C may go unnoticed. The interpreter only records a signal, so the wait must poll.
 const SLICE: Duration = Duration::from_millis(40);
 
-/// A token as asked for.
+/// Gets a token.
 pub(crate) fn get(py: Python<'_>, client: &Client, options: &GetOptions<'_>) -> PyResult<Token> {
-    // What needs no wait needs the interpreter not to be let go either.
+    // A hit stays attached to the interpreter.
     if let Some(token) = client.token_at_hand(options.scope, options.min_ttl) {
         return Ok(token);
     }
@@ -30,7 +30,7 @@ pub(crate) fn get(py: Python<'_>, client: &Client, options: &GetOptions<'_>) -> 
     outcome.map_err(|error| raised(py, &error))
 }
 
-/// Python runs its signal handlers in the main thread alone.
+/// Python runs signal handlers only in the main thread.
 fn is_main_thread(py: Python<'_>) -> PyResult<bool> {
     static MAIN_THREAD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     static GET_IDENT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -39,8 +39,8 @@ fn is_main_thread(py: Python<'_>) -> PyResult<bool> {
     main.getattr("ident")?.eq(this)
 }
 
-/// Waits once, in slices; looks for signals between them. What a signal handler raises is the `Err`
-/// outside, and ends the wait.
+/// Waits in slices and checks for signals between them. An exception from a signal handler ends the
+/// wait and is the outer `Err`.
 fn get_watching_signals(
     py: Python<'_>,
     client: &Client,
@@ -51,7 +51,7 @@ fn get_watching_signals(
     loop {
         let process = process::id();
         let mut future = pin!(py.detach(|| client.get_future(options)));
-        // A signal handler may fork; its child has no part in this wait and begins its own.
+        // A signal handler may fork. The child is not part of this wait and starts its own.
         while process::id() == process {
             if let Poll::Ready(outcome) = future.as_mut().poll(&mut context) {
                 return Ok(outcome);

@@ -190,7 +190,7 @@ def test_coroutine_functions_are_refused(name: str) -> None:
     for given in (function, Callable_()):
         with pytest.raises(tu_token.ConfigError, match=f"{name} is a coroutine function"):
             tu_token.Client(**{name: given})
-    with pytest.raises(tu_token.ConfigError, match=f"{name} is a function, not int") as raised:
+    with pytest.raises(tu_token.ConfigError, match=f"{name} must be a function, not int") as raised:
         tu_token.Client(**{name: 5})  # type: ignore[arg-type]
     assert isinstance(raised.value, TypeError)
 

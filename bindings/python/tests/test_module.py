@@ -100,7 +100,7 @@ def test_other_interpreters_of_the_process_are_told_so(
     said = ended.stdout.splitlines()
     assert len(said) == 4
     for line in said:
-        assert line.startswith("tu_token works in the first interpreter of a process alone")
+        assert line.startswith("tu_token works only in the main interpreter of a process")
         assert line.endswith("WSGIApplicationGroup %{GLOBAL}")
 
 

@@ -91,21 +91,21 @@ def test_an_unknown_option_is_told_with_the_one_that_was_meant() -> None:
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [
-        ("timeout", True, "timeout is a number of seconds, a timedelta or a str, not bool"),
+        ("timeout", True, "timeout must be a number of seconds, a timedelta or a str, not bool"),
         ("timeout", [], "not list"),
-        ("client_id", 5, "client_id is a str, not int"),
-        ("client_secret", b"hush", "client_secret is a str, not bytes"),
-        ("scope", {"asset.view"}, "scope is a str, or a list or tuple of them, not set"),
-        ("scope", [1], "scope is a str, or a list or tuple of them, not list"),
-        ("keep_warm", 1, "keep_warm is a bool or a str, not int"),
-        ("max_requests_per_minute", 1.5, "max_requests_per_minute is an int or a str, not float"),
-        ("ca_file", pathlib.Path, "ca_file is a str or a path"),
-        ("params", 5, "params is a str, or a mapping of str to str, not int"),
-        ("params", {"a": None}, "params is a str, or a mapping of str to str"),
-        ("params", {"a": 5}, "params is a str, or a mapping of str to str"),
-        ("params", {"a": b"hush"}, "params is a str, or a mapping of str to str"),
-        ("params", {"a": ["hush"]}, "params is a str, or a mapping of str to str"),
-        ("params", {5: "a"}, "params is a str, or a mapping of str to str"),
+        ("client_id", 5, "client_id must be a str, not int"),
+        ("client_secret", b"hush", "client_secret must be a str, not bytes"),
+        ("scope", {"asset.view"}, "scope must be a str, or a list or tuple of them, not set"),
+        ("scope", [1], "scope must be a str, or a list or tuple of them, not list"),
+        ("keep_warm", 1, "keep_warm must be a bool or a str, not int"),
+        ("max_requests_per_minute", 1.5, "max_requests_per_minute must be an int or a str, not float"),
+        ("ca_file", pathlib.Path, "ca_file must be a str or a path"),
+        ("params", 5, "params must be a str, or a mapping of str to str, not int"),
+        ("params", {"a": None}, "params must be a str, or a mapping of str to str"),
+        ("params", {"a": 5}, "params must be a str, or a mapping of str to str"),
+        ("params", {"a": b"hush"}, "params must be a str, or a mapping of str to str"),
+        ("params", {"a": ["hush"]}, "params must be a str, or a mapping of str to str"),
+        ("params", {5: "a"}, "params must be a str, or a mapping of str to str"),
     ],
 )
 def test_values_of_the_wrong_type(option: str, value: object, said: str) -> None:
@@ -149,7 +149,7 @@ def test_values_that_cannot_be_used(option: str, value: object) -> None:
     [("client_secret", "hush\udc80"), ("params", {"key": "hush\udc80"}), ("params", {"hush\udc80": ""})],
 )
 def test_a_lone_surrogate_is_refused_and_not_shown(option: str, value: object) -> None:
-    with pytest.raises(tu_token.ConfigError, match=f"{option} has a lone surrogate") as raised:
+    with pytest.raises(tu_token.ConfigError, match=f"{option} contains a lone surrogate") as raised:
         tu_token.Client(**{option: value})  # type: ignore[arg-type]
     assert "hush" not in repr(raised.value)
     # The codec's own exception holds what it could not encode.
@@ -228,7 +228,7 @@ def test_arguments_that_cannot_be_used(
 def test_the_error_of_a_time_says_which_ones_there_are(
     client: tu_token.Client, name: str, value: float
 ) -> None:
-    said = f"^{name} is .*: it is a time from 0 to 1e19 seconds$"
+    said = f"^{name} is .*: it must be 0 to 1e19 seconds$"
     with pytest.raises(tu_token.ArgumentError, match=said):
         client.get(**{name: value})  # type: ignore[arg-type]
 

@@ -227,5 +227,5 @@ def test_a_client_that_is_closed_before_the_request_is_repeated(client: tu_token
 
 
 def test_something_else_than_a_client() -> None:
-    with pytest.raises(TypeError, match=r"client is a tu_token\.Client, not str"):
+    with pytest.raises(TypeError, match=r"client must be a tu_token\.Client, not str"):
         tu_token.RequestsAuth("x")  # type: ignore[arg-type]

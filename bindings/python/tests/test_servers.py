@@ -157,7 +157,7 @@ def test_two_applications_under_mod_wsgi(directory: pathlib.Path, tmp_path: path
         for _ in range(5):
             assert answer_of(f"http://127.0.0.1:{port}/own", errors) == own
             assert answer_of(f"http://127.0.0.1:{port}/first", errors) == first
-    assert "the first interpreter of a process alone" in own
+    assert "only in the main interpreter of a process" in own
     assert "WSGIApplicationGroup %{GLOBAL}" in own
     assert first.count("tuemu_") == 2
     assert "exit signal" not in errors.read_text(), errors.read_text()

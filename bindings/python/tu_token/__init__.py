@@ -1,12 +1,12 @@
-"""Access tokens for Trackunit's IRIS APIs, got once, kept, and handed out.
+"""Obtain, cache and renew OAuth 2.0 access tokens for Trackunit's IRIS APIs.
 
     import tu_token
 
     client = tu_token.Client(client_id="...", client_secret="...", scope="asset.view")
-    client.token()              # the bare token, at hand or fetched once for all callers
+    client.token()              # the bare token, cached or fetched once for all callers
     client.get().header         # {"Authorization": "Bearer ..."}
 
-What is not given comes from ``TRACKUNIT_*`` environment variables.
+Options not given come from ``TRACKUNIT_*`` environment variables.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 try:
     from . import _native as _native
 except ImportError as _refused:
-    # An isolated subinterpreter does not let the module in to say so by itself.
+    # An isolated subinterpreter refuses the native module before that can raise its own error.
     if "subinterpreters" not in str(_refused):
         raise
     raise ImportError(
-        "tu_token works in the first interpreter of a process alone, and this is an isolated "
-        "subinterpreter. Under mod_wsgi run the application in the first one: "
+        "tu_token works only in the main interpreter of a process, and this is an isolated "
+        "subinterpreter. Under mod_wsgi, run the application in the main one: "
         "WSGIApplicationGroup %{GLOBAL}"
     ) from None
 
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from ._httpx import HttpxAuth as HttpxAuth
     from ._requests import RequestsAuth as RequestsAuth
 
-# `RequestsAuth` and `HttpxAuth` are not among them: each needs a package that may not be there.
+# Without `RequestsAuth` and `HttpxAuth`: each needs a package that may not be installed.
 __all__ = [
     "ArgumentError",
     "BadResponseError",

@@ -1,4 +1,4 @@
-"""What the adapters for HTTP packages have in common."""
+"""The common part of the adapters for HTTP packages."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from ._options import Texts
 
 
 class Adapter:
-    """Has a client, and the scope of the tokens that it puts onto requests."""
+    """Holds a client, and the scope of the tokens that it adds to requests."""
 
     def __init__(self, client: Client, scope: Texts | None = None) -> None:
-        # For what a subclass has beside it.
+        # For cooperative multiple inheritance.
         super().__init__()
         if not isinstance(client, Client):
-            raise TypeError(f"client is a tu_token.Client, not {type(client).__name__}")
+            raise TypeError(f"client must be a tu_token.Client, not {type(client).__name__}")
         self._client = client
         self._scope = scope

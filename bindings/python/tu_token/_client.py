@@ -1,4 +1,4 @@
-"""``Client``: what the native module has no use for being native."""
+"""``Client``: the part that needs no native code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Credentials: TypeAlias = Callable[[bool], tuple[str, str] | None]
 
 atexit.register(_native.at_exit)
 if hasattr(os, "register_at_fork"):
-    # Forks that C code makes are seen by the native module itself.
+    # The native module notices forks made by C code itself.
     os.register_at_fork(
         before=_native.before_fork,
         after_in_parent=_native.after_fork_in_parent,
@@ -32,22 +32,22 @@ if hasattr(os, "register_at_fork"):
 
 
 class Client(_native.Client):
-    """Gets, keeps and hands out the access tokens of one API key.
+    """Obtains, caches and renews the access tokens of one API key.
 
-    Keywords are the options; what is not given comes from ``TRACKUNIT_*`` variables. Makes no
-    request and reads no file but those the options name.
+    The keyword arguments are the options; options not given come from ``TRACKUNIT_*`` variables.
+    The constructor makes no request and reads only the files named in the options.
 
-    ``credentials(refused)`` gives ``(client_id, client_secret)``, or ``None`` if it has none, in
-    the place of these options; it is told whether the pair it gave last was refused. ``on_event``
-    is told what happens. Both run on threads of the library's and may call the client, but
-    ``credentials`` may not wait for a token of it. It may take its time: that is not taken from
-    ``fetch_timeout``, and callers wait for it at most their own timeout; one that has not returned
-    after 10 s is called again beside that.
+    ``credentials(refused)`` returns ``(client_id, client_secret)``, used instead of those options,
+    or ``None`` if it has none; ``refused`` says whether the endpoint refused the previous
+    credentials. ``on_event`` receives each :class:`Event`. Both run on the library's threads and may
+    call the client, but ``credentials`` must not wait for one of its tokens. ``credentials`` may be
+    slow: its time does not count against ``fetch_timeout``, and callers wait for it at most their
+    own timeout. If a call has not returned after 10 s, another is started alongside.
 
-    One client may be used by any number of threads and tasks at once, and by forked children.
+    A client can be used by any number of threads and tasks at once, and in forked children.
 
-    A subclass with an ``__init__`` of its own calls ``super().__init__(...)`` before it uses the
-    client; until then there is nothing to call but ``close``.
+    A subclass with its own ``__init__`` must call ``super().__init__(...)`` before using the client;
+    until then only ``close`` may be called.
     """
 
     __slots__ = ()
@@ -59,7 +59,7 @@ class Client(_native.Client):
         on_event: Callable[[Event], object] | None = None,
         **options: Unpack[Options],
     ) -> None:
-        # For what a subclass has beside it.
+        # For cooperative multiple inheritance.
         super().__init__()
         _check_function("credentials", credentials)
         _check_function("on_event", on_event)
@@ -71,8 +71,11 @@ class Client(_native.Client):
         timeout: Seconds | None = None,
         min_ttl: Seconds | None = None,
     ) -> Token:
-        """As :meth:`get`, for asyncio. No thread waits; cancelling the task cancels its wait, and
-        not the fetch, which serves the others. Under trio a thread of trio's waits."""
+        """Like :meth:`get`, for asyncio.
+
+        No thread waits. Cancelling the task cancels its wait, but not the fetch, which serves other
+        callers. Under trio, one of trio's threads waits.
+        """
         token = self._at_hand(scope, timeout, min_ttl)
         if token is not None:
             return token
@@ -84,14 +87,14 @@ class Client(_native.Client):
         timeout: Seconds | None = None,
         min_ttl: Seconds | None = None,
     ) -> str:
-        """As :meth:`token`, for asyncio: see :meth:`get_async`."""
+        """Like :meth:`token`, for asyncio: see :meth:`get_async`."""
         text = self._text_at_hand(scope, timeout, min_ttl)
         if text is not None:
             return text
         return self._text_of(scope, await self.get_async(scope, timeout, min_ttl))
 
     def stats(self, scope: Texts | None = None) -> Stats:
-        """What has happened for a scope; the client's own if ``None``."""
+        """Return the statistics of a scope, by default the client's own."""
         (state, last_status), times, counts = self._stats(scope)
         return Stats(State(state), Status(last_status), *times, *counts)
 
@@ -115,7 +118,7 @@ class Client(_native.Client):
         raised: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # Ends the waits of other tasks and waits for nothing itself.
+        # Ends the waits of other tasks; does not block.
         self.close()
 
 
@@ -123,12 +126,12 @@ def _check_function(name: str, function: Callable[..., object] | None) -> None:
     if function is None:
         return
     if not callable(function):
-        raise ConfigTypeError(f"{name} is a function, not {type(function).__name__}")
-    # An object's `__call__` may be a coroutine function, too.
+        raise ConfigTypeError(f"{name} must be a function, not {type(function).__name__}")
+    # An object's `__call__` may be a coroutine function as well.
     if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         getattr(function, "__call__", None)
     ):
         raise ConfigTypeError(
-            f"{name} is a coroutine function: it is called by a thread of the library's, where no "
-            "event loop runs. Give a plain function"
+            f"{name} is a coroutine function, but it is called on a library thread, where no event "
+            "loop runs. Pass a plain function"
         )

@@ -1,4 +1,4 @@
-"""What can go wrong: one exception for each status, below one base."""
+"""The exceptions: one for each status, with a common base class."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 class Status(enum.IntEnum):
-    """The status numbers of the library, the same in every language."""
+    """The library's status numbers, the same in every language."""
 
     OK = 0
     INVALID_ARGUMENT = 1
@@ -32,22 +32,22 @@ class Status(enum.IntEnum):
 
 
 class Error(Exception):
-    """Any failure of this package.
+    """Base class of all errors of this package.
 
-    The message is one line for a person and holds no secret. When the program's credentials
-    function raised, its exception is the ``__cause__``, at one of the callers that waited.
+    The message is one line of text and never contains a secret. If the program's credentials
+    function raised an exception, that is the ``__cause__`` for one of the waiting callers.
     """
 
     status: Status = Status.INTERNAL
-    """What kind of failure it is, as a number."""
+    """The kind of failure."""
     oauth_code: str | None = None
-    """The ``error`` member of the token endpoint's answer (RFC 6749 section 5.2)."""
+    """The ``error`` member of the token endpoint's response (RFC 6749 section 5.2)."""
     http_status: int | None = None
-    """The HTTP status of the endpoint's answer, if there was one."""
+    """The HTTP status of the token endpoint's response, if there was one."""
     retryable: bool = False
-    """Whether the same call may succeed later without anybody changing anything."""
+    """Whether the same call may succeed later without any change."""
     retry_after: float | None = None
-    """Seconds until the client would ask the endpoint again, if that is known."""
+    """Seconds until the client would send the next token request, if known."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Error(Exception):
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
-        # Of each kind its own, if not told.
+        # Each class has its own defaults.
         self.status = self.status if status is None else status
         self.oauth_code = oauth_code
         self.http_status = http_status
@@ -72,7 +72,7 @@ class Error(Exception):
 
 
 def _restored(kind: type[Error], args: tuple[object, ...], members: dict[str, object]) -> Error:
-    # Not by its `__init__`, which takes what it likes.
+    # Without calling `__init__`, whose signature a subclass may change.
     error = kind.__new__(kind, *args)
     error.args = args
     error.__dict__.update(members)
@@ -80,23 +80,23 @@ def _restored(kind: type[Error], args: tuple[object, ...], members: dict[str, ob
 
 
 class ArgumentError(Error, ValueError):
-    """An argument cannot be used: a scope with forbidden characters, a negative time."""
+    """An argument is invalid, such as a scope with forbidden characters or a negative time."""
 
     status = Status.INVALID_ARGUMENT
 
 
 class ArgumentTypeError(ArgumentError, TypeError):
-    """An argument is of a type that cannot be used."""
+    """An argument has the wrong type."""
 
 
 class ConfigError(Error, ValueError):
-    """An option is unknown, has a bad value, is missing, or contradicts another one."""
+    """An option is unknown, invalid, missing, or contradicts another one."""
 
     status = Status.CONFIG
 
 
 class ConfigTypeError(ConfigError, TypeError):
-    """An option's value is of a type that cannot be used."""
+    """An option has the wrong type."""
 
 
 class ClosedError(Error):
@@ -106,94 +106,96 @@ class ClosedError(Error):
 
 
 class TimeoutError(Error, builtins.TimeoutError):
-    """This caller's wait ended; the fetch that it waited for goes on."""
+    """This caller's wait timed out; the fetch continues."""
 
     status = Status.TIMEOUT
     retryable = True
 
 
 class PendingError(TimeoutError):
-    """The call does not wait and there is no token yet; a fetch has been started."""
+    """The call does not wait and no token is cached yet; one is being fetched."""
 
     status = Status.PENDING
 
 
 class NetworkError(Error, ConnectionError):
-    """Name resolution, connection, reset, or an endpoint that is too slow."""
+    """Name resolution or the connection failed, or the endpoint was too slow."""
 
     status = Status.NETWORK
     retryable = True
 
 
 class ProxyError(NetworkError):
-    """The proxy refuses: its login, which is not retryable, or by its rules."""
+    """The proxy refused the login, which is not retryable, or the connection."""
 
     status = Status.PROXY
     retryable = False
 
 
 class TLSError(Error):
-    """The certificate, the host name or the trust store."""
+    """The certificate, the host name or the trust store is at fault."""
 
     status = Status.TLS
 
 
 class CredentialsError(Error):
-    """The client id or secret cannot be had from where it is kept."""
+    """The client id or secret is not available from its source."""
 
     status = Status.CREDENTIALS
     retryable = True
 
 
 class InvalidClientError(Error):
-    """The token endpoint refused the client id and secret: ``invalid_client``,
-    ``unauthorized_client``, or 401 without an OAuth error."""
+    """The token endpoint refused the client id and secret.
+
+    It answered ``invalid_client``, ``unauthorized_client``, or 401 without an OAuth error.
+    """
 
     status = Status.INVALID_CLIENT
 
 
 class InvalidScopeError(Error):
-    """The token endpoint refused the scope, or granted less than was asked for."""
+    """The token endpoint refused the scope, or granted less than requested."""
 
     status = Status.INVALID_SCOPE
 
 
 class OAuthError(Error):
-    """Another OAuth 2.0 error: see ``oauth_code``."""
+    """Any other OAuth 2.0 error: see ``oauth_code``."""
 
     status = Status.OAUTH
 
 
 class RateLimitedError(Error):
-    """Status 429, or a ``Retry-After`` that is still running."""
+    """The endpoint answered 429, or an earlier ``Retry-After`` still applies."""
 
     status = Status.RATE_LIMITED
     retryable = True
 
 
 class ServerError(Error):
-    """A 5xx answer, or an OAuth code that says the server is in trouble."""
+    """The endpoint answered 5xx or with an OAuth code for a server error."""
 
     status = Status.SERVER
     retryable = True
 
 
 class BadResponseError(Error):
-    """An answer that is not a token, or a redirect."""
+    """The response is not a token, or is a redirect."""
 
     status = Status.BAD_RESPONSE
     retryable = True
 
 
 class BudgetError(Error):
-    """The client's own limit of token requests a minute."""
+    """The client's own limit of token requests per minute is reached."""
 
     status = Status.BUDGET
     retryable = True
 
 
 class InternalError(Error):
-    """A bug of this package, contained; if ``retryable``: no thread can be started."""
+    """A bug in this package; if ``retryable``, no thread can be started."""
 
     status = Status.INTERNAL
 
@@ -230,7 +232,7 @@ def from_core(
     retryable: bool,
     retry_after: float | None,
 ) -> Error:
-    """The exception for a failure of the native module's."""
+    """Return the exception for a failure reported by the native module."""
     return _BY_STATUS.get(status, Error)(
         message,
         status=Status(status),

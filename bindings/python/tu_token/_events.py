@@ -1,4 +1,4 @@
-"""What happened, told to the logger ``tu_token`` and to the program's function."""
+"""Events, which go to the logger ``tu_token`` and to the program's function."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import TypeAlias
 from ._errors import Status
 
 _LOGGER = logging.getLogger("tu_token")
-# A program that has set up no logging is not written to.
+# Without this, `logging` prints warnings to stderr in programs that have not configured it.
 _LOGGER.addHandler(logging.NullHandler())
 
 
 class EventKind(enum.IntEnum):
-    """What kind of thing happened. Numbers may be added."""
+    """The kind of an event. New kinds may be added."""
 
     FETCH_STARTED = 1
     FETCH_SUCCEEDED = 2
@@ -33,7 +33,7 @@ class EventKind(enum.IntEnum):
 
 @dataclasses.dataclass(frozen=True)
 class Event:
-    """One thing that happened. Holds neither a secret nor a token."""
+    """Something that a client did or noticed. Never contains a secret or a token."""
 
     kind: EventKind
     status: Status
@@ -41,33 +41,33 @@ class Event:
     client: str
     """The client's ``name`` option."""
     scope: str
-    """The canonical scope it is about; empty if it is about the client."""
+    """The canonical scope concerned; empty if the event concerns the whole client."""
     message: str
-    """One line for a person."""
+    """One line of text."""
     fingerprint: str | None
-    """Eight hex digits that tell tokens apart within one process."""
+    """Eight hex digits that identify a token within one process."""
     http_status: int | None
-    """The HTTP status of the token endpoint's answer, if there was one."""
+    """The HTTP status of the token endpoint's response, if there was one."""
     attempt: int
-    """Which attempt of a fetch, from 1; 0: not about an attempt."""
+    """The attempt number within a fetch, from 1; 0 if not about an attempt."""
     duration: float
-    """Seconds that it took: a failed attempt, that attempt alone; a fetch that brought a token, all of
-    it with its earlier attempts and pauses; an event of the store, the fetch up to then; a suspend or a
-    jump of the wall clock, how far. 0 for all others."""
+    """Seconds. For a failed attempt, the time of that attempt; for a successful fetch, its total time
+    including earlier attempts and backoff; for a store event, the time since the fetch began; for a
+    suspend or a jump of the wall clock, its length. 0 for all others."""
     wait: float | None
-    """Seconds until the next try, if that is known."""
+    """Seconds until the next attempt, if known."""
     level: int = logging.INFO
-    """How much a person should care: ``logging.DEBUG``, ``INFO`` or ``WARNING``."""
+    """The severity: ``logging.DEBUG``, ``INFO`` or ``WARNING``."""
 
 
-# The members of an event, as the native module has them.
+# The members of an event, as passed by the native module.
 _Happened: TypeAlias = tuple[
     int, int, str, str, str, str | None, int | None, int, float, float | None, int
 ]
 
 
 def tell(function: Callable[[Event], object] | None, happened: _Happened) -> None:
-    """Hands one event to the logger and to the function. On the library's thread for events."""
+    """Pass one event to the logger and to the function, on the library's event thread."""
     kind, status, level = happened[0], happened[1], happened[-1]
     is_logged = _LOGGER.isEnabledFor(level)
     if function is None and not is_logged:
@@ -80,7 +80,7 @@ def tell(function: Callable[[Event], object] | None, happened: _Happened) -> Non
 
 
 def _log(event: Event) -> None:
-    """One record an event; its members are the record's, with ``tu_`` before their names."""
+    """Log one record; the event's members become its attributes, prefixed with ``tu_``."""
     members = {f"tu_{field}": value for field, value in vars(event).items()}
     client = f"{event.client}: " if event.client else ""
     scope = f" [scope {event.scope}]" if event.scope else ""

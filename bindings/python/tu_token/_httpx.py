@@ -1,4 +1,4 @@
-"""``HttpxAuth``: the token for requests made with the package ``httpx``."""
+"""``HttpxAuth``: authentication for the package ``httpx``."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from ._native import Token
 
 
 class HttpxAuth(Adapter, httpx.Auth):
-    """Puts the token onto requests to the hosts of ``api_hosts``: ``httpx.Client(auth=...)``, or
-    ``httpx.AsyncClient(auth=...)``, where no thread waits for it.
+    """Adds the token to requests to the hosts of ``api_hosts``.
 
-    A request that is answered with 401 is repeated once with another token, if its body can be sent
-    again; a second 401 is the program's.
+    For ``httpx.Client(auth=...)`` and ``httpx.AsyncClient(auth=...)``, which waits without a thread.
+
+    A request answered with 401 is repeated once with another token if its body can be sent again. If
+    the repeat also gets 401, that response is returned.
     """
 
     def sync_auth_flow(
@@ -48,13 +49,13 @@ class HttpxAuth(Adapter, httpx.Auth):
             self._note_second(request, (yield _with_token(request, token)))
 
     def _is_to_be_repeated(self, response: httpx.Response, token: Token) -> bool:
-        # After a redirect the header may be gone: then it is not the token that was refused.
-        # If it is there, the request that was redirected to is repeated, not what led to it.
+        # A redirect may have removed the header: then the token was not refused. Otherwise the
+        # redirected request is repeated, not the original one.
         request = response.request
         if response.status_code != 401 or request.headers.get("Authorization") != token.bearer:
             return False
         self._client.invalidate(token)
-        # Anything but bytes in memory may have been used up.
+        # Any other stream may have been consumed.
         return isinstance(request.stream, httpx.ByteStream)
 
     def _note_second(self, request: httpx.Request, response: httpx.Response) -> None:

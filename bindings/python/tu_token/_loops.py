@@ -1,4 +1,4 @@
-"""Waits for a token in an event loop."""
+"""Waiting for a token in an event loop."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ from ._options import Seconds, Texts
 
 
 class _Way:
-    """The way from the library's threads to one event loop, and those who wait at its end.
+    """The path from the library's threads to one event loop, with the waits in that loop.
 
-    The loop keeps it, as what is to be called when there are answers, and nobody else does: so the
-    tasks that wait live as long as their loop is open, whoever else has forgotten them, and are
-    garbage with it when it is closed.
+    Only the loop refers to it, as a reader callback. So waiting tasks stay alive as long as their
+    loop is open, even without other references, and become garbage with it once it is closed.
     """
 
     __slots__ = ("bridge", "waits", "__weakref__")
@@ -32,22 +31,22 @@ class _Way:
         self.bridge.drain()
 
 
-# To each event loop that has waited.
+# By event loop, for each loop in which a task has waited.
 _ways: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, weakref.ref[_Way]]
 _ways = weakref.WeakKeyDictionary()
 
 
 def after_fork_in_child() -> None:
-    # A loop is the parent's, and so are those who wait in it.
+    # The loops and the tasks waiting in them belong to the parent.
     _ways.clear()
 
 
 async def get(
     client: _native.Client, scope: Texts | None, timeout: Seconds | None, min_ttl: Seconds | None
 ) -> Token:
-    """A token that is not at hand."""
+    """Wait for a token that is not cached."""
     in_thread = functools.partial(client.get, scope, timeout, min_ttl)
-    # First: in trio's guest mode there is a loop of asyncio's as well, which is not the task's.
+    # Checked first: in trio's guest mode there is also an asyncio loop, which is not the task's.
     if _is_trio():
         import trio
 
@@ -56,16 +55,16 @@ async def get(
     try:
         way = _way_to(loop)
     except NotImplementedError:
-        # It looks at no descriptors.
+        # This loop cannot watch file descriptors.
         return await asyncio.to_thread(in_thread)
     begun, left = loop.time(), timeout
     while True:
         token = await _wait(client, way, loop, scope, left, min_ttl)
-        # The loop may have been busy with other tasks for longer than the token lived.
+        # The loop may have been busy with other tasks until the token expired.
         if token.expires_in > 0:
             return token
         if timeout is not None:
-            # Never zero, which would be "do not wait".
+            # Never 0, which means "do not wait".
             left = max(0.001, _seconds(timeout) - (loop.time() - begun))
 
 
@@ -95,7 +94,7 @@ def _seconds(time: Seconds) -> float:
 
 
 def _is_trio() -> bool:
-    # Trio cannot run without it.
+    # Trio always imports sniffio.
     sniffio = sys.modules.get("sniffio")
     if sniffio is None:
         return False
@@ -110,8 +109,8 @@ def _running_loop() -> asyncio.AbstractEventLoop:
         return asyncio.get_running_loop()
     except RuntimeError as none:
         raise RuntimeError(
-            f"{none}: a wait for a token is a task of asyncio's or of trio's. Elsewhere a thread can "
-            "wait, in get() or token()"
+            f"{none}: only asyncio and trio tasks can wait here. Elsewhere, call get() or token() "
+            "in a thread"
         ) from None
 
 
@@ -120,7 +119,7 @@ def _way_to(loop: asyncio.AbstractEventLoop) -> _Way:
     way = known() if known is not None else None
     if way is None:
         way = _Way()
-        # Not in this task's context: the loop would keep that as long as it lives.
+        # In an empty context: the loop would keep this task's context alive.
         contextvars.Context().run(loop.add_reader, way.bridge.fileno(), way.drain)
         _ways[loop] = weakref.ref(way)
     return way

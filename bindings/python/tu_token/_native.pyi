@@ -29,7 +29,7 @@ def before_fork() -> None: ...
 def option_keys() -> list[str]: ...
 @final
 class Token:
-    """An access token with what is known of it. It does not change."""
+    """An access token and its metadata. Immutable."""
 
     @property
     def value(self) -> str:
@@ -39,19 +39,19 @@ class Token:
         """``Bearer <token>``: the value of an ``Authorization`` header."""
     @property
     def header(self) -> dict[str, str]:
-        """``{"Authorization": "Bearer <token>"}``: for ``headers=``."""
+        """``{"Authorization": "Bearer <token>"}``, for ``headers=``."""
     @property
     def scope(self) -> str:
-        """The scopes that were granted, separated by blanks."""
+        """The granted scopes, separated by spaces."""
     @property
     def expires_in(self) -> float:
-        """Seconds of life left now; 0 when the token is dead. Time in suspend counts."""
+        """Seconds until the token expires; 0 once it has. Time spent in suspend counts."""
     @property
     def fresh_for(self) -> float:
-        """Seconds until the library would renew it: as long as a copy may be kept elsewhere."""
+        """Seconds until the token is due for renewal. Do not cache a copy longer than that."""
     @property
     def expires_at(self) -> datetime.datetime:
-        """When it ends by the wall clock, in UTC. To report only."""
+        """Expiry by the wall clock, in UTC. For reporting only."""
     def __copy__(self) -> Self: ...
     def __deepcopy__(self, _memo: object, /) -> Self: ...
     def __eq__(self, other: object, /) -> bool: ...
@@ -79,33 +79,52 @@ class Client:
         on_event: Callable[[Event], object] | None,
     ) -> None: ...
     def token(self, scope: Texts | None = None) -> str:
-        """The bare token: the same object until it is renewed."""
+        """Return the bare token: the same ``str`` object until it is renewed."""
     def get(
         self,
         scope: Texts | None = None,
         timeout: Seconds | None = None,
         min_ttl: Seconds | None = None,
     ) -> Token:
-        """A token as asked for: of a scope (the client's own), within a time (the client's
-        ``timeout``; 0: without waiting), good for at least so many more seconds (best effort)."""
+        """Return a token.
+
+        ``scope`` defaults to the client's own and ``timeout`` to the client's ``timeout`` option; 0
+        means do not wait. With ``min_ttl`` the token is, if possible, valid for at least that many
+        more seconds.
+        """
     def invalidate(self, token: Token | str) -> None:
-        """An API answered 401 to this token: it is not handed out again. If a newer one is cached
-        already, nothing happens. Neither 403 nor 429 is a reason to call this."""
+        """Drop a token that an API answered with 401, so that it is not returned again.
+
+        Does nothing if a newer token is already cached. Do not call it for 403 or 429.
+        """
     def rotate(self, client_id: str, client_secret: str) -> None:
-        """Uses other credentials from the next request on. Cached tokens stay in use; remembered
-        refusals are forgotten."""
+        """Use other credentials from the next token request on.
+
+        Cached tokens stay in use; remembered refusals are cleared.
+        """
     def wake(self) -> None:
-        """The network is back: pauses after failures end now for whoever waits, and within five
-        seconds for renewals. What a server asked for by ``Retry-After`` still holds."""
+        """Report that the network is back.
+
+        Ends backoff immediately for waiting callers, and within five seconds for background
+        renewals. A ``Retry-After`` from the server still applies.
+        """
     def close(self) -> None:
-        """Ends the client: waits end with ``ClosedError``, and so does every later call that asks
-        for a token or rotates. Never blocks."""
+        """Close the client.
+
+        Waiting calls, and all later calls for a token or to rotate, raise ``ClosedError``. Never
+        blocks.
+        """
     def may_send_to(self, url: str) -> bool:
-        """Whether a token may be sent to this URL: https to a host of ``api_hosts``, or any to
-        this machine."""
+        """Return whether a token may be sent to this URL.
+
+        True for https URLs of the hosts in ``api_hosts``, and for any URL of this machine.
+        """
     def api_refused(self, url: str) -> None:
-        """An API at this URL answered 401 also to the token that followed the invalidated one.
-        Says in an event, once a host, that it may not accept API Tokens v2. For HTTP adapters."""
+        """Report that an API also answered 401 to the token that replaced an invalidated one.
+
+        An event then says, once per host, that the API may not accept API Tokens v2. For HTTP
+        adapters.
+        """
     def _at_hand(
         self, scope: Texts | None, timeout: Seconds | None, min_ttl: Seconds | None
     ) -> Token | None: ...

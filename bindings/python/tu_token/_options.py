@@ -1,4 +1,4 @@
-"""The options in Python's types, and as the text that the library reads."""
+"""The options as Python types, and their conversion to the text that the library parses."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Seconds: TypeAlias = float | datetime.timedelta
 Duration: TypeAlias = Seconds | str
 """Seconds, or text such as ``"250ms"`` or ``"20m"``."""
 Texts: TypeAlias = str | list[str] | tuple[str, ...]
-"""One text with blanks, or the parts of it."""
+"""Text separated by spaces, or a list of its parts."""
 File: TypeAlias = str | os.PathLike[str]
 
 
 class Options(TypedDict, total=False):
-    """What a client can be told, as keywords. ``None`` is as if it were not there."""
+    """The options of a client, as keyword arguments. ``None`` means not given."""
 
     client_id: str | None
     client_secret: str | None
@@ -73,7 +73,7 @@ def _flag(value: object) -> str | None:
 
 def _count(value: object) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
-        # Python refuses to write a number of thousands of digits in decimal.
+        # Python refuses to convert an int of thousands of digits to decimal.
         return str(value) if value.bit_length() <= 64 else hex(value)
     return _text(value)
 
@@ -83,16 +83,16 @@ def _duration(value: object) -> str | None:
         whole, rest = divmod(abs(value), datetime.timedelta(milliseconds=1))
         return _milliseconds(whole + bool(rest), value < datetime.timedelta(0))
     if isinstance(value, int) and not isinstance(value, bool):
-        # However large: the library says what is too much. (Not by way of a float: it may overflow.)
+        # Of any size: the library reports what is too large. (Not as a float, which could overflow.)
         return f"{_count(value * 1000)}ms"
     if isinstance(value, float):
-        # What is no number of milliseconds is left as it is: the library says what is wrong.
+        # Infinities and NaN are passed on unchanged: the library reports them.
         return _rounded(value * 1000) if math.isfinite(value * 1000) else str(value)
     return _text(value)
 
 
 def _rounded(milliseconds: float) -> str:
-    """Away from zero, which has a meaning of its own; but 2.007 s, a little more in binary, is 2007 ms."""
+    """Round away from 0, which has a special meaning; but 2.007 s, slightly more in binary, is 2007 ms."""
     nearest, amount = round(abs(milliseconds)), abs(milliseconds)
     is_meant = nearest > 0 and abs(amount - nearest) < 1e-6
     return _milliseconds(nearest if is_meant else math.ceil(amount), milliseconds < 0)
@@ -106,10 +106,10 @@ def _params(value: object) -> str | None:
     if not isinstance(value, Mapping):
         return _text(value)
     parts = [part for pair in value.items() for part in pair]
-    # A text could be made of anything, and would be sent.
+    # str() would accept anything, and the result would be sent.
     if not all(isinstance(part, str) for part in parts):
         return None
-    # What is no text is left as it is, to be refused.
+    # Invalid text is passed on unencoded, so that it is refused.
     return urlencode(value) if not _has_surrogate("".join(parts)) else "".join(parts)
 
 
@@ -124,7 +124,7 @@ _TEXTS: tuple[_Reader, str] = (_texts, "a str, or a list or tuple of them")
 _DURATION: tuple[_Reader, str] = (_duration, "a number of seconds, a timedelta or a str")
 _FLAG: tuple[_Reader, str] = (_flag, "a bool or a str")
 
-# How a value is read, and what to say it is.
+# How to convert a value, and the expected type for error messages.
 _READERS: dict[str, tuple[_Reader, str]] = {
     "client_id": _TEXT,
     "client_secret": _TEXT,
@@ -157,8 +157,10 @@ _READERS: dict[str, tuple[_Reader, str]] = {
 
 
 def as_text(options: Mapping[str, object]) -> list[tuple[str, str]]:
-    """The options that are given, each as text. An unknown key is left for the library to refuse:
-    it knows which one was meant."""
+    """Return the given options as text.
+
+    Unknown keys are passed on for the library to refuse: its message suggests the right one.
+    """
     return [(key, _as_text(key, value)) for key, value in options.items() if value is not None]
 
 
@@ -168,7 +170,7 @@ def _as_text(key: str, value: object) -> str:
     read, expected = _READERS[key]
     text = read(value)
     if text is None:
-        raise ConfigTypeError(f"option {key} is {expected}, not {type(value).__name__}")
+        raise ConfigTypeError(f"option {key} must be {expected}, not {type(value).__name__}")
     if _has_surrogate(text):
-        raise ConfigError(f"option {key} has a lone surrogate: it is no text")
+        raise ConfigError(f"option {key} contains a lone surrogate, which is not valid text")
     return text

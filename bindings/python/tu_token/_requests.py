@@ -1,4 +1,4 @@
-"""``RequestsAuth``: the token for requests made with the package ``requests``."""
+"""``RequestsAuth``: authentication for the package ``requests``."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from ._native import Token
 
 
 class RequestsAuth(Adapter, AuthBase):
-    """Puts the token onto requests to the hosts of ``api_hosts``: ``requests.get(url, auth=...)``.
+    """Adds the token to requests to the hosts of ``api_hosts``: ``requests.get(url, auth=...)``.
 
-    A request that is answered with 401 is repeated once with another token, if its body can be sent
-    again; a second 401 is the program's.
+    A request answered with 401 is repeated once with another token if its body can be sent again. If
+    the repeat also gets 401, that response is returned.
     """
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -40,7 +40,7 @@ class RequestsAuth(Adapter, AuthBase):
         self, token: Token, response: requests.Response, sending: dict[str, Any]
     ) -> requests.Response:
         request = response.request
-        # After a redirect the header may be gone: then it is not the token that was refused.
+        # A redirect may have removed the header: then the token was not refused.
         was_refused = (
             response.status_code == 401 and request.headers.get("Authorization") == token.bearer
         )
@@ -50,8 +50,7 @@ class RequestsAuth(Adapter, AuthBase):
         repeated = request.copy()
         if not _has_body_again(repeated):
             return response
-        # The connection is free for the second request when the first answer has been read; also if
-        # there is no other token to be had.
+        # Reading the first response frees its connection, whether or not there is a second request.
         response.content
         response.close()
         repeated.headers["Authorization"] = self._client.get(self._scope).bearer
@@ -68,11 +67,11 @@ class RequestsAuth(Adapter, AuthBase):
 
 
 def _has_body_again(request: requests.PreparedRequest) -> bool:
-    """Whether the body is there, or can be had, from its start."""
+    """Return whether the body can be sent again, rewinding it if needed."""
     if request.body is None or isinstance(request.body, (bytes, str)):
         return True
     try:
-        # For a file: back to where it was when the request was made.
+        # Seeks a file back to its position when the request was made.
         rewind_body(request)
     except UnrewindableBodyError:
         return False

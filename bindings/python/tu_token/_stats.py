@@ -1,4 +1,4 @@
-"""What an entry of a client has been through."""
+"""Statistics of a client's cache entries."""
 
 from __future__ import annotations
 
@@ -9,38 +9,38 @@ from ._errors import Status
 
 
 class State(enum.IntEnum):
-    """What the cached token of a scope is worth."""
+    """The state of a scope's cached token."""
 
     EMPTY = 0
-    """No token has been had, or the last one was refused by an API."""
+    """No token has been received, or an API refused the last one."""
     FRESH = 1
-    """Handed out without a thought."""
+    """Served immediately; no renewal starts."""
     SOFT = 2
-    """Handed out at once while one background fetch renews it."""
+    """Served immediately while one background fetch renews it."""
     HARD = 3
-    """About to end: callers wait a little for its successor."""
+    """Close to expiry: callers wait briefly for the next token."""
     EXPIRED = 4
-    """Dead."""
+    """Expired: callers wait for the next token."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Stats:
-    """What has happened for one scope. Hits are not counted: threads would share the counter."""
+    """Statistics of one scope. Hits are not counted: threads would share the counter."""
 
     state: State
     last_status: Status
-    """The failure of the last fetch; ``Status.OK`` if it brought a token or there was none."""
+    """The failure of the last fetch; ``Status.OK`` if it succeeded or there was none."""
     expires_in: float
-    """Seconds of life left of the cached token."""
+    """Seconds until the cached token expires."""
     next_request_in: float
-    """Seconds until a token request may be made; 0: now."""
+    """Seconds until a token request is allowed; 0 means now."""
     last_fetch: float
-    """Seconds that the last fetch took."""
+    """Duration of the last fetch in seconds."""
     waits: int
     """Calls that had to wait for a fetch."""
     requests: int
     """Token requests sent."""
     renewals: int
-    """Tokens received in the place of a valid one."""
+    """Tokens received while another was still valid."""
     failures: int
     """Failed fetches."""
