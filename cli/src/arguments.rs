@@ -1,7 +1,6 @@
-//! What can be typed.
+//! The command line.
 //!
-//! The flags of the client are not written here: they are the library's option table, so a new
-//! option is a new flag.
+//! The client's flags are generated from the library's option table, so a new option is a new flag.
 
 use std::ffi::OsString;
 
@@ -15,76 +14,76 @@ use crate::failure::{Failure, USAGE};
 use crate::output;
 use crate::settings::{self, Settings};
 
-const OPTIONS_HEADING: &str = "Options of the client (each also as TRACKUNIT_<OPTION>)";
+const OPTIONS_HEADING: &str = "Client options (also as TRACKUNIT_<OPTION>)";
 
 const OVERVIEW: &str = r#"Examples:
-  tu-token emulator                 a service to try it with, and the lines that point here
-  tu-token doctor                   what is wrong, and what to do
-  tu-token get --format header      a token, as a line for curl -H @-
-  tu-token exec -- ./report.sh      a program with TRACKUNIT_TOKEN set
+  tu-token emulator                 start the emulator and print the variables that select it
+  tu-token doctor                   find out what is wrong and what to do
+  tu-token get --format header      print a token as a header line for curl -H @-
+  tu-token exec -- ./report.sh      run a program with TRACKUNIT_TOKEN set
 
 Exit codes:
-  0   done
+  0   success
   2   wrong usage or configuration
   3   refused: client id and secret, scope, or another OAuth error
   4   try later: network, timeout, rate limit, trouble at the endpoint
   5   no secure connection (TLS)
-  70  an error inside tu-token, or output that cannot be written
-With exec: the exit code of the program; 127 if it is not found, 126 if it cannot be run.
+  70  internal error, or the output cannot be written
+With exec: the program's own exit code; 127 if it is not found, 126 if it cannot be run.
 
 The client id and secret come from TRACKUNIT_CLIENT_ID and TRACKUNIT_CLIENT_SECRET, or from the files
-that TRACKUNIT_CLIENT_ID_FILE and TRACKUNIT_CLIENT_SECRET_FILE name."#;
+named in TRACKUNIT_CLIENT_ID_FILE and TRACKUNIT_CLIENT_SECRET_FILE."#;
 
 const GET_EXAMPLES: &str = r#"Examples:
-  The token alone:
+  Print the bare token:
     tu-token get
 
-  Call an API; through a pipe, since everybody can read what stands in the list of processes:
+  Call an API. Use a pipe: arguments are visible to all users in the process list:
     tu-token get --format header | curl -H @- "https://iris.trackunit.com/api/asset/v2/assets?size=1"
 
-  Another scope than that of TRACKUNIT_SCOPE:
+  Request other scopes than those in TRACKUNIT_SCOPE:
     tu-token get --scope "asset.view site.view"
 
-  Another token, after an API has answered 401 to the one before:
+  Get another token after an API has answered 401:
     tu-token get --renew
 
-  The secret from a file:
+  Read the secret from a file:
     tu-token get --client-secret-file /run/secrets/trackunit
 
 Exit codes: 0; 2 usage, configuration; 3 refused; 4 try later; 5 TLS; 70 internal."#;
 
 const EXEC_EXAMPLES: &str = r#"Examples:
-  A script that finds a token in TRACKUNIT_TOKEN, and no secret:
+  Run a script with TRACKUNIT_TOKEN set and without the secret:
     tu-token exec -- ./report.sh
 
-  curl, through a pipe, since everybody can read what stands in the list of processes:
+  Run curl. Use a pipe: arguments are visible to all users in the process list:
     tu-token exec -- sh -c 'printf "Authorization: Bearer %s\n" "$TRACKUNIT_TOKEN" | curl -H @- "$URL"'
 
-The token is got once, before the program starts, and lives 20 minutes at most. The program has no secret
-to get another with: one that runs longer is started without exec, and calls `tu-token get` when it needs
-a token.
+The token is fetched once, before the program starts, and lives at most 20 minutes. The program has no
+secret to get another one with: if it runs longer, start it without exec and let it call `tu-token get`
+when it needs a token.
 
 Exit codes: the program's own; 127 not found; 126 cannot be run. Before it starts: 2 usage,
 configuration; 3 refused; 4 try later; 5 TLS; 70 internal."#;
 
 const DOCTOR_EXAMPLES: &str = r#"Examples:
-  What is wrong, and what to do:
+  Find out what is wrong and what to do:
     tu-token doctor
 
-  The same for a program:
+  Print JSON for a program:
     tu-token doctor --json | jq '.checks[] | select(.state == "failed")'
 
-It asks the token endpoint for a token (more than one if a scope is refused, to find out which) and
-the first of api_hosts for one asset. It shows neither secrets nor tokens.
+The doctor requests a token (more than one if a scope is refused, to find out which) and one asset from
+the first of api_hosts. It shows neither secrets nor tokens.
 
-Exit codes: 0 nothing failed; else that of the first failed check: 2 configuration; 3 refused; 4 try
+Exit codes: 0 nothing failed; otherwise that of the first failed check: 2 configuration; 3 refused; 4 try
 later; 5 TLS; 70 internal."#;
 
 const OPTIONS_EXAMPLES: &str = r#"Examples:
-  Every option, its value now, and where that comes from:
+  Show every option, its current value and its source:
     tu-token options
 
-  For a program:
+  Print JSON for a program:
     tu-token options --json | jq '.[] | select(.source != "default")'"#;
 
 const COMPLETIONS_EXAMPLES: &str = r#"Examples:
@@ -97,15 +96,16 @@ const EMULATOR_EXAMPLES: &str = r#"Examples:
   Start it, and paste the lines it prints into another shell:
     tu-token emulator
 
-  In a script: any free port, lines from a file that appears when it listens:
+  In a script: use any free port, and wait for the file with the variables:
     rm -f emulator.env; tu-token emulator --port 0 --env-file emulator.env &
     while kill -0 $! && [ ! -f emulator.env ]; do sleep 0.1; done; . ./emulator.env
 
 Exit codes: 0 after Ctrl-C, SIGTERM or SIGHUP; 2 wrong options, port in use; 70 anything else."#;
 
-/// Access tokens for Trackunit's IRIS APIs, at the shell
+/// Access tokens for Trackunit's IRIS APIs on the command line
 ///
-/// Gets OAuth 2.0 access tokens (API Tokens V2) for a client id and secret. Not affiliated with Trackunit.
+/// Obtains OAuth 2.0 access tokens (API Tokens V2) with a client id and secret. Not affiliated with
+/// Trackunit.
 #[derive(Parser)]
 #[command(name = "tu-token", version, after_help = overview())]
 pub struct Arguments {
@@ -121,10 +121,10 @@ pub enum Command {
     /// Run a program with TRACKUNIT_TOKEN set and without the client secret
     #[command(after_help = EXEC_EXAMPLES)]
     Exec(Exec),
-    /// Find out what is wrong, and what to do
+    /// Find out what is wrong and what to do
     #[command(after_help = DOCTOR_EXAMPLES)]
     Doctor(Doctor),
-    /// Show every option, its value and where that comes from
+    /// Show every option with its value and source
     #[command(after_help = OPTIONS_EXAMPLES)]
     Options(Table),
     /// Print a completion script for a shell
@@ -137,12 +137,12 @@ pub enum Command {
     #[cfg(feature = "__man")]
     #[command(hide = true)]
     Man {
-        /// The directory they are written to
+        /// The directory to write to
         directory: std::path::PathBuf,
     },
-    /// Run the service on your desk: token endpoint, API keys page, sample IRIS routes
+    /// Run an emulator of the service: token endpoint, API keys page, sample IRIS routes
     #[cfg_attr(feature = "emulator", command(after_help = EMULATOR_EXAMPLES))]
-    // Whatever is typed behind it, help as well, is answered with where to get one.
+    // Any arguments, including help flags, lead to the message that says where to get the emulator.
     #[cfg_attr(not(feature = "emulator"), command(
         hide = true,
         disable_help_flag = true,
@@ -158,7 +158,7 @@ pub struct Get {
     #[arg(long, value_enum, default_value_t = Format::Token)]
     pub format: Format,
 
-    /// Get another token than the one that runs share: an API answers 401 to that
+    /// Replace the shared token, because an API answered 401 to it
     #[arg(long)]
     pub renew: bool,
 }
@@ -171,7 +171,7 @@ pub enum Format {
     Bearer,
     /// `Authorization: Bearer <token>`
     Header,
-    /// An object with the token, its scope and its life
+    /// A JSON object with the token, its scope and its expiry
     Json,
 }
 
@@ -189,7 +189,7 @@ pub struct Doctor {
     #[arg(long)]
     pub json: bool,
 
-    /// Colour the states; auto: on a terminal, unless NO_COLOR is set
+    /// When to use colour; auto: on a terminal unless NO_COLOR is set
     #[arg(long, value_enum, default_value_t = Color::Auto)]
     pub color: Color,
 }
@@ -207,28 +207,28 @@ pub struct Table {
     #[arg(long)]
     pub json: bool,
 
-    /// Print the table without values, in Markdown
+    /// Print the option table in Markdown, without values
     #[arg(long, conflicts_with = "json")]
     pub markdown: bool,
 }
 
-/// The subcommands that make a client. (The emulator has a `--client-id` of its own.)
+/// The subcommands that create a client. (The emulator has its own `--client-id`.)
 pub const CLIENTS: [&str; 4] = ["get", "exec", "doctor", "options"];
 
-/// The overview speaks of no emulator where there is none.
+/// The overview, without the emulator if it is not built in.
 fn overview() -> String {
     let lines = OVERVIEW.split_inclusive('\n');
     lines.filter(|line| cfg!(feature = "emulator") || !line.contains("emulator")).collect()
 }
 
-/// The whole command, with the flags of the option table.
+/// The complete command, including the flags from the option table.
 pub fn command() -> clap::Command {
     CLIENTS.into_iter().fold(Arguments::command(), |command, name| {
         command.mut_subcommand(name, |subcommand| subcommand.args(OPTIONS.iter().map(flag)))
     })
 }
 
-/// Reads the command line. A failure, of which nothing is left to say, also if it asks for help (0).
+/// Parses the command line. Help and usage errors are printed here and returned as a silent failure.
 pub fn parse() -> Result<(Command, Settings), Failure> {
     let matches = command().try_get_matches().map_err(|error| told(&error))?;
     let arguments = Arguments::from_arg_matches(&matches).map_err(|error| told(&error))?;
@@ -243,11 +243,11 @@ pub fn parse() -> Result<(Command, Settings), Failure> {
     Ok((arguments.command, settings))
 }
 
-/// Prints help, or what is wrong with the command line.
+/// Prints help or the usage error.
 fn told(error: &clap::Error) -> Failure {
     let printed = error.print();
     match output::written(printed) {
-        // Help is what was asked for; an error that cannot be shown still has its exit code.
+        // Help that cannot be written is an error; a usage error keeps its own exit code.
         Err(unwritten) if !error.use_stderr() => unwritten,
         _ => Failure::silent(u8::try_from(error.exit_code()).unwrap_or(USAGE)),
     }
@@ -271,7 +271,7 @@ fn flag(option: &'static OptionSpec) -> Arg {
         })
         .hide_short_help(!everyday.contains(&option.key));
     match option.default {
-        // `--keep-warm` alone means yes.
+        // `--keep-warm` without a value means true.
         "true" | "false" => flag.num_args(0..=1).require_equals(true).default_missing_value("true"),
         _ => flag,
     }

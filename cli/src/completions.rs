@@ -1,4 +1,4 @@
-//! The script that a shell completes command lines with.
+//! Shell completion scripts.
 
 use clap::ValueEnum as _;
 use clap::builder::PossibleValuesParser;
@@ -6,8 +6,7 @@ use clap_complete::Shell;
 
 use crate::arguments;
 
-/// Words that options of the client take. The library judges what is typed, so they are offered and not
-/// demanded.
+/// Values to offer for some client options. Only suggestions: the library validates the value.
 const WORDS: [(&str, &[&str]); 5] = [
     ("client_auth", &["post", "basic"]),
     ("log", &["off", "warn", "info"]),
@@ -16,7 +15,7 @@ const WORDS: [(&str, &[&str]); 5] = [
     ("allow_narrowed_scope", &["true", "false"]),
 ];
 
-/// For bash: behind `exec --` stands another program's command line, of which bash knows more.
+/// For bash: after `exec --` follows another program's command line, which bash completes itself.
 const BASH_PROGRAMS: &str = r#"
 _tu__token_or_program() {
     local i
@@ -41,8 +40,8 @@ pub fn script(shell: Shell) -> String {
     clap_complete::generate(shell, &mut command(), "tu-token", &mut script);
     let script = String::from_utf8_lossy(&script).into_owned();
     match shell {
-        // clap_complete 4.6.11 jumps to labels that it writes another way if the name has a hyphen.
-        // It knows no value behind `=`, which is a word of its own to bash.
+        // clap_complete 4.6.11 uses two different spellings of its labels if the name has a hyphen.
+        // It does not complete values after `=`, which bash treats as a separate word.
         Shell::Bash => {
             let script = script
                 .replace("tu__subcmd__token", "tu__token")
@@ -53,7 +52,7 @@ pub fn script(shell: Shell) -> String {
                 .replace("complete -F _tu__token ", "complete -F _tu__token_or_program ");
             BASH_PROGRAMS.to_owned() + &script
         }
-        // It has `help` complete what is not behind `help`.
+        // clap_complete offers the arguments of `help` in the wrong place.
         Shell::Fish => script.replace(" help\" -f -a", "\" -f -a") + &words_for_fish(),
         _ => script,
     }
@@ -73,18 +72,18 @@ fn command() -> clap::Command {
     offered(&command)
 }
 
-/// The command without what its help hides: clap_complete would offer that.
+/// The command without hidden subcommands, which clap_complete would offer.
 fn offered(whole: &clap::Command) -> clap::Command {
     let subcommands = whole.get_subcommands().filter(|subcommand| !subcommand.is_hide_set());
     clap::Command::new("tu-token")
         .version(env!("CARGO_PKG_VERSION"))
-        // The scripts tell whether `--help` says more than `-h`.
+        // The scripts mention whether `--help` says more than `-h`.
         .long_about(whole.get_long_about().cloned().unwrap_or_default())
         .args(whole.get_arguments())
         .subcommands(subcommands)
 }
 
-/// For fish, clap_complete leaves out what stands behind a subcommand and is no flag.
+/// clap_complete's fish script omits positional arguments of subcommands.
 fn words_for_fish() -> String {
     let line = |subcommand: &str, rest: &str| {
         format!(

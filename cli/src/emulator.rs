@@ -1,4 +1,4 @@
-//! The service on your desk, in a program built with the feature `emulator`.
+//! `tu-token emulator`, if built with the feature `emulator`.
 
 use crate::failure::Failure;
 
@@ -11,7 +11,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         .map_err(|error| Failure::new(error.exit_code(), error.to_string()))
 }
 
-/// Takes whatever the emulator would: what is wrong is that there is none.
+/// Accepts any arguments, so that the only error is that there is no emulator.
 #[cfg(not(feature = "emulator"))]
 #[derive(clap::Args)]
 pub struct Options {
@@ -23,7 +23,7 @@ pub struct Options {
 pub fn run(_: &Options) -> Result<(), Failure> {
     let message = "this tu-token was built without the emulator, for devices in the field";
     Err(Failure::new(crate::failure::USAGE, message).with_hint(
-        "on the machine you develop on, `pip install tu-token-cli` brings a tu-token with it \
-         (docs/command.md tells of other ways)",
+        "on your development machine, `pip install tu-token-cli` installs a tu-token that has it \
+         (for other ways see docs/command.md)",
     ))
 }

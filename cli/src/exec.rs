@@ -1,8 +1,7 @@
 //! `tu-token exec`: runs a program with a token and without the secret.
 //!
-//! On Unix the program takes the place of this process (exec(2)): its exit code, its signals, its
-//! process id and its terminal are then its own, and there is no process between it and whoever
-//! started it that could pass them on wrongly.
+//! On Unix the program replaces this process (exec(2)): its exit code, signals, process id and terminal
+//! are then its own, and no process in between could pass them on incorrectly.
 
 use std::ffi::OsString;
 use std::io;
@@ -12,7 +11,7 @@ use crate::failure::Failure;
 use crate::settings::Settings;
 use crate::{secrecy, token};
 
-/// What the program gets.
+/// The variable that contains the token.
 const TOKEN: &str = "TRACKUNIT_TOKEN";
 
 pub fn run(settings: &Settings, command: &[OsString]) -> Result<(), Failure> {
@@ -22,7 +21,7 @@ pub fn run(settings: &Settings, command: &[OsString]) -> Result<(), Failure> {
     let token = token::get(settings)?;
     let mut child = Command::new(program);
     child.args(arguments);
-    // It has no use for more than the token.
+    // The program needs only the token.
     for (name, value) in std::env::vars_os() {
         if secrecy::is_to_be_kept(&name.to_string_lossy(), &value.to_string_lossy()) {
             child.env_remove(name);
@@ -31,7 +30,7 @@ pub fn run(settings: &Settings, command: &[OsString]) -> Result<(), Failure> {
     child.env(TOKEN, token.value());
     start(child).map_err(|error| {
         let name = program.to_string_lossy();
-        // As shells have it.
+        // The exit codes that shells use.
         match error.kind() {
             io::ErrorKind::NotFound => Failure::new(127, format!("{name}: not found")),
             _ => Failure::new(126, format!("{name} cannot be run: {error}")),
@@ -44,8 +43,8 @@ pub fn run(settings: &Settings, command: &[OsString]) -> Result<(), Failure> {
 fn start(mut child: Command) -> io::Result<()> {
     use std::os::unix::process::CommandExt as _;
     let error = child.exec();
-    // For the program's sake its writes to a reader that has gone would have ended it. Ours must not:
-    // what is left to do is to say why, and to end with the right exit code.
+    // `exec` has restored the default action of SIGPIPE for the program. Here it must not end the
+    // process, which still has to report the error with the right exit code.
     // SAFETY: no handler is installed, and nothing else in this process sets this signal.
     #[allow(unsafe_code)]
     unsafe {

@@ -1,4 +1,4 @@
-//! Why a run ends early: an exit code, one line for a person, and a hint.
+//! A failed run: an exit code, a one-line message and a hint.
 
 use std::process::ExitCode;
 
@@ -12,10 +12,10 @@ pub const LATER: u8 = 4;
 pub const TLS: u8 = 5;
 pub const INTERNAL: u8 = 70;
 
-/// Why a run ends early.
+/// A failed run.
 pub struct Failure {
     code: u8,
-    /// Empty: all has been said.
+    /// Empty if the failure has already been reported.
     message: String,
     hint: Option<String>,
 }
@@ -25,7 +25,7 @@ impl Failure {
         Self { code, message: message.into(), hint: None }
     }
 
-    /// A failure that has been told already.
+    /// A failure that has already been reported.
     pub fn silent(code: u8) -> Self {
         Self::new(code, "")
     }
@@ -35,10 +35,10 @@ impl Failure {
         self
     }
 
-    /// Says what happened on stderr, in one line whatever it is about; the exit code.
+    /// Reports the failure on stderr, always in one line, and returns the exit code.
     pub fn tell(self) -> ExitCode {
         if !self.message.is_empty() {
-            // A name that was given may hold line breaks, and what a terminal obeys.
+            // A name from the command line may contain line breaks and terminal escape sequences.
             let plain = |c: char| if c.is_control() { ' ' } else { c };
             let message: String = self.message.chars().map(plain).collect();
             output::say(&format!("tu-token: {message}"));
@@ -60,7 +60,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// The exit code of a kind of failure.
+/// The exit code for a kind of error.
 pub fn exit_code(kind: ErrorKind) -> u8 {
     match kind.status() {
         1 | 2 => USAGE,
@@ -81,36 +81,35 @@ fn hint(error: &Error) -> Option<String> {
             "`tu-token options` shows every option and where its value comes from".to_owned()
         }
         ErrorKind::InvalidClient => {
-            "`tu-token doctor` says where id and secret come from, and looks further".to_owned()
+            "`tu-token doctor` shows where id and secret come from, and checks the rest".to_owned()
         }
         ErrorKind::InvalidScope => {
-            "allow the scope for the key in the API Keys application, or ask \
-                                    for less; `tu-token doctor` finds out which"
+            "allow the scope for the key in the API Keys application, or request fewer scopes; \
+             `tu-token doctor` finds out which one is refused"
                 .to_owned()
         }
-        // Not the doctor: it would be one more login.
+        // Not the doctor: it would log in once more.
         ErrorKind::Proxy if !error.is_retryable() => {
-            "mend user and password in the proxy's URL first: every run logs in again, and each \
+            "correct user and password in the proxy's URL first: every run logs in again, and each \
              login may lock the account"
                 .to_owned()
         }
-        // A token in the store is none at hand before it has been looked for.
+        // A stored token is not cached before the store has been read.
         ErrorKind::Pending => {
-            "a run begins without a token: let it wait, by a --timeout (TRACKUNIT_TIMEOUT) above 0"
+            "a run starts without a token: let it wait, with a --timeout (TRACKUNIT_TIMEOUT) above 0"
                 .to_owned()
         }
         ErrorKind::BadResponse if matches!(error.http_status(), Some(404 | 405)) => {
-            "check the path of --token-url or TRACKUNIT_TOKEN_URL: another try does not mend that"
-                .to_owned()
+            "check the path of --token-url or TRACKUNIT_TOKEN_URL: retrying does not help".to_owned()
         }
         ErrorKind::RateLimited | ErrorKind::Budget => wait?,
         ErrorKind::Internal if error.is_retryable() => {
-            "raise the limit (ulimit -u, or the container's pids limit), or try again when other \
+            "raise the limit (ulimit -u, or the container's pids limit), or try again once other \
              programs have ended"
                 .to_owned()
         }
-        ErrorKind::Internal => "this is a bug of tu-token: please report it".to_owned(),
-        _ => "`tu-token doctor` finds out how far a request gets".to_owned(),
+        ErrorKind::Internal => "this is a bug in tu-token: please report it".to_owned(),
+        _ => "`tu-token doctor` finds out where the request fails".to_owned(),
     })
 }
 

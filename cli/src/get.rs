@@ -18,7 +18,7 @@ pub fn run(settings: &Settings, get: &Get) -> Result<(), Failure> {
     }
 }
 
-/// Named as in the token endpoint's own answer, with the time of the end beside the time left.
+/// Members named as in the token endpoint's response, plus `expires_at`.
 fn json(token: &Token) -> String {
     json!({
         "access_token": token.value(),

@@ -1,13 +1,13 @@
-//! The command `tu-token`: the library at the shell.
+//! The command `tu-token`: the library on the command line.
 //!
-//! - [`arguments`] what can be typed; the flags of the client come from the library's option table
-//! - [`settings`] what was typed, with the environment: a client's configuration
-//! - [`token`] a token that several runs share
-//! - [`get`], [`exec`], [`options`], [`doctor`], [`emulator`] the subcommands
-//! - [`completions`] the script that a shell completes with
-//! - [`failure`] exit codes and what is said on stderr
-//! - [`secrecy`] what of an option may be shown, and be handed on
-//! - [`output`] standard output and error, which may be closed or full
+//! - [`arguments`]: the command line; the client's flags come from the library's option table
+//! - [`settings`]: flags and environment as a client's configuration
+//! - [`token`]: the token that runs share
+//! - [`get`], [`exec`], [`options`], [`doctor`], [`emulator`]: the subcommands
+//! - [`completions`]: shell completion scripts
+//! - [`failure`]: exit codes and messages on stderr
+//! - [`secrecy`]: which option values may be shown or passed on
+//! - [`output`]: standard output and error, which may be closed or full
 
 #![deny(unsafe_code)]
 
@@ -32,7 +32,7 @@ use arguments::Command;
 use failure::Failure;
 
 fn main() -> ExitCode {
-    // A panic has told on stderr what it found; what is left is the exit code.
+    // The panic has printed its message; only the exit code remains.
     match std::panic::catch_unwind(run) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(failure)) => failure.tell(),

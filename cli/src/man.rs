@@ -1,4 +1,4 @@
-//! Manual pages, in a program built with the feature `__man`: what packages carry.
+//! Manual pages for packages, if built with the feature `__man`.
 
 use std::path::Path;
 use std::{fs, io};
@@ -14,7 +14,7 @@ pub fn write(directory: &Path) -> Result<(), Failure> {
 }
 
 fn pages(directory: &Path) -> io::Result<()> {
-    // A page for `help` would say what `help` says.
+    // A page for `help` would add nothing.
     clap_mangen::generate_to(arguments::command().disable_help_subcommand(true), directory)?;
     for page in fs::read_dir(directory)? {
         let page = page?.path();
@@ -25,8 +25,8 @@ fn pages(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// What stands below the options, examples and exit codes, is laid out in lines. clap_mangen calls it
-/// EXTRA, and troff would fill its lines.
+/// Keeps the line breaks of the examples and exit codes below the options. clap_mangen puts them into a
+/// section EXTRA, whose lines troff would join.
 fn with_lines_kept(page: &str) -> String {
     let Some((before, extra)) = page.split_once(".SH EXTRA\n") else { return page.to_owned() };
     let (extra, after) = match extra.find("\n.SH ") {

@@ -1,4 +1,4 @@
-//! `tu-token options`: the option table, with what is in force now.
+//! `tu-token options`: the option table with the current values.
 
 use std::fmt::Write as _;
 
@@ -14,7 +14,7 @@ pub fn run(settings: &Settings, table: &Table) -> Result<(), Failure> {
     settings.warn();
     for (variable, option) in settings::misspelt() {
         output::say(&format!(
-            "tu-token: warning: {variable} is no variable of any option: did you mean {}?",
+            "tu-token: warning: {variable} is not an option's variable: did you mean {}?",
             option.env_name()
         ));
     }
@@ -98,7 +98,7 @@ fn flag(option: &OptionSpec) -> String {
     format!("--{}", option.key.replace('_', "-"))
 }
 
-/// The value in force as it may be shown; `None`: there is none.
+/// The current value in a form that may be shown, if there is one.
 fn shown(settings: &Settings, option: &OptionSpec) -> Option<String> {
     settings.value(option).map(|value| secrecy::shown(option, &value))
 }

@@ -4,18 +4,18 @@ use std::io::{ErrorKind, Write as _};
 
 use crate::failure::{Failure, INTERNAL};
 
-/// Writes all of it. A reader that has gone (`| head`) has had what it wanted; a full disk is an
-/// error: half a token must not look like a whole one.
+/// Writes all bytes. A reader that has closed the pipe (`| head`) is no error. A full disk is one: half
+/// a token must not look like a whole one.
 pub fn write(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     written(out.write_all(bytes).and_then(|()| out.flush()))
 }
 
-/// What becomes of a run whose output was written, or not.
+/// Converts the result of writing output to that of the run.
 pub fn written(outcome: std::io::Result<()>) -> Result<(), Failure> {
     match outcome {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Failure::new(INTERNAL, format!("the output cannot be written: {error}")))
+            Err(Failure::new(INTERNAL, format!("cannot write the output: {error}")))
         }
         _ => Ok(()),
     }
@@ -26,8 +26,8 @@ pub fn line(text: &str) -> Result<(), Failure> {
     write(format!("{text}\n").as_bytes())
 }
 
-/// Says something on stderr. What cannot be said there is lost, and nothing else: no work fails
-/// because of it. (`eprintln!` would panic.)
+/// Writes a message to stderr. If that fails, the message is lost, but the run does not fail.
+/// (`eprintln!` would panic.)
 pub fn say(text: &str) {
     let _ = std::io::stderr().write_all(format!("{text}\n").as_bytes());
 }

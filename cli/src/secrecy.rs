@@ -1,25 +1,25 @@
-//! What of an option may be shown, and what may be handed on. Which values may hold a secret is said
-//! by the option table.
+//! Which parts of option values may be shown, and which variables may be passed on. The option table
+//! says which values may contain a secret.
 
 use tu_token::{OPTIONS, OptionSpec};
 
-/// Stands for a secret.
+/// Shown instead of a secret.
 const HIDDEN: &str = "(hidden)";
 
-/// A value as it may be shown.
+/// A value in a form that may be shown.
 pub fn shown(option: &OptionSpec, value: &str) -> String {
     let printable: String = value.chars().filter(|letter| !letter.is_control()).collect();
     if !option.holds_secret(&printable) {
         return printable;
     }
     match printable.find(['?', '#']) {
-        // All but what stands behind the path.
+        // Show everything up to the end of the path.
         Some(end) if !option.holds_secret(&printable[..end]) => without_query(&printable),
         _ => HIDDEN.to_owned(),
     }
 }
 
-/// A URL as it may be shown: behind its path a secret may stand.
+/// A URL in a form that may be shown: its query or fragment may contain a secret.
 pub fn without_query(url: &str) -> String {
     match url.find(['?', '#']) {
         Some(end) => format!("{}{}...", &url[..end], &url[end..=end]),
@@ -27,8 +27,8 @@ pub fn without_query(url: &str) -> String {
     }
 }
 
-/// Whether a variable of the environment is for `tu-token` alone: it is, or may hold, a secret, or
-/// leads to one. So is one that is written almost like that.
+/// Whether an environment variable must be withheld from other programs, because it contains, may
+/// contain or points to a secret, or its name is a misspelling of such a variable.
 pub fn is_to_be_kept(name: &str, value: &str) -> bool {
     let keeps = |option: &OptionSpec| option.leads_to_secret || option.holds_secret(value);
     match OPTIONS.iter().find(|option| option.env_name() == name) {

@@ -1,4 +1,4 @@
-//! What was typed, with the environment: a client's configuration, and where each value comes from.
+//! Flags and environment as a client's configuration, with the source of each value.
 
 use std::ffi::OsString;
 
@@ -7,15 +7,15 @@ use tu_token::{Config, OPTIONS, OptionSpec};
 
 use crate::output;
 
-/// The one option that the command sets by itself: a run finds what an earlier one got.
+/// The one option with a default of the command's own: runs share their tokens.
 const SHARED: Option<(&str, &str)> = if cfg!(unix) { Some(("store", "file")) } else { None };
 
-/// An option's value in this command when nobody sets it; empty: none.
+/// An option's default value in this command; empty if it has none.
 pub fn default(option: &OptionSpec) -> &'static str {
     SHARED.filter(|(key, _)| *key == option.key).map_or(option.default, |(_, value)| value)
 }
 
-/// The client's options as given to this run.
+/// The client options given to this run.
 #[derive(Clone)]
 pub struct Settings {
     flags: Vec<(&'static OptionSpec, String)>,
@@ -26,7 +26,7 @@ pub struct Settings {
 pub enum Source {
     Flag,
     Environment,
-    /// Nobody has set it.
+    /// Not set.
     Default,
 }
 
@@ -35,7 +35,7 @@ impl Settings {
         Self { flags: flags.into_iter().collect() }
     }
 
-    /// The configuration: flags, then the environment.
+    /// The configuration from flags and environment; flags take precedence.
     pub fn config(&self) -> Config {
         let mut config = Config::new();
         for (option, value) in &self.flags {
@@ -45,7 +45,7 @@ impl Settings {
         config
     }
 
-    /// The same for runs that share their tokens, unless told otherwise.
+    /// The same, with a store that runs share, unless another one is set.
     pub fn sharing_config(&self) -> Config {
         let mut config = self.config();
         if let Some((key, value)) = SHARED.filter(|(key, _)| self.source_of(key) == Source::Default)
@@ -55,8 +55,8 @@ impl Settings {
         config
     }
 
-    /// Where an option's value comes from. A flag also switches off the environment's other way to
-    /// say the same: a value and the file that holds it.
+    /// Where an option's value comes from. A flag also overrides the twin option from the environment:
+    /// a value, or the file that contains it.
     pub fn source(&self, option: &OptionSpec) -> Source {
         if self.flag(option.key).is_some() {
             return Source::Flag;
@@ -68,7 +68,7 @@ impl Settings {
         }
     }
 
-    /// The same by its key.
+    /// Like `source`, by the option's key.
     pub fn source_of(&self, key: &str) -> Source {
         OPTIONS
             .iter()
@@ -76,7 +76,7 @@ impl Settings {
             .map_or(Source::Default, |option| self.source(option))
     }
 
-    /// The value in force, as it was written; `None`: there is none.
+    /// The current value as it was written, if there is one.
     pub fn value(&self, option: &OptionSpec) -> Option<String> {
         match self.source(option) {
             Source::Flag => self.flag(option.key).map(str::to_owned),
@@ -87,7 +87,7 @@ impl Settings {
         }
     }
 
-    /// The flags whose values are secrets: everybody on this machine can read them.
+    /// The flags whose values contain secrets, which every user of this machine can read.
     pub fn exposed_flags(&self) -> impl Iterator<Item = &'static OptionSpec> {
         self.flags
             .iter()
@@ -95,13 +95,13 @@ impl Settings {
             .map(|(option, _)| *option)
     }
 
-    /// Warns of secrets on the command line.
+    /// Warns about secrets on the command line.
     pub fn warn(&self) {
         for option in self.exposed_flags() {
             let variable = option.env_name();
             output::say(&format!(
-                "tu-token: warning: --{} shows a secret to everybody who can list the processes of \
-                 this machine; use {}",
+                "tu-token: warning: --{} exposes a secret to every user who can list the processes \
+                 of this machine; use {}",
                 option.key.replace('_', "-"),
                 match twin(option.key) {
                     Some(file) => format!("{variable} or --{}", file.replace('_', "-")),
@@ -116,7 +116,7 @@ impl Settings {
     }
 }
 
-/// The option that says the same in another way, if there is one.
+/// The other option for the same value, given directly or in a file, if there is one.
 fn twin(key: &str) -> Option<String> {
     let other = match key.strip_suffix("_file") {
         Some(value) => value.to_owned(),
@@ -125,7 +125,7 @@ fn twin(key: &str) -> Option<String> {
     OPTIONS.iter().any(|option| option.key == other).then_some(other)
 }
 
-/// The variables of the environment that nothing reads, and the option that each seems to mean.
+/// Unknown environment variables, and the option that each seems to be a misspelling of.
 pub fn misspelt() -> Vec<(String, &'static OptionSpec)> {
     let named = |(name, value): (OsString, OsString)| {
         let name = name.into_string().ok().filter(|_| !value.is_empty())?;
@@ -137,14 +137,14 @@ pub fn misspelt() -> Vec<(String, &'static OptionSpec)> {
     all
 }
 
-/// The option that a variable seems to mean, if it is the variable of none.
+/// The option that an unknown variable seems to be a misspelling of.
 pub fn meant(variable: &str) -> Option<&'static OptionSpec> {
     if OPTIONS.iter().any(|option| option.env_name() == variable) {
         return None;
     }
     let upper = variable.to_uppercase();
     let Some(key) = upper.strip_prefix("TRACKUNIT_") else {
-        // The name of this product is misspelt.
+        // The prefix itself may be misspelt.
         return OPTIONS.iter().find(|option| damerau_levenshtein(&upper, &option.env_name()) <= 2);
     };
     let key = key.to_lowercase();
@@ -153,7 +153,7 @@ pub fn meant(variable: &str) -> Option<&'static OptionSpec> {
     if distance(closest) <= (closest.key.len() / 4).max(1) {
         return Some(closest);
     }
-    // A part of it: `TRACKUNIT_SECRET`.
+    // The last part of a key: `TRACKUNIT_SECRET`.
     let mut ends = OPTIONS.iter().filter(|option| option.key.ends_with(&format!("_{key}")));
     ends.next().filter(|_| ends.next().is_none())
 }

@@ -1,8 +1,8 @@
-//! A token that several runs share.
+//! The token that runs share.
 //!
-//! A run lives for a moment, and so does what it begins in the background: a renewal that is due has
-//! to be waited for. But not for long, because the token that is there will do, and not by every run
-//! while the endpoint hangs or fails: the record in the store says when the next may try.
+//! A run is short, and a background renewal would end with it, so a run waits for a renewal that is
+//! due. It does not wait long, because the stored token is still valid, and not every run does while
+//! the endpoint hangs or fails: the record in the store says when the next attempt is allowed.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use tu_token::{Client, Error, ErrorKind, GetOptions, Token};
 
 use crate::settings::Settings;
 
-/// How long a run that has a token at hand waits for a better one.
+/// How long a run that has a valid token waits for a renewal.
 const MOMENT: Duration = Duration::from_secs(1);
 
 /// Gets a token for the client's own scope.
@@ -21,18 +21,19 @@ pub fn get(settings: &Settings) -> Result<Token, Error> {
     if !token.fresh_for().is_zero() {
         return Ok(token);
     }
-    // A token for longer than this one lives waits for its renewal, and gets this one if it fails.
+    // Asking for more than its remaining life waits for the renewal, and returns this token if that
+    // fails.
     let min_ttl = token.expires_in() + MOMENT;
     let timeout = MOMENT.saturating_sub(client.began.elapsed()).min(client.timeout);
     client.client.get(&GetOptions { min_ttl, timeout: Some(timeout), ..GetOptions::default() })
 }
 
-/// Gets another token than the one that an API has refused.
+/// Gets a token to replace the one that an API has refused.
 pub fn renew(settings: &Settings) -> Result<Token, Error> {
     let client = Sharing::begin(settings)?;
     let token = client.token()?;
-    // What was asked for a moment before this run began is what another one got in the refused one's
-    // place, or what this one just got.
+    // A token this young is not the refused one: another run has just replaced that, or this run has
+    // just fetched it.
     let age = diagnosis::age(&client.client, &token).unwrap_or_default();
     if age <= client.began.elapsed() + MOMENT {
         return Ok(token);
@@ -41,7 +42,7 @@ pub fn renew(settings: &Settings) -> Result<Token, Error> {
     client.client.token()
 }
 
-/// A client that finds what earlier runs got, and leaves the next ones what it gets.
+/// A client that uses tokens of earlier runs and stores its own for later ones.
 struct Sharing {
     client: Client,
     timeout: Duration,
@@ -57,7 +58,7 @@ impl Sharing {
         Ok(Self { client, timeout: diagnosis::timeout(&config)?, began })
     }
 
-    /// Waits a moment; whoever has no token then waits the whole time for one.
+    /// Waits a moment, then, if there is still no token, for the rest of the timeout.
     fn token(&self) -> Result<Token, Error> {
         let within = |timeout| GetOptions { timeout: Some(timeout), ..GetOptions::default() };
         let moment = MOMENT.min(self.timeout);

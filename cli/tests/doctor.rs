@@ -330,7 +330,7 @@ fn a_proxy_and_where_it_comes_from() {
     assert_eq!(found.code("name_resolution"), "not_needed");
     ends(&found, "connection", "network", 4);
     let remedy = found.check("connection")["what_to_do"].to_string();
-    assert!(remedy.contains("nobody listens there: is http://127.0.0.1:1 the right"), "{remedy}");
+    assert!(remedy.contains("nothing listens there: is http://127.0.0.1:1 the right"), "{remedy}");
     let found = through("TRACKUNIT_PROXY", "socks5://user:hush@127.0.0.1:1");
     assert_eq!(found.code("proxy"), "option");
     let found = through("HTTPS_PROXY", "not a proxy");
@@ -341,7 +341,7 @@ fn a_proxy_and_where_it_comes_from() {
     let found = examine(&shell, &mut command);
     assert_eq!(found.code("proxy"), "no_proxy");
     let why = found.check("proxy")["why"].to_string();
-    assert!(why.contains("\\\"example\\\" in NO_PROXY excepts the host from HTTPS_PROXY"), "{why}");
+    assert!(why.contains("\\\"example\\\" in NO_PROXY exempts the host from HTTPS_PROXY"), "{why}");
     ends(&found, "name_resolution", "unknown_host", 4);
     assert_eq!(found.check("connection")["state"], "skipped");
 
@@ -580,7 +580,7 @@ fn of_scopes_nothing_is_said_that_was_not_found() {
     // look at the endpoint.)
     let found = doctor(&Shell::with(Fault::error("invalid_scope").times(2)), &scope);
     let told = said(&found, "scopes");
-    assert!(told.contains("cannot be told") && !told.contains("granted"), "{told}");
+    assert!(told.contains("cannot be determined") && !told.contains("granted"), "{told}");
     // One that refuses, and then wants to be left alone.
     let shell = Shell::with(Fault::error("invalid_scope").times(2));
     shell.emulator.faults([Fault::status(429).retry_after(100)]).expect("a fault");
@@ -591,7 +591,7 @@ fn of_scopes_nothing_is_said_that_was_not_found() {
         (&scopes["granted"], &scopes["refused"]),
         (&serde_json::json!([]), &serde_json::json!([]))
     );
-    assert!(said(&found, "scopes").contains("could not be asked (rate_limited)"), "{scopes}");
+    assert!(said(&found, "scopes").contains("could not be tested (rate_limited)"), "{scopes}");
 
     // A single one needs no further question.
     let shell = Shell::new();
@@ -612,7 +612,7 @@ fn where_nobody_listens_it_says_so() {
     let url = format!("http://{}/token/v2", listener.local_addr().expect("an address"));
     let found = doctor(&shell, &["--token-url", &url, "--request-timeout", "300ms"]);
     let told = to_do(&found, "connection");
-    assert!(told.contains("takes connections") && !told.contains("firewall"), "{told}");
+    assert!(told.contains("accepts connections") && !told.contains("firewall"), "{told}");
     // Plain http where https is spoken to.
     let url = shell.emulator.token_url().replace("http:", "https:");
     let told = to_do(&doctor(&shell, &["--token-url", &url]), "connection");

@@ -92,7 +92,7 @@ fn usage_and_configuration_end_with_2() {
     let run = shell.run(&["get", "--timeout=-1"]);
     assert!(run.code == Some(2) && run.err.contains("0: never wait"), "{run:?}");
     let run = shell.run(&["get", "--timeout", "0"]);
-    assert!(run.code == Some(4) && run.err.contains("hint: a run begins without"), "{run:?}");
+    assert!(run.code == Some(4) && run.err.contains("hint: a run starts without"), "{run:?}");
 }
 
 #[test]

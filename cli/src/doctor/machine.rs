@@ -1,4 +1,4 @@
-//! What can be said without a network.
+//! Checks that need no network.
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -10,10 +10,10 @@ use super::report::{Check, State};
 use crate::failure::{TLS, USAGE};
 use crate::settings::{Settings, Source, misspelt};
 
-/// 2025-01-01: earlier than any release. A clock that says less has never been set.
+/// 2025-01-01, before the first release: a clock that shows an earlier time has never been set.
 const EARLIEST: Duration = Duration::from_secs(1_735_689_600);
 
-/// Where id and secret come from; never what they are.
+/// Where id and secret come from; never their values.
 pub fn credentials(settings: &Settings) -> Check {
     let place = |keys: [&'static str; 2]| -> Vec<String> {
         let set = keys.into_iter().filter_map(|key| match settings.source_of(key) {
@@ -38,7 +38,7 @@ pub fn credentials(settings: &Settings) -> Check {
         let remedy = match did_you_mean(|option| option.key.starts_with("client_")) {
             Some(question) => question,
             None => "set TRACKUNIT_CLIENT_ID and TRACKUNIT_CLIENT_SECRET, or \
-                     TRACKUNIT_CLIENT_SECRET_FILE; a key is made in the API Keys application, or by \
+                     TRACKUNIT_CLIENT_SECRET_FILE; create a key in the API Keys application, or run \
                      `tu-token emulator`"
                 .to_owned(),
         };
@@ -50,12 +50,12 @@ pub fn credentials(settings: &Settings) -> Check {
     }
     check.warn(
         "secret_in_arguments",
-        "a secret stands on the command line, where everybody on this machine can read it",
-        "use the environment or a file",
+        "a secret was given on the command line, where every user of this machine can read it",
+        "use an environment variable or a file",
     )
 }
 
-/// Whether variables that nothing reads mean one of these options.
+/// A question for each unknown variable that looks like a misspelling of one of these options.
 fn did_you_mean(is_it: impl Fn(&OptionSpec) -> bool) -> Option<String> {
     let named = misspelt().into_iter().filter(|(_, option)| is_it(option));
     let questions: Vec<String> = named
@@ -64,17 +64,19 @@ fn did_you_mean(is_it: impl Fn(&OptionSpec) -> bool) -> Option<String> {
     (!questions.is_empty()).then(|| questions.join(" "))
 }
 
-/// The same, with the files opened.
+/// The credentials check once the files have been read.
 pub fn readable(check: Check, diagnosis: &Diagnosis) -> Check {
     if let Err(error) = diagnosis.read_credentials() {
         return Check::new("credentials", State::Failed(USAGE), "unreadable", error.message())
-            .remedy("let the file be there, be readable by this user, and hold the value alone");
+            .remedy(
+                "make sure the file exists, is readable by this user and contains only the value",
+            );
     }
     match diagnosis.exposed_files().first() {
         None => check,
         Some(path) => check.warn(
             "file_readable_by_others",
-            "other users of this machine can read the file of the secret",
+            "other users of this machine can read the secret's file",
             format!("chmod o= {}", path.display()),
         ),
     }
@@ -102,9 +104,7 @@ pub fn options(settings: &Settings, diagnosis: &Diagnosis) -> Check {
     let check =
         Check::ok("options", "valid", why).detail("set", set).detail("scope", scopes.join(" "));
     match did_you_mean(|_| true) {
-        Some(questions) => {
-            check.warn("misspelt", "a variable that nothing reads is set", questions)
-        }
+        Some(questions) => check.warn("misspelt", "an unknown variable is set", questions),
         None => check,
     }
 }
@@ -122,36 +122,38 @@ fn judge_clock(now: SystemTime) -> Check {
             "unset",
             format!("this device says {time}"),
         )
-        .remedy("set the clock (NTP, or a battery for it): certificates are not yet valid by it");
+        .remedy(
+            "set the clock (NTP, or a battery-backed clock): by it certificates are not yet valid",
+        );
     }
     Check::ok("clock", "plausible", format!("this device says {time}"))
 }
 
-/// Whether runs can share their tokens. Never a failure: without a store every run asks anew.
+/// Whether runs can share tokens. Never a failure: without a store each run requests its own token.
 pub fn store(diagnosis: &Diagnosis) -> Check {
     const NAME: &str = "store";
     match diagnosis.try_store() {
-        Ok(None) => Check::ok(NAME, "memory", "tokens stay in memory, each run asks for its own"),
+        Ok(None) => Check::ok(NAME, "memory", "tokens stay in memory; each run requests its own"),
         Ok(Some(directory)) => {
             let shown = directory.display().to_string();
             Check::ok(NAME, "usable", format!("runs share tokens in {shown}"))
                 .detail("directory", shown)
         }
         Err(error) => Check::new(NAME, State::Warning, "unusable", error.message()).remedy(
-            "tokens are had all the same, but each run asks for its own: mend that, or name \
-             another place (--store file:<dir> or TRACKUNIT_STORE)",
+            "tokens can still be obtained, but each run requests its own: fix this, or use another \
+             directory (--store file:<dir> or TRACKUNIT_STORE)",
         ),
     }
 }
 
-/// Which roots there are to trust.
+/// The trusted root certificates.
 pub fn trust_store(diagnosis: &Diagnosis) -> Check {
     const NAME: &str = "trust_store";
     if diagnosis.token_url().starts_with("http:") {
-        return Check::skipped(NAME, "plain http to this machine needs none");
+        return Check::skipped(NAME, "not needed for plain http to this machine");
     }
     if let Some(path) = diagnosis.ca_file() {
-        // The options would be wrong if it could not be read.
+        // Readable: otherwise the check of the options would have failed.
         let shown = path.display().to_string();
         let roots = rustls_native_certs::load_certs_from_paths(Some(path), None).certs.len();
         return Check::ok(NAME, "ca_file", format!("{roots} roots in ca_file {shown}"))
@@ -190,15 +192,14 @@ fn system_roots(name: &'static str) -> Check {
     check.detail("roots", roots).detail("places", shown)
 }
 
-/// Where roots are looked for.
+/// A file or directory of root certificates.
 struct Place {
     path: PathBuf,
     is_file: bool,
     named_by: Option<&'static str>,
 }
 
-/// Where the system's roots are looked for. The variables, if set to anything, take the place of the
-/// usual ones.
+/// The places of the system's root certificates. The variables, if not empty, replace the usual places.
 fn places() -> Vec<Place> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let (file, directories) = (set("SSL_CERT_FILE"), set("SSL_CERT_DIR"));
@@ -216,7 +217,7 @@ fn places() -> Vec<Place> {
         .collect()
 }
 
-/// What stands in the file and in the first directory counts once.
+/// Certificates that are both in the file and in the first directory count once.
 fn count_roots(places: &[Place]) -> usize {
     let mut file = places.iter().find(|place| place.is_file).map(|place| place.path.as_path());
     let mut directories = places.iter().filter(|place| !place.is_file);

@@ -1,13 +1,13 @@
-//! `tu-token doctor`: finds out by itself what is wrong, and says what to do.
+//! `tu-token doctor`: finds out what is wrong and says what to do.
 //!
-//! The checks go from this machine outwards, so that the first that fails is the cause of those
-//! after it: what cannot be looked at then is skipped.
+//! The checks start with this machine and work outwards, so that the first failure is the cause of the
+//! following ones; checks that cannot be made are skipped.
 //!
-//! - [`report`] a check, and how it is shown
-//! - [`machine`] what can be said without a network: credentials, options, clock, store, trust store
-//! - [`network`] the way to the token endpoint: proxy, name, connection, its clock
-//! - [`peer`] who a URL names, and how far a connection to there gets
-//! - [`service`] what the services say: token, API; [`scopes`] which of the scopes is refused
+//! - [`report`]: a check and how it is shown
+//! - [`machine`]: checks without a network: credentials, options, clock, store, trust store
+//! - [`network`]: the way to the token endpoint: proxy, name resolution, connection, server clock
+//! - [`peer`]: the host a URL names, and whether it can be reached
+//! - [`service`]: the services' answers: token, API; [`scopes`]: which scope is refused
 
 mod machine;
 mod network;
@@ -26,7 +26,7 @@ use crate::failure::Failure;
 use crate::settings::Settings;
 use report::Report;
 
-/// What needs sound options.
+/// Checks that need valid options.
 const AFTER_OPTIONS: [&str; 9] = [
     "store",
     "proxy",
@@ -64,7 +64,7 @@ fn examine(settings: &Settings, report: &mut Report) -> Result<(), Failure> {
         }
     };
     let options = machine::options(settings, &diagnosis);
-    // A doctor that is handed a kept token learns nothing about the endpoint.
+    // A stored token would say nothing about the endpoint.
     config.set("store", "memory");
     let may_ask = has_credentials && !options.state.is_failed();
     report.add(options)?;
@@ -73,12 +73,14 @@ fn examine(settings: &Settings, report: &mut Report) -> Result<(), Failure> {
     let is_connected = network::examine(&diagnosis, report)?;
     match (is_connected, may_ask) {
         (true, true) => service::examine(&config, &diagnosis, report),
-        (true, false) => report.skip(&["token", "scopes", "api"], "there is nothing to ask with"),
+        (true, false) => {
+            report.skip(&["token", "scopes", "api"], "credentials or scope are missing")
+        }
         (false, _) => report.skip(&["token", "scopes", "api"], "there is no connection"),
     }
 }
 
-/// Without credentials, the other options can still be judged.
+/// Allows the other options to be checked without credentials.
 fn tolerant(config: &Config, has_no_credentials: bool) -> Config {
     let mut config = config.clone();
     if has_no_credentials {
@@ -87,7 +89,7 @@ fn tolerant(config: &Config, has_no_credentials: bool) -> Config {
     config
 }
 
-/// <https://no-color.org>: any value that is not empty.
+/// <https://no-color.org>: any non-empty value disables colour.
 fn is_coloured(choice: Color) -> bool {
     let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     match choice {

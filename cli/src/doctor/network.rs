@@ -13,10 +13,10 @@ use super::report::{Check, Report, State};
 use crate::failure::{Failure, LATER, exit_code};
 use crate::secrecy::without_query;
 
-/// A clock that is off by more is worth a word.
+/// A larger difference between the clocks is a warning.
 const LARGEST_OFFSET: Duration = Duration::from_secs(60);
 
-/// Follows the way as far as it goes; whether the endpoint answers.
+/// Checks the way to the endpoint step by step; returns whether the endpoint answers.
 pub fn examine(diagnosis: &Diagnosis, report: &mut Report) -> Result<bool, Failure> {
     let way = diagnosis.way();
     report.add(proxy(&way))?;
@@ -25,13 +25,13 @@ pub fn examine(diagnosis: &Diagnosis, report: &mut Report) -> Result<bool, Failu
     report.add(name)?;
     report.add(machine::trust_store(diagnosis))?;
     if !is_known {
-        report.skip(&["connection", "server_clock"], "the host name is not known")?;
+        report.skip(&["connection", "server_clock"], "the host name cannot be resolved")?;
         return Ok(false);
     }
     match diagnosis.get(&diagnosis.token_url(), None) {
         Ok(answer) => {
             report.add(connection(diagnosis, &answer))?;
-            // A clock that was never set has been told of.
+            // A clock that was never set has already been reported.
             match report.has_failed("clock") {
                 true => report.skip(&["server_clock"], "see clock")?,
                 false => report.add(server_clock(&answer))?,
@@ -47,7 +47,7 @@ pub fn examine(diagnosis: &Diagnosis, report: &mut Report) -> Result<bool, Failu
                 }
                 _ => unconnected(diagnosis, &way, &error),
             })?;
-            report.skip(&["server_clock"], "there is no answer")?;
+            report.skip(&["server_clock"], "there is no response")?;
             Ok(false)
         }
     }
@@ -58,13 +58,13 @@ fn proxy(way: &Way) -> Check {
     let through = way.proxy.clone().unwrap_or_default();
     let check = match (&way.decided_by, &way.proxy) {
         (Decision::Loopback, _) => {
-            check("loopback", "none: this machine is never asked through a proxy".to_owned())
+            check("loopback", "none: no proxy is used for this machine itself".to_owned())
         }
         (Decision::Option, None) => check("none", "none, by the option proxy".to_owned()),
         (Decision::Option, _) => check("option", format!("{through}, by the option proxy")),
         (Decision::Variable(name), _) => check("environment", format!("{through}, by {name}")),
         (Decision::Exception { rule, exceptions, proxy }, _) => {
-            let why = format!("none: \"{rule}\" in {exceptions} excepts the host from {proxy}");
+            let why = format!("none: \"{rule}\" in {exceptions} exempts the host from {proxy}");
             check("no_proxy", why)
         }
         (Decision::Nothing, _) => check("none", "none is set".to_owned()),
@@ -76,19 +76,19 @@ fn name_resolution(host: &str, timeout: Duration) -> Check {
     const NAME: &str = "name_resolution";
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     if bare.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok() {
-        return Check::ok(NAME, "not_needed", format!("{host} needs no look-up"));
+        return Check::ok(NAME, "not_needed", format!("{host} needs no lookup"));
     }
     let (sender, receiver) = mpsc::channel();
     let asked = bare.to_owned();
-    // It has no time limit of its own; the thread ends with the process.
+    // The resolver has no timeout of its own; the thread ends with the process.
     std::thread::spawn(move || {
         let found = (asked.as_str(), 0).to_socket_addrs();
         let _ = sender.send(found.map(|all| all.map(|one| one.ip()).collect::<Vec<_>>()));
     });
     let failed = |code: &str, why: String| {
         Check::new(NAME, State::Failed(LATER), code, why).remedy(
-            "check how the host is written, the network, and /etc/resolv.conf; behind a proxy set \
-             HTTPS_PROXY or TRACKUNIT_PROXY, which then looks the name up",
+            "check the spelling of the host, the network and /etc/resolv.conf; behind a proxy, set \
+             HTTPS_PROXY or TRACKUNIT_PROXY: the proxy then resolves the name",
         )
     };
     match receiver.recv_timeout(timeout) {
@@ -98,8 +98,8 @@ fn name_resolution(host: &str, timeout: Duration) -> Check {
             Check::ok(NAME, "found", format!("{host} is {}", texts.join(", ")))
                 .detail("addresses", texts)
         }
-        Ok(_) => failed("unknown_host", format!("{host} is not known")),
-        Err(_) => failed("too_slow", format!("no answer about {host} within {timeout:?}")),
+        Ok(_) => failed("unknown_host", format!("{host} cannot be resolved")),
+        Err(_) => failed("too_slow", format!("{host} was not resolved within {timeout:?}")),
     }
 }
 
@@ -107,10 +107,10 @@ fn connection(diagnosis: &Diagnosis, answer: &Answer) -> Check {
     let url = diagnosis.token_url();
     let secure = if url.starts_with("http:") { "plain http" } else { "TLS, certificate trusted" };
     let why = format!("{} answers ({secure})", without_query(&url));
-    let portal = "if this network has a sign-in page, open it in a browser; if a gateway stands in \
-                  the way, ask for an exception; check token_url";
+    let portal = "if this network has a sign-in page, open it in a browser; if a gateway intercepts \
+                  the connection, ask for an exception; check token_url";
     let check = Check::ok("connection", "connected", why).detail("http_status", answer.status);
-    // A question without credentials may be answered with any refusal, but not so.
+    // The endpoint may refuse a request without credentials in any way, but not like this.
     match &answer.location {
         Some(target)
             if (300..400).contains(&answer.status) && !url.starts_with(target.as_str()) =>
@@ -125,23 +125,26 @@ fn connection(diagnosis: &Diagnosis, answer: &Answer) -> Check {
     }
 }
 
-/// Why nobody answers: behind a proxy, that is the first thing to look at.
+/// The check for an endpoint that does not answer. Behind a proxy, the proxy is the first suspect.
 fn unconnected(diagnosis: &Diagnosis, way: &Way, error: &Error) -> Check {
     let peer = Peer::of("token_url", &diagnosis.token_url());
     let check = failed("connection", error);
     let remedy = match (error.kind(), &way.proxy) {
         (ErrorKind::Proxy, Some(proxy)) => format!(
-            "let {proxy} have user and password in its URL, percent-encoded, and let its rules allow \
-             this host; NO_PROXY excepts hosts, TRACKUNIT_PROXY=none switches it off. Each run logs \
-             in once: wait half an hour before the next if an account may be locked"
+            "put user and password into the URL of {proxy}, percent-encoded, and check that its rules \
+             allow this host; NO_PROXY exempts hosts, TRACKUNIT_PROXY=none disables the proxy. Each \
+             run logs in once: if the account may get locked, wait half an hour before the next run"
         ),
         (ErrorKind::Tls, Some(proxy)) if is_of_trust(error) => {
-            format!("if {proxy} opens TLS, set ca_file to its root; else see trust_store above")
+            format!(
+                "if {proxy} intercepts TLS, set ca_file to its root certificate; otherwise see \
+                 trust_store above"
+            )
         }
         (ErrorKind::Tls, _) => tls_remedy(error.message(), peer.option),
         (ErrorKind::Network | ErrorKind::Timeout, Some(proxy)) => format!(
-            "{}is {proxy} the right proxy, are user and password right, and does it let this host \
-             pass? NO_PROXY excepts hosts, TRACKUNIT_PROXY=none switches it off",
+            "{}is {proxy} the right proxy, are user and password right, and does it allow this host? \
+             NO_PROXY exempts hosts, TRACKUNIT_PROXY=none disables the proxy",
             Peer::of("proxy", proxy).of_proxy(diagnosis.connect_timeout())
         ),
         (ErrorKind::Network | ErrorKind::Timeout, None) => {
@@ -152,7 +155,7 @@ fn unconnected(diagnosis: &Diagnosis, way: &Way, error: &Error) -> Check {
     check.remedy(remedy)
 }
 
-/// Whether a certificate was signed by somebody whom nobody here trusts.
+/// Whether the certificate's issuer is not trusted here.
 fn is_of_trust(error: &Error) -> bool {
     ["signed by", "trust store"].iter().any(|words| error.message().contains(words))
 }
@@ -160,7 +163,7 @@ fn is_of_trust(error: &Error) -> bool {
 fn server_clock(answer: &Answer) -> Check {
     match answer.date {
         Some(date) => judge_offset(date, SystemTime::now()),
-        None => Check::skipped("server_clock", "the answer tells no time"),
+        None => Check::skipped("server_clock", "the response has no Date header"),
     }
 }
 
@@ -176,25 +179,25 @@ fn judge_offset(server: SystemTime, own: SystemTime) -> Check {
         let shown = humantime::format_duration(Duration::from_secs(seconds));
         let why = format!("this device is {shown} {word} the endpoint");
         Check::new("server_clock", State::Warning, "off", why).remedy(
-            "set the clock (NTP): tokens are timed without it, but certificates and logs are not",
+            "set the clock (NTP): token lifetimes do not depend on it, but certificates and logs do",
         )
     };
     check.detail("offset_seconds", seconds)
 }
 
-/// A check that an error of the library's ended.
+/// A check that failed with an error of the library.
 pub fn failed(name: &'static str, error: &Error) -> Check {
     let state = State::Failed(exit_code(error.kind()));
     Check::new(name, state, code(error), error.message()).remedy(match error.kind() {
         ErrorKind::BadResponse => {
-            "something else than the service answers: check scheme, host and port, and what stands \
-             in the way (a captive portal, a gateway)"
+            "something other than the service answers: check scheme, host and port, and whether a \
+             captive portal or a gateway intercepts the connection"
         }
         _ => "`tu-token options` shows where each value comes from",
     })
 }
 
-/// A kind of failure for a program: `TU_INVALID_SCOPE` is `invalid_scope`.
+/// The error code for programs: `TU_INVALID_SCOPE` is `invalid_scope`.
 pub fn code(error: &Error) -> &'static str {
     match error.kind() {
         ErrorKind::Timeout => "timeout",

@@ -1,7 +1,7 @@
-//! Who a URL names, how far a connection to there gets, and what to do about one that fails.
+//! The host a URL names, whether it can be reached, and what to do if it cannot.
 //!
-//! What a person is told to do must fit what was found. So after a failure it is looked at once more,
-//! without TLS or HTTP: whether anybody listens there at all, or something in between is in the way.
+//! The advice must match the cause. So after a failure a plain TCP connection, without TLS or HTTP, shows
+//! whether a server is listening there at all or something in between blocks the way.
 
 use std::io::ErrorKind as Io;
 use std::net::{IpAddr, TcpStream, ToSocketAddrs as _};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tu_token::{Error, ErrorKind};
 
-/// Who is asked.
+/// The server to contact.
 pub struct Peer {
     /// The option that names it.
     pub option: &'static str,
@@ -19,21 +19,21 @@ pub struct Peer {
     pub port: u16,
 }
 
-/// How far a connection gets.
+/// The result of a TCP connection attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reach {
-    /// Somebody listens.
+    /// A server is listening.
     Open,
-    /// Nobody listens, or a firewall says so.
+    /// No server is listening, or a firewall refuses.
     Refused,
-    /// No answer at all.
+    /// No response at all.
     Silent,
-    /// No way there.
+    /// No route to the host.
     Nowhere,
 }
 
 impl Peer {
-    /// From a URL that the library has taken.
+    /// From a URL that the library has accepted.
     pub fn of(option: &'static str, url: &str) -> Self {
         let (scheme, rest) = url.split_once("://").unwrap_or(("https", url));
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -68,7 +68,7 @@ impl Peer {
         }
     }
 
-    /// What to do about a failure to get an answer, without a proxy.
+    /// What to do if there is no response, without a proxy.
     pub fn remedy(&self, error: &Error, patience: Duration) -> String {
         match error.kind() {
             ErrorKind::Tls => tls_remedy(error.message(), self.option),
@@ -76,11 +76,11 @@ impl Peer {
         }
     }
 
-    /// What was found of a proxy that no answer came through.
+    /// The state of a proxy through which no response came.
     pub fn of_proxy(&self, patience: Duration) -> &'static str {
         match self.reach(patience) {
             Reach::Open => "",
-            Reach::Refused => "nobody listens there: ",
+            Reach::Refused => "nothing listens there: ",
             Reach::Silent | Reach::Nowhere => "it cannot be reached: ",
         }
     }
@@ -89,22 +89,22 @@ impl Peer {
         let (at, port, option) = (self.authority(), self.port, self.option);
         match reach {
             Reach::Refused if self.is_local() => format!(
-                "nothing listens at {at}: start it (the emulator: `tu-token emulator`, then the \
-                 lines that it prints), or mend {option}"
+                "nothing listens at {at}: start the server (for the emulator, run `tu-token emulator` \
+                 and set the variables it prints), or correct {option}"
             ),
             Reach::Refused => format!(
-                "nobody listens at {at}, or a firewall refuses: check host and port in {option}"
+                "nothing listens at {at}, or a firewall refuses: check host and port in {option}"
             ),
             Reach::Open => format!(
-                "{at} takes connections, so the network is not the cause: check scheme, host and \
-                 port in {option}, and the server there; else try again later"
+                "{at} accepts connections, so the network is not the cause: check scheme, host and \
+                 port in {option} and the server there, or try again later"
             ),
             Reach::Silent => format!(
-                "check the firewall (outgoing TCP {port} to {}); behind a proxy set HTTPS_PROXY or \
+                "check the firewall (outgoing TCP {port} to {}); behind a proxy, set HTTPS_PROXY or \
                  TRACKUNIT_PROXY",
                 self.host
             ),
-            Reach::Nowhere => "check the network: cable, VPN, routes; behind a proxy set \
+            Reach::Nowhere => "check the network: cable, VPN, routes; behind a proxy, set \
                                HTTPS_PROXY or TRACKUNIT_PROXY"
                 .to_owned(),
         }
@@ -129,32 +129,33 @@ impl Peer {
     }
 }
 
-/// What to do about a failure of TLS, by what the library found. One that names a cause of its own
-/// gets no advice about another.
+/// What to do about a TLS failure, by the library's message. A specific cause gets no advice about
+/// others.
 pub fn tls_remedy(found: &str, option: &str) -> String {
     let has = |words: &[&str]| words.iter().any(|word| found.contains(word));
     if has(&["not speak TLS", "InvalidContentType", "WrongVersion"]) {
-        return format!("check scheme and port in {option}: https needs a server that speaks it");
+        return format!("check scheme and port in {option}: https needs a server that speaks TLS");
     }
     if has(&["another host", "certificate is for"]) {
-        return format!("check the host in {option}: it must be one that the certificate names");
+        return format!("check the host in {option}: the certificate must be valid for it");
     }
     if has(&["client certificate", "client_cert", "CertificateRequired"]) {
-        return "set client_cert_file and client_key_file to what the server's operator gave you"
+        return "set client_cert_file and client_key_file to the files from the server's operator"
             .to_owned();
     }
     if has(&["not yet valid", "expired"]) {
-        return "set the clock (NTP) if it is wrong, see above; else the server's operator has to \
+        return "set the clock (NTP) if it is wrong, see above; otherwise the server's operator must \
                 renew the certificate"
             .to_owned();
     }
     if has(&["signed by", "trust store"]) {
-        return "behind a gateway that opens TLS, or for a CA of your own, set ca_file to its root; \
-                else see trust_store above"
+        return "behind a gateway that intercepts TLS, or for a private CA, set ca_file to its root \
+                certificate; otherwise see trust_store above"
             .to_owned();
     }
     format!(
-        "check host and port in {option}; behind a gateway that opens TLS, set ca_file to its root"
+        "check host and port in {option}; behind a gateway that intercepts TLS, set ca_file to its \
+         root certificate"
     )
 }
 

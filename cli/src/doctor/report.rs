@@ -1,15 +1,15 @@
-//! A check, and how it is shown: a line for a person as soon as it is known, or one JSON object.
+//! A check and how it is shown: a line of text as soon as it is done, or one JSON object at the end.
 
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
 use crate::output;
 
-/// How a check ended.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     Ok,
-    /// Works, but a person should know.
+    /// Works, but needs attention.
     Warning,
     /// With the exit code.
     Failed(u8),
@@ -41,13 +41,13 @@ impl State {
     }
 }
 
-/// One thing that was looked at.
+/// One check.
 pub struct Check {
     name: &'static str,
     pub state: State,
-    /// What was found, for a program.
+    /// The finding, for programs.
     code: String,
-    /// The same for a person.
+    /// The finding, for people.
     why: String,
     remedy: Option<String>,
     details: Map<String, Value>,
@@ -67,7 +67,7 @@ impl Check {
         Self::new(name, State::Skipped, "skipped", why)
     }
 
-    /// The same with another end.
+    /// Replaces the state.
     pub fn state(self, state: State) -> Self {
         Self { state, ..self }
     }
@@ -78,13 +78,13 @@ impl Check {
         self
     }
 
-    /// A member more in the JSON.
+    /// Adds a member to the JSON.
     pub fn detail(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.details.insert(name.to_owned(), value.into());
         self
     }
 
-    /// Also a warning; a failure stays one.
+    /// Adds a warning. A failed check stays failed.
     pub fn warn(mut self, code: &str, why: &str, remedy: impl Into<String>) -> Self {
         if !self.state.is_failed() {
             self.state = State::Warning;
@@ -128,7 +128,7 @@ impl Report {
         Self { json, coloured, checks: Vec::new() }
     }
 
-    /// Shows a check at once: the next one may take its time.
+    /// Prints the check at once, because the next one may be slow.
     pub fn add(&mut self, check: Check) -> Result<(), Failure> {
         if !self.json {
             output::line(&check.line(self.coloured))?;
@@ -137,17 +137,17 @@ impl Report {
         Ok(())
     }
 
-    /// What could not be looked at.
+    /// Reports checks that could not be made.
     pub fn skip(&mut self, names: &[&'static str], why: &str) -> Result<(), Failure> {
         names.iter().try_for_each(|name| self.add(Check::skipped(name, why)))
     }
 
-    /// Whether a check was made and failed.
+    /// Whether this check failed.
     pub fn has_failed(&self, name: &str) -> bool {
         self.checks.iter().any(|check| check.name == name && check.state.is_failed())
     }
 
-    /// Ends the report; the first failure's exit code is that of the run.
+    /// Ends the report. The exit code is that of the first failed check.
     pub fn finish(self) -> Result<(), Failure> {
         let code = self.checks.iter().find_map(|check| match check.state {
             State::Failed(code) => Some(code),
@@ -165,7 +165,7 @@ impl Report {
         }
         match code {
             None => Ok(()),
-            // The report has told what there is to tell.
+            // The report has already printed the failure.
             Some(code) => Err(Failure::silent(code)),
         }
     }

@@ -1,4 +1,4 @@
-//! What the services say.
+//! Checks of the services' answers.
 
 use tu_token::diagnosis::{Answer, Diagnosis};
 use tu_token::{Client, Config, Error, ErrorKind, Token};
@@ -8,7 +8,7 @@ use super::report::{Check, Report, State};
 use super::{network, scopes};
 use crate::failure::{Failure, LATER, REFUSED, USAGE};
 
-/// A cheap question: one asset. Never the AEMP route, which allows one request in 15 minutes.
+/// A cheap request: one asset. Never the AEMP route, which allows one request in 15 minutes.
 const PROBE: &str = "/api/asset/v2/assets?size=1";
 /// The scope it needs.
 const PROBE_SCOPE: &str = "asset.view";
@@ -18,7 +18,7 @@ pub fn examine(config: &Config, diagnosis: &Diagnosis, report: &mut Report) -> R
     match client.token() {
         Ok(token) => {
             let seconds = token.expires_in().as_secs();
-            let why = format!("got one that lives {seconds} s more");
+            let why = format!("received, expires in {seconds} s");
             report.add(Check::ok("token", "granted", why).detail("expires_in", seconds))?;
             report.add(granted(diagnosis, &token))?;
             report.add(api(diagnosis, &token))
@@ -40,11 +40,11 @@ fn refused(diagnosis: &Diagnosis, error: &Error) -> Check {
     let wait = error.retry_after().map(|wait| wait.as_secs() + 1);
     let check = network::failed("token", error);
     let check = match (error.kind(), error.http_status()) {
-        // No wait mends that: it is a matter of configuration.
+        // Waiting does not help: this is a matter of configuration.
         (ErrorKind::BadResponse, Some(404 | 405)) => check.state(State::Failed(USAGE)),
         _ => check,
     };
-    // What was pasted wrongly explains more than a key that may have been rotated.
+    // A value that was pasted wrongly is a better explanation than a rotated key.
     let may_explain = matches!(
         (error.kind(), error.http_status()),
         (ErrorKind::InvalidClient | ErrorKind::InvalidScope | ErrorKind::OAuth, _)
@@ -53,7 +53,9 @@ fn refused(diagnosis: &Diagnosis, error: &Error) -> Check {
     let remarks = if may_explain { diagnosis.remarks() } else { String::new() };
     let remedy = match remarks.is_empty() {
         true => remedy(error, wait.unwrap_or(60)),
-        false => format!("{remarks}: first put that right, where credentials and options are from"),
+        false => {
+            format!("{remarks}: correct that first, where the credentials and options are set")
+        }
     };
     check
         .remedy(remedy)
@@ -62,30 +64,30 @@ fn refused(diagnosis: &Diagnosis, error: &Error) -> Check {
         .detail("retry_after", wait.filter(|_| error.kind() == ErrorKind::RateLimited))
 }
 
-/// What to do about a token request that brought no token, though the endpoint answers.
+/// What to do if the endpoint answers but sends no token.
 fn remedy(error: &Error, wait: u64) -> String {
     let text = match (error.kind(), error.oauth_code(), error.http_status()) {
         (ErrorKind::InvalidClient, Some("unauthorized_client"), _) => {
-            "the key may not use client credentials: is V2 enabled for the account? Make a key in the \
-             API Keys application"
+            "the key may not use client credentials: is V2 enabled for the account? Create a key in \
+             the API Keys application"
         }
         (ErrorKind::InvalidClient, ..) => {
-            "compare id and secret with the key in the API Keys application: it may have been rotated \
-             or revoked; rotate it if the secret is lost; or V2 is not enabled for the account"
+            "compare id and secret with the key in the API Keys application: the key may have been \
+             rotated or revoked; rotate it if the secret is lost; or V2 is not enabled for the account"
         }
         (ErrorKind::InvalidScope, ..) => "see the next line",
         (ErrorKind::RateLimited, ..) => return format!("try again in {wait} s"),
         (ErrorKind::Budget, ..) => "raise max_requests_per_minute",
         (ErrorKind::Server, ..) => {
-            return format!("nothing is wrong here: try again in {wait} s");
+            return format!("the fault is not on this side: try again in {wait} s");
         }
         (ErrorKind::Network | ErrorKind::Timeout, ..) => {
-            "the endpoint could be reached a moment ago, see connection: try again; if it stays so, \
+            "the endpoint was reachable a moment ago, see connection: try again; if this persists, \
              the server is slow (raise request_timeout, fetch_timeout and timeout), or something in \
-             between cuts token requests off"
+             between cuts off token requests"
         }
         (ErrorKind::Tls, ..) => {
-            "the endpoint could be reached a moment ago, see connection: try again; servers behind \
+            "the endpoint was reachable a moment ago, see connection: try again; servers behind \
              one name may have different certificates"
         }
         (ErrorKind::BadResponse, _, Some(404 | 405)) => {
@@ -97,12 +99,13 @@ fn remedy(error: &Error, wait: u64) -> String {
              the account"
         }
         (ErrorKind::BadResponse, _, Some(300..=399)) => {
-            "let token_url be the address that answers by itself, if that is whom you want to have \
-             the secret; if this network has a sign-in page, open it in a browser"
+            "set token_url to the final address, if you trust it with the secret; if this network \
+             has a sign-in page, open it in a browser"
         }
         (ErrorKind::BadResponse, ..) => {
-            "something else than the token endpoint answers: check token_url; if this network has a \
-             sign-in page, open it in a browser; if a gateway stands in the way, ask for an exception"
+            "something other than the token endpoint answers: check token_url; if this network has a \
+             sign-in page, open it in a browser; if a gateway intercepts the connection, ask for an \
+             exception"
         }
         _ => "`tu-token options` shows where each value comes from",
     };
@@ -133,7 +136,7 @@ fn api(diagnosis: &Diagnosis, token: &Token) -> Check {
     let check = match diagnosis.get(&url, Some(token)) {
         Ok(answer) if has_no_api(diagnosis, &origin, &answer) => Check::skipped(
             "api",
-            format!("{origin} is a token endpoint of your own: there is no IRIS API to ask"),
+            format!("{origin} is another token endpoint on this machine, without an IRIS API"),
         ),
         Ok(answer) => judge(&origin, named_by(diagnosis), &answer, token),
         Err(error) => unanswered(diagnosis, &url, &error),
@@ -141,7 +144,7 @@ fn api(diagnosis: &Diagnosis, token: &Token) -> Check {
     check.detail("url", url)
 }
 
-/// With the token endpoint on this machine, so is the API: that is the emulator.
+/// If the token endpoint is on this machine, it is the emulator, which also serves the API.
 fn api_origin(diagnosis: &Diagnosis) -> Option<String> {
     match diagnosis.is_loopback() {
         true => Some(Peer::of("token_url", &diagnosis.token_url()).origin()),
@@ -149,12 +152,12 @@ fn api_origin(diagnosis: &Diagnosis) -> Option<String> {
     }
 }
 
-/// The option that named the host that was asked: of `api_hosts`, that is the first.
+/// The option that names the host; of `api_hosts`, the first is used.
 fn named_by(diagnosis: &Diagnosis) -> &'static str {
     if diagnosis.is_loopback() { "token_url" } else { "the first of api_hosts" }
 }
 
-/// Whether this machine's token endpoint is one without an API beside it. The emulator has one.
+/// Whether the token endpoint on this machine has no API. The emulator has one.
 fn has_no_api(diagnosis: &Diagnosis, origin: &str, answer: &Answer) -> bool {
     let is_emulator = || {
         let clock = diagnosis.get(&format!("{origin}/_emulator/clock"), None);
@@ -164,7 +167,7 @@ fn has_no_api(diagnosis: &Diagnosis, origin: &str, answer: &Answer) -> bool {
     diagnosis.is_loopback() && !has_answered && !is_emulator()
 }
 
-/// The token endpoint has given a token: this network has a way out.
+/// The check for an API that does not answer. The token endpoint did, so this network works.
 fn unanswered(diagnosis: &Diagnosis, url: &str, error: &Error) -> Check {
     let option = named_by(diagnosis);
     let check = network::failed("api", error);
@@ -174,9 +177,9 @@ fn unanswered(diagnosis: &Diagnosis, url: &str, error: &Error) -> Check {
             check.remedy(Peer::of(option, url).remedy(error, diagnosis.connect_timeout()))
         }
         ErrorKind::Network | ErrorKind::Timeout | ErrorKind::Tls => {
-            check.remedy("check api_hosts, and whether the proxy lets that host pass")
+            check.remedy("check api_hosts, and whether the proxy allows that host")
         }
-        _ => check.remedy("check api_hosts, and what stands in the way of that host"),
+        _ => check.remedy("check api_hosts, and whether something blocks that host"),
     }
 }
 
@@ -190,35 +193,36 @@ fn judge(origin: &str, option: &str, answer: &Answer, token: &Token) -> Check {
     };
     let has_scope = token.scope().split(' ').any(|scope| scope == PROBE_SCOPE);
     let check = match status {
-        // Of these, also a gateway's page says what they say.
-        _ if answer.is_html && !matches!(status, 300..=399 | 429 | 500..) => {
-            failed("html", LATER, format!("answers with a web page (status {status})")).remedy(
-                format!(
-                    "a gateway or captive portal stands in the way, or {option} names another host"
-                ),
-            )
-        }
-        200..=299 => Check::ok("api", "accepted", format!("{origin} takes the token")),
+        // For the excluded statuses, a gateway's page means the same as an API's response.
+        _ if answer.is_html && !matches!(status, 300..=399 | 429 | 500..) => failed(
+            "html",
+            LATER,
+            format!("answers with a web page (status {status})"),
+        )
+        .remedy(format!(
+            "a gateway or captive portal intercepts the connection, or {option} is the wrong host"
+        )),
+        200..=299 => Check::ok("api", "accepted", format!("{origin} accepts the token")),
         401 => failed("v2_not_accepted", REFUSED, "refuses a new token (401)".to_owned()).remedy(
             "this API may not accept V2 tokens yet: ask Trackunit, or use the earlier kind of \
              token for it",
         ),
         403 if has_scope => {
-            failed("forbidden", REFUSED, format!("forbids it (403) in spite of {PROBE_SCOPE}"))
-                .remedy("has the account access to this API and to the assets?")
+            failed("forbidden", REFUSED, format!("refuses access (403) despite {PROBE_SCOPE}"))
+                .remedy("check that the account has access to this API and to the assets")
         }
         403 => warning(
             "scope_missing",
-            format!("takes the token, but the probe needs {PROBE_SCOPE} (403)"),
+            format!("accepts the token, but the probe needs {PROBE_SCOPE} (403)"),
         )
         .remedy(format!("nothing, if your program does not need {PROBE_SCOPE}")),
         429 => {
             let wait = answer.retry_after.map(|wait| wait.as_secs());
             let remedy = match wait {
                 Some(wait) => format!("try again in {wait} s"),
-                None => "try again later; it does not say when".to_owned(),
+                None => "try again later; the API does not say when".to_owned(),
             };
-            warning("rate_limited", "has had too many requests (429)".to_owned())
+            warning("rate_limited", "has received too many requests (429)".to_owned())
                 .remedy(remedy)
                 .detail("retry_after", wait)
         }
@@ -227,8 +231,8 @@ fn judge(origin: &str, option: &str, answer: &Answer, token: &Token) -> Check {
             failed("redirect", LATER, format!("redirects to {target}; the token is not sent there"))
                 .remedy(format!("check {option}"))
         }
-        500.. => failed("server", LATER, format!("is in trouble (status {status})"))
-            .remedy("nothing is wrong here: try again later"),
+        500.. => failed("server", LATER, format!("reports a server error (status {status})"))
+            .remedy("the fault is not on this side: try again later"),
         404 | 405 => failed("no_api", USAGE, format!("has no IRIS API (status {status})"))
             .remedy(format!("check {option}")),
         _ => failed("unexpected", LATER, format!("answers with status {status}"))
