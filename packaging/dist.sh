@@ -31,6 +31,14 @@ build_target() { # target
     rm -rf "$build/$target"
 }
 
+# Everything that compiles takes the crates of Cargo.lock from here on, so this alone needs their registry.
+get_crates() { # targets...
+    local flags=()
+    for target in "$@"; do flags+=(--target "$target"); done
+    cargo fetch --locked --manifest-path "$root/Cargo.toml" "${flags[@]}" >"$work/crates.log" 2>&1 ||
+        fail "the registry of crates cannot be reached or lacks something (target/dist/crates.log); go online, then try again"
+}
+
 # Rebuilds the artifacts of this machine's own target in another directory and compares the bytes.
 build_again() {
     local again=$work/again/elsewhere target=$host file
@@ -45,7 +53,7 @@ build_again() {
     "$again/packaging/dist/debian.sh" "$target"
     while read -r file; do
         cmp "$again/dist/$file" "$dist/$file" ||
-            fail "$file is another one when it is built in another directory"
+            fail "$file has other bytes when it is built in another directory"
     done < <(cd "$again/dist" && find . -type f | sort)
     say "built twice, the same bytes: $(cd "$again/dist" && find . -type f | wc -l) files for $target"
     rm -rf "$work/again"
@@ -53,6 +61,8 @@ build_again() {
 
 need python3 "install python3 and python3-venv"
 need cargo "install Rust by rustup (https://rustup.rs)"
+need cc "install gcc, which links what cargo runs while it builds"
+need readelf "install binutils"
 need go "install Go 1.24 or later"
 need dpkg-deb "install the package dpkg"
 tar --version 2>/dev/null | grep GNU >/dev/null || fail "GNU tar is missing: install the package tar"
@@ -70,6 +80,7 @@ for target in $asked; do
     fi
 done
 [[ ${#built[@]} -gt 0 ]] || fail "nothing to build: go online, so that rustup can get the standard library of a target"
+get_crates "${built[@]}"
 enter_environment
 rm -rf "$dist" "$work/stage" "$work/logs"
 mkdir -p "$dist"

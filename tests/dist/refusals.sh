@@ -32,12 +32,16 @@ refuses "unknown among known ones" "unknown target 'amiga'" packaging/dist.sh "$
 
 # The tools of this machine but for one.
 mkdir "$scratch/bin"
-for tool in awk bash cat cmp dirname env git grep head mkdir python3 rm rustc sed tail tr; do
+for tool in awk bash cat cmp dirname env git grep head mkdir rm rustc sed tail tr; do
   ln -s "$(command -v $tool)" "$scratch/bin/$tool"
 done
-refuses "no cargo" 'cargo is missing: install Rust' env PATH="$scratch/bin" packaging/dist.sh
-ln -s "$(command -v cargo)" "$scratch/bin/cargo"
-refuses "no go" 'go is missing: install Go' env PATH="$scratch/bin" packaging/dist.sh
+for tool in python3 cargo cc readelf go dpkg-deb; do
+  refuses "no $tool" "$tool is missing: install " env PATH="$scratch/bin" packaging/dist.sh
+  ln -s "$(command -v $tool)" "$scratch/bin/$tool"
+done
+printf '#!/bin/sh\necho "bsdtar 3.6"\n' >"$scratch/bin/tar"
+chmod +x "$scratch/bin/tar"
+refuses "another tar" 'GNU tar is missing: install' env PATH="$scratch/bin" packaging/dist.sh
 
 refuses "no dist/" 'there is no dist/: make dist' tests/dist/run.sh
 mkdir "$DIST"
@@ -46,7 +50,9 @@ refuses "half-built dist/" 'half-built.*make dist' tests/dist/run.sh
 (cd "$DIST" && sha256sum a.tar.gz >SHA256SUMS && echo other >a.tar.gz)
 refuses "changed dist/" 'not what SHA256SUMS says.*make dist' tests/dist/run.sh
 
-# No network: neither to PyPI (a port that nobody listens on) nor to where rustup gets its libraries.
+# No network: to the registry of crates, to PyPI (a port without a listener), to where rustup gets its libraries.
+refuses "no crates" 'the registry of crates cannot be reached.*go online' \
+  env CARGO_HOME="$scratch/cargo" CARGO_NET_OFFLINE=true packaging/dist.sh "$host"
 lines=2 refuses "PyPI out of reach" 'PyPI cannot be reached' \
   env PIP_INDEX_URL=http://127.0.0.1:9/ PIP_RETRIES=0 packaging/dist.sh "$host"
 mkdir -p "$scratch/sysroot/lib/rustlib/$host"
