@@ -17,8 +17,8 @@ build_command() { # features...
         cargo-zigbuild build --locked --release -p tu-token-cli --target "$(for_zig "$target")" "$@"
 }
 
-# Manual pages and completions are the same for every machine, so one that this machine can run
-# writes them. Not optimised: it runs once.
+# Manual pages and completions are the same for all targets, so a build for this machine writes them. It is not
+# optimised, because it runs once.
 write_pages() { # directory, features...
     local tool=$root/target/debug/tu-token
     mkdir -p "$1/share/man/man1" "$1/share/bash-completion/completions" \

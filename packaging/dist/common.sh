@@ -1,4 +1,4 @@
-# To be sourced: what every part of `make dist` and `make dist-test` knows.
+# To be sourced: paths, targets and tools that all parts of `make dist` and `make dist-test` share.
 # shellcheck shell=bash
 
 set -euo pipefail
@@ -6,12 +6,12 @@ umask 022
 export LC_ALL=C
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-# What is handed out, and what is needed on the way.
+# The artifacts, and the intermediate files.
 dist=${DIST:-$root/dist}
 work=${DIST_WORK:-$root/target/dist}
 build=$work/build
-# With HOST_PART=1 (in `make test`) nothing is compiled for a release: what the other steps of `make test`
-# have built for this machine is packed in the same way. Its glibc is this machine's.
+# With HOST_PART=1 (in `make test`) nothing is compiled for a release: the builds of the other steps of `make test`
+# are packed in the same way. They need this machine's glibc.
 host_part=${HOST_PART:-}
 table=$root/packaging/dist/targets.txt
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$root/Cargo.toml" | head -n 1)
@@ -26,7 +26,7 @@ say() {
     echo "dist: $*"
 }
 
-# Times in the artifacts: the last commit's, so that another build has the same bytes.
+# Times in the artifacts are the last commit's, so that every build has the same bytes.
 if [[ -z ${SOURCE_DATE_EPOCH:-} ]]; then
     SOURCE_DATE_EPOCH=$(git -C "$root" log -1 --format=%ct 2>/dev/null || true)
 fi
@@ -85,13 +85,13 @@ go online, or name another index by PIP_INDEX_URL, then try again"
     export ZIG_GLOBAL_CACHE_DIR=$work/zig CARGO_ZIGBUILD_CACHE_DIR=$work/zigbuild
 }
 
-# Every ELF file can be stripped by this: LLVM's objcopy behaves as the name says that it is called by.
+# Strips ELF files of every machine: LLVM's objcopy acts as strip when it is called by that name.
 find_strip() {
     local sysroot tool
     [[ -z $host_part ]] || { strip=strip; return; }
     sysroot=$("${RUSTC:-rustc}" --print sysroot)
     tool=$sysroot/lib/rustlib/$host/bin/rust-objcopy
-    [[ -x $tool ]] || fail "this Rust toolchain has no rust-objcopy: use one that rustup installs"
+    [[ -x $tool ]] || fail "this Rust toolchain has no rust-objcopy: use one installed by rustup"
     mkdir -p "$work/bin"
     cat >"$work/bin/llvm-strip" <<SCRIPT
 #!/bin/bash
@@ -104,7 +104,7 @@ SCRIPT
 
 # --- building -----------------------------------------------------------------------------------
 
-# Nothing in the artifacts tells where they were built.
+# The artifacts must not show the paths of the machine that built them.
 rust_flags() { # more flags...
     local IFS=$'\x1f'
     local flags=("--remap-path-prefix=$root=/tu-token"
@@ -112,7 +112,7 @@ rust_flags() { # more flags...
     echo "${flags[*]}"
 }
 
-# A shared library on musl needs this: without it cargo makes none, and calls that a success.
+# A shared library on musl needs this: without it cargo makes none and still exits with 0.
 flags_of_shared() { # target
     case $1 in
         *musl*) rust_flags -Ctarget-feature=-crt-static ;;
@@ -120,7 +120,7 @@ flags_of_shared() { # target
     esac
 }
 
-# As cargo-zigbuild wants it, with the oldest glibc.
+# The target in cargo-zigbuild's notation, with the lowest glibc.
 for_zig() { # target
     local glibc
     glibc=$(column "$1" glibc)
@@ -140,7 +140,7 @@ logged() { # name, command...
 
 # --- packing ------------------------------------------------------------------------------------
 
-# The licences of the product and of all that is inside, and the bill of materials.
+# The licences of the product and of everything linked in, and the bill of materials.
 put_documents() { # directory, name, arguments of contents.py...
     local directory=$1 name=$2
     mkdir -p "$directory"
@@ -149,7 +149,7 @@ put_documents() { # directory, name, arguments of contents.py...
     python3 "$root/packaging/dist/contents.py" --name "$name" --output "$directory" "${@:3}"
 }
 
-# The same files make the same bytes, whenever and by whomever they are packed.
+# The same files give the same bytes, independent of time and user.
 pack() { # directory, archive
     chmod -R u=rwX,go=rX "$1"
     tar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner --format=gnu \

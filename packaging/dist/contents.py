@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""What is inside of a build: the licences of all of it, and a bill of materials (CycloneDX, JSON).
+"""The contents of a build: the licences of everything in it, and a bill of materials (CycloneDX, JSON).
 
     contents.py --package tu-token [--features capi] [--no-default-features] --target TRIPLE...
                 [--linked-by-zig] --name NAME --output DIRECTORY
 
-writes DIRECTORY/THIRD-PARTY-LICENSES.txt and DIRECTORY/sbom.cdx.json. cargo is asked which crates the
-build links (no build scripts, no macros, no tests), and where each of them lies; their files say
-under which terms. The same build gives the same bytes: the time is SOURCE_DATE_EPOCH.
+writes DIRECTORY/THIRD-PARTY-LICENSES.txt and DIRECTORY/sbom.cdx.json. The crates linked
+(no build scripts, no macros, no tests) and their directories come from cargo, the terms from the files
+in them. The same build gives the same bytes: the time is SOURCE_DATE_EPOCH.
 """
 
 import argparse

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes Debian packages of what was built: the library, what programs are built with, the command.
+# Makes the Debian packages: the library, the development files, the command.
 #
 #   packaging/dist/debian.sh TARGET
 #
@@ -13,7 +13,7 @@ revision=$version-1
 maintainer='The tu-token maintainers <maintainers@users.noreply.tu-token.example>'
 date=$(date -u -R -d "@$SOURCE_DATE_EPOCH")
 
-# The tree of a package, as far as all of them are alike.
+# The part of the tree that all packages have in common.
 begin() { # package, architecture
     package=$1 architecture=$2
     tree=$stage/deb/$package
@@ -22,7 +22,7 @@ begin() { # package, architecture
     mkdir -p "$tree/DEBIAN" "$documents"
 }
 
-# The changelog is Debian's own kind, of the package; that of the product lies beside it.
+# changelog.Debian is that of the package; the product's changelog is installed next to it.
 put_papers() { # directory with the licences of what is inside
     {
         echo "tu-token ($revision) unstable; urgency=medium"
@@ -74,12 +74,12 @@ control() { # section, lines with Depends..., description, long description
     } >"$tree/DEBIAN/control"
 }
 
-# The packages of what a file loads; nothing if it loads nothing.
+# The packages of the libraries that a file loads; nothing for a static file.
 needs() { # ELF file
     local loaded glibc
     loaded=$(readelf -d "$1" | sed -n 's/^.*(NEEDED).*\[\(.*\)\]$/\1/p')
     [[ -n $loaded ]] || return 0
-    # What loads a C library loads glibc here.
+    # Files that load a C library load glibc here.
     glibc=$(readelf -W --version-info "$1" | grep -o 'GLIBC_[0-9][0-9.]*' | sed 's/GLIBC_//' | sort -V | tail -n 1)
     echo "libc6 (>= $glibc)$(if grep -q '^libgcc_s' <<<"$loaded"; then echo ', libgcc-s1'; fi)"
 }
@@ -123,7 +123,7 @@ development_package() {
     cp -a "$staged/include" "$tree/usr/include"
     cp -a "$staged/lib/$multiarch/pkgconfig" "$staged/lib/$multiarch/cmake" "$tree/$libdir"
     cp -a "$staged/lib/$multiarch/libtu_token.a" "$staged/lib/$multiarch/libtu_token.so" "$tree/$libdir"
-    # A package may not lean on a link of another one's.
+    # The link must not point through a link of another package.
     ln -sf "libtu_token.so.0" "$tree/$libdir/libtu_token.so"
     put_papers "$stage/tarball/libtu_token-$version-$target/share/doc/tu-token"
     control libdevel "Multi-Arch: same

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the Go modules with the libraries inside, as a file-system module proxy: dist/go.
 #
-#   packaging/dist/go.sh TARGET...      the targets whose libraries go in (target/dist/stage/TARGET)
+#   packaging/dist/go.sh TARGET...      the targets whose libraries are included (from target/dist/stage/TARGET)
 # shellcheck source=packaging/dist/common.sh
 . "$(dirname "$0")/common.sh"
 

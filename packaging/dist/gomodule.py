@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The Go modules as they are released: with the C library inside, so that `go build` needs a C compiler
-and nothing else. Laid out as a file-system module proxy (GOPROXY=file://...).
+"""The Go modules in their released form: with the C library inside, so that `go build` needs only a C
+compiler. Laid out as a file-system module proxy (GOPROXY=file://...).
 
     gomodule.py --version vX --documents DIRECTORY --output DIRECTORY
                 --archive PLATFORM=FILE=FLAGS...       PLATFORM: linux_amd64, linux_amd64_musl
@@ -20,7 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "bindings/go"
-# How the repository's form links; the released form says it in files of its own.
+# How the repository's form links; the released form has other files for it.
 LINKING = ("link_shared.go", "link_static.go")
 
 
@@ -39,7 +39,7 @@ def linking(archives):
         system, machine, *musl = platform.split("_")
         have[bool(musl)].append(f"({system} && {machine})")
         tags = "!tu_token_shared && " + ("tu_token_musl" if musl else "!tu_token_musl")
-        # The end of the name says the platform, to Go too.
+        # Go reads the platform from the end of the name.
         name = f"link_archive_musl_{system}_{machine}.go" if musl else f"link_archive_{system}_{machine}.go"
         ldflags = f"// #cgo LDFLAGS: ${{SRCDIR}}/libtu_token_{platform}.a {flags}".rstrip()
         files[name] = link_file(tags, include, ldflags, 'import "C"')
@@ -51,7 +51,7 @@ def linking(archives):
             "install the library and build with -tags tu_token_shared"
         files[name] = link_file(
             f"cgo && {tags}",
-            "// A program does not compile, and the compiler's complaint about this line says why.",
+            "// Makes the build fail, and the compiler's message about this line says why.",
             f'const _ int = "{text}"',
         )
     return files
@@ -80,7 +80,7 @@ class Proxy:
         self.epoch = int(os.environ.get("SOURCE_DATE_EPOCH", "0"))
 
     def put(self, module, go_mod, files):
-        # The protocol writes capital letters so, for disks that do not tell them from small ones.
+        # The protocol escapes capital letters, for file systems that ignore case.
         path = re.sub(r"[A-Z]", lambda letter: "!" + letter.group().lower(), module)
         directory = self.place / path / "@v"
         directory.mkdir(parents=True, exist_ok=True)
@@ -123,7 +123,7 @@ def main():
     for platform, (file, _) in archives.items():
         files[f"libtu_token_{platform}.a"] = file.read_bytes()
     files["tu_token.h"] = (ROOT / "include/tu_token.h").read_bytes()
-    # What is only used by the tests is not handed out.
+    # Without the files that only tests use.
     proxy.put(base, go_mod, files)
 
     for directory in sorted(SOURCE.glob("*/go.mod")):

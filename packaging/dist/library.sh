@@ -3,7 +3,7 @@
 #
 #   packaging/dist/library.sh TARGET
 #
-# Leaves the tree that Debian packages and the Go module are made of in target/dist/stage/TARGET.
+# Leaves the tree that the Debian packages and the Go module are made from in target/dist/stage/TARGET.
 # shellcheck source=packaging/dist/common.sh
 . "$(dirname "$0")/common.sh"
 
@@ -21,7 +21,7 @@ build_library() {
         -- --print native-static-libs
 }
 
-# The list that the installed files name has to be what the compiler of this very target says.
+# The list in the installed files must be what the compiler reports for this very target.
 check_native_libs() { # committed list, log of the build
     local said
     said=$(sed -n 's/^.*native-static-libs: *//p' "$2" | tail -n 1)
@@ -44,7 +44,7 @@ if [[ -z $host_part ]]; then
         *) check_native_libs "$root/packaging/native-static-libs.txt" "$log" ;;
     esac
 fi
-# The tarball may be unpacked anywhere; a package is for /usr.
+# The tarball can be unpacked anywhere; a package is for /usr.
 put_library "$stage/tarball/$name" PREFIX=/ PKG_CONFIG_PREFIX='${pcfiledir}/../..'
 multiarch=$(column "$target" multiarch)
 [[ -z $multiarch ]] || put_library "$stage/debian" PREFIX=/usr LIBDIR="lib/$multiarch"

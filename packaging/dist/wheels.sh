@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the wheels for a target: the module and, if the command was built for it, that as one too.
+# Builds the wheels for a target: the module and, if the command was built for it, the command.
 #
 #   packaging/dist/wheels.sh TARGET
 #   packaging/dist/wheels.sh sdist      the source distribution
@@ -30,7 +30,7 @@ module_wheel() {
     mv "$made"/*.whl "$wheels"
 }
 
-# A static file runs on every system of its machine.
+# A static file runs on glibc and on musl.
 command_wheel() {
     local staged tags=$platform
     staged=$(echo "$work/stage/$target/command/"*)

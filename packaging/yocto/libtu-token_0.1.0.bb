@@ -1,14 +1,14 @@
-# The tarball that `make dist` makes, on an image of Yocto's. NOT RUN: there was no Yocto to try it with.
+# Installs the tarball that `make dist` builds on a Yocto image. NOT RUN: no Yocto was available.
 #
-# Put the tarballs where SRC_URI finds them (a mirror of yours, or files/ beside this recipe), and their sums from
-# SHA256SUMS below. The command is no part of it: take tu-token-gateway-VERSION-TARGET.tar.gz for that.
+# Put the tarballs where SRC_URI finds them (your mirror, or files/ next to this recipe), and their checksums from
+# SHA256SUMS below. The command is not included: take tu-token-gateway-VERSION-TARGET.tar.gz for that.
 
 SUMMARY = "Access tokens for Trackunit's IRIS APIs, for C and C++ (not affiliated with Trackunit)"
 HOMEPAGE = "https://tu-token.example/tu-token"
 LICENSE = "MIT | Apache-2.0"
 LIC_FILES_CHKSUM = "file://share/doc/tu-token/LICENSE-MIT;md5=ce3dda2c8ceec11a4c4c4e0a47dffe9d"
 
-# 32-bit ARM with hardware floating point alone.
+# 32-bit ARM only with hardware floating point.
 COMPATIBLE_HOST = "(x86_64|aarch64|arm).*-linux(-gnueabi|-musl)?"
 COMPATIBLE_HOST:arm = "${@bb.utils.contains('TUNE_FEATURES', 'callconvention-hard', '.*-linux-gnueabi', 'null', d)}"
 COMPATIBLE_HOST:libc-musl:arm = "null"
