@@ -77,3 +77,8 @@ compile_error!("the feature capi needs panic = \"unwind\": panics may not cross 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The Rust test in the page on testing passes.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/testing.md")]
+struct Testing;

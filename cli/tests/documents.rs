@@ -152,6 +152,12 @@ fn deployment() {
     runs(&shell, &script(&blocks(&page("deployment.md")), &[""]));
 }
 
+#[test]
+fn testing() {
+    let shell = Shell::new();
+    runs(&shell, &script(&blocks(&page("testing.md")), &[""]));
+}
+
 /// The script that tells a gateway of the network, beside a systemctl that says what it is called with.
 #[test]
 fn a_gateway_is_told_that_the_network_is_back() {
@@ -235,6 +241,7 @@ fn every_variable_and_option_in_the_guides_exists() {
         "embedded.md",
         "waits.md",
         "errors.md",
+        "testing.md",
     ] {
         let page = page(name);
         let words = page.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');

@@ -154,7 +154,26 @@ pages() {
     built=$((built + 1))
   done
   [ "$built" -ge 2 ] || fail "only $built programs were found in the pages"
-  echo "$built passed, 0 failed"
+  tests_of_the_pages
+  echo "$((built + 1)) passed, 0 failed"
+}
+
+# A block that is a test starts `tu-token emulator` itself; here that is the emulator alone.
+tests_of_the_pages() {
+  local page directory count=0
+  mkdir -p target/go/bin
+  printf '#!/bin/sh\nshift\nexec "%s" "$@"\n' "$root/target/debug/tu-token-emulator" >target/go/bin/tu-token
+  chmod +x target/go/bin/tu-token
+  for page in $(scripts/code-blocks.sh 'go test' target/go/pages); do
+    directory=${page%.go}-test
+    mkdir "$directory"
+    mv "$page" "$directory/page_test.go"
+    [ -z "$(gofmt -l "$directory")" ] || fail "not as gofmt writes it: $directory"
+    (cd target/go/pages && PATH=$root/target/go/bin:$PATH go test -count=1 -v "./$(basename "$directory")") ||
+      fail "$page does not pass"
+    count=$((count + 1))
+  done
+  [ "$count" -ge 1 ] || fail "no test was found in the pages"
 }
 
 # Against an emulator.

@@ -18,6 +18,7 @@ DOCUMENTS = [
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+TEST = re.compile(r"^```python pytest\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def blocks() -> dict[str, str]:
@@ -26,6 +27,15 @@ def blocks() -> dict[str, str]:
         f"{document.relative_to(ROOT)}:{number}": code
         for document in DOCUMENTS
         for number, code in enumerate(BLOCK.findall(document.read_text()), 1)
+    }
+
+
+def tests() -> dict[str, str]:
+    """The tests for pytest in the documents: each starts ``tu-token emulator`` itself."""
+    return {
+        str(document.relative_to(ROOT)): code
+        for document in DOCUMENTS
+        for code in TEST.findall(document.read_text())
     }
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import subprocess
 import sys
 
 import pytest
 from conftest import Emulator
-from documents import ROOT, against, blocks
+from documents import ROOT, against, blocks, tests
 
 
 def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -36,6 +37,19 @@ def test_a_block_that_gets_no_token_fails(where: str, emulator: Emulator) -> Non
     wrong = {"TRACKUNIT_CLIENT_SECRET": "tusec_another"}
     ended = run("-c", against(emulator.url, blocks()[where], wrong), **wrong)
     assert ended.returncode != 0 and "invalid_client" in ended.stderr
+
+
+@pytest.mark.parametrize("where", tests())
+def test_a_test_in_a_document_passes(where: str, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "test_page.py").write_text(tests()[where])
+    # The command, of which the test needs the emulator alone.
+    command = tmp_path / "tu-token"
+    emulator = ROOT / "target" / "debug" / "tu-token-emulator"
+    command.write_text(f'#!/bin/sh\nshift\nexec "{emulator}" "$@"\n')
+    command.chmod(0o700)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    ended = run("-m", "pytest", "-p", "no:cacheprovider", str(tmp_path), PATH=path)
+    assert ended.returncode == 0 and "5 passed" in ended.stdout, ended.stdout
 
 
 @pytest.mark.parametrize("name", ["fleet_poll.py", "fleet_poll_async.py"])
