@@ -55,6 +55,7 @@ step "c and c++: no thread to be had" "service c/shortage" shortage_of_threads
 step "c: 10,000 clients, all cold at once" "service c/many_clients" cold_clients
 step "c: 10,000 clients renewing" "service c/many_clients" warm_clients
 step "c: quickstart, once more after a 401" "service c/quickstart binutils" quickstart_repeats_after_401
+step "c: examples, CMake project, systemd unit" "stage service cmake libcurl" tests/c/examples.sh
 step "c++: the contract" "service c/cpp-contract" cpp_contract
 step "c++: the example, once more after a 401" "service c/fleet" fleet_example
 step "rust: the example, once more after a 401" "service" rust_example
