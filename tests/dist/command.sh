@@ -1,7 +1,7 @@
 # To be sourced by run.sh: the tarballs with the command.
 # shellcheck shell=bash
 
-# One file that loads nothing.
+# One file that loads no library.
 is_static() { # program
     local said
     said=$(file -L "$1")
@@ -50,7 +50,7 @@ has_no_emulator() { # target, tree, tree with the emulator
     (($(stat -c %s "$2/bin/tu-token") < $(stat -c %s "$3/bin/tu-token")))
 }
 
-# In a directory with nothing but the program and a file with roots, as on the smallest image.
+# In a root directory with only the program and a file of root certificates, as on the smallest image.
 runs_in_an_empty_root() { # tree
     local empty=$scratch/empty server said
     rm -rf "$empty"

@@ -1,7 +1,7 @@
 # To be sourced by run.sh: the Go modules, as a program gets them from a module proxy.
 # shellcheck shell=bash
 
-# Go and a C compiler; pkg-config is not to be found.
+# With Go and a C compiler, without pkg-config.
 as_gopher() { # command...
     local tools
     tools=$(dirname "$(command -v go)")
@@ -19,7 +19,7 @@ gets_the_module() {
     cd "$scratch/gopher"
     as_gopher go mod init program
     as_gopher go get "$go_module@v$version"
-    # Nothing came along but the module itself.
+    # The module brings no dependencies.
     [[ $(as_gopher go list -m all) == "program
 $go_module v$version" ]]
 }
@@ -67,7 +67,7 @@ with_oauth2() {
     as_user "$scratch/oauth2/program"
 }
 
-# For what platform a file is there that says that there is no archive; musl on ARM, 32 bits, is one.
+# A platform without an archive gets a file that says so; 32-bit ARM with musl is one.
 says_that_there_is_no_archive() {
     local said
     go_variables=(CGO_ENABLED=1 GOOS=linux GOARCH=arm)

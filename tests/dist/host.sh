@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The host's part of `make dist-test`, in `make test`: what the other steps have built is packed as
-# `make dist` packs it, twice, and used as its users use it. What needs a build of its own (other
-# targets, an old glibc, musl) is left to `make dist`.
+# The host's part of `make dist-test`, in `make test`: the builds of the other steps are packed twice, as
+# `make dist` does it, and used the way users do. Other targets, an old glibc and musl need builds of their own,
+# so only `make dist` covers them.
 #
 # Needs target/release (make library), target/wheels/release, target/debug (cargo build).
 set -euo pipefail
@@ -10,7 +10,7 @@ cd "$(dirname "$0")/../.."
 export HOST_PART=1
 host=$(rustc -vV | sed -n 's/^host: //p')
 
-pack_all() { # directory of what is handed out, directory for the work
+pack_all() { # directory for the artifacts, directory for the work
     export DIST=$PWD/$1 DIST_WORK=$PWD/$2
     rm -rf "$1"
     mkdir -p "$1"

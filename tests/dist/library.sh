@@ -1,7 +1,7 @@
 # To be sourced by run.sh: the tarballs with the C library.
 # shellcheck shell=bash
 
-# Programs for other machines, and for musl, are compiled as people do who have zig.
+# Programs for other machines and for musl are compiled with zig.
 zig_triple() { # target
     local glibc
     glibc=$(column "$1" glibc)
@@ -27,12 +27,12 @@ compile() { # target, C|C++, shared|static, program
         C) source=$work/readme/README-1.c standard=c11 ;;
         *) source=$work/readme/README-1.cpp standard=c++17 ;;
     esac
-    # Programs look for the shared library where run_program puts it.
+    # Where run_program puts the shared library.
     if [[ $3 == shared ]]; then flags="$(pkg "$tree" --cflags --libs tu_token) -Wl,-rpath,\$ORIGIN/lib"
-    else flags=$(pkg "$tree" --cflags --libs tu_token_static); fi
-    # zig's linker adds nothing that unwinds the stack.
+    else flags="-Wl,--gc-sections $(pkg "$tree" --cflags --libs tu_token_static)"; fi
+    # zig's linker does not add the unwinder by itself.
     [[ $target == "$host" || $3 == shared ]] || flags+=" -lunwind"
-    # To it -static comes before the libraries.
+    # zig expects -static before the libraries.
     [[ $target != *musl* || $3 == shared ]] || flags="-static $flags"
     # shellcheck disable=SC2046,SC2086
     $(compiler_for "$target" "$2") -std=$standard -Wall -Wextra -Werror "$source" -o "$4" $flags
@@ -45,30 +45,17 @@ prints_a_token() {
     grep -q -E '^[0-9]+ bytes, [0-9]+ ms left$' <<<"$said"
 }
 
-# A musl program that loads libraries needs musl's loader: on this machine, Debian's package of it.
-musl_loader() { # target
-    if ! is_native "$1"; then
-        return
-    fi
-    local place=$work/musl
-    if [[ ! -d $place ]]; then
-        mkdir -p "$work/musl.new"
-        (cd "$work/musl.new" && apt-get download musl >/dev/null 2>&1 && dpkg-deb -x musl_*.deb .) || return 1
-        mv "$work/musl.new" "$place"
-    fi
-    echo "$place/lib/ld-musl-$(machine_of "$1").so.1"
-}
-
-# As its users have it: the program, and beside it the libraries.
+# The way users ship it: the program with the libraries next to it.
 run_program() { # target, shared|static, program
     local directory=$scratch/run loader
     rm -rf "$directory"
     mkdir -p "$directory/lib"
     cp "$3" "$directory/program"
     [[ $2 == static ]] || cp -a "$(unpacked_library "$1")"/lib/libtu_token.so.* "$directory/lib"
-    if [[ $1 == *musl* && $2 == shared ]] && is_native "$1"; then
-        loader=$(musl_loader "$1") || { echo "Debian's package musl cannot be had"; return 1; }
-        prints_a_token as_user "$loader" "$directory/program"
+    if [[ $1 == *musl* && $2 == shared ]]; then
+        loader=$(musl_loader "$1") || { echo "Debian's package musl is not available"; return 1; }
+        cp "$loader" "$directory/loader"
+        prints_a_token run_for "$1" "$directory" loader "$(place_of "$1" "$directory")/program"
     else
         prints_a_token run_for "$1" "$directory" program
     fi
@@ -105,8 +92,6 @@ try_library() { # target
         for how in shared static; do
             kind="library $target: $language, $how"
             runs=$can_run
-            # zig's C++ library wants a younger musl than Debian's.
-            if [[ $target == *musl* && $language == C++ && $how == shared ]]; then runs=0; fi
             if ((!runs)); then kind+=", compiled"; fi
             try "$kind" program_works "$target" "$language" "$how"
             if worked && ((runs)); then

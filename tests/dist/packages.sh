@@ -3,13 +3,13 @@
 
 lintian_is_content() { # packages...
     local said
-    # Warnings too. The package is for nobody's archive, where an upload would close a bug.
+    # Warnings too. The package goes to no archive, where the first upload would close a bug.
     said=$(lintian --allow-root --fail-on error,warning --suppress-tags initial-upload-closes-no-bugs "$@" 2>&1) || { echo "$said"; return 1; }
     echo "$said"
 }
 
 try_packages() {
-    local package packages
+    local package packages glibc
     packages=$(compgen -G "$dist/*_*.deb" || true)
     [[ -n $packages ]] || return 0
     if ! command -v lintian >/dev/null; then
@@ -18,7 +18,52 @@ try_packages() {
     fi
     for package in $packages; do
         try "lintian $(basename "$package")" lintian_is_content "$package"
+        glibc=$(dpkg-deb -f "$package" Depends | sed -n 's/.*libc6 (>= \([0-9.]*\)).*/\1/p')
+        glibc_of "$(basename "$package")" "${glibc:--}"
         if worked; then ran "$(basename "$package")" lintian; fi
+    done
+    try_foreign_packages
+}
+
+# The packages for another machine: unpacked, as apt would, and used where they are.
+unpack_packages() { # debian architecture
+    local package
+    for package in "$dist"/*_"$1".deb; do dpkg-deb -x "$package" "$scratch/packages-$1"; done
+}
+
+packaged_command_works() { # target, root of the unpacked packages
+    local said
+    said=$(run_for "$1" "$2" usr/bin/tu-token doctor)
+    echo "$said"
+    grep -q '^ok  *token ' <<<"$said"
+}
+
+packaged_library_works() { # target, root of the unpacked packages
+    local libdir flags
+    libdir=usr/lib/$(column "$1" multiarch)
+    flags=$(PKG_CONFIG_LIBDIR=$2/$libdir/pkgconfig PKG_CONFIG_SYSROOT_DIR=$2 pkg-config --cflags --libs tu_token)
+    # shellcheck disable=SC2086
+    $(compiler_for "$1" C) -std=c11 "$work/readme/README-1.c" -o "$2/program" $flags
+    LIBRARIES=/try/$libdir prints_a_token run_for "$1" "$2" program
+}
+
+try_foreign_packages() {
+    local target machine place
+    for target in $(all_targets); do
+        machine=$(column "$target" debian)
+        [[ -n $machine ]] && ! is_native "$target" && compgen -G "$dist/*_$machine.deb" >/dev/null || continue
+        get_ready "$target"
+        ((can_run)) || continue
+        place=$scratch/packages-$machine
+        unpack_packages "$machine"
+        try "packages $machine: the library, by a C program" packaged_library_works "$target" "$place"
+        if worked; then
+            ran "libtu-token0_$version-1_$machine.deb" "C, unpacked: $(where "$target")"
+            ran "libtu-token-dev_$version-1_$machine.deb" "C, unpacked: $(where "$target")"
+        fi
+        [[ -x $place/usr/bin/tu-token ]] || continue
+        try "packages $machine: doctor" packaged_command_works "$target" "$place"
+        if worked; then ran "tu-token_$version-1_$machine.deb" "\`tu-token doctor\`, unpacked: $(where "$target")"; fi
     done
 }
 
@@ -33,7 +78,7 @@ new_system() {
             "$suite" "$place" "$mirror" >"$work/logs/debootstrap.log" 2>&1 || { tail -n 5 "$work/logs/debootstrap.log"; return 1; }
         touch "$place/ready"
     fi
-    # Each run begins with a system that nothing was installed in.
+    # Each run begins with an untouched copy.
     cp -a --reflink=auto "$place" "$scratch/system"
     cp /etc/resolv.conf "$scratch/system/etc/resolv.conf"
     mkdir -p "$scratch/system/dist/wheels"

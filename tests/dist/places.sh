@@ -1,11 +1,11 @@
-# To be sourced by run.sh: where the artifacts are tried. The emulator comes out of dist/ itself; systems of
-# other machines are Debian's, unpacked by debootstrap and run by qemu-user.
+# To be sourced by run.sh: where the artifacts are used. The emulator is the one in dist/; the systems of
+# other machines are Debian, unpacked by debootstrap and run by qemu-user.
 # shellcheck shell=bash
 
-# This machine's own release, where it is one of Debian's.
+# The release of this machine, if it runs Debian.
 here_is=$(. /etc/os-release 2>/dev/null; [[ ${ID:-} == debian ]] && echo "${VERSION_CODENAME:-}" || true)
 suite=${here_is:-bookworm}
-# Where this machine gets its own packages from.
+# The mirror this machine installs from.
 mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(CODENAME) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
     awk -v suite="$suite" '$1 == suite { print $2; exit }' || true)}
 chroots=$work/chroot
@@ -23,7 +23,7 @@ unpacked_command() { # target
     echo "$scratch/unpacked/tu-token-$version-$1"
 }
 
-# Sets `service` to the variables that point to an emulator: that of a command in dist/.
+# Starts the emulator of a command in dist/, and sets `service` to the variables that point to it.
 start_emulator() {
     local target program=
     for target in $(all_targets); do
@@ -55,18 +55,40 @@ can_chroot() {
     [[ $(id -u) == 0 && -n $mirror ]] && command -v debootstrap >/dev/null
 }
 
-# A system of Debian's for another machine: unpacked, not configured, which no program here minds.
+# A Debian for another machine: unpacked but not configured, which is enough for the programs here.
 foreign_system() { # debian architecture
     local place=$chroots/$1 package log=$work/logs/debootstrap-$1.log
     [[ ! -e $place/unpacked ]] || return 0
     rm -rf --one-file-system "$place"
     mkdir -p "$place" "$work/logs"
-    debootstrap --foreign --arch="$1" --variant=minbase --include=ca-certificates,python3,musl \
+    debootstrap --foreign --arch="$1" --variant=minbase --include=ca-certificates,python3 \
         "$suite" "$place" "$mirror" >"$log" 2>&1 || { tail -n 5 "$log"; return 1; }
     for package in "$place"/var/cache/apt/archives/*.deb; do dpkg-deb -x "$package" "$place"; done
     rm -f "$place"/var/cache/apt/archives/*.deb
     cp "$(command -v "$(qemu_of "$1")")" "$place/usr/bin/"
     touch "$place/unpacked"
+}
+
+# A musl program that loads libraries needs musl's loader. zig compiles C++ for musl 1.2.5, so it is the one
+# of Debian 13, downloaded with settings that leave the machine's own lists alone.
+musl_loader() { # target
+    local machine place
+    machine=$(debian_machine "$1") place=$work/musl-$(debian_machine "$1")
+    if [[ ! -d $place/usr/lib ]]; then
+        rm -rf "$place"
+        mkdir -p "$place/state/lists/partial" "$place/cache/archives/partial"
+        echo "deb $mirror trixie main" >"$place/list"
+        (cd "$place" && apt_for "$machine" "$place" update && apt_for "$machine" "$place" download musl &&
+            dpkg-deb -x musl_*.deb .) >"$work/logs/musl-$machine.log" 2>&1 || return 1
+        rm -rf "$place/state" "$place/cache"
+    fi
+    echo "$place/usr/lib/ld-musl-$(machine_of "$1").so.1"
+}
+
+apt_for() { # debian architecture, directory, arguments of apt-get...
+    apt-get -o Dir::Etc::SourceList="$2/list" -o Dir::Etc::SourceParts=/dev/null -o Dir::State="$2/state" \
+        -o Dir::Cache="$2/cache" -o APT::Architecture="$1" -o APT::Architectures="$1" -o Acquire::Languages=none \
+        -o APT::Sandbox::User=root "${@:3}"
 }
 
 qemu_of() { # debian architecture
@@ -77,8 +99,7 @@ debian_machine() { # target
     case $1 in x86_64*) echo amd64 ;; aarch64*) echo arm64 ;; armv7*) echo armhf ;; esac
 }
 
-# Sets can_run: whether programs for this target run here. Makes it so if need be, once; says why not
-# otherwise.
+# Sets can_run: whether programs for this target run here. Creates the system for them once, or reports why not.
 declare -A runs_here
 get_ready() { # target
     local machine
@@ -105,7 +126,12 @@ where() { # target
     if is_native "$1"; then echo "this machine"; else echo "Debian $suite $(debian_machine "$1"), qemu-user"; fi
 }
 
-# Runs a program of a target; its files lie below $scratch, which such a system is given a copy of.
+# Where a program finds a directory that run_for copies for it.
+place_of() { # target, directory
+    if is_native "$1"; then echo "$2"; else echo /try; fi
+}
+
+# Runs a program of a target. Its files are below $scratch; a foreign system gets a copy of their directory.
 run_for() { # target, directory with the program, program in it, arguments...
     local target=$1 directory=$2 program=$3 place
     shift 3

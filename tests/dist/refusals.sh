@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What `make dist` and `make dist-test` say when something is missing or wrong: one line, with what to do.
+# When something is missing or wrong, `make dist` and `make dist-test` print one line that says what to do.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -30,7 +30,7 @@ export DIST=$scratch/dist DIST_WORK=$scratch/work
 refuses "unknown target" "unknown target 'amiga'; TARGETS takes: .*aarch64-unknown-linux-musl" packaging/dist.sh amiga
 refuses "unknown among known ones" "unknown target 'amiga'" packaging/dist.sh "$host amiga"
 
-# The tools of this machine but for one.
+# This machine's tools except one.
 mkdir "$scratch/bin"
 for tool in awk bash cat cmp dirname env git grep head mkdir rm rustc sed tail tr; do
   ln -s "$(command -v $tool)" "$scratch/bin/$tool"

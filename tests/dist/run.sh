@@ -4,8 +4,9 @@
 #   tests/dist/run.sh            what is in dist/
 #   tests/dist/run.sh PART...    these alone: library, command, wheels, go, packages, chroot
 #
-# What cannot be tried here (no root for a chroot, no qemu) is named as SKIPPED. At the end stands a
-# table, also in target/dist/table.md: each artifact, its size, the oldest glibc, and what ran where.
+# What cannot run here (no root for a chroot, no qemu) is named as SKIPPED. Two tables close the output, also in
+# target/dist/table.md and sizes.md: each artifact with its size, the lowest glibc and what ran where; and what is
+# inside, unpacked.
 # shellcheck source=packaging/dist/common.sh
 . "$(dirname "$0")/../../packaging/dist/common.sh"
 
@@ -51,7 +52,7 @@ skip() {
     skipped=$((skipped + 1))
 }
 
-# What is said of an artifact in the table.
+# What the table says of an artifact.
 ran() { # artifact, where and what
     printf '%s\t%s\n' "$1" "$2" >>"$scratch/ran"
 }
@@ -60,7 +61,7 @@ glibc_of() { # artifact, version
     printf '%s\t%s\n' "$1" "$2" >>"$scratch/glibc"
 }
 
-# A person's shell: no Rust, none of our variables but those that point to the emulator.
+# A user's shell: no Rust, and of the variables here only those that point to the emulator.
 as_user() {
     env -i PATH="/usr/bin:/bin" HOME="$scratch/home" LANG=C.UTF-8 "${service[@]}" "$@"
 }
@@ -71,7 +72,7 @@ highest_glibc() { # ELF file
     { readelf -W --version-info "$1" | grep -o 'GLIBC_[0-9][0-9.]*' || true; } | sed 's/GLIBC_//' | sort -V | tail -n 1
 }
 
-# Not newer than what the target promises, and no library beside the C library's.
+# Not newer than what the target promises, and no libraries but those of the C library.
 loads_what_it_may() { # target, ELF file, artifact
     local target=$1 file=$2 promised found other
     promised=$(column "$target" glibc)
@@ -129,12 +130,12 @@ complete() {
 
 table() {
     local file name size glibc
-    echo "| artifact | size, MB | oldest glibc | what ran, and where |"
+    echo "| artifact | size, MB | lowest glibc | what ran, and where |"
     echo "| --- | ---: | --- | --- |"
     while read -r _ file; do
         case $file in
             go/*.zip) name=$file ;;
-            go/*) continue ;; # what the protocol says of the zip
+            go/*) continue ;; # metadata of the zip
             *) name=$(basename "$file") ;;
         esac
         size=$(awk -v bytes="$(stat -c %s "$dist/$file")" 'BEGIN { printf "%.2f", bytes / 1e6 }')
@@ -144,12 +145,33 @@ table() {
     done <"$dist/SHA256SUMS"
 }
 
+mb() { # file
+    if [[ -f $1 ]]; then awk -v bytes="$(stat -L -c %s "$1")" 'BEGIN { printf "%.2f", bytes / 1e6 }'; else echo -; fi
+}
+
+# What arrives on a device, stripped. The program is the README's in C, linked with -Wl,--gc-sections.
+sizes() {
+    local target tree gateway
+    echo "| target | shared library, MB | static library, MB | C program with it inside, MB | command, MB | without the emulator, MB |"
+    echo "| --- | ---: | ---: | ---: | ---: | ---: |"
+    for target in $(all_targets); do
+        tree=$(unpacked_library "$target")
+        [[ -d $tree ]] || continue
+        gateway=$scratch/unpacked/tu-token-gateway-$version-$target
+        rm -f "$scratch/stripped"
+        [[ ! -f $scratch/programs/$target-C-static ]] || "$strip" -o "$scratch/stripped" "$scratch/programs/$target-C-static"
+        echo "| \`$target\` | $(mb "$tree/lib/libtu_token.so") | $(mb "$tree/lib/libtu_token.a") | $(mb "$scratch/stripped") |\
+ $(mb "$(unpacked_command "$target")/bin/tu-token") | $(mb "$gateway/bin/tu-token") |"
+    done
+}
+
 cd "$root"
 complete
 mkdir -p "$scratch/home" "$scratch/unpacked" "$scratch/programs"
 touch "$scratch/ran" "$scratch/glibc"
 service=()
 [[ $host_part == 1 ]] || enter_environment
+find_strip
 unpack_tarballs
 start_emulator
 parts=" ${*:-library command wheels go packages chroot} "
@@ -166,6 +188,8 @@ done
 echo
 mkdir -p "$work"
 table | tee "$work/table.md"
+echo
+sizes | tee "$work/sizes.md"
 echo
 echo "$passed passed, $failed failed, $skipped skipped"
 ((failed == 0 && passed > 0))

@@ -1,4 +1,4 @@
-"""The module of a wheel beside an emulator: threads and asyncio tasks share one token."""
+"""The module of a wheel against a running emulator: threads and asyncio tasks share one token."""
 
 import asyncio
 import platform

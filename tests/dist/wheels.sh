@@ -9,7 +9,7 @@ wheel_of() { # module name, target
     head -n 1 <<<"$found"
 }
 
-# What auditwheel finds, or where that cannot judge (musl), what the file itself says.
+# The verdict of auditwheel or, for musl, where that crashes, the dynamic section of the file.
 wheel_is_honest() { # target, wheel
     local place=$scratch/wheel module said
     rm -rf "$place"
@@ -36,7 +36,7 @@ documents_of_wheel() { # unpacked wheel
     python3 "$here/check_bill.py" "$info/sboms/sbom.cdx.json"
 }
 
-# By pip as a person calls it, without an index: nothing but what is in dist/.
+# The pip of a user, without an index: only dist/ is available.
 pip_installs() { # what
     local venv=$scratch/venv
     rm -rf "$venv"
@@ -49,7 +49,7 @@ module_works_here() {
     (cd "$scratch" && as_user "$scratch/venv/bin/python" -W error "$here/use_module.py")
 }
 
-# pip is asked for another machine's, and what it unpacks is run by that machine's Python.
+# pip unpacks the wheel for another machine, and that machine's Python runs it.
 module_works_there() { # target
     local place=$scratch/there platform machine
     platform=$(column "$1" wheel)
@@ -122,9 +122,21 @@ source_distribution_is_whole() { # file
     if grep -E '/(target|tests/conformance)/' <<<"$names"; then return 1; fi
 }
 
+# The one artifact whose user needs Rust: pip builds it, with cargo and away from the sources.
+source_distribution_builds() { # file
+    local venv=$scratch/venv
+    rm -rf "$venv"
+    /usr/bin/env python3 -m venv "$venv"
+    (cd "$scratch" && CARGO_TARGET_DIR=$build/sdist CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=0 \
+        "$venv/bin/pip" install --quiet --disable-pip-version-check --no-binary tu-token "$1")
+    (cd "$scratch" && as_user "$venv/bin/python" -W error "$here/use_module.py")
+    rm -rf "$build/sdist"
+}
+
 try_source_distribution() {
     local file=$dist/wheels/tu_token-$version.tar.gz
     [[ -f $file ]] || return 0
     try "source distribution: files" source_distribution_is_whole "$file"
-    if worked; then ran "$(basename "$file")" "built by \`make test\`"; fi
+    try "source distribution: pip builds it, asyncio, threads" source_distribution_builds "$file"
+    if worked; then ran "$(basename "$file")" "built by pip with Rust; 50 asyncio tasks, 16 threads: this machine"; fi
 }
