@@ -55,6 +55,60 @@ fn every_status_stands_in_the_page_on_errors() {
     }
 }
 
+/// The header's numbers whose names begin like this: `TU_EVENT_` gives `FETCH_STARTED`, 1.
+fn numbers(prefix: &'static str) -> impl Iterator<Item = (&'static str, i32)> {
+    let lines = include_str!("../include/tu_token.h").lines();
+    lines.filter_map(move |line| {
+        let (name, number) = line.trim().trim_end_matches(',').split_once(" = ")?;
+        Some((name.strip_prefix(prefix)?, number.parse().ok()?))
+    })
+}
+
+/// A status or event that is added to one language only would be an unknown number in the others.
+#[test]
+fn every_status_and_event_is_there_in_every_language() {
+    let [errors, events, go_errors, go_events, names] = [
+        include_str!("../bindings/python/tu_token/_errors.py"),
+        include_str!("../bindings/python/tu_token/_events.py"),
+        include_str!("../bindings/go/status.go"),
+        include_str!("../bindings/go/event.go"),
+        include_str!("../src/ffi/event.rs"),
+    ];
+    let has = |file: &str, text: &str, number: i32| {
+        let line = format!("{text} = {number}");
+        file.lines()
+            .any(|found| found.split("//").next().unwrap_or_default().trim().ends_with(&line))
+    };
+    let mut missing = Vec::new();
+    let mut look = |name: &str, number: i32, places: [(&str, bool); 3]| {
+        let lacking = places.iter().filter(|(_, is_there)| !is_there);
+        missing.extend(lacking.map(|(place, _)| format!("{place}: {name} = {number}")));
+    };
+    let others = ["EVENT_", "STATE_", "SEVERITY_", "OK"];
+    for (name, number) in
+        numbers("TU_").filter(|(name, _)| !others.iter().any(|it| name.starts_with(it)))
+    {
+        let is_listed = tu_token::ErrorKind::ALL.iter().any(|kind| kind.status() == number);
+        let (python, go) = (has(errors, name, number), has(go_errors, "Status", number));
+        look(
+            name,
+            number,
+            [("src/error.rs, ALL", is_listed), ("_errors.py", python), ("status.go", go)],
+        );
+    }
+    for (name, number) in numbers("TU_EVENT_") {
+        let is_named = names.contains(&format!("c\"TU_EVENT_{name}\""));
+        let (python, go) = (has(events, name, number), has(go_events, "EventKind", number));
+        look(
+            name,
+            number,
+            [("src/ffi/event.rs", is_named), ("_events.py", python), ("event.go", go)],
+        );
+    }
+    assert!(numbers("TU_EVENT_").count() > 10 && numbers("TU_").count() > 30, "the header is read");
+    assert!(missing.is_empty(), "in include/tu_token.h, but not in {missing:#?}");
+}
+
 /// The files whose public items are the crate's API.
 const API: [&str; 13] = [
     "cache/entry.rs",
