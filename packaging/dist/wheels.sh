@@ -10,8 +10,29 @@ target=$1
 manifest=$root/bindings/python/Cargo.toml
 wheels=$dist/wheels
 
+# On glibc, Python up to 3.13 ends threads by pthread_exit, and the system's libgcc_s unwinds them through the
+# module's frames. The module must then unwind with the same library: zig's own, linked in, would be handed frames of
+# libgcc_s and crash. zig brings no libgcc_s, so the module is linked with a stub of that name.
+unwinder() {
+    local place=$work/unwinder/$target name names=(Backtrace DeleteException FindEnclosingFunction GetCFA GetDataRelBase
+        GetGR GetIP GetIPInfo GetLanguageSpecificData GetRegionStart GetTextRelBase RaiseException Resume
+        Resume_or_Rethrow SetGR SetIP VRS_Get VRS_Set)
+    mkdir -p "$place"
+    {
+        for name in "${names[@]}"; do echo "void _Unwind_$name(void) {}"; done
+        # Those of 32-bit ARM.
+        for name in __gnu_unwind_frame __aeabi_unwind_cpp_pr{0,1,2}; do echo "void $name(void) {}"; done
+    } >"$place/stub.c"
+    python -m ziglang cc -target "$(sed -e 's/^armv7/arm/' -e 's/-unknown//' <<<"$target")" -shared -nostdlib \
+        -Wl,-soname,libgcc_s.so.1 "$place/stub.c" -o "$place/libgcc_s.so.1"
+    echo "$place/libgcc_s.so.1"
+}
+
 build_module() { # directory
-    CARGO_TARGET_DIR=$build CARGO_ENCODED_RUSTFLAGS=$(flags_of_shared "$target") \
+    local flags
+    flags=$(flags_of_shared "$target")
+    [[ $target == *musl* ]] || flags+=$'\x1f'-Clink-arg=$(unwinder)
+    CARGO_TARGET_DIR=$build CARGO_ENCODED_RUSTFLAGS=$flags \
         maturin build --locked --release --zig --compatibility "$compatibility" --target "$target" \
         --manifest-path "$manifest" --out "$1"
 }

@@ -47,21 +47,24 @@ pip_installs() { # what
 module_works_here() {
     pip_installs tu-token
     (cd "$scratch" && as_user "$scratch/venv/bin/python" -W error "$here/use_module.py")
+    (cd "$scratch" && as_user "$scratch/venv/bin/python" -W error "$here/end_module.py")
 }
 
 # pip unpacks the wheel for another machine, and that machine's Python runs it.
 module_works_there() { # target
-    local place=$scratch/there platform machine
+    local place=$scratch/there platform machine program
     platform=$(column "$1" wheel)
     machine=$(debian_machine "$1")
     rm -rf "$place"
     python3 -m pip install --quiet --disable-pip-version-check --no-index --find-links "$dist/wheels" \
         --target "$place/site" --platform "$platform" --python-version 3.11 --only-binary :all: tu-token
-    cp "$here/use_module.py" "$place"
+    cp "$here"/{use,end}_module.py "$place"
     rm -rf --one-file-system "$chroots/$machine/try"
     cp -a "$place" "$chroots/$machine/try"
-    env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp PYTHONPATH=/try/site "${service[@]}" \
-        chroot "$chroots/$machine" "/usr/bin/$(qemu_of "$machine")" /usr/bin/python3 -W error /try/use_module.py
+    for program in use end; do
+        env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp PYTHONPATH=/try/site "${service[@]}" \
+            chroot "$chroots/$machine" "/usr/bin/$(qemu_of "$machine")" /usr/bin/python3 -W error "/try/${program}_module.py"
+    done
 }
 
 command_wheel_works() {
@@ -95,11 +98,11 @@ try_wheels() { # target
             ran "$name" "not run"
         else
             if [[ $target == "$host" ]]; then
-                try "wheel $target: pip, asyncio, threads" module_works_here
+                try "wheel $target: pip, asyncio, threads, the end of Python" module_works_here
             else
-                try "wheel $target: pip, asyncio, threads" module_works_there "$target"
+                try "wheel $target: pip, asyncio, threads, the end of Python" module_works_there "$target"
             fi
-            if worked; then ran "$name" "pip, 50 asyncio tasks, 16 threads: $(where "$target")"; fi
+            if worked; then ran "$name" "pip, 50 asyncio tasks, 16 threads, the end of Python: $(where "$target")"; fi
         fi
     fi
     wheel=$(wheel_of tu_token_cli "$target")
