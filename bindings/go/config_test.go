@@ -36,7 +36,8 @@ func TestEveryOptionHasAField(t *testing.T) {
 	rows := documented(t, "options.md", "^\\| `([a-z_]+)` \\| `TRACKUNIT_")
 	options := (&Config{}).options()
 	if len(options) != len(rows) {
-		t.Fatalf("%d options, %d in the documentation", len(options), len(rows))
+		t.Fatalf("config.go has %d options, docs/options.md %d: add the field of Config and the line in options()",
+			len(options), len(rows))
 	}
 	fields := reflect.TypeFor[Config]()
 	for at, row := range rows {
