@@ -229,6 +229,21 @@ fn anchors(page: &str) -> Vec<String> {
         .collect()
 }
 
+#[test]
+fn what_the_guide_for_contributors_names_is_there() {
+    let (page, steps) = (read("CONTRIBUTING.md"), read("tests/run.sh").to_lowercase());
+    let text = prose(&page);
+    let words = text.split('`').skip(1).step_by(2).filter_map(|code| code.split(' ').next());
+    let is_made = |path: &str| ["target/", "dist/"].iter().any(|made| path.starts_with(made));
+    let files: Vec<&str> = words.filter(|word| word.contains('/') && !is_made(word)).collect();
+    let missing: Vec<&&str> = files.iter().filter(|file| !root().join(file).exists()).collect();
+    assert!(files.len() > 30 && missing.is_empty(), "{missing:?} of {}", files.len());
+    let patterns = page.split("ONLY='").skip(1).filter_map(|rest| rest.split('\'').next());
+    let mut parts = patterns.flat_map(|pattern| pattern.split('|')).filter(|part| *part != "...");
+    let unknown = parts.find(|part| !steps.contains(&part.to_lowercase()));
+    assert_eq!(unknown, None, "no step of tests/run.sh has this in its name");
+}
+
 /// A page without its blocks of code, where `](` is no link.
 fn prose(page: &str) -> String {
     let text = format!("\n{page}");

@@ -86,6 +86,28 @@ fn a_cycle_and_an_import_of_test_code_are_found() {
     assert!(problems(&backwards, &found(&[("a", &[]), ("b", &[])]))[0].contains("no row above"));
 }
 
+#[test]
+fn the_picture_shows_every_module_before_all_that_it_imports() {
+    let page = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/CONTRIBUTING.md"));
+    let map = page
+        .split("## The map")
+        .nth(1)
+        .and_then(|rest| rest.split("```").nth(1))
+        .expect("a picture");
+    let imports = imports(Path::new(SRC));
+    let rows = map.lines().filter_map(|line| line.trim().strip_prefix('|')?.strip_suffix('|'));
+    let drawn: Vec<&str> =
+        rows.flat_map(str::split_whitespace).filter(|word| imports.contains_key(*word)).collect();
+    let mut sorted = drawn.clone();
+    sorted.sort_unstable();
+    assert!(sorted.iter().eq(imports.keys()), "each module once: {drawn:?}");
+    for (at, module) in drawn.iter().enumerate() {
+        let earlier: Vec<&&str> =
+            drawn[..at].iter().filter(|it| imports[*module].contains(**it)).collect();
+        assert!(earlier.is_empty(), "{module} imports {earlier:?}, which stand before it");
+    }
+}
+
 // --- what the sources import -----------------------------------------------------------------
 
 /// The top-level modules and whom each imports.
