@@ -170,9 +170,7 @@ impl ErrorKind {
 /// secret and no token.
 ///
 /// ```
-/// # let emulator = tu_token_emulator::Emulator::start()?;
-/// # let client = emulator.client_options().iter()
-/// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+/// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
 /// let options = tu_token::GetOptions { scope: Some("site.update"), ..Default::default() };
 /// let error = client.get(&options).unwrap_err();
 /// assert_eq!(error.oauth_code(), Some("invalid_scope"));
@@ -279,9 +277,7 @@ impl Error {
     /// The kind of failure.
     ///
     /// ```
-    /// # let emulator = tu_token_emulator::Emulator::start()?;
-    /// # let client = emulator.client_options().iter()
-    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
     /// let options = tu_token::GetOptions { scope: Some("site.update"), ..Default::default() };
     /// let error = client.get(&options).unwrap_err();
     /// assert_eq!(error.kind(), tu_token::ErrorKind::InvalidScope);
@@ -294,9 +290,7 @@ impl Error {
     /// One line: what was attempted, what was found, what to do. No secret, no token.
     ///
     /// ```
-    /// # let emulator = tu_token_emulator::Emulator::start()?;
-    /// # let client = emulator.client_options().iter()
-    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
     /// let options = tu_token::GetOptions { scope: Some("site.update"), ..Default::default() };
     /// let error = client.get(&options).unwrap_err();
     /// assert!(error.message().contains("asked for: site.update"));
@@ -309,9 +303,7 @@ impl Error {
     /// The `error` member of the token endpoint's response (RFC 6749 section 5.2), secrets removed.
     ///
     /// ```
-    /// # let emulator = tu_token_emulator::Emulator::start()?;
-    /// # let client = emulator.client_options().iter()
-    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
     /// let options = tu_token::GetOptions { scope: Some("site.update"), ..Default::default() };
     /// let error = client.get(&options).unwrap_err();
     /// assert_eq!(error.oauth_code(), Some("invalid_scope"));
@@ -324,9 +316,7 @@ impl Error {
     /// The HTTP status of the token endpoint's response, if there was one.
     ///
     /// ```
-    /// # let emulator = tu_token_emulator::Emulator::start()?;
-    /// # let client = emulator.client_options().iter()
-    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
     /// let options = tu_token::GetOptions { scope: Some("site.update"), ..Default::default() };
     /// let error = client.get(&options).unwrap_err();
     /// assert_eq!(error.http_status(), Some(400));
@@ -339,9 +329,7 @@ impl Error {
     /// Whether the same call may succeed later without any change to program or configuration.
     ///
     /// ```
-    /// # let emulator = tu_token_emulator::Emulator::start()?;
-    /// # let client = emulator.client_options().iter()
-    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
     /// let options = tu_token::GetOptions { scope: Some("site.update"), ..Default::default() };
     /// let error = client.get(&options).unwrap_err();
     /// assert!(!error.is_retryable());
@@ -354,9 +342,7 @@ impl Error {
     /// Time until this client would send the next token request, if known.
     ///
     /// ```
-    /// # let emulator = tu_token_emulator::Emulator::start()?;
-    /// # let client = emulator.client_options().iter()
-    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
     /// let options = tu_token::GetOptions { scope: Some("site.update"), ..Default::default() };
     /// let error = client.get(&options).unwrap_err();
     /// assert!(error.retry_after().unwrap().as_secs() <= 60);

@@ -49,9 +49,7 @@ const fn words_for(value: usize, scope: usize) -> usize {
 /// not keep its client alive.
 ///
 /// ```
-/// # let emulator = tu_token_emulator::Emulator::start()?;
-/// # let client = emulator.client_options().iter()
-/// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+/// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
 /// let token = client.token()?;
 /// assert!(!format!("{token:?}").contains(token.value()));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -148,9 +146,7 @@ impl Token {
     /// The bare access token.
     ///
     /// ```
-    /// # let emulator = tu_token_emulator::Emulator::start()?;
-    /// # let client = emulator.client_options().iter()
-    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
     /// assert!(!client.token()?.value().is_empty());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -161,9 +157,7 @@ impl Token {
     /// `Bearer <token>`: the value of an `Authorization` header (RFC 6750 section 2.1).
     ///
     /// ```
-    /// # let emulator = tu_token_emulator::Emulator::start()?;
-    /// # let client = emulator.client_options().iter()
-    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
     /// let token = client.token()?;
     /// assert_eq!(token.bearer(), format!("Bearer {}", token.value()));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -175,9 +169,7 @@ impl Token {
     /// `Authorization: Bearer <token>`: a complete header line, without line ending.
     ///
     /// ```
-    /// # let emulator = tu_token_emulator::Emulator::start()?;
-    /// # let client = emulator.client_options().iter()
-    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
     /// assert!(client.token()?.header().starts_with("Authorization: Bearer "));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -196,9 +188,7 @@ impl Token {
     /// The granted scopes, separated by spaces.
     ///
     /// ```
-    /// # let emulator = tu_token_emulator::Emulator::start()?;
-    /// # let client = emulator.client_options().iter()
-    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
     /// assert_eq!(client.token()?.scope(), "asset.view");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -209,9 +199,7 @@ impl Token {
     /// Remaining lifetime, on a clock that includes suspend; zero if the token has expired.
     ///
     /// ```
-    /// # let emulator = tu_token_emulator::Emulator::start()?;
-    /// # let client = emulator.client_options().iter()
-    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
     /// assert!(client.token()?.expires_in().as_secs() > 1100);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -222,9 +210,7 @@ impl Token {
     /// Time until the library would renew the token: how long a copy may be cached elsewhere.
     ///
     /// ```
-    /// # let emulator = tu_token_emulator::Emulator::start()?;
-    /// # let client = emulator.client_options().iter()
-    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
     /// let token = client.token()?;
     /// assert!(token.fresh_for() < token.expires_in());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -236,9 +222,7 @@ impl Token {
     /// Expiry as Unix time in milliseconds. For display only: the wall clock may be set.
     ///
     /// ```
-    /// # let emulator = tu_token_emulator::Emulator::start()?;
-    /// # let client = emulator.client_options().iter()
-    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
     /// assert!(client.token()?.expires_at_unix_ms() > 1_700_000_000_000);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -258,9 +242,7 @@ impl Token {
     /// [`crate::Client::serial_at_hand`].
     ///
     /// ```
-    /// # let emulator = tu_token_emulator::Emulator::start()?;
-    /// # let client = emulator.client_options().iter()
-    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
     /// assert_eq!(client.token()?.serial(), client.token()?.serial());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

@@ -18,9 +18,7 @@ pub(super) use fetch::Grant;
 /// The state of a cached token. The numbers are those of the C API.
 ///
 /// ```
-/// # let emulator = tu_token_emulator::Emulator::start()?;
-/// # let client = emulator.client_options().iter()
-/// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+/// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
 /// use tu_token::State;
 ///
 /// assert_eq!(client.stats(None)?.state, State::Empty);

@@ -19,9 +19,7 @@ impl Client {
     /// A token, with options, as a future that works with any runtime.
     ///
     /// ```
-    /// # let emulator = tu_token_emulator::Emulator::start()?;
-    /// # let client = emulator.client_options().iter()
-    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
     /// # fn block_on<F: Future>(future: F) -> F::Output { tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future) }
     /// let options = tu_token::GetOptions { scope: Some("site.view"), ..Default::default() };
     /// assert_eq!(block_on(client.get_future(&options))?.scope(), "site.view");
@@ -132,9 +130,7 @@ impl Parked {
 /// The future of [`Client::token_async`] and [`Client::get_future`].
 ///
 /// ```
-/// # let emulator = tu_token_emulator::Emulator::start()?;
-/// # let client = emulator.client_options().iter()
-/// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+/// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
 /// let waiting: tu_token::TokenFuture = client.token_async();
 /// drop(waiting); // ends the wait; the fetch continues and serves the next caller
 /// assert!(client.token().is_ok());

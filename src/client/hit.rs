@@ -18,9 +18,7 @@ impl Client {
     /// `None`: there is none. `scope`: `None` means the client's `scope` option.
     ///
     /// ```
-    /// # let emulator = tu_token_emulator::Emulator::start()?;
-    /// # let client = emulator.client_options().iter()
-    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
     /// use std::time::Duration;
     ///
     /// let (short, long) = (Duration::from_secs(60), Duration::from_secs(100_000));
@@ -41,9 +39,7 @@ impl Client {
     /// invalidation, a fork or a suspend. `scope`: `None` means the client's `scope` option.
     ///
     /// ```
-    /// # let emulator = tu_token_emulator::Emulator::start()?;
-    /// # let client = emulator.client_options().iter()
-    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
     /// assert_eq!(client.serial_at_hand(None), None);
     /// let token = client.token()?;
     /// assert_eq!(client.serial_at_hand(None).unwrap().get(), token.serial());
@@ -59,9 +55,7 @@ impl Client {
     /// Like [`Client::serial_at_hand`], for a get with this `min_ttl`.
     ///
     /// ```
-    /// # let emulator = tu_token_emulator::Emulator::start()?;
-    /// # let client = emulator.client_options().iter()
-    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
     /// use std::time::Duration;
     ///
     /// let token = client.token()?;

@@ -59,9 +59,7 @@ use state::ClientState;
 /// child. Dropping the last clone closes the client.
 ///
 /// ```
-/// # let emulator = tu_token_emulator::Emulator::start()?;
-/// # let client = emulator.client_options().iter()
-/// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+/// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
 /// let token = client.token()?;
 /// let same = client.clone().token()?; // a clone is the same client: no second request
 /// assert_eq!(token.value(), same.value());
@@ -87,9 +85,7 @@ impl Drop for Handle {
 /// Options of one get.
 ///
 /// ```
-/// # let emulator = tu_token_emulator::Emulator::start()?;
-/// # let client = emulator.client_options().iter()
-/// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+/// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
 /// use std::time::Duration;
 /// use tu_token::GetOptions;
 ///
@@ -118,9 +114,7 @@ pub struct GetOptions<'a> {
 /// counter.
 ///
 /// ```
-/// # let emulator = tu_token_emulator::Emulator::start()?;
-/// # let client = emulator.client_options().iter()
-/// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+/// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
 /// client.token()?;
 /// let stats = client.stats(None)?;
 /// assert_eq!((stats.state, stats.requests), (tu_token::State::Fresh, 1));
@@ -259,9 +253,7 @@ impl Client {
     /// Returns a valid token for the client's `scope` option. Waits at most the client's `timeout`.
     ///
     /// ```
-    /// # let emulator = tu_token_emulator::Emulator::start()?;
-    /// # let client = emulator.client_options().iter()
-    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
     /// let token = client.token()?;
     /// assert_eq!(token.scope(), "asset.view");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -277,9 +269,7 @@ impl Client {
     /// afterwards.
     ///
     /// ```
-    /// # let emulator = tu_token_emulator::Emulator::start()?;
-    /// # let client = emulator.client_options().iter()
-    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
     /// let length = client.with_token(|token| token.bearer().len())?;
     /// assert!(length > "Bearer ".len());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -294,9 +284,7 @@ impl Client {
     /// Returns a valid token, with options.
     ///
     /// ```
-    /// # let emulator = tu_token_emulator::Emulator::start()?;
-    /// # let client = emulator.client_options().iter()
-    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
     /// use tu_token::{ErrorKind, GetOptions};
     ///
     /// let refused = client.get(&GetOptions { scope: Some("site.update"), ..GetOptions::default() });
@@ -314,9 +302,7 @@ impl Client {
     /// is cached. `scope`: `None` means the client's `scope` option.
     ///
     /// ```
-    /// # let emulator = tu_token_emulator::Emulator::start()?;
-    /// # let client = emulator.client_options().iter()
-    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
     /// let mut buffer = [0; 2048];
     /// let length = client.copy_bearer(None, &mut buffer)?;
     /// assert!(buffer[..length].starts_with(b"Bearer "));
@@ -342,9 +328,7 @@ impl Client {
     /// result is known, otherwise on a library thread. It should return quickly.
     ///
     /// ```
-    /// # let emulator = tu_token_emulator::Emulator::start()?;
-    /// # let client = emulator.client_options().iter()
-    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
     /// use std::sync::mpsc;
     /// use tu_token::GetOptions;
     ///
@@ -375,9 +359,7 @@ impl Client {
     /// the future ends the wait; the fetch continues.
     ///
     /// ```
-    /// # let emulator = tu_token_emulator::Emulator::start()?;
-    /// # let client = emulator.client_options().iter()
-    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
     /// # fn block_on<F: Future>(future: F) -> F::Output { tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future) }
     /// let scope = block_on(async {
     ///     let token = client.token_async().await?;
@@ -394,9 +376,7 @@ impl Client {
     /// newer token is already cached. Do not call this after 403 or 429.
     ///
     /// ```
-    /// # let emulator = tu_token_emulator::Emulator::start()?;
-    /// # let client = emulator.client_options().iter()
-    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
     /// let refused = client.token()?;
     /// client.invalidate(&refused);
     /// assert_ne!(client.token()?.value(), refused.value());
@@ -409,9 +389,7 @@ impl Client {
     /// Like [`Client::invalidate`], for a token given as text: bare or as `Bearer <token>`.
     ///
     /// ```
-    /// # let emulator = tu_token_emulator::Emulator::start()?;
-    /// # let client = emulator.client_options().iter()
-    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
     /// let header = client.token()?.bearer().to_owned();
     /// client.invalidate_value(&header);
     /// assert_ne!(client.token()?.bearer(), header);
@@ -437,9 +415,7 @@ impl Client {
     /// the next token request on. Cached tokens stay in use; remembered refusals are forgotten.
     ///
     /// ```
-    /// # let emulator = tu_token_emulator::Emulator::start()?;
-    /// # let client = emulator.client_options().iter()
-    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
     /// let token = client.token()?;
     /// client.rotate("another id", "another secret")?;
     /// assert_eq!(client.token()?.value(), token.value()); // for as long as it is fresh
@@ -459,9 +435,7 @@ impl Client {
     /// still holds. A login that the proxy refused is retried at most once in 10 minutes.
     ///
     /// ```
-    /// # let emulator = tu_token_emulator::Emulator::start()?;
-    /// # let client = emulator.client_options().iter()
-    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
     /// client.wake(); // from a network manager's "connected" signal, for instance
     /// assert!(client.token().is_ok());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -473,9 +447,7 @@ impl Client {
     /// State and counters of the cache entry for a scope; `None`: the client's `scope` option.
     ///
     /// ```
-    /// # let emulator = tu_token_emulator::Emulator::start()?;
-    /// # let client = emulator.client_options().iter()
-    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
     /// client.token()?;
     /// assert_eq!(client.stats(None)?.waits, 1);
     /// assert_eq!(client.stats(Some("site.view"))?.state, tu_token::State::Empty);
@@ -492,9 +464,7 @@ impl Client {
     /// loopback over http or https. Check again after each redirect.
     ///
     /// ```
-    /// # let emulator = tu_token_emulator::Emulator::start()?;
-    /// # let client = emulator.client_options().iter()
-    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
     /// assert!(client.may_send_to("https://iris.trackunit.com/api/asset/v2/assets"));
     /// assert!(!client.may_send_to("https://example.com/"));
     /// assert!(!client.may_send_to("http://iris.trackunit.com/")); // in clear
@@ -509,9 +479,7 @@ impl Client {
     /// Tokens v2 yet. For HTTP adapters.
     ///
     /// ```
-    /// # let emulator = tu_token_emulator::Emulator::start()?;
-    /// # let client = emulator.client_options().iter()
-    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
     /// // After a 401, an invalidation, and a second 401:
     /// client.api_refused("https://iris.trackunit.com/api/asset/v2/assets");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -525,9 +493,7 @@ impl Client {
     /// them is running; events already queued are delivered first.
     ///
     /// ```
-    /// # let emulator = tu_token_emulator::Emulator::start()?;
-    /// # let client = emulator.client_options().iter()
-    /// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+    /// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
     /// client.close();
     /// assert_eq!(client.token().unwrap_err().kind(), tu_token::ErrorKind::Closed);
     /// # Ok::<(), Box<dyn std::error::Error>>(())

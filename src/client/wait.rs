@@ -112,9 +112,7 @@ impl Waiter {
 /// One-shot; may be shared by any number of calls and threads; not carried over a fork.
 ///
 /// ```
-/// # let emulator = tu_token_emulator::Emulator::start()?;
-/// # let client = emulator.client_options().iter()
-/// #     .fold(tu_token::Client::builder(), |builder, (key, value)| builder.set(key, value)).build()?;
+/// # let (emulator, client) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
 /// use tu_token::{Cancel, ErrorKind, GetOptions};
 ///
 /// let cancel = Cancel::new();
