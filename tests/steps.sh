@@ -25,7 +25,7 @@ lints() {
 
 # With the features of the whole workspace otherwise, so that little is built anew.
 command_without_emulator() {
-  cargo test --workspace --no-default-features --test commands
+  cargo test --workspace --no-default-features --test integration commands::
   local inside
   inside=$(cargo tree -p tu-token-cli --no-default-features -e normal --prefix none)
   ! grep -E '^(axum|hyper|tokio) ' <<<"$inside"

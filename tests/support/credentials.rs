@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::time::Duration;
 
 use tu_token::{
@@ -18,12 +18,6 @@ pub const NEW: &str = "new-secret-9876543210";
 /// Whatever must happen soon happens within this time, even on a busy machine.
 pub const SOON: Duration = Duration::from_secs(20);
 pub const SECOND: Duration = Duration::from_secs(1);
-
-/// One test at a time: some occupy every thread that reads credentials.
-pub fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Runs something that must not hang, on its own thread.
 pub fn soon<T: Send + 'static>(what: &str, act: impl FnOnce() -> T + Send + 'static) -> T {
