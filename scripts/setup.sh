@@ -21,7 +21,7 @@ if ! command -v cargo >/dev/null 2>&1; then
   exit 1
 fi
 
-# What `make demo` needs, `make test`, `make dist-test`, and parts of `make test` (tests/run.sh).
+# What `make demo`, `make test`, `make dist-test` and single steps of `make test` (tests/run.sh) need.
 see_to() { # GROUP
   case $1 in
     demo)

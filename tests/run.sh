@@ -2,12 +2,12 @@
 # `make test`: runs every check, one line each, and ends with what failed and why.
 #
 #   tests/run.sh                        every step
-#   tests/run.sh 'c: memcheck'          the steps with this in their names, and what they need; make test ONLY='...'
-#   tests/run.sh 'go: tests|python'     several; `*` stands for anything, capitals for small letters
+#   tests/run.sh 'c: memcheck'          the steps whose names contain this, and what they need; make test ONLY='...'
+#   tests/run.sh 'go: tests|python'     several patterns; `*` matches anything, case is ignored
 #   tests/run.sh --list [PATTERN]       lists the steps with their time at the last run; make test LIST=1
 #
-# The output of a step goes to target/test-logs. A step that exits with 77 could not be run here; with CI=true that is
-# a failure. TEST_STEP_SECONDS bounds each step (twice that those marked as slow): 900 by default.
+# The output of a step goes to target/test-logs. Exit status 77 of a step means that it cannot run here; with CI=true
+# that is a failure. TEST_STEP_SECONDS is the time limit of a step, 900 by default; slow ones have twice that.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=tests/runner/choose.sh
@@ -17,7 +17,7 @@ cd "$(dirname "$0")/.."
 
 logs=target/test-logs times=target/test-times bound=${TEST_STEP_SECONDS:-900}
 
-# --- The steps: tests/runner/choose.sh says what the words of the second column mean, tests/steps.sh has the functions.
+# --- The steps. tests/runner/choose.sh explains the words in the second column; the functions are in tests/steps.sh.
 
 step "make test: what it chooses and reports" "" tests/runner/check.sh
 step "formatting" "" formatting

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The steps of `make test` that are more than one command: tests/run.sh has the list of all.
+# The steps of `make test` that take more than one command. The list of all steps is in tests/run.sh.
 #
 #   tests/steps.sh FUNCTION|COMMAND [ARGUMENT...]     runs a function of this file, or another command
 set -euo pipefail

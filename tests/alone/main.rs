@@ -1,5 +1,5 @@
-//! Tests that need the process for themselves, one at a time: they change its working directory, fork it, or keep
-//! every thread busy that the library has for a kind of work. What does not need that is in `tests/integration`.
+//! Tests that need the process to themselves, one at a time: they change its working directory, fork it, or occupy all
+//! the threads that the library has for a kind of work. The others are in `tests/integration`.
 
 #[cfg(unix)]
 mod credentials_change;

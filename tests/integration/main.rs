@@ -1,6 +1,6 @@
-//! What the library does to the world: sockets, TLS, proxies, files, other processes. One program, so that it is linked
-//! once. What needs a process for itself is elsewhere: `tests/alone`, and a file each for tests that measure its
-//! memory (`bounded_memory`) or replace its name look-ups (`names`, `forked_names`).
+//! The library with real sockets, TLS, proxies, files and processes. One binary, so that it is linked once. Tests that
+//! need the process to themselves are in `tests/alone`, and in files of their own if they measure its memory
+//! (`bounded_memory`) or replace its name resolution (`names`, `forked_names`).
 //!
 //! `cargo test --test integration tls::` runs the tests of one module.
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks what `make test` says: which steps it chooses, and what its last lines tell when steps fail.
+# Checks which steps `make test ONLY=...` chooses, and what the last lines say when steps fail.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=tests/runner/choose.sh
@@ -13,7 +13,7 @@ logs=$scratch/logs times=$scratch/times bound=60
 mkdir "$logs"
 cases_passed=0 cases_failed=0
 
-# check NAME EXPECTED FOUND: whether every line that is expected occurs.
+# check NAME EXPECTED FOUND: whether FOUND contains every line of EXPECTED.
 check() {
   local line wrong=
   while IFS= read -r line; do
@@ -57,7 +57,7 @@ check "programs" "forks" "$(programs_needed)"
 choose 'programs'
 check "all programs" "all" "$(programs_needed)all"
 
-# Logs as the runners write them.
+# Logs as the test runners write them.
 cat >"$scratch/libtest" <<'LOG'
 running 3 tests
 test waits::one_that_works ... ok
@@ -113,7 +113,7 @@ FAILED: others: exit status 1 after
 FAILED: a signal: killed by signal 11 (SIGSEGV) after
 FAILED: a hang: timed out after 2 s
 SKIPPED: a skip: no browser
-NOT RUN, for want of what failed: 1 steps: what needs it
+NOT RUN, because they need a step that failed: 1 steps: what needs it
 12 passed, 3 failed, 1 skipped, in" "$said"
 check "it fits" "short" "$([ "$(wc -l <<<"$said")" -le 25 ] && echo short)"
 check "tests of every kind" "waits::one_that_fails

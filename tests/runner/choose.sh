@@ -1,19 +1,19 @@
-# To be sourced: the table of steps, and which of them run.
+# To be sourced: the table of steps, and the selection of those that run.
 # shellcheck shell=bash
 
 ids=() names=() needs=() commands=()
 
 # step NAME NEEDS COMMAND...: adds a step. A command may be a function of tests/steps.sh. NEEDS are words:
-#   an id of `build`    that step has run before
-#   c/PROGRAM           `build programs` has built this program of tests/c (or cpp-contract, quickstart, fleet, pages)
-#   service             the command runs with an emulator, in scripts/emulator.sh
-#   slow                takes long on a busy machine: the step has twice the time
-#   anything else       what scripts/setup.sh installs under this name
+#   an id of `build`    that step runs first
+#   c/PROGRAM           `build programs` builds this program of tests/c (or cpp-contract, quickstart, fleet, pages)
+#   service             the command runs against an emulator, in scripts/emulator.sh
+#   slow                the step may take twice as long as others
+#   anything else       a group of tools in scripts/setup.sh
 step() {
   add "" "$@"
 }
 
-# build ID NAME NEEDS COMMAND...: adds a step that others need. It stands before them.
+# build ID NAME NEEDS COMMAND...: adds a step that later ones need.
 build() {
   add "$@"
 }
@@ -40,7 +40,7 @@ lower() {
   tr '[:upper:]' '[:lower:]' <<<"$1"
 }
 
-# matches NAME PATTERN: whether the pattern occurs in the name; `*` stands for anything, `|` separates several.
+# matches NAME PATTERN: whether the name contains the pattern; `*` matches anything, `|` separates alternatives.
 matches() {
   local name part parts
   name=$(lower "$1")
@@ -55,7 +55,7 @@ matches() {
 
 chosen=() wanted=()
 
-# choose PATTERN: sets `chosen` to what matches, and `wanted` to that and all it needs.
+# choose PATTERN: sets `chosen` to the steps that match, and `wanted` to those and all they need.
 choose() {
   local i word other any=
   chosen=() wanted=()
@@ -72,7 +72,7 @@ choose() {
   done
 }
 
-# Which programs of tests/c the wanted steps need; nothing means all of them.
+# The programs of tests/c that the wanted steps need; none means all of them.
 programs_needed() {
   local i word programs=
   i=$(number_of programs)
@@ -86,7 +86,7 @@ programs_needed() {
   tr ' ' '\n' <<<"$programs" | sort -u | tr '\n' ' '
 }
 
-# What scripts/setup.sh has to see to for the wanted steps.
+# The groups of tools that the wanted steps need from scripts/setup.sh.
 tools_needed() {
   local i word
   for i in "${!names[@]}"; do
@@ -98,7 +98,7 @@ tools_needed() {
   done | sort -u | tr '\n' ' '
 }
 
-# The names most like a pattern that matches nothing, by the pairs of letters that they share.
+# For a pattern that matches nothing: the most similar names, by the pairs of letters they share.
 near_names() {
   printf '%s\n' "${names[@]}" | awk -v pattern="$(lower "$1")" '
     function pairs(text, into,   i, count) {

@@ -1,4 +1,4 @@
-# Names the tests in a step's log that failed, and those that had not ended: one line each, without repetition.
+# Prints the failed tests in a step's log, and those that were still running: one line each, without repetition.
 # Knows libtest, pytest, `go test`, and the `FAILED` and `not ok` lines of this project's own programs.
 
 function say(text) {
@@ -12,7 +12,7 @@ function say(text) {
   sub(/^test /, ""); sub(/ has been running for over .*/, ""); running[$0] = 1; next
 }
 /^test .+ \.\.\. (ok|ignored)/ { sub(/^test /, ""); sub(/ \.\.\. (ok|ignored).*/, ""); delete running[$0]; next }
-# One test at a time: its name is written before it begins.
+# With one test thread, the name is written before the test starts.
 /^test .+ \.\.\. $/ { last = $0; sub(/^test /, "", last); sub(/ \.\.\. $/, "", last); running[last] = 1; single = last; next }
 single != "" && /^(ok|FAILED)$/ { delete running[single]; if ($0 == "FAILED") say(single); single = ""; next }
 /process didn't exit successfully: .*\(signal: / { sub(/.*successfully: /, ""); sub(/.*\/deps\//, ""); say("died: " $0); next }

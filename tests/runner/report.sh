@@ -1,4 +1,4 @@
-# To be sourced: runs one step, and tells at the end what failed and why.
+# To be sourced: runs a step, and reports at the end what failed and why.
 # shellcheck shell=bash disable=SC2154
 
 results=() reasons=() skipped=() total_passed=0 total_failed=0
@@ -7,7 +7,7 @@ log_of() { # NAME
   echo "$logs/$(tr -c 'a-z0-9\n' '-' <<<"$1").log"
 }
 
-# After so many seconds the step's processes show their stacks and are ended.
+# After the time limit, writes the stacks of the step's processes to its log and ends them.
 watch() { # PID SECONDS LOG
   local sleeping
   sleep "$2" &
@@ -21,11 +21,11 @@ watch() { # PID SECONDS LOG
 }
 
 running= watching=
-# In the background, so that Ctrl-C ends this script at once and the step with it. Without an input.
+# In the background, so that Ctrl-C ends this script and the step at once. Standard input is empty.
 run_bounded() { # SECONDS LOG COMMAND...: sets `status`
   rm -f "$logs/timed-out"
   status=0
-  # `timeout` makes a process group, and passes on to all of it what ends it; its own time is for stacks that hang.
+  # `timeout` forms a process group and forwards the signal that ends it. Its own limit is for gdb hanging in `watch`.
   timeout --kill-after=10 "$(($1 + 180))" "${@:3}" >"$2" 2>&1 </dev/null &
   running=$!
   watch "$running" "$1" "$2" 2>/dev/null &
@@ -45,14 +45,14 @@ why() { # STATUS SECONDS BOUND
   fi
 }
 
-# Keeps how long a step took, for --list.
+# Saves the time a step took, for --list.
 remember() { # NAME SECONDS RESULT
   touch "$times"
   { name=$1 awk -F '\t' '$1 != ENVIRON["name"]' "$times"; printf '%s\t%s\t%s\n' "$@"; } >"$times.new"
   mv "$times.new" "$times"
 }
 
-# Which of its needs has not come about, if any.
+# The name of a needed step that failed, if any.
 missing_need() { # NUMBER
   local word other
   for word in ${needs[$1]}; do
@@ -90,8 +90,8 @@ run_step() { # NUMBER
   remember "$name" "$seconds" "${results[i]}"
 }
 
-# What the step's runners counted and skipped.
-count() { # LOG: adds to the totals, sets `counted`
+# Reads from the log what passed, failed and was skipped.
+count() { # LOG: adds to the totals and sets `counted`
   local passed failed line
   read -r passed failed < <(grep -E '^(test result: |[0-9]+ passed, [0-9]+ failed)' "$1" | tr ';,' '\n\n' |
     awk '/[0-9]+ passed/ {sub(/ passed.*/, ""); sub(/.* /, ""); passed += $0}
@@ -101,7 +101,7 @@ count() { # LOG: adds to the totals, sets `counted`
   while IFS= read -r line; do skipped+=("$name: ${line#SKIPPED: }"); done < <(grep '^SKIPPED: ' "$1")
 }
 
-# A failed step's tests, or how its log ends if it names none; at most so many lines.
+# The failed tests in a log, or its last lines if it names none.
 failures_of() { # LOG LINES
   local named
   named=$(awk -f tests/runner/failures.awk "$1")
@@ -113,7 +113,7 @@ failures_of() { # LOG LINES
   fi
 }
 
-# The last lines: machines that keep no more of the output than its end show these.
+# Kept short: some CI machines show only the last lines of the output.
 report() {
   local i line failed=0 unmet=() lines
   for i in "${!names[@]}"; do
@@ -132,7 +132,7 @@ report() {
     failures_of "$(log_of "${names[i]}")" "$lines" | sed 's/^/    /'
   done
   if [ ${#unmet[@]} -gt 0 ]; then
-    echo "NOT RUN, for want of what failed: ${#unmet[@]} steps: $(printf '%s; ' "${unmet[@]}" | cut -c1-400)"
+    echo "NOT RUN, because they need a step that failed: ${#unmet[@]} steps: $(printf '%s; ' "${unmet[@]}" | cut -c1-400)"
   fi
   # A step that fails without a count of its own counts as one.
   [ "$failed" = 0 ] || [ "$total_failed" -gt 0 ] || total_failed=$failed
@@ -144,7 +144,7 @@ report() {
   fi
 }
 
-# Every step in its order, with the seconds it took when it last ran.
+# The chosen steps in order, with their times and results at the last run.
 list() {
   local i last total=0
   for i in "${!names[@]}"; do

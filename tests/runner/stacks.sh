@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Writes where the threads of a step stand: tests/runner/stacks.sh PID shows the stacks of the processes below PID,
-# then one `stack: ` line for each place in this project's code where threads are blocked. Best effort: it takes gdb,
-# and a system that lets it attach.
+# Prints the thread stacks of a step that timed out: tests/runner/stacks.sh PID shows those of the descendants of PID,
+# then one `stack: ` line for each place in this project's code where threads are blocked. Best effort: it needs gdb
+# and permission to attach.
 set -uo pipefail
 
 descendants() {
@@ -15,14 +15,14 @@ descendants() {
     }' | sort -n
 }
 
-# Not those that only wait for others.
+# Skips processes that only wait for others.
 is_of_interest() {
   case $(ps -o comm= -p "$1") in
     '' | ps | awk | sort | *bash | sh | */sh | make | cargo | timeout | sleep | cat | tee | tail | gdb | *memcheck*) false ;;
   esac
 }
 
-# Outermost frames first: the test's name is among them.
+# For each thread, its innermost frame in this project's code.
 places() {
   awk '
     function flush() { if (place != "" && !(place in count)) order[++number] = place; if (place != "") count[place]++; place = "" }

@@ -1,5 +1,5 @@
-// Included by documentation tests (`include!` in a hidden line): a running emulator, and a client of it. Not a helper
-// in the library, where it would be part of the API; not a crate, which every build of a test would wait for.
+// For a hidden line of documentation tests: a running emulator and a client for it. A helper in the library would be
+// part of its API; a crate of its own would delay every test build.
 {
     let emulator = tu_token_emulator::Emulator::start()?;
     let client = emulator

@@ -296,8 +296,8 @@ fn a_store_that_this_user_may_not_use() {
         assert_eq!(found.with_state("warning"), ["store"]);
         assert!(found.check("store")["why"].to_string().contains("belongs to another user"));
         let program = home.join("program");
-        // By another process: what this one has open for writing, a child of another test might hold open, and then it
-        // cannot be executed.
+        // Not `fs::copy`: a child that another test starts meanwhile would inherit the open file, and a file
+        // open for writing cannot be executed.
         let copied = Command::new("cp").arg(crate::common::BINARY).arg(&program).status();
         assert!(copied.expect("cp").success());
         crate::common::set_mode(&program, 0o755);

@@ -1,5 +1,5 @@
-//! The command, run as a user runs it. One program, so that it is linked once; `loops` alone is another, for its time
-//! is measured.
+//! The command, run as a user runs it. One binary, so that it is linked once; `loops`, which measures times, has its
+//! own.
 
 #[path = "../common/mod.rs"]
 mod common;
