@@ -166,7 +166,7 @@ impl Diagnosis {
         let token_url = TokenUrl::parse(url).map_err(Error::argument)?;
         // Lets an emulator tell this from a program whose requests are wrong.
         let user_agent = format!("{} doctor", self.options.user_agent);
-        self.http.beside(&Options { token_url, user_agent, ..self.options.clone() })
+        self.http.with_options(&Options { token_url, user_agent, ..self.options.clone() })
     }
 
     /// Requests a URL like the token endpoint; redirects are not followed.

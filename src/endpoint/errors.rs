@@ -26,7 +26,7 @@ pub(super) enum ConnectionError {
     /// No address could be connected to.
     Unreachable(Vec<(SocketAddr, Reason)>),
     /// The peer of a handshake does not speak TLS.
-    NoTls(Heard),
+    NoTls(HandshakeReply),
     /// Plain HTTP was answered by TLS.
     SpeaksTls,
     /// Plain HTTP was answered by closing the connection.
@@ -39,7 +39,7 @@ pub(super) enum ConnectionError {
 
 /// The reply to a handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Heard {
+pub(super) enum HandshakeReply {
     /// Plain HTTP.
     Http,
     /// Something else.
@@ -216,9 +216,9 @@ impl Attempt<'_> {
         let http = self.http;
         match error {
             ConnectionError::Unreachable(failed) => {
-                http.network(&unreachable::told(failed, self.connect_limit(), http.place()))
+                http.network(&unreachable::describe(failed, self.connect_limit(), http.place()))
             }
-            ConnectionError::NoTls(heard) => self.no_tls(peer, heard),
+            ConnectionError::NoTls(reply) => self.no_tls(peer, reply),
             ConnectionError::SpeaksTls => http.bad(
                 "is TLS, and what was sent was plain HTTP: TLS is spoken on this port; write https:// \
                  in token_url",
@@ -234,7 +234,7 @@ impl Attempt<'_> {
         }
     }
 
-    fn no_tls(&self, peer: Peer, heard: Heard) -> Failure {
+    fn no_tls(&self, peer: Peer, reply: HandshakeReply) -> Failure {
         let remedy = match peer {
             Peer::Proxy => "write http:// in the proxy's URL if it speaks plain HTTP",
             Peer::Endpoint if self.http.is_loopback() => {
@@ -247,14 +247,14 @@ impl Attempt<'_> {
             let problem = format!("{it} {found}; perhaps it does not speak TLS here: {remedy}");
             self.http.network(&problem)
         };
-        let what = match heard {
-            Heard::Http => "plain HTTP",
-            Heard::Other => "something else",
-            Heard::Nothing => {
+        let what = match reply {
+            HandshakeReply::Http => "plain HTTP",
+            HandshakeReply::Other => "something else",
+            HandshakeReply::Nothing => {
                 let limit = self.connect_limit();
                 return network(&format!("said nothing to the TLS handshake within {limit:?}"));
             }
-            Heard::End => return network("ended the connection in the TLS handshake"),
+            HandshakeReply::End => return network("ended the connection in the TLS handshake"),
         };
         let problem = format!("it does not speak TLS here, but {what}: {remedy}");
         self.http.insecure(self.name_of(peer), &problem)

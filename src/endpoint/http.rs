@@ -88,7 +88,7 @@ impl Http {
     }
 
     /// The same for other options, sharing this one's certificates: a pipe delivers them only once.
-    pub(crate) fn beside(&self, options: &Options) -> Result<Self, Error> {
+    pub(crate) fn with_options(&self, options: &Options) -> Result<Self, Error> {
         Ok(Self::with(route_of(options)?, self.trust.clone(), options, &self.clock))
     }
 

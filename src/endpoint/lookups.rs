@@ -10,7 +10,7 @@ use crate::clock::BootTime;
 use crate::lists::add_new;
 use std::time::Duration;
 
-/// Maximum number of unanswered look-ups per host. Beyond it the latest one is joined.
+/// Maximum number of unanswered look-ups per host. Beyond it no more are started.
 pub(crate) const MOST_UNANSWERED: usize = 4;
 
 /// A look-up to be started.

@@ -21,7 +21,7 @@ use once_cell::race::OnceBox;
 use super::lookups::{Lookups, Start};
 use crate::cache::policy::HUNG;
 use crate::clock::{BootTime, Clock, rounded};
-use crate::process::{self, AnyProcess, InLibrary, Inherited, Kept, Locked, Mailbox, Process};
+use crate::process::{self, AnyProcess, InCLibrary, Inherited, Kept, Locked, Mailbox, Process};
 use crate::sync::global;
 use crate::threads::{self, Job, Rank};
 
@@ -132,7 +132,7 @@ impl Names {
         patience: Duration,
         longest: Duration,
     ) -> Found {
-        let was_forked = process::was_forked_in_library();
+        let was_forked = process::was_forked_in_c_library();
         if let Some(addresses) = was_forked.then(|| self.last_found_of(host)).flatten() {
             let start = self.state.lock().lookups.start_unless_fresh(host, now(), Duration::MAX);
             self.start(start);
@@ -168,11 +168,11 @@ impl Names {
                     return self.notify(id, Err(Problem::NoThread(error.to_string())), false);
                 }
                 let found = {
-                    let _inside = InLibrary::enter();
+                    let _inside = InCLibrary::enter();
                     (self.resolve)(&start.host)
                 };
                 self.keep(&start, &found);
-                process::is_out_of_library();
+                process::left_c_library();
                 self.notify(id, found, true);
             });
             // If it is refused, the waiters are notified.

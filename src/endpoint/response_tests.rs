@@ -266,7 +266,7 @@ fn a_reflected_secret_is_not_repeated() {
 }
 
 /// The error for a failure, with a secret, a parameter and a token that must not be seen.
-fn told(answer: &HttpAnswer) -> Error {
+fn error_for(answer: &HttpAnswer) -> Error {
     let options =
         Options { params: vec![("key".to_owned(), "par am/1".to_owned())], ..Options::default() };
     read_by(answer, &options, "hush~hush/1", "a b").unwrap_err().error
@@ -284,7 +284,7 @@ fn a_text_with_a_piece_of_a_secret_is_replaced_by_a_note() {
         "aHVzaH5odXNoLzE= is wrong",
     ] {
         let body = format!(r#"{{"error":"invalid_client","error_description":"{text}"}}"#);
-        let error = told(&answer(400, &body));
+        let error = error_for(&answer(400, &body));
         let message = error.message();
         assert!(message.contains("invalid_client"), "{message}");
         assert!(!message.contains("is wrong"), "{message}");
@@ -293,17 +293,17 @@ fn a_text_with_a_piece_of_a_secret_is_replaced_by_a_note() {
             "{message}"
         );
         let body = format!(r#"{{"error":"{text}"}}"#);
-        let error = told(&answer(400, &body));
+        let error = error_for(&answer(400, &body));
         assert_eq!(error.oauth_code(), Some("[removed]"));
         assert!(error.message().contains("is not shown"), "{error}");
         let body = format!(r#"{{"access_token":"t","token_type":"{text}"}}"#);
-        assert!(told(&answer(200, &body)).message().contains("is not shown"), "{text}");
+        assert!(error_for(&answer(200, &body)).message().contains("is not shown"), "{text}");
         let mut redirect = answer(307, "");
         redirect.location = Some(format!("https://{}", text.replace(' ', "-")));
-        assert!(told(&redirect).message().contains("is not shown"), "{text}");
+        assert!(error_for(&redirect).message().contains("is not shown"), "{text}");
     }
     let body = r#"{"access_token":"tok~en/123456","token_type":"tok%7Een"}"#;
-    assert!(told(&answer(200, body)).message().contains("is not shown"));
+    assert!(error_for(&answer(200, body)).message().contains("is not shown"));
 }
 
 #[test]
@@ -368,7 +368,7 @@ fn a_3xx_without_a_location_is_no_redirect() {
 }
 
 #[test]
-fn an_error_beside_a_token_is_an_error() {
+fn an_error_next_to_a_token_is_an_error() {
     let with = |error: &str| {
         let body = format!(r#"{{"access_token":"the-token","expires_in":9,"error":{error}}}"#);
         read_with(&answer(200, &body), false)

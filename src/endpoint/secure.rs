@@ -11,7 +11,7 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, LazyBuffers, NextTimeout, Transport, TransportAdapter,
 };
 
-use super::errors::{ConnectionError, Heard};
+use super::errors::{ConnectionError, HandshakeReply};
 
 /// Performs the TLS handshake, within `details.timeout`.
 pub(super) fn secure(
@@ -26,10 +26,10 @@ pub(super) fn secure(
     let connection = ClientConnection::new(config, name).map_err(io::Error::other)?;
     let mut adapter = TransportAdapter::new(transport, details.current_time.clone());
     adapter.set_timeout(details.timeout);
-    let heard = Listener { adapter, first: Vec::with_capacity(FIRST) };
-    let mut stream = StreamOwned::new(connection, heard);
+    let recorder = Recorder { adapter, first: Vec::with_capacity(FIRST) };
+    let mut stream = StreamOwned::new(connection, recorder);
     if let Err(error) = stream.conn.complete_io(&mut stream.sock) {
-        last_words(&mut stream, error).map_err(|error| stream.sock.connection_error(error))?;
+        pending_reply(&mut stream, error).map_err(|error| stream.sock.connection_error(error))?;
     }
     let size = |buffer: usize| buffer.max(1);
     let buffers = LazyBuffers::new(
@@ -43,12 +43,12 @@ pub(super) fn secure(
 const FIRST: usize = 5;
 
 /// A connection that records the first bytes received.
-struct Listener {
+struct Recorder {
     adapter: TransportAdapter,
     first: Vec<u8>,
 }
 
-impl Listener {
+impl Recorder {
     /// Interprets an error of the handshake.
     fn connection_error(&self, error: io::Error) -> Error {
         let error = Error::from(error);
@@ -61,20 +61,20 @@ impl Listener {
                     | io::ErrorKind::BrokenPipe
             )
         };
-        let heard = match (&self.first[..], &error) {
-            ([], Error::Timeout(_)) => Heard::Nothing,
-            ([], Error::Io(error)) if is_end(error) => Heard::End,
+        let reply = match (&self.first[..], &error) {
+            ([], Error::Timeout(_)) => HandshakeReply::Nothing,
+            ([], Error::Io(error)) if is_end(error) => HandshakeReply::End,
             // The content types of a record (RFC 8446 section 5.1), and its version.
             ([] | [0x14..=0x17] | [0x14..=0x17, 3, ..], _) => return error,
             // Some servers send the page without a status line.
-            ([b'H', b'T', b'T', b'P', ..] | [b'<', ..], _) => Heard::Http,
-            _ => Heard::Other,
+            ([b'H', b'T', b'T', b'P', ..] | [b'<', ..], _) => HandshakeReply::Http,
+            _ => HandshakeReply::Other,
         };
-        ConnectionError::NoTls(heard).into()
+        ConnectionError::NoTls(reply).into()
     }
 }
 
-impl Read for Listener {
+impl Read for Recorder {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = self.adapter.read(buffer)?;
         let missing = FIRST - self.first.len();
@@ -83,7 +83,7 @@ impl Read for Listener {
     }
 }
 
-impl Write for Listener {
+impl Write for Recorder {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.adapter.write(bytes)
     }
@@ -96,13 +96,13 @@ impl Write for Listener {
 /// A connection secured by TLS.
 struct Secured {
     buffers: LazyBuffers,
-    stream: StreamOwned<ClientConnection, Listener>,
+    stream: StreamOwned<ClientConnection, Recorder>,
 }
 
 /// A server that refuses a client sends the reason and closes: if a write failed, the reason may
 /// have arrived before, as an alert or as a response. `Ok`: a response has arrived and can be read.
-fn last_words(
-    stream: &mut StreamOwned<ClientConnection, Listener>,
+fn pending_reply(
+    stream: &mut StreamOwned<ClientConnection, Recorder>,
     error: io::Error,
 ) -> io::Result<()> {
     if error.kind() == io::ErrorKind::InvalidData {
@@ -129,7 +129,7 @@ impl Transport for Secured {
         let output = &self.buffers.output()[..amount];
         self.stream
             .write_all(output)
-            .or_else(|error| last_words(&mut self.stream, error))
+            .or_else(|error| pending_reply(&mut self.stream, error))
             .map_err(Error::from)
     }
 
@@ -140,7 +140,7 @@ impl Transport for Secured {
             Ok(amount) => amount,
             // It first sends pending data, and that may be what fails.
             Err(error) => {
-                last_words(&mut self.stream, error)?;
+                pending_reply(&mut self.stream, error)?;
                 self.stream.conn.reader().read(input)?
             }
         };

@@ -43,7 +43,7 @@ impl Reason {
         }
     }
 
-    fn told(&self, address: SocketAddr, limit: Duration) -> String {
+    fn describe(&self, address: SocketAddr, limit: Duration) -> String {
         match self {
             Self::Other(text) => format!("no connection to {address} ({text})"),
             Self::Forbidden => format!("this machine allows no connection to {address}"),
@@ -70,12 +70,16 @@ impl Reason {
 }
 
 /// The most informative reason, and another one if there is one.
-pub(super) fn told(mut failed: Vec<(SocketAddr, Reason)>, limit: Duration, place: &str) -> String {
+pub(super) fn describe(
+    mut failed: Vec<(SocketAddr, Reason)>,
+    limit: Duration,
+    place: &str,
+) -> String {
     failed.sort_by(|(_, one), (_, other)| one.cmp(other));
     let Some((address, best)) = failed.first() else { return "the host has no address".to_owned() };
-    let mut told = best.told(*address, limit);
+    let mut told = best.describe(*address, limit);
     if let Some((address, other)) = failed.iter().find(|(_, other)| other != best) {
-        told = format!("{told} ({})", other.told(*address, limit));
+        told = format!("{told} ({})", other.describe(*address, limit));
     }
     told + &best.remedy(place)
 }
@@ -88,7 +92,7 @@ mod tests {
 
     fn failed(reasons: &[(&str, Reason)]) -> String {
         let of = |(address, reason): &(&str, Reason)| (address.parse().unwrap(), reason.clone());
-        told(reasons.iter().map(of).collect(), LIMIT, "token_url")
+        describe(reasons.iter().map(of).collect(), LIMIT, "token_url")
     }
 
     #[test]

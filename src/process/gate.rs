@@ -21,7 +21,7 @@ use crate::sync::{Instant, global, thread, thread_local};
 /// their own around a fork; together they should stay below 100 ms.
 pub(crate) const LONGEST: Duration = Duration::from_millis(50);
 /// The part of it available to calls into the C library; the rest is for threads inside the gate.
-const LONGEST_FOR_LIBRARY: Duration = Duration::from_millis(30);
+const LONGEST_FOR_C_LIBRARY: Duration = Duration::from_millis(30);
 
 /// Pauses between two checks of the gate: the first one, doubling up to the last.
 const FIRST_PAUSE: Duration = Duration::from_micros(20);
@@ -31,9 +31,9 @@ const LAST_PAUSE: Duration = Duration::from_millis(1);
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 
 /// Calls in progress into C library functions that take locks of their own.
-static IN_LIBRARY: AtomicU32 = AtomicU32::new(0);
+static IN_C_LIBRARY: AtomicU32 = AtomicU32::new(0);
 /// An ancestor of this process forked while such a call was in progress.
-static FORKED_IN_LIBRARY: AtomicBool = AtomicBool::new(false);
+static FORKED_IN_C_LIBRARY: AtomicBool = AtomicBool::new(false);
 
 /// The pid of the process that forks.
 static FORKING: AtomicU32 = AtomicU32::new(0);
@@ -47,7 +47,7 @@ thread_local! {
     static OWN: std::sync::atomic::AtomicU64 = const { std::sync::atomic::AtomicU64::new(0) };
     /// What this thread found when it was about to fork. Kept in the thread's own memory: what
     /// other threads write during the fork may or may not reach the child.
-    static AT_FORK: Cell<Found> = const { Cell::new(Found { inside: false, in_library: false }) };
+    static AT_FORK: Cell<Found> = const { Cell::new(Found { inside: false, in_c_library: false }) };
     /// Forks of this thread that have begun and not ended: more than one if a signal handler forks
     /// in the middle of a fork.
     static BEGUN: Cell<u32> = const { Cell::new(0) };
@@ -57,7 +57,7 @@ thread_local! {
 #[derive(Clone, Copy)]
 struct Found {
     inside: bool,
-    in_library: bool,
+    in_c_library: bool,
 }
 
 /// From the lowest bit: threads inside, forks in progress, and the generation.
@@ -207,36 +207,36 @@ fn forks_itself() -> bool {
 
 /// A call into the C library that takes locks of its own, counted until this is dropped. A fork
 /// waits for it, and records for the child if it waited in vain.
-pub(crate) struct InLibrary {
+pub(crate) struct InCLibrary {
     generation: u32,
 }
 
-impl InLibrary {
+impl InCLibrary {
     pub(crate) fn enter() -> Self {
         // Through the gate: no such call begins while a fork is in progress.
         let _pass = Pass::enter();
-        IN_LIBRARY.fetch_add(1, Ordering::AcqRel);
+        IN_C_LIBRARY.fetch_add(1, Ordering::AcqRel);
         Self { generation: generation() }
     }
 }
 
-impl Drop for InLibrary {
+impl Drop for InCLibrary {
     fn drop(&mut self) {
         if self.generation == generation() {
-            IN_LIBRARY.fetch_sub(1, Ordering::AcqRel);
+            IN_C_LIBRARY.fetch_sub(1, Ordering::AcqRel);
         }
     }
 }
 
 /// Whether an ancestor of this process forked while another thread was in the C library: its locks
 /// may then be held forever in this process.
-pub(crate) fn was_forked_in_library() -> bool {
-    FORKED_IN_LIBRARY.load(Ordering::Relaxed)
+pub(crate) fn was_forked_in_c_library() -> bool {
+    FORKED_IN_C_LIBRARY.load(Ordering::Relaxed)
 }
 
 /// Such a call has ended in this process: the locks it takes are not held here.
-pub(crate) fn is_out_of_library() {
-    FORKED_IN_LIBRARY.store(false, Ordering::Relaxed);
+pub(crate) fn left_c_library() {
+    FORKED_IN_C_LIBRARY.store(false, Ordering::Relaxed);
 }
 
 /// Installs the fork handlers, once per process. Must precede the library's first thread and the
@@ -294,8 +294,8 @@ fn close_alone(generation: u32) -> bool {
     .is_ok()
 }
 
-fn in_library() -> bool {
-    IN_LIBRARY.load(Ordering::Acquire) > 0
+fn in_c_library() -> bool {
+    IN_C_LIBRARY.load(Ordering::Acquire) > 0
 }
 
 extern "C" fn before_fork() {
@@ -305,7 +305,7 @@ extern "C" fn before_fork() {
 fn close(longest: Duration) {
     let mut patience = Patience::new(longest);
     // While the gate is still open, so that a long call holds up no other thread.
-    patience.wait_while(LONGEST_FOR_LIBRARY, in_library);
+    patience.wait_while(LONGEST_FOR_C_LIBRARY, in_c_library);
     let generation = generation();
     count_own_from(generation);
     // First, so that a fork of this thread never looks like another thread's.
@@ -322,7 +322,7 @@ fn close(longest: Duration) {
     patience.wait_while(LONGEST, others_inside);
     let inside = others_inside();
     // A thread inside may be about to call into the C library.
-    let found = Found { inside, in_library: inside || in_library() };
+    let found = Found { inside, in_c_library: inside || in_c_library() };
     AT_FORK.with(|at_fork| at_fork.set(found));
     FORKING.store(std::process::id(), Ordering::Relaxed);
     BEGUN.with(|begun| begun.set(begun.get() + 1));
@@ -349,10 +349,10 @@ extern "C" fn after_fork_in_child() {
     if found.inside || own.passes() > 0 {
         locked::begin_epoch();
     }
-    if found.in_library {
-        FORKED_IN_LIBRARY.store(true, Ordering::Relaxed);
+    if found.in_c_library {
+        FORKED_IN_C_LIBRARY.store(true, Ordering::Relaxed);
     }
-    IN_LIBRARY.store(0, Ordering::Relaxed);
+    IN_C_LIBRARY.store(0, Ordering::Relaxed);
     callback::forked();
     let none = Count::none(generation().wrapping_add(1));
     GENERATION.store(none.generation(), Ordering::Relaxed);

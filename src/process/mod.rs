@@ -30,7 +30,7 @@ mod mailbox;
 
 pub(crate) use callback::{Callable, Callback};
 pub(crate) use gate::{
-    InLibrary, generation, install_handlers, is_out_of_library, was_forked_in_library,
+    InCLibrary, generation, install_handlers, left_c_library, was_forked_in_c_library,
 };
 #[cfg(all(test, unix, feature = "__shuttle"))]
 pub(crate) use gate::{fork_around, fork_without_waiting};

@@ -29,7 +29,7 @@ use crate::token::MAX_TOKEN_BYTES;
 
 /// The text of a record, for writing.
 #[derive(Serialize)]
-struct Written<'a> {
+struct RecordText<'a> {
     access_token: &'a str,
     token_type: &'static str,
     expires_in: u64,
@@ -104,7 +104,7 @@ pub(crate) fn write(
 
 /// The same for a token that came from a record.
 pub(crate) fn rewrite(granted: &Granted, asked: &Asked) -> Zeroizing<Vec<u8>> {
-    let written = Written {
+    let record = RecordText {
         access_token: granted.value.reveal(),
         token_type: "Bearer",
         expires_in: granted.lifetime.as_secs(),
@@ -114,13 +114,13 @@ pub(crate) fn rewrite(granted: &Granted, asked: &Asked) -> Zeroizing<Vec<u8>> {
     // Room for every character escaped: growing would leave the token in freed memory.
     let room = 2 * (granted.value.reveal().len() + granted.scope.len()) + 512;
     let mut text = Zeroizing::new(Vec::with_capacity(room));
-    serde_json::to_writer(&mut *text, &written).expect("text and numbers are always JSON");
+    serde_json::to_writer(&mut *text, &record).expect("text and numbers are always JSON");
     text
 }
 
 /// A record's members about the token itself.
 #[derive(Deserialize)]
-struct Said<'a> {
+struct TokenMembers<'a> {
     #[serde(borrow)]
     access_token: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -149,14 +149,14 @@ impl Record {
         narrowed: bool,
     ) -> Result<Self, &'static str> {
         let asked = serde_json::from_slice(text).map_err(|_| "the record is of another format")?;
-        let said: Option<Said<'_>> = serde_json::from_slice(text).ok();
-        let granted = said.and_then(|said| said.granted(scope, narrowed));
+        let members: Option<TokenMembers<'_>> = serde_json::from_slice(text).ok();
+        let granted = members.and_then(|members| members.granted(scope, narrowed));
         let granted = granted.ok_or("the record would not be accepted as an answer")?;
         Ok(Self { granted, asked })
     }
 }
 
-impl Said<'_> {
+impl TokenMembers<'_> {
     fn granted(&self, scope: &ScopeSet, narrowed: bool) -> Option<Granted> {
         let value = &*self.access_token;
         let is_sendable = value.bytes().all(|byte| byte.is_ascii_graphic());
@@ -180,7 +180,8 @@ impl Said<'_> {
 
 /// Whether this is the record of the token `value`.
 pub(crate) fn is_of(text: &[u8], value: &str) -> bool {
-    serde_json::from_slice::<Said<'_>>(text).is_ok_and(|said| said.access_token == value)
+    serde_json::from_slice::<TokenMembers<'_>>(text)
+        .is_ok_and(|members| members.access_token == value)
 }
 
 /// What remains of the life of a token requested at `asked` with this lifetime.

@@ -151,7 +151,7 @@ fn renewed(meddle: fn(&str), restore: &str) -> (Vec<bool>, usize, usize) {
     let server = Server::tokens(1200);
     let files = Files::new();
     let path = &files.write("secret", OLD);
-    let (client, clock, events) = told_of_file(&server, path, &[]);
+    let (client, clock, events) = of_file_with_events(&server, path, &[]);
     let renew = || {
         clock.advance(Duration::from_secs(1200));
         let asker = client.clone();
@@ -218,7 +218,7 @@ fn a_pipe_is_read_when_the_client_is_made_and_never_again() {
         let id = files.write("id", "first-id");
         let of_id = [("client_id_file", &*id)];
         let more = if id_is_a_file { &of_id[..] } else { &[] };
-        let (client, clock, events) = told_of_file(&server, &path, more);
+        let (client, clock, events) = of_file_with_events(&server, &path, more);
         writer.join().unwrap();
         for round in 0..3 {
             // What becomes of the pipe does not matter: gone, there again, something else.

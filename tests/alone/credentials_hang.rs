@@ -116,7 +116,7 @@ fn whoever_waits_for_a_file_that_hangs_is_served_by_the_pair_that_was_read_last(
     let server = Server::tokens(1200);
     let files = Files::new();
     let path = files.write("secret", OLD);
-    let (client, clock, events) = told_of_file(&server, &path, &[("timeout", "1h")]);
+    let (client, clock, events) = of_file_with_events(&server, &path, &[("timeout", "1h")]);
     let hung = Hung::new(&path);
     // Whoever cannot wait so long is told what for.
     let hasty = ask(&client, &with_timeout(SECOND));

@@ -151,12 +151,12 @@ pub fn server_that_takes_the_new_secret() -> Server {
 
 /// A client that reads its secret from a file; its clock stands still.
 pub fn of_file(server: &Server, path: &str, more: &[(&str, &str)]) -> (Client, Arc<ManualClock>) {
-    let (client, clock, _) = told_of_file(server, path, more);
+    let (client, clock, _) = of_file_with_events(server, path, more);
     (client, clock)
 }
 
 /// The same with its events.
-pub fn told_of_file(
+pub fn of_file_with_events(
     server: &Server,
     path: &str,
     more: &[(&str, &str)],
