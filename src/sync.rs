@@ -1,9 +1,9 @@
-//! The locks, atomics and threads that the library is made of: the standard library's.
+//! The locks, atomics and threads that the library uses: the standard library's.
 //!
-//! In one kind of test build, that of the unit tests with the feature `__shuttle`, they are the
-//! explorer's instead (see `schedules`): every use of them is then a point where another thread may
-//! go on. Files that share something between threads take these names from here; `Arc`, orderings
-//! and poison errors are the same on both sides and come from the standard library everywhere.
+//! In unit tests built with the feature `__shuttle` they are the schedule explorer's instead (see
+//! `schedules`): each use of them is a point where another thread may run. Files that share state
+//! between threads import these names from here; `Arc`, orderings and poison errors are the same in
+//! both builds and come from the standard library.
 
 #[cfg(not(all(test, feature = "__shuttle")))]
 mod real {
@@ -34,13 +34,14 @@ mod explored {
     pub(crate) mod thread {
         pub(crate) use shuttle::thread::{Builder, yield_now};
 
-        /// Who stands at the gate, or at a lock, sleeps to let others go on. That takes no time here.
+        /// Threads that wait at the gate or at a lock sleep to let others run. It takes no time
+        /// here.
         pub(crate) fn sleep(_: std::time::Duration) {
             yield_now();
         }
     }
 
-    /// A `static` that is made anew for each execution: tests run side by side.
+    /// A `static` that is recreated for each execution, because tests run in parallel.
     macro_rules! global {
         ($(#[$attribute:meta])* static $name:ident: $type:ty = $value:expr;) => {
             shuttle::lazy_static! { $(#[$attribute])* static ref $name: $type = $value; }
@@ -52,7 +53,7 @@ mod explored {
 #[cfg(all(test, feature = "__shuttle"))]
 pub(crate) use explored::*;
 
-/// Whatever is not a test has the standard library's own, whichever features it is built with.
+/// Non-test builds use the standard library's, whichever features they are built with.
 #[cfg(not(test))]
 const _: () = {
     const fn is_std(

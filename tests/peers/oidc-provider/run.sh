@@ -171,8 +171,8 @@ fi
 
 # client_program AUTH ID SECRET SCOPE
 client_program() {
-  # Whoever runs the tests may have real credentials in the environment: none of them may reach this server, or
-  # decide about what is tested.
+  # The environment may contain real credentials: none of them may reach this server or affect what
+  # is tested.
   local name
   for name in "${!TRACKUNIT_@}"; do unset "$name"; done
   export TRACKUNIT_TOKEN_URL=$token_url TRACKUNIT_CLIENT_ID=$2 TRACKUNIT_CLIENT_SECRET=$3 TRACKUNIT_SCOPE=$4
