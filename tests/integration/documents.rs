@@ -34,7 +34,10 @@ fn the_option_table_is_that_of_the_code() {
         std::fs::write(path, option_table()).unwrap();
     }
     let found = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(found == option_table(), "docs/options.md has drifted: see its fourth paragraph");
+    assert!(
+        found == option_table(),
+        "docs/options.md has drifted: run `UPDATE_DOCS=1 cargo test -p tu-token --test integration documents`"
+    );
 }
 
 #[test]
@@ -50,7 +53,7 @@ fn every_status_stands_in_the_page_on_errors() {
     let page = include_str!("../../docs/errors.md");
     for kind in tu_token::ErrorKind::ALL {
         let cells = format!("| `{}` | {} |", kind.name(), kind.status());
-        assert!(page.contains(&cells), "{cells}");
+        assert!(page.contains(&cells), "docs/errors.md lacks a row that begins with {cells}");
     }
 }
 
