@@ -94,7 +94,7 @@ try_command() { # target
     if [[ $target == *musl* ]] && is_native "$target"; then
         if [[ $(id -u) == 0 ]]; then
             try "command $target: in an empty root, with a CA file" runs_in_an_empty_root "$tree"
-            if worked; then ran "$name" "TLS in an empty chroot with a CA file"; fi
+            if worked; then ran "$name" "TLS in an empty root with a CA file: this machine"; fi
         else
             skip "command $target in an empty root: takes root"
         fi

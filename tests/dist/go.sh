@@ -107,7 +107,7 @@ try_go() {
         try "go: the shared library by a tag" takes_the_shared_library
         try "go: vendored" vendors
         try "go: with golang.org/x/oauth2" with_oauth2
-        if worked; then ran "go/$go_module/oauth2source/@v/v$version.zip" "this machine"; fi
+        if worked; then ran "go/$go_module/oauth2source/@v/v$version.zip" "built and run: this machine"; fi
     fi
     try "go: no archive, and what it says" says_that_there_is_no_archive
 }

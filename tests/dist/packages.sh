@@ -148,12 +148,12 @@ try_chroot() {
     try "Debian: apt install ./*.deb" installs_packages
     worked || return 0
     try "Debian: the README's shell lines" readme_shell
-    if worked; then ran "tu-token_$version-1_$machine.deb" "apt, the README's lines: chroot"; fi
+    if worked; then ran "tu-token_$version-1_$machine.deb" "apt, the README's shell lines: Debian without compiler and Rust"; fi
     try "Debian: the README's Python lines" readme_python
     try "Debian: the README's C program, with gcc" readme_c
     if worked; then
-        ran "libtu-token0_$version-1_$machine.deb" "the README's C program: chroot"
-        ran "libtu-token-dev_$version-1_$machine.deb" "the README's C program: chroot"
+        ran "libtu-token0_$version-1_$machine.deb" "apt, the README's C program: Debian without Rust"
+        ran "libtu-token-dev_$version-1_$machine.deb" "apt, the README's C program: Debian without Rust"
     fi
     try "Debian: purged, nothing stays" packages_go_again
 }

@@ -128,6 +128,15 @@ complete() {
         fail "dist/ is not what SHA256SUMS says ($(head -n 1 "$scratch/sums")); build it again: make dist"
 }
 
+# "C shared: here" and "C static: here" become "C shared, C static: here".
+what_ran() { # artifact
+    awk -F '\t' -v name="$1" '$1 == name && !seen[$2]++ { print $2 }' "$scratch/ran" | awk -F ': ' '
+        { where = NF > 1 ? ": " $NF : ""; what = NF > 1 ? substr($0, 1, length($0) - length(where)) : $0 }
+        !(where in all) { order[++places] = where; all[where] = what; next }
+        { all[where] = all[where] ", " what }
+        END { for (i = 1; i <= places; i++) printf("%s%s%s", (i > 1 ? "; " : ""), all[order[i]], order[i]) }'
+}
+
 table() {
     local file name size glibc
     echo "| artifact | size, MB | lowest glibc | what ran, and where |"
@@ -140,8 +149,7 @@ table() {
         esac
         size=$(awk -v bytes="$(stat -c %s "$dist/$file")" 'BEGIN { printf "%.2f", bytes / 1e6 }')
         glibc=$(awk -F '\t' -v name="$name" '$1 == name { print $2 }' "$scratch/glibc" | sort -V | tail -n 1)
-        echo "| \`$name\` | $size | ${glibc:--} | $(awk -F '\t' -v name="$name" '$1 == name { print $2 }' "$scratch/ran" |
-            sort -u | paste -s -d ';' | sed 's/;/; /g') |"
+        echo "| \`$name\` | $size | ${glibc:--} | $(what_ran "$name") |"
     done <"$dist/SHA256SUMS"
 }
 

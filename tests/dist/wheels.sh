@@ -93,7 +93,7 @@ try_wheels() { # target
         try "wheel $target: symbols, licences" wheel_is_honest "$target" "$wheel"
         get_ready "$target"
         if [[ $target == *musl* ]]; then
-            ran "$name" "not run: Debian has no Python for musl"
+            ran "$name" "\`readelf -d\`, not run by a Python"
         elif ((!can_run)); then
             ran "$name" "not run"
         else
@@ -112,7 +112,7 @@ try_wheels() { # target
         try "command as a wheel $target: pip, doctor, emulator" command_wheel_works
         if worked; then ran "$(basename "$wheel")" "pip, \`tu-token doctor\`: this machine"; fi
     else
-        ran "$(basename "$wheel")" "the program is that of the tarball"
+        ran "$(basename "$wheel")" "files; the program is that of the tarball"
     fi
 }
 
@@ -141,5 +141,5 @@ try_source_distribution() {
     [[ -f $file ]] || return 0
     try "source distribution: files" source_distribution_is_whole "$file"
     try "source distribution: pip builds it, asyncio, threads" source_distribution_builds "$file"
-    if worked; then ran "$(basename "$file")" "built by pip with Rust; 50 asyncio tasks, 16 threads: this machine"; fi
+    if worked; then ran "$(basename "$file")" "built by pip with Rust, 50 asyncio tasks, 16 threads: this machine"; fi
 }
