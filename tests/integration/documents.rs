@@ -4,18 +4,29 @@ mod architecture;
 
 use std::fmt::Write as _;
 
-/// The option table as docs/options.md shows it.
-fn option_table() -> String {
-    let mut page = String::from(
-        "# Options\n\nOne list for every surface. In C the key of `tu_config_set`, in Rust of \
-         `Builder::set`; each is also an environment variable, and a flag of the command \
-         (`--client-id`). Durations are written `30`, `30s`, \
-         `250ms`, `20m` or `2h` (without a unit: seconds), from 1 ms to 24 h. What the program sets \
-         wins over the environment. Defaults are the library's; the command `tu-token` has `file` for `store`, \
-         so that its runs share their tokens.\n\nHow long a call waits, when a token is renewed and when a \
-         failed request is made again: [waits.md](waits.md).\n\nThis page is generated: `UPDATE_DOCS=1 cargo test --test \
-         integration documents`.\n\n| key | environment | default | meaning |\n| --- | --- | --- | --- |\n",
-    );
+/// What docs/options.md says above its table.
+const OPTIONS_PAGE: &str = "\
+# Options
+
+The library in every language and the command share these options. Set them by key (`tu_config_set` in C,
+`Builder::set` in Rust), as an environment variable, or as a flag of the command (`--client-id`). What a program sets
+overrides the environment.
+
+Durations are written `30`, `30s`, `250ms`, `20m` or `2h` (without a unit: seconds), from 1 ms to 24 h.
+
+Defaults are the library's. The command's default for `store` is `file`, so that its runs share their tokens.
+
+How long calls wait, when tokens are renewed and failed requests repeated: [waits.md](waits.md).
+
+This page is generated: `UPDATE_DOCS=1 cargo test --test integration documents`.
+
+| key | environment | default | meaning |
+| --- | --- | --- | --- |
+";
+
+/// The page as it must be.
+fn options_page() -> String {
+    let mut page = String::from(OPTIONS_PAGE);
     for option in tu_token::OPTIONS {
         let default = match option.default {
             "" => String::new(),
@@ -31,11 +42,11 @@ fn option_table() -> String {
 fn the_option_table_is_that_of_the_code() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/options.md");
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(path, option_table()).unwrap();
+        std::fs::write(path, options_page()).unwrap();
     }
     let found = std::fs::read_to_string(path).unwrap_or_default();
     assert!(
-        found == option_table(),
+        found == options_page(),
         "docs/options.md has drifted: run `UPDATE_DOCS=1 cargo test -p tu-token --test integration documents`"
     );
 }
