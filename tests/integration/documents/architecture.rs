@@ -328,3 +328,30 @@ fn imports_are_read_as_they_are_written() {
     let some = [owned("C", "a"), owned("D", "a"), owned("g", "e")];
     assert!(some.iter().all(|(name, module)| lib.get(name) == Some(module)), "{lib:?}");
 }
+
+/// Names in code marks, in what the page tells of a get, a fetch and a fork, that none of the files linked there has.
+fn unknown_names(walks: &str, read: impl Fn(&str) -> String) -> Vec<String> {
+    let linked = walks.split("](../src/").skip(1).filter_map(|rest| rest.split(')').next());
+    let code: String = linked.map(|file| production(&read(file))).collect();
+    let is_part = |letter: char| letter.is_alphanumeric() || letter == '_';
+    let words: BTreeSet<&str> = code.split(|letter| !is_part(letter)).collect();
+    let names = walks.split('`').skip(1).step_by(2).filter_map(|name| name.split("::").last());
+    names
+        .filter(|name| name.chars().all(is_part) && !words.contains(name))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn the_walks_name_what_is_in_the_files_they_link_to() {
+    let walks = PAGE.split_once("\n## A get\n").expect("the first walk").1;
+    let walks = walks.split_once("\n## One entry point").expect("the end of the last walk").0;
+    let read = |file: &str| match Path::new(SRC).join(file) {
+        path if path.is_file() => fs::read_to_string(path).expect("a source"),
+        path => panic!("docs/architecture.md links to {}", path.display()),
+    };
+    assert!(walks.matches("](../src/").count() > 20, "files are linked");
+    assert_eq!(unknown_names(walks, read), [""; 0], "docs/architecture.md, in none of its files");
+    let source = |_: &str| "impl A { fn b() {} } // c".to_owned();
+    assert_eq!(unknown_names("`A::b`, `c` and `d-e` in [x](../src/x.rs)", source), ["c"]);
+}
