@@ -84,7 +84,7 @@ step "conformance: memcheck, c" "json valgrind" memcheck_conformance
 step "a certified authorization server" "c/print_token" foreign_server
 step "emulator: its page in a browser" "browser" page_in_a_browser
 step "python: types, tests, documents, examples" "service python python-servers" python_module
-build wheel "python: wheel and source distribution" "service python" python_installed
+build wheel "python: wheel and source distribution" "service python slow" python_installed
 step "dist: what it says if something is missing" "go python" dist_refusals
 build command "build: command" "" cargo build --workspace --bin tu-token
 step "dist: packages and archives of this machine" \
