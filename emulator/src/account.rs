@@ -1,7 +1,7 @@
-//! The account and its API keys: made, rotated, revoked, and asked whether a secret is right.
+//! The account and its API keys: creates, rotates, revokes and authenticates them.
 //!
-//! Nothing here knows about HTTP, and times are handed in. Secrets exist only in the value that is handed out when a
-//! key is made or rotated; what stays is a salted hash. A change is kept in the [`State`] first, and counts only then.
+//! Nothing here knows about HTTP, and times are passed in. A secret exists only in the value returned when a key is created
+//! or rotated; the account keeps a salted hash. A change takes effect only once it has been written to the [`State`].
 
 mod key;
 mod record;
@@ -19,37 +19,37 @@ pub use self::view::ApiKey;
 use crate::state::{Change, KeptToken, State, StateError};
 use crate::{one_line, random, scope};
 
-/// Every so many tokens of a key, the dead tokens are swept out of the file.
+/// After this many tokens of a key, expired tokens are removed from the file.
 const SWEEP_EVERY: u64 = 256;
-/// Revoked keys that are remembered; of more, the oldest are forgotten.
-const MOST_REVOKED: usize = 100;
-/// The longest name, in characters.
-const MOST_NAME: usize = 100;
-/// The longest description, in characters.
-const MOST_DESCRIPTION: usize = 500;
+/// Maximum number of revoked keys to keep; beyond it, the oldest are forgotten.
+const MAX_REVOKED: usize = 100;
+/// Maximum length of a name in characters.
+const MAX_NAME: usize = 100;
+/// Maximum length of a description in characters.
+const MAX_DESCRIPTION: usize = 500;
 
-/// The longest id or secret that can be given, in characters.
-const MOST_CREDENTIAL: usize = 1_000;
-/// Allowed scopes of a key: the page and every list of keys show all of them.
-const MOST_SCOPES: usize = 500;
+/// Maximum length of a given id or secret in characters.
+const MAX_CREDENTIAL: usize = 1_000;
+/// Maximum number of allowed scopes of a key: the page and every list of keys show all of them.
+const MAX_SCOPES: usize = 500;
 
 /// One account and its keys.
 pub(crate) struct Account {
     keys: Vec<Key>,
     max_keys: usize,
-    /// Whether the secret before the last rotation still works.
+    /// Whether the previous secret still works after a rotation.
     overlap: bool,
-    /// One for all new secrets, so that a text is looked for with one hash, however many keys there are.
+    /// Shared by all new secrets, so that looking for a text takes one hash, however many keys there are.
     salt: String,
-    /// Checked when an id is unknown, so that this takes as long as a wrong secret.
+    /// Checked if an id is unknown, so that this takes as long as a wrong secret.
     decoy: SecretHash,
-    /// The secrets of all keys; empty after each change of one.
+    /// The hashes of all keys; reset by each change.
     known: OnceCell<Known>,
     state: Arc<State>,
 }
 
 impl Account {
-    /// An account with the keys that `state` has kept.
+    /// An account with the keys from `state`.
     pub(crate) fn new(
         max_keys: usize,
         overlap: bool,
@@ -62,7 +62,7 @@ impl Account {
         Account { keys, max_keys, overlap, salt, decoy, known: OnceCell::new(), state }
     }
 
-    /// Makes a key.
+    /// Creates a key.
     pub(crate) fn create(&mut self, new: NewKey, now: u64) -> Result<IssuedKey, KeyError> {
         let mut key = self.check(&new, now)?;
         let secret = new_secret(new.client_secret)?;
@@ -72,7 +72,7 @@ impl Account {
         Ok(issued)
     }
 
-    /// The key as it would be, still without a secret, or what speaks against it.
+    /// Validates a new key and returns it without a secret.
     fn check(&self, new: &NewKey, now: u64) -> Result<Key, KeyError> {
         let (name, description) = (new.name.trim(), new.description.trim());
         check_texts(name, description)?;
@@ -86,8 +86,8 @@ impl Account {
         if scopes.is_empty() {
             return Err(KeyError::NoScopes);
         }
-        if scopes.len() > MOST_SCOPES {
-            return Err(KeyError::TooManyScopes(MOST_SCOPES));
+        if scopes.len() > MAX_SCOPES {
+            return Err(KeyError::TooManyScopes(MAX_SCOPES));
         }
         if self.active().count() >= self.max_keys {
             return Err(KeyError::TooMany(self.max_keys));
@@ -112,8 +112,7 @@ impl Account {
         })
     }
 
-    /// Gives a key a new secret, a random one if none is given. The old one is refused from now on, unless rotations
-    /// overlap.
+    /// Gives a key a new secret, by default a random one. The old secret is refused from then on, unless rotations overlap.
     pub(crate) fn rotate(
         &mut self,
         client_id: &str,
@@ -130,7 +129,8 @@ impl Account {
         Ok(issued)
     }
 
-    /// Ends a key. It no longer counts, and its name is free again. In the file its tokens end with it, if they shall.
+    /// Revokes a key: it no longer counts towards the limit, and its name is free again. With `ends_tokens`, removes its
+    /// tokens from the file.
     pub(crate) fn revoke(
         &mut self,
         client_id: &str,
@@ -142,7 +142,7 @@ impl Account {
         self.keep_and(key, ends_tokens)
     }
 
-    /// Counts a token for its key, and keeps both. In the file it ends the tokens before, if it is to be the only one.
+    /// Counts a token for its key and stores both. With `single`, removes the key's earlier tokens from the file.
     pub(crate) fn minted(
         &mut self,
         token: &KeptToken,
@@ -166,8 +166,8 @@ impl Account {
         Ok(())
     }
 
-    /// The keys an emulator starts with: the demo key, see [`Account::demo`], and new ones. All of them or, when one cannot
-    /// be made, none, and then the demo key is as it was.
+    /// Sets up the keys an emulator starts with: the demo key, see [`Account::demo`], and new ones. If one cannot be created,
+    /// nothing changes.
     pub(crate) fn start(
         &mut self,
         demo: NewKey,
@@ -191,10 +191,10 @@ impl Account {
         Ok((demo, made))
     }
 
-    /// The demo key: as `new` has it when the account never had a key, else as it is.
+    /// The demo key: created from `new` if the account never had a key, otherwise left unchanged.
     ///
-    /// `None`: the key is there, or was revoked, and nobody knows its secret. With `fresh`, or a secret in `new`, there is
-    /// always one: it is rotated or made, whatever is needed. An id in `new` that is not there is made, too.
+    /// `None` means that the key exists or was revoked, and its secret is not known. With `fresh`, or a secret in `new`, the
+    /// key is rotated or created as needed, so there is always a secret. An unknown id in `new` also creates a key.
     fn demo(&mut self, new: NewKey, fresh: bool, now: u64) -> Result<Option<IssuedKey>, KeyError> {
         let is_it = |key: &&Key| match &new.client_id {
             Some(id) => key.client_id == *id,
@@ -214,8 +214,8 @@ impl Account {
         if wanted { self.rotate(&id, new.client_secret, now).map(Some) } else { Ok(None) }
     }
 
-    /// The active key with this id and secret. The answer does not tell an unknown id, a wrong secret and a
-    /// revoked key apart.
+    /// The active key with this id and secret. The result does not distinguish an unknown id, a wrong secret and a revoked
+    /// key.
     pub(crate) fn authenticate(&self, client_id: &str, secret: &str) -> Option<&Key> {
         let key = self.active().find(|key| key.client_id == client_id);
         let hashes = key.map_or(std::slice::from_ref(&self.decoy), |key| &key.secrets);
@@ -234,7 +234,7 @@ impl Account {
         self.keys.iter().any(|key| key.client_id == client_id)
     }
 
-    /// All keys without their secrets, in the order in which they were made.
+    /// All keys without their secrets, in order of creation.
     pub(crate) fn list(&self) -> Vec<ApiKey> {
         self.keys.iter().map(ApiKey::from).collect()
     }
@@ -251,14 +251,14 @@ impl Account {
         }
     }
 
-    /// Puts a new or changed key in its place, on disk first.
+    /// Stores a new or changed key, on disk first.
     fn keep(&mut self, key: Key) -> Result<(), KeyError> {
         self.keep_and(key, false)
     }
 
     fn keep_and(&mut self, key: Key, ends_tokens: bool) -> Result<(), KeyError> {
         let revoked = self.keys.iter().filter(|key| !key.is_active());
-        let forgotten = if revoked.clone().count() >= MOST_REVOKED && !key.is_active() {
+        let forgotten = if revoked.clone().count() >= MAX_REVOKED && !key.is_active() {
             revoked.map(|key| key.number).next()
         } else {
             None
@@ -281,7 +281,7 @@ fn check_texts(name: &str, description: &str) -> Result<(), KeyError> {
         return Err(KeyError::NoName);
     }
     for (what, text, most) in
-        [("name", name, MOST_NAME), ("description", description, MOST_DESCRIPTION)]
+        [("name", name, MAX_NAME), ("description", description, MAX_DESCRIPTION)]
     {
         if text.chars().count() > most || !one_line::is(text) {
             return Err(KeyError::BadText { what, most });
@@ -299,7 +299,7 @@ fn new_secret(given: Option<String>) -> Result<String, KeyError> {
 }
 
 fn readable(text: &str) -> bool {
-    !text.is_empty() && text.chars().count() <= MOST_CREDENTIAL && one_line::is(text)
+    !text.is_empty() && text.chars().count() <= MAX_CREDENTIAL && one_line::is(text)
 }
 
 #[cfg(test)]
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_key_needs_is_asked_for() {
+    fn invalid_keys_are_refused() {
         let mut account = account(10, false);
         assert_eq!(account.create(NewKey::new(" ", "a"), 0), Err(KeyError::NoName));
         assert_eq!(account.create(NewKey::new("n", "  "), 0), Err(KeyError::NoScopes));
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_active_key_with_its_secret_is_let_in() {
+    fn only_an_active_key_with_its_secret_is_authenticated() {
         let mut account = account(10, false);
         let key = account.create(NewKey::new("n", "a b"), 0).expect("a key");
         let found = account.authenticate(&key.client_id, &key.client_secret).expect("let in");
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn long_and_many_lined_texts_are_refused() {
+    fn long_and_multi_line_texts_are_refused() {
         let mut account = account(10, false);
         for (name, description, what) in
             [("n".repeat(101), String::new(), "name"), ("n".into(), "d\nd".into(), "description")]
@@ -403,14 +403,14 @@ mod tests {
     }
 
     #[test]
-    fn old_revoked_keys_are_forgotten_and_numbers_go_on() {
+    fn old_revoked_keys_are_forgotten_and_numbering_continues() {
         let mut account = account(10, false);
-        for n in 0..MOST_REVOKED + 5 {
+        for n in 0..MAX_REVOKED + 5 {
             let key = account.create(NewKey::new(n.to_string(), "a"), 0).expect("a key");
             account.revoke(&key.client_id, false, 1).expect("revoked");
         }
-        assert_eq!(account.keys.len(), MOST_REVOKED);
-        assert_eq!((account.keys[0].number, account.keys[MOST_REVOKED - 1].number), (6, 105));
+        assert_eq!(account.keys.len(), MAX_REVOKED);
+        assert_eq!((account.keys[0].number, account.keys[MAX_REVOKED - 1].number), (6, 105));
     }
 
     #[test]
@@ -440,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_looked_for_with_one_hash() {
+    fn a_secret_is_searched_for_with_one_hash() {
         let mut first = account(100, true);
         for n in 0..10 {
             let key = first.create(NewKey::new(n.to_string(), "a"), 0).expect("a key");

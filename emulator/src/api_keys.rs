@@ -1,7 +1,7 @@
-//! `/api-keys`: what the page does with API keys, as JSON for programs.
+//! `/api-keys`: the page's operations on API keys, as JSON for programs.
 //!
-//! A hostile web page must not make, rotate or revoke a key. It cannot send JSON or `DELETE` to another origin without
-//! asking first, and nobody here answers that question; and its requests carry its own `Origin`, which is refused.
+//! A hostile web page must not create, rotate or revoke keys. Browsers send JSON or `DELETE` to another origin only after a
+//! CORS preflight, which is not answered here; and such requests carry the page's own `Origin`, which is refused.
 
 use std::sync::Arc;
 
@@ -30,11 +30,11 @@ struct Wanted {
     scopes: Scopes,
 }
 
-/// A list, or one text with blanks between the scopes, as in a token request.
+/// A list, or one string separated by spaces, as in a token request.
 #[derive(Deserialize)]
 #[serde(
     untagged,
-    expecting = "scopes must be a list of strings, or a string with blanks in between"
+    expecting = "scopes must be a list of strings, or one string separated by spaces"
 )]
 enum Scopes {
     List(Vec<String>),
@@ -47,7 +47,7 @@ impl Default for Scopes {
     }
 }
 
-/// All keys, and how many there may be.
+/// All keys, the number of active ones, and the limit.
 #[derive(Serialize)]
 struct List {
     api_keys: Vec<ApiKey>,
@@ -55,7 +55,7 @@ struct List {
     limit: usize,
 }
 
-/// A key with its secret: the answer to a creation or a rotation, and to nothing else.
+/// A key with its secret: only in the response to a creation or rotation.
 #[derive(Serialize)]
 struct WithSecret {
     #[serde(flatten)]
@@ -165,7 +165,7 @@ fn with_secret(world: &World, status: StatusCode, issued: Result<IssuedKey, KeyE
     response
 }
 
-/// JSON that nobody may keep: it has a secret in it, or is old in a moment.
+/// JSON that must not be cached: it contains a secret, or will soon be out of date.
 fn private_json(status: StatusCode, value: &impl Serialize) -> Response {
     let mut response = reply::json(status, value);
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -195,7 +195,7 @@ fn refusal(error: &KeyError) -> Response {
 }
 
 fn foreign(headers: &HeaderMap) -> Option<Response> {
-    let text = "API keys are changed from the emulator's own page, or by a program, not from another page.";
+    let text = "API keys can be changed by the emulator's own page or by a program, not by another web page.";
     (!loopback::is_own_page(headers))
         .then(|| iris::error(StatusCode::FORBIDDEN, "FOREIGN_ORIGIN", text))
 }

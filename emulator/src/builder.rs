@@ -1,4 +1,4 @@
-//! What an emulator shall be like, and how it is started.
+//! Configures and starts an emulator.
 
 use std::fmt;
 use std::io;
@@ -13,21 +13,21 @@ use crate::state::{Kept, State, StateError};
 use crate::thread;
 use crate::world::{Settings, World};
 
-/// The scopes of the demo key, if no others are given. Far from all there are, so that a demonstration can ask for
-/// another one, for example `site.update`, and be refused.
+/// The default scopes of the demo key. Not all existing ones, so that a demonstration can request another, for example
+/// `site.update`, and be refused.
 pub const DEMO_SCOPES: &str = "asset.view site.view api.iso15143.snapshot scope1 scope2";
 
-/// The name of the demo key, if no other is given.
+/// The default name of the demo key.
 pub(crate) const DEMO_NAME: &str = "demo";
 
 /// The longest lifetime of a token: ten years.
-const MOST_SECONDS: u64 = 10 * 365 * 24 * 3600;
+const MAX_SECONDS: u64 = 10 * 365 * 24 * 3600;
 /// The fewest random bytes of a token: 128 bits cannot be guessed (RFC 6749, section 10.10).
-const LEAST_TOKEN: usize = 16;
-/// The most: the text stays below 16 KiB, which is all that a careful client accepts.
-const MOST_TOKEN: usize = 12_000;
+const MIN_TOKEN: usize = 16;
+/// The most: the token stays below 16 KiB, the most that a careful client accepts.
+const MAX_TOKEN: usize = 12_000;
 
-/// What an emulator shall be like, before it is started.
+/// Configures an emulator before it is started.
 ///
 /// ```
 /// use tu_token_emulator::{Emulator, NewKey};
@@ -61,7 +61,7 @@ impl Default for Builder {
                 readings: Readings::default(),
             },
             demo: NewKey::new(DEMO_NAME, DEMO_SCOPES)
-                .description("made when the emulator was started"),
+                .description("created when the emulator was started"),
             fresh_demo: false,
             keys: Vec::new(),
             state: None,
@@ -70,7 +70,7 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// Listens on this port; 0, the default, is any free one.
+    /// Listens on this port; 0, the default, means any free port.
     #[must_use]
     pub fn port(mut self, port: u16) -> Builder {
         self.address.set_port(port);
@@ -93,63 +93,63 @@ impl Builder {
         self
     }
 
-    /// The account may have this many active keys, the demo key included. Default 10.
+    /// Allows this many active keys, including the demo key. Default 10.
     #[must_use]
     pub fn max_keys(mut self, keys: usize) -> Builder {
         self.settings.max_keys = keys;
         self
     }
 
-    /// Tokens carry this many random bytes, which makes their text a third longer. Default 40; 675 gives the roughly
-    /// 900 characters of a signed token.
+    /// Tokens contain this many random bytes; encoded they are a third longer. Default 40; 675 gives roughly 900
+    /// characters, the length of a signed token.
     #[must_use]
     pub fn token_length(mut self, bytes: usize) -> Builder {
         self.settings.token_length = bytes;
         self
     }
 
-    /// Reads what the service's documentation leaves open in another way.
+    /// Changes behaviour that the service's documentation leaves open.
     #[must_use]
     pub fn readings(mut self, readings: Readings) -> Builder {
         self.settings.readings = readings;
         self
     }
 
-    /// Makes this the demo key.
+    /// Uses this as the demo key.
     #[must_use]
     pub fn demo_key(mut self, key: NewKey) -> Builder {
         self.demo = key;
         self
     }
 
-    /// Keeps keys, their counts and the tokens in this file, and starts with what is in it. The file is made (mode 0600)
-    /// if it is not there. It holds hashes of the secrets and tokens, never themselves.
+    /// Stores keys, their counts and the tokens in this file and loads them at the start. The file is created (mode 0600) if
+    /// it does not exist. It contains only hashes of secrets and tokens.
     #[must_use]
     pub fn state(mut self, file: impl Into<PathBuf>) -> Builder {
         self.state = Some(file.into());
         self
     }
 
-    /// Gives the demo key of a state file a new secret, or makes it again if it was revoked, so that
-    /// [`Emulator::demo_key`] has one to hand out.
+    /// Gives the demo key of a state file a new secret, or creates it again if it was revoked, so that
+    /// [`Emulator::demo_key`] can return it.
     #[must_use]
     pub fn fresh_demo_key(mut self, fresh: bool) -> Builder {
         self.fresh_demo = fresh;
         self
     }
 
-    /// Makes one more key; [`Emulator::key`] hands it out. A state file must not have one of this name already.
+    /// Adds another key, which [`Emulator::key`] returns. A state file must not already contain a key of this name.
     #[must_use]
     pub fn key(mut self, key: NewKey) -> Builder {
         self.keys.push(key);
         self
     }
 
-    /// Starts the emulator. When this returns, it answers.
+    /// Starts the emulator. When this returns, it is ready for requests.
     ///
     /// # Errors
-    /// The port is taken or cannot be opened, a setting is out of its range, the state file cannot be used, or a key
-    /// cannot be made.
+    /// The port is in use or cannot be opened, a setting is out of range, the state file cannot be used, or a key cannot be
+    /// created.
     pub fn start(self) -> Result<Emulator, StartError> {
         self.check()?;
         let (running, (world, demo, keys)) = thread::start(self.address, move || {
@@ -159,7 +159,7 @@ impl Builder {
         Ok(Emulator { running, world, demo, keys })
     }
 
-    /// What was kept, and the keys that were asked for.
+    /// Loads the state and adds the configured keys.
     fn world(self) -> Result<Made, StartError> {
         let (state, kept) = match &self.state {
             Some(path) => State::open(path).map_err(StartError::State)?,
@@ -171,25 +171,25 @@ impl Builder {
         Ok((world, demo, keys))
     }
 
-    /// Whether the settings are in their ranges and the keys make sense, before anything is opened.
+    /// Checks that the settings are in range and the keys are valid, before anything is opened.
     pub(crate) fn check(&self) -> Result<(), StartError> {
         let Settings { expires_in, max_keys, token_length, readings } = &self.settings;
         let wrong = |text: String| Err(StartError::Setting(text));
-        if !(1..=MOST_SECONDS).contains(expires_in) {
-            return wrong(format!("expires_in must be between 1 and {MOST_SECONDS} seconds"));
+        if !(1..=MAX_SECONDS).contains(expires_in) {
+            return wrong(format!("expires_in must be between 1 and {MAX_SECONDS} seconds"));
         }
         if *max_keys == 0 {
             return wrong("max_keys must be at least 1, for the demo key".to_owned());
         }
-        if !(LEAST_TOKEN..=MOST_TOKEN).contains(token_length) {
+        if !(MIN_TOKEN..=MAX_TOKEN).contains(token_length) {
             return wrong(format!(
-                "token_length must be between {LEAST_TOKEN} and {MOST_TOKEN} bytes"
+                "token_length must be between {MIN_TOKEN} and {MAX_TOKEN} bytes"
             ));
         }
         if ![400, 401].contains(&readings.invalid_client_status) {
             return wrong("invalid_client_status must be 400 or 401".to_owned());
         }
-        // How many there may be depends on what is in the state file.
+        // Without a limit: how many are allowed depends on the state file.
         Account::new(usize::MAX, false, Vec::new(), Arc::new(State::in_memory()))
             .start(self.demo.clone(), true, self.keys.clone(), 0)
             .map_err(StartError::Key)?;
@@ -197,22 +197,22 @@ impl Builder {
     }
 }
 
-/// A world, its demo key if the secret is known, and the other keys that were asked for.
+/// A world, its demo key if the secret is known, and the other configured keys.
 type Made = (Arc<World>, Option<IssuedKey>, Vec<IssuedKey>);
 
 /// Why an emulator could not be started.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The address cannot be listened on.
+    /// The emulator cannot listen on the address.
     Listen(SocketAddr, io::Error),
-    /// A key cannot be made.
+    /// A key cannot be created.
     Key(KeyError),
-    /// A setting is out of its range.
+    /// A setting is out of range.
     Setting(String),
     /// The state file cannot be used.
     State(StateError),
-    /// The system gives no thread, or no timer and poller for it.
+    /// The system provides no thread, or no timer or poller for it.
     Thread(io::Error),
 }
 
@@ -222,14 +222,14 @@ impl fmt::Display for StartError {
             StartError::Listen(address, error) if error.kind() == io::ErrorKind::AddrInUse => {
                 write!(
                     out,
-                    "port {} is in use, perhaps by another emulator: end that one, or choose another port (0: any free one)",
+                    "port {} is in use, perhaps by another emulator: stop that one, or choose another port (0: any free port)",
                     address.port()
                 )
             }
             StartError::Listen(address, error) => {
                 write!(out, "cannot listen on {address}: {error}")
             }
-            StartError::Key(error) => write!(out, "cannot make an API key: {error}"),
+            StartError::Key(error) => write!(out, "cannot create an API key: {error}"),
             StartError::Setting(text) => out.write_str(text),
             StartError::State(error) => error.fmt(out),
             StartError::Thread(error) => write!(out, "cannot start a thread: {error}"),

@@ -1,7 +1,6 @@
-//! The emulator's time: the system's monotonic clock plus what it was turned forward by.
+//! The emulator's time: the system's monotonic clock plus an offset.
 //!
-//! Everything that lives or dies here is measured in this time, so a test that turns the clock sees
-//! tokens expire without waiting for it.
+//! All expiry is measured in this time, so a test that advances the clock sees tokens expire without waiting.
 
 #[cfg(test)]
 use std::convert::Infallible;
@@ -10,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 
-/// As far as the clock can be turned: a hundred years. Sums with it stay far away from every overflow.
+/// The maximum offset: a hundred years. Sums with it cannot overflow.
 pub(crate) const MAX_OFFSET: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// A clock that only goes forward.
@@ -18,7 +17,7 @@ pub(crate) struct Clock {
     start: Instant,
     start_wall: SystemTime,
     offset_ms: AtomicU64,
-    /// Held while it is turned.
+    /// Held while the clock is advanced.
     turning: Mutex<()>,
 }
 
@@ -32,7 +31,7 @@ impl Clock {
         }
     }
 
-    /// Time since the emulator was started, as the emulator sees it.
+    /// The emulator's time since it was started.
     pub(crate) fn now(&self) -> Duration {
         self.start.elapsed() + self.offset()
     }
@@ -47,20 +46,20 @@ impl Clock {
         unix_ms(self.wall())
     }
 
-    /// What the clock was turned forward by so far.
+    /// The total by which the clock has been advanced.
     pub(crate) fn offset(&self) -> Duration {
         Duration::from_millis(self.offset_ms.load(Ordering::SeqCst))
     }
 
-    /// Turns the clock forward (milliseconds count, less does not) and answers with the new offset,
-    /// or with `None`, and changes nothing, when that would pass [`MAX_OFFSET`].
+    /// Advances the clock, in whole milliseconds, and returns the new offset; `None`, without a change, if that would exceed
+    /// [`MAX_OFFSET`].
     #[cfg(test)]
     pub(crate) fn advance(&self, by: Duration) -> Option<Duration> {
         let Ok(turned) = self.advance_kept(by, |_| Ok::<_, Infallible>(()));
         turned
     }
 
-    /// The same, when the new offset could be kept before; otherwise nothing is changed.
+    /// The same, but stores the new offset first with `keep`; if that fails, nothing changes.
     pub(crate) fn advance_kept<E>(
         &self,
         by: Duration,
@@ -79,25 +78,24 @@ impl Clock {
     }
 }
 
-/// Milliseconds since 1970; 0 for all that was before.
+/// Milliseconds since 1970; 0 for earlier times.
 pub(crate) fn unix_ms(time: SystemTime) -> u64 {
     milliseconds(time.duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
-/// A duration in milliseconds, or as many as there can be.
+/// A duration in milliseconds, at most `u64::MAX`.
 pub(crate) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Milliseconds since 1970 as RFC 3339 has it.
+/// Milliseconds since 1970 in RFC 3339 format.
 pub(crate) fn rfc3339(unix_ms: u64) -> String {
-    // What lies behind the year 9999 cannot be written so.
+    // The format ends with the year 9999.
     let time = UNIX_EPOCH + Duration::from_millis(unix_ms.min(253_402_300_799_999));
     humantime::format_rfc3339_millis(time).to_string()
 }
 
-/// Reads a duration as people write it in a request: `"250ms"`, `"20m"`, `"1h 30m"`, and for a bare
-/// number, quoted or not, seconds.
+/// Parses a duration in a request: `"250ms"`, `"20m"`, `"1h 30m"`, or a number of seconds, quoted or not.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     let found = match text.parse::<f64>() {
@@ -109,8 +107,8 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     })
 }
 
-/// A [`Duration`] in JSON, for `#[serde(with = ...)]` on an `Option`: a string or a number of seconds in,
-/// a string out.
+/// A [`Duration`] in JSON, for `#[serde(with = ...)]` on an `Option`: reads a string or a number of seconds, writes a
+/// string.
 pub(crate) mod json {
     use std::time::Duration;
 
@@ -169,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_named() {
+    fn invalid_durations_are_named() {
         for text in ["", "soon", "-5", "20 minuts", "1e400", "nan", "inf"] {
             let message = parse_duration(text).expect_err(text);
             assert!(message.contains("is not a duration"), "{message}");
@@ -177,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_goes_forward_and_stops_at_its_end() {
+    fn the_clock_only_advances_up_to_its_limit() {
         let clock = Clock::new();
         assert_eq!(clock.advance(Duration::from_secs(5)), Some(Duration::from_secs(5)));
         assert!(clock.now() >= Duration::from_secs(5));

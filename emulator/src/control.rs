@@ -1,4 +1,4 @@
-//! The routes that steer the emulator: clock, faults, journal. What they do is in [`World`]; they read and write JSON.
+//! The routes that control the emulator: clock, faults, journal. They convert JSON; the work is done in [`World`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ struct Turn {
     advance: Option<Duration>,
 }
 
-/// What every answer about faults says: those that still wait.
+/// The pending faults: the response of every route about faults.
 #[derive(Serialize)]
 struct Waiting {
     faults: Vec<QueuedFault>,
@@ -40,7 +40,7 @@ pub(crate) async fn clock(State(world): State<Arc<World>>) -> Response {
 /// `POST /_emulator/clock`
 pub(crate) async fn turn_clock(State(world): State<Arc<World>>, body: Bytes) -> Response {
     let turned = read::<Turn>(&body, "{\"advance\": \"20m\"}").and_then(|turn| {
-        let far = "the clock can be turned by a hundred years in all, no further";
+        let far = "the clock can be advanced by at most a hundred years in total";
         match world.advance(turn.advance.unwrap_or_default()) {
             Ok(Some(_)) => Ok(Ok(())),
             Ok(None) => Err(far.to_owned()),
@@ -133,12 +133,12 @@ pub(crate) async fn count(State(world): State<Arc<World>>, uri: Uri) -> Response
 /// The parameters of a query, each at most once.
 fn parameters(uri: &Uri, known: &[&str]) -> Result<BTreeMap<String, String>, String> {
     let query = form::parse(uri.query().unwrap_or_default().as_bytes())
-        .map_err(|_| "the query is not well encoded".to_owned())?;
+        .map_err(|_| "the query is not encoded correctly".to_owned())?;
     let mut given = BTreeMap::new();
     for (name, value) in query {
         if !known.contains(&name.as_str()) {
             let known = known.join(", ");
-            return Err(format!("there is no parameter {name:?}, only {known}"));
+            return Err(format!("unknown parameter {name:?}; the parameters are {known}"));
         }
         if given.insert(name.clone(), value).is_some() {
             return Err(format!("the parameter {name} is given twice"));
@@ -155,8 +155,7 @@ fn pattern(given: &BTreeMap<String, String>) -> Result<Option<String>, String> {
 }
 
 fn read<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T, String> {
-    serde_json::from_slice(body)
-        .map_err(|error| format!("{error}; an example of what is understood: {example}"))
+    serde_json::from_slice(body).map_err(|error| format!("{error}; an example: {example}"))
 }
 
 fn bad_request(message: &str) -> Response {

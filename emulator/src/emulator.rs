@@ -1,4 +1,4 @@
-//! A running emulator as a Rust value: one thread, one runtime, one port, all gone when it is dropped.
+//! A running emulator as a Rust value: one thread, one runtime and one port, which dropping it releases.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -38,7 +38,7 @@ pub struct Emulator {
 }
 
 impl Emulator {
-    /// Starts an emulator with everything at its default, on a free port of 127.0.0.1.
+    /// Starts an emulator with default settings on a free port of 127.0.0.1.
     ///
     /// # Errors
     /// See [`Builder::start`].
@@ -46,19 +46,19 @@ impl Emulator {
         Builder::default().start()
     }
 
-    /// Starts with settings of one's own.
+    /// Configures an emulator before starting it.
     #[must_use]
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.running.address
     }
 
-    /// The base of all routes, without a slash at its end: `http://127.0.0.1:8477`.
+    /// The base URL of all routes, without a trailing slash: `http://127.0.0.1:8477`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address())
@@ -70,11 +70,11 @@ impl Emulator {
         format!("{}{TOKEN_PATH}", self.url())
     }
 
-    /// The options of a client that meets this emulator with the demo key: `client_id`, `client_secret`, `scope` and
-    /// `token_url`, by the names that they have in every language.
+    /// The options for a client that uses this emulator with the demo key: `client_id`, `client_secret`, `scope` and
+    /// `token_url`, named as in every language.
     ///
     /// # Panics
-    /// As [`Emulator::demo_key`].
+    /// Like [`Emulator::demo_key`].
     ///
     /// ```
     /// let emulator = tu_token_emulator::Emulator::start()?;
@@ -93,11 +93,11 @@ impl Emulator {
         ]
     }
 
-    /// The demo key as it was at the start; a later rotation does not show here.
+    /// The demo key as it was at the start; later rotations are not reflected.
     ///
     /// # Panics
-    /// With a state file that had keys already and without [`Builder::fresh_demo_key`]: then the demo key was not
-    /// made now, and its secret is not known. [`Emulator::issued_demo_key`] tells.
+    /// If the state file already contained keys and [`Builder::fresh_demo_key`] was not set: then the demo key's secret
+    /// is not known. [`Emulator::issued_demo_key`] returns `None` in that case.
     #[must_use]
     pub fn demo_key(&self) -> &IssuedKey {
         self.issued_demo_key().expect("the demo key is from an earlier run, its secret not known")
@@ -109,22 +109,22 @@ impl Emulator {
         self.demo.as_ref()
     }
 
-    /// All keys, revoked ones too, in the order in which they were made.
+    /// All keys, including revoked ones, in order of creation.
     #[must_use]
     pub fn keys(&self) -> Vec<ApiKey> {
         self.world.keys()
     }
 
-    /// A key of [`Builder::key`] by its name, as it was at the start.
+    /// A key added with [`Builder::key`], by its name, as it was at the start.
     #[must_use]
     pub fn key(&self, name: &str) -> Option<&IssuedKey> {
         self.keys.iter().find(|key| key.name == name)
     }
 
-    /// Makes a key.
+    /// Creates a key.
     ///
     /// # Errors
-    /// The account is full, the name is taken, or the key makes no sense.
+    /// The account is full, the name is taken, or the key is invalid.
     pub fn create_key(&self, key: NewKey) -> Result<IssuedKey, KeyError> {
         self.world.create_key(key)
     }
@@ -137,7 +137,7 @@ impl Emulator {
         self.world.rotate(client_id)
     }
 
-    /// Revokes a key. Its tokens stay good to their end, unless [`revoke_ends_tokens`](crate::Readings) says otherwise.
+    /// Revokes a key. Its tokens stay valid until they expire, unless [`revoke_ends_tokens`](crate::Readings) is set.
     ///
     /// # Errors
     /// No active key has this id, or the state file cannot be written.
@@ -145,57 +145,57 @@ impl Emulator {
         self.world.revoke(client_id)
     }
 
-    /// Turns the emulator's clock forward, so that tokens expire, and answers with all it was turned by so far.
-    /// Beyond a hundred years in all it stays where it is, and so it does when the state file cannot be written.
+    /// Advances the emulator's clock, so that tokens expire, and returns its total offset. The offset is limited to a
+    /// hundred years, and does not change if the state file cannot be written.
     pub fn advance(&self, by: Duration) -> Duration {
         let room = MAX_OFFSET.saturating_sub(self.world.clock.offset());
-        // The answer tells how far it came.
+        // The returned offset shows whether that worked.
         let _ = self.world.advance(by.min(room));
         self.world.clock.offset()
     }
 
-    /// Puts faults behind those that wait already, and answers with their numbers. All are taken, or none.
+    /// Queues faults behind the pending ones and returns their ids. Either all are accepted or none.
     ///
     /// # Errors
-    /// A fault makes no sense; the text says why.
+    /// A fault is invalid; the message says why.
     pub fn faults(&self, faults: impl IntoIterator<Item = Fault>) -> Result<Vec<u64>, FaultError> {
         self.world.add_faults(faults.into_iter().collect())
     }
 
-    /// The faults that still wait for requests.
+    /// The faults that are still pending.
     #[must_use]
     pub fn waiting_faults(&self) -> Vec<QueuedFault> {
         self.world.faults()
     }
 
-    /// Forgets all faults. Requests that a `delay` holds go on at once.
+    /// Clears all faults. Requests held by a `delay` continue at once.
     pub fn clear_faults(&self) {
         self.world.clear_faults();
     }
 
-    /// What was asked of the emulator so far, its last 100,000 requests.
+    /// The requests so far, up to the last 100,000.
     #[must_use]
     pub fn journal(&self) -> Vec<Entry> {
         self.world.journal(None)
     }
 
-    /// Empties the journal and sets the counts to 0.
+    /// Clears the journal and resets the counts.
     pub fn clear_journal(&self) {
         self.world.clear_journal();
     }
 
-    /// How many requests came to the token endpoint since the start or the last [`Emulator::clear_journal`], whatever
-    /// became of them.
+    /// The number of requests to the token endpoint since the start or the last [`Emulator::clear_journal`], whatever their
+    /// outcome.
     #[must_use]
     pub fn token_requests(&self) -> u64 {
         self.requests(TOKEN)
     }
 
-    /// The same for any route: `"token"`, or the beginning of a path.
+    /// The number of requests to any route: `"token"`, or the beginning of a path.
     ///
     /// # Panics
-    /// When no request can be on such a route, because it is misspelt (`"api"` without a slash) or one of the emulator's
-    /// own: a count of 0 would look like a finding.
+    /// If no request can match the route, because it is misspelt (`"api"` without a slash) or one of the emulator's own: a
+    /// count of 0 would be misleading.
     #[must_use]
     pub fn requests(&self, route: &str) -> u64 {
         if let Err(reason) = route::check_journal_pattern(route) {

@@ -1,8 +1,8 @@
-//! The file with the lines for a shell. It has a secret in it, so only its owner can read it.
+//! The env file with the lines for a shell. It contains a secret, so only its owner can read it.
 //!
-//! Its place is a name that a person gave, and something of that person's may stand there: an `.env` by hand, a
-//! link, a pipe. Nothing is replaced but an empty file and one with lines of an emulator, and nothing is
-//! removed in the end but what this process wrote.
+//! The user chooses its path, where something of the user's may already exist: a hand-written `.env`, a link, a pipe.
+//! Only an empty file or one with an emulator's lines is replaced, and at the end only what this process wrote is
+//! removed.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _, Write as _};
@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 
 use crate::{random, shell};
 
-/// The lines have a few hundred bytes; a longer file is not even read.
-const MOST: u64 = 64 * 1024;
+/// The lines have a few hundred bytes; a longer file is not read.
+const MAX_LENGTH: u64 = 64 * 1024;
 
-/// The file before it appears in its place. It goes when it is not wanted.
+/// The file before it appears at its path. Dropping it removes it.
 ///
-/// It is opened early, so that a place where nothing can be written is found before anything else has happened.
+/// It is opened early, so that an unwritable path is noticed before anything else happens.
 pub(crate) struct Draft {
     file: File,
     draft: PathBuf,
@@ -23,7 +23,7 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    /// Opens it beside the place where it shall appear, if it may appear there. Nothing is changed at that place.
+    /// Creates the draft next to the final path, if the file may appear there. Nothing changes at the path itself.
     pub(crate) fn open(place: &Path) -> io::Result<Draft> {
         may_be_replaced(place)?;
         let draft = beside(place)?;
@@ -34,7 +34,7 @@ impl Draft {
         Ok(Draft { file: options.open(&draft)?, draft, place: place.to_owned() })
     }
 
-    /// Lets it appear, complete.
+    /// Makes the complete file appear at its path.
     pub(crate) fn publish(mut self, text: &str) -> io::Result<EnvFile> {
         self.file.write_all(text.as_bytes())?;
         if may_be_replaced(&self.place)? {
@@ -48,14 +48,14 @@ impl Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        // Once it has appeared there is nothing left here.
+        // Fails once it has been published, because it was moved.
         let _ = std::fs::remove_file(&self.draft);
     }
 }
 
-/// The file in its place. It goes when this is dropped, unless somebody has written there since.
+/// The published file. Dropping it removes the file, unless something else has been written to it.
 pub(crate) struct EnvFile {
-    /// As long as it is open, no other file can be taken for it.
+    /// While it is open, its inode cannot be reused by another file.
     file: File,
     place: PathBuf,
     text: String,
@@ -70,12 +70,12 @@ impl Drop for EnvFile {
                 is_same(&self.file, &metadata) && text.as_deref() == Some(self.text.as_bytes())
             })
         };
-        // What cannot be removed stays; there is nobody left to tell.
+        // If it cannot be removed it stays: there is no caller to report the error to.
         let _ = take_away(&self.place, is_it);
     }
 }
 
-/// Whether the file for the lines and the state file have one place.
+/// Whether two paths name the same file.
 pub(crate) fn is_one_place(one: &Path, other: &Path) -> bool {
     let real = |path: &Path| {
         std::fs::canonicalize(path).or_else(|_| {
@@ -86,7 +86,7 @@ pub(crate) fn is_one_place(one: &Path, other: &Path) -> bool {
     matches!((real(one), real(other)), (Ok(one), Ok(other)) if one == other)
 }
 
-/// Whether something stands there; an error if that must stay.
+/// Whether something exists at the path; an error if it must not be replaced.
 fn may_be_replaced(place: &Path) -> io::Result<bool> {
     let metadata = match std::fs::symlink_metadata(place) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
@@ -95,7 +95,7 @@ fn may_be_replaced(place: &Path) -> io::Result<bool> {
     let stays = |what: &str| {
         Err(io::Error::new(
             io::ErrorKind::AlreadyExists,
-            format!("{what}, and was left as it is: choose another file"),
+            format!("{what}, and was left unchanged: choose another file"),
         ))
     };
     if !metadata.is_file() {
@@ -104,21 +104,21 @@ fn may_be_replaced(place: &Path) -> io::Result<bool> {
     let ours = content(place, &metadata)?
         .and_then(|bytes| String::from_utf8(bytes).ok())
         .is_some_and(|text| text.is_empty() || shell::are_exports(&text));
-    if ours { Ok(true) } else { stays("it holds something else than an emulator's lines") }
+    if ours { Ok(true) } else { stays("it contains something other than an emulator's lines") }
 }
 
-/// What is in a regular file that is short enough to be one of ours.
+/// The content of a regular file that is short enough to be an emulator's.
 fn content(path: &Path, metadata: &Metadata) -> io::Result<Option<Vec<u8>>> {
-    if !metadata.is_file() || metadata.len() > MOST {
+    if !metadata.is_file() || metadata.len() > MAX_LENGTH {
         return Ok(None);
     }
     let mut bytes = Vec::new();
-    File::open(path)?.take(MOST + 1).read_to_end(&mut bytes)?;
+    File::open(path)?.take(MAX_LENGTH + 1).read_to_end(&mut bytes)?;
     Ok(Some(bytes))
 }
 
-/// Removes a file that `ours` knows. It is looked at again under a name that nobody else has: what somebody puts there
-/// in this very moment goes back to its place.
+/// Removes a file that `ours` recognises. The file is first renamed to a unique name and checked again: if another process
+/// has just replaced it, that file is put back.
 fn take_away(place: &Path, ours: impl Fn(&Path) -> bool) -> io::Result<()> {
     if !ours(place) {
         return Ok(());
@@ -132,13 +132,13 @@ fn take_away(place: &Path, ours: impl Fn(&Path) -> bool) -> io::Result<()> {
 fn put(from: &Path, place: &Path) -> io::Result<()> {
     match std::fs::hard_link(from, place) {
         Ok(()) => std::fs::remove_file(from),
-        // There are file systems without links.
+        // Some file systems have no hard links.
         Err(_) if !may_be_replaced(place)? => std::fs::rename(from, place),
         Err(error) => Err(error),
     }
 }
 
-/// A name in the same directory that nobody else has.
+/// A unique name in the same directory.
 fn beside(place: &Path) -> io::Result<PathBuf> {
     let name = place.file_name().ok_or(io::ErrorKind::InvalidInput)?;
     let mut name = name.to_owned();
@@ -153,7 +153,7 @@ fn directory(path: &Path) -> &Path {
     }
 }
 
-/// What something is that is no regular file.
+/// The kind of something that is not a regular file.
 pub(crate) fn kind(metadata: &Metadata) -> &'static str {
     #[cfg(unix)]
     {
@@ -182,7 +182,7 @@ fn is_same(file: &File, found: &Metadata) -> bool {
     file.metadata().is_ok_and(|ours| (ours.dev(), ours.ino()) == (found.dev(), found.ino()))
 }
 
-/// Where files have no number, what is in them has to do.
+/// Without inode numbers, comparing the content must be enough.
 #[cfg(not(unix))]
 fn is_same(_: &File, _: &Metadata) -> bool {
     true
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_between_the_check_and_the_lines_stays() {
+    fn a_file_written_after_the_check_stays() {
         let directory = tempfile::tempdir().expect("a directory");
         let place = directory.path().join("env");
         let draft = Draft::open(&place).expect("a draft");
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_puts_there_while_it_is_taken_away_goes_back() {
+    fn a_file_replaced_during_removal_is_put_back() {
         let directory = tempfile::tempdir().expect("a directory");
         let place = directory.path().join("env");
         fs::write(&place, OURS).expect("written");
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn one_place_is_known_by_any_of_its_names() {
+    fn one_file_is_recognised_by_any_of_its_names() {
         let directory = tempfile::tempdir().expect("a directory");
         let place = directory.path().join("x");
         let other = directory.path().join(".").join("x");

@@ -1,7 +1,7 @@
-//! Faults: what shall go wrong, on which route, for how many requests.
+//! Faults: what goes wrong, on which route, for how many requests.
 //!
-//! [`Fault`] is both the Rust API and the JSON of `POST /_emulator/faults`. `check.rs` says whether a fault makes
-//! sense, `queue.rs` and `reach.rs` which request meets which fault, `effect.rs` what it does to the answer.
+//! [`Fault`] is both the Rust API and the JSON of `POST /_emulator/faults`. `check.rs` validates a fault, `queue.rs` and
+//! `reach.rs` decide which request meets which fault, `effect.rs` applies it to the response.
 
 mod check;
 pub(crate) mod effect;
@@ -17,11 +17,11 @@ use serde_json::{Map, Value};
 
 use crate::clock;
 
-/// Something that shall go wrong.
+/// Something that goes wrong on purpose.
 ///
-/// Members can be combined: a `delay` with a `status`, `headers` with `cut`. Those of which one would keep the other from
-/// happening cannot. With neither `status`, `error`,
-/// `body`, `html`, `retry_after` nor `reject_v2` the route itself answers, and the fault only changes that answer.
+/// Members can be combined, such as a `delay` with a `status` or `headers` with `cut`, unless one would prevent another
+/// from taking effect. Without `status`, `error`, `body`, `html`, `retry_after` and `reject_v2`, the route itself answers
+/// and the fault only changes its response.
 ///
 /// ```
 /// use tu_token_emulator::Fault;
@@ -33,73 +33,74 @@ use crate::clock;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Fault {
-    /// Where: `"token"`, which is also meant when nothing is said, or the beginning of a path such as `"/api/asset"`.
+    /// The route: `"token"` (the default) or the beginning of a path, such as `"/api/asset"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub route: Option<String>,
-    /// For how many requests; without it until the faults are cleared.
+    /// The number of requests to affect; without it, until the faults are cleared.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
-    /// How long the request is held before anything else happens to it. Clearing the faults lets it go on at once.
+    /// How long the request is held before anything else happens. Clearing the faults releases it at once.
     #[serde(skip_serializing_if = "Option::is_none", with = "clock::json")]
     pub delay: Option<Duration>,
-    /// The answer's status. Alone: an empty body at the token endpoint, IRIS's error body elsewhere.
+    /// The HTTP status. On its own, the body is empty at the token endpoint and IRIS's error body elsewhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// Headers to set, on whatever answer there is.
+    /// Headers to set on the response.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
-    /// `Retry-After`, seconds or a date. Without a `status` the answer is 429, also with an `error`, `body` or `html`.
+    /// `Retry-After`, in seconds or as a date. Without a `status` the response is 429, even with an `error`, `body` or
+    /// `html`.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "number_or_text")]
     pub retry_after: Option<String>,
-    /// An OAuth error, invented or not. With neither `status` nor `retry_after` 400, and 401 for `invalid_client`.
+    /// An OAuth error, real or invented. Without `status` and `retry_after` the status is 400, or 401 for `invalid_client`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// The description that goes with `error`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_description: Option<String>,
-    /// The whole body, as it is. With neither `status` nor `retry_after` 200.
+    /// The exact body. Without `status` and `retry_after` the status is 200.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
-    /// The type of `body`; `application/json` if nothing is said. Empty: no such header.
+    /// The content type of `body`, by default `application/json`. If empty, there is no such header.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
-    /// A web page instead of an answer, as from a gateway or a captive portal. With neither `status` nor `retry_after` 200.
+    /// A web page as the response, as from a gateway or a captive portal. Without `status` and `retry_after` the status is
+    /// 200.
     #[serde(skip_serializing_if = "is_false")]
     pub html: bool,
-    /// Half of the body is sent, then the connection is closed. A `HEAD` request, whose answer has no body, does not meet
-    /// the fault.
+    /// The connection is closed after half of the body. Does not apply to `HEAD` requests, whose responses have no body.
     #[serde(skip_serializing_if = "is_false")]
     pub cut: bool,
-    /// No answer: the connection is reset. Of the others only `route`, `count` and `delay` go with it.
+    /// No response: the connection is reset. Can be combined only with `route`, `count` and `delay`.
     #[serde(skip_serializing_if = "is_false")]
     pub reset: bool,
-    /// An IRIS route refuses every token with 401, good or not.
+    /// An IRIS route refuses every token with 401, valid or not.
     #[serde(skip_serializing_if = "is_false")]
     pub reject_v2: bool,
-    /// The token gets fewer scopes than were asked for. A fault with this or one of the following members waits for a
-    /// request that gets a token, and changes that.
+    /// The token gets fewer scopes than requested. A fault with this or one of the following members applies to the next
+    /// request that gets a token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub narrow: Option<Narrow>,
-    /// What a token answer says instead of its lifetime: any JSON. A whole number of seconds is also how long the
-    /// token is then good for; anything else changes the answer alone.
+    /// `expires_in` in the response: any JSON. A whole number of seconds is also the token's real lifetime; anything else
+    /// changes only the response.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "any_json")]
     pub expires_in: Option<Value>,
-    /// What a token answer says instead of `"Bearer"`: any JSON.
+    /// `token_type` in the response instead of `"Bearer"`: any JSON.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "any_json")]
     pub token_type: Option<Value>,
-    /// What a token answer says instead of a random token: any JSON. A string is also good as a token.
+    /// `access_token` in the response instead of a random token: any JSON. A string is also valid as a token.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "any_json")]
     pub access_token: Option<Value>,
-    /// What a token answer says instead of the scopes: any JSON. What the token may do stays as it was.
+    /// `scope` in the response: any JSON. The token's real scopes do not change.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "any_json")]
     pub scope: Option<Value>,
-    /// Members a token answer lacks: some of `token_type`, `expires_in`, `access_token` and `scope`.
+    /// Members left out of the response: some of `token_type`, `expires_in`, `access_token` and `scope`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub omit: Vec<String>,
-    /// Members a token answer has more, for example a `refresh_token`.
+    /// Members added to the response, for example a `refresh_token`.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub extra: Map<String, Value>,
-    /// The key's last token for these scopes is handed out again, with the life it has left. Met by the first request for
+    /// Returns the key's previous token for these scopes again, with its remaining life. Applies to the first request for
     /// which there is one.
     #[serde(skip_serializing_if = "is_false")]
     pub same_token: bool,
@@ -108,13 +109,13 @@ pub struct Fault {
 /// How scopes are narrowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Narrow {
-    /// All but the last one that was asked for. In JSON `true`.
+    /// All but the last requested scope. In JSON `true`.
     Last,
-    /// Those of this list that were asked for. In JSON a list of strings.
+    /// Those of this list that were requested. In JSON a list of strings.
     To(Vec<String>),
 }
 
-/// Why a fault was not taken; the text says what to write instead.
+/// Why a fault was refused; the message says what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FaultError(pub(crate) String);
 
@@ -126,27 +127,27 @@ impl fmt::Display for FaultError {
 
 impl std::error::Error for FaultError {}
 
-/// Short ways to write the usual faults.
+/// Shortcuts for common faults.
 impl Fault {
-    /// The answer has this status.
+    /// The response has this status.
     #[must_use]
     pub fn status(status: u16) -> Fault {
         Fault { status: Some(status), ..Fault::default() }
     }
 
-    /// The answer is this OAuth error.
+    /// The response is this OAuth error.
     #[must_use]
     pub fn error(error: impl Into<String>) -> Fault {
         Fault { error: Some(error.into()), ..Fault::default() }
     }
 
-    /// The answer is held for this long.
+    /// The response is delayed by this long.
     #[must_use]
     pub fn delay(delay: Duration) -> Fault {
         Fault { delay: Some(delay), ..Fault::default() }
     }
 
-    /// The answer has this body, as JSON unless `content_type` is set.
+    /// The response has this body, as JSON unless `content_type` is set.
     #[must_use]
     pub fn body(body: impl Into<String>) -> Fault {
         Fault { body: Some(body.into()), ..Fault::default() }
@@ -158,7 +159,7 @@ impl Fault {
         Fault { reset: true, ..Fault::default() }
     }
 
-    /// The answer is cut off in its middle.
+    /// The response is cut off in the middle.
     #[must_use]
     pub fn cut() -> Fault {
         Fault { cut: true, ..Fault::default() }
@@ -184,7 +185,7 @@ impl Fault {
         self
     }
 
-    /// For the next request alone.
+    /// For the next request only.
     #[must_use]
     pub fn once(self) -> Fault {
         self.times(1)
@@ -232,7 +233,7 @@ impl<'de> Deserialize<'de> for Narrow {
     }
 }
 
-/// Keeps `null` apart from a member that is not there.
+/// Distinguishes `null` from a missing member.
 fn any_json<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(input).map(Some)
 }

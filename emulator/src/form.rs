@@ -1,17 +1,17 @@
-//! Form bodies, read strictly: a lenient reader would hide a client's broken encoder.
+//! Strict parsing of form bodies: a lenient parser would hide a client's broken encoder.
 
 use percent_encoding::percent_decode;
 
-/// The first thing that is wrong with a form.
+/// The first error in a form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// A `%` without two hexadecimal digits behind it.
+    /// A `%` not followed by two hexadecimal digits.
     Percent,
     /// The decoded bytes are not UTF-8.
     Utf8,
 }
 
-/// Names and values in their order; `+` and `%20` are both a blank.
+/// Names and values in order; `+` and `%20` both mean a space.
 pub(crate) fn parse(body: &[u8]) -> Result<Vec<(String, String)>, Fault> {
     body.split(|byte| *byte == b'&')
         .filter(|pair| !pair.is_empty())
@@ -33,7 +33,7 @@ pub(crate) fn decode(text: &[u8]) -> Result<String, Fault> {
             _ => return Err(Fault::Percent),
         }
     }
-    // A `+` that is meant comes as %2B, so this replacement cannot hit it.
+    // A literal `+` is encoded as %2B, so this does not affect it.
     let blanks: Vec<u8> =
         text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
     String::from_utf8(percent_decode(&blanks).collect()).map_err(|_| Fault::Utf8)
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_encodings_are_told_apart() {
+    fn broken_encodings_are_distinguished() {
         for body in ["a=%", "a=%4", "a=%zz", "%=1", "a=%%41", "a=%+1"] {
             assert_eq!(parse(body.as_bytes()), Err(Fault::Percent), "{body}");
         }

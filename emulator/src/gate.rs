@@ -1,4 +1,4 @@
-//! The way of one request: is it from here, the journal, its body, a fault, its route, the journal again.
+//! Processes one request: origin check, journal entry, body, fault, route, journal entry completed.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -29,11 +29,11 @@ use crate::state::StateError;
 use crate::world::World;
 use crate::{api_keys, control, iris, live, loopback, page};
 
-/// The longest body that is read. The longest sensible token request has a few kilobytes.
-const MOST_BODY: usize = 64 * 1024;
-/// How much more of a longer one is taken in and thrown away. A client that is cut off while it still writes sees a broken
-/// connection, and never the answer that tells why.
-const MOST_DISCARDED: usize = 16 * 1024 * 1024;
+/// The longest accepted body. Sensible token requests have at most a few kilobytes.
+const MAX_BODY: usize = 64 * 1024;
+/// How much of a longer body is read and discarded. A client that is cut off while writing sees a broken connection instead
+/// of the response that says why.
+const MAX_DISCARDED: usize = 16 * 1024 * 1024;
 /// How long a client may take to send its body.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
@@ -65,7 +65,7 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         .with_state(world)
 }
 
-/// Answers one request. A fault may end the whole connection instead, by way of `reset`.
+/// Answers one request. A fault may end the whole connection instead, through `reset`.
 pub(crate) async fn pass(
     world: &World,
     router: &Router,
@@ -99,7 +99,7 @@ pub(crate) async fn pass(
 async fn checked(parts: &Parts, body: Incoming) -> Result<Bytes, Response> {
     if !loopback::is_local(&parts.uri, &parts.headers) {
         let text =
-            "Only requests whose Host, and Origin if there is one, name this machine are answered.";
+            "Only requests whose Host and Origin (if present) name this machine are answered.";
         let response = iris::error(StatusCode::FORBIDDEN, "NOT_LOOPBACK", text);
         return Err(reply::noted(response, Note::outcome("not_loopback")));
     }
@@ -109,14 +109,14 @@ async fn checked(parts: &Parts, body: Incoming) -> Result<Bytes, Response> {
 async fn body_of(body: Incoming) -> Result<Bytes, Response> {
     match tokio::time::timeout(BODY_TIME, read_body(body)).await {
         Ok(Ok(bytes)) => Ok(bytes),
-        // If the connection broke, nobody will read this.
+        // If the connection broke, the response goes nowhere.
         Ok(Err(BodyFault::Broken)) => {
-            let text = "The body is not whole, or not well framed.";
+            let text = "The body is incomplete or not framed correctly.";
             let response = iris::error(StatusCode::BAD_REQUEST, "BAD_REQUEST", text);
             Err(reply::noted(response, Note::outcome("body_broken")))
         }
         Ok(Err(BodyFault::TooLong)) => {
-            let text = format!("The body is longer than {MOST_BODY} bytes.");
+            let text = format!("The body is longer than {MAX_BODY} bytes.");
             let response = iris::error(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", &text);
             Err(reply::noted(response, Note::outcome("body_too_large")))
         }
@@ -128,29 +128,29 @@ async fn body_of(body: Incoming) -> Result<Bytes, Response> {
     }
 }
 
-/// Why there is no body.
+/// Why the body could not be read.
 enum BodyFault {
     TooLong,
     Broken,
 }
 
-/// The whole body.
+/// Reads the whole body.
 async fn read_body(mut body: Incoming) -> Result<Bytes, BodyFault> {
     let (mut bytes, mut length) = (Vec::new(), 0);
     while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
         let Ok(piece) = frame.map_err(|_| BodyFault::Broken)?.into_data() else { continue };
         length += piece.len();
-        if length > MOST_DISCARDED {
+        if length > MAX_DISCARDED {
             return Err(BodyFault::TooLong);
         }
-        if length <= MOST_BODY {
+        if length <= MAX_BODY {
             bytes.extend_from_slice(&piece);
         }
     }
-    if length <= MOST_BODY { Ok(bytes.into()) } else { Err(BodyFault::TooLong) }
+    if length <= MAX_BODY { Ok(bytes.into()) } else { Err(BodyFault::TooLong) }
 }
 
-/// The route's answer, or what a fault makes of it.
+/// The route's response, with a fault applied if the request meets one.
 async fn answer(
     world: &World,
     router: &Router,
@@ -173,7 +173,7 @@ async fn answer(
     if fault.reset {
         world.note_answer(sequence, None, Note { outcome: "reset", ..about(world, &parts, &body) });
         reset.notify_one();
-        // The connection ends this wait, and with it the request.
+        // Ends when the connection is dropped.
         return std::future::pending().await;
     }
     let mut response = match fault.answer(path == TOKEN_PATH) {
@@ -193,7 +193,7 @@ async fn answer(
     fault.finish(response).await
 }
 
-/// What the journal can say of a request that its route never saw.
+/// The journal's note about a request that did not reach its route.
 fn about(world: &World, parts: &Parts, body: &[u8]) -> Note {
     if parts.uri.path() != TOKEN_PATH {
         return Note::default();
@@ -243,7 +243,7 @@ async fn token(
     reply::noted(response, Note { client_id: decision.client_id, scope: decision.scope, outcome })
 }
 
-/// A token that a restart would forget is not handed out.
+/// The response if a token cannot be stored: one that a restart would forget is not issued.
 fn not_kept(error: &StateError) -> Response {
     let text = error.to_string();
     let members = [("error", json!("server_error")), ("error_description", json!(text))];
@@ -252,16 +252,17 @@ fn not_kept(error: &StateError) -> Response {
 }
 
 async fn not_found(uri: Uri) -> Response {
-    let text = format!("There is nothing at {}.", uri.path());
+    let text = format!("There is no route {}.", uri.path());
     reply::noted(iris::error(StatusCode::NOT_FOUND, "NOT_FOUND", &text), Note::outcome("not_found"))
 }
 
-/// Whether `tu-token doctor` looks whether anybody is here. That is no mistake of a program's.
+/// Whether this is `tu-token doctor` probing the endpoint, which is not an error of a program.
 fn is_look(method: &Method, path: &str, headers: &HeaderMap) -> bool {
     let agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
     let is_doctor = |agent: &str| agent.split(' ').any(|word| word == "doctor");
     method == Method::GET && path == TOKEN_PATH && agent.is_some_and(is_doctor)
 }
+
 /// The router adds `Allow`.
 async fn method_not_allowed(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     if is_look(&method, uri.path(), &headers) {
@@ -269,7 +270,7 @@ async fn method_not_allowed(method: Method, uri: Uri, headers: HeaderMap) -> Res
         *response.status_mut() = StatusCode::NO_CONTENT;
         return reply::noted(response, Note::outcome("doctor"));
     }
-    let text = format!("The method {method} is not possible here.");
+    let text = format!("The method {method} is not allowed here.");
     let status = StatusCode::METHOD_NOT_ALLOWED;
     let response = if uri.path() == TOKEN_PATH {
         let members = [("error", json!("invalid_request")), ("error_description", json!(text))];

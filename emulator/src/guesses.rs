@@ -1,21 +1,21 @@
-//! Whoever guesses the secret of a key is slowed down (RFC 6749, section 2.3.1).
+//! Slows down guessing of secrets (RFC 6749, section 2.3.1).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::oauth::{Decision, Refusal};
 
-/// Wrong secrets in a row that cost nothing: programs under test make mistakes, too.
+/// Consecutive wrong secrets without a delay: programs under test make mistakes, too.
 const FREE: u32 = 100;
-/// How long each further refusal is held back.
+/// The delay of each further refusal.
 pub(crate) const HOLD: Duration = Duration::from_millis(250);
 
-/// Wrong secrets in a row, by the client id of a key. Ids that no key has are not counted: there is nothing to guess.
+/// Consecutive wrong secrets by client id. Unknown ids are not counted: there is nothing to guess.
 #[derive(Default)]
 pub(crate) struct Guesses(BTreeMap<String, u32>);
 
 impl Guesses {
-    /// Counts a decision; how long its answer is to be held back.
+    /// Counts a decision and returns how long to delay its response.
     pub(crate) fn count(&mut self, decision: &Decision) -> Option<Duration> {
         let id = decision.client_id.as_ref()?;
         match decision.outcome {
@@ -24,7 +24,7 @@ impl Guesses {
                 *wrong = wrong.saturating_add(1);
                 (*wrong > FREE).then_some(HOLD)
             }
-            // A request that is malformed says nothing about the secret.
+            // A malformed request says nothing about the secret.
             Err(Refusal::InvalidRequest(_) | Refusal::UnsupportedGrantType) => None,
             _ => {
                 self.0.remove(id);
@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn many_wrong_secrets_in_a_row_are_held_back_and_a_right_one_ends_that() {
+    fn many_consecutive_wrong_secrets_are_delayed_until_a_right_one() {
         let mut guesses = Guesses::default();
         let wrong = |id| decision(id, Err(Refusal::InvalidClient { by_header: false }));
         for _ in 0..FREE {

@@ -1,4 +1,4 @@
-//! A few IRIS routes, which check the bearer token and its scope as RFC 6750 has it.
+//! A few IRIS routes, which check the bearer token and its scope according to RFC 6750.
 
 use std::sync::Arc;
 
@@ -19,27 +19,27 @@ use crate::world::World;
 const ASSETS: &str = "asset.view";
 const FLEET: &str = "api.iso15143.snapshot";
 const FLEET_PAGE: usize = 20;
-const MOST_ASSETS: usize = 1_000;
+const MAX_ASSETS: usize = 1_000;
 
-/// Why a request is not let in.
+/// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// No token, or not in the one place where it belongs.
+    /// No token in the Authorization header.
     Missing,
-    /// Unknown, expired, or not readable.
+    /// Unknown, expired or unreadable.
     Invalid,
-    /// A good token without this scope.
+    /// A valid token without this scope.
     Scope(&'static str),
 }
 
 impl Refusal {
-    /// The answer.
+    /// The HTTP response.
     pub(crate) fn response(self) -> Response {
         let (status, code, message, challenge) = match self {
             Refusal::Missing => (
                 StatusCode::UNAUTHORIZED,
                 "UNAUTHORIZED",
-                "A bearer token is needed in the Authorization header.".to_owned(),
+                "A bearer token is required in the Authorization header.".to_owned(),
                 "Bearer".to_owned(),
             ),
             Refusal::Invalid => (
@@ -71,7 +71,7 @@ impl Refusal {
     }
 }
 
-/// IRIS's way to say what went wrong: status, code and message, in this order.
+/// IRIS's error body: status, code and message, in this order.
 pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> Response {
     let members =
         [("status", json!(status.as_u16())), ("code", json!(code)), ("message", json!(message))];
@@ -79,7 +79,7 @@ pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> Response {
     reply::json(status, &Members(members.into()))
 }
 
-/// The text of the token a request carries.
+/// The text of a request's token.
 fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
     let mut given = headers.get_all(AUTHORIZATION).iter();
     let Some(header) = given.next() else {
@@ -95,7 +95,7 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
     }
 }
 
-/// Lets a request in, or answers it with a refusal.
+/// Answers a request if its token is valid and sufficient, or refuses it.
 fn with_token(
     world: &World,
     headers: &HeaderMap,
@@ -151,8 +151,8 @@ fn asset_page(query: &str) -> Result<Value, String> {
         None => Ok(default),
     };
     let (page, size) = (number("page", 0)?, number("size", 50)?);
-    if !(1..=MOST_ASSETS).contains(&size) {
-        return Err(format!("The parameter size must be between 1 and {MOST_ASSETS}."));
+    if !(1..=MAX_ASSETS).contains(&size) {
+        return Err(format!("The parameter size must be between 1 and {MAX_ASSETS}."));
     }
     let content: Vec<Value> = samples::machines()
         .skip(page.saturating_mul(size))
@@ -200,7 +200,7 @@ fn fleet_page(page: &str, time: &str) -> Option<Value> {
     Some(json!({ "Links": links, "Equipment": equipment, "snapshotTime": time, "version": "1" }))
 }
 
-/// `POST /api/graphql/`: any good token will do, and errors come with status 200.
+/// `POST /api/graphql/`: needs any valid token; errors have status 200.
 pub(crate) async fn graphql(
     State(world): State<Arc<World>>,
     headers: HeaderMap,
@@ -213,13 +213,13 @@ pub(crate) async fn graphql(
     })
 }
 
-/// No GraphQL engine: whoever asks for `assets` gets the same fields of the same machines.
+/// Not a GraphQL engine: a query for `assets` always gets the same fields of the same machines.
 fn graphql_answer(body: &[u8]) -> Result<Value, &'static str> {
     let request: Value = serde_json::from_slice(body).map_err(|_| "The body is not JSON.")?;
     let query = request.get("query").and_then(Value::as_str).ok_or("The body has no query.")?;
     let mut words = query.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
     if !words.any(|word| word == "assets") {
-        return Err("The emulator answers queries for assets alone.");
+        return Err("The emulator answers only queries for assets.");
     }
     let node = |machine: Machine| json!({ "node": { "id": machine.id(), "name": machine.name() } });
     let edges: Vec<Value> = samples::machines().map(node).collect();
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn graphql_errors_are_told_in_words() {
+    fn graphql_errors_are_reported_as_text() {
         assert!(graphql_answer(b"{").is_err());
         assert!(graphql_answer(b"[]").is_err());
         assert!(graphql_answer(br#"{"query":"{ sites { id } }"}"#).is_err());

@@ -1,7 +1,6 @@
-//! The journal: which requests came, and what became of them. Never a secret, never a token.
+//! The journal: the requests and their outcomes. It never contains a secret or a token.
 //!
-//! An entry is written when a request arrives and completed when it is answered, so a request that is held
-//! by a fault counts already.
+//! An entry is added when a request arrives and completed when it is answered, so a request held by a fault already counts.
 
 use ring::hmac;
 use serde::Serialize;
@@ -10,54 +9,54 @@ use std::collections::{HashMap, VecDeque};
 use crate::clock::rfc3339;
 use crate::{one_line, route};
 
-/// The oldest entries go when there are more than this.
-const MOST: usize = 100_000;
-/// Paths that are counted one by one; further ones are counted together, so that no stream of invented
-/// paths fills the memory.
-const MOST_ROUTES: usize = 1_000;
-/// Stands for those further paths; `/` picks it, since it picks all of them.
+/// Maximum number of entries; beyond it, the oldest are dropped.
+const MAX_ENTRIES: usize = 100_000;
+/// Maximum number of paths counted separately; further ones are counted together, so that invented paths cannot fill the
+/// memory.
+const MAX_ROUTES: usize = 1_000;
+/// The name under which those further paths are counted; `/` matches it, as it matches all paths.
 const OTHER: &str = "/ (other)";
-/// What a client can make us keep of a text it sent.
-pub(crate) const MOST_TEXT: usize = 256;
+/// Maximum number of characters kept of a text sent by a client.
+pub(crate) const MAX_TEXT: usize = 256;
 
 /// One request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Entry {
-    /// 1, 2, 3 ... in the order of arrival; never used twice.
+    /// 1, 2, 3 ... in order of arrival; never reused.
     pub sequence: u64,
-    /// The emulator's time of arrival in RFC 3339.
+    /// The time of arrival by the emulator's clock, in RFC 3339.
     pub time: String,
     /// The same in milliseconds since 1970.
     pub unix_ms: u64,
-    /// The method.
+    /// The HTTP method.
     pub method: String,
     /// The path, without its query.
     pub route: String,
-    /// The client id: of the request at the token endpoint, of the token elsewhere. Only if it belongs to a key: what
-    /// else stands in that place may be a secret that took the wrong turn.
+    /// The client id in a token request, or that of the token on other routes. Only if it belongs to a key: any other value
+    /// may be a misplaced secret.
     pub client_id: Option<String>,
-    /// The scopes that were asked for at the token endpoint, those of the token elsewhere.
+    /// The scopes requested in a token request, or those of the token on other routes.
     pub scope: Option<String>,
-    /// The status of the answer; `None` while there is none, and when there never was one.
+    /// The status of the response; `None` before there is one, and if there never was one.
     pub status: Option<u16>,
-    /// In a word: `token`, an OAuth error, `ok`, `no_token`, `invalid_token`, `insufficient_scope`, `not_found`,
-    /// `method_not_allowed`, `doctor` (`tu-token doctor` looks whether the endpoint is there), `not_loopback`,
-    /// `body_too_large`, `body_too_slow`, `body_broken`, `bad_request`, `not_kept`, `fault`, `cut`, `reset`, and `unanswered`
-    /// before there is an answer.
+    /// A keyword: `token`, an OAuth error, `ok`, `no_token`, `invalid_token`, `insufficient_scope`, `not_found`,
+    /// `method_not_allowed`, `doctor` (`tu-token doctor` probes the endpoint), `not_loopback`, `body_too_large`,
+    /// `body_too_slow`, `body_broken`, `bad_request`, `not_kept`, `fault`, `cut`, `reset`, and `unanswered` before there is
+    /// a response.
     pub outcome: &'static str,
-    /// The number of the fault that was met.
+    /// The id of the fault that the request met.
     pub fault: Option<u64>,
-    /// 16 hexadecimal digits, equal for equal bodies: as long as this emulator runs or, with a state file, as long as
-    /// that is kept. `None` without a body.
+    /// 16 hexadecimal digits, equal for equal bodies, as long as this emulator runs or, with a state file, as long as that
+    /// exists. `None` without a body.
     pub body_fingerprint: Option<String>,
-    /// The form of a request at the token endpoint, with everything blacked out that may be a secret.
+    /// The form of a token request, with everything blacked out that may be a secret.
     pub form: Option<String>,
-    /// What the client calls itself.
+    /// The client's User-Agent.
     pub user_agent: Option<String>,
 }
 
-/// What is known of a request when it arrives.
+/// The properties of a request known at its arrival.
 pub(crate) struct Arrival<'a> {
     /// Milliseconds since 1970.
     pub(crate) unix_ms: u64,
@@ -66,7 +65,7 @@ pub(crate) struct Arrival<'a> {
     pub(crate) user_agent: Option<&'a str>,
 }
 
-/// All entries there is room for.
+/// The latest entries, and counts of all requests.
 pub(crate) struct Journal {
     entries: VecDeque<Entry>,
     last: u64,
@@ -75,7 +74,7 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Equal keys give equal bodies equal fingerprints.
+    /// With equal keys, equal bodies have equal fingerprints.
     pub(crate) fn new(fingerprint_key: &[u8]) -> Journal {
         Journal {
             entries: VecDeque::new(),
@@ -85,16 +84,16 @@ impl Journal {
         }
     }
 
-    /// Writes down that a request came, and answers with its number.
+    /// Adds an entry for a request and returns its sequence number.
     pub(crate) fn open(&mut self, arrival: &Arrival<'_>) -> u64 {
         self.last += 1;
         let route = shortened(arrival.route);
-        let is_told_apart = self.counts.len() < MOST_ROUTES
+        let is_told_apart = self.counts.len() < MAX_ROUTES
             || self.counts.contains_key(&route)
             || route == route::TOKEN_PATH;
         let counted = if is_told_apart { &route } else { OTHER };
         *self.counts.entry(counted.to_owned()).or_default() += 1;
-        if self.entries.len() >= MOST {
+        if self.entries.len() >= MAX_ENTRIES {
             self.entries.pop_front();
         }
         self.entries.push_back(Entry {
@@ -115,14 +114,14 @@ impl Journal {
         self.last
     }
 
-    /// The entry with this number, if it is still here.
+    /// The entry with this sequence number, if it is still kept.
     pub(crate) fn entry(&mut self, sequence: u64) -> Option<&mut Entry> {
         let first = self.entries.front()?.sequence;
         let at = usize::try_from(sequence.checked_sub(first)?).ok()?;
         self.entries.get_mut(at)
     }
 
-    /// A name for a body that does not tell what is in it.
+    /// A fingerprint that does not reveal the body.
     pub(crate) fn fingerprint(&self, body: &[u8]) -> Option<String> {
         let tag = hmac::sign(&self.fingerprint_key, body);
         let digits = tag.as_ref().iter().take(8).map(|byte| format!("{byte:02x}"));
@@ -134,12 +133,12 @@ impl Journal {
         self.entries.iter().filter(|entry| picks(pattern, &entry.route)).cloned().collect()
     }
 
-    /// The number of the newest entry there ever was.
+    /// The sequence number of the newest entry ever added.
     pub(crate) fn last(&self) -> u64 {
         self.last
     }
 
-    /// The entries on a route, or all, that came after the one with this number.
+    /// The entries on a route, or all, after this sequence number.
     pub(crate) fn after<'a>(
         &'a self,
         pattern: Option<&'a str>,
@@ -156,11 +155,11 @@ impl Journal {
         self.entries.iter().rev().take(most).cloned().collect()
     }
 
-    /// How many requests came on a route, or at all, since the start or the last clearing; also those that the
-    /// journal has no room for any more.
+    /// The number of requests on a route, or in total, since the start or the last clearing, including those whose entries
+    /// have been dropped.
     pub(crate) fn count(&self, pattern: Option<&str>) -> u64 {
         let all: u64 = self.counts.values().sum();
-        // Of paths that were counted together only the entries tell, which are all there unless too many came.
+        // Paths that were counted together can only be told apart by their entries, if none have been dropped.
         let is_whole = self.entries.len() as u64 == all;
         if pattern.is_some() && is_whole && self.counts.contains_key(OTHER) {
             return self.entries.iter().filter(|entry| picks(pattern, &entry.route)).count() as u64;
@@ -168,7 +167,7 @@ impl Journal {
         self.counts.iter().filter(|(route, _)| picks(pattern, route)).map(|(_, count)| count).sum()
     }
 
-    /// Forgets all entries and counts. Numbers go on.
+    /// Clears all entries and counts. Sequence numbers continue.
     pub(crate) fn clear(&mut self) {
         self.entries.clear();
         self.counts.clear();
@@ -179,15 +178,15 @@ fn picks(pattern: Option<&str>, path: &str) -> bool {
     pattern.is_none_or(|pattern| route::matches(pattern, path))
 }
 
-/// What is kept of a client's text: one line, not too long.
+/// A client's text as it is kept: one line of limited length.
 pub(crate) fn shortened(text: &str) -> String {
-    let end = text.char_indices().nth(MOST_TEXT).map_or(text.len(), |(at, _)| at);
+    let end = text.char_indices().nth(MAX_TEXT).map_or(text.len(), |(at, _)| at);
     one_line::shown(&text[..end])
 }
 
-/// The words of which at least the beginning is kept, each whole. Those behind them need no look.
+/// The words of which [`shortened`] keeps at least the beginning, each in full.
 pub(crate) fn words_kept(text: &str) -> impl Iterator<Item = &str> {
-    let kept = text.char_indices().nth(MOST_TEXT).map_or(text.len(), |(at, _)| at);
+    let kept = text.char_indices().nth(MAX_TEXT).map_or(text.len(), |(at, _)| at);
     let end = text[kept..].find(' ').map_or(text.len(), |more| kept + more);
     text[..end].split(' ')
 }
@@ -218,12 +217,12 @@ mod tests {
     }
 
     #[test]
-    fn the_count_outlives_the_entries() {
+    fn counts_include_dropped_entries() {
         let mut journal = Journal::new(b"one");
-        for _ in 0..MOST + 5 {
+        for _ in 0..MAX_ENTRIES + 5 {
             arrive(&mut journal, "/token/v2");
         }
-        assert_eq!(journal.list(None).len(), MOST);
+        assert_eq!(journal.list(None).len(), MAX_ENTRIES);
         assert_eq!(journal.count(Some("token")), 100_005);
         assert!(journal.entry(5).is_none() && journal.entry(6).is_some());
     }
@@ -231,17 +230,17 @@ mod tests {
     #[test]
     fn invented_paths_do_not_fill_the_memory() {
         let mut journal = Journal::new(b"one");
-        for n in 0..MOST_ROUTES * 3 {
+        for n in 0..MAX_ROUTES * 3 {
             arrive(&mut journal, &format!("/{n}"));
         }
-        assert!(journal.counts.len() <= MOST_ROUTES + 1);
+        assert!(journal.counts.len() <= MAX_ROUTES + 1);
         assert_eq!(journal.count(None), 3_000);
     }
 
     #[test]
-    fn a_path_that_comes_late_is_counted_all_the_same() {
+    fn a_late_path_is_still_counted() {
         let mut journal = Journal::new(b"one");
-        for n in 0..MOST_ROUTES * 2 {
+        for n in 0..MAX_ROUTES * 2 {
             arrive(&mut journal, &format!("/api/asset/{n}"));
         }
         arrive(&mut journal, "/token/v2");
@@ -251,11 +250,11 @@ mod tests {
             assert_eq!(journal.count(Some(pattern)), count, "{pattern}");
         }
         // The first ones go.
-        for _ in 0..MOST {
+        for _ in 0..MAX_ENTRIES {
             arrive(&mut journal, "/token/v2");
         }
-        assert_eq!(journal.count(Some("token")), MOST as u64 + 1);
-        assert_eq!(journal.count(Some("/")), MOST as u64 + 2_001);
+        assert_eq!(journal.count(Some("token")), MAX_ENTRIES as u64 + 1);
+        assert_eq!(journal.count(Some("/")), MAX_ENTRIES as u64 + 2_001);
     }
 
     #[test]

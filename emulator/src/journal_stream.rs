@@ -1,4 +1,4 @@
-//! The journal as JSON, a piece at a time: whoever does not read holds one piece, not all of it.
+//! The journal as JSON, streamed in pieces: a client that does not read ties up one piece, not the whole.
 
 use std::sync::Arc;
 
@@ -10,22 +10,22 @@ use hyper::body::Bytes;
 use crate::reply;
 use crate::world::World;
 
-/// A piece is sent when it is as long as this, in bytes.
+/// The size from which a piece is sent, in bytes.
 const PIECE: usize = 64 * 1024;
 
-/// Which entries are wanted.
+/// Which entries to return.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Wanted {
     pub(crate) pattern: Option<String>,
-    /// Those with a higher sequence number.
+    /// Only those with a higher sequence number.
     pub(crate) after: u64,
-    /// So many at most.
+    /// The maximum number of entries.
     pub(crate) limit: u64,
 }
 
-/// A list of entries; a short one in one piece, with its length.
+/// A list of entries. A short one is sent in one piece with its length.
 pub(crate) fn response(world: Arc<World>, wanted: Wanted) -> Response {
-    // What comes while one reads is for the next time.
+    // Entries that arrive while the client reads are left for the next request.
     let last = world.last_entry();
     let mut list = List { world, wanted, last, begun: false, ended: false };
     let first = list.piece();
@@ -36,7 +36,7 @@ pub(crate) fn response(world: Arc<World>, wanted: Wanted) -> Response {
     reply::parts("application/json", first.chain(stream::unfold(list, next)))
 }
 
-/// What is still to be told.
+/// The rest of a list being sent.
 struct List {
     world: Arc<World>,
     wanted: Wanted,
@@ -46,7 +46,7 @@ struct List {
 }
 
 impl List {
-    /// The next piece. An entry that went meanwhile is left out.
+    /// The next piece. Entries dropped in the meantime are left out.
     fn piece(&mut self) -> Vec<u8> {
         let mut piece = Vec::new();
         if !self.begun {
@@ -67,7 +67,7 @@ impl List {
                 piece.push(b',');
             }
             first = false;
-            // Nothing in an entry cannot be written as JSON.
+            // Cannot fail: all members can be written as JSON.
             let _ = serde_json::to_writer(&mut piece, entry);
             (*after, *limit) = (entry.sequence, *limit - 1);
             true
@@ -80,8 +80,8 @@ impl List {
     }
 }
 
-/// What comes behind the first piece. There is one thread, and who reads quickly would have it until the end: so
-/// others have their turn before each.
+/// The pieces after the first. There is only one thread, which a fast reader would occupy until the end: so it yields before
+/// each piece.
 async fn next(mut list: List) -> Option<(Bytes, List)> {
     if list.ended {
         return None;
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn others_have_their_turn_between_two_pieces() {
+    async fn other_tasks_run_between_two_pieces() {
         let world = Arc::new(world());
         (0..5_000).for_each(|_| {
             world.arrive("GET", "/x", None);
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_journal_that_is_cleared_meanwhile_is_a_list_all_the_same() {
+    async fn a_journal_cleared_while_it_is_read_is_still_a_valid_list() {
         let world = Arc::new(world());
         (0..1_000).for_each(|_| {
             world.arrive("GET", "/x", None);

@@ -1,8 +1,8 @@
-//! The token service and a few IRIS routes on your desk, for examples, demonstrations and tests.
+//! An emulator of Trackunit's token service and a few IRIS routes, for examples, demonstrations and tests.
 //!
-//! It issues opaque access tokens to API keys of one account at `POST /token/v2`, checks them on sample routes, and
-//! does what a real service rarely does on request: turn its clock, fail in many ways, and tell what it was asked.
-//! It is not affiliated with Trackunit, and it is no place for real secrets.
+//! It issues opaque access tokens to the API keys of one account at `POST /token/v2`, checks them on sample routes, and
+//! does what a real service rarely does on request: advance its clock, fail in many ways, and report the requests it
+//! received. It is not affiliated with Trackunit. Do not use real secrets with it.
 //!
 //! ```
 //! use tu_token_emulator::Emulator;
@@ -13,12 +13,11 @@
 //! # Ok::<(), tu_token_emulator::StartError>(())
 //! ```
 //!
-//! What is where: `account` (keys), `tokens`, `clock`, `faults` and `journal` are the state, without a connection in
-//! sight, and `world` holds them together. `oauth` decides on a token request, `guesses` slows down who
-//! tries secrets out. `gate` leads a request through all of
-//! that to its route: the token endpoint, `iris`, or one of the emulator's own: `page`, `live`, `api_keys`, `control`. `state`
-//! is what outlives the process. `server` has the sockets, `thread` the thread of
-//! an [`Emulator`], [`run()`] the command.
+//! Source map: `account` (keys), `tokens`, `clock`, `faults` and `journal` are the state, free of any I/O, and `world`
+//! combines them. `oauth` decides on token requests; `guesses` slows down secret guessing. `gate` takes a request
+//! through all of these to its route: the token endpoint, `iris`, or one of the emulator's own: `page`, `live`,
+//! `api_keys`, `control`. `state` persists data across processes. `server` handles the sockets, `thread` the thread of
+//! an [`Emulator`], and [`run()`] the command.
 
 #![forbid(unsafe_code)]
 

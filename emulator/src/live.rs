@@ -1,7 +1,7 @@
-//! `GET /_emulator/live`: the page's changing pieces, as server-sent events.
+//! `GET /_emulator/live`: the page's dynamic fragments, as server-sent events.
 //!
-//! The first event has all pieces, each further one those that are different. Changes within a moment are told
-//! together: a load test does not drown whoever watches it.
+//! The first event has all fragments, later ones only those that changed. Changes in quick succession are combined, so that
+//! a load test does not flood the page.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,12 +17,12 @@ use tokio::sync::mpsc;
 use crate::world::{Pieces, World};
 use crate::{page, reply};
 
-/// The least time between two events.
+/// The minimum time between two events.
 const PACE: Duration = Duration::from_millis(100);
-/// After so long without a change something is sent all the same, so that a dead connection is noticed.
+/// After this time without a change, an event is sent anyway, so that a dead connection is noticed.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// Up to so many bytes an event is written in one.
+/// An event up to this size in bytes is sent in one part.
 const SHORT: usize = 256 * 1024;
 
 /// The stream. It ends with the client or with the emulator.
@@ -50,7 +50,7 @@ async fn tell(world: Arc<World>, sender: mpsc::Sender<Bytes>) {
         }
         let change = async {
             tokio::time::sleep(PACE).await;
-            // No change in this time is fine too: then the event is the heartbeat.
+            // If nothing changes in this time, the event is the heartbeat.
             let _ = tokio::time::timeout(HEARTBEAT, changes.changed()).await;
         };
         tokio::select! {
@@ -60,13 +60,13 @@ async fn tell(world: Arc<World>, sender: mpsc::Sender<Bytes>) {
     }
 }
 
-/// The time by the emulator's clock, and the pieces that are not as they were told; in parts, since many may be told of
-/// one and the same piece, and not all of them read.
+/// An event with the emulator's time and the fragments that changed. It is split into parts, so that many clients, some of
+/// which may not read, share the memory of a fragment.
 fn event(now: u64, told: &Pieces, pieces: &Pieces) -> Vec<Bytes> {
     let mut parts = vec![format!("data: {{\"now\":{now},\"parts\":{{").into()];
     for (id, text) in pieces.iter().filter(|(id, text)| !is_told(told.get(*id), text)) {
         let comma = if parts.len() == 1 { "" } else { "," };
-        // JSON is one line, as an event's data has to be.
+        // JSON is one line, as an event's data must be.
         parts.extend([format!("{comma}\"{id}\":").into(), text.clone()]);
     }
     parts.push(Bytes::from_static(b"}}\n\n"));
@@ -74,7 +74,7 @@ fn event(now: u64, told: &Pieces, pieces: &Pieces) -> Vec<Bytes> {
     if size <= SHORT { vec![parts.concat().into()] } else { parts }
 }
 
-/// Whether this was told before. What did not change is the same memory, and needs no look.
+/// Whether this was already sent. Unchanged fragments share their memory, so usually nothing is compared.
 fn is_told(told: Option<&Bytes>, text: &Bytes) -> bool {
     told.is_some_and(|told| {
         (told.as_ptr() == text.as_ptr() && told.len() == text.len()) || told == text
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_changed_is_told_and_in_one_line() {
+    fn only_changes_are_sent_and_in_one_line() {
         let old = pieces(&[("a", r#""1\n2""#), ("b", r#""x""#), ("c", r#""3""#)]);
         let new = pieces(&[("a", r#""1\n2""#), ("b", r#""y\nz""#), ("c", r#""4""#)]);
         let text = |old, new| String::from_utf8(event(7, old, new).concat()).expect("text");
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn many_who_are_told_share_the_memory() {
+    fn many_listeners_share_the_memory() {
         let world = crate::world::tests::world();
         let fault = crate::faults::Fault::body("x".repeat(SHORT)).on("/api/y");
         world.add_faults(vec![fault]).expect("taken");

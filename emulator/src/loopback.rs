@@ -1,14 +1,14 @@
-//! Refuses requests that a web page could have made.
+//! Refuses requests that a foreign web page could have made.
 //!
-//! The emulator listens on loopback alone, but a browser on the same machine can reach it, and a hostile page may
-//! let its own name point to 127.0.0.1 (DNS rebinding). Such a request names the page's host in `Host` or `Origin`.
+//! The emulator listens on loopback only, but a browser on the same machine can reach it, and a hostile page may make its
+//! own name resolve to 127.0.0.1 (DNS rebinding). Such a request names the page's host in `Host` or `Origin`.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use axum::http::Uri;
 use hyper::header::{HOST, HeaderMap, ORIGIN};
 
-/// Whether everything that names a host in this request names this machine.
+/// Whether every host named in this request is this machine.
 pub(crate) fn is_local(uri: &Uri, headers: &HeaderMap) -> bool {
     let mut hosts = headers.get_all(HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
@@ -20,9 +20,9 @@ pub(crate) fn is_local(uri: &Uri, headers: &HeaderMap) -> bool {
     host.to_str().is_ok_and(authority_is_local) && target && origins
 }
 
-/// Whether a request that changes something comes from the emulator's own page, or from no page at all.
+/// Whether a request comes from the emulator's own page, or from no web page at all.
 ///
-/// Another program's page on this machine has another port, and with it another origin.
+/// A page of another program on this machine has another port and therefore another origin.
 pub(crate) fn is_own_page(headers: &HeaderMap) -> bool {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     headers.get_all(ORIGIN).iter().all(|origin| {
@@ -31,13 +31,12 @@ pub(crate) fn is_own_page(headers: &HeaderMap) -> bool {
     })
 }
 
-/// `http://localhost:3000`, but not `null`, which stands for pages that hide where they come from.
+/// `http://localhost:3000`, but not `null`, which pages with an opaque origin send.
 fn origin_is_local(origin: &str) -> bool {
     origin.split_once("://").is_some_and(|(_, authority)| authority_is_local(authority))
 }
 
-/// A host with nothing behind it but a port. A lenient reader ends an address at its bracket, and takes
-/// `[::1].example.com` for this machine.
+/// A host with nothing after it but a port. A lenient parser would stop at the bracket and accept `[::1].example.com`.
 fn authority_is_local(authority: &str) -> bool {
     let after_address = authority.rfind(']').map_or(0, |at| at + 1);
     match authority[after_address..].find(':') {
@@ -78,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_this_machine_are_let_in() {
+    fn names_of_this_machine_are_accepted() {
         for host in [
             "127.0.0.1:8477",
             "127.0.0.1",
@@ -95,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn the_own_page_has_the_same_host_and_port() {
+    fn the_emulators_own_page_has_the_same_host_and_port() {
         for (origin, own) in [
             (None, true),
             (Some("http://localhost:8477"), true),

@@ -10,29 +10,28 @@ const EXAMPLES: &str = r#"Examples:
   Start it, and paste the lines it prints into another shell:
     tu-token-emulator
 
-  In a script: any free port, lines from a file that appears when it listens:
+  In a script: use any free port, and wait for the file with the variables:
     rm -f emulator.env; tu-token-emulator --port 0 --env-file emulator.env &
     while kill -0 $! && [ ! -f emulator.env ]; do sleep 0.1; done; . ./emulator.env
 
-  Keys and tokens that are still there tomorrow (as hashes; the secret is printed once):
+  Keep keys and tokens between runs (as hashes; a secret is printed once):
     tu-token-emulator --state keys.db
 
-  Tokens that live three seconds:
+  Issue tokens that live three seconds:
     tu-token-emulator --expires-in 3
 
-  While it runs, in a browser: http://127.0.0.1:8477/
-
-  And in a shell:
+  While it runs, open http://127.0.0.1:8477/ in a browser, or use a shell:
     curl http://127.0.0.1:8477/api-keys
     curl http://127.0.0.1:8477/_emulator/clock   -d '{"advance":"20m"}'
     curl http://127.0.0.1:8477/_emulator/faults  -d '{"status":503,"retry_after":2,"count":3}'
     curl http://127.0.0.1:8477/_emulator/journal
 
-Exit codes: 0 after Ctrl-C, SIGTERM or SIGHUP; 2 wrong options, port in use, a file that cannot be used; 70 anything else."#;
+Exit codes: 0 after Ctrl-C, SIGTERM or SIGHUP; 2 wrong options, port in use, unusable file; 70 anything else."#;
 
-/// The token service and a few IRIS routes on your desk, for examples and tests.
+/// An emulator of Trackunit's token service and a few IRIS routes, for examples and tests.
 ///
-/// Makes one account with one demo key, prints the lines that point a program at it, and serves on loopback alone.
+/// Creates one account with one demo key, prints the variables that point a program at it, and listens on loopback
+/// only.
 #[derive(Parser)]
 #[command(name = "tu-token-emulator", version, after_help = EXAMPLES)]
 struct Command {
@@ -45,7 +44,7 @@ fn main() -> ExitCode {
     match run(&command.options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Not by `eprintln!`, which would panic where nothing can be said.
+            // Not `eprintln!`, which panics if stderr cannot be written to.
             let _ = writeln!(std::io::stderr(), "tu-token-emulator: {error}");
             ExitCode::from(error.exit_code())
         }

@@ -1,4 +1,4 @@
-//! The token endpoint's mind: from a request to a grant or a refusal. No clock, no token, no connection.
+//! The token endpoint's decision: from a request to a grant or a refusal. It involves no clock, token or connection.
 
 mod credentials;
 mod readings;
@@ -19,21 +19,21 @@ use crate::journal::{shortened, words_kept};
 use crate::scope;
 use crate::tokens::Grant;
 
-/// What the endpoint looks at.
+/// The parts of a request that matter to the endpoint.
 pub(crate) struct TokenRequest<'a> {
     pub(crate) query: Option<&'a str>,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) body: &'a [u8],
 }
 
-/// The verdict, and what the journal may know of the request.
+/// The result, and what the journal may record of the request.
 pub(crate) struct Decision {
     pub(crate) client_id: Option<String>,
     pub(crate) scope: Option<String>,
     pub(crate) outcome: Result<Grant, Refusal>,
 }
 
-/// A request whose form is in order.
+/// A well-formed request.
 struct Asked {
     grant_type: Option<String>,
     scope: Option<String>,
@@ -82,18 +82,18 @@ fn grant(asked: Asked, account: &Account, readings: &Readings) -> Result<Grant, 
     Ok(Grant { client_id: key.client_id.clone(), asked, scopes })
 }
 
-/// Reads header, query and form; everything that makes a request malformed ends it here.
+/// Reads header, query and form, and refuses malformed requests.
 fn read(request: &TokenRequest<'_>, readings: &Readings) -> Result<Asked, Refusal> {
     let malformed = |text| Err(Refusal::InvalidRequest(text));
     if !is_form(request.headers) {
         return malformed("The body must be of type application/x-www-form-urlencoded.");
     }
     if names_parameters(request.query) {
-        return malformed("Parameters belong into the body, never into the address.");
+        return malformed("Parameters must be in the body, never in the URL.");
     }
     let form = form::parse(request.body).map_err(|fault| {
         Refusal::InvalidRequest(match fault {
-            form::Fault::Percent => "The body has a % without two hexadecimal digits behind it.",
+            form::Fault::Percent => "The body has a % not followed by two hexadecimal digits.",
             form::Fault::Utf8 => "The body is not UTF-8.",
         })
     })?;
@@ -128,7 +128,7 @@ fn names_parameters(query: Option<&str>) -> bool {
     })
 }
 
-/// The scopes for the journal, unless a secret got in between them.
+/// The scopes for the journal, unless they contain a secret.
 fn presentable(scope: &str, credentials: Option<&Credentials>, account: &Account) -> String {
     if credentials.is_some_and(|given| scope.contains(&given.secret))
         || words_kept(scope).any(|word| account.knows_secret(word))

@@ -1,17 +1,17 @@
-//! Texts that people read in one line: a name in a list, an entry of the journal.
+//! Texts shown in one line: a name in a list, an entry of the journal.
 
-/// Whether a text is one line in which every character shows, in the order in which it is written.
+/// Whether a text is one line of visible characters, displayed in the order in which they are written.
 pub(crate) fn is(text: &str) -> bool {
     !text.chars().any(is_odd)
 }
 
-/// The text with a mark that shows for each character that does not.
+/// The text with each invisible character replaced by a visible mark.
 pub(crate) fn shown(text: &str) -> String {
     text.chars().map(|letter| if is_odd(letter) { '\u{fffd}' } else { letter }).collect()
 }
 
-/// Characters that end a line, turn the order of what follows, or are not to be seen: two texts that differ in them alone
-/// look the same. The joiners U+200C and U+200D are part of how some languages and emoji are written.
+/// Characters that end a line, change the direction of text, or are invisible: texts that differ only in these look the
+/// same. The joiners U+200C and U+200D are allowed, because some languages and emoji need them.
 fn is_odd(letter: char) -> bool {
     letter.is_control()
         || matches!(letter,
@@ -19,7 +19,7 @@ fn is_odd(letter: char) -> bool {
             | '\u{180b}'..='\u{180f}' | '\u{200b}' | '\u{200e}' | '\u{200f}'
             // Line and paragraph separator, embeddings and overrides.
             | '\u{2028}'..='\u{202e}'
-            // Invisible operators, isolates, and what was deprecated.
+            // Invisible operators, isolates, and deprecated characters.
             | '\u{2060}'..='\u{206f}'
             | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
             | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_character_of_a_line_shows() {
+    fn invisible_characters_are_replaced() {
         for text in [
             "",
             "reports",

@@ -1,7 +1,7 @@
-//! The page for people at `/`: keys, requests, clock and faults in one document.
+//! The web page at `/`: keys, requests, clock and faults in one document.
 //!
-//! The server writes the document whole, so that it can be read without a script. What changes while one looks comes
-//! as the same pieces of HTML by [`live`](crate::live). Nothing is loaded from anywhere else, and nothing inline is run.
+//! The server renders the whole document, so that it is readable without JavaScript. Updates arrive as the same HTML
+//! fragments through [`live`](crate::live). Nothing is loaded from other origins, and no inline code runs.
 
 mod document;
 mod fragments;
@@ -20,13 +20,13 @@ pub(crate) use self::fragments::pieces;
 use crate::reply;
 use crate::world::World;
 
-/// Everything from here, nothing inline, nobody may frame it.
+/// Same origin only, nothing inline, no framing.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// `GET /`
 pub(crate) async fn document(State(world): State<Arc<World>>, headers: HeaderMap) -> Response {
-    // Its loopback name was checked; the lines to paste use the name under which the page was found.
+    // Already checked to be a loopback name; the lines to paste use the same name.
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     guarded("text/html; charset=utf-8", document::render(&world, host).into_string())
 }
@@ -46,7 +46,8 @@ pub(crate) async fn icon() -> Response {
     guarded("image/svg+xml", include_str!("page/icon.svg").to_owned())
 }
 
-/// The page and its parts carry the same headers. None is stored: the next emulator on this port may be another one.
+/// Adds the security headers to the page and its parts. Nothing is cached, because the next emulator on this port may be
+/// another version.
 fn guarded(content_type: &str, body: String) -> Response {
     let mut response = reply::text(StatusCode::OK, content_type, body);
     let headers = [

@@ -1,5 +1,5 @@
-//! A connection that ends when nobody reads what is sent. Without it a client that stopped reading would hold an answer,
-//! or a stream of them, for ever.
+//! A connection that is closed if the client stops reading. Otherwise such a client would hold a response, or a stream of
+//! events, forever.
 
 use std::io;
 use std::pin::Pin;
@@ -9,12 +9,12 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// How long something may wait to be read. Whatever little is taken begins the time anew.
+/// How long data may wait to be read. Any progress restarts the time.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Patient<T> {
     inner: T,
-    /// Runs while something waits.
+    /// Runs while data waits to be read.
     limit: Option<Pin<Box<Sleep>>>,
 }
 
@@ -27,7 +27,7 @@ impl<T> Patient<T> {
         self.inner
     }
 
-    /// The outcome of an attempt to write, or the end of the patience.
+    /// The result of an attempt to write, or a timeout.
     fn limited<R>(
         &mut self,
         context: &mut Context<'_>,
@@ -77,7 +77,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Patient<T> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // A socket has nothing to flush, and must not begin the time anew.
+        // A socket has nothing to flush, and this must not restart the time.
         Pin::new(&mut self.inner).poll_flush(context)
     }
 
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn who_reads_nothing_is_left_and_who_reads_a_little_is_not() {
+    async fn a_connection_without_progress_times_out() {
         let (mut reader, writer) = duplex(10);
         let mut writer = Patient::new(writer);
         let begun = Instant::now();

@@ -1,4 +1,4 @@
-//! Answers: a status, a type, a body.
+//! Builds responses: a status, a content type, a body.
 
 use std::convert::Infallible;
 
@@ -11,7 +11,7 @@ use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-/// What the journal shall say about an answer. A route puts it into the answer's extensions.
+/// What the journal records about a response. A route puts it into the response's extensions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Note {
     pub(crate) client_id: Option<String>,
@@ -25,7 +25,7 @@ impl Note {
     }
 }
 
-/// An object whose members stay in their order.
+/// A JSON object that keeps the order of its members.
 pub(crate) struct Members(pub(crate) Vec<(String, Value)>);
 
 impl Serialize for Members {
@@ -34,12 +34,12 @@ impl Serialize for Members {
     }
 }
 
-/// A body of any type. An empty or unusable type is left out.
+/// A response with a body of any type. An empty or invalid content type is left out.
 pub(crate) fn text(status: StatusCode, content_type: &str, body: impl Into<Body>) -> Response {
     with_body(status, content_type, body.into())
 }
 
-/// A body in parts, each asked for when the one before it is on its way.
+/// A streamed body; each part is requested once the previous one has been sent.
 pub(crate) fn parts(
     content_type: &str,
     parts: impl Stream<Item = Bytes> + Send + 'static,
@@ -62,7 +62,7 @@ pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response {
     text(status, "application/json", serde_json::to_string(value).unwrap_or_default())
 }
 
-/// JSON in the layout of the service's documentation, one member a line, that nobody may keep.
+/// JSON in the layout of the service's documentation, one member per line, not to be cached.
 pub(crate) fn secret_json(status: StatusCode, members: &Members) -> Response {
     let body = serde_json::to_string_pretty(members).unwrap_or_default();
     let mut response = text(status, "application/json", body);
@@ -72,7 +72,7 @@ pub(crate) fn secret_json(status: StatusCode, members: &Members) -> Response {
     response
 }
 
-/// The answer with a note for the journal.
+/// Adds a note for the journal to a response.
 pub(crate) fn noted(mut response: Response, note: Note) -> Response {
     response.extensions_mut().insert(note);
     response

@@ -1,18 +1,18 @@
-//! Paths, and patterns that pick some of them.
+//! Paths and the patterns that match them.
 
-/// The pattern that means the token endpoint.
+/// The pattern for the token endpoint.
 pub(crate) const TOKEN: &str = "token";
 /// The token endpoint's path.
 pub(crate) const TOKEN_PATH: &str = "/token/v2";
-/// Below it are the routes that steer the emulator.
+/// The prefix of the routes that control the emulator.
 pub(crate) const CONTROL: &str = "/_emulator";
 /// The API keys as JSON.
 pub(crate) const KEYS: &str = "/api-keys";
-/// The page for people.
+/// The web page.
 pub(crate) const PAGE: &str = "/";
 
-/// Whether a pattern, `"token"` or the beginning of a path, picks this path. Whole segments count:
-/// `/api/asset` picks `/api/asset/v2`, not `/api/assets`.
+/// Whether a pattern, `"token"` or the beginning of a path, matches this path. Only whole segments match: `/api/asset`
+/// matches `/api/asset/v2`, but not `/api/assets`.
 pub(crate) fn matches(pattern: &str, path: &str) -> bool {
     let pattern = if pattern == TOKEN { TOKEN_PATH } else { pattern };
     match path.strip_prefix(pattern) {
@@ -21,24 +21,26 @@ pub(crate) fn matches(pattern: &str, path: &str) -> bool {
     }
 }
 
-/// Whether this is a path of the emulator's own. Those are not journalled and never go wrong on purpose.
+/// Whether this is one of the emulator's own routes, which are not journalled and never meet faults.
 pub(crate) fn is_own(path: &str) -> bool {
     path == PAGE || matches(CONTROL, path) || matches(KEYS, path)
 }
 
-/// The longest path that is told apart from others that begin like it.
-const MOST_PATTERN: usize = 256;
+/// The maximum length of a pattern: the journal shortens longer paths.
+const MAX_PATTERN: usize = 256;
 
-/// Says why this cannot be the pattern of a fault, if it cannot.
+/// Returns an error if this cannot be the pattern of a fault.
 pub(crate) fn check_pattern(pattern: &str) -> Result<(), String> {
     if pattern != PAGE && is_own(pattern) {
-        return Err("faults cannot hit the control routes, or they could not be cleared any more"
-            .to_owned());
+        return Err(
+            "faults cannot affect the emulator's own routes: they could not be cleared any more"
+                .to_owned(),
+        );
     }
     check_form(pattern)
 }
 
-/// Says why nothing in the journal can be picked by this pattern, if nothing can.
+/// Returns an error if this pattern cannot match anything in the journal.
 pub(crate) fn check_journal_pattern(pattern: &str) -> Result<(), String> {
     if pattern != PAGE && is_own(pattern) {
         return Err("requests to the emulator's own routes are neither counted nor in the journal"
@@ -57,10 +59,10 @@ fn check_form(pattern: &str) -> Result<(), String> {
         return Err("route must be the beginning of a path, without a query".to_owned());
     }
     if !pattern.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err("route must be a path as it is sent: other characters than printable ASCII are percent-encoded there".to_owned());
+        return Err("route must be a path as it is sent, where characters other than printable ASCII are percent-encoded".to_owned());
     }
-    if pattern.len() > MOST_PATTERN {
-        return Err(format!("route is longer than {MOST_PATTERN} characters"));
+    if pattern.len() > MAX_PATTERN {
+        return Err(format!("route is longer than {MAX_PATTERN} characters"));
     }
     Ok(())
 }
@@ -70,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_emulators_own_paths_are_few() {
+    fn the_emulator_has_few_paths_of_its_own() {
         for path in ["/", "/api-keys", "/api-keys/id/rotate", "/_emulator/clock"] {
             assert!(is_own(path), "{path}");
         }
@@ -81,7 +83,7 @@ mod tests {
             for pattern in ["/", "token", "/token/v2", "/api", "/api/", "/a%20b", "/api-keysx"] {
                 assert_eq!(check(pattern), Ok(()));
             }
-            let long = format!("/{}", "x".repeat(MOST_PATTERN));
+            let long = format!("/{}", "x".repeat(MAX_PATTERN));
             for pattern in [
                 "/api-keys",
                 "/_emulator/clock",

@@ -1,4 +1,4 @@
-//! The emulator as a command: options in, lines to paste out, until a signal comes.
+//! The emulator as a command: parses options, prints the lines to paste, and runs until a signal.
 
 use std::fmt;
 use std::io::{self, Write as _};
@@ -11,20 +11,20 @@ use crate::options::Options;
 use crate::shell;
 use crate::state::CHECKING_THREAD;
 
-/// Why the command ended early.
+/// Why the command failed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RunError {
     /// The emulator could not be started.
     Start(StartError),
-    /// The file for the lines could not be written, or holds something else.
+    /// The env file could not be written, or has other content.
     EnvFile(PathBuf, io::Error),
-    /// The system gives no signals or no output.
+    /// The system provides no signals or no runtime.
     System(io::Error),
 }
 
 impl RunError {
-    /// The process's exit code: 2 for what the caller can set right, 70 for the rest.
+    /// The process's exit code: 2 for errors that the caller can correct, 70 for others.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -42,7 +42,7 @@ impl fmt::Display for RunError {
                 write!(out, "cannot write {}: {error}", path.display())
             }
             RunError::System(error) => {
-                write!(out, "the system refused what the emulator needs: {error}")
+                write!(out, "the system denied the emulator a resource it needs: {error}")
             }
         }
     }
@@ -50,17 +50,17 @@ impl fmt::Display for RunError {
 
 impl std::error::Error for RunError {}
 
-/// Runs an emulator until Ctrl-C, SIGTERM or SIGHUP. Standard output gets lines for a shell; what is meant for people stands
-/// behind a `#`.
+/// Runs an emulator until Ctrl-C, SIGTERM or SIGHUP. It prints lines for a shell to standard output; text for people is in
+/// `#` comments.
 ///
-/// A program with commands of its own flattens [`Options`] into one of them:
+/// A program with its own subcommands can flatten [`Options`] into one of them:
 ///
 /// ```no_run
 /// use clap::Parser;
 ///
 /// #[derive(Parser)]
 /// enum Command {
-///     /// Runs the service on your desk
+///     /// Runs the emulator
 ///     Emulator(tu_token_emulator::Options),
 /// }
 ///
@@ -71,16 +71,16 @@ impl std::error::Error for RunError {}
 /// }
 /// ```
 ///
-/// It takes the process as its own: it lifts the limit of open files and handles the signals.
+/// It assumes that it owns the process: it raises the limit of open files and handles the signals.
 ///
 /// # Errors
-/// It could not be started, or the file for the lines could not be written.
+/// The emulator could not be started, or the env file could not be written.
 pub fn run(options: &Options) -> Result<(), RunError> {
-    // As far as the system allows; with less, a load test runs out of connections.
+    // As far as the system allows: a load test needs many connections.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let usual = panic::take_hook();
     panic::set_hook(Box::new(move |found| {
-        // What that thread finds is told in words of our own.
+        // A panic of that thread is reported as an error instead.
         if std::thread::current().name() != Some(CHECKING_THREAD) {
             usual(found);
         }
@@ -90,7 +90,7 @@ pub fn run(options: &Options) -> Result<(), RunError> {
         .build()
         .map_err(RunError::System)?;
     runtime.block_on(async {
-        // Asked for first, so that a signal that comes early ends the emulator in order too.
+        // First, so that even an early signal ends the emulator cleanly.
         let signal = signals().map_err(RunError::System)?;
         let builder = options.builder();
         builder.check().map_err(RunError::Start)?;
@@ -103,27 +103,27 @@ pub fn run(options: &Options) -> Result<(), RunError> {
         let env_file = draft.map(publish).transpose()?;
         announce(&shell::announcement(&emulator, &lines));
         signal.await;
-        // It holds a secret, and names a port where soon nobody listens.
+        // It contains a secret, and names a port that will soon be closed.
         drop(env_file);
         Ok(())
     })
 }
 
-/// The file for the lines and its place, where nothing has changed yet: all else may still fail.
+/// The draft of the env file and its path, where nothing has changed yet: the start may still fail.
 fn draft(options: &Options) -> Result<Option<(PathBuf, Draft)>, RunError> {
     let Some(path) = &options.env_file else {
         return Ok(None);
     };
     let refused = |error| RunError::EnvFile(path.clone(), error);
     if options.state.as_ref().is_some_and(|state| env_file::is_one_place(path, state)) {
-        let text = "it is the state file too: give --env-file and --state a file each";
+        let text = "it is also the state file: give --env-file and --state a file each";
         return Err(refused(io::Error::new(io::ErrorKind::InvalidInput, text)));
     }
     let draft = Draft::open(path).map_err(refused)?;
     Ok(Some((path.clone(), draft)))
 }
 
-/// Ready when the process is asked to end.
+/// A future that completes when the process is asked to end.
 fn signals() -> io::Result<impl Future<Output = ()>> {
     #[cfg(unix)]
     {
@@ -157,7 +157,7 @@ fn signals() -> io::Result<impl Future<Output = ()>> {
     }
 }
 
-/// Whether the process was started to outlive its terminal, as by `nohup`. Linux alone tells.
+/// Whether the process was started to outlive its terminal, for example with `nohup`. Known on Linux only.
 #[cfg(unix)]
 fn hangups_are_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -167,7 +167,7 @@ fn hangups_are_ignored() -> bool {
     signals.is_some_and(|signals| signals & 1 == 1)
 }
 
-/// A closed standard output is no reason to end: the file may be all that is wanted.
+/// A closed standard output is not an error: the env file may be enough.
 fn announce(text: &str) {
     let mut out = io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());

@@ -1,4 +1,4 @@
-//! The machines of the emulator's account: invented, and the same in every run.
+//! The sample machines of the emulator's account, the same in every run.
 
 use serde_json::{Value, json};
 
@@ -19,10 +19,10 @@ const KINDS: [(&str, &str, &str); 6] = [
     ("Generator", "Lumen", "G 60"),
 ];
 
-/// How many machines there are.
+/// The number of machines.
 pub(crate) const COUNT: usize = 42;
 
-/// All machines, in the order of their numbers.
+/// All machines, ordered by number.
 pub(crate) fn machines() -> impl Iterator<Item = Machine> {
     (1..=COUNT).map(|number| {
         let (kind, brand, model) = KINDS[number % KINDS.len()];
@@ -43,7 +43,7 @@ impl Machine {
         format!("TUEMU{:06}", self.number)
     }
 
-    /// As the assets route shows it.
+    /// The format of the assets route.
     pub(crate) fn asset(&self) -> Value {
         json!({
             "assetId": self.id(),
@@ -56,7 +56,7 @@ impl Machine {
         })
     }
 
-    /// As the fleet route shows it, in the words of ISO 15143-3.
+    /// The format of the fleet route, with the names of ISO 15143-3.
     pub(crate) fn equipment(&self, time: &str) -> Value {
         json!({
             "EquipmentHeader": {

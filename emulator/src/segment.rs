@@ -1,4 +1,4 @@
-//! A segment of a path that is anybody's to choose.
+//! A variable segment of a path.
 
 use axum::extract::{FromRequestParts, Path};
 use axum::http::StatusCode;
@@ -8,7 +8,7 @@ use axum::response::Response;
 use crate::iris;
 use crate::reply::{self, Note};
 
-/// The segment, decoded. The router's own refusal would be plain text, which no caller of these routes expects.
+/// The decoded segment. The router's own rejection would be plain text, which callers of these routes do not expect.
 pub(crate) struct Segment(pub(crate) String);
 
 impl<S: Send + Sync> FromRequestParts<S> for Segment {
@@ -18,7 +18,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Segment {
         match Path::<String>::from_request_parts(parts, state).await {
             Ok(Path(text)) => Ok(Segment(text)),
             Err(_) => {
-                let text = "The path has a % that stands for no character of UTF-8.";
+                let text = "The path contains percent-encoded bytes that are not UTF-8.";
                 let response = iris::error(StatusCode::BAD_REQUEST, "BAD_REQUEST", text);
                 Err(reply::noted(response, Note::outcome("bad_request")))
             }

@@ -1,4 +1,4 @@
-//! Sockets: the listener, and one task for each connection.
+//! The listener, and one task per connection.
 
 use std::convert::Infallible;
 use std::io;
@@ -18,19 +18,19 @@ use crate::gate;
 use crate::patience::Patient;
 use crate::world::World;
 
-/// Connections that wait to be accepted: a test may open thousands at once.
+/// Maximum number of connections waiting to be accepted: a test may open thousands at once.
 const BACKLOG: u32 = 4096;
 /// How long a connection may be idle, or take to send its headers.
 const HEADER_TIME: Duration = Duration::from_secs(30);
-/// The longest head of a request, in bytes, and about what is kept of an answer that waits to be read.
-const MOST_BUFFER: usize = 64 * 1024;
-/// What to wait when there are no more file descriptors; a connection may have ended by then.
+/// Maximum size of a request's head in bytes, and roughly of a response buffered for a slow reader.
+const MAX_BUFFER: usize = 64 * 1024;
+/// The pause after running out of file descriptors; a connection may have ended by then.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
-/// Opens the port. Needs to be called inside a runtime.
+/// Opens the port. Must be called inside a runtime.
 pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv6() { TcpSocket::new_v6()? } else { TcpSocket::new_v4()? };
-    // On Unix this skips the wait for old connections; on Windows it would let two programs share a port.
+    // On Unix this ignores old connections in TIME_WAIT; on Windows it would let two programs share a port.
     #[cfg(not(windows))]
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
@@ -50,17 +50,17 @@ pub(crate) async fn serve(listener: TcpListener, world: Arc<World>) {
     }
 }
 
-/// One connection, to its end.
+/// Serves one connection until its end.
 async fn connection(stream: TcpStream, world: Arc<World>, router: Router) {
-    // Answers are small; without this the second packet of one could wait for the client's acknowledgement.
+    // Without this, the second packet of a small response could wait for the client's acknowledgement.
     let _ = stream.set_nodelay(true);
     if let Some(stream) = talk(stream, world, router).await {
-        // Closing without lingering sends a reset instead of an orderly end.
+        // Closing with zero linger sends a reset instead of an orderly shutdown.
         let _ = stream.set_zero_linger();
     }
 }
 
-/// Answers requests until one of the two has enough. The connection is handed back if it shall be reset.
+/// Answers requests until either side closes the connection. Returns the stream if the connection must be reset.
 async fn talk<T: AsyncRead + AsyncWrite + Unpin>(
     stream: T,
     world: Arc<World>,
@@ -75,9 +75,9 @@ async fn talk<T: AsyncRead + AsyncWrite + Unpin>(
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIME)
-        .max_buf_size(MOST_BUFFER)
+        .max_buf_size(MAX_BUFFER)
         .serve_connection(TokioIo::new(Patient::new(stream)), service);
-    // How a connection ended is the client's business: cut off, timed out or closed are all the same here.
+    // It does not matter here whether the connection was cut off, timed out or closed.
     let reset = tokio::select! {
         _ = &mut connection => false,
         () = wanted.notified() => true,
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_does_not_read_is_left_after_a_while() {
+    async fn a_client_that_does_not_read_is_disconnected() {
         let world = Arc::new(world());
         (0..3_000).for_each(|_| {
             world.arrive("GET", "/api/x", None);

@@ -1,14 +1,15 @@
-//! What the command prints: lines for a shell, and behind a `#` what is meant for people.
+//! The command's output: lines for a shell, with text for people in `#` comments.
 
 use crate::account::ApiKey;
 use crate::builder::DEMO_NAME;
 use crate::emulator::Emulator;
 use crate::route::TOKEN_PATH;
 
-/// Where the emulator is, the lines, and what is to be known about the demo key.
+/// The emulator's address, the lines, and notes about the demo key.
 pub(crate) fn announcement(emulator: &Emulator, exports: &str) -> String {
     let url = emulator.url();
-    let first = format!("# The emulator listens on {url} until Ctrl-C. For a program's shell:\n");
+    let first =
+        format!("# The emulator listens on {url} until Ctrl-C. Paste into your program's shell:\n");
     let page = format!("# API keys, requests, clock and faults: {url}/\n");
     if let Some(key) = emulator.issued_demo_key() {
         let scopes = key.scopes.join(" ");
@@ -16,13 +17,14 @@ pub(crate) fn announcement(emulator: &Emulator, exports: &str) -> String {
     }
     let keys = emulator.keys().iter().filter(|key| key.is_active()).count();
     let kept = format!(
-        "# API keys from the state file that are active: {keys}. Their secrets are not in it.\n"
+        "# Active API keys in the state file: {keys}. The file does not contain their secrets.\n"
     );
-    let remedy = "# For a new secret: rotate a key on the page, or start with --rotate-demo-key.\n";
+    let remedy =
+        "# To get a new secret, rotate a key on the page or start with --rotate-demo-key.\n";
     format!("{first}{exports}{kept}{remedy}{page}")
 }
 
-/// What the lines set, in their order.
+/// The variables that the lines set, in order.
 const NAMES: [&str; 5] = [
     "TRACKUNIT_CLIENT_ID",
     "TRACKUNIT_CLIENT_SECRET",
@@ -31,8 +33,8 @@ const NAMES: [&str; 5] = [
     "IRIS_URL",
 ];
 
-/// Four lines that tell a program where to ask for a token, and as whom, and a fifth with the base of the API's routes.
-/// The one with the secret is a comment when the secret is not known; without a demo key there are only the last two.
+/// Four lines with the options for a client, and a fifth with the base URL of the API. The line with the secret is a comment
+/// if the secret is not known. Without a demo key there are only the last two lines.
 pub(crate) fn exports(emulator: &Emulator) -> String {
     let [id_name, secret_name, scope_name, token_name, base_name] = NAMES;
     let urls = export(token_name, &emulator.token_url()) + &export(base_name, &emulator.url());
@@ -42,7 +44,7 @@ pub(crate) fn exports(emulator: &Emulator) -> String {
             (key.client_id.clone(), secret, key.scopes.clone())
         }
         (None, Some(key)) => {
-            let secret = format!("# export {secret_name}=... (the one you have)\n");
+            let secret = format!("# export {secret_name}=... (the one you saved)\n");
             (key.client_id, secret, key.scopes)
         }
         (None, None) => return urls,
@@ -51,8 +53,8 @@ pub(crate) fn exports(emulator: &Emulator) -> String {
     [export(id_name, &client_id), secret, scope, urls].concat()
 }
 
-/// Whether a text is nothing but the lines of an emulator on this machine, as they are in a file. Earlier versions wrote
-/// the first four alone.
+/// Whether a text consists only of the lines of an emulator on this machine, as in an env file. Earlier versions wrote only
+/// the first four.
 pub(crate) fn are_exports(text: &str) -> bool {
     let Some(lines) = text.strip_suffix('\n') else {
         return false;
@@ -67,7 +69,7 @@ pub(crate) fn are_exports(text: &str) -> bool {
     })
 }
 
-/// A token endpoint of an emulator. Lines with the real one may be somebody's own.
+/// Whether this is an emulator's token endpoint. Lines with the real one may be the user's own.
 fn is_endpoint(value: &str) -> bool {
     let value = value.trim_matches('\'');
     let host =
@@ -82,7 +84,7 @@ fn is_quoted(value: &str) -> bool {
     quoted(&inner.unwrap_or(value).replace(r"'\''", "'")) == value
 }
 
-/// The one of a key's scopes that a first program asks for.
+/// The scope that a first program requests.
 pub(crate) fn usual_scope(scopes: &[String]) -> &str {
     let usual = scopes.iter().find(|scope| *scope == "asset.view").or(scopes.first());
     usual.map_or("", String::as_str)
@@ -125,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lines_of_an_emulator_are_known_and_nobody_elses() {
+    fn only_the_lines_of_an_emulator_are_recognised() {
         let emulator = Emulator::start().expect("an emulator");
         let lines = exports(&emulator);
         assert_eq!(lines.lines().count(), 5);

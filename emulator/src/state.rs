@@ -1,7 +1,7 @@
-//! What outlives the emulator: keys (secrets as hashes), tokens (as hashes), and how far the clock was turned.
+//! Persistent state: keys (secrets as hashes), tokens (as hashes), and the clock's offset.
 //!
-//! Without a file nothing is kept. With one, every change is on disk before it is answered, so that a killed emulator
-//! has forgotten nothing it ever said. All times in the file are milliseconds since 1970 by the emulator's clock.
+//! Without a file nothing persists. With one, every change is on disk before it is answered, so that a killed emulator
+//! loses nothing that it has reported. All times in the file are milliseconds since 1970 by the emulator's clock.
 
 mod error;
 mod open;
@@ -21,7 +21,7 @@ use crate::account::Key;
 use crate::clock::unix_ms;
 use crate::random;
 
-/// Single values: the format's number, the clock's offset, the key of the journal's fingerprints.
+/// Single values: the format number, the clock's offset, the key of the journal's fingerprints.
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("tu_token_emulator");
 /// Keys by number, as JSON.
 const KEYS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("api_keys");
@@ -31,9 +31,9 @@ const TOKENS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("tokens")
 const FORMAT: &str = "format";
 const OFFSET: &str = "clock_offset_ms";
 const FINGERPRINTS: &str = "fingerprint_key";
-/// What `FORMAT` says in a file that this version can read.
+/// The value of `FORMAT` in files that this version can read.
 const THIS_FORMAT: &[u8] = b"1";
-/// The name of a token in the file, which does not tell the token: its text has 128 random bits or more.
+/// The key of a token in the file. It does not reveal the token, which has 128 random bits or more.
 pub(crate) type Digest = [u8; 32];
 
 /// The digest of a token's text.
@@ -43,7 +43,7 @@ pub(crate) fn digest_of(token: &str) -> Digest {
     bytes
 }
 
-/// A token as it is kept.
+/// A token as it is stored.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct KeptToken {
     #[serde(skip)]
@@ -53,35 +53,35 @@ pub(crate) struct KeptToken {
     pub(crate) expires: u64,
 }
 
-/// What was read from a file.
+/// The content of a file.
 pub(crate) struct Kept {
     pub(crate) keys: Vec<Key>,
     pub(crate) tokens: Vec<KeptToken>,
     pub(crate) fingerprint_key: Vec<u8>,
 }
 
-/// What one request changes.
+/// The changes made by one request.
 #[derive(Default)]
 pub(crate) struct Change<'a> {
-    /// Keys that are new, or not as they were.
+    /// New and changed keys.
     pub(crate) keys: Vec<&'a Key>,
-    /// The number of a key that goes.
+    /// The number of a key to remove.
     pub(crate) forgotten: Option<u64>,
-    /// The key whose tokens so far end.
+    /// The client id of the key whose existing tokens end.
     pub(crate) ended: Option<&'a str>,
-    /// A time at which tokens that are dead are swept out.
+    /// If set, tokens that have expired at this time are removed.
     pub(crate) dead_at: Option<u64>,
     /// A new token.
     pub(crate) token: Option<&'a KeptToken>,
 }
 
-/// The place where things are kept, if there is one.
+/// The state file, if there is one.
 pub(crate) struct State {
     file: Option<(PathBuf, Database)>,
 }
 
 impl State {
-    /// Keeps nothing.
+    /// No file: nothing persists.
     pub(crate) fn in_memory() -> State {
         State { file: None }
     }
@@ -91,10 +91,10 @@ impl State {
         self.file.is_some()
     }
 
-    /// Opens or makes a file, and reads it.
+    /// Opens or creates a file, and reads it.
     ///
-    /// The clock of a new process starts at the true time, so everything in the file is moved back by what the clock had
-    /// been turned forward: a token keeps the life it had left.
+    /// The clock of a new process starts at the true time, so all times in the file are moved back by the clock's old
+    /// offset: a token keeps its remaining life.
     pub(crate) fn open(path: &Path) -> Result<(State, Kept), StateError> {
         let database = open::database(path)?;
         let state = State { file: Some((path.to_owned(), database)) };
@@ -102,7 +102,7 @@ impl State {
         Ok((state, kept))
     }
 
-    /// Reads everything, sets the clock right, drops dead tokens, and leaves the file so.
+    /// Reads everything, corrects the times, removes expired tokens, and writes the result back.
     fn start(&self) -> Result<Kept, redb::Error> {
         let Some((_, database)) = &self.file else {
             return Ok(Kept::nothing());
@@ -136,7 +136,7 @@ impl State {
         Ok(kept)
     }
 
-    /// Writes a change, all of it or nothing.
+    /// Writes a change atomically.
     pub(crate) fn keep(&self, change: &Change<'_>) -> Result<(), StateError> {
         self.write(|transaction| {
             let mut keys = transaction.open_table(KEYS)?;
@@ -162,7 +162,7 @@ impl State {
         })
     }
 
-    /// Writes how far the clock is ahead.
+    /// Writes the clock's offset.
     pub(crate) fn keep_offset(&self, milliseconds: u64) -> Result<(), StateError> {
         self.write(|transaction| {
             let mut meta = transaction.open_table(META)?;
@@ -188,7 +188,7 @@ impl State {
 }
 
 impl Kept {
-    /// What a new file holds.
+    /// The content of a new file.
     pub(crate) fn nothing() -> Kept {
         Kept { keys: Vec::new(), tokens: Vec::new(), fingerprint_key: random::bytes(32) }
     }
@@ -201,14 +201,14 @@ impl Kept {
         for row in keys.iter()? {
             let key: Key = parsed(row?.1.value())?;
             let sound = key.sound().ok_or_else(|| {
-                redb::Error::Corrupted("a key has an odd id, name or scope".to_owned())
+                redb::Error::Corrupted("a key has an invalid id, name or scope".to_owned())
             })?;
             kept.keys.push(sound);
         }
         for row in tokens.iter()? {
             let (name, bytes) = row?;
             let digest = Digest::try_from(name.value())
-                .map_err(|_| redb::Error::Corrupted("a token has an odd name".to_owned()))?;
+                .map_err(|_| redb::Error::Corrupted("a token has an invalid digest".to_owned()))?;
             kept.tokens.push(KeptToken { digest, ..parsed(bytes.value())? });
         }
         Ok(kept)
@@ -224,7 +224,7 @@ impl Kept {
     }
 }
 
-/// Whether a database is this program's, of this version. A new and empty one is.
+/// Whether a database was written by this version of this program, or is empty.
 fn is_ours(database: &Database) -> Result<bool, redb::Error> {
     let transaction = database.begin_read()?;
     if transaction.list_tables()?.next().is_none() {
@@ -234,7 +234,7 @@ fn is_ours(database: &Database) -> Result<bool, redb::Error> {
     Ok(meta.get(FORMAT)?.is_some_and(|format| format.value() == THIS_FORMAT))
 }
 
-/// An error if something in a database of ours cannot be read.
+/// Reads everything in one of our databases, to find errors.
 fn read_through(database: &Database) -> Result<(), redb::Error> {
     let transaction = database.begin_read()?;
     if transaction.list_tables()?.next().is_none() {
@@ -263,7 +263,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::account::{Account, NewKey};
 
-    /// A disk that is full after some more writes.
+    /// A disk that becomes full after some more writes.
     #[derive(Debug)]
     struct Disk(InMemoryBackend, Arc<AtomicI64>);
 
@@ -292,7 +292,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// A new state file on a disk, and how many more writes that disk has room for.
+    /// A new state file on a disk, and the number of writes the disk has room for.
     pub(crate) fn on_disk() -> (State, Arc<AtomicI64>) {
         let room = Arc::new(AtomicI64::new(i64::MAX));
         let disk = Disk(InMemoryBackend::new(), Arc::clone(&room));
@@ -303,7 +303,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn times_move_back_and_dead_tokens_go() {
+    fn times_move_back_and_expired_tokens_are_removed() {
         let directory = tempfile::tempdir().expect("a directory");
         let file = directory.path().join("state");
         let (state, kept) = State::open(&file).expect("a file");

@@ -1,7 +1,7 @@
-//! The thread an emulator lives in, with a runtime of its own.
+//! The thread of an emulator, with its own runtime.
 //!
-//! The runtime is made, used and dropped inside the thread: dropping one elsewhere panics when the program around it
-//! is asynchronous itself.
+//! The runtime is created, used and dropped inside the thread: dropping it elsewhere would panic in a program that is
+//! itself asynchronous.
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,8 +22,8 @@ pub(crate) struct Running {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Starts the thread and waits until it listens, or has said why it cannot. The world is made when the port is open, so
-/// that a start which fails for the port changes nothing in a state file; what came of that is handed back.
+/// Starts the thread and waits until it listens or has failed. `make` creates the world once the port is open, so that a
+/// failure to open the port does not change the state file; its other result is returned.
 pub(crate) fn start<T: Send + 'static>(
     address: SocketAddr,
     make: impl FnOnce() -> Result<(Arc<World>, T), StartError> + Send + 'static,
@@ -32,7 +32,7 @@ pub(crate) fn start<T: Send + 'static>(
     let (told, listening) = mpsc::channel();
     let life = move || match open(address).and_then(|port| Ok((port, make()?))) {
         Ok(((runtime, listener, address), (world, made))) => {
-            // Nobody to tell means nobody who could stop it either, and then `stopped` is ready already.
+            // If there is no receiver, there is no `stop` either, and `stopped` is ready already.
             let _ = told.send(Ok((address, made)));
             runtime.block_on(async {
                 tokio::select! {
@@ -75,7 +75,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // It only fails if the thread panicked; then it has ended too.
+            // Fails only if the thread panicked; then it has ended, too.
             let _ = thread.join();
         }
     }

@@ -1,4 +1,4 @@
-//! The access tokens that were minted, each with its key, its scopes and its end.
+//! The issued access tokens, each with its key, scopes and expiry.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -6,17 +6,17 @@ use std::time::Duration;
 use crate::random;
 use crate::state::{Digest, digest_of};
 
-/// What a key was granted: the account's answer to one good token request.
+/// What a valid token request is granted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Grant {
     pub(crate) client_id: String,
-    /// The scopes as they were asked for, letter by letter.
+    /// The scopes exactly as requested.
     pub(crate) asked: String,
     /// The same as a set.
     pub(crate) scopes: BTreeSet<String>,
 }
 
-/// One minted token, without its text.
+/// One issued token, without its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Minted {
     pub(crate) client_id: String,
@@ -24,7 +24,7 @@ pub(crate) struct Minted {
     pub(crate) expires: Duration,
 }
 
-/// A token as it is held. One from an earlier run is known by its digest alone.
+/// A stored token. The text of one from an earlier run is not known, only its digest.
 struct Held {
     minted: Minted,
     text: Option<String>,
@@ -34,29 +34,29 @@ struct Held {
 pub(crate) struct Tokens {
     length: usize,
     live: HashMap<Digest, Held>,
-    /// When this many are held, the dead ones are swept out.
+    /// At this number of tokens, expired ones are removed.
     sweep_at: usize,
 }
 
 const FIRST_SWEEP: usize = 1024;
 
 impl Tokens {
-    /// Each token will carry `length` random bytes.
+    /// Each token will contain `length` random bytes.
     pub(crate) fn new(length: usize) -> Tokens {
         Tokens { length, live: HashMap::new(), sweep_at: FIRST_SWEEP }
     }
 
-    /// A text no token had before.
+    /// A new random token text.
     pub(crate) fn text(&self) -> String {
         random::name("tuemu_", self.length)
     }
 
-    /// Makes `text` a token that is good until `expires`.
+    /// Adds a token.
     pub(crate) fn keep(&mut self, text: &str, minted: Minted, now: Duration) {
         self.hold(digest_of(text), Held { minted, text: Some(text.to_owned()) }, now);
     }
 
-    /// Makes the text with this digest a token again.
+    /// Adds a token from an earlier run by its digest.
     pub(crate) fn restore(&mut self, digest: Digest, minted: Minted, now: Duration) {
         self.hold(digest, Held { minted, text: None }, now);
     }
@@ -69,13 +69,13 @@ impl Tokens {
         self.live.insert(digest, held);
     }
 
-    /// The token, when it is still good.
+    /// The token, if it is still valid.
     pub(crate) fn find(&self, text: &str, now: Duration) -> Option<&Minted> {
         let held = self.live.get(&digest_of(text))?;
         Some(&held.minted).filter(|token| token.expires > now)
     }
 
-    /// The token with the longest life for exactly this key and these scopes, when one is still good and its text known.
+    /// The longest-lived valid token of exactly this key and these scopes whose text is known.
     pub(crate) fn newest(&self, grant: &Grant, now: Duration) -> Option<(String, Duration)> {
         self.live
             .values()
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_good_until_its_end_and_not_at_it() {
+    fn a_token_is_valid_until_its_expiry_but_not_at_it() {
         let mut tokens = Tokens::new(40);
         tokens.keep("t", minted("k", "a", 10), Duration::ZERO);
         assert!(tokens.find("t", Duration::from_millis(9_999)).is_some());
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn the_dead_are_swept_out() {
+    fn expired_tokens_are_removed() {
         let mut tokens = Tokens::new(16);
         for n in 0..10_000_u64 {
             let text = tokens.text();

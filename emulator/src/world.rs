@@ -1,10 +1,9 @@
-//! Everything the emulator knows while it runs, and what can be done to it.
+//! The state of a running emulator and all operations on it.
 //!
-//! The routes and the Rust API both come here, so that a fault switched on by `curl` and one switched on by a test
-//! are the same thing. Each lock is held for moments, never two at once (but the tokens' under that of the faults), never
-//! across a wait; only with a state file the account's lock is held until its change is on disk, so that the file sees
-//! changes in their order, and so is the clock's. A panic elsewhere leaves nothing half done in them (every change is one
-//! call), so they are of a kind that is not poisoned.
+//! Both the routes and the Rust API use it, so a fault added with `curl` and one added by a test are the same. Locks are held
+//! briefly, never across a wait, and never two at once (except the tokens' lock under that of the faults). Only with a state
+//! file are the account's and the clock's locks held until the change is on disk, so that the file sees changes in order.
+//! Every change is one call, so a panic elsewhere leaves nothing half done; the locks need no poisoning.
 
 mod mint;
 
@@ -28,7 +27,7 @@ use crate::reply::Note;
 use crate::state::{Kept, State, StateError};
 use crate::tokens::{Grant, Minted, Tokens};
 
-/// What was set when the emulator was started.
+/// The settings with which the emulator was started.
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) expires_in: u64,
@@ -46,20 +45,19 @@ pub(crate) struct World {
     faults: Mutex<Queue>,
     journal: Mutex<Journal>,
     guesses: Mutex<Guesses>,
-    /// Counts how often the faults were cleared: requests that a fault holds wait for it to change.
+    /// Counts clearings of the faults; requests held by a fault wait for it to change.
     clearings: watch::Sender<u64>,
-    /// Counts changes of whatever the page shows.
+    /// Counts changes of anything shown on the page.
     changes: watch::Sender<u64>,
-    /// What the page shows, and after how many changes that was so.
+    /// The page's fragments, with the value of `changes` for which they were created.
     shown: Mutex<Option<(u64, Arc<Pieces>)>>,
     state: Arc<State>,
 }
 
-/// The parts of the page that change, by their names: HTML as a text of JSON. One that stays as it was is the same memory,
-/// whoever is still to be told of it.
+/// The dynamic fragments of the page by id: HTML as a JSON string. Unchanged fragments share their memory between versions.
 pub(crate) type Pieces = BTreeMap<&'static str, Bytes>;
 
-/// A fault that a request has met.
+/// The fault that a request has met.
 pub(crate) struct Met {
     pub(crate) id: u64,
     pub(crate) fault: Arc<Fault>,
@@ -79,7 +77,7 @@ impl Met {
 }
 
 impl World {
-    /// A world with what was kept in `state`.
+    /// A world with the content of the state file.
     pub(crate) fn new(settings: Settings, state: State, kept: Kept) -> World {
         let (clock, state) = (Clock::new(), Arc::new(state));
         let mut tokens = Tokens::new(settings.token_length);
@@ -107,7 +105,7 @@ impl World {
         }
     }
 
-    /// Tells of every change from now on.
+    /// Notifies of every change from now on.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
@@ -116,9 +114,9 @@ impl World {
         self.changes.send_modify(|count| *count = count.wrapping_add(1));
     }
 
-    /// What the page shows, made once after a change, however many look at it.
+    /// The page's fragments, created once per change, however many clients there are.
     pub(crate) fn pieces(&self, make: impl FnOnce(&World) -> Pieces) -> Arc<Pieces> {
-        // Read before it is made: what changes meanwhile is one more change.
+        // Read first: a change during the creation then counts as a further one.
         let changes = *self.changes.borrow();
         if let Some((made, pieces)) = &*self.shown.lock()
             && *made == changes
@@ -137,7 +135,7 @@ impl World {
         pieces
     }
 
-    /// Whether anything outlives this process.
+    /// Whether there is a state file.
     pub(crate) fn is_kept(&self) -> bool {
         self.state.is_file()
     }
@@ -185,14 +183,14 @@ impl World {
         if self.settings.readings.api_keys_app { Ok(()) } else { Err(KeyError::NoApp) }
     }
 
-    /// Turns the clock forward. `None`: that would be too far.
+    /// Advances the clock. `None` means that the offset would be too large.
     pub(crate) fn advance(&self, by: Duration) -> Result<Option<Duration>, StateError> {
         let turned = self.clock.advance_kept(by, |offset| self.state.keep_offset(offset));
         self.changed();
         turned
     }
 
-    /// All of them or, when one makes no sense or there is no room, none.
+    /// Adds all of them or, if one is invalid or there is no room, none.
     pub(crate) fn add_faults(&self, faults: Vec<Fault>) -> Result<Vec<u64>, FaultError> {
         let added = self.faults.lock().add(faults);
         self.changed();
@@ -210,7 +208,7 @@ impl World {
         self.changed();
     }
 
-    /// The fault that a request meets; `grant` is what the token endpoint would say to it.
+    /// The fault that a request meets; `grant` is what the token endpoint would grant it.
     pub(crate) fn meet(
         &self,
         path: &str,
@@ -270,7 +268,7 @@ impl World {
         self.journal.lock().last()
     }
 
-    /// Hands out the entries on a route, or all, that came after the one with this number, until `each` has enough.
+    /// Calls `each` with the entries on a route, or all, after this sequence number, until it returns false.
     pub(crate) fn entries(
         &self,
         pattern: Option<&str>,
@@ -298,22 +296,22 @@ impl World {
         self.changed();
     }
 
-    /// What the token endpoint says to a request, still without a token.
+    /// The token endpoint's decision on a request, without issuing a token.
     pub(crate) fn decide(&self, request: &TokenRequest<'_>) -> Decision {
         oauth::decide(request, &self.account.lock(), &self.settings.readings)
     }
 
-    /// How long the answer to a request is held back, because somebody seems to guess a secret.
+    /// How long to delay a response, because a client seems to be guessing a secret.
     pub(crate) fn count_guess(&self, decision: &Decision) -> Option<Duration> {
         self.guesses.lock().count(decision)
     }
 
-    /// The form of a token request as it can be shown.
+    /// The form of a token request, with everything blacked out that may be a secret.
     pub(crate) fn shown(&self, request: &TokenRequest<'_>) -> String {
         oauth::shown(request, &self.account.lock())
     }
 
-    /// Whose token this is, if it is good.
+    /// The token with this text, if it is valid.
     pub(crate) fn find_token(&self, text: &str) -> Option<Minted> {
         self.tokens.lock().find(text, self.clock.now()).cloned()
     }
@@ -333,9 +331,9 @@ pub(crate) mod tests {
         World::new(settings, State::in_memory(), Kept::nothing())
     }
 
-    /// Whatever write fails, what was refused was not done, and what was done is answered so.
+    /// Whichever write fails: a refused change has not happened, and a reported one has.
     #[test]
-    fn what_is_refused_for_a_full_disk_is_not_done() {
+    fn a_change_refused_for_a_full_disk_does_not_happen() {
         let mut outcomes = std::collections::BTreeMap::new();
         // One change takes five or six of them.
         for writes in 0..14 {
@@ -350,7 +348,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// Does something when there is room for so many writes, and tells whether it was done.
+    /// Performs an action on a disk with room for this many writes, and returns whether it succeeded.
     fn on_a_disk_with_room_for(writes: i64, action: &str) -> bool {
         let (state, room) = crate::state::tests::on_disk();
         let readings =
@@ -389,7 +387,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_list_of_faults_is_taken_whole_or_not_at_all() {
+    fn a_list_of_faults_is_accepted_as_a_whole_or_not_at_all() {
         let world = world();
         let faults = vec![Fault::status(500), Fault::default()];
         assert!(world.add_faults(faults).is_err());

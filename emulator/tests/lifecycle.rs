@@ -58,7 +58,7 @@ fn odd_bytes_do_no_harm() {
         "POST /token/v2 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999\r\n\r\n{}",
         "x".repeat(100)
     );
-    // What one connection can make the emulator hold.
+    // How much one connection can make the emulator hold.
     let line = format!("X-Long: {}\r\n", "x".repeat(10_000));
     let wide = format!("GET / HTTP/1.1\r\nHost: localhost\r\n{}\r\n", line.repeat(20));
     for bytes in [
@@ -80,7 +80,7 @@ fn odd_bytes_do_no_harm() {
         stream.write_all(bytes).expect("written");
         stream.shutdown(std::net::Shutdown::Write).expect("half closed");
         let mut answer = Vec::new();
-        // Whether the answer is an error or a closed connection is all the same.
+        // Either an error response or a closed connection.
         let _ = stream.read_to_end(&mut answer);
         assert!(!answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(bytes));
     }
@@ -115,7 +115,7 @@ fn dropping_it_frees_the_port_and_ends_connections() {
     let mut open = TcpStream::connect(address).expect("connected");
     token(&emulator, "asset.view");
     drop(emulator);
-    // The end of the stream, or a reset; but not silence.
+    // The end of the stream or a reset, but not silence.
     let mut byte = [0];
     assert!(!matches!(open.read(&mut byte), Ok(1)));
     assert!(TcpStream::connect(address).is_err());
@@ -124,7 +124,7 @@ fn dropping_it_frees_the_port_and_ends_connections() {
 }
 
 #[test]
-fn what_cannot_start_says_why() {
+fn a_failed_start_says_why() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("an address").port();
     let error = Emulator::builder().port(port).start().expect_err("the port is taken");
@@ -136,7 +136,10 @@ fn what_cannot_start_says_why() {
         (Emulator::builder().expires_in(0), "expires_in"),
         (Emulator::builder().max_keys(0), "max_keys"),
         (Emulator::builder().token_length(1), "token_length"),
-        (Emulator::builder().key(NewKey::new("demo", "a")), "named \"demo\" already"),
+        (
+            Emulator::builder().key(NewKey::new("demo", "a")),
+            "another active API key is named \"demo\"",
+        ),
         (Emulator::builder().demo_key(NewKey::new("demo", "")), "at least one allowed scope"),
     ] {
         let error = builder.start().expect_err(reason);
@@ -162,7 +165,7 @@ fn command(arguments: &[&str]) -> Command {
     command
 }
 
-/// The lines up to the last one the command prints before it waits.
+/// The command's output before it waits.
 fn first_lines(child: &mut Child) -> Vec<String> {
     let out = BufReader::new(child.stdout.take().expect("a pipe"));
     out.lines().map(|line| line.expect("a line")).take(7).collect()

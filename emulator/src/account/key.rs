@@ -1,11 +1,11 @@
-//! A key on its way in, a key on its way out, and why there may be none.
+//! New keys, issued keys, and errors about keys.
 
 use std::fmt;
 
 use crate::journal::shortened;
 use crate::state::StateError;
 
-/// What a new API key shall be.
+/// The properties of a new API key.
 #[derive(Clone)]
 pub struct NewKey {
     pub(crate) name: String,
@@ -16,7 +16,7 @@ pub struct NewKey {
 }
 
 impl NewKey {
-    /// A key with this name, which may ask for these scopes (blanks between them).
+    /// A key with this name that may request these scopes (separated by spaces).
     #[must_use]
     pub fn new(name: impl Into<String>, scopes: impl Into<String>) -> NewKey {
         NewKey {
@@ -28,21 +28,21 @@ impl NewKey {
         }
     }
 
-    /// Says what the key is used for.
+    /// Describes what the key is used for.
     #[must_use]
     pub fn description(mut self, description: impl Into<String>) -> NewKey {
         self.description = description.into();
         self
     }
 
-    /// Takes this id instead of a random one. For tests.
+    /// Uses this id instead of a random one. For tests.
     #[must_use]
     pub fn client_id(mut self, client_id: impl Into<String>) -> NewKey {
         self.client_id = Some(client_id.into());
         self
     }
 
-    /// Takes this secret instead of a random one. For tests: a random secret cannot be guessed, this one may be.
+    /// Uses this secret instead of a random one. For tests: unlike a random secret, it may be guessable.
     #[must_use]
     pub fn client_secret(mut self, client_secret: impl Into<String>) -> NewKey {
         self.client_secret = Some(client_secret.into());
@@ -50,18 +50,18 @@ impl NewKey {
     }
 }
 
-/// A key as it is handed out once, secret included.
+/// A key including its secret, as it is shown once.
 #[derive(Clone, PartialEq, Eq)]
 pub struct IssuedKey {
     /// The key's name, unique among the active keys.
     pub name: String,
     /// What the key is used for.
     pub description: String,
-    /// The public half of the credentials.
+    /// The client id.
     pub client_id: String,
-    /// The secret half. The emulator itself keeps only a hash of it.
+    /// The client secret. The emulator keeps only a hash of it.
     pub client_secret: String,
-    /// The scopes the key may ask for, in the order they were given, each once.
+    /// The scopes that the key may request, in the given order without duplicates.
     pub scopes: Vec<String>,
 }
 
@@ -76,23 +76,23 @@ impl fmt::Debug for IssuedKey {
     }
 }
 
-/// Why a key could not be made, rotated or revoked.
+/// Why a key could not be created, rotated or revoked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyError {
     /// A key needs a name.
     NoName,
-    /// An active key has this name already.
+    /// Another active key has this name.
     NameTaken(String),
     /// A key needs at least one scope.
     NoScopes,
-    /// The list of scopes contains a character that no scope may have.
+    /// The list of scopes contains a character that is not allowed in a scope.
     BadScopes(String),
-    /// The list of scopes is longer than this.
+    /// The list has more than this many scopes.
     TooManyScopes(usize),
-    /// The account has this many active keys, and no more are allowed.
+    /// The account has this many active keys, which is its limit.
     TooMany(usize),
-    /// A given id is empty, too long, not one line of visible text, or belongs to a key already.
+    /// A given id is empty, too long, not one line of visible text, or in use.
     BadClientId,
     /// A given secret is empty, too long, or not one line of visible text.
     BadClientSecret,
@@ -100,7 +100,7 @@ pub enum KeyError {
     BadText {
         /// `"name"` or `"description"`.
         what: &'static str,
-        /// How many characters it may have.
+        /// The maximum number of characters.
         most: usize,
     },
     /// The account has no access to the API Keys application.
@@ -117,29 +117,32 @@ impl fmt::Display for KeyError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             KeyError::NoName => out.write_str("an API key needs a name"),
-            KeyError::NameTaken(name) => write!(out, "an active API key is named {name:?} already"),
+            KeyError::NameTaken(name) => write!(out, "another active API key is named {name:?}"),
             KeyError::NoScopes => out.write_str("an API key needs at least one allowed scope"),
             KeyError::BadScopes(scopes) => write!(
                 out,
-                "{:?} is not a list of scopes: words of printable ASCII without quotes or backslashes, with blanks between them",
+                "{:?} is not a list of scopes: words of printable ASCII without quotes or backslashes, separated by spaces",
                 shortened(scopes)
             ),
             KeyError::TooManyScopes(most) => {
                 write!(out, "an API key allows at most {most} scopes")
             }
             KeyError::TooMany(limit) => {
-                write!(out, "the account has {limit} active API keys, its limit: revoke one first")
+                write!(
+                    out,
+                    "the account has reached its limit of {limit} active API keys: revoke one first"
+                )
             }
             KeyError::BadClientId => out.write_str(
-                "the client id is empty, too long, has an invisible character, or is taken",
+                "the client id is empty, too long, contains an invisible character, or is in use",
             ),
-            KeyError::BadClientSecret => {
-                out.write_str("the client secret is empty, too long, or has an invisible character")
-            }
+            KeyError::BadClientSecret => out.write_str(
+                "the client secret is empty, too long, or contains an invisible character",
+            ),
             KeyError::BadText { what, most } => {
                 write!(
                     out,
-                    "the {what} of an API key is one line of at most {most} characters, none of them invisible"
+                    "the {what} of an API key must be one line of at most {most} visible characters"
                 )
             }
             KeyError::NoApp => {

@@ -1,4 +1,4 @@
-//! A key as the account holds it and as it is kept.
+//! A key as the account holds and stores it.
 
 use std::collections::BTreeSet;
 
@@ -11,35 +11,35 @@ use crate::{one_line, scope};
 /// One API key of the account. Times are milliseconds since 1970.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Key {
-    /// 1, 2, 3 ... in the order in which they were made.
+    /// 1, 2, 3 ... in order of creation.
     pub(crate) number: u64,
     pub(crate) client_id: String,
     pub(super) name: String,
     pub(super) description: String,
     pub(super) scopes: Vec<String>,
-    /// The current one and, when rotations overlap, the one before.
+    /// The current one and, if rotations overlap, the previous one.
     pub(super) secrets: Vec<SecretHash>,
     pub(super) created: u64,
     pub(super) rotated: Option<u64>,
     pub(super) revoked: Option<u64>,
     pub(crate) tokens_minted: u64,
-    /// When it last got a token.
+    /// When the last token was issued.
     pub(super) last_used: Option<u64>,
 }
 
 impl Key {
-    /// Whether the key may ask for all of these. Exact, case included.
+    /// Whether the key may request all of these scopes. Case-sensitive.
     pub(crate) fn allows(&self, scopes: &BTreeSet<String>) -> bool {
         scopes.iter().all(|scope| self.scopes.contains(scope))
     }
 
-    /// Every scope the key may ask for.
+    /// The scopes that the key may request.
     pub(crate) fn scopes(&self) -> &[String] {
         &self.scopes
     }
 
-    /// A key from a file, if it is one that could have been made. Earlier versions took characters in names that do not
-    /// show; for those something stands that does.
+    /// Validates a key from a file. Earlier versions accepted invisible characters in names; they are replaced by a visible
+    /// mark.
     pub(crate) fn sound(mut self) -> Option<Key> {
         let is_scope =
             |text: &String| scope::words(text).is_some_and(|words| words == [text.as_str()]);
@@ -56,7 +56,7 @@ impl Key {
         Some(self)
     }
 
-    /// Moves everything that happened to it back in time.
+    /// Moves all its times back.
     pub(crate) fn shift_back(&mut self, milliseconds: u64) {
         self.created = self.created.saturating_sub(milliseconds);
         for time in [&mut self.rotated, &mut self.revoked, &mut self.last_used] {

@@ -9,11 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::random;
 
-/// A salt, and the secret's HMAC under it.
+/// A salt and the secret's HMAC with it.
 ///
-/// One round is enough: the secrets made here have 256 random bits, which no number of guesses reaches. A secret that
-/// was given for a test may be weak, and then no hash would save it. For the same reason one salt can serve a whole
-/// account.
+/// One round is enough: generated secrets have 256 random bits and cannot be guessed. A secret given for a test may be weak,
+/// and then no hash would help. For the same reason one salt can serve a whole account.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct SecretHash {
     salt: String,
@@ -33,14 +32,14 @@ impl SecretHash {
         &self.salt
     }
 
-    /// In constant time for secrets of one length.
+    /// In constant time for secrets of equal length.
     pub(super) fn matches(&self, secret: &str) -> bool {
         let tag = URL_SAFE_NO_PAD.decode(&self.tag).unwrap_or_default();
         hmac::verify(&key(&self.salt), secret.as_bytes(), &tag).is_ok()
     }
 }
 
-/// Many hashes that are asked at once: one HMAC for each salt there is.
+/// A set of hashes that is searched with one HMAC per distinct salt.
 pub(super) struct Known(HashMap<String, HashSet<String>>);
 
 impl Known {
@@ -82,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn many_hashes_are_asked_at_once() {
+    fn many_hashes_are_searched_at_once() {
         let hashes =
             [("x", "s"), ("y", "s"), ("x", "t")].map(|(text, salt)| SecretHash::new(text, salt));
         let known = Known::new(hashes.iter());

@@ -1,4 +1,4 @@
-//! A key as it can be shown to anybody: everything but its secret.
+//! A key as it can be shown: everything but its secret.
 
 use serde::Serialize;
 
@@ -9,30 +9,30 @@ use crate::clock::rfc3339;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ApiKey {
-    /// The public half of the credentials.
+    /// The client id.
     pub client_id: String,
     /// The key's name, unique among the active keys.
     pub name: String,
     /// What the key is used for.
     pub description: String,
-    /// The scopes the key may ask for.
+    /// The scopes that the key may request.
     pub scopes: Vec<String>,
     /// `"active"` or `"revoked"`.
     pub state: &'static str,
-    /// When the key was made.
+    /// When the key was created.
     pub created: String,
-    /// When it last got a new secret.
+    /// When it last received a new secret.
     pub rotated: Option<String>,
     /// When it was revoked.
     pub revoked: Option<String>,
-    /// How many tokens it got so far.
+    /// The number of tokens issued so far.
     pub tokens_minted: u64,
-    /// When it last got a token.
+    /// When the last token was issued.
     pub last_used: Option<String>,
 }
 
 impl ApiKey {
-    /// Whether it can get tokens.
+    /// Whether it can obtain tokens.
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.revoked.is_none()

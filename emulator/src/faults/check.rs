@@ -1,4 +1,4 @@
-//! Whether a fault makes sense: a slip of the pen is told at once, not by a test that passes for the wrong reason.
+//! Validates faults: a mistake is reported at once, instead of letting a test pass for the wrong reason.
 
 use std::collections::HashSet;
 
@@ -12,14 +12,12 @@ impl Fault {
         self.route.as_deref().unwrap_or(TOKEN)
     }
 
-    /// Says what is wrong with the fault, if anything is.
+    /// Returns an error if the fault is invalid.
     pub(crate) fn check(&self) -> Result<(), FaultError> {
         let wrong = |text: &str| Err(FaultError(text.to_owned()));
         route::check_pattern(self.pattern()).map_err(FaultError)?;
         if self.count == Some(0) {
-            return wrong(
-                "a count of 0 would never do anything: leave it out for \"until cleared\"",
-            );
+            return wrong("a count of 0 would have no effect: leave it out for \"until cleared\"");
         }
         if self.status.is_some_and(|status| !(200..=599).contains(&status)) {
             return wrong("status must be between 200 and 599");
@@ -33,18 +31,20 @@ impl Fault {
         }
         let bodies = [self.error.is_some(), self.body.is_some(), self.html, self.reject_v2];
         if bodies.iter().filter(|given| **given).count() > 1 {
-            return wrong("only one of error, body, html and reject_v2 can be the answer");
+            return wrong("only one of error, body, html and reject_v2 can be the response");
         }
         if self.delay.is_some_and(|delay| delay.is_zero()) {
-            return wrong("a delay of 0 holds nothing: leave it out");
+            return wrong("a delay of 0 has no effect: leave it out");
         }
         let at_token = route::matches(self.pattern(), route::TOKEN_PATH);
         if self.reject_v2 && at_token {
-            return wrong("reject_v2 needs a route that takes tokens, for example \"/api/asset\"");
+            return wrong(
+                "reject_v2 needs a route that accepts tokens, for example \"/api/asset\"",
+            );
         }
         if self.changes_token_answer() && !at_token {
             return wrong(
-                "narrow, expires_in, token_type, access_token, scope, omit, extra and same_token belong to the token route",
+                "narrow, expires_in, token_type, access_token, scope, omit, extra and same_token need the token route",
             );
         }
         self.check_combination()?;
@@ -54,7 +54,7 @@ impl Fault {
         Ok(())
     }
 
-    /// Members of which one keeps the other from happening are told, or the journal would name a fault that never was.
+    /// Refuses members that prevent each other from taking effect: the journal would name a fault that did not happen.
     fn check_combination(&self) -> Result<(), FaultError> {
         let wrong = |text: String| Err(FaultError(text));
         let (replacing, changing) = (self.replacing(), self.changing());
@@ -62,12 +62,12 @@ impl Fault {
             && (replacing.is_some() || changing.is_some() || !self.headers.is_empty() || self.cut)
         {
             return wrong(
-                "after a reset there is no answer: only route, count and delay go with it".into(),
+                "a reset leaves no response: combine it only with route, count and delay".into(),
             );
         }
         if let (Some(replacing), Some(changing)) = (replacing, changing) {
             return wrong(format!(
-                "{changing} changes a token answer, and {replacing} puts another one in its place: leave out one of them"
+                "{changing} changes a token response, but {replacing} replaces it: leave out one of them"
             ));
         }
         if self.reject_v2 && self.status.is_some() {
@@ -76,7 +76,7 @@ impl Fault {
         let has_body = self.error.is_some() || self.body.is_some() || self.html;
         if self.has_no_body() && (has_body || self.cut) {
             return wrong(
-                "an answer with status 204 or 304 has no body: error, body, html and cut need another status".into(),
+                "a response with status 204 or 304 has no body: error, body, html and cut need another status".into(),
             );
         }
         self.check_token_answer()
@@ -84,7 +84,7 @@ impl Fault {
 
     fn check_token_answer(&self) -> Result<(), FaultError> {
         let wrong = |text: String| Err(FaultError(text));
-        // A number still is the life of the token, and a text still is a token.
+        // Even if omitted from the response, a number is still the token's lifetime and a string still its text.
         let hidden = [
             ("token_type", self.token_type.is_some()),
             ("expires_in", self.expires_in.as_ref().is_some_and(|value| !value.is_u64())),
@@ -93,36 +93,34 @@ impl Fault {
         ];
         for name in &self.omit {
             if self.extra.contains_key(name) {
-                return wrong(format!(
-                    "{name} is omitted and stands in extra: leave out one of them"
-                ));
+                return wrong(format!("{name} is in both omit and extra: leave out one of them"));
             }
             match hidden.iter().find(|(known, _)| known == name) {
                 Some((_, false)) => {}
                 Some((_, true)) => {
-                    return wrong(format!("{name} cannot be set and omitted in one answer"));
+                    return wrong(format!("{name} cannot be both set and omitted"));
                 }
                 None => {
                     return wrong(format!(
-                        "omit {name:?}: a token answer has token_type, expires_in, access_token and scope"
+                        "omit {name:?}: a token response has token_type, expires_in, access_token and scope"
                     ));
                 }
             }
         }
         if self.same_token && self.access_token.is_some() {
             return wrong(
-                "same_token and access_token are two tokens: leave out one of them".into(),
+                "same_token and access_token contradict each other: leave out one of them".into(),
             );
         }
         if self.same_token && self.expires_in.as_ref().is_some_and(serde_json::Value::is_u64) {
             return wrong(
-                "same_token keeps the life it has left, which a whole number for expires_in would change: leave out one of them".into(),
+                "same_token keeps the token's remaining life, which a whole number for expires_in would change: leave out one of them".into(),
             );
         }
         Ok(())
     }
 
-    /// Whether the status is one of those whose answers never have a body.
+    /// Whether responses with this status never have a body.
     pub(super) fn has_no_body(&self) -> bool {
         matches!(self.status, Some(204 | 304))
     }
@@ -134,7 +132,7 @@ impl Fault {
             match HeaderName::try_from(name.as_str()) {
                 Ok(header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::CONNECTION) => {
                     return wrong(format!(
-                        "the header {name} frames the answer and cannot be set; see cut"
+                        "the header {name} frames the response and cannot be set; see cut"
                     ));
                 }
                 Ok(known) if !names.insert(known.clone()) => {
@@ -145,7 +143,7 @@ impl Fault {
             }
             if HeaderValue::from_str(value).is_err() {
                 return wrong(format!(
-                    "the value of the header {name} has a character that headers cannot carry"
+                    "the value of the header {name} has a character that is not allowed in headers"
                 ));
             }
         }
@@ -159,7 +157,7 @@ impl Fault {
                 ));
             }
             if value.as_deref().is_some_and(|value| HeaderValue::from_str(value).is_err()) {
-                return wrong(format!("{member} has a character that headers cannot carry"));
+                return wrong(format!("{member} has a character that is not allowed in headers"));
             }
         }
         Ok(())
@@ -174,12 +172,12 @@ impl Fault {
             || self.reset
     }
 
-    /// Whether the route is not asked at all.
+    /// Whether the route itself is not called at all.
     pub(crate) fn replaces_answer(&self) -> bool {
         self.replacing().is_some()
     }
 
-    /// The member that puts another answer in the place of the route's.
+    /// A member that replaces the route's response.
     fn replacing(&self) -> Option<&'static str> {
         let members = [
             ("status", self.status.is_some()),
@@ -196,7 +194,7 @@ impl Fault {
         self.changing().is_some()
     }
 
-    /// The member that changes an answer with a token.
+    /// A member that changes a token response.
     fn changing(&self) -> Option<&'static str> {
         let members = [
             ("narrow", self.narrow.is_some()),
@@ -223,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused_with_a_reason() {
+    fn invalid_faults_are_refused_with_a_reason() {
         let cases = [
             (r#"{"stauts":503}"#, "unknown field `stauts`"),
             (r#"{}"#, "does nothing"),
@@ -234,35 +232,35 @@ mod tests {
             (r#"{"delay":"soon"}"#, "not a duration"),
             (r#"{"delay":true}"#, "duration must be"),
             (r#"{"route":"api","status":500}"#, "must be \"token\" or"),
-            (r#"{"route":"/_emulator/faults","status":500}"#, "control routes"),
+            (r#"{"route":"/_emulator/faults","status":500}"#, "emulator's own routes"),
             (r#"{"error_description":"x","status":400}"#, "needs an error"),
             (r#"{"html":true,"body":""}"#, "only one of"),
             (r#"{"reject_v2":true}"#, "needs a route"),
-            (r#"{"route":"/api","expires_in":1}"#, "belong to the token route"),
+            (r#"{"route":"/api","expires_in":1}"#, "need the token route"),
             (r#"{"narrow":false}"#, "narrow must be true"),
             (r#"{"headers":{"a b":"c"}}"#, "not the name of a header"),
-            (r#"{"headers":{"a":"b\nc"}}"#, "cannot carry"),
-            (r#"{"headers":{"Content-Length":"1"}}"#, "frames the answer"),
-            (r#"{"retry_after":"1\r\n"}"#, "cannot carry"),
+            (r#"{"headers":{"a":"b\nc"}}"#, "not allowed in headers"),
+            (r#"{"headers":{"Content-Length":"1"}}"#, "frames the response"),
+            (r#"{"retry_after":"1\r\n"}"#, "not allowed in headers"),
             (r#"{"cut":true,"status":204}"#, "204 or 304 has no body"),
             (r#"{"cut":true,"status":304}"#, "204 or 304 has no body"),
             (r#"{"body":"x","status":204}"#, "204 or 304 has no body"),
-            (r#"{"reset":true,"status":500}"#, "after a reset"),
-            (r#"{"reset":true,"cut":true}"#, "after a reset"),
-            (r#"{"reset":true,"headers":{"a":"b"}}"#, "after a reset"),
-            (r#"{"status":200,"expires_in":3}"#, "status puts another one"),
-            (r#"{"html":true,"narrow":true}"#, "narrow changes a token answer"),
+            (r#"{"reset":true,"status":500}"#, "leaves no response"),
+            (r#"{"reset":true,"cut":true}"#, "leaves no response"),
+            (r#"{"reset":true,"headers":{"a":"b"}}"#, "leaves no response"),
+            (r#"{"status":200,"expires_in":3}"#, "but status replaces it"),
+            (r#"{"html":true,"narrow":true}"#, "narrow changes a token response"),
             (r#"{"route":"/api","reject_v2":true,"status":403}"#, "with 401"),
             (r#"{"omit":["expries_in"]}"#, "omit \"expries_in\""),
             (r#"{"omit":["scope"],"scope":"a"}"#, "set and omitted"),
             (r#"{"omit":["expires_in"],"expires_in":"3"}"#, "set and omitted"),
-            (r#"{"omit":["scope"],"extra":{"scope":"a"}}"#, "stands in extra"),
-            (r#"{"same_token":true,"access_token":"t"}"#, "two tokens"),
-            (r#"{"same_token":true,"expires_in":3}"#, "the life it has left"),
+            (r#"{"omit":["scope"],"extra":{"scope":"a"}}"#, "both omit and extra"),
+            (r#"{"same_token":true,"access_token":"t"}"#, "contradict each other"),
+            (r#"{"same_token":true,"expires_in":3}"#, "remaining life"),
             (r#"{"headers":{"A":"b","a":"c"}}"#, "set twice"),
             (r#"{"headers":{"Retry-After":"1"},"retry_after":2}"#, "both set retry-after"),
             (r#"{"headers":{"Content-Type":"a/b"},"body":"","content_type":"c/d"}"#, "both set"),
-            (r#"{"delay":0}"#, "holds nothing"),
+            (r#"{"delay":0}"#, "has no effect"),
             (r#"{"route":"/api?x=1","status":500}"#, "without a query"),
             (r#"{"route":"/a b","status":500}"#, "percent-encoded"),
         ];
@@ -273,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn the_examples_of_the_manual_are_taken() {
+    fn the_examples_in_the_readme_are_accepted() {
         let manual = include_str!("../../README.md");
         let table =
             manual.split("## Faults").nth(1).and_then(|rest| rest.split("## Journal").next());

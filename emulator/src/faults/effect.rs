@@ -1,4 +1,4 @@
-//! What a fault does to an answer.
+//! Applies a fault to a response.
 
 use std::io;
 use std::pin::Pin;
@@ -18,12 +18,12 @@ const PAGE: &str = "<!DOCTYPE html>\n<html><head><title>Gateway</title></head>\
     <body><h1>This is not the page you were looking for</h1></body></html>\n";
 
 impl Fault {
-    /// The answer in place of the route's own, or `None` when the route shall answer.
+    /// The response that replaces the route's own, or `None` if the route itself answers.
     pub(crate) fn answer(&self, at_token: bool) -> Option<Response> {
         if !self.replaces_answer() {
             return None;
         }
-        // Who is told to wait is told so by 429, whatever else the answer says.
+        // With `Retry-After` the default status is 429, whatever the body.
         let usual = if self.retry_after.is_some() { Some(429) } else { None };
         let status = |default: u16| self.status.or(usual).unwrap_or(default);
         let response = if self.reject_v2 {
@@ -47,12 +47,12 @@ impl Fault {
             *empty.status_mut() = code(status(429));
             empty
         } else {
-            iris::error(code(status(429)), "FAULT", "A fault was switched on for this route.")
+            iris::error(code(status(429)), "FAULT", "A fault is switched on for this route.")
         };
         Some(response)
     }
 
-    /// The headers, and the cut, on whatever answer there is.
+    /// Applies the headers and the cut to the response.
     pub(crate) async fn finish(&self, mut response: Response) -> Response {
         if self.content_type.as_deref() == Some("") {
             response.headers_mut().remove(CONTENT_TYPE);
@@ -61,7 +61,7 @@ impl Fault {
             self.headers.iter().map(|(name, value)| (HeaderName::try_from(name.as_str()), value));
         let wait = self.retry_after.iter().map(|value| (Ok(RETRY_AFTER), value));
         for (name, value) in headers.chain(wait) {
-            // Both were checked when the fault was taken.
+            // Both were checked when the fault was added.
             if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(value)) {
                 response.headers_mut().insert(name, value);
             }
@@ -74,10 +74,10 @@ fn code(status: u16) -> StatusCode {
     StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// The same answer, announced in full length and cut off in its middle. An empty body is announced with one byte.
+/// The same response with its full length announced but only half of its body. An empty body is announced with one byte.
 async fn cut(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
-    // The bodies here are all in memory already and short.
+    // All bodies here are short and already in memory.
     let whole = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
     parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(whole.len().max(1)));
     parts.headers.remove(header::TRANSFER_ENCODING);
@@ -85,7 +85,7 @@ async fn cut(response: Response) -> Response {
     Response::from_parts(parts, Body::new(CutBody { half: Some(half), flushed: false }))
 }
 
-/// Sends what it has, lets that reach the wire, and fails, whereupon the connection is closed.
+/// Sends half of the body, flushes it, and fails, which closes the connection.
 struct CutBody {
     half: Option<Bytes>,
     flushed: bool,
@@ -103,7 +103,7 @@ impl HttpBody for CutBody {
             return Poll::Ready(Some(Ok(Frame::data(half))));
         }
         if !self.flushed {
-            // While a body is pending, the server writes out what it has so far.
+            // While a body is pending, the server flushes what it has so far.
             self.flushed = true;
             context.waker().wake_by_ref();
             return Poll::Pending;

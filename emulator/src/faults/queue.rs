@@ -1,4 +1,4 @@
-//! Which request meets which fault: the oldest fault on its route, as long as it lasts.
+//! Decides which request meets which fault: the oldest pending fault that applies to it.
 
 use std::sync::Arc;
 
@@ -7,18 +7,18 @@ use serde::Serialize;
 use super::reach::Approach;
 use super::{Fault, FaultError};
 
-/// So many faults can wait; a script that piles up more has lost its way.
-const MOST: usize = 10_000;
-/// So many bytes they can have as JSON: the list of them is told in one piece, to whoever asks.
-const MOST_SIZE: usize = 4 * 1024 * 1024;
+/// Maximum number of pending faults; a script that queues more has a bug.
+const MAX_FAULTS: usize = 10_000;
+/// Maximum size of all pending faults as JSON, because they are listed in one response.
+const MAX_SIZE: usize = 4 * 1024 * 1024;
 
-/// A fault that waits for requests.
+/// A pending fault.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct QueuedFault {
-    /// Its number; the journal names it.
+    /// Its id, which also appears in the journal.
     pub id: u64,
-    /// How many requests it will still meet; `None`: until cleared.
+    /// How many more requests it will affect; `None` means until cleared.
     pub left: Option<u64>,
     /// The fault itself.
     #[serde(flatten)]
@@ -26,32 +26,31 @@ pub struct QueuedFault {
 }
 
 impl Fault {
-    /// Its bytes as JSON.
+    /// Its size as JSON in bytes.
     fn size(&self) -> usize {
         serde_json::to_string(self).map_or(0, |text| text.len())
     }
 }
 
-/// Faults in the order they came.
+/// Pending faults in order of arrival.
 #[derive(Default)]
 pub(crate) struct Queue {
     last_id: u64,
     faults: Vec<QueuedFault>,
-    /// The size of all of them.
+    /// The total size of the faults.
     size: usize,
 }
 
 impl Queue {
-    /// Puts faults behind the others and answers with their numbers. All are taken or, when one makes no sense or there is
-    /// not enough room, none.
+    /// Appends faults and returns their ids. If one is invalid or there is not enough room, none is accepted.
     pub(crate) fn add(&mut self, faults: Vec<Fault>) -> Result<Vec<u64>, FaultError> {
         for fault in &faults {
             fault.check()?;
         }
         let size = self.size + faults.iter().map(Fault::size).sum::<usize>();
-        if self.faults.len() + faults.len() > MOST || size > MOST_SIZE {
+        if self.faults.len() + faults.len() > MAX_FAULTS || size > MAX_SIZE {
             return Err(FaultError(format!(
-                "{} faults are waiting already, and there is no room for all of these: clear some first",
+                "{} faults are pending, and there is no room for all of these: clear some first",
                 self.faults.len()
             )));
         }
@@ -66,7 +65,7 @@ impl Queue {
         id
     }
 
-    /// The fault this request meets, counted as met.
+    /// Takes the fault that this request meets.
     pub(crate) fn take(&mut self, request: &Approach<'_>) -> Option<(u64, Arc<Fault>)> {
         let at = self.faults.iter().position(|queued| queued.fault.can_meet(request))?;
         let queued = &mut self.faults[at];
@@ -79,13 +78,13 @@ impl Queue {
         Some(taken)
     }
 
-    /// Forgets all faults.
+    /// Clears all faults.
     pub(crate) fn clear(&mut self) {
         self.faults.clear();
         self.size = 0;
     }
 
-    /// Those that still wait.
+    /// The pending faults.
     pub(crate) fn list(&self) -> Vec<QueuedFault> {
         self.faults.clone()
     }
@@ -140,13 +139,13 @@ mod tests {
     #[test]
     fn a_list_without_enough_room_is_refused_whole() {
         let mut queue = Queue::default();
-        queue.add(vec![Fault::status(500).once(); MOST - 2]).expect("taken");
+        queue.add(vec![Fault::status(500).once(); MAX_FAULTS - 2]).expect("taken");
         let refused = queue.add(vec![Fault::status(501); 10]).expect_err("too many");
-        assert!(refused.to_string().contains("9998 faults are waiting"), "{refused}");
-        assert_eq!(queue.list().len(), MOST - 2);
+        assert!(refused.to_string().contains("9998 faults are pending"), "{refused}");
+        assert_eq!(queue.list().len(), MAX_FAULTS - 2);
         queue.add(vec![Fault::status(501); 2]).expect("there is room for two");
         queue.clear();
-        let large = || Fault::body("x".repeat(MOST_SIZE / 2)).once();
+        let large = || Fault::body("x".repeat(MAX_SIZE / 2)).once();
         queue.add(vec![large()]).expect("taken");
         assert!(queue.add(vec![Fault::status(500), large()]).is_err());
         assert_eq!(queue.list().len(), 1);

@@ -1,4 +1,4 @@
-//! Which request can meet a fault: one to which all of it can happen. Any other passes, and the fault waits for the next.
+//! Decides whether a request can meet a fault: only if all of the fault can take effect. Otherwise the fault stays pending.
 
 use std::collections::BTreeSet;
 
@@ -6,21 +6,21 @@ use super::{Fault, Narrow};
 use crate::route;
 use crate::tokens::Grant;
 
-/// What decides whether a request meets a fault.
+/// The properties of a request that decide whether it can meet a fault.
 pub(crate) struct Approach<'a> {
     pub(crate) path: &'a str,
-    /// The answer will have no body, whatever it is.
+    /// A `HEAD` request: no response has a body.
     pub(crate) is_head: bool,
-    /// The route's own answer will have none.
+    /// A probe by `tu-token doctor`: the route's own response has no body.
     pub(crate) is_look: bool,
     /// What the token endpoint would grant.
     pub(crate) grant: Option<&'a Grant>,
-    /// Whether there is a token for a grant already.
+    /// Whether a token for a grant already exists.
     pub(crate) repeats: &'a dyn Fn(&Grant) -> bool,
 }
 
 impl Fault {
-    /// Whether all of the fault can happen to this request.
+    /// Whether all of the fault can take effect on this request.
     pub(crate) fn can_meet(&self, request: &Approach<'_>) -> bool {
         route::matches(self.pattern(), request.path)
             && !(self.cut && (request.is_head || (request.is_look && !self.replaces_answer())))
@@ -32,8 +32,8 @@ impl Fault {
         self.narrows(grant) && (!self.same_token || repeats(&self.bare(grant)))
     }
 
-    /// Whether a grant loses a scope, if it shall. Thousands of faults may wait, and the words by which a grant was asked
-    /// for may be thousands too: only its scopes are looked at.
+    /// Whether narrowing, if any, removes a scope. Compares only the set of scopes: there may be thousands of pending faults
+    /// and thousands of requested words.
     fn narrows(&self, grant: &Grant) -> bool {
         match &self.narrow {
             None => true,
@@ -55,13 +55,13 @@ impl Fault {
         }
     }
 
-    /// What is left of a grant, without the words by which it was asked for.
+    /// The narrowed grant, without its requested words.
     fn bare(&self, grant: &Grant) -> Grant {
         let scopes = self.left(grant).into_iter().cloned().collect();
         Grant { client_id: grant.client_id.clone(), asked: String::new(), scopes }
     }
 
-    /// What is left of a grant.
+    /// The narrowed grant.
     pub(crate) fn narrowed(&self, mut grant: Grant) -> Grant {
         let words = || grant.asked.split(' ').filter(|word| !word.is_empty());
         let kept: Vec<&str> = match &self.narrow {
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_body_is_not_cut() {
+    fn responses_without_a_body_are_not_cut() {
         for (is_head, met) in [(false, true), (true, false)] {
             assert_eq!(
                 meets(r#"{"route":"/api","cut":true}"#, "/api/x", is_head, None, false),
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_that_is_answered_without_a_body_is_not_cut() {
+    fn a_probe_answered_without_a_body_is_not_cut() {
         for (fault, met) in [
             (r#"{"cut":true}"#, false),
             (r#"{"cut":true,"delay":"1s"}"#, false),
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_is_the_same_with_and_without_the_words() {
+    fn narrowing_is_the_same_with_and_without_the_words() {
         for asked in ["a", "a b", "a b a", "b a c b", "c c"] {
             for narrow in ["true", "[]", r#"["a"]"#, r#"["b","x","b"]"#, r#"["a","b","c"]"#] {
                 let text = format!(r#"{{"narrow":{narrow}}}"#);
@@ -155,7 +155,7 @@ mod tests {
         }
     }
 
-    /// It has one thread, which all other requests wait for.
+    /// The emulator has one thread, which all other requests wait for.
     #[test]
     fn many_faults_and_a_long_list_of_scopes_are_passed_quickly() {
         let scopes: Vec<String> = (0..500).map(|n| format!("scope{n}")).collect();

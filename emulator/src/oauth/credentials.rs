@@ -1,4 +1,4 @@
-//! Client id and secret, from the header or the body.
+//! Reads client id and secret from the header or the body.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,15 +7,15 @@ use hyper::header::{AUTHORIZATION, HeaderMap};
 use super::{Readings, Refusal};
 use crate::form;
 
-/// Who a client says it is.
+/// A client's credentials.
 pub(super) struct Credentials {
     pub(super) id: String,
     pub(super) secret: String,
     pub(super) by_header: bool,
 }
 
-/// The credentials, from one of the two places. The outer error is a malformed request, the inner one is kept until
-/// the grant type was looked at.
+/// The credentials from one of the two places. The outer error is a malformed request; the inner one is reported only after
+/// the grant type has been checked.
 pub(super) fn read(
     headers: &HeaderMap,
     in_body: (Option<String>, Option<String>),
@@ -35,7 +35,7 @@ pub(super) fn read(
     let same_id = |id: &String| found.as_ref().is_none_or(|(named, _)| named == id);
     if in_body.1.is_some() || !in_body.0.iter().all(same_id) {
         return Err(Refusal::InvalidRequest(
-            "Credentials came both in the header and in the body.",
+            "There are credentials both in the header and in the body.",
         ));
     }
     Ok(match found {

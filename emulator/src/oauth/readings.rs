@@ -1,6 +1,6 @@
-//! What the service's documentation leaves open, and how this emulator reads it.
+//! Behaviour that the service's documentation leaves open.
 
-/// How to read what the service's documentation leaves open. The default is the reading that fits the standards best.
+/// Choices for behaviour that the service's documentation leaves open. The defaults are closest to the standards.
 ///
 /// ```
 /// use tu_token_emulator::{Emulator, Readings};
@@ -13,18 +13,18 @@
 pub struct Readings {
     /// The status of `invalid_client` when the credentials came in the body: 401, or 400.
     pub invalid_client_status: u16,
-    /// Whether credentials may come by HTTP Basic.
+    /// Whether credentials may be sent by HTTP Basic.
     pub basic: bool,
     /// Whether a request without a scope gets all scopes of its key instead of `invalid_scope`.
     pub scope_optional: bool,
-    /// Whether revoking a key also ends the tokens it got.
+    /// Whether revoking a key also ends its tokens.
     pub revoke_ends_tokens: bool,
-    /// Whether the secret before a rotation works until the next one.
+    /// Whether the previous secret works until the next rotation.
     pub rotate_overlap: bool,
     /// Whether a new token ends the earlier ones of its key.
     pub single_token: bool,
-    /// Whether the account has access to the API Keys application, so that keys can be made, rotated and revoked while
-    /// the emulator runs. Those it was started with work in any case.
+    /// Whether the account has access to the API Keys application, so that keys can be created, rotated and revoked while
+    /// the emulator runs. Keys present at the start work in any case.
     pub api_keys_app: bool,
 }
 

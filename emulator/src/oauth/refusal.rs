@@ -1,4 +1,4 @@
-//! Why there is no token, and how that is said.
+//! Refusals of token requests and their responses.
 
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
@@ -8,12 +8,12 @@ use serde_json::json;
 use super::Readings;
 use crate::reply::{self, Members};
 
-/// Why there is no token.
+/// Why a token request is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     InvalidRequest(&'static str),
     InvalidClient {
-        /// The `Authorization` header was used, so the answer has to name a scheme.
+        /// The `Authorization` header was used, so the response must name a scheme.
         by_header: bool,
     },
     InvalidScope,
@@ -21,7 +21,7 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
-    /// The standard's code for it.
+    /// The standard error code.
     pub(crate) fn error(&self) -> &'static str {
         match self {
             Refusal::InvalidRequest(_) => "invalid_request",
@@ -34,7 +34,7 @@ impl Refusal {
     fn description(&self) -> &'static str {
         match self {
             Refusal::InvalidRequest(text) => text,
-            // The same for an unknown id, a wrong secret and a revoked key: whoever guesses learns nothing.
+            // The same for an unknown id, a wrong secret and a revoked key, to reveal nothing to attackers.
             Refusal::InvalidClient { .. } => "The client id or the client secret is wrong.",
             // The text of the service's documentation.
             Refusal::InvalidScope => "Requested scope is not allowed for this API Key.",
@@ -42,7 +42,7 @@ impl Refusal {
         }
     }
 
-    /// The answer.
+    /// The HTTP response.
     pub(crate) fn response(&self, readings: &Readings) -> Response {
         let status = match self {
             Refusal::InvalidClient { by_header: true } => StatusCode::UNAUTHORIZED,

@@ -1,22 +1,22 @@
-//! The form of a token request as the journal shows it: everything that may be a secret is blacked out.
+//! The form of a token request for the journal, with everything blacked out that may be a secret.
 //!
-//! A client that mixes up its parameters puts the secret where something harmless belongs. So nothing is shown for
-//! its place alone: an id must be a key's, a grant type a known one, and scopes must look like scopes.
+//! A client that mixes up its parameters may send the secret in a harmless place. So values are shown only if they are
+//! recognised: an id must belong to a key, a grant type must be a known one, and scopes must look like scopes.
 
 use hyper::header::AUTHORIZATION;
 
 use super::{Readings, TokenRequest, credentials};
 use crate::account::Account;
 use crate::form;
-use crate::journal::{MOST_TEXT, shortened, words_kept};
+use crate::journal::{MAX_TEXT, shortened, words_kept};
 
-/// What stands for anything that is not shown.
+/// Replaces anything that is not shown.
 const BLACK: &str = "\u{2588}\u{2588}\u{2588}\u{2588}";
 const NAMES: [&str; 4] = ["grant_type", "client_id", "client_secret", "scope"];
 const GRANT_TYPES: [&str; 4] =
     ["client_credentials", "refresh_token", "password", "authorization_code"];
 
-/// Names and values in their order, decoded.
+/// Decoded names and values in order.
 pub(crate) fn shown(request: &TokenRequest<'_>, account: &Account) -> String {
     let header = match request.headers.contains_key(AUTHORIZATION) {
         true => format!("Authorization: {BLACK} "),
@@ -34,7 +34,7 @@ pub(crate) fn shown(request: &TokenRequest<'_>, account: &Account) -> String {
         credentials.ok().and_then(Result::ok).map_or_else(String::new, |given| given.secret);
     let mut shown = header;
     for (at, (name, value)) in pairs.iter().enumerate() {
-        if shown.chars().count() > MOST_TEXT {
+        if shown.chars().count() > MAX_TEXT {
             break;
         }
         if at > 0 {
@@ -62,7 +62,7 @@ fn pair(name: &str, value: &str, account: &Account) -> String {
     format!("{name}={}", if harmless { value } else { BLACK })
 }
 
-/// Words with dots between them. Random texts of any use are longer, or have other characters.
+/// Words separated by dots or hyphens. Useful secrets are longer or have other characters.
 fn looks_like_scope(word: &str) -> bool {
     let plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit();
     word.split(['.', '-']).all(|part| part.len() <= 24 && part.chars().all(plain))

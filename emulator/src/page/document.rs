@@ -1,4 +1,4 @@
-//! The document around the pieces that change.
+//! The static part of the page.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -7,11 +7,11 @@ use crate::oauth::Readings;
 use crate::route::TOKEN_PATH;
 use crate::world::World;
 
-/// Scopes that a new key can be given with a click; the first is what most programs begin with.
+/// Scopes offered for a new key; the first is the one most programs start with.
 const USUAL_SCOPES: [&str; 6] =
     ["asset.view", "site.view", "site.update", "api.iso15143.snapshot", "scope1", "scope2"];
 
-/// Faults at one click, all for the next token request alone.
+/// One-click faults, all for the next token request only.
 const QUICK_FAULTS: [(&str, &str); 6] = [
     ("503", r#"{"status":503,"count":1}"#),
     ("429, Retry-After 30", r#"{"retry_after":30,"count":1}"#),
@@ -21,11 +21,11 @@ const QUICK_FAULTS: [(&str, &str); 6] = [
     ("invalid_client", r#"{"error":"invalid_client","count":1}"#),
 ];
 
-/// The whole page, for the name under which it was asked for.
+/// The complete page, for the host name in the request.
 pub(super) fn render(world: &World, host: &str) -> Markup {
     let token_url = format!("http://{host}{TOKEN_PATH}");
     let parts = fragments(world);
-    // The pieces are HTML already; the names are those of `fragments`.
+    // The fragments are HTML already; the ids are those of `fragments`.
     let part = |id: &str| PreEscaped(parts.get(id).map_or("", String::as_str));
     html! {
         (DOCTYPE)
@@ -89,7 +89,7 @@ fn header(token_url: &str) -> Markup {
             }
             p.connection.needs-script #connection role="status" { "Connecting" }
             noscript {
-                p.notice { "Without JavaScript this page can be read. To change something, use the JSON under "
+                p.notice { "Without JavaScript this page is read-only. To change something, use the JSON API under "
                     code { "/api-keys" } " and " code { "/_emulator" } "." }
             }
         }
@@ -109,7 +109,7 @@ fn clock_panel(world: &World, offset: PreEscaped<&str>) -> Markup {
                 button type="button" data-advance="5m" { "+5 min" }
                 button type="button" data-advance="20m" { "+20 min" }
             }
-            p.small { "Turned forward, tokens expire. New ones live " (world.settings.expires_in) "\u{a0}s." }
+            p.small { "Advance the clock to make tokens expire. New tokens live " (world.settings.expires_in) "\u{a0}s." }
         }
     }
 }
@@ -139,7 +139,7 @@ fn request_panel(rows: PreEscaped<&str>) -> Markup {
         section.requests aria-labelledby="requests-title" {
             div.bar {
                 h2 #requests-title { "Requests" }
-                span.count { "the latest 50, secrets blacked out" }
+                span.count { "latest 50, secrets blacked out" }
                 div.buttons.needs-script {
                     button.quiet #pause type="button" aria-pressed="false" { "Pause" }
                     button.quiet #clear-requests type="button" { "Clear" }
@@ -147,7 +147,7 @@ fn request_panel(rows: PreEscaped<&str>) -> Markup {
             }
             table role="table" aria-labelledby="requests-title" {
                 thead role="rowgroup" { tr role="row" {
-                    @for title in ["Time", "Request", "Key and scope", "Answer"] {
+                    @for title in ["Time", "Request", "Key and scope", "Response"] {
                         th scope="col" role="columnheader" { (title) }
                     }
                 } }
@@ -161,8 +161,8 @@ fn footer(kept: bool) -> Markup {
     html! {
         footer {
             p {
-                @if kept { "Keys and tokens are kept in the state file, as hashes." }
-                @else { "Everything is in memory and gone when the emulator ends; --state FILE keeps keys and tokens." }
+                @if kept { "Keys and tokens are stored in the state file, as hashes." }
+                @else { "Everything is in memory and lost when the emulator ends; use --state FILE to keep keys and tokens." }
             }
             p { "As JSON: " a href="/api-keys" { "API keys" } ", " a href="/_emulator/journal" { "journal" } ", "
                 a href="/_emulator/faults" { "faults" } }
@@ -195,7 +195,7 @@ fn create_dialog() -> Markup {
                     label for="other-scopes" { "Other scopes" }
                     input #other-scopes name="other" type="text" autocomplete="off" autocapitalize="none"
                         spellcheck="false" aria-describedby="other-scopes-hint";
-                    p.small #other-scopes-hint { "Blanks between them." }
+                    p.small #other-scopes-hint { "Separated by spaces." }
                 }
                 p.error #create-error role="alert" {}
                 div.buttons.end {
@@ -211,7 +211,7 @@ fn secret_dialog() -> Markup {
     html! {
         dialog #secret aria-labelledby="secret-title" aria-describedby="secret-hint" {
             h2 #secret-title { "Save the client secret" }
-            p #secret-hint { "It is shown this once; only a hash of it is kept." }
+            p #secret-hint { "It is shown only once; the emulator keeps just a hash of it." }
             label for="client-secret" { "Client secret" }
             div.copyable {
                 input #client-secret type="text" readonly autocomplete="off" spellcheck="false";
@@ -231,13 +231,15 @@ fn secret_dialog() -> Markup {
 
 fn confirm_dialog(readings: &Readings) -> Markup {
     let rotate = match readings.rotate_overlap {
-        true => "The present secret works until the next rotation.",
-        false => "The present secret is refused from then on.",
+        true => "The current secret works until the next rotation.",
+        false => "The current secret will be refused at once.",
     };
     let revoke = match readings.revoke_ends_tokens {
-        true => "It gets no more tokens, and those it has end at once. This cannot be undone.",
+        true => {
+            "It gets no more tokens, and its existing tokens end at once. This cannot be undone."
+        }
         false => {
-            "It gets no more tokens; those it has work until they expire. This cannot be undone."
+            "It gets no more tokens; existing tokens work until they expire. This cannot be undone."
         }
     };
     html! {

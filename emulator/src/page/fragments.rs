@@ -1,4 +1,4 @@
-//! The pieces of the page that change while one looks. Each is the content of the element with its name as id.
+//! The dynamic fragments of the page. Each is the content of the element with that id.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use crate::faults::queue::QueuedFault;
 use crate::journal::Entry;
 use crate::world::{Pieces, World};
 
-/// So many requests are shown. All of them are in the journal.
+/// The number of requests shown. The journal has all of them.
 const REQUESTS: usize = 50;
 
-/// The same for a script.
+/// The fragments as JSON strings, for the script.
 pub(crate) fn pieces(world: &World) -> Pieces {
     let text = |markup: String| Value::String(markup).to_string().into();
     fragments(world).into_iter().map(|(id, markup)| (id, text(markup))).collect()
@@ -68,7 +68,7 @@ fn key_list(keys: &[&ApiKey]) -> Markup {
             }
         }
         @if keys.is_empty() {
-            li.empty #no-keys { "No active key. Make one to get tokens." }
+            li.empty #no-keys { "No active key. Create one to get tokens." }
         }
     }
 }
@@ -152,7 +152,7 @@ fn request_rows(entries: &[Entry], keys: &[ApiKey]) -> Markup {
         }
         @if entries.is_empty() {
             tr #no-requests role="row" { td.empty role="cell" colspan="4" {
-                p { "No request yet. In a shell that has the export lines of a key:" }
+                p { "No requests yet. Try this in a shell with the export lines of a key:" }
                 pre tabindex="0" { code { (EXAMPLE) } }
             } }
         }
@@ -165,7 +165,7 @@ const EXAMPLE: &str = r#"printf %s "$TRACKUNIT_CLIENT_SECRET" | curl "$TRACKUNIT
   --data-urlencode client_secret@- \
   --data-urlencode "scope=$TRACKUNIT_SCOPE""#;
 
-/// Who sent it, and the name of its body.
+/// The user agent and the body's fingerprint.
 fn origin(entry: &Entry) -> String {
     let print = entry.body_fingerprint.as_ref().map(|print| format!("body {print}"));
     let parts = [entry.user_agent.clone(), print];
@@ -176,7 +176,7 @@ fn name_of<'a>(client_id: &'a str, keys: &'a [ApiKey]) -> &'a str {
     keys.iter().find(|key| key.client_id == client_id).map_or(client_id, |key| &key.name)
 }
 
-/// Which colour the status has.
+/// The CSS class for the status's colour.
 fn kind(entry: &Entry) -> &'static str {
     match entry.status {
         Some(200..300) => "good",
@@ -203,11 +203,11 @@ fn fault_list(faults: &[QueuedFault]) -> Markup {
             }
         }
         @if faults.len() > REQUESTS { li #more-faults { "and " (faults.len() - REQUESTS) " more" } }
-        @if faults.is_empty() { li.empty #no-faults { "None: every request is answered as it should be." } }
+        @if faults.is_empty() { li.empty #no-faults { "None: every request gets its normal response." } }
     }
 }
 
-/// The fault as one would write it, without what the line above says.
+/// The fault as JSON, without the members shown in the line above.
 fn effect(queued: &QueuedFault) -> String {
     let mut members = serde_json::to_value(&*queued.fault).unwrap_or_default();
     if let Value::Object(members) = &mut members {
@@ -227,7 +227,7 @@ mod tests {
     use crate::world::Settings;
 
     #[test]
-    fn what_clients_send_stays_text() {
+    fn text_from_clients_is_escaped() {
         let settings = Settings {
             expires_in: 1,
             max_keys: 3,

@@ -1,20 +1,20 @@
-// What the page does while one looks: it puts in the pieces that come from the server, and sends what
-// one clicks. Texts from the server are HTML that is escaped there; texts made here are set as text.
+// The page's behaviour: it inserts HTML fragments from the server, and sends the user's actions. Fragments are
+// escaped by the server; text created here is set as text.
 "use strict";
 
 const byId = (id) => document.getElementById(id);
 document.documentElement.classList.add("scripted");
 
-// --- Pieces of the page ------------------------------------------------------------------------
+// --- Page fragments ----------------------------------------------------------------------------
 
-// The HTML an element was made from: what the script changed since (times) is no difference.
+// The HTML from which an element was created, so that later changes by the script (times) do not count as differences.
 const sources = new WeakMap();
 for (const element of document.querySelectorAll("#keys > *, #requests > *, #faults > *")) {
   sources.set(element, element.outerHTML);
 }
 
-// Puts new content into an element. Children with an id that are as they were stay, and with them the
-// focus, the selection and open details.
+// Puts new content into an element. Unchanged children with an id stay in place, so that focus, selection and open
+// details survive.
 function put(target, html, mark) {
   const template = document.createElement("template");
   template.innerHTML = html;
@@ -47,7 +47,7 @@ function put(target, html, mark) {
   if (focus && !target.contains(document.activeElement)) focus();
 }
 
-// How to find the focused control again when its element is made anew.
+// Returns a function that restores the focus after the focused element has been replaced.
 function focusIn(target) {
   const active = document.activeElement;
   if (!active || !target.contains(active)) return null;
@@ -99,7 +99,7 @@ setInterval(() => {
   showTimes();
 }, 1000);
 
-// --- What comes from the server ----------------------------------------------------------------
+// --- From the server ---------------------------------------------------------------------------
 
 let paused = false;
 let waiting = null;
@@ -132,7 +132,7 @@ function showRequests(html) {
   if (!first && arrived > 0) announce(arrived);
 }
 
-// Whoever listens to the page is told of requests, but not of each single one.
+// Announces new requests to screen readers, several at a time.
 function announce(count) {
   unannounced += count;
   announcing ||= setTimeout(() => {
@@ -155,13 +155,13 @@ function listen() {
   };
   stream.onmessage = show;
   stream.onerror = () => {
-    connection("Connection lost, trying again", "lost");
-    // A browser gives up for good after some errors; this does not.
+    connection("Connection lost, reconnecting", "lost");
+    // After some errors the browser gives up permanently; reconnect anyway.
     if (stream.readyState === EventSource.CLOSED) setTimeout(listen, 2000);
   };
 }
 
-// --- What goes to the server -------------------------------------------------------------------
+// --- To the server -----------------------------------------------------------------------------
 
 async function send(method, path, body) {
   const headers = { "Content-Type": "application/json" };
@@ -170,7 +170,7 @@ async function send(method, path, body) {
   try {
     answer = await fetch(path, sent);
   } catch {
-    throw new Error("The emulator does not answer. Does it still run?");
+    throw new Error("The emulator does not respond. Is it still running?");
   }
   const told = await answer.json().catch(() => ({}));
   if (!answer.ok) throw new Error(sentence(told.message ?? told.error ?? `Status ${answer.status}`));
@@ -182,20 +182,20 @@ const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1).repla
 let clearing = 0;
 function toast(text) {
   const line = byId("toast");
-  // What lies outside an open dialog is behind it, and silent.
+  // Content outside an open dialog is inert and not announced.
   const stage = document.querySelector("dialog[open]") ?? document.body;
   if (line.parentElement !== stage) stage.append(line);
   line.textContent = "";
   clearTimeout(clearing);
-  // A moment later, or a screen reader does not notice the change.
+  // After a short delay, so that screen readers notice the change.
   clearing = setTimeout(() => {
     line.textContent = text;
     clearing = setTimeout(() => line.replaceChildren(), 4000 + 40 * text.length);
   }, 50);
 }
 
-// Does something, once for any number of clicks. A button that is disabled would lose the focus. What goes wrong is
-// said in `place`, or in the toast.
+// Runs an action, ignoring further clicks meanwhile. (A disabled button would lose the focus.) Errors are shown in
+// `place`, or else in the toast.
 async function busy(button, work, place) {
   if (button.getAttribute("aria-busy") === "true") return;
   button.setAttribute("aria-busy", "true");
@@ -232,7 +232,7 @@ function create(event) {
   }, byId("create-error"));
 }
 
-// The control that opened a dialog: its row may be a new one when the dialog closes.
+// The control that opened a dialog: its row may have been replaced when the dialog closes.
 let opener = null;
 for (const dialog of document.querySelectorAll("dialog")) {
   dialog.addEventListener("close", () => setTimeout(() => {
@@ -267,7 +267,7 @@ function ask({ action, id, name }) {
   dialog.showModal();
 }
 
-// The value as one word of a POSIX shell.
+// Quotes a value as one word for a POSIX shell.
 const quoted = (value) =>
   /^[\w.:\/-]+$/.test(value) ? value : `'${value.replaceAll("'", String.raw`'\''`)}'`;
 
@@ -286,13 +286,13 @@ function showSecret(key) {
   byId("secret").showModal();
 }
 
-// Once closed, it is nowhere in the page any more.
+// Remove the secret from the page once the dialog is closed.
 byId("secret").addEventListener("close", () => {
   byId("client-secret").value = "";
   byId("exports").textContent = "";
 });
-// Escape is too easily pressed for something that is shown once.
-// Browsers let `cancel` be prevented once only: the second Escape would close it. So the key is stopped too.
+// Escape is too easily pressed for something that is shown only once.
+// Browsers allow `cancel` to be prevented only once: a second Escape would close the dialog. So the key is blocked too.
 byId("secret").addEventListener("cancel", (event) => event.preventDefault());
 byId("secret").addEventListener("keydown", (event) => {
   if (event.key === "Escape") event.preventDefault();
@@ -303,10 +303,10 @@ async function copy(text, from) {
     await navigator.clipboard.writeText(text);
     toast("Copied.");
   } catch {
-    // Under another name than localhost a browser may refuse; then the text is at least selected.
+    // Browsers may refuse on hosts other than localhost; then at least select the text.
     if (from) getSelection().selectAllChildren(from);
     from?.select?.();
-    toast("The browser does not let the page copy: press Ctrl+C.");
+    toast("The browser does not allow copying: press Ctrl+C.");
   }
 }
 
@@ -332,18 +332,18 @@ async function turn(advance) {
 
 async function addFault(label, fault) {
   await send("POST", "/_emulator/faults", JSON.parse(fault));
-  toast(`The next token request meets: ${label}.`);
+  toast(`Fault for the next token request: ${label}.`);
 }
 
 byId("new-key").addEventListener("click", openCreate);
 byId("create-form").addEventListener("submit", create);
 byId("clear-faults").addEventListener("click", (event) => busy(event.currentTarget, async () => {
   await send("DELETE", "/_emulator/faults");
-  toast("No faults any more.");
+  toast("Faults cleared.");
 }));
 byId("clear-requests").addEventListener("click", (event) => busy(event.currentTarget, async () => {
   await send("DELETE", "/_emulator/journal");
-  toast("The journal is empty.");
+  toast("Journal cleared.");
 }));
 byId("pause").addEventListener("click", () => {
   paused = !paused;

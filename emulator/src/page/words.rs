@@ -1,8 +1,8 @@
-//! Times and counts as people read them.
+//! Human-readable times and counts.
 
 use maud::{Markup, html};
 
-/// A moment. The script turns it into "3 min ago"; without it the date stands there.
+/// A point in time. The script turns it into "3 min ago"; without the script the date is shown.
 pub(super) fn ago(rfc3339: &str) -> Markup {
     let text = format!("{} {} UTC", part(rfc3339, 0, 10), part(rfc3339, 11, 16));
     html! { time datetime=(rfc3339) data-show="ago" { (text) } }
@@ -13,7 +13,7 @@ pub(super) fn time_of_day(rfc3339: &str) -> Markup {
     html! { time datetime=(rfc3339) data-show="time" { (part(rfc3339, 11, 23)) } }
 }
 
-/// A part of a text that is not as long as expected is empty.
+/// A part of a text; empty if the text is too short.
 fn part(text: &str, from: usize, to: usize) -> &str {
     text.get(from..to).unwrap_or_default()
 }
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_can_be_read_without_a_script() {
+    fn times_are_readable_without_a_script() {
         let time = "2026-01-31T12:34:56.789Z";
         assert!(ago(time).into_string().contains(">2026-01-31 12:34 UTC<"));
         assert!(time_of_day(time).into_string().contains(">12:34:56.789<"));

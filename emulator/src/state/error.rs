@@ -3,22 +3,22 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Why a state file cannot be used. In every case the file is as it was.
+/// Why a state file cannot be used. In every case the file is unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StateError {
     /// Another emulator uses it.
     InUse(PathBuf),
-    /// Something else is in it, or it was written by another version of the emulator.
+    /// It has other content, or was written by another version of the emulator.
     NotOurs(PathBuf),
-    /// It was written by an emulator and cannot be read any more. With the reason.
+    /// It was written by an emulator but cannot be read any more. With the reason.
     Damaged(PathBuf, String),
-    /// The system does not let it be opened, read or written. With the reason.
+    /// The system does not allow opening, reading or writing it. With the reason.
     Unusable(PathBuf, String),
 }
 
 impl StateError {
-    /// What an error of the database means for the file.
+    /// Converts an error of the database.
     pub(super) fn of(path: &Path, error: &redb::Error) -> StateError {
         use redb::Error as E;
         match error {
@@ -27,7 +27,7 @@ impl StateError {
             }
             E::PreviousIo => StateError::unusable(
                 path,
-                "an earlier write failed; mend the cause and start the emulator again",
+                "an earlier write failed; fix the cause and restart the emulator",
             ),
             _ => StateError::unusable(path, error),
         }
@@ -47,17 +47,17 @@ impl fmt::Display for StateError {
         match self {
             StateError::InUse(path) => write!(
                 out,
-                "the state file {} is in use by another emulator: end that one, or choose another file",
+                "the state file {} is in use by another emulator: stop that one, or choose another file",
                 path.display()
             ),
             StateError::NotOurs(path) => write!(
                 out,
-                "{} is not a state file of this version of the emulator, and was left as it is: choose another file",
+                "{} is not a state file of this version of the emulator, and was left unchanged: choose another file",
                 path.display()
             ),
             StateError::Damaged(path, reason) => write!(
                 out,
-                "the state file {} is damaged ({reason}), and was left as it is: move it away, or choose another file",
+                "the state file {} is damaged ({reason}), and was left unchanged: move it away, or choose another file",
                 path.display()
             ),
             StateError::Unusable(path, reason) => {

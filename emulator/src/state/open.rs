@@ -1,8 +1,8 @@
-//! Opening the file without doing harm to it.
+//! Opens the file without damaging it.
 //!
-//! The database repairs what it opens and panics over some damage. So everything is first tried on an [`Overlay`] of an
-//! existing file; only a file that passes is opened itself. Before that its first bytes say whether it can be ours at
-//! all: a foreign file of any size is read no further, and nothing is read that is no regular file.
+//! The database repairs files that it opens, and panics on some damage. So an existing file is first tried through an
+//! [`Overlay`]; only if that succeeds is the file itself opened. Before that, its first bytes show whether it can be a state
+//! file at all: nothing more is read of a foreign file, and nothing of anything but a regular file.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _};
@@ -16,20 +16,20 @@ use super::overlay::Overlay;
 use super::{META, StateError};
 use crate::env_file::kind;
 
-/// The thread that tries the file. A panic in it is a finding, not an accident.
+/// The thread that tries the file. A panic in it means that the file is damaged.
 pub(crate) const CHECKING_THREAD: &str = "tu-emulator-check";
-/// How every file of the database begins.
+/// The first bytes of every database file.
 const MAGIC: &[u8] = b"redb\x1A\x0A\xA9\x0D\x0A";
 
-/// Memory for what is read while a file is tried.
+/// Cache size while a file is tried.
 const CACHE: usize = 16 * 1024 * 1024;
 
-/// How long a file that is in use is waited for: the emulator before may be about to end, and a child
-/// that is about to become another program holds for a moment what its parent has locked.
+/// How long to wait for a file that is in use: the previous emulator may be about to end, and a child process between fork
+/// and exec briefly holds its parent's locks.
 const PATIENCE: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Opens a file of ours, or makes one that only its owner can read.
+/// Opens a state file, or creates one that only its owner can read.
 pub(super) fn database(path: &Path) -> Result<Database, StateError> {
     let end = Instant::now() + PATIENCE;
     loop {
@@ -48,9 +48,9 @@ fn open(path: &Path) -> Result<Database, StateError> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path).map_err(unusable)?;
-    // It may be another one than a moment ago.
+    // It may have been replaced since the first check.
     only_regular(path, file.metadata())?;
-    // What is foreign is not even locked.
+    // A foreign file is not even locked.
     begins_as_ours(path, &mut file)?;
     match file.try_lock() {
         Ok(()) => {}
@@ -61,7 +61,7 @@ fn open(path: &Path) -> Result<Database, StateError> {
         try_out(path, file.try_clone().map_err(unusable)?)?;
     }
     make_private(&file).map_err(unusable)?;
-    // The database locks it again, which on Windows would find the file locked.
+    // The database takes the lock itself, which on Windows would fail.
     file.unlock().map_err(unusable)?;
     let opened =
         FileBackend::new(file).and_then(|backend| Database::builder().create_with_backend(backend));
@@ -71,7 +71,7 @@ fn open(path: &Path) -> Result<Database, StateError> {
     })
 }
 
-/// A pipe or a device would be read without end, or waited for.
+/// Refuses pipes and devices, on which reading could block or never end.
 fn only_regular(path: &Path, metadata: io::Result<std::fs::Metadata>) -> Result<(), StateError> {
     match metadata {
         Ok(metadata) if metadata.is_file() => Ok(()),
@@ -84,7 +84,7 @@ fn only_regular(path: &Path, metadata: io::Result<std::fs::Metadata>) -> Result<
     }
 }
 
-/// Whether there is something in the file; an error if that is not how a database begins.
+/// Whether the file is not empty; an error if it does not begin like a database.
 fn begins_as_ours(path: &Path, file: &mut File) -> Result<bool, StateError> {
     let mut start = Vec::new();
     file.rewind()
@@ -113,14 +113,14 @@ fn try_out(path: &Path, file: File) -> Result<(), StateError> {
             | redb::Error::TableTypeMismatch { table: name, .. },
         )) if name == redb::TableHandle::name(&META) => Err(StateError::NotOurs(path.to_owned())),
         Ok(Err(error)) => Err(StateError::damaged(path, error)),
-        Err(_) => Err(StateError::damaged(path, "the database in it is broken")),
+        Err(_) => Err(StateError::damaged(path, "its database is broken")),
     }
 }
 
 fn check(file: File) -> Result<bool, redb::Error> {
     let overlay = Overlay::new(file)?;
     let mut database = Database::builder().set_cache_size(CACHE).create_with_backend(overlay)?;
-    // Whose it is comes first: the rest takes as long as the file is large.
+    // First, because the rest takes time proportional to the file's size.
     if !super::is_ours(&database)? {
         return Ok(false);
     }
@@ -128,7 +128,7 @@ fn check(file: File) -> Result<bool, redb::Error> {
     super::read_through(&database).map(|()| true)
 }
 
-/// A file that was there before may have had another mode.
+/// An existing file may have another mode.
 fn make_private(file: &File) -> io::Result<()> {
     #[cfg(unix)]
     file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;

@@ -1,5 +1,5 @@
-//! A file that can be tried without being touched: what is written stays in memory, the rest is read where it is asked
-//! for. So a file of any size costs no more than what is looked at.
+//! A copy-on-write view of a file: writes stay in memory, and other pages are read from the file on demand. So the cost
+//! depends on the pages used, not on the file's size.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,10 +17,10 @@ pub(super) struct Overlay(Mutex<Pages>);
 #[derive(Debug)]
 struct Pages {
     file: File,
-    /// How much of the file is still to be seen. Less than its length once it was cut and grew again.
+    /// How much of the file is still visible: less than its length after truncation.
     from_file: u64,
     length: u64,
-    /// What was written, by the page's number.
+    /// Written pages by number.
     written: BTreeMap<u64, Box<[u8]>>,
 }
 
@@ -32,7 +32,7 @@ impl Overlay {
 }
 
 impl Pages {
-    /// A page as it is now; what lies behind the end is 0.
+    /// The current content of a page, filled with 0 beyond the end.
     fn page(&mut self, number: u64) -> io::Result<Box<[u8]>> {
         if let Some(page) = self.written.get(&number) {
             return Ok(page.clone());
@@ -45,7 +45,7 @@ impl Pages {
         Ok(page)
     }
 
-    /// Calls `each` with the pages of a range: the page, where in it the range begins, and where in the range the page.
+    /// Calls `each` for the pages of a range, with the page's number, the offset within the page, and the part of the range.
     fn each(
         &mut self,
         offset: u64,

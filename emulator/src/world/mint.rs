@@ -1,4 +1,4 @@
-//! From a grant to a token, and to what the answer says.
+//! Issues a token for a grant and builds the response.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::state::{KeptToken, StateError, digest_of};
 use crate::tokens::{Grant, Minted};
 
 impl World {
-    /// Mints a token for a grant, and answers with the members of the success body in the documented order, changed as
-    /// the fault wants it.
+    /// Issues a token for a grant, and returns the members of the success body in the documented order, as changed by the
+    /// fault.
     pub(crate) fn mint(&self, grant: Grant, fault: &Fault) -> Result<Members, StateError> {
         let grant = fault.narrowed(grant);
         let now = self.clock.now();
@@ -27,7 +27,7 @@ impl World {
         Ok(success(&text, seconds, &asked, fault))
     }
 
-    /// A new token and its lifetime, kept and counted.
+    /// Issues, stores and counts a new token; returns it with its lifetime.
     fn issue(
         &self,
         grant: Grant,
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_bend_the_members() {
+    fn faults_change_the_members() {
         let cases = [
             (
                 r#"{"expires_in":null,"access_token":"t"}"#,
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_token_comes_again_with_what_is_left() {
+    fn the_same_token_is_returned_with_its_remaining_life() {
         let world = world();
         let again = Fault { same_token: true, ..Fault::default() };
         let first = token(&mint(&world, "a", &again));

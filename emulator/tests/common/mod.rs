@@ -1,6 +1,6 @@
-//! A plain HTTP client, and one that writes its bytes by hand.
+//! A plain HTTP client, and one for hand-written requests.
 
-// Each test file uses a part of this.
+// Each test file uses only a part of this.
 #![allow(dead_code)]
 
 pub mod process;
@@ -16,7 +16,7 @@ use ureq::http::{HeaderMap, Request};
 
 pub const FORM: &str = "application/x-www-form-urlencoded";
 
-/// An answer, read whole.
+/// A complete response.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -29,7 +29,7 @@ impl Answer {
         self.headers.get(name).map(|value| value.to_str().expect("a readable header"))
     }
 
-    /// The string that a member of the body holds, without a JSON reader.
+    /// A string member of the body, without a JSON parser.
     pub fn member(&self, name: &str) -> String {
         let value: serde_json::Value = serde_json::from_str(&self.body).expect("JSON");
         value[name].as_str().unwrap_or_else(|| panic!("no {name} in {}", self.body)).to_owned()
@@ -38,7 +38,7 @@ impl Answer {
 
 use tu_token_emulator::serde_json;
 
-/// Sends a request and hands back whatever comes, errors included.
+/// Sends a request and returns the response, whatever its status.
 pub fn try_send(
     method: &str,
     url: &str,
@@ -84,7 +84,7 @@ pub fn control(emulator: &Emulator, method: &str, path: &str, body: &str) -> Ans
     send(method, &format!("{}/_emulator/{path}", emulator.url()), &[], body)
 }
 
-/// Asks the token endpoint with this body.
+/// Sends a token request with this body.
 pub fn post(emulator: &Emulator, body: &str) -> Answer {
     send("POST", &emulator.token_url(), &[("content-type", FORM)], body)
 }
@@ -99,14 +99,14 @@ pub fn form(key: &IssuedKey, scope: &str) -> String {
     )
 }
 
-/// A token of the demo key.
+/// Obtains a token with the demo key.
 pub fn token(emulator: &Emulator, scope: &str) -> String {
     let answer = post(emulator, &form(emulator.demo_key(), scope));
     assert_eq!(answer.status, 200, "{}", answer.body);
     answer.member("access_token")
 }
 
-/// Writes these bytes and reads until the connection ends.
+/// Sends these bytes and reads until the connection ends.
 pub fn raw(emulator: &Emulator, bytes: &[u8]) -> io::Result<String> {
     let mut stream = TcpStream::connect(emulator.address())?;
     stream.set_read_timeout(Some(Duration::from_secs(20)))?;
@@ -116,7 +116,7 @@ pub fn raw(emulator: &Emulator, bytes: &[u8]) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-/// A token request, byte by byte, with this host and these further header lines.
+/// The bytes of a token request with this host and further header lines.
 pub fn raw_token_request(emulator: &Emulator, host: &str, lines: &str) -> String {
     let body = form(emulator.demo_key(), "asset.view");
     format!(

@@ -1,4 +1,4 @@
-//! The command as a process of its own.
+//! The command in a separate process.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -11,7 +11,7 @@ pub fn command(file: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// Ended at once, as by a power switch, whatever becomes of the test.
+/// Killed when dropped.
 pub struct Killed(pub Child);
 
 impl Drop for Killed {
@@ -21,7 +21,7 @@ impl Drop for Killed {
     }
 }
 
-/// Starts the command and reads what it prints, up to the address of the page.
+/// Starts the command and reads its output up to the page's URL.
 pub fn spawn(file: &Path, arguments: &[&str]) -> (Killed, Vec<String>) {
     read_start(&mut command(file, arguments))
 }

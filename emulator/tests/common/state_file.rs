@@ -1,4 +1,4 @@
-//! A place for a state file, and an emulator that keeps one.
+//! A path for a state file, and an emulator that uses it.
 
 use std::path::{Path, PathBuf};
 
@@ -16,8 +16,8 @@ pub fn start(file: &Path) -> Emulator {
     Emulator::builder().state(file).start().expect("an emulator")
 }
 
-/// The database in a file. While another test starts a program, its child holds the lock of every
-/// file that is open here, for a moment.
+/// The database in a file. When another test starts a program, its child process briefly holds the locks of all files
+/// that are open here.
 pub fn database(file: &Path) -> Database {
     let opened = (0..1000).find_map(|_| match Database::open(file) {
         Err(DatabaseError::DatabaseAlreadyOpen) => {

@@ -1,4 +1,4 @@
-//! API keys as JSON: made, read, rotated, revoked, and who may do so.
+//! API keys as JSON: creating, reading, rotating, revoking, and access control.
 
 use crate::common::{Answer, FORM, form, post, raw, send};
 use tu_token_emulator::serde_json::{Value, from_str, json};
@@ -18,7 +18,7 @@ fn value(answer: &Answer) -> Value {
     from_str(&answer.body).expect("JSON")
 }
 
-/// Makes a key and hands it out as the Rust API would.
+/// Creates a key and returns it like the Rust API.
 fn create(emulator: &Emulator, name: &str, scopes: &str) -> IssuedKey {
     let body = json!({ "name": name, "scopes": scopes }).to_string();
     issued(emulator, &keys(emulator, "POST", "", &body))
@@ -97,7 +97,7 @@ fn ten_keys_with_ten_names() {
 }
 
 #[test]
-fn what_is_wrong_is_told() {
+fn wrong_testees_and_cases_are_reported() {
     let emulator = emulator();
     let long = format!(r#"{{"name":"{}","scopes":"a"}}"#, "n".repeat(101));
     let scopes: Vec<String> = (0..501).map(|n| n.to_string()).collect();
@@ -188,7 +188,7 @@ fn other_pages_cannot_change_keys() {
 }
 
 #[test]
-fn secrets_are_told_once_and_nowhere_else() {
+fn secrets_are_shown_once_and_nowhere_else() {
     let emulator = emulator();
     let key = create(&emulator, "second", "a");
     let path = format!("/api-keys/{}/rotate", key.client_id);

@@ -1,4 +1,4 @@
-//! Input that nobody would send on purpose, or only a bad person would: it is refused by name and changes nothing.
+//! Wrong or malicious input is refused with a reason and changes nothing.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
@@ -19,7 +19,7 @@ fn make(emulator: &Emulator, body: &str) -> Answer {
     send("POST", &format!("{}/api-keys", emulator.url()), &[JSON], body)
 }
 
-/// Nothing was made or switched on, and a token can be had.
+/// Checks that nothing was created or switched on, and that a token can be obtained.
 fn assert_unharmed(emulator: &Emulator) {
     assert_eq!((emulator.keys().len(), emulator.waiting_faults().len()), (1, 0));
     assert_eq!(emulator.advance(Duration::ZERO), Duration::ZERO);
@@ -106,7 +106,7 @@ fn scopes_with_quotes_are_refused_by_key_and_token() {
     assert_unharmed(&emulator);
 }
 
-/// The emulator has one thread: nobody gets an answer while it looks through something long.
+/// The emulator has one thread: long work would block all other requests.
 #[test]
 fn one_request_does_not_hold_up_all_others() {
     let emulator = Emulator::builder().max_keys(2_000).start().expect("an emulator");
@@ -123,12 +123,12 @@ fn one_request_does_not_hold_up_all_others() {
     for (scope, status) in [("a ".repeat(30_000), 400), ("scope1 ".repeat(8_000), 200)] {
         let begun = Instant::now();
         assert_eq!(post(&emulator, &form(key, scope.trim_end())).status, status);
-        // Some milliseconds are meant; it was seconds.
+        // The aim is some milliseconds; it used to be seconds.
         assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     }
 }
 
-/// A hundred thousand entries are kept: each of them has to be short, whatever a request or a token has.
+/// A hundred thousand entries are kept, so each must be short, whatever a request or a token contains.
 #[test]
 fn the_journal_keeps_little_of_a_request() {
     let emulator = emulator();
@@ -149,7 +149,7 @@ fn the_journal_keeps_little_of_a_request() {
     }
 }
 
-/// What would run, or at least show, if anything of it were taken for HTML.
+/// Markup that would run, or at least show, if it were treated as HTML.
 const HTML: [&str; 4] = [
     "<img/src=x/onerror=alert(1)>",
     "</td></table><script>alert(1)</script>",

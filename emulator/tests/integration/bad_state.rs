@@ -1,4 +1,4 @@
-//! State files that cannot be used, and processes that end while they write one.
+//! Unusable state files, and processes that are killed while they write one.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -14,7 +14,7 @@ use tu_token_emulator::{Emulator, NewKey, StartError, StateError};
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("tu_token_emulator");
 
 #[test]
-fn a_file_of_another_version_is_left_as_it_is() {
+fn a_file_of_another_version_is_left_unchanged() {
     let (_directory, file) = place();
     let key = start(&file).demo_key().clone();
     let set_format = |format: &[u8]| {
@@ -37,7 +37,7 @@ fn a_file_of_another_version_is_left_as_it_is() {
 }
 
 #[test]
-fn a_file_that_is_cut_off_anywhere_is_left_as_it_is() {
+fn a_file_truncated_anywhere_is_left_unchanged() {
     let (_directory, file) = place();
     drop(start(&file));
     let whole = std::fs::read(&file).expect("a file");
@@ -48,20 +48,17 @@ fn a_file_that_is_cut_off_anywhere_is_left_as_it_is() {
         let Output { status, stderr, stdout } = command(&file, &[]).output().expect("ran");
         let text = String::from_utf8_lossy(&stderr).into_owned();
         assert_eq!((status.code(), stdout.len()), (Some(2), 0), "{length}: {text}");
-        assert!(
-            text.contains("was left as it was") || text.contains("was left as it is"),
-            "{text}"
-        );
+        assert!(text.contains("was left unchanged"), "{text}");
         assert!(std::fs::read(&file).expect("a file") == whole[..length], "{length}");
     }
     std::fs::write(&file, &whole).expect("written");
     start(&file);
 }
 
-/// A pipe or a device has no end, and a file of somebody's may have gigabytes.
+/// Pipes and devices never end, and a foreign file may have gigabytes.
 #[cfg(unix)]
 #[test]
-fn what_is_no_regular_file_is_not_opened_and_what_is_foreign_not_read() {
+fn only_regular_files_are_opened_and_foreign_ones_not_read() {
     use std::os::unix::fs::symlink;
     use std::os::unix::net::UnixListener;
 
@@ -83,16 +80,16 @@ fn what_is_no_regular_file_is_not_opened_and_what_is_foreign_not_read() {
     }
     assert!(inside("link").is_symlink() && !file.exists());
 
-    // A link to a file is as good as the file.
+    // A link to a regular file is accepted.
     let key = start(&file).demo_key().clone();
     symlink(&file, inside("other")).expect("made");
     assert_eq!(post(&start(&inside("other")), &form(&key, "asset.view")).status, 200);
 }
 
-/// Linux alone tells how much a process has read.
+/// Only Linux reports how much a process has read.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_large_file_of_another_program_is_read_no_further_than_its_beginning() {
+fn only_the_beginning_of_a_large_foreign_file_is_read() {
     const LARGE: u64 = 512 << 20;
     let (directory, file) = place();
     drop(start(&file));
@@ -116,7 +113,7 @@ fn a_large_file_of_another_program_is_read_no_further_than_its_beginning() {
         let refused = Emulator::builder().state(&file).start().err();
         let read = bytes_read() - before;
         assert!(read < LARGE / 4, "{read} bytes were read for {} at the beginning", begin.len());
-        // A file of ours that is longer than it was is whole, and a database of another is not ours.
+        // A file that has grown is complete, and another program's database is refused.
         assert!(refused.is_some() || begin.len() == ours.len(), "{}", begin.len());
         let mut start = vec![0; begin.len()];
         std::fs::File::open(&file).and_then(|mut it| it.read_exact(&mut start)).expect("read");
@@ -131,7 +128,7 @@ fn bytes_read() -> u64 {
     line.parse().expect("a number")
 }
 
-/// Ids, names and scopes go to shells and pages: those of a file are looked at as those of a request.
+/// Ids, names and scopes appear in shells and on pages: those from a file are checked like those of a request.
 #[test]
 fn keys_of_a_file_are_ones_that_could_have_been_made() {
     const KEYS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("api_keys");
@@ -160,7 +157,7 @@ fn keys_of_a_file_are_ones_that_could_have_been_made() {
         assert!(matches!(&refused, StartError::State(StateError::Damaged(..))), "{refused}");
         change(odd, good);
     }
-    // An earlier version took this one.
+    // An earlier version accepted this one.
     change("\"name\":\"demo\"", "\"name\":\"de\u{202e}mo\u{2028}\"");
     let emulator = start(&file);
     assert_eq!(emulator.keys()[0].name, "de\u{fffd}mo\u{fffd}");
@@ -178,22 +175,22 @@ fn a_start_that_fails_for_one_key_makes_none_and_rotates_none() {
     let emulator = start(&file);
     assert_eq!(post(&emulator, &form(&key, "asset.view")).status, 200, "the secret is as it was");
     assert_eq!(emulator.keys().len(), 2);
-    // What makes no sense in any account is found before a file is made.
+    // Invalid keys are reported before a file is created.
     let (_directory, new) = place();
     let builder = Emulator::builder().state(&new);
     builder.key(NewKey::new("odd", "\"")).start().expect_err("no scopes");
     assert!(!new.exists());
 }
 
-/// What a process that was killed had acknowledged: keys, and tokens with the key that got each.
+/// What a killed process had acknowledged: keys, and tokens with their keys.
 #[derive(Default)]
 struct Acknowledged {
     keys: Vec<(String, String)>,
     tokens: Vec<String>,
 }
 
-/// Makes keys, tokens and rotations until the emulator is gone. A key counts from its answer on; one whose rotation was
-/// not answered may have either secret, and is left out.
+/// Creates keys, tokens and rotations until the emulator is gone. A key counts once it was acknowledged; one with an
+/// unacknowledged rotation may have either secret, and is left out.
 fn write_until_killed(base: &str, worker: usize, round: usize, seen: &Mutex<Acknowledged>) {
     let json = [("content-type", "application/json")];
     for number in 0.. {
@@ -233,7 +230,7 @@ fn nothing_acknowledged_is_lost_when_it_is_killed_while_writing_again_and_again(
             while seen.lock().expect("no panic").tokens.len() < goal {
                 std::thread::yield_now();
             }
-            // In the midst of whatever the three are at.
+            // While all three are active.
             drop(emulator);
         });
     }
@@ -251,8 +248,8 @@ fn nothing_acknowledged_is_lost_when_it_is_killed_while_writing_again_and_again(
     }
 }
 
-/// The command as somebody whom modes bind: they do not bind root, so root becomes a user without rights, whose the
-/// directory then is.
+/// The command as a user restricted by file modes: root is not, so it becomes an unprivileged user, who then owns the
+/// directory.
 #[cfg(unix)]
 fn bound_by_modes(directory: &Path, arguments: &[&str]) -> Command {
     use std::os::unix::fs::{MetadataExt as _, chown};
@@ -261,12 +258,12 @@ fn bound_by_modes(directory: &Path, arguments: &[&str]) -> Command {
     const NOBODY: u32 = 65534;
     let file = directory.join("state");
     let whole = command(&file, arguments);
-    // What the test made belongs to whom it runs as.
+    // The files created by the test belong to the user it runs as.
     let made = tempfile::NamedTempFile::new().expect("a file");
     if made.as_file().metadata().expect("its owner").uid() != 0 {
         return whole;
     }
-    // Where root builds, nobody else may be let in.
+    // If root builds, other users may have no access.
     let program = directory.join("emulator");
     if !program.exists() {
         std::fs::copy(whole.get_program(), &program).expect("copied");
@@ -281,7 +278,7 @@ fn bound_by_modes(directory: &Path, arguments: &[&str]) -> Command {
 
 #[cfg(unix)]
 #[test]
-fn a_file_or_directory_that_is_read_only_is_told_and_left_as_it_is() {
+fn a_read_only_file_or_directory_is_reported_and_left_unchanged() {
     use std::fs::{Permissions, metadata, read, set_permissions};
     use std::os::unix::fs::PermissionsExt as _;
 

@@ -1,4 +1,4 @@
-//! Clock, faults and journal, by HTTP and by the Rust API.
+//! Clock, faults and journal, through HTTP and the Rust API.
 
 mod combinations;
 
@@ -12,7 +12,7 @@ fn emulator() -> Emulator {
     Emulator::start().expect("an emulator")
 }
 
-/// One token request of the demo key.
+/// One token request with the demo key.
 fn ask(emulator: &Emulator) -> crate::common::Answer {
     post(emulator, &form(emulator.demo_key(), "asset.view site.view"))
 }
@@ -23,7 +23,7 @@ fn switch_on(emulator: &Emulator, fault: &str) {
 }
 
 #[test]
-fn the_clock_is_turned_by_request() {
+fn the_clock_is_advanced_by_a_request() {
     let emulator = emulator();
     let good = token(&emulator, "asset.view");
     let answer = control(&emulator, "POST", "clock", r#"{"advance":"19m"}"#);
@@ -89,7 +89,7 @@ fn answers_can_be_replaced() {
 }
 
 #[test]
-fn token_answers_can_be_bent() {
+fn token_responses_can_be_changed() {
     let emulator = emulator();
     emulator
         .faults([
@@ -159,7 +159,7 @@ fn connections_can_be_cut_and_reset() {
 }
 
 #[test]
-fn what_cannot_happen_is_refused_and_not_counted_as_if_it_had() {
+fn impossible_faults_are_refused_and_not_counted() {
     let emulator = emulator();
     for fault in [
         r#"{"status":204,"cut":true}"#,
@@ -193,7 +193,7 @@ fn a_list_with_too_little_room_changes_nothing() {
 }
 
 #[test]
-fn a_held_request_counts_and_goes_on_when_the_faults_are_cleared() {
+fn a_held_request_counts_and_continues_when_the_faults_are_cleared() {
     let emulator = emulator();
     emulator.faults([Fault::delay(Duration::from_secs(3600))]).expect("taken");
     let begun = Instant::now();
@@ -232,7 +232,7 @@ fn faults_have_a_route_and_a_list() {
     for (wrong, reason) in [
         (r#"{"stauts":500}"#, "unknown field `stauts`, expected one of `route`"),
         (r#"[{"status":500},{}]"#, "does nothing"),
-        (r#"{"route":"/_emulator","status":500}"#, "control routes"),
+        (r#"{"route":"/_emulator","status":500}"#, "emulator's own routes"),
         ("", "EOF"),
     ] {
         let answer = control(&emulator, "POST", "faults", wrong);
@@ -242,7 +242,7 @@ fn faults_have_a_route_and_a_list() {
 }
 
 #[test]
-fn the_journal_tells_everything_but_secrets() {
+fn the_journal_shows_everything_but_secrets() {
     let emulator = emulator();
     let key = emulator.demo_key();
     let minted = token(&emulator, "asset.view");
@@ -310,7 +310,7 @@ fn the_journal_tells_everything_but_secrets() {
     let part: Vec<Value> = from_str(&part).expect("JSON");
     assert_eq!(part.iter().map(|entry| &entry["sequence"]).collect::<Vec<_>>(), [2, 3]);
     for (wrong, reason) in [
-        ("rout=x", "no parameter"),
+        ("rout=x", "unknown parameter"),
         ("route=api", "the beginning of a path"),
         ("route=Token", "the beginning of a path"),
         ("route=", "the beginning of a path"),

@@ -1,5 +1,5 @@
-//! The commands of the service's documentation, run by a shell and the real curl, with nothing changed but the host and
-//! what is meant to be filled in. What curl shows is compared byte by byte, apart from the token and the date.
+//! The commands in the service's documentation, run by a shell and the real curl, with only the host and the placeholders
+//! replaced. curl's output is compared byte for byte, except for the token and the date.
 
 #![cfg(unix)]
 
@@ -25,12 +25,12 @@ const QUICK: &str = "curl --location 'https://auth.trackunit.com/token/v2' \\
   --data-urlencode 'scope=scope1 scope2'
 ";
 
-/// Runs a command as a person would paste it. That headers are shown, and that no proxy is asked, is said in curl's own
-/// file of defaults, so that the command stays as it is. `None`: there is no curl.
+/// Runs a command as a user would paste it. The options to show headers and use no proxy are in curl's config file, so that
+/// the command stays unchanged. `None` if there is no curl.
 fn run(emulator: &Emulator, command: &str) -> Option<String> {
     if let Err(error) = Command::new("curl").arg("--version").output() {
         assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
-        // Past the test runner, which would swallow it.
+        // Bypasses the test runner, which would capture it.
         let _ =
             writeln!(std::io::stderr(), "\nSKIPPED: curl is missing, so its commands are not run");
         return None;
@@ -55,7 +55,7 @@ fn filled_in(emulator: &Emulator, command: &str, scope: &str) -> String {
         .replace("AVAILABLE_SCOPES_SEPARATED_WITH_SPACE", scope)
 }
 
-/// Everything the answer to a token request consists of.
+/// The complete response to a token request.
 fn whole(status: &str, body: &str) -> String {
     format!(
         "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncache-control: no-store\r\n\
@@ -64,7 +64,7 @@ fn whole(status: &str, body: &str) -> String {
     )
 }
 
-/// The date is the one header that is another each time.
+/// The date is the only header that varies.
 fn without_date(shown: &str) -> String {
     let (head, body) = shown.split_once("\r\n\r\n").expect("head and body");
     let lines: Vec<&str> = head.split("\r\n").filter(|line| !line.starts_with("date: ")).collect();
@@ -72,7 +72,7 @@ fn without_date(shown: &str) -> String {
     format!("{}\r\n\r\n{body}", lines.join("\r\n"))
 }
 
-/// The token that was shown, after everything around it was compared.
+/// The token in the output, after everything else has been compared.
 fn token_of(shown: &str, scope: &str) -> String {
     let quoted = shown.split("\"access_token\": \"").nth(1).expect("a token");
     let token = quoted.split('"').next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The sample routes: who is let in, and who is told why not.
+//! The sample routes: which requests are accepted, and how others are refused.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ fn emulator() -> Emulator {
 }
 
 #[test]
-fn a_token_opens_the_routes_of_its_scopes_alone() {
+fn a_token_opens_only_the_routes_of_its_scopes() {
     let emulator = emulator();
     let assets = token(&emulator, "asset.view");
     let answer = get(&emulator, &format!("{ASSETS}?size=1"), &assets);
@@ -34,7 +34,7 @@ fn a_token_opens_the_routes_of_its_scopes_alone() {
 }
 
 #[test]
-fn graphql_takes_any_token_and_tells_errors_with_200() {
+fn graphql_accepts_any_token_and_reports_errors_with_200() {
     let emulator = emulator();
     let header = format!("bearer {}", token(&emulator, "scope1"));
     for path in ["/api/graphql/", "/api/graphql"] {
@@ -49,7 +49,7 @@ fn graphql_takes_any_token_and_tells_errors_with_200() {
 }
 
 #[test]
-fn a_token_belongs_into_the_header() {
+fn a_token_belongs_in_the_header() {
     let emulator = emulator();
     let good = token(&emulator, "asset.view");
     let url = format!("{}{ASSETS}?access_token={good}", emulator.url());
@@ -69,7 +69,7 @@ fn a_token_belongs_into_the_header() {
 }
 
 #[test]
-fn a_token_expires_when_the_clock_is_turned() {
+fn a_token_expires_when_the_clock_is_advanced() {
     let emulator = Emulator::builder().expires_in(60).start().expect("an emulator");
     let good = token(&emulator, "asset.view");
     assert_eq!(emulator.advance(Duration::from_secs(50)), Duration::from_secs(50));

@@ -1,4 +1,4 @@
-//! The page: what it is made of, what it may load, and that it is told of what happens.
+//! The page: its content, what it may load, and its live updates.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -20,7 +20,7 @@ fn get(emulator: &Emulator, path: &str) -> Answer {
     send("GET", &format!("{}{path}", emulator.url()), &[], "")
 }
 
-/// An emulator that has something to show in every place, and its page.
+/// An emulator with content for every part of the page, and its page.
 fn full_page() -> (Emulator, Html) {
     let emulator = emulator();
     let odd = "<script>alert('\"')</script>";
@@ -160,7 +160,7 @@ fn the_script_finds_what_it_looks_for() {
     }
 }
 
-/// A stream of events, read as a browser would.
+/// An event stream, read as a browser would.
 struct Live(BufReader<TcpStream>);
 
 impl Live {
@@ -184,7 +184,7 @@ impl Live {
         line.trim_end().to_owned()
     }
 
-    /// The next event's pieces.
+    /// The fragments of the next event.
     fn parts(&mut self) -> Value {
         loop {
             if let Some(event) = self.line().strip_prefix("data: ") {
@@ -193,7 +193,7 @@ impl Live {
         }
     }
 
-    /// Reads until a piece has this text.
+    /// Reads until a fragment contains this text.
     fn wait_for(&mut self, piece: &str, text: &str) {
         let begun = Instant::now();
         while !self.parts()[piece].as_str().is_some_and(|html| html.contains(text)) {
@@ -203,7 +203,7 @@ impl Live {
 }
 
 #[test]
-fn what_happens_is_told_while_one_looks() {
+fn the_page_is_updated_live() {
     let emulator = emulator();
     let mut live = Live::open(&emulator);
     let first = live.parts();
@@ -215,7 +215,7 @@ fn what_happens_is_told_while_one_looks() {
     let begun = Instant::now();
     token(&emulator, "asset.view");
     live.wait_for("requests", "id=\"request-1\"");
-    // A tenth of a second is meant.
+    // The aim is a tenth of a second.
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
     emulator.faults([Fault::status(503).once()]).expect("taken");
     live.wait_for("faults", "fault 1");
@@ -226,7 +226,7 @@ fn what_happens_is_told_while_one_looks() {
 }
 
 #[test]
-fn a_burst_is_told_in_few_events() {
+fn a_burst_of_changes_causes_few_events() {
     let emulator = emulator();
     let mut live = Live::open(&emulator);
     live.parts();
@@ -247,7 +247,7 @@ fn a_burst_is_told_in_few_events() {
 }
 
 #[test]
-fn watchers_do_not_hold_the_end_up() {
+fn open_pages_do_not_delay_the_end() {
     let emulator = emulator();
     let mut watchers: Vec<Live> = (0..5).map(|_| Live::open(&emulator)).collect();
     for live in &mut watchers {
@@ -257,7 +257,7 @@ fn watchers_do_not_hold_the_end_up() {
     drop(emulator);
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     for mut live in watchers {
-        // The end of the stream, or a reset; but not silence.
+        // The end of the stream or a reset, but not silence.
         let mut rest = Vec::new();
         let end = live.0.read_to_end(&mut rest).map_err(|error| error.kind());
         assert!(!matches!(end, Err(std::io::ErrorKind::WouldBlock)), "still open");

@@ -1,4 +1,4 @@
-//! What the README tells to type at a shell is typed here.
+//! Runs the shell commands in the README.
 
 #![cfg(unix)]
 
@@ -7,7 +7,7 @@ use std::process::Command;
 
 const README: &str = include_str!("../../README.md");
 
-/// The blocks for a shell, in their order.
+/// The shell blocks, in order.
 fn blocks() -> Vec<&'static str> {
     let opened = README.split("\n```sh\n").skip(1);
     opened.map(|rest| rest.split_once("```").expect("an end").0).collect()
@@ -40,7 +40,7 @@ fn a_script_starts_it_takes_its_lines_and_switches_on_a_fault() {
          curl -s -o answer -w '%{{http_code}}' $TRACKUNIT_TOKEN_URL -d grant_type=client_credentials\n\
          echo; env | grep -E '^(TRACKUNIT|IRIS)_' | cut -d = -f 1 | sort\n"
     );
-    // Of an emulator that was killed.
+    // The file of an emulator that was killed.
     std::fs::write(directory.path().join("emulator.env"), "exit 9\n").expect("written");
     let program = Path::new(env!("CARGO_BIN_EXE_tu-token-emulator")).parent().expect("a directory");
     let run = Command::new("sh")

@@ -1,5 +1,5 @@
-//! What the service's documentation promises or asks, one test for each statement, in the order of its sections. Each
-//! name is the statement, so that a failure reads as a broken promise.
+//! One test for each statement in the service's documentation, in the order of its sections. Each name is the statement, so
+//! that a failure reads as a broken promise.
 
 mod api_keys;
 mod calling_and_renewing;
@@ -30,7 +30,7 @@ fn create(emulator: &Emulator, name: &str, scopes: &str) -> IssuedKey {
     emulator.create_key(NewKey::new(name, scopes)).expect("a key")
 }
 
-/// The secret of a key is wrong by one letter.
+/// A key's secret with one letter changed.
 fn spoilt(key: &IssuedKey) -> IssuedKey {
     IssuedKey { client_secret: format!("{}x", key.client_secret), ..key.clone() }
 }

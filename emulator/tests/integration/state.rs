@@ -1,4 +1,4 @@
-//! The state file: what it keeps, what it does not tell, and what it refuses.
+//! The state file: what it stores, what it does not reveal, and what it refuses.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -27,7 +27,7 @@ fn ask(lines: &[String], id: &str, secret: &str) -> crate::common::Answer {
 }
 
 #[test]
-fn a_killed_emulator_has_forgotten_nothing_it_said() {
+fn a_killed_emulator_loses_nothing_it_acknowledged() {
     let (_directory, file) = place();
     let (first, lines) = spawn(&file, &[]);
     let id = exported(&lines, "CLIENT_ID").expect("an id").to_owned();
@@ -63,7 +63,7 @@ fn a_killed_emulator_has_forgotten_nothing_it_said() {
 }
 
 #[test]
-fn a_new_secret_for_the_demo_key_is_printed_when_one_is_wanted() {
+fn a_new_secret_for_the_demo_key_is_printed_on_request() {
     let (directory, file) = place();
     let env = directory.path().join("env");
     let env = env.to_str().expect("a readable path");
@@ -110,7 +110,7 @@ fn neither_secrets_nor_tokens_are_in_the_file() {
 }
 
 #[test]
-fn tokens_and_keys_live_on_as_they_were() {
+fn tokens_and_keys_survive_a_restart() {
     let (_directory, file) = place();
     let emulator = start(&file);
     let key = emulator.demo_key().clone();
@@ -139,7 +139,7 @@ fn tokens_and_keys_live_on_as_they_were() {
     assert_eq!(post(&emulator, &form(&gone, "asset.view")).status, 401);
     assert_eq!(post(&emulator, &form(&key, "asset.view")).status, 200);
     assert_eq!(emulator.journal()[1].body_fingerprint, fingerprint, "equal bodies, equal names");
-    // The first token had 600 seconds left, the others all of their 1200; the clock was set right.
+    // The first token had 600 seconds left, the others all of their 1200; the clock has been reset.
     for (seconds, statuses) in
         [(0, [200, 403, 200]), (601, [401, 403, 200]), (600, [401, 401, 401])]
     {
@@ -199,7 +199,7 @@ fn two_emulators_do_not_share_a_file() {
 }
 
 #[test]
-fn what_is_no_state_file_is_left_as_it_is() {
+fn other_files_are_left_unchanged() {
     let (directory, file) = place();
     drop(start(&file));
     let whole = std::fs::read(&file).expect("a file");
@@ -230,10 +230,10 @@ fn what_is_no_state_file_is_left_as_it_is() {
     start(&file);
 }
 
-/// The size of the file is limited, as a full disk would do it.
+/// Limits the size of the file, like a full disk.
 #[cfg(unix)]
 #[test]
-fn nothing_is_handed_out_that_cannot_be_kept() {
+fn nothing_is_issued_that_cannot_be_stored() {
     let (_directory, file) = place();
     drop(start(&file));
     let blocks = std::fs::metadata(&file).expect("a file").len() / 512;
@@ -269,7 +269,7 @@ fn nothing_is_handed_out_that_cannot_be_kept() {
         let refused = send(method, &format!("{base}/api-keys{path}"), &json, body);
         assert_eq!((refused.status, refused.member("code").as_str()), (500, "NOT_KEPT"));
     }
-    // Nothing of what was refused was done, however often it is repeated.
+    // Refused changes have not happened, however often they are repeated.
     let clock = format!("{base}/_emulator/clock");
     for _ in 0..2 {
         assert_eq!(send("POST", &clock, &json, r#"{"advance":"20m"}"#).status, 500);

@@ -1,4 +1,4 @@
-//! The token endpoint over a real connection: what the service's documentation leaves unsaid.
+//! The token endpoint over a real connection: behaviour that the service's documentation leaves open.
 
 use crate::common::{FORM, form, post, send};
 use tu_token_emulator::{Emulator, NewKey};
@@ -8,7 +8,7 @@ fn emulator() -> Emulator {
 }
 
 #[test]
-fn malformed_requests_and_other_grants_are_told_apart() {
+fn malformed_requests_and_other_grants_are_distinguished() {
     let emulator = emulator();
     let good = form(emulator.demo_key(), "asset.view");
     let cases = [
@@ -34,7 +34,7 @@ fn malformed_requests_and_other_grants_are_told_apart() {
 
 #[test]
 fn basic_works_and_names_its_scheme_when_it_fails() {
-    // The pair and its encoding are a published test vector.
+    // The credentials and their encoding are a published test vector.
     const ID: &str = "1PpG/Q 1";
     const SECRET: &str = "z/tZ9VwFZqApmIQ+ZH1I5pLk/uB4ud:X2/8bL+wfFTt1rFw=";
     const HEADER: &str = "Basic MVBwRyUyRlErMTp6JTJGdFo5VndGWnFBcG1JUSUyQlpIMUk1cExrJTJGdUI0dWQlM0FYMiUyRjhiTCUyQndmRlR0MXJGdyUzRA==";

@@ -1,4 +1,4 @@
-//! The file for the lines: it appears, it goes, and nothing of anybody else's goes with it.
+//! The env file: it appears, it is removed, and other files are left alone.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -23,7 +23,7 @@ fn start(file: &Path, arguments: &[&str]) -> (Child, Vec<String>) {
     (child, lines)
 }
 
-/// What a start says that must be refused.
+/// The message of a start that must be refused.
 fn refused(arguments: &[&str]) -> String {
     let Output { status, stdout, stderr } = command(arguments).output().expect("ran");
     let text = String::from_utf8_lossy(&stderr).into_owned();
@@ -41,7 +41,7 @@ fn it_is_there_until_a_signal_comes() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("env");
     let secret = ["--client-id", "id", "--client-secret", "it's"];
-    // One of an emulator that was killed is replaced, and so is an empty one as `mktemp` makes it.
+    // The file of an emulator that was killed is replaced, and so is an empty one as made by `mktemp`.
     let (mut killed, _) = start(&file, &[]);
     killed.kill().expect("killed");
     killed.wait().expect("ended");
@@ -49,7 +49,7 @@ fn it_is_there_until_a_signal_comes() {
     for (signal, arguments) in
         [("-TERM", &secret[..]), ("-INT", &secret), ("-HUP", &secret), ("-HUP", &["--ipv6"])]
     {
-        // Whoever runs the tests by `nohup` hands that on.
+        // Under `nohup`, this process passes that on.
         #[cfg(target_os = "linux")]
         if signal == "-HUP" && hangup_bit("self", "SigIgn:") == 1 {
             continue;
@@ -83,7 +83,7 @@ fn it_is_there_until_a_signal_comes() {
     }
 }
 
-/// Linux alone tells what a process does with a signal.
+/// Only Linux reports how a process handles a signal.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_hangup_that_was_to_be_ignored_is_ignored() {
@@ -99,7 +99,7 @@ fn a_hangup_that_was_to_be_ignored_is_ignored() {
     }
 }
 
-/// What a process does with SIGHUP, the lowest of the signals.
+/// How a process handles SIGHUP, the lowest signal.
 #[cfg(target_os = "linux")]
 fn hangup_bit(process: &str, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).expect("a process");
@@ -108,7 +108,7 @@ fn hangup_bit(process: &str, name: &str) -> u64 {
 }
 
 #[test]
-fn what_is_not_an_emulators_stays_and_is_named() {
+fn foreign_files_stay_and_are_named() {
     let directory = tempfile::tempdir().expect("a directory");
     let inside = |name: &str| directory.path().join(name);
     let real = "export TRACKUNIT_CLIENT_ID=id\nexport TRACKUNIT_CLIENT_SECRET=real\n\
@@ -125,9 +125,9 @@ fn what_is_not_an_emulators_stays_and_is_named() {
     let mut before = names(directory.path());
     before.sort();
     for (name, reason) in [
-        ("text", "something else than an emulator's lines"),
-        ("real", "something else than an emulator's lines"),
-        ("bytes", "something else than an emulator's lines"),
+        ("text", "something other than an emulator's lines"),
+        ("real", "something other than an emulator's lines"),
+        ("bytes", "something other than an emulator's lines"),
         ("directory", "a directory"),
         ("link", "a symbolic link"),
         ("dangling", "a symbolic link"),
@@ -138,7 +138,7 @@ fn what_is_not_an_emulators_stays_and_is_named() {
         let path = path.to_str().expect("a readable path");
         let text = refused(&["--port", "0", "--env-file", path]);
         assert!(text.contains(reason) && text.contains(path), "{text}");
-        assert!(text.contains("left as it is"), "{text}");
+        assert!(text.contains("left unchanged"), "{text}");
     }
     let mut after = names(directory.path());
     after.sort();
@@ -172,7 +172,7 @@ fn a_start_that_fails_leaves_the_lines_of_another_emulator() {
 }
 
 #[test]
-fn what_another_wrote_since_stays() {
+fn later_changes_by_others_stay() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("env");
     for successor in [true, false] {
@@ -184,7 +184,7 @@ fn what_another_wrote_since_stays() {
             end(&mut second, "-TERM");
             assert!(!file.exists());
         } else {
-            // The same lines, letter by letter, in a file of somebody's.
+            // The same lines in a user's own file.
             fs::remove_file(&file).expect("removed");
             let same: String = lines[1..6].iter().map(|line| format!("{line}\n")).collect();
             fs::write(&file, same).expect("written");

@@ -1,4 +1,4 @@
-//! Every combination of fault members that is taken happens as a whole on the wire, and the journal says so.
+//! Every accepted combination of fault members takes full effect, and the journal says so.
 
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ const ASKED: &str = "asset.view api.iso15143.snapshot";
 const ASSETS: &str = "/api/asset/v2/assets";
 const FLEET: &str = "/public/api/aemp/v2/15143/-3/Fleet/1";
 
-/// Members, each with a value to try; of one name only one is taken at a time.
+/// Members, each with a value to try; only one of each name is used at a time.
 fn members(at_token: bool) -> Vec<(&'static str, Value)> {
     let mut members = vec![
         ("delay", json!("4ms")),
@@ -56,7 +56,7 @@ fn members(at_token: bool) -> Vec<(&'static str, Value)> {
     members
 }
 
-/// All faults of one, two and three members that are taken.
+/// All accepted faults with one, two and three members.
 fn faults(at_token: bool) -> Vec<Map<String, Value>> {
     let members = members(at_token);
     let probe = Emulator::start().expect("an emulator");
@@ -93,7 +93,7 @@ fn read(fault: &Map<String, Value>) -> Fault {
     from_value(Value::Object(fault.clone())).expect("a fault")
 }
 
-/// What came over the wire; `None`: a reset, and not a byte before it.
+/// The response on the wire; `None` means a reset without a byte before it.
 struct Seen {
     status: u16,
     head: String,
@@ -126,7 +126,7 @@ impl Seen {
     }
 }
 
-/// Looks for every member of a fault in what was seen. `None` for a part of a body that was cut off.
+/// Checks the effect of every member of a fault. `None` for a part of a body that was cut off.
 fn assert_happened(fault: &Map<String, Value>, seen: &Seen, is_head: bool) {
     let has = |name: &str| fault.contains_key(name);
     let text = |name: &str| fault.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -172,7 +172,7 @@ fn assert_happened(fault: &Map<String, Value>, seen: &Seen, is_head: bool) {
     }
 }
 
-/// Looks for every change of a token answer, in the answer and in what the token can do.
+/// Checks every change of a token response, in the response and in what the token can do.
 fn assert_changed(
     emulator: &Emulator,
     fault: &Map<String, Value>,
@@ -211,7 +211,7 @@ fn assert_changed(
     }
 }
 
-/// What the journal has to say of a request that met the fault.
+/// The expected journal entry of a request that met the fault.
 fn assert_journal(emulator: &Emulator, fault: &Map<String, Value>, id: u64, seen: Option<&Seen>) {
     let entries = emulator.journal();
     let [entry] = &entries[..] else { panic!("{entries:?}") };
@@ -305,7 +305,7 @@ fn every_combination_at_an_api() {
     }
 }
 
-/// Members of one token answer wait for a request that gets one.
+/// Members that change a token response apply to the next request that gets a token.
 #[test]
 fn a_refused_request_takes_nothing_away() {
     let emulator = Emulator::start().expect("an emulator");

@@ -1,4 +1,4 @@
-//! API keys: how many, what belongs to one, and what is told of it when.
+//! API keys: how many, their properties, and what is shown when.
 
 use super::*;
 
@@ -118,7 +118,7 @@ fn the_secret_is_shown_once() {
 }
 
 #[test]
-fn each_keys_use_is_told() {
+fn each_keys_use_is_reported() {
     let emulator = emulator();
     let key = create(&emulator, "reports", "asset.view");
     post(&emulator, &form(&key, "asset.view"));

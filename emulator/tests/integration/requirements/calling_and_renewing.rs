@@ -1,4 +1,4 @@
-//! Calls with a token, its end, and the next one.
+//! Calls with a token, its expiry, and the next token.
 
 use super::*;
 

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn an_invalid_client_is_told_no_more_than_that() {
+fn an_invalid_client_learns_no_details() {
     let emulator = emulator();
     let demo = emulator.demo_key();
     let gone = create(&emulator, "gone", "asset.view");

@@ -1,4 +1,4 @@
-//! The token request and its answer.
+//! The token request and its response.
 
 use super::*;
 

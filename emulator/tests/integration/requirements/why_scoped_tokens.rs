@@ -1,4 +1,4 @@
-//! What scoped tokens are good for, and who can have them.
+//! The purpose of scoped tokens, and who can get them.
 
 use super::*;
 
@@ -26,7 +26,7 @@ fn a_token_belongs_to_one_account_and_to_no_user() {
 }
 
 #[test]
-fn a_token_is_limited_to_what_it_was_asked_for() {
+fn a_token_is_limited_to_the_requested_scopes() {
     let emulator = emulator();
     let narrow = token(&emulator, "api.iso15143.snapshot");
     let wide = token(&emulator, "api.iso15143.snapshot asset.view");
@@ -82,7 +82,7 @@ fn key_names_are_unique() {
 }
 
 #[test]
-fn an_account_that_has_no_access_yet_can_be_played() {
+fn an_account_without_access_can_be_emulated() {
     let emulator = emulator();
     let good = form(emulator.demo_key(), "asset.view");
     let no_access = [Fault::status(403), Fault::status(404), Fault::error("unauthorized_client")];
