@@ -1,6 +1,6 @@
 /*
- * The hot path beside a cache that a program would make by hand (a mutex, a clock, a copy), in one
- * interleaved run of many short rounds. Prints nanoseconds per call, medians, and the ratio.
+ * Compares the hot path with a hand-written cache (a mutex, a clock, a copy) in one interleaved run of
+ * many short rounds. Prints the median nanoseconds per call, and the ratio.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -10,11 +10,11 @@
 #include <time.h>
 #include <tu_token.h>
 
-enum { ROUNDS = 31, CALLS = 200000, MOST_THREADS = 2 };
+enum { ROUNDS = 31, CALLS = 200000, MAX_THREADS = 2 };
 
 static tu_client *client;
 
-/* The hand-made one. */
+/* The hand-written cache. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char cached[4096];
 static size_t cached_length;
@@ -48,21 +48,21 @@ static int get_and_free(char *buffer) {
 
 typedef int (*way)(char *buffer);
 
-/* The same by the C++ header: benches/hit.cpp. */
+/* The same through the C++ header: benches/hit.cpp. */
 int cpp_take(tu_client *client);
 int cpp_copy(char *buffer);
 int cpp_get(char *buffer);
 
 struct work {
   way way;
-  atomic_int *missing; /* threads that are not there yet */
+  atomic_int *missing; /* threads that are not ready yet */
   double ns_per_call;
 };
 
 static void *repeat(void *place) {
   struct work *work = place;
   char buffer[4096];
-  /* Not a barrier to sleep at: the threads would wake one after the other, on one processor. */
+  /* Spin: threads sleeping at a barrier would wake one after the other, on one processor. */
   atomic_fetch_sub(work->missing, 1);
   while (atomic_load(work->missing) > 0) continue;
   long long from = boot_ns();
@@ -74,10 +74,10 @@ static void *repeat(void *place) {
   return NULL;
 }
 
-/* As the slowest of the threads saw it. */
+/* The result of the slowest thread. */
 static double ns_per_call(way way, int threads) {
-  pthread_t ids[MOST_THREADS];
-  struct work works[MOST_THREADS];
+  pthread_t ids[MAX_THREADS];
+  struct work works[MAX_THREADS];
   atomic_int missing = threads;
   for (int i = 0; i < threads; i++) {
     works[i] = (struct work){way, &missing, 0};
@@ -106,7 +106,7 @@ int main(void) {
               {"C++: client.copy", cpp_copy},
               {"C++: client.get", cpp_get}};
   enum { WAYS = sizeof ways / sizeof *ways };
-  double results[MOST_THREADS][WAYS][ROUNDS];
+  double results[MAX_THREADS][WAYS][ROUNDS];
 
   tu_error *error = NULL;
   client = tu_client_new(NULL, &error);
@@ -118,15 +118,15 @@ int main(void) {
   if (!cpp_take(second)) return 1;
   cached_until = boot_ns() + 600000000000LL;
   for (int round = 0; round < ROUNDS; round++)
-    for (int threads = 1; threads <= MOST_THREADS; threads++)
+    for (int threads = 1; threads <= MAX_THREADS; threads++)
       for (int i = 0; i < WAYS; i++)
         results[threads - 1][i][round] = ns_per_call(ways[i].way, threads);
 
-  printf("a header value of %zu bytes; ns per call (times the hand-made one)\n", cached_length);
+  printf("a header value of %zu bytes; ns per call (relative to the hand-written cache)\n", cached_length);
   printf("%-30s %16s %16s\n", "", "1 thread", "2 threads");
   for (int i = 0; i < WAYS; i++) {
     printf("%-30s", ways[i].name);
-    for (int threads = 0; threads < MOST_THREADS; threads++) {
+    for (int threads = 0; threads < MAX_THREADS; threads++) {
       qsort(results[threads][i], ROUNDS, sizeof(double), by_size);
       double mine = results[threads][i][ROUNDS / 2], hand = results[threads][0][ROUNDS / 2];
       printf(" %8.1f (%4.2fx)", mine, mine / hand);

@@ -1,9 +1,9 @@
-// The ways of tu_token.hpp, for the table of hit.c: the same calls, so that what the C++ adds shows.
+// The calls of tu_token.hpp for the table of hit.c, to show the overhead of the C++ header.
 #include <tu_token.hpp>
 
 static tu::client *client;
 
-// Takes a client over, and fetches its token.
+// Takes ownership of a client and fetches its token.
 extern "C" int cpp_take(tu_client *taken) {
   client = new tu::client(taken);
   tu::error failure;

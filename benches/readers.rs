@@ -1,6 +1,6 @@
-//! Ways to hand the current token to many threads, beside this library's own, in one interleaved
-//! run of many short rounds: nanoseconds a call, medians. Each way looks at the boot clock, and
-//! ends with the token in the caller's own hands.
+//! Compares ways to share the current token between threads with this library's own, in one
+//! interleaved run of many short rounds. Shows median nanoseconds per call. Each way reads the boot
+//! clock and returns a token owned by the caller.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use tu_token::{BootTime, Client, Clock};
 const ROUNDS: usize = 31;
 const CALLS: u32 = 100_000;
 
-/// What a program would keep by hand.
+/// The content of a hand-written cache.
 #[derive(Clone)]
 struct Kept {
     value: Arc<str>,
@@ -76,7 +76,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("tu-token: Client::token", Box::new(|| drop(black_box(client.token().unwrap())))),
     ];
 
-    println!("a header value of {} bytes; ns per call (times the first)", bearer.len());
+    println!("a header value of {} bytes; ns per call (relative to the first)", bearer.len());
     println!("{:<32}{:>17}{:>17}", "", "1 thread", "2 threads");
     let mut rounds = vec![[const { Vec::new() }; 2]; ways.len()];
     for _ in 0..ROUNDS {
@@ -96,11 +96,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// As the slowest of the threads saw it.
+/// The result of the slowest thread.
 fn ns_per_call(way: &(dyn Fn() + Sync), threads: usize) -> f64 {
     let missing = AtomicUsize::new(threads);
     let repeat = || {
-        // Not a barrier to sleep at: the threads would wake one after the other, on one processor.
+        // Spin: threads sleeping at a barrier would wake one after the other, on one processor.
         missing.fetch_sub(1, Ordering::SeqCst);
         while missing.load(Ordering::SeqCst) > 0 {}
         let from = Clock::System.now();

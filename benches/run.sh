@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `make bench`: the hot path beside what a program would make by hand, each table in one run.
+# `make bench`: compares the hot path with alternatives, each table in one run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,15 +12,15 @@ c++ target/bench/hit.o target/bench/hit-cpp.o -o target/bench/hit \
 readers=$(cargo bench --no-run --bench readers -p tu-token --message-format=json 2>/dev/null |
   sed -n 's/.*"executable":"\([^"]*readers[^"]*\)".*/\1/p')
 
-# A token of the size that signed tokens have.
+# The size of a typical signed token.
 export EMULATOR_OPTIONS="--token-length 670"
-echo "The C library beside a cache made by hand"
+echo "C: the library and a hand-written cache"
 scripts/emulator.sh target/bench/hit
 echo
-echo "In Rust: ways to hand out the current token"
+echo "Rust: ways to share the current token"
 scripts/emulator.sh "$readers"
 echo
-echo "In Go: the token at hand beside the cache of golang.org/x/oauth2"
+echo "Go: a cache hit and the cache of golang.org/x/oauth2"
 if command -v go >/dev/null 2>&1; then
   rm -rf target/bench/stage
   PREFIX=$PWD/target/bench/stage TARGET_DIR=target/release packaging/install.sh >/dev/null
@@ -31,5 +31,5 @@ else
   echo "go is missing"
 fi
 echo
-echo "In Python: a token at hand, beside what else there is"
+echo "Python: a cache hit and alternatives"
 scripts/emulator.sh benches/python/run.sh || [ $? = 77 ]

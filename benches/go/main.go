@@ -1,4 +1,4 @@
-// Bench measures what the token at hand costs a Go program, beside the cache of golang.org/x/oauth2.
+// Bench measures the cost of a cache hit in Go, compared with the cache of golang.org/x/oauth2.
 package main
 
 import (
@@ -19,12 +19,12 @@ const (
 	calls  = 50_000
 )
 
-// A way to the current token.
+// A way is one method of getting the current token.
 type way struct {
 	name string
-	// Makes so many calls.
+	// Makes this many calls.
 	run func(calls int)
-	// Medians of these are shown, in nanoseconds a call: for one goroutine and for two.
+	// Nanoseconds per call, for one goroutine and for two; the medians are shown.
 	measured [2][]float64
 }
 
@@ -88,7 +88,7 @@ func scopedTokens(client *tutoken.Client, ctx context.Context, scope string) *wa
 	}}
 }
 
-// measure is what a call took each of so many goroutines that run at once.
+// measure returns the nanoseconds per call in each of this many concurrent goroutines.
 func (w *way) measure(goroutines int) []float64 {
 	taken := make([]float64, goroutines)
 	begin := make(chan struct{})

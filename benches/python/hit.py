@@ -1,7 +1,7 @@
-"""A token that is at hand: the module beside a cache by hand, Authlib and MSAL, in one run.
+"""Compare a cache hit with a hand-written cache, Authlib and MSAL, in one run.
 
-Each line is the best of several rounds, in ns a call, and its ratio to ``client.token()``. Only the
-ratios say something about another machine.
+Each line shows the best of several rounds in ns per call, and its ratio to ``client.token()``. Only
+the ratios are meaningful for other machines.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ROUNDS = 7
 
 
 class ByHand:
-    """What a program would write: a lock, an expiry, and a request when it has passed."""
+    """A typical hand-written cache: a lock, an expiry, and a request once it has passed."""
 
     def __init__(self, client: tu_token.Client) -> None:
         self._client = client
@@ -60,7 +60,7 @@ def authlib() -> Callable[[], str]:
 
 
 class Canned:
-    """MSAL speaks to one vendor's service alone; this answers in its place."""
+    """A stand-in for the only service that MSAL can talk to."""
 
     class Answer:
         status_code = 200
@@ -120,8 +120,8 @@ def main() -> None:
         "client.token()": nanoseconds(client.token, 1_000_000),
         'client.token("asset.view")': nanoseconds(lambda: client.token("asset.view"), 500_000),
         "client.get()": nanoseconds(client.get, 300_000),
-        "time.monotonic(), to compare": nanoseconds(time.monotonic, 1_000_000),
-        "a cache by hand": nanoseconds(ByHand(client).token, 300_000),
+        "time.monotonic(), for comparison": nanoseconds(time.monotonic, 1_000_000),
+        "hand-written cache": nanoseconds(ByHand(client).token, 300_000),
         "Authlib": nanoseconds(authlib(), 100_000),
         "MSAL": nanoseconds(of_msal(), 2_000),
     }

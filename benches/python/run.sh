@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures the Python module. Needs the emulator beside it.
+# Measures the Python module. Needs a running emulator (scripts/emulator.sh).
 set -euo pipefail
 # shellcheck source=bindings/python/tests/environment.sh
 . "$(dirname "$0")/../../bindings/python/tests/environment.sh"

@@ -1,9 +1,9 @@
-// Poll asks an IRIS API for assets again and again, until Ctrl-C or SIGTERM ends it.
+// Poll requests assets from an IRIS API periodically, until it is stopped with Ctrl-C or SIGTERM.
 //
-// The options come from TRACKUNIT_* variables. The token is fetched when it is needed, kept, renewed
-// in the background, and replaced if the API refuses it: see tutoken.Client.HTTPClient.
+// The options come from TRACKUNIT_* variables. The token is fetched when needed, cached, renewed in the
+// background, and replaced if the API refuses it: see tutoken.Client.HTTPClient.
 //
-// IRIS_URL is another base of the APIs than https://iris.trackunit.com, such as the emulator's.
+// IRIS_URL replaces the base URL https://iris.trackunit.com, for example with the emulator's.
 package main
 
 import (
@@ -25,17 +25,17 @@ import (
 	"tutoken.example/tutoken"
 )
 
-// mostBytes of an answer are read.
-const mostBytes = 16 << 20
+// maxBytes limits how much of a response is read.
+const maxBytes = 16 << 20
 
 func main() {
 	base := strings.TrimSuffix(cmp.Or(os.Getenv("IRIS_URL"), "https://iris.trackunit.com"), "/")
-	url := flag.String("url", base+"/api/asset/v2/assets?size=50", "what to ask for")
-	every := flag.Duration("every", time.Minute, "how long to wait between two requests")
-	times := flag.Int("times", 0, "how many requests to make; 0: until it is ended")
+	url := flag.String("url", base+"/api/asset/v2/assets?size=50", "`URL` to request")
+	every := flag.Duration("every", time.Minute, "time between requests")
+	times := flag.Int("times", 0, "number of requests; 0 means until stopped")
 	flag.Parse()
 
-	// Ctrl-C ends waits for tokens and requests that are under way.
+	// Ctrl-C cancels pending requests and waits for tokens.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, *url, *every, *times); err != nil {
@@ -50,7 +50,7 @@ func run(ctx context.Context, url string, every time.Duration, times int) error 
 		return err
 	}
 	defer client.Close()
-	// Shared by all requests: it keeps connections, and the client keeps the token.
+	// One http.Client for all requests: it reuses connections.
 	web := client.HTTPClient(&http.Client{Timeout: 30 * time.Second})
 
 	for made := 1; ; made++ {
@@ -76,7 +76,7 @@ func run(ctx context.Context, url string, every time.Duration, times int) error 
 	}
 }
 
-// worthAnotherTry: what a person has to mend is not.
+// worthAnotherTry reports whether retrying may help. Some errors need a person to fix the cause.
 func worthAnotherTry(err error) bool {
 	var failure *tutoken.Error
 	return !errors.As(err, &failure) || failure.Retryable
@@ -99,11 +99,11 @@ func count(ctx context.Context, web *http.Client, url string) (int, error) {
 	var page struct {
 		Content []json.RawMessage `json:"content"`
 	}
-	if err := json.NewDecoder(io.LimitReader(response.Body, mostBytes)).Decode(&page); err != nil {
+	if err := json.NewDecoder(io.LimitReader(response.Body, maxBytes)).Decode(&page); err != nil {
 		return 0, fmt.Errorf("%s answered, but not in JSON (is IRIS_URL right?): %w", url, err)
 	}
 	if page.Content == nil {
-		return 0, fmt.Errorf("%s answered, but with no list of assets", url)
+		return 0, fmt.Errorf("%s answered, but without a list of assets", url)
 	}
 	return len(page.Content), nil
 }

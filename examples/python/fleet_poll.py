@@ -1,8 +1,8 @@
-"""Lists the machines of an account: every page of IRIS's assets, with one token for all of them.
+"""List the machines of an account: all pages of IRIS's assets, with one token for all requests.
 
 Needs TRACKUNIT_CLIENT_ID, TRACKUNIT_CLIENT_SECRET and TRACKUNIT_SCOPE (asset.view), and, in a copy
 of the repository, ``pip install './bindings/python[httpx]'``.
-IRIS_URL is another base of the APIs than https://iris.trackunit.com, such as the emulator's.
+IRIS_URL replaces the base URL https://iris.trackunit.com, for example with the emulator's.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PAGE_SIZE = 20
 
 
 def assets(iris: httpx.Client) -> Iterator[dict[str, Any]]:
-    """Every asset, page after page."""
+    """Yield all assets, page by page."""
     number = 0
     while True:
         answer = iris.get("/api/asset/v2/assets", params={"page": number, "size": PAGE_SIZE})
@@ -44,15 +44,15 @@ def main() -> int:
                 print(asset["name"])
                 count += 1
     except tu_token.Error as error:
-        # One line that says what was found and what to do; never a secret.
+        # The message is one line that says what to do; it never contains a secret.
         print(f"no token: {error}", file=sys.stderr)
         return 75 if error.retryable else 1
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         print(f"IRIS: {error}", file=sys.stderr)
         return 1
     except (ValueError, LookupError, TypeError):
-        # A wrong address often brings a page for people.
-        print(f"{base} answered, but with no list of assets: is IRIS_URL right?", file=sys.stderr)
+        # A wrong URL often returns a web page.
+        print(f"{base} answered, but without a list of assets: is IRIS_URL right?", file=sys.stderr)
         return 1
     print(f"{count} machines")
     return 0

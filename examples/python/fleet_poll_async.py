@@ -1,6 +1,6 @@
-"""The same with asyncio: all pages at once. However many tasks ask, there is one token request.
+"""Like ``fleet_poll.py``, but with asyncio: all pages concurrently, with a single token request.
 
-Needs what ``fleet_poll.py`` needs.
+The requirements are those of ``fleet_poll.py``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ async def page(iris: httpx.AsyncClient, number: int) -> dict[str, Any]:
 
 
 async def assets(iris: httpx.AsyncClient) -> list[dict[str, Any]]:
-    """Every asset: the first page tells how many there are."""
+    """Return all assets; the first page says how many pages there are."""
     first = await page(iris, 0)
     rest = range(1, first["page"]["totalPages"])
     pages = [first, *await asyncio.gather(*(page(iris, number) for number in rest))]
@@ -41,15 +41,15 @@ async def main() -> int:
             async with httpx.AsyncClient(base_url=base, auth=auth, timeout=30) as iris:
                 found = await assets(iris)
     except tu_token.Error as error:
-        # One line that says what was found and what to do; never a secret.
+        # The message is one line that says what to do; it never contains a secret.
         print(f"no token: {error}", file=sys.stderr)
         return 75 if error.retryable else 1
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         print(f"IRIS: {error}", file=sys.stderr)
         return 1
     except (ValueError, LookupError, TypeError):
-        # A wrong address often brings a page for people.
-        print(f"{base} answered, but with no list of assets: is IRIS_URL right?", file=sys.stderr)
+        # A wrong URL often returns a web page.
+        print(f"{base} answered, but without a list of assets: is IRIS_URL right?", file=sys.stderr)
         return 1
     for asset in found:
         print(asset["name"])

@@ -1,8 +1,8 @@
-//! A day of a fleet of clients, simulated: `cargo run --release --example fleet` (or `make fleet`).
+//! Simulates a day of a fleet of clients: `cargo run --release --example fleet` (or `make fleet`).
 //!
-//! Prints what the fleet did to the token endpoint and to its callers, and whether every bound was
-//! kept. Exit code: 0 if so, 1 if a bound is broken, 2 for arguments that cannot be used. What is
-//! simulated, and what the figures mean, is in docs/simulation.md.
+//! Prints the load on the token endpoint, the effects on callers, and whether every bound holds. Exit
+//! code: 0 if so, 1 if a bound is broken, 2 for invalid arguments. docs/simulation.md explains what is
+//! simulated and what the figures mean.
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -12,7 +12,7 @@ use tu_token::simulation::{self, scenario::Scenario};
 use tu_token_fleet::arguments::{self, Arguments};
 use tu_token_fleet::chart;
 
-/// Share of the policy's jitter that the fleet with the narrow one has.
+/// The jitter of the narrow fleet, as a share of the policy's.
 const NARROW: f64 = 0.1;
 
 fn main() -> ExitCode {
@@ -47,12 +47,12 @@ fn main() -> ExitCode {
             eprintln!("fleet: cannot draw {}: {error}", path.display());
             return ExitCode::FAILURE;
         }
-        println!("\nDrawn: {}", path.display());
+        println!("\nChart: {}", path.display());
     }
     if report.keeps_its_bounds() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The same fleet with a narrow jitter, whose echoes do not die away. Nothing is asserted of it.
+/// Compares with the same fleet with a narrow jitter, whose echoes do not die away. Checks no bounds.
 fn compare(wide: &Report, scenario: &Scenario) {
     let narrow = simulation::run(&Scenario { jitter: NARROW, ..scenario.clone() });
     println!("\nWith a tenth of the jitter, for comparison:");

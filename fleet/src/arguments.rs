@@ -1,43 +1,43 @@
-//! What the person who runs it says.
+//! The command line of the example `fleet`.
 
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use tu_token::simulation::scenario::Scenario;
 
-/// How it is used.
+/// The usage text.
 pub const USAGE: &str = "\
 Usage: fleet [--clients N] [--hours H] [--seed S] [--svg FILE] [--narrow-jitter]
-  --clients N       how many clients, each with one token, from 1000 on (100000)
-  --hours H         how long, 8 to 168; the outages keep their lengths (24)
-  --seed S          of all that is left to chance (1)
-  --svg FILE        draw the requests a minute there
-  --narrow-jitter   simulate the fleet once more with a tenth of the jitter
+  --clients N       number of clients, each with one token; at least 1000 (default 100000)
+  --hours H         simulated hours, 8 to 168; the outages keep their lengths (default 24)
+  --seed S          seed of the random numbers (default 1)
+  --svg FILE        draw a chart of the requests per minute
+  --narrow-jitter   also simulate the fleet with a tenth of the jitter
 ";
 
-/// With fewer, the highest minute is a matter of chance.
-const LEAST_CLIENTS: u32 = 1000;
-const MOST_CLIENTS: u32 = 10_000_000;
-const MOST_HOURS: u32 = 168;
+/// With fewer clients, the busiest minute is a matter of chance.
+const MIN_CLIENTS: u32 = 1000;
+const MAX_CLIENTS: u32 = 10_000_000;
+const MAX_HOURS: u32 = 168;
 
-/// What was said, or the defaults.
+/// The arguments, with defaults.
 #[derive(Debug)]
 pub struct Arguments {
-    /// How many.
+    /// The number of clients.
     pub clients: u32,
-    /// How many hours are simulated.
+    /// The number of simulated hours.
     pub hours: u32,
-    /// Of all that is left to chance.
+    /// The seed of the random numbers.
     pub seed: u64,
-    /// Where to draw the picture.
+    /// The file for the chart.
     pub svg: Option<PathBuf>,
-    /// Whether to simulate the fleet once more with a narrow jitter.
+    /// Whether to simulate the fleet again with a narrow jitter.
     pub narrow_jitter: bool,
 }
 
 impl Arguments {
-    /// Reads the words of the command line. `None`: only the usage is wanted. The error says which
-    /// word cannot be used and why.
+    /// Parses the command line. `None` means that help was requested. The error names the invalid word
+    /// and the reason.
     pub fn parse(words: impl Iterator<Item = String>) -> Result<Option<Self>, String> {
         let mut words = words;
         let mut arguments =
@@ -46,16 +46,16 @@ impl Arguments {
             let mut value = || words.next().ok_or(format!("{word} needs a value"));
             match word.as_str() {
                 "--clients" => {
-                    arguments.clients = number(&word, &value()?, LEAST_CLIENTS, MOST_CLIENTS)?
+                    arguments.clients = number(&word, &value()?, MIN_CLIENTS, MAX_CLIENTS)?
                 }
                 "--hours" => {
-                    arguments.hours = number(&word, &value()?, Scenario::LEAST_HOURS, MOST_HOURS)?
+                    arguments.hours = number(&word, &value()?, Scenario::LEAST_HOURS, MAX_HOURS)?
                 }
                 "--seed" => arguments.seed = number(&word, &value()?, 0, u64::MAX)?,
                 "--svg" => arguments.svg = Some(value()?.into()),
                 "--narrow-jitter" => arguments.narrow_jitter = true,
                 "--help" | "-h" => return Ok(None),
-                _ => return Err(format!("{word} is not an option")),
+                _ => return Err(format!("unknown option {word}")),
             }
         }
         Ok(Some(arguments))
@@ -67,8 +67,7 @@ where
     N: FromStr + PartialOrd + std::fmt::Display,
 {
     let number = text.parse().ok().filter(|number| (&least..=&most).contains(&number));
-    number
-        .ok_or_else(|| format!("{option} {text}: a whole number from {least} to {most} is needed"))
+    number.ok_or_else(|| format!("{option} {text}: must be a whole number from {least} to {most}"))
 }
 
 #[cfg(test)]
@@ -80,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_said_has_a_default() {
+    fn options_have_defaults() {
         let arguments = parse("--hours 12 --svg day.svg").unwrap().unwrap();
         assert_eq!((arguments.clients, arguments.hours, arguments.seed), (100_000, 12, 1));
         assert_eq!(arguments.svg, Some("day.svg".into()));
@@ -88,12 +87,12 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_refused_by_name() {
+    fn invalid_arguments_are_refused_by_name() {
         for (line, word) in [
-            ("--hours 7", "--hours 7: a whole number from 8 to 168"),
+            ("--hours 7", "--hours 7: must be a whole number from 8 to 168"),
             ("--clients many", "--clients many"),
             ("--seed", "--seed needs a value"),
-            ("--cleints 5", "--cleints is not an option"),
+            ("--cleints 5", "unknown option --cleints"),
         ] {
             let message = parse(line).unwrap_err();
             assert!(message.contains(word), "{line}: {message}");

@@ -1,4 +1,4 @@
-//! The picture: requests a minute over the day.
+//! The chart of requests per minute over the day.
 
 use std::error::Error;
 use std::path::Path;
@@ -13,7 +13,7 @@ type Plane<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<RangedCoordf64, Lo
 const SIZE: (u32, u32) = (960, 480);
 const FONT: (&str, u32) = ("sans-serif", 14);
 
-// A background of its own, so that it is as readable on a dark page as on a light one.
+// With its own background, so that it is readable on dark pages too.
 const PAPER: RGBColor = RGBColor(252, 252, 250);
 const INK: RGBColor = RGBColor(40, 40, 40);
 const GRID: RGBColor = RGBColor(225, 225, 225);
@@ -23,14 +23,14 @@ const BOUND: RGBColor = RGBColor(190, 70, 0);
 const OUTAGE: RGBColor = RGBColor(248, 214, 214);
 const THROTTLED: RGBColor = RGBColor(248, 238, 200);
 
-/// Writes the picture as SVG. Fails if the file cannot be written.
+/// Writes the chart as SVG. Fails if the file cannot be written.
 pub fn draw(report: &Report, path: &Path) -> Result<(), Box<dyn Error>> {
     let scenario = &report.scenario;
     let hours = scenario.length.as_secs_f64() / 3600.0;
     let mean = report.calm_mean();
     let most = report.requests().iter().max().copied().unwrap_or(1) as f64;
-    // The scale is logarithmic: an outage is more than ten times the mean. Minutes with next to no
-    // requests lie on the lower edge.
+    // A logarithmic scale, because outages exceed ten times the mean. Minutes with almost no requests
+    // are drawn on the lower edge.
     let (low, high) = ((mean / 20.0).max(1.0), most * 2.0);
 
     let area = SVGBackend::new(path, SIZE).into_drawing_area();
@@ -73,7 +73,7 @@ pub fn draw(report: &Report, path: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// When something was wrong, and what.
+/// Shades the times of trouble and labels them.
 fn shade(chart: &mut Plane, report: &Report, low: f64, high: f64) -> Result<(), Box<dyn Error>> {
     for spell in &report.scenario.spells {
         let (from, to) = (spell.from.as_secs_f64() / 3600.0, spell.to.as_secs_f64() / 3600.0);
@@ -90,7 +90,7 @@ fn shade(chart: &mut Plane, report: &Report, low: f64, high: f64) -> Result<(), 
     Ok(())
 }
 
-/// A dashed line across, with its name where the line of the requests has calmed down.
+/// Draws a dashed line across, labelled where the request line is calm.
 fn level(
     chart: &mut Plane,
     hours: f64,
