@@ -355,3 +355,25 @@ fn the_walks_name_what_is_in_the_files_they_link_to() {
     let source = |_: &str| "impl A { fn b() {} } // c".to_owned();
     assert_eq!(unknown_names("`A::b`, `c` and `d-e` in [x](../src/x.rs)", source), ["c"]);
 }
+
+/// The map's lines for `src/` that name a directory or file which is not there.
+#[test]
+fn the_map_names_what_is_there() {
+    let map = PAGE.split("```text\nsrc/\n").nth(1).and_then(|rest| rest.split("\ninclude/").next());
+    let mut directory = Path::new(SRC).to_owned();
+    let mut named = 0;
+    for line in map.expect("the map").lines() {
+        let words = line.split([' ', ',', ';', ':']).filter(|word| !word.is_empty());
+        let is_place = |word: &&str| word.ends_with(".rs") || word.ends_with('/');
+        for (at, word) in words.enumerate().filter(|(_, word)| is_place(word)) {
+            if at == 0 && !line.starts_with("    ") {
+                directory = Path::new(SRC).join(word.trim_end_matches(".rs"));
+                assert!(Path::new(SRC).join(word).exists(), "{line}");
+            } else {
+                assert!(directory.join(word).exists(), "{line}");
+            }
+            named += 1;
+        }
+    }
+    assert!(named > 30, "{named}");
+}
