@@ -43,8 +43,10 @@ demo:
 	@$(MAKE) --no-print-directory library emulator
 	@scripts/demo.sh
 
+# By the environment: a step's name may hold an apostrophe.
+test: export ONLY := $(ONLY)
 test:
-	@tests/run.sh $(if $(filter 1 yes,$(LIST)),--list) '$(ONLY)'
+	@tests/run.sh $(if $(filter 1 yes,$(LIST)),--list) "$$ONLY"
 
 soak:
 	@scripts/setup.sh demo
