@@ -399,7 +399,7 @@ struct tu_cancel *tu_cancel_new(void);
  * Makes every current and future call that uses this cancel return TU_CANCELLED. The fetches those
  * calls waited for continue. NULL does nothing.
  *
- * # Safety
+ * Requires:
  * `cancel` is NULL or a live handle.
  */
 void tu_cancel_trigger(struct tu_cancel *cancel);
@@ -410,7 +410,7 @@ void tu_cancel_trigger(struct tu_cancel *cancel);
  * options: TU_CONFIG or TU_INVALID_ARGUMENT. A missing `scope` is no mistake here: each get must
  * then name one, or fails. Release it with tu_free.
  *
- * # Safety
+ * Requires:
  * `config` is NULL or a live handle, `error` NULL or valid to write to.
  */
 struct tu_client *tu_client_new(const struct tu_config *config, struct tu_error **error);
@@ -420,7 +420,7 @@ struct tu_client *tu_client_new(const struct tu_config *config, struct tu_error 
  * from the next token request on. Both are copied. Cached tokens stay in use; a remembered refusal
  * is forgotten.
  *
- * # Safety
+ * Requires:
  * `client` is NULL or a live handle, the strings NULL or NUL-terminated, `error` NULL or valid to
  * write to.
  */
@@ -433,7 +433,7 @@ tu_status tu_client_rotate(struct tu_client *client,
  * Reports that an API answered 401 to this token: it will not be served again. No effect if a
  * newer token is already cached. Do not call this after 403 or 429. NULL does nothing.
  *
- * # Safety
+ * Requires:
  * `client` and `token` are NULL or live handles.
  */
 void tu_client_invalidate(struct tu_client *client, const struct tu_token *token);
@@ -441,7 +441,7 @@ void tu_client_invalidate(struct tu_client *client, const struct tu_token *token
 /**
  * Like tu_client_invalidate, for a token given as text: bare or as "Bearer <token>".
  *
- * # Safety
+ * Requires:
  * `client` is NULL or a live handle, `token` NULL or NUL-terminated.
  */
 void tu_client_invalidate_value(struct tu_client *client, const char *token);
@@ -451,7 +451,7 @@ void tu_client_invalidate_value(struct tu_client *client, const char *token);
  * over http or https. For programs that attach tokens to requests themselves; check again after
  * each redirect.
  *
- * # Safety
+ * Requires:
  * `client` is NULL or a live handle, `url` NULL or NUL-terminated.
  */
 bool tu_client_may_send_to(const struct tu_client *client, const char *url);
@@ -460,7 +460,7 @@ bool tu_client_may_send_to(const struct tu_client *client, const char *url);
  * Reports that the API at this URL also answered 401 to the token fetched after the invalidation.
  * Only emits an event, once per host, saying that the API may not accept API Tokens v2 yet.
  *
- * # Safety
+ * Requires:
  * `client` is NULL or a live handle, `url` NULL or NUL-terminated.
  */
 void tu_client_api_refused(struct tu_client *client, const char *url);
@@ -470,7 +470,7 @@ void tu_client_api_refused(struct tu_client *client, const char *url);
  * callers and within 5 s (random) for background renewals. A Retry-After from the server still
  * holds. A login that the proxy refused is retried at most once in 10 minutes.
  *
- * # Safety
+ * Requires:
  * `client` is NULL or a live handle.
  */
 void tu_client_wake(struct tu_client *client);
@@ -480,7 +480,7 @@ void tu_client_wake(struct tu_client *client);
  * rotate. Never blocks; may be called while other threads use the client. Events are still
  * delivered, and tu_client_may_send_to still works. tu_free is still required.
  *
- * # Safety
+ * Requires:
  * `client` is NULL or a live handle.
  */
 void tu_client_close(struct tu_client *client);
@@ -491,7 +491,7 @@ void tu_client_close(struct tu_client *client);
  * for language bindings whose closed clients may stay in memory for long: call it after
  * tu_client_close. Never blocks; may be called while other threads use the client.
  *
- * # Safety
+ * Requires:
  * `client` is NULL or a live handle.
  */
 void tu_client_drop_functions(struct tu_client *client);
@@ -514,7 +514,7 @@ struct tu_config *tu_config_new(void);
  * value, NULL). Both strings are copied. Setting a key again replaces its value. Values set here
  * take precedence over the environment, regardless of order.
  *
- * # Safety
+ * Requires:
  * `config` is NULL or a live handle; the strings are NULL or NUL-terminated.
  */
 void tu_config_set(struct tu_config *config, const char *key, const char *value);
@@ -523,7 +523,7 @@ void tu_config_set(struct tu_config *config, const char *key, const char *value)
  * Reads every environment variable TRACKUNIT_<KEY>, such as TRACKUNIT_CLIENT_ID, that is set and
  * not empty at this moment. Unknown variables with that prefix are ignored.
  *
- * # Safety
+ * Requires:
  * `config` is NULL or a live handle. As with getenv, no other thread may change the environment
  * during the call.
  */
@@ -533,7 +533,7 @@ void tu_config_load_env(struct tu_config *config);
  * Sets the function that supplies the credentials, instead of client_id and client_secret. Setting
  * another one drops the first. `drop` may be NULL.
  *
- * # Safety
+ * Requires:
  * `config` is NULL or a live handle; the functions may be called from any thread.
  */
 void tu_config_on_credentials(struct tu_config *config,
@@ -546,7 +546,7 @@ void tu_config_on_credentials(struct tu_config *config,
  * with no lock held; it may call the client. Setting another one drops the first. `drop` may be
  * NULL.
  *
- * # Safety
+ * Requires:
  * `config` is NULL or a live handle; the functions may be called from any thread.
  */
 void tu_config_on_event(struct tu_config *config,
@@ -558,7 +558,7 @@ void tu_config_on_event(struct tu_config *config,
  * Supplies a client id and secret; call it inside a credentials function. Both are copied. NULL or
  * invalid UTF-8 counts as nothing set.
  *
- * # Safety
+ * Requires:
  * `out` is NULL or the credentials function's argument; the strings are NULL or NUL-terminated.
  */
 void tu_credentials_set(struct tu_credentials *out,
@@ -572,7 +572,7 @@ void tu_credentials_set(struct tu_credentials *out,
  * tu_error_cause; `drop` (may be NULL) is called with it exactly once, when the last error that
  * carries it has been released.
  *
- * # Safety
+ * Requires:
  * `out` is NULL or the credentials function's argument; `message` is NULL or NUL-terminated;
  * `cause` may be used and dropped on any thread.
  */
@@ -584,7 +584,7 @@ void tu_credentials_fail(struct tu_credentials *out,
 /**
  * The status; TU_OK for NULL (no error).
  *
- * # Safety
+ * Requires:
  * `error` is NULL or a live handle.
  */
 tu_status tu_error_status(const struct tu_error *error);
@@ -593,7 +593,7 @@ tu_status tu_error_status(const struct tu_error *error);
  * One line to show or log: what was attempted, what was found, what to do. Contains no secret and
  * no token. "" for NULL.
  *
- * # Safety
+ * Requires:
  * `error` is NULL or a live handle.
  */
 const char *tu_error_message(const struct tu_error *error);
@@ -602,7 +602,7 @@ const char *tu_error_message(const struct tu_error *error);
  * The token endpoint's error code, such as "invalid_scope" (RFC 6749 section 5.2); NULL if it sent
  * none.
  *
- * # Safety
+ * Requires:
  * `error` is NULL or a live handle.
  */
 const char *tu_error_oauth_code(const struct tu_error *error);
@@ -610,7 +610,7 @@ const char *tu_error_oauth_code(const struct tu_error *error);
 /**
  * The HTTP status of the token endpoint's response; 0: no response.
  *
- * # Safety
+ * Requires:
  * `error` is NULL or a live handle.
  */
 int32_t tu_error_http_status(const struct tu_error *error);
@@ -620,7 +620,7 @@ int32_t tu_error_http_status(const struct tu_error *error);
  * as any error that carries it. Every caller that waited for the failed fetch receives such an
  * error; later callers, which receive the remembered failure, get one without a cause.
  *
- * # Safety
+ * Requires:
  * `error` is NULL or a live handle.
  */
 void *tu_error_cause(const struct tu_error *error);
@@ -628,7 +628,7 @@ void *tu_error_cause(const struct tu_error *error);
 /**
  * Whether the same call may succeed later without any change to program or configuration.
  *
- * # Safety
+ * Requires:
  * `error` is NULL or a live handle.
  */
 bool tu_error_is_retryable(const struct tu_error *error);
@@ -637,7 +637,7 @@ bool tu_error_is_retryable(const struct tu_error *error);
  * Milliseconds until the library would send the next token request; -1: unknown. Until then, calls
  * get the same error without a request.
  *
- * # Safety
+ * Requires:
  * `error` is NULL or a live handle.
  */
 int64_t tu_error_retry_after_ms(const struct tu_error *error);
@@ -658,7 +658,7 @@ const char *tu_event_kind_name(int32_t kind);
  * fetched once for all callers. Waits at most the client's `timeout`. Returns NULL if no valid
  * token can be obtained, the client is closed, or an argument is invalid. Release it with tu_free.
  *
- * # Safety
+ * Requires:
  * `client` is NULL or a live handle, `scope` NULL or NUL-terminated, `error` NULL or valid to
  * write to.
  */
@@ -667,7 +667,7 @@ struct tu_token *tu_token_get(struct tu_client *client, const char *scope, struc
 /**
  * Like tu_token_get, with options; NULL: the defaults.
  *
- * # Safety
+ * Requires:
  * `client` is NULL or a live handle, `options` NULL or valid, `error` NULL or valid to write to.
  */
 struct tu_token *tu_token_get_with(struct tu_client *client,
@@ -680,7 +680,7 @@ struct tu_token *tu_token_get_with(struct tu_client *client,
  * returns the copy's serial: the copy then never outlives a renewal, an invalidation, a fork or a
  * suspend. Never blocks; costs one clock read.
  *
- * # Safety
+ * Requires:
  * `client` is NULL or a live handle, `scope` NULL or NUL-terminated.
  */
 uint64_t tu_token_at_hand(const struct tu_client *client, const char *scope);
@@ -689,7 +689,7 @@ uint64_t tu_token_at_hand(const struct tu_client *client, const char *scope);
  * Like tu_token_at_hand, for a tu_token_get_with that sets min_ttl_ms: returns 0 also if the
  * cached token expires sooner than that, or if min_ttl_ms is negative.
  *
- * # Safety
+ * Requires:
  * `client` is NULL or a live handle, `scope` NULL or NUL-terminated.
  */
 uint64_t tu_token_at_hand_for(const struct tu_client *client,
@@ -703,7 +703,7 @@ uint64_t tu_token_at_hand_for(const struct tu_client *client,
  * `*length` is the required length, and `buffer` is unchanged. After any other failure `*length`
  * is 0 and `buffer` contains no part of a token. Wiping the buffer is up to you.
  *
- * # Safety
+ * Requires:
  * `client` is NULL or a live handle, `scope` NULL or NUL-terminated, `buffer` NULL or valid to
  * write `capacity` bytes to, `length` and `error` NULL or valid to write to.
  */
@@ -724,7 +724,7 @@ tu_status tu_token_copy(struct tu_client *client,
  * calls `drop`, at its next use of the library, and not even that if the parent was inside
  * `function` at the fork.
  *
- * # Safety
+ * Requires:
  * `client` is NULL or a live handle, `options` NULL or valid, `error` NULL or valid to write to;
  * the functions may be called from any thread.
  */
@@ -746,7 +746,7 @@ tu_status tu_token_get_async(struct tu_client *client,
  * Freeing any other pointer, or freeing twice, is undefined as with free(); most such mistakes are
  * detected and abort the process with a message.
  *
- * # Safety
+ * Requires:
  * `owned` is NULL or came from this library and has not been freed.
  */
 void tu_free(void *owned);
@@ -759,7 +759,7 @@ const char *tu_state_name(int32_t state);
 /**
  * Fills in `stats` for a scope; NULL: the client's `scope` option.
  *
- * # Safety
+ * Requires:
  * `client` is NULL or a live handle, `scope` NULL or NUL-terminated, `stats` NULL or valid to
  * write `stats->struct_size` bytes to, `error` NULL or valid to write to.
  */
@@ -771,7 +771,7 @@ tu_status tu_client_stats(struct tu_client *client,
 /**
  * The bare access token. "" for NULL.
  *
- * # Safety
+ * Requires:
  * `token` is NULL or a live handle.
  */
 const char *tu_token_value(const struct tu_token *token);
@@ -779,7 +779,7 @@ const char *tu_token_value(const struct tu_token *token);
 /**
  * "Bearer <token>": the value of an Authorization header (RFC 6750 section 2.1). "" for NULL.
  *
- * # Safety
+ * Requires:
  * `token` is NULL or a live handle.
  */
 const char *tu_token_bearer(const struct tu_token *token);
@@ -788,7 +788,7 @@ const char *tu_token_bearer(const struct tu_token *token);
  * "Authorization: Bearer <token>": a complete header line without line ending, as libcurl expects.
  * "" for NULL.
  *
- * # Safety
+ * Requires:
  * `token` is NULL or a live handle.
  */
 const char *tu_token_header(const struct tu_token *token);
@@ -796,7 +796,7 @@ const char *tu_token_header(const struct tu_token *token);
 /**
  * Length of the bare token in bytes; 0 for NULL.
  *
- * # Safety
+ * Requires:
  * `token` is NULL or a live handle.
  */
 size_t tu_token_length(const struct tu_token *token);
@@ -804,7 +804,7 @@ size_t tu_token_length(const struct tu_token *token);
 /**
  * The granted scopes, separated by spaces. "" for NULL.
  *
- * # Safety
+ * Requires:
  * `token` is NULL or a live handle.
  */
 const char *tu_token_scope(const struct tu_token *token);
@@ -813,7 +813,7 @@ const char *tu_token_scope(const struct tu_token *token);
  * Remaining lifetime in milliseconds, measured on a clock that includes suspend; 0 if expired, and
  * for NULL.
  *
- * # Safety
+ * Requires:
  * `token` is NULL or a live handle.
  */
 int64_t tu_token_expires_in_ms(const struct tu_token *token);
@@ -822,7 +822,7 @@ int64_t tu_token_expires_in_ms(const struct tu_token *token);
  * Milliseconds until the library would renew the token: how long a program may use its own copy
  * without another get. 0 for NULL.
  *
- * # Safety
+ * Requires:
  * `token` is NULL or a live handle.
  */
 int64_t tu_token_fresh_for_ms(const struct tu_token *token);
@@ -831,7 +831,7 @@ int64_t tu_token_fresh_for_ms(const struct tu_token *token);
  * A number that identifies this token among the tokens of its client; see tu_token_at_hand. 0 for
  * NULL.
  *
- * # Safety
+ * Requires:
  * `token` is NULL or a live handle.
  */
 uint64_t tu_token_serial(const struct tu_token *token);
@@ -840,7 +840,7 @@ uint64_t tu_token_serial(const struct tu_token *token);
  * Expiry as Unix time in milliseconds, computed from the wall clock when the token was received.
  * For display only: the wall clock may since have been set. 0 for NULL.
  *
- * # Safety
+ * Requires:
  * `token` is NULL or a live handle.
  */
 int64_t tu_token_expires_at_ms(const struct tu_token *token);
