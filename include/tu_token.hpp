@@ -1,5 +1,5 @@
 /*
- * tu_token.hpp - C++17 interface to tu_token.h: header only, links the C library alone.
+ * tu_token.hpp - C++17 interface to tu_token.h: header only; needs only the C library.
  * Not affiliated with Trackunit. SPDX-License-Identifier: MIT OR Apache-2.0
  *
  * THREE LINES MAKE A PROGRAM

@@ -20,7 +20,7 @@ use crate::threads;
 const QUEUE_LENGTH: usize = 1024;
 
 /// Message of a client's last event if the events before it were lost; their number is appended.
-const LOST_AT_THE_END: &str = "the client ends; its event function could not keep up";
+const LOST_AT_THE_END: &str = "the client was closed; its event function could not keep up";
 
 /// The kind of an [`Event`]. The numbers are those of the C API.
 ///

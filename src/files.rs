@@ -63,12 +63,12 @@ impl fmt::Display for Unread {
         match self {
             Unread::Problem(problem) => f.write_str(problem),
             Unread::NoThread(problem) => {
-                write!(f, "cannot be read: no thread can be started for it ({problem})")
+                write!(f, "cannot be read: no thread can be started ({problem})")
             }
             Unread::Slow(limit) => write!(
                 f,
-                "could not be read in time (within {limit:?}): it may be a pipe that nobody writes \
-                 to, or on a file system that hangs"
+                "could not be read in time (within {limit:?}): it may be a pipe without a writer, \
+                 or on a file system that hangs"
             ),
         }
     }
@@ -260,7 +260,7 @@ fn check_here(check: &Check, former: Option<Arc<Content>>) -> Outcome {
 }
 
 fn not_again() -> io::Error {
-    io::Error::other("it is no regular file any more; a pipe or device is read only once")
+    io::Error::other("it is no longer a regular file; a pipe or device is read only once")
 }
 
 fn bytes_of(file: File, size: u64) -> io::Result<Zeroizing<Vec<u8>>> {

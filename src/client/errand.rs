@@ -217,8 +217,8 @@ pub(super) const THE_REQUEST: &str = "the token request";
 /// nothing is remembered.
 pub(super) fn no_thread(what: &str, error: &io::Error) -> Error {
     let message = format!(
-        "no thread can be started for {what} ({error}): a limit on processes, such as ulimit -u or \
-         a container's pids limit, or memory; it may be tried again at once"
+        "no thread can be started for {what} ({error}): check the limits on processes (ulimit -u, \
+         a container's pids limit) and memory; the call may be repeated at once"
     );
     Error::new(ErrorKind::Internal, message).with_retryable(true)
 }

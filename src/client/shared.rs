@@ -101,14 +101,14 @@ impl Shared {
         wait::forget_parents_answers();
         threads::forget_parents_events();
         if !is_closed {
-            let message = "this process is a fork; the client goes on";
+            let message = "the process forked; the client continues in the child";
             self.events.tell(|| Event::new(EventKind::Fork, message));
         }
         self.carry_out(&mut hands, step, laters);
     }
 
     pub(super) fn closed_error() -> Error {
-        Error::new(ErrorKind::Closed, "the client is closed; make a new one to get tokens")
+        Error::new(ErrorKind::Closed, "the client is closed; create a new one")
     }
 
     /// The entry a scope stands for. Reads the scope only the first time it is spelled so.
@@ -166,7 +166,7 @@ impl Shared {
                 Event::new(
                     EventKind::Warning,
                     format!(
-                        "{host} refused a token that was fetched for this very call: it may not \
+                        "{host} refused a token fetched for this very request: it may not \
                          accept API Tokens v2 yet"
                     ),
                 )
@@ -240,8 +240,7 @@ impl Shared {
             Jump::Back(by) => ("the wall clock was set back by", by),
         };
         self.events.tell(|| {
-            let message =
-                format!("{what} {} s; cached tokens end when they would have", by.as_secs());
+            let message = format!("{what} {} s; cached tokens expire as before", by.as_secs());
             let mut event = Event::new(EventKind::Clock, message);
             event.duration = by;
             event

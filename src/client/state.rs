@@ -135,8 +135,8 @@ impl ClientState {
         }
         if self.seats.len() >= MOST_SCOPES {
             return Err(Error::argument(format!(
-                "this client has been asked for {MOST_SCOPES} different scopes already, the most \
-                 that are kept; use one client per set of purposes"
+                "this client has {MOST_SCOPES} different scopes already, the maximum; use another \
+                 client for more"
             )));
         }
         let index = self.core.add_entry(now);

@@ -44,7 +44,7 @@ pub(super) fn open(options: &Options) -> Option<Bounded> {
 pub(super) struct Stored {
     /// Held while this process asks for all.
     lock: Option<Arc<StoreLock>>,
-    /// The store is too slow: it is left alone for the rest of the fetch.
+    /// The store is too slow: it is not used for the rest of the fetch.
     is_off: bool,
     /// A failure has been told: once a fetch is enough.
     pub(super) was_told: bool,
@@ -117,27 +117,27 @@ impl Shared {
         let odd = |why| (why, true);
         // The core has seen to it that there is a pair.
         let (Some(store), Some(Ok(pair))) = (&self.store, errand.fresh.clone()) else {
-            return Err(("there is none", false));
+            return Err(("no store is set", false));
         };
         if errand.stored.is_off {
-            return Err(("it is left alone for now", false));
+            return Err(("it is not used for the rest of this fetch", false));
         }
         let seal = self.seal(errand, &pair);
         let sealed = match store.load(seal.name()) {
             Ok(sealed) => sealed.ok_or(("it has no such token", false))?,
             Err(problem) => {
                 self.store_failed(errand, "look for a token", &problem);
-                return Err(("it could not be looked at", false));
+                return Err(("it could not be read", false));
             }
         };
-        let text = seal.open(&sealed).ok_or(odd("the record is damaged, or not ours"))?;
+        let text = seal.open(&sealed).ok_or(odd("the record is damaged or foreign"))?;
         let narrowed = self.options.allow_narrowed_scope;
         let record = record::Record::read(&text, &errand.slot.scope, narrowed).map_err(odd)?;
         let record::Record { granted, asked } = record;
         let here = self.here(store);
         let life = record::life(&asked, granted.lifetime, &here, &self.options.policy).map_err(
             |unusable| match unusable {
-                Unusable::Ended => ("its token has ended, or may have", false),
+                Unusable::Ended => ("its token has expired, or may have", false),
                 Unusable::FromTheFuture => odd("the record is from the future"),
             },
         )?;
@@ -266,7 +266,7 @@ impl Shared {
     ) {
         let saved = match seal.seal(text) {
             Some(sealed) => store.save(seal.name(), sealed, left),
-            None => Err(Problem::new("the system has no randomness to give")),
+            None => Err(Problem::new("the system's random generator failed")),
         };
         if let Err(problem) = saved {
             self.store_failed(errand, "save a token", &problem);

@@ -248,7 +248,7 @@ fn a_token_in_its_hard_window_is_renewed_first_and_will_do_if_that_fails() {
     let after = world.process();
     let failed = after.getting(Duration::ZERO).outcome().map(drop).map_err(|error| error.kind());
     assert_eq!(failed, Err(ErrorKind::RateLimited));
-    after.heard("has ended");
+    after.heard("has expired");
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub(super) fn error_of(fault: &Fault<Error>) -> Error {
         ),
         Fault::Ended(lifetime) => Error::new(
             ErrorKind::BadResponse,
-            format!("the token had ended before it arrived: it lives {lifetime:?}"),
+            format!("the token had expired before it arrived: its lifetime is {lifetime:?}"),
         ),
     }
 }
@@ -41,7 +41,7 @@ fn error_of_obstacle(obstacle: &Obstacle<Fault<Error>>, wait: Duration) -> Error
                 ErrorKind::Budget,
                 format!(
                     "this client has made {most} token requests within a minute, its limit \
-                     (max_requests_per_minute); the next may be made in {:.1} s{}",
+                     (max_requests_per_minute); the next is allowed in {:.1} s{}",
                     wait.as_secs_f64(),
                     last.unwrap_or_default()
                 ),
@@ -62,10 +62,7 @@ impl Shared {
                 let why = why.unwrap_or_default();
                 Error::new(
                     ErrorKind::Pending,
-                    format!(
-                        "there is no token yet; it is being fetched{why}, and this call does not \
-                         wait"
-                    ),
+                    format!("no token yet; it is being fetched{why}, and this call does not wait"),
                 )
             }
             Reason::TimedOut { unread } => {
@@ -73,7 +70,7 @@ impl Shared {
                 Error::new(
                     ErrorKind::Timeout,
                     format!(
-                        "no token for \"{}\" within the caller's time limit; the fetch goes on{}",
+                        "no token for \"{}\" within the caller's timeout; the fetch goes on{}",
                         slot.scope.wire(),
                         why.unwrap_or_default()
                     ),
@@ -82,10 +79,9 @@ impl Shared {
             Reason::Blocked { obstacle, wait } => error_of_obstacle(obstacle, *wait),
             Reason::Failed { fault, wait } => error_of(fault).told(Some(*wait)),
             Reason::NotMade(error) => error.clone(),
-            Reason::Ended => Error::new(
-                ErrorKind::BadResponse,
-                "the token had ended before it could be handed out",
-            ),
+            Reason::Ended => {
+                Error::new(ErrorKind::BadResponse, "the token expired before it could be served")
+            }
         }
     }
 
@@ -119,16 +115,16 @@ impl Shared {
         let errand = hands.errand.as_ref();
         let fetched = || errand.and_then(|errand| fingerprint(errand.brings()?.value.reveal()));
         match news {
-            News::FetchStarted => Event::new(EventKind::FetchStarted, "asking for a token"),
+            News::FetchStarted => Event::new(EventKind::FetchStarted, "requesting a token"),
             News::Succeeded { attempt, took, lifetime } => {
-                let message = format!("got a token that lives {} s", lifetime.as_secs());
+                let message = format!("received a token; its lifetime is {} s", lifetime.as_secs());
                 let mut event = Event::new(EventKind::FetchSucceeded, message);
                 (event.http_status, event.attempt) = (Some(200), *attempt);
                 (event.duration, event.fingerprint) = (*took, fetched());
                 event
             }
             News::StoreHit { took } => {
-                let message = "store hit: another process had a token already";
+                let message = "store hit: another process had already fetched a token";
                 let mut event = Event::new(EventKind::Store, message);
                 (event.duration, event.fingerprint) = (*took, fetched());
                 event
@@ -136,9 +132,9 @@ impl Shared {
             News::StoreMiss { why, took } => {
                 let (why, is_odd) = match why {
                     Some(Miss::Refused) => ("an API has refused its token", false),
-                    Some(Miss::NotNewer) => ("it has none that is newer", false),
+                    Some(Miss::NotNewer) => ("it has no newer token", false),
                     Some(Miss::TooShort) => {
-                        ("its token is too short for a caller's min_ttl", false)
+                        ("its token expires too soon for a caller's min_ttl", false)
                     }
                     None => errand.map_or(("", false), |errand| errand.stored.miss),
                 };
@@ -156,7 +152,7 @@ impl Shared {
             }
             News::GivenUp { how, wait } => self.given_up(*how, *wait),
             News::ServedWhileFailing { fault, wait } => {
-                let message = "the renewal failed; the token that is there is still handed out";
+                let message = "the renewal failed; the cached token is still served";
                 let mut event = Event::new(EventKind::ServedWhileFailing, message);
                 (event.error, event.wait) = (Some(error_of(fault).kind()), Some(*wait));
                 event
@@ -168,14 +164,14 @@ impl Shared {
                 event
             }
             News::Invalidated => {
-                let message = "an API refused the token; the next call gets another";
+                let message = "an API refused the token; the next call gets a new one";
                 let mut event = Event::new(EventKind::Invalidated, message);
                 event.fingerprint.clone_from(&hands.fingerprint);
                 event
             }
             News::Doubted => Event::new(
                 EventKind::Warning,
-                "an API refused a token that was just fetched: it may not accept API Tokens v2 \
+                "an API refused a newly fetched token: it may not accept API Tokens v2 \
                  yet, or the key may have been revoked",
             ),
         }
@@ -190,7 +186,7 @@ impl Shared {
             GivenUp::Unread => (
                 ErrorKind::Credentials,
                 format!(
-                    "no credentials for the token request: {}, and nobody waits for it any more",
+                    "no credentials for the token request: {}, and no caller is waiting any more",
                     self.source.what_is_awaited()
                 ),
             ),

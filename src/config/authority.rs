@@ -155,7 +155,7 @@ impl fmt::Display for Fault {
             Self::Character(odd @ '!'..='~') => {
                 return write!(
                     f,
-                    "has \"{odd}\" in the place of the host; a host is letters, digits, \"-\", \
+                    "has \"{odd}\" as its host; a host is letters, digits, \"-\", \
                      \"_\" and \".\", or an IPv6 address in brackets"
                 );
             }
@@ -164,14 +164,11 @@ impl fmt::Display for Fault {
                 let first = odd.encode_utf8(&mut bytes).as_bytes()[0];
                 return write!(
                     f,
-                    "has the byte 0x{first:02x}; a URL is printable ASCII without blanks"
+                    "has the byte 0x{first:02x}; a URL is printable ASCII without spaces"
                 );
             }
-            Self::Label => "has a host with a dot too many",
-            Self::Address => {
-                "has a bracket, but not as an IPv6 address in brackets has it (such as [::1]; \
-                 without a zone)"
-            }
+            Self::Label => "has a host with an extra dot",
+            Self::Address => "has a bracket outside an IPv6 address such as [::1] (without a zone)",
             Self::Port => "has a port that is not a number from 1 to 65535",
         })
     }

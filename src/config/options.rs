@@ -149,7 +149,7 @@ impl Options {
         if policy.refresh_before < policy.expiry_margin {
             return Err(Error::config(format!(
                 "option refresh_before ({:?}) is below expiry_margin ({:?}): a token would be \
-                 about to end before it is renewed",
+                 close to expiry before its renewal starts",
                 policy.refresh_before, policy.expiry_margin
             )));
         }
@@ -169,7 +169,7 @@ impl Options {
         }
         if self.client_cert_file.is_some() != self.client_key_file.is_some() {
             return Err(Error::config(
-                "options client_cert_file and client_key_file go together: one of them is missing",
+                "options client_cert_file and client_key_file must be set together: one is missing",
             ));
         }
         Ok(())
@@ -179,7 +179,7 @@ impl Options {
 fn exclusive(key: &str, value: bool, file: bool) -> Result<(), Error> {
     if value && file {
         return Err(Error::config(format!(
-            "options {key} and {key}_file are both set: keep one of them"
+            "options {key} and {key}_file are both set: remove one"
         )));
     }
     Ok(())
@@ -195,7 +195,7 @@ fn required(key: &str, given: bool, is_set: fn(&str) -> bool) -> Result<(), Erro
     Err(Error::config(match found {
         Some(variable) => format!(
             "option {key} is missing: {variable} is set, but was not loaded: call load_env (in C \
-             tu_config_load_env) before the client is made"
+             tu_config_load_env) before the client is created"
         ),
         None => format!(
             "option {key} is missing: set it, {key}_file, or the environment variable {variable}"

@@ -12,7 +12,8 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// `30`, `30s`, `250ms`, `20m`, `2h`; seconds without a unit.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let malformed = || "is a whole number with ms, s, m or h behind it, such as 30s".to_owned();
+    let malformed =
+        || "must be a whole number, with or without ms, s, m or h, such as 30s".to_owned();
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(malformed());
     }
@@ -37,7 +38,7 @@ pub(crate) fn boolean(text: &str) -> Result<bool, String> {
     match text {
         "true" | "1" => Ok(true),
         "false" | "0" => Ok(false),
-        _ => Err("is true or false".to_owned()),
+        _ => Err("must be true or false".to_owned()),
     }
 }
 
@@ -48,7 +49,7 @@ pub(crate) fn count(text: &str, least: u32, most: u32) -> Result<u32, String> {
         .filter(|number| {
             text.starts_with(|c: char| c.is_ascii_digit()) && (least..=most).contains(number)
         })
-        .ok_or_else(|| format!("is a whole number from {least} to {most}"))
+        .ok_or_else(|| format!("must be a whole number from {least} to {most}"))
 }
 
 /// A client id or secret. No control characters: those are copying mistakes.
@@ -57,7 +58,7 @@ pub(crate) fn credential(text: &str) -> Result<&str, String> {
         return Err("is empty".to_owned());
     }
     if text.contains('\0') {
-        return Err("has NUL bytes in it, as UTF-16 has: write it as UTF-8".to_owned());
+        return Err("contains NUL bytes, as UTF-16 does: save it as UTF-8".to_owned());
     }
     no_control(text)
 }
@@ -66,8 +67,8 @@ fn no_control(text: &str) -> Result<&str, String> {
     match text.chars().any(char::is_control) {
         false => Ok(text),
         true => {
-            Err("has a control character, such as a tab or a line break: was it copied whole, \
-                     or a line too much?"
+            Err("has a control character, such as a tab or a line break: check that it was copied \
+                     exactly"
                 .to_owned())
         }
     }
@@ -79,7 +80,7 @@ pub(crate) fn path(text: &str) -> Result<PathBuf, String> {
     match text {
         "" => Err("is empty".to_owned()),
         _ => std::path::absolute(no_control(text)?).map_err(|error| {
-            format!("is relative, and the current directory cannot be found ({error})")
+            format!("is relative, and the current directory is unknown ({error})")
         }),
     }
 }
@@ -90,7 +91,7 @@ pub(crate) fn header_text(text: &str) -> Result<String, String> {
         !text.is_empty() && text.len() <= 256 && text.bytes().all(|b| (b' '..=b'~').contains(&b));
     allowed
         .then(|| text.to_owned())
-        .ok_or_else(|| "is 1 to 256 printable ASCII characters".to_owned())
+        .ok_or_else(|| "must be 1 to 256 printable ASCII characters".to_owned())
 }
 
 /// Form fields that this library sets itself.
@@ -108,7 +109,7 @@ pub(crate) fn params(text: &str) -> Result<Vec<(String, String)>, String> {
     // Otherwise the parser would insert U+FFFD, and a different value would be sent than was
     // written.
     if percent_encoding::percent_decode_str(text).decode_utf8().is_err() {
-        let why = "has an escape that is no UTF-8; \u{e9}, for example, is %C3%A9, not %E9";
+        let why = "has an escape that is not UTF-8; \u{e9}, for example, is %C3%A9, not %E9";
         return Err(why.to_owned());
     }
     let mut params: Vec<(String, String)> = Vec::new();
@@ -117,15 +118,15 @@ pub(crate) fn params(text: &str) -> Result<Vec<(String, String)>, String> {
             return Err("has a field without a name".to_owned());
         }
         if RESERVED.contains(&key.as_str()) {
-            return Err(format!("may not set {key}: the library does"));
+            return Err(format!("must not set {key}: the library does"));
         }
         if params.iter().any(|(known, _)| *known == key) {
-            return Err(format!("names {key} twice; each parameter goes out once"));
+            return Err(format!("has {key} twice; each parameter may be sent only once"));
         }
         params.push((key, value));
     }
     if params.is_empty() {
-        return Err("is written key=value&key=value".to_owned());
+        return Err("must be written key=value&key=value".to_owned());
     }
     Ok(params)
 }
@@ -138,7 +139,7 @@ pub(crate) fn hosts(text: &str) -> Result<Vec<Authority>, String> {
         .map(|entry| match Authority::parse(entry) {
             Ok(host) => Ok(host),
             Err(_) if entry.contains("://") => {
-                Err(format!("has a URL in the place of a host: {WRITTEN}"))
+                Err(format!("has a URL instead of a host: {WRITTEN}"))
             }
             Err(_) if entry.parse::<Ipv6Addr>().is_ok() => {
                 Err(format!("has an IPv6 address without brackets: {WRITTEN}"))
@@ -147,7 +148,7 @@ pub(crate) fn hosts(text: &str) -> Result<Vec<Authority>, String> {
         })
         .collect::<Result<_, _>>()?;
     if hosts.is_empty() {
-        return Err("is a list of exact host names, each with an optional :port".to_owned());
+        return Err("must be a list of exact host names, each with an optional :port".to_owned());
     }
     Ok(hosts)
 }
@@ -238,9 +239,9 @@ mod tests {
             ("", "exact host names"),
             (" , ", "exact host names"),
             ("*.trackunit.com", "\"*\""),
-            (".trackunit.com", "dot too many"),
+            (".trackunit.com", "extra dot"),
             ("user@host", "\"@\""),
-            ("https://host", "a URL in the place"),
+            ("https://host", "a URL instead"),
             ("host/path", "\"/\""),
             ("host/", "\"/\""),
             ("host:99999", "port"),

@@ -59,9 +59,8 @@ impl ProxyChoice {
         }
         let known = ["http://", "https://", "socks5://", "socks5h://"];
         if !known.iter().any(|scheme| text.starts_with(scheme)) {
-            return Err(
-                "is http://host:port, https://host:port, socks5://host:port or none".to_owned()
-            );
+            return Err("must be http://host:port, https://host:port, socks5://host:port or none"
+                .to_owned());
         }
         proxy_at(text)?;
         Ok(Self::Url(Secret::new(text)))
@@ -108,14 +107,14 @@ fn proxy_at(url: &str) -> Result<ureq::Proxy, String> {
     let [user, password] = [proxy.username(), proxy.password()].map(Option::unwrap_or_default);
     match proxy.protocol() {
         ureq::ProxyProtocol::Http | ureq::ProxyProtocol::Https if user.contains(':') => {
-            return Err("has a colon in the user, which Basic has no place for".to_owned());
+            return Err("has a colon in the user name, which Basic cannot carry".to_owned());
         }
         ureq::ProxyProtocol::Socks5 | ureq::ProxyProtocol::Socks5h
             if user.len().max(password.len()) > MOST_SOCKS_BYTES =>
         {
             return Err(format!(
-                "has a user or password of more than {MOST_SOCKS_BYTES} bytes, the most that SOCKS5 \
-                 has place for"
+                "has a user or password of more than {MOST_SOCKS_BYTES} bytes, the maximum in \
+                 SOCKS5"
             ));
         }
         _ => {}
@@ -143,9 +142,9 @@ fn check_login(url: &str) -> Result<(), String> {
     });
     match is_fit {
         true => Ok(()),
-        false => Err("has a character in user or password that would end them, or that a URL may \
-                      not have: percent-encode them (\\ is %5C, / is %2F, # is %23, ? is %3F, @ is \
-                      %40, % is %25, a blank is %20, any other one its bytes in UTF-8)"
+        false => Err("has a character in user or password that a URL does not allow there: \
+                      percent-encode it (\\ is %5C, / is %2F, # is %23, ? is %3F, @ is \
+                      %40, % is %25, a space is %20, others are their bytes in UTF-8)"
             .to_owned()),
     }
 }

@@ -186,7 +186,7 @@ pub static OPTIONS: &[OptionSpec] = &[
             options.client_auth = match value {
                 "post" => ClientAuth::Post,
                 "basic" => ClientAuth::Basic,
-                _ => return Err("is post or basic".to_owned()),
+                _ => return Err("must be post or basic".to_owned()),
             };
             Ok(())
         },
@@ -375,7 +375,7 @@ pub static OPTIONS: &[OptionSpec] = &[
                 "off" => LogLevel::Off,
                 "warn" => LogLevel::Warn,
                 "info" => LogLevel::Info,
-                _ => return Err("is off, warn or info".to_owned()),
+                _ => return Err("must be off, warn or info".to_owned()),
             };
             Ok(())
         },
@@ -408,14 +408,14 @@ fn store_choice(value: &str) -> Result<StoreChoice, String> {
     match value.strip_prefix("file:") {
         _ if value == "memory" => Ok(StoreChoice::Memory),
         _ if is_file && !cfg!(unix) => {
-            Err("a file store is not built in on this system".to_owned())
+            Err("a file store is not supported on this system".to_owned())
         }
         Some(directory) => Ok(StoreChoice::File(Some(parse::path(directory)?))),
         None if is_file => Ok(StoreChoice::File(None)),
         _ if value.starts_with("redis://") || value.starts_with("rediss://") => {
             Err("a Redis store is not built in; use memory or file".to_owned())
         }
-        _ => Err("is memory, file or file:<dir>".to_owned()),
+        _ => Err("must be memory, file or file:<dir>".to_owned()),
     }
 }
 

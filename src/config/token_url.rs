@@ -55,7 +55,7 @@ impl TokenUrl {
             "http" if named.is_loopback() => {}
             "http" => {
                 return Err(format!(
-                    "is plain http to \"{}\": the secret would travel in clear; use https \
+                    "is plain http to \"{}\": the secret would be sent unencrypted; use https \
                      (http is for 127.0.0.0/8, [::1] and localhost alone)",
                     named.host
                 ));

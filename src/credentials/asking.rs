@@ -124,7 +124,7 @@ fn lacking(lack: Lack) -> Error {
 fn no_thread(problem: &str) -> Error {
     Error::new(
         ErrorKind::Internal,
-        format!("no thread can be started to ask for the credentials: {problem}"),
+        format!("no thread can be started to obtain the credentials: {problem}"),
     )
     .with_retryable(true)
 }
@@ -214,7 +214,7 @@ fn of_file(option: &str, file: &Named, read: Result<Arc<Content>, Unread>) -> Re
 /// Drops one trailing line break and a byte order mark: editors and `echo` add them.
 fn secret(bytes: &[u8]) -> Result<Secret, String> {
     if bytes.len() > MAX_FILE_BYTES {
-        return Err("is too long to be a credential".to_owned());
+        return Err("is too long for a credential".to_owned());
     }
     let text = std::str::from_utf8(bytes).map_err(|_| "cannot be read (it is not UTF-8)")?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);

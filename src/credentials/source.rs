@@ -238,9 +238,7 @@ impl Inherited for SourceState {
 impl SourceState {
     fn given(&self) -> Option<Result<Pair, Error>> {
         match &self.provider {
-            Provider::Given => {
-                Some(self.latest.clone().ok_or_else(|| unavailable("none were given")))
-            }
+            Provider::Given => Some(self.latest.clone().ok_or_else(|| unavailable("none are set"))),
             Provider::Released => Some(Err(released())),
             Provider::Files(files) if files.are_final() => self.latest.clone().map(Ok),
             Provider::Files(_) | Provider::Function(_) => None,
@@ -277,8 +275,7 @@ impl SourceState {
         let is_told = self.unread.as_deref() == Some(problem);
         let told = (!is_told).then(|| {
             self.unread = Some(problem.to_owned());
-            let message =
-                format!("{problem}; the credentials that were read last are used meanwhile");
+            let message = format!("{problem}; the last credentials read are used meanwhile");
             let mut event = Event::new(EventKind::Warning, message);
             event.error = Some(ErrorKind::Credentials);
             event
@@ -295,7 +292,7 @@ impl SourceState {
 }
 
 fn released() -> Error {
-    unavailable("the client has gone")
+    unavailable("the client was closed")
 }
 
 const NONE_FOR: &str = "no credentials for the token request: ";

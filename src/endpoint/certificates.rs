@@ -9,18 +9,18 @@ use super::http::Attempt;
 const UNFIT: [(&str, &str); 5] = [
     (
         "CaUsedAsEndEntity",
-        "it shows the certificate of an authority (CA:TRUE), which is not for servers: make one for \
+        "it presents a CA's certificate (CA:TRUE), which is not valid for a server: issue one for \
          the server",
     ),
     (
         "SignatureAlgorithm",
-        "its certificate, or one in its chain, is signed in a way that is not accepted, such as \
+        "its certificate, or one in its chain, has a signature that is not accepted, such as \
          SHA-1: have it signed with SHA-256",
     ),
     (
         "NameConstraint",
-        "its certificate is for names that its authority must not sign (name constraints): have it \
-         signed by another authority",
+        "its certificate has a name that its authority must not sign (name constraints): have \
+         another authority sign it",
     ),
     (
         "InvalidPurpose",
@@ -28,7 +28,7 @@ const UNFIT: [(&str, &str); 5] = [
     ),
     (
         "CriticalExtension",
-        "its certificate has a critical extension that is not known here: have one made without it",
+        "its certificate has an unknown critical extension: issue one without it",
     ),
 ];
 
@@ -53,16 +53,16 @@ impl Attempt<'_> {
                 names_of(presented)
             ),
             CertificateError::BadSignature => format!(
-                "its certificate is signed by an authority that has the name of one in {store}, and \
-                 another key: put the authority's new certificate there"
+                "its certificate is signed by an authority with the name of one in {store}, and \
+                 another key: install the authority's new certificate there"
             ),
             CertificateError::UnknownIssuer if self.http.trust.ca_file.is_some() => format!(
-                "its certificate is signed by nobody in {store}: add the authority that signed it, \
-                 or the root of a gateway that opens TLS"
+                "its certificate is signed by no authority in {store}: add the one that signed it, \
+                 or the root of a gateway that intercepts TLS"
             ),
             CertificateError::UnknownIssuer => format!(
-                "its certificate is signed by nobody in {store}: if it has an authority of its own, \
-                 or a gateway opens TLS, name that one's root in ca_file"
+                "its certificate is signed by no authority in {store}: for a private authority, or \
+                 a gateway that intercepts TLS, set its root in ca_file"
             ),
             other => {
                 let name = format!("{other:?}");
@@ -78,8 +78,8 @@ impl Attempt<'_> {
 
     /// The peer refused the handshake, or this client.
     pub(super) fn refused(&self, alert: AlertDescription) -> String {
-        const NO_CIPHER: &str = "it accepts no version and cipher of TLS that is safe (1.2 or 1.3), or \
-                                 wants a client certificate";
+        const NO_CIPHER: &str = "it accepts no safe TLS version and cipher (1.2 or 1.3), or wants \
+                                 a client certificate";
         const REFUSED: &str = "it refuses this client";
         let (name, meaning) = match alert {
             AlertDescription::CertificateRequired => ("certificate_required", REFUSED),

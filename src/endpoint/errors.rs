@@ -104,8 +104,8 @@ impl Http {
         let wait = refused.until.until(self.clock.now());
         let minutes = wait.as_secs().div_ceil(60);
         let message = format!(
-            "{}. Each login may lock the account, so this process makes the next one in {minutes} \
-             min at the earliest",
+            "{}. Each login may lock the account, so this process tries again in {minutes} min at \
+             the earliest",
             self.sentence(&refused.said)
         );
         Error::new(ErrorKind::Proxy, message).with_retryable(false).with_retry_after(Some(wait))
@@ -151,7 +151,7 @@ impl Attempt<'_> {
                 "no complete answer within {:?}; the network or the server is slow",
                 self.total()
             )),
-            ureq::Error::HostNotFound => http.network("the host name is not known"),
+            ureq::Error::HostNotFound => http.network("the host name is unknown"),
             ureq::Error::Other(other) => self.other(peer, other),
             ureq::Error::Io(error) => match rustls_error(&error) {
                 Some(error) => self.tls_failure(peer, error),
@@ -227,9 +227,9 @@ impl Attempt<'_> {
                 "the connection ended without an answer; perhaps TLS is spoken on this port: then \
                  write https:// in token_url",
             ),
-            ConnectionError::Interim => http.bad("does not come: interim answers (status 1xx) without end"),
+            ConnectionError::Interim => http.bad("does not arrive: endless interim answers (status 1xx)"),
             ConnectionError::Switched => {
-                http.bad("has status 101: it switches to another protocol, which nobody asked for")
+                http.bad("has status 101: it switches to another protocol, which was not requested")
             }
         }
     }
@@ -288,8 +288,8 @@ impl Attempt<'_> {
             rustls::Error::InvalidCertificate(error) => self.untrusted(error),
             rustls::Error::AlertReceived(alert) => self.refused(*alert),
             other => format!(
-                "what it says is not sound TLS ({other}): something else may be spoken there, or its \
-                 certificates are over 64 KiB; check the port in {}",
+                "its response is not valid TLS ({other}): another protocol may be spoken there, or \
+                 its certificates are over 64 KiB; check the port in {}",
                 self.http.place()
             ),
         };
@@ -308,10 +308,9 @@ impl Attempt<'_> {
 fn not_http(found: &str) -> &'static str {
     match found {
         _ if found.contains("header") => {
-            "has a header that is not sound HTTP: over 128 of them, one in several lines, or one with \
-             a sign that none may have"
+            "has invalid HTTP headers: more than 128, a folded line, or a forbidden character"
         }
-        _ if found.contains("chunk") => "has a body whose chunks are not sound HTTP",
+        _ if found.contains("chunk") => "has an invalid chunked body",
         _ => "is not HTTP",
     }
 }

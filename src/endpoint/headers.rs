@@ -52,8 +52,8 @@ pub(super) fn coding(headers: &HeaderMap) -> Option<String> {
         .find_map(|(shown, value)| {
             let coding = CODINGS.into_iter().find(|coding| coding.eq_ignore_ascii_case(value))?;
             Some(format!(
-                "is compressed (its header says {shown}: {coding}), although that was not asked for: \
-                 a CDN or proxy on the way does it; switch it off there"
+                "is compressed (its header says {shown}: {coding}), although that was not \
+                 requested: a CDN or proxy on the way does it; disable it there"
             ))
         })
 }

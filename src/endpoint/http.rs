@@ -224,7 +224,7 @@ impl Http {
                 Err(Failure::new(Class::LoginRefused, error))
             }
             Err(NotNow::Busy) => Err(self.network(&format!(
-                "another login to it had no outcome within {:?}; until one is accepted, they are \
+                "another login to it has not finished within {:?}; until one succeeds, logins are \
                  made one at a time",
                 rounded(timeout)
             ))),

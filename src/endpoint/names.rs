@@ -54,9 +54,10 @@ impl fmt::Display for Problem {
                 write!(f, "the name look-up of {host} did not end within {longest:?}")?;
                 if *was_forked {
                     f.write_str(
-                        ": this process was forked while its parent was inside a name look-up, and \
-                         a lock of the C library may be held here for ever; fork before the first \
-                         token is fetched, or exec in the child",
+                        ": this process was forked while its parent was inside a name look-up, so \
+                         a lock of the C library may stay held here \
+                         forever; fork before the first token \
+                         is fetched, or exec in the child",
                     )?;
                 }
                 Ok(())

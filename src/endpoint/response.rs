@@ -45,7 +45,7 @@ const REGISTERED: [&str; 13] = [
 
 /// Advice for a response that is not a token endpoint's, and for one that violates the protocol.
 const CHECK_URL: &str = "Check token_url";
-const TELL_OPERATOR: &str = "That is for the server's operator to mend";
+const TELL_OPERATOR: &str = "The server's operator has to fix that";
 
 /// A row of the table of failures: what was found, followed by the server's words, and what to do.
 type Row = (Class, ErrorKind, &'static str, &'static str);
@@ -54,7 +54,7 @@ const SLOW_DOWN: Row = (
     Class::RateLimited,
     ErrorKind::RateLimited,
     "the token endpoint asks to slow down",
-    "Wait; if it comes again, find out who else asks with this key",
+    "Wait; if it happens again, check what else uses this key",
 );
 const REFUSED: Row = (
     Class::Refused,
@@ -72,8 +72,8 @@ const UNAUTHORIZED: Row = (
 const SCOPE_REFUSED: Row = (
     Class::Terminal,
     ErrorKind::InvalidScope,
-    "the API key does not allow a scope that was asked for",
-    "Allow it for the key in the API Keys application, or ask for less",
+    "the API key does not allow a requested scope",
+    "Allow it for the key in the API Keys application, or request less",
 );
 const REQUEST_REFUSED: Row = (
     Class::Terminal,
@@ -82,11 +82,11 @@ const REQUEST_REFUSED: Row = (
     "Check token_url, client_auth and params",
 );
 const IN_TROUBLE: Row =
-    (Class::Transient, ErrorKind::Server, "the token endpoint is in trouble", "Try again later");
+    (Class::Transient, ErrorKind::Server, "the token endpoint has a problem", "Try again later");
 const OTHER_ERROR: Row = (
     Class::Transient,
     ErrorKind::OAuth,
-    "the token endpoint answered with an error of its own",
+    "the token endpoint sent another error",
     "See the server's documentation, or check token_url",
 );
 
@@ -227,7 +227,7 @@ impl Reader<'_> {
         }
         serde_json::from_str(text).map_err(|error| match error.classify() {
             serde_json::error::Category::Eof => "is cut off".to_owned(),
-            serde_json::error::Category::Data => "names a member twice".to_owned(),
+            serde_json::error::Category::Data => "has a member twice".to_owned(),
             _ => "is not valid JSON".to_owned(),
         })
     }
@@ -262,7 +262,7 @@ impl Reader<'_> {
         }
         if !is_b64token(value) {
             warnings.push(
-                "the access token has characters outside RFC 6750's b64token; it is used as it is"
+                "the access token has characters outside RFC 6750's b64token; it is used unchanged"
                     .to_owned(),
             );
         }
@@ -286,7 +286,7 @@ impl Reader<'_> {
     fn lifetime(&self, members: &Members, warnings: &mut Vec<String>) -> Result<Duration, Failure> {
         let Some(value) = &members.expires_in else {
             warnings.push(format!(
-                "the answer names no expires_in; the token is used for {} s",
+                "the answer has no expires_in; the token is used for {} s",
                 policy::LIFETIME_WHEN_MISSING.as_secs()
             ));
             return Ok(policy::LIFETIME_WHEN_MISSING);
@@ -358,7 +358,7 @@ impl Reader<'_> {
         let error = self.error(
             ErrorKind::InvalidScope,
             format!(
-                "the token endpoint granted less than was asked for; missing: \"{missing}\" \
+                "the token endpoint granted less than requested; missing: \"{missing}\" \
                  (asked for: {}). {}",
                 self.asked.wire(),
                 self.advice("Allow it for the API key, or set allow_narrowed_scope")

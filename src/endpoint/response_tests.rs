@@ -510,5 +510,5 @@ fn a_response_without_a_token_says_where_to_look() {
     assert!(said(418, "").ends_with("has status 418 without an OAuth error. Check token_url"));
     assert!(said(200, "<html>").ends_with("is a captive portal or a proxy in the way?"));
     let broken = said(200, r#"{"access_token":"t","expires_in":0}"#);
-    assert!(broken.ends_with(". That is for the server's operator to mend"), "{broken}");
+    assert!(broken.ends_with(". The server's operator has to fix that"), "{broken}");
 }

@@ -179,8 +179,8 @@ impl Trust {
             .ok_or_else(|| format!("{named} holds no private key in PEM form"))?;
         if block.is_encrypted() {
             return Err(format!(
-                "{named} is encrypted, and nobody could be asked for its passphrase: write it \
-                 without one, and let only this user read it"
+                "{named} is encrypted, and there is no way to ask for its passphrase: store it \
+                 without one, readable by this user only"
             ));
         }
         let der = block.der().unwrap_or_default();
@@ -290,7 +290,7 @@ mod system {
             false => format!("{named} ({})", places.join(", ")),
         };
         let remedy = match named.contains("SSL_CERT") {
-            true => "mend what is there, or unset the variable",
+            true => "fix it, or unset the variable",
             false => "install ca-certificates, or set ca_file",
         };
         match store.is_empty() {

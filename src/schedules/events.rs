@@ -124,7 +124,7 @@ fn a_client_lets_go_of_its_callback_once() {
         let waits = caller(&client);
         assert_eq!(waits.join().unwrap(), ok("one"));
         stage::end(client, &endpoint);
-        assert_eq!(heard.of('a'), ["asking for a token"]);
+        assert_eq!(heard.of('a'), ["requesting a token"]);
         assert_eq!(heard.of('g'), ["got a token that lives 1200 s"]);
         assert_eq!(heard.drops(), 1);
     });

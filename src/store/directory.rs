@@ -38,11 +38,11 @@ impl Directory {
             }
             Err(error) => return Err(cannot("open", path, &error)),
         };
-        let metadata = opened.metadata().map_err(|error| cannot("look at", path, &error))?;
+        let metadata = opened.metadata().map_err(|error| cannot("inspect", path, &error))?;
         let refused = |why: &str| {
             Problem::new(format!(
-                "the directory {} {why}: anybody could plant or delete tokens there. Name another \
-                 (file:<dir>), or: chmod 700",
+                "the directory {} {why}: other users could plant or delete tokens there. Choose \
+                 another (file:<dir>), or: chmod 700",
                 path.display()
             ))
         };
@@ -64,8 +64,9 @@ impl Directory {
             .recursive(true)
             .mode(0o700)
             .create(path)
-            .map_err(|error| cannot("make", path, &error))?;
-        Self::open(path)?.ok_or_else(|| Problem::new("the directory went as soon as it was made"))
+            .map_err(|error| cannot("create", path, &error))?;
+        Self::open(path)?
+            .ok_or_else(|| Problem::new("the directory disappeared as soon as it was created"))
     }
 
     /// Opens an existing file for reading. `None`: it does not exist.
@@ -81,7 +82,7 @@ impl Directory {
     /// Creates a new file for writing.
     pub(super) fn make(&self, name: &str) -> Result<File, Problem> {
         self.open_at(name, libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL)
-            .map_err(|error| problem("make", name, &error))
+            .map_err(|error| problem("create", name, &error))
     }
 
     /// Opens a file to lock it; creates it if it does not exist.
@@ -155,11 +156,11 @@ impl Directory {
 
 /// Returns the file if it is a regular one that only this user can write to.
 fn own(file: File, name: &str) -> Result<File, Problem> {
-    let metadata = file.metadata().map_err(|error| problem("look at", name, &error))?;
+    let metadata = file.metadata().map_err(|error| problem("inspect", name, &error))?;
     if metadata.is_file() && metadata.uid() == own_user() && !writable_by_others(&metadata) {
         return Ok(file);
     }
-    Err(Problem::new(format!("{name} is no plain file of this user's alone; remove it")))
+    Err(Problem::new(format!("{name} is not a regular file of this user alone; remove it")))
 }
 
 fn writable_by_others(metadata: &Metadata) -> bool {

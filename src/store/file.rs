@@ -65,7 +65,7 @@ impl FileStore {
         first.map(PathBuf::as_path).ok_or_else(|| {
             Problem::new(
                 "there is no directory for it: XDG_RUNTIME_DIR, XDG_CACHE_HOME and HOME are not \
-                 set, or name what is not this user's. Name one: file:<dir>",
+                 set, or are not this user's. Choose one: file:<dir>",
             )
         })
     }
@@ -127,7 +127,7 @@ pub(super) fn new_name(entry: &str) -> Result<String, Problem> {
     let mut chance = [0; CHANCE_LENGTH / 2];
     SystemRandom::new()
         .fill(&mut chance)
-        .map_err(|_| Problem::new("the system has no randomness to give"))?;
+        .map_err(|_| Problem::new("the system's random generator failed"))?;
     let chance = u64::from_ne_bytes(chance);
     Ok(file_name(entry, &format!("{chance:0CHANCE_LENGTH$x}.{NEW}")))
 }

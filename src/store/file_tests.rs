@@ -138,7 +138,7 @@ fn what_is_no_regular_file_is_an_error_and_does_not_block() {
     let pipe = std::ffi::CString::new(scene.file(RECORD).to_str().unwrap()).unwrap();
     // SAFETY: the path ends with a NUL.
     assert_eq!(unsafe { libc::mkfifo(pipe.as_ptr(), 0o600) }, 0);
-    assert!(scene.store.load(NAME).unwrap_err().message.contains("plain file"));
+    assert!(scene.store.load(NAME).unwrap_err().message.contains("regular file"));
     std::fs::remove_file(scene.file(RECORD)).unwrap();
     std::fs::create_dir(scene.file(RECORD)).unwrap();
     assert!(scene.store.load(NAME).is_err());

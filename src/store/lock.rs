@@ -73,7 +73,7 @@ pub(super) fn try_lock(directory: &Directory, name: &str) -> Result<Option<FileL
             drop(reservation);
             return Ok(None);
         }
-        let metadata = file.metadata().map_err(|error| problem("look at", name, &error))?;
+        let metadata = file.metadata().map_err(|error| problem("inspect", name, &error))?;
         if metadata.nlink() > 0 {
             return Ok(Some(FileLock { _file: file, _reservation: reservation }));
         }

@@ -65,7 +65,7 @@ pub(crate) fn try_files(directory: Option<PathBuf>, timeout: Duration) -> Result
 /// File stores are not available on this system.
 #[cfg(not(unix))]
 pub(crate) fn try_files(_: Option<PathBuf>, _: Duration) -> Result<PathBuf, Problem> {
-    Err(Problem::new("a store of files is not built in here"))
+    Err(Problem::new("the file store is not supported on this system"))
 }
 
 /// A lock that is held until this is dropped. Dropping may block.

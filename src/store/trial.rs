@@ -43,7 +43,7 @@ fn round_trip(directory: &Directory, first: &str, second: &str) -> Result<(), Pr
         .read_to_end(&mut read)
         .map_err(|error| problem("read", second, &error))?;
     if read != BYTES {
-        return Err(Problem::new("what was written is not what is read"));
+        return Err(Problem::new("reading it back returned something else"));
     }
     match lock::try_lock(directory, second)? {
         Some(_held) => Ok(()),

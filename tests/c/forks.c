@@ -169,7 +169,7 @@ static void children_of_a_hanging_fetch(void) {
   CHECK(clear_faults());
   pthread_join(waiting, NULL);
   CHECK(outcome == GOOD);
-  tell("children of a thread beside a hanging fetch");
+  tell("children during a hanging fetch");
 }
 
 static void hear(void *user_data, const tu_event *event) { (void)user_data, (void)event; }

@@ -92,7 +92,7 @@ static void cold(void) {
   /* Wait for idle threads to end: their stacks and the timers of answered calls would count. */
   while (threads_now() > 1 && now_ms() - last_served < MOST_IDLE_MS) nap_ms(20);
   CHECK(threads_now() == 1);
-  weigh("with a token, beside it", heap, resident, token_bytes);
+  weigh("with a token, in addition", heap, resident, token_bytes);
 }
 
 /* Number of clients with at least two requests: the second one was a renewal. */

@@ -108,7 +108,7 @@ static void beside_a_thread_that_stays_inside(int forks) {
   printf("%ld children began with nothing\n", empty);
   CHECK(empty > 0);
   CHECK(get_good());
-  tell("beside a thread that stays inside", made);
+  tell("while a thread stays inside", made);
 }
 
 /* --- a wait that is interrupted ------------------------------------------------------------ */

@@ -85,7 +85,7 @@ int main(int count, char **words) {
   }
   pthread_join(forking, NULL);
   pthread_join(inside, NULL);
-  printf("%d forks beside an ordinary thread, %d children lost, the longest fork %.1f ms\n", forks,
+  printf("%d forks with an ordinary thread, %d children lost, the longest fork %.1f ms\n", forks,
          lost, longest_ms);
   CHECK(lost == 0);
   CHECK(longest_ms < LONGEST_MS);

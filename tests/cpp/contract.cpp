@@ -280,7 +280,7 @@ void answers_without_waiting() {
     CHECK(*only == 7 && token && !error);
     given = std::move(token);
     answered.give();
-    throw std::runtime_error("nobody can be told");
+    throw std::runtime_error("no caller to tell");
   });
   CHECK(answered.wait() && given.value() == client.get().value());
 
@@ -351,7 +351,7 @@ void events_are_told() {
         succeeded->give();
       }
       if (event.kind == TU_EVENT_ROTATED) rotated->give();
-      throw std::runtime_error("nobody can be told");
+      throw std::runtime_error("no caller to tell");
     }
   };
   std::weak_ptr<int> alive;

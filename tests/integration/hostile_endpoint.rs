@@ -281,8 +281,8 @@ fn what_is_not_http() {
         assert_eq!(error.kind(), BadResponse, "{shown:?}: {error}");
         // Of what is HTTP for the most part, what is wrong.
         let what = match shown.contains(" 200 OK\r\n") {
-            true if shown.contains("chunked") => "has a body whose chunks are not sound HTTP",
-            true => "has a header that is not sound HTTP",
+            true if shown.contains("chunked") => "has an invalid chunked body",
+            true => "has invalid HTTP headers",
             false => "is not HTTP",
         };
         assert!(error.message().contains(what), "{shown:?}: {error}");

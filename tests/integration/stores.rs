@@ -345,7 +345,7 @@ fn what_the_variables_name_of_another_users_is_not_used() {
     let mut process = Process::spawn(command.env("TU_TEST_STORE", "file"), "get", &server);
     process.go();
     assert_eq!(process.token(), "token-2");
-    assert!(process.next().contains("are not set, or name what is not this user's"));
+    assert!(process.next().contains("are not set, or are not this user's"));
 }
 
 #[test]

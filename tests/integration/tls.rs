@@ -104,7 +104,7 @@ fn a_self_signed_certificate_is_trusted_only_by_ca_file() {
     let (files, config) = (Files::new(), open_server(&identity));
     let server = Server::tls(config.clone());
     let error = refused(&https("localhost", &server).build().unwrap(), &server);
-    assert!(error.message().contains("signed by nobody in the"), "{error}");
+    assert!(error.message().contains("signed by no authority in the"), "{error}");
     assert!(error.message().contains("trust store"), "{error}");
     assert!(error.message().contains("in ca_file"), "{error}");
     assert_eq!(server.requests(), 0);
@@ -135,7 +135,7 @@ fn an_authority_of_ones_own_takes_the_place_of_the_systems() {
     let server = Server::tls(open_server(&authority.sign("localhost")));
     let error =
         refused(&https("localhost", &server).set("ca_file", &wrong).build().unwrap(), &server);
-    assert!(error.message().contains("signed by nobody in ca_file"), "{error}");
+    assert!(error.message().contains("signed by no authority in ca_file"), "{error}");
     assert!(error.message().contains("stranger.pem"), "{error}");
 }
 
@@ -558,7 +558,7 @@ fn the_variables_that_name_a_trust_store() {
         ("", "", Some("in the system's trust store")),
         ("", "/nowhere", Some("read in the trust store that SSL_CERT_DIR names (/nowhere)")),
         (&bad, "", Some("read in the trust store that SSL_CERT_FILE names (")),
-        (&other, "", Some("nobody in the trust store that SSL_CERT_FILE names (")),
+        (&other, "", Some("no authority in the trust store that SSL_CERT_FILE names (")),
         (
             "/nowhere",
             "/nowhere",

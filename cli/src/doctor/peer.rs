@@ -200,7 +200,7 @@ mod tests {
             ("its certificate is for other.example, not for auth.example", "the host in token_url"),
             ("its certificate is not yet valid: is this device's clock right?", "clock"),
             ("its certificate has expired (or this device's clock is ahead)", "clock"),
-            ("its certificate is signed by nobody in the system's trust store", "ca_file"),
+            ("its certificate is signed by no authority in the system's trust store", "ca_file"),
             ("no trust store; looked at the system's trust store", "ca_file"),
             ("the server asks for a client certificate", "client_cert_file"),
             ("received fatal alert: CertificateRequired", "client_cert_file"),

@@ -83,7 +83,7 @@ fn every_wrong_expectation_fails_for_its_own_reason() {
         ),
         (json!({"steps": [{"do": "join", "id": "nobody", "expect": {"results": []}}]}), "support"),
         (
-            json!({"secrets": ["asking for a token"],
+            json!({"secrets": ["requesting a token"],
             "steps": [first, {"do": "expect_events", "contains": [{"kind": 2}]}]}),
             "shows the secret",
         ),
