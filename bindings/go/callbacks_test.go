@@ -16,7 +16,7 @@ import (
 	"tutoken.example/tutoken"
 )
 
-// withCredentials is a configuration whose credentials come from a function.
+// withCredentials returns a configuration whose credentials come from a function.
 func withCredentials(e *endpoint, give func(context.Context, bool) (string, string, error)) tutoken.Config {
 	config := e.config()
 	config.ClientID, config.ClientSecret, config.Credentials = "", "", give
@@ -53,7 +53,7 @@ type vaultError struct{ number int }
 
 func (e *vaultError) Error() string { return fmt.Sprintf("the vault is sealed (%d)", e.number) }
 
-func TestErrorOfCredentialsReachesWhoWaited(t *testing.T) {
+func TestCredentialsErrorReachesWaiters(t *testing.T) {
 	sealed := &vaultError{7}
 	begin := make(chan struct{})
 	client := newClient(t, withCredentials(newEndpoint(t), func(context.Context, bool) (string, string, error) {
@@ -77,7 +77,7 @@ func TestErrorOfCredentialsReachesWhoWaited(t *testing.T) {
 		}
 		expectError(t, err, tutoken.ErrCredentials, sealed)
 	}
-	// What is remembered tells of it, and is not it.
+	// The remembered error mentions the cause but does not wrap it.
 	_, err := client.Token(t.Context())
 	expectError(t, err, tutoken.ErrCredentials)
 	if errors.Is(err, sealed) || !strings.Contains(err.Error(), "sealed") {
@@ -146,7 +146,7 @@ func TestCredentialsCannotWaitForTheirOwnClient(t *testing.T) {
 	expectError(t, within(t, inner), tutoken.ErrInvalidArgument)
 }
 
-// Nor by a way round: an HTTP client that gets its token from there.
+// Not even indirectly: through an HTTP client that gets its token from there.
 func TestCredentialsCannotSendRequestsWithTheirOwnToken(t *testing.T) {
 	endpoint := newEndpoint(t)
 	var client *tutoken.Client
@@ -242,7 +242,7 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// A logBook is where a logger writes to from another thread.
+// A logBook receives the output of a logger on another thread.
 type logBook struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -294,7 +294,7 @@ func TestEventsAreLogged(t *testing.T) {
 	}
 }
 
-// callingHandler calls the client that it hears of.
+// callingHandler calls the client whose events it receives.
 type callingHandler struct {
 	slog.Handler
 	call func()

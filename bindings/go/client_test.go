@@ -45,7 +45,7 @@ func TestHitAllocatesNothing(t *testing.T) {
 	}
 }
 
-func TestHitWithMinTTLAllocatesItsOptionAlone(t *testing.T) {
+func TestHitWithMinTTLAllocatesOnlyItsOption(t *testing.T) {
 	endpoint := newEndpoint(t)
 	client := newClient(t, endpoint.config())
 	ctx := context.Background()
@@ -53,14 +53,14 @@ func TestHitWithMinTTLAllocatesItsOptionAlone(t *testing.T) {
 	if token, err := client.TokenFor(ctx, "", tutoken.MinTTL(time.Minute)); err != nil || token != first {
 		t.Fatal(token, err)
 	}
-	// The function that MinTTL makes, and what it writes to: nothing is asked for in memory of C.
+	// The function returned by MinTTL and the variable it writes to: nothing is allocated in C.
 	allocations := testing.AllocsPerRun(1000, func() {
 		client.TokenFor(ctx, "", tutoken.MinTTL(time.Minute))
 	})
 	if allocations > 2 {
 		t.Fatalf("%v allocations", allocations)
 	}
-	// One that is too short for it and young is kept, too.
+	// A token that is too short-lived for MinTTL but young is kept, too.
 	token, err := client.TokenFor(ctx, "", tutoken.MinTTL(time.Hour))
 	if err != nil || token != first {
 		t.Fatal(token, err)
@@ -91,7 +91,7 @@ func TestScopesHaveTheirOwnTokens(t *testing.T) {
 	endpoint.expectRequests(t, 3)
 }
 
-func TestMoreSpellingsThanAreRemembered(t *testing.T) {
+func TestMoreSpellingsThanAreCached(t *testing.T) {
 	endpoint := newEndpoint(t)
 	client := newClient(t, endpoint.config())
 	for blanks := range 1500 {
@@ -168,7 +168,7 @@ func TestMinTTL(t *testing.T) {
 			t.Fatal(ttl, token, err)
 		}
 	}
-	// More than it lives. It is young, so nothing better is to be had.
+	// More than its life. The token is young, so no better one is available.
 	token, err := client.TokenFor(t.Context(), "", tutoken.MinTTL(time.Hour))
 	if err != nil || token != first {
 		t.Fatal(token, err)
@@ -300,13 +300,13 @@ func TestClosedClient(t *testing.T) {
 	client.Invalidate(token)
 	client.Wake()
 	client.APIRefused("https://iris.trackunit.com")
-	// It can still be told, and it is Token that says there is none to send.
+	// MaySendTo still works; Token returns the error.
 	if !client.MaySendTo("https://iris.trackunit.com/x") || client.MaySendTo("https://evil.example/") {
 		t.Fatal("closing a client changes where its token may go")
 	}
 }
 
-func TestClientThatNobodyMade(t *testing.T) {
+func TestZeroClient(t *testing.T) {
 	var client tutoken.Client
 	_, err := client.Token(t.Context())
 	expectError(t, err, tutoken.ErrClosed)
@@ -321,14 +321,14 @@ func TestClientThatNobodyMade(t *testing.T) {
 	}
 }
 
-// collects reports whether a goroutine of the package waits for what the library has to say.
+// collects reports whether a goroutine of the package is waiting for messages from the library.
 func collects() bool {
 	stacks := make([]byte, 1<<20)
 	return strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), "tutoken.collect(")
 }
 
 func TestClosedClientLeavesNoGoroutine(t *testing.T) {
-	// Not only when garbage is collected.
+	// Not only after a garbage collection.
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	endpoint := newEndpoint(t)
 	config := withCredentials(endpoint, func(context.Context, bool) (string, string, error) { return "id", "secret", nil })
@@ -360,7 +360,7 @@ func TestCloseReleasesCallbacks(t *testing.T) {
 		value := tracked(&gone)
 		config := newEndpoint(t).config()
 		var client *tutoken.Client
-		// A callback that holds the client holds itself.
+		// A callback that refers to its own client.
 		config.OnEvent = func(tutoken.Event) { fmt.Fprint(nowhere{}, value, client.String()) }
 		client, err := tutoken.New(config)
 		if err != nil {

@@ -13,9 +13,9 @@ import (
 	"tutoken.example/tutoken/internal/testclock"
 )
 
-// These tests turn the library's clock, which Go's clocks do not follow: as after a suspend.
+// These tests advance the library's clock but not Go's clocks, as a suspend does.
 
-func TestDeadTokenIsNotHandedOut(t *testing.T) {
+func TestExpiredTokenIsNotReturned(t *testing.T) {
 	endpoint := newEndpoint(t)
 	client := newClient(t, endpoint.config())
 	mustToken(t, client)
@@ -50,11 +50,11 @@ func TestRenewalInTheBackground(t *testing.T) {
 	endpoint.expectRequests(t, 2)
 }
 
-func TestDeadlineTakesNoValidTokenAway(t *testing.T) {
+func TestDeadlineStillReturnsAValidToken(t *testing.T) {
 	endpoint := newEndpoint(t)
 	client := newClient(t, endpoint.config())
 	first := mustToken(t, client)
-	// Into the last seconds, in which a caller waits for the next token.
+	// Into the last seconds, when callers wait for the next token.
 	testclock.Advance(1180 * time.Second)
 	endpoint.shut()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
@@ -99,7 +99,7 @@ func TestMinTTLOfAnOldToken(t *testing.T) {
 	endpoint.expectRequests(t, 2)
 }
 
-func TestWaitEndsByTheLibrarysClockToo(t *testing.T) {
+func TestWaitAlsoEndsByTheLibrarysClock(t *testing.T) {
 	endpoint := newEndpoint(t)
 	endpoint.shut()
 	client := newClient(t, endpoint.config())
@@ -111,7 +111,7 @@ func TestWaitEndsByTheLibrarysClockToo(t *testing.T) {
 	})
 	endpoint.awaitRequests(t, 1)
 	testclock.Advance(2 * time.Hour)
-	// The clock was turned behind the back of a thread that sleeps; this wakes it.
+	// The clock was advanced while a thread sleeps; this wakes it.
 	client.Wake()
 	err := within(t, results)
 	expectError(t, err, tutoken.ErrTimeout, context.DeadlineExceeded)
@@ -131,7 +131,7 @@ func TestKeepWarmProbesTheProxyOnceInHalfAnHour(t *testing.T) {
 				return ok && failure.RetryAfter > 29*time.Minute
 			})
 		}
-		// A minute short of half an hour, in steps: it looks each minute, and does not log in.
+		// A minute short of half an hour, in steps: it checks each minute, and does not log in.
 		for minute := range 29 {
 			testclock.Advance(time.Minute)
 			_, err := clients[minute%len(clients)].Token(t.Context())

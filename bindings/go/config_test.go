@@ -44,7 +44,7 @@ func TestEveryOptionHasAField(t *testing.T) {
 		if options[at].key != row[0] {
 			t.Errorf("option %d is %s, in the documentation %s", at, options[at].key, row[0])
 		}
-		// The fields stand in the same order under the same names.
+		// The fields have the same names and order.
 		if name := strings.ToLower(fields.Field(at).Name); name != strings.ReplaceAll(row[0], "_", "") {
 			t.Errorf("field %d is %s, the option %s", at, name, row[0])
 		}
@@ -108,7 +108,7 @@ func TestOptionsByTheirKeys(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	// A field wins, also over a mistake.
+	// A field takes precedence, even over an invalid option.
 	config := Config{Options: options, ClientAuth: "basic"}
 	config.Options["client_auth"] = "digest"
 	client, err := New(config)

@@ -15,7 +15,7 @@ import (
 	"tutoken.example/tutoken"
 )
 
-// Functions of the program that panic, or end their goroutine (runtime.Goexit, as t.Fatal does).
+// Callbacks of the program that panic or end their goroutine (runtime.Goexit, as t.Fatal does).
 
 type badHandler struct{ slog.Handler }
 
@@ -64,7 +64,7 @@ func (endingError) Error() string {
 	return ""
 }
 
-// endingHandler counts what it gets, and ends the goroutine it is called in.
+// endingHandler counts its records and ends the goroutine it runs in.
 type endingHandler struct {
 	slog.Handler
 	records *atomic.Int64
@@ -82,7 +82,7 @@ func TestListenersMayEndTheirGoroutine(t *testing.T) {
 	before := slog.Default()
 	defer slog.SetDefault(before)
 	var logged, told, complained atomic.Int64
-	// The logger that is told of it is no better.
+	// The logger that reports the failure fails in the same way.
 	slog.SetDefault(slog.New(endingHandler{nil, &complained}))
 	config := newEndpoint(t).config()
 	config.Logger = slog.New(endingHandler{nil, &logged})
@@ -98,7 +98,7 @@ func TestListenersMayEndTheirGoroutine(t *testing.T) {
 	})
 }
 
-// failInCallbacks is the test in a process of its own.
+// failInCallbacks is the body of the test, run in a separate process.
 func failInCallbacks(t *testing.T) {
 	config := withCredentials(newEndpoint(t), func(context.Context, bool) (string, string, error) {
 		t.Fatal("said in Credentials")
@@ -147,7 +147,7 @@ func TestFatalInCallbacks(t *testing.T) {
 	}
 }
 
-// inAGoroutine runs what ends its goroutine.
+// inAGoroutine runs a function that ends its goroutine.
 func inAGoroutine(t *testing.T, call func()) {
 	t.Helper()
 	results := make(chan error, 1)
@@ -159,7 +159,7 @@ func inAGoroutine(t *testing.T, call func()) {
 	within(t, results)
 }
 
-// endingBody ends the goroutine of whoever reads it.
+// endingBody ends the goroutine that reads it.
 type endingBody struct{ watchedBody }
 
 func (endingBody) Read([]byte) (int, error) {
@@ -167,7 +167,7 @@ func (endingBody) Read([]byte) (int, error) {
 	return 0, nil
 }
 
-// endingContext ends the goroutine of whoever waits with it.
+// endingContext ends the goroutine that waits for it.
 type endingContext struct{ context.Context }
 
 func (endingContext) Done() <-chan struct{} {
@@ -175,7 +175,7 @@ func (endingContext) Done() <-chan struct{} {
 	return nil
 }
 
-func TestFunctionsOfARequestMayEndTheirGoroutine(t *testing.T) {
+func TestRequestCallbacksMayEndTheirGoroutine(t *testing.T) {
 	web, client, endpoint, _ := newWeb(t, statuses(401))
 	request := func(body io.Reader) *http.Request {
 		made, err := http.NewRequest("POST", "https://iris.trackunit.com/x", body)
@@ -191,7 +191,7 @@ func TestFunctionsOfARequestMayEndTheirGoroutine(t *testing.T) {
 		})).RoundTrip(request(nil))
 	})
 	inAGoroutine(t, func() { client.Transport(web).RoundTrip(request(&endingBody{})) })
-	// Nobody but the transport could close the first answer.
+	// Only the transport could close the first response.
 	inAGoroutine(t, func() {
 		once := request(strings.NewReader("x"))
 		once.GetBody = func() (io.ReadCloser, error) {

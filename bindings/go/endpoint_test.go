@@ -16,10 +16,10 @@ import (
 	"tutoken.example/tutoken"
 )
 
-// patience bounds what should happen at once.
+// patience limits the time of things that should happen at once.
 const patience = 10 * time.Second
 
-// The tests say what the environment holds.
+// The tests alone decide what the environment contains.
 func TestMain(m *testing.M) {
 	for _, pair := range os.Environ() {
 		if name, _, _ := strings.Cut(pair, "="); strings.HasPrefix(name, "TRACKUNIT_") {
@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// An endpoint is a token endpoint that hands out "token-1", "token-2" and so on.
+// An endpoint is a token endpoint that issues "token-1", "token-2" and so on.
 type endpoint struct {
 	*httptest.Server
 	requests atomic.Int64
@@ -66,7 +66,7 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		number, r.FormValue("scope"))
 }
 
-// shut keeps requests waiting until open.
+// shut makes requests wait until open is called.
 func (e *endpoint) shut() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -82,7 +82,7 @@ func (e *endpoint) open() {
 	}
 }
 
-// answers sets how requests are answered; nil: with tokens.
+// answers sets how requests are answered; nil means with tokens.
 func (e *endpoint) answers(answer http.HandlerFunc) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -107,7 +107,7 @@ func (e *endpoint) expectRequests(t *testing.T, number int64) {
 	}
 }
 
-// awaitRequests waits until that many requests have arrived.
+// awaitRequests waits until this many requests have arrived.
 func (e *endpoint) awaitRequests(t *testing.T, number int64) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("request %d arrives", number), func() bool { return e.requests.Load() >= number })
@@ -150,7 +150,7 @@ func expectError(t *testing.T, err error, wanted ...error) {
 	}
 }
 
-// tracked calls gone when the value it returns is garbage.
+// tracked returns a value and calls gone once it is garbage.
 func tracked(gone *atomic.Bool) *[64]byte {
 	value := new([64]byte)
 	runtime.AddCleanup(value, func(gone *atomic.Bool) { gone.Store(true) }, gone)

@@ -18,12 +18,12 @@ import (
 	"tutoken.example/tutoken"
 )
 
-// Clients used while packages are initialised: in a process of its own, which is this test's program
-// with a variable that names the use.
+// Clients used during package initialisation, in a separate process: this test's program with a variable
+// that names the use.
 
 const initVariable = "TUTOKEN_TEST_INIT"
 
-// By a package variable, as programs do it.
+// Through a package variable, as in real programs.
 var _ = useInInit(os.Getenv(initVariable))
 
 func useInInit(name string) bool {
@@ -42,8 +42,8 @@ func useInInit(name string) bool {
 	return true
 }
 
-// answerInInit answers API requests with the header that they came with. It never answers requests for
-// the scope "silence".
+// answerInInit answers API requests with their Authorization header. It never answers requests for the
+// scope "silence".
 func answerInInit(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path != "/token/v2":
@@ -170,7 +170,7 @@ var usesInInit = map[string]func(config tutoken.Config, url string) error{
 	},
 }
 
-// gets asks a new client for a token and closes it.
+// gets requests a token from a new client and closes it.
 func gets(config tutoken.Config, wanted error) error {
 	client, err := tutoken.New(config)
 	if err != nil {
@@ -197,7 +197,7 @@ func TestClientsInInit(t *testing.T) {
 		running.Add(1)
 		go func() {
 			defer running.Done()
-			// A limit of its own, because what hangs in an init has no test that ends it.
+			// A separate limit, because no test can end a hanging init.
 			ctx, cancel := context.WithTimeout(context.Background(), 6*patience)
 			defer cancel()
 			command := exec.CommandContext(ctx, os.Args[0])

@@ -63,7 +63,7 @@ func TestRefusedLoginToTheProxyIsMadeOnce(t *testing.T) {
 	}
 }
 
-func TestRuleOfTheProxysMayChange(t *testing.T) {
+func TestProxyRulesMayChange(t *testing.T) {
 	proxy := newProxy(t, http.StatusForbidden)
 	_, err := newClient(t, proxy.config("")).Token(t.Context())
 	expectError(t, err, tutoken.ErrProxy)

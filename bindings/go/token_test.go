@@ -13,7 +13,7 @@ import (
 	"tutoken.example/tutoken"
 )
 
-func TestTokenTellsWhatItIs(t *testing.T) {
+func TestTokenFields(t *testing.T) {
 	client := newClient(t, newEndpoint(t).config())
 	token := mustToken(t, client)
 	if token.Value != "token-1" || token.Bearer() != "Bearer token-1" || token.Scope != "asset.view" {

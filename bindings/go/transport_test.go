@@ -14,7 +14,7 @@ import (
 	"tutoken.example/tutoken"
 )
 
-// A web is all hosts of the world in one function: what a request came to it with is remembered.
+// A web stands for all hosts of the Internet and records the requests.
 type web struct {
 	answer  func(*http.Request) *http.Response
 	headers []string
@@ -52,7 +52,7 @@ func (b *countedBody) Close() error {
 	return nil
 }
 
-// statuses answers with one status after the other.
+// statuses answers with one status after another.
 func statuses(list ...int) func(*http.Request) *http.Response {
 	return func(*http.Request) *http.Response {
 		status := list[0]
@@ -105,7 +105,7 @@ func TestHeaderIsForAllowedHosts(t *testing.T) {
 		if allowed {
 			expectHeaders(t, web, "Bearer token-1")
 		} else {
-			// (Package net/http makes a header of a user in the URL.)
+			// (Package net/http creates a header from a user in the URL.)
 			if strings.Contains(strings.Join(web.headers, ","), "Bearer") {
 				t.Errorf("%s got a token", url)
 			}
@@ -160,7 +160,7 @@ func TestRedirectToAnotherHostLosesTheHeader(t *testing.T) {
 	expectHeaders(t, web, "Bearer token-1", "")
 }
 
-func TestOnceMoreAfter401(t *testing.T) {
+func TestRequestIsRepeatedAfter401(t *testing.T) {
 	web, client, endpoint, _ := newWeb(t, statuses(401, 200))
 	request, _ := http.NewRequest("POST", "https://iris.trackunit.com/", strings.NewReader("the body"))
 	request.Header.Set("X-Mine", "kept")
@@ -181,7 +181,7 @@ func TestOnceMoreAfter401(t *testing.T) {
 	}
 }
 
-func TestSecond401IsThePrograms(t *testing.T) {
+func TestSecond401IsReturned(t *testing.T) {
 	web, client, endpoint, events := newWeb(t, statuses(401))
 	response, err := client.HTTPClient(&http.Client{Transport: web}).Get("https://iris.trackunit.com/x")
 	if err != nil || response.StatusCode != 401 {
@@ -218,7 +218,7 @@ func TestBodyThatCannotBeSentAgain(t *testing.T) {
 		}
 		expectHeaders(t, web, "Bearer token-1")
 		endpoint.expectRequests(t, 1)
-		// The token is dropped all the same.
+		// The token is dropped nevertheless.
 		if token := mustToken(t, client); token.Value != "token-2" {
 			t.Fatal(token.Value)
 		}
@@ -237,7 +237,7 @@ func Test401WithoutAnotherToken(t *testing.T) {
 	expectHeaders(t, web, "Bearer token-1")
 }
 
-func TestOtherAnswersAreThePrograms(t *testing.T) {
+func TestOtherResponsesAreReturned(t *testing.T) {
 	for _, status := range []int{200, 403, 429, 500} {
 		web, client, endpoint, _ := newWeb(t, statuses(status))
 		response, err := client.HTTPClient(&http.Client{Transport: web}).Get("https://iris.trackunit.com/x")
@@ -304,7 +304,7 @@ func TestClosedClientSendsNothingWithoutAToken(t *testing.T) {
 	if len(web.headers) != 0 || !body.closed {
 		t.Fatal(web.headers, body.closed)
 	}
-	// To other hosts everything goes as before.
+	// Requests to other hosts are sent as before.
 	if _, err := through.Post("https://other.example/", "text/plain", strings.NewReader("x")); err != nil {
 		t.Fatal(err)
 	}
@@ -312,7 +312,7 @@ func TestClosedClientSendsNothingWithoutAToken(t *testing.T) {
 	_, err = through.Get("https://other.example/back")
 	expectError(t, err, tutoken.ErrClosed)
 	expectHeaders(t, web, "", "")
-	// What was never made by New cannot tell one from the other.
+	// A client not made by New has no list of allowed hosts.
 	_, err = new(tutoken.Client).HTTPClient(&http.Client{Transport: web}).Get("https://other.example/")
 	expectError(t, err, tutoken.ErrClosed)
 	expectHeaders(t, web, "", "")

@@ -16,7 +16,7 @@ import (
 	"tutoken.example/tutoken"
 )
 
-// start runs a function in so many goroutines at once.
+// start runs a function concurrently in this many goroutines.
 func start(number int, call func() error) <-chan error {
 	results := make(chan error, number)
 	for range number {
@@ -36,7 +36,7 @@ func within(t *testing.T, results <-chan error) error {
 	}
 }
 
-// threads is how many this process has.
+// threads returns the number of threads of this process.
 func threads(t *testing.T) (count int) {
 	t.Helper()
 	status, err := os.ReadFile("/proc/self/status")
@@ -65,7 +65,7 @@ func TestManyGoroutinesOneRequestNoThreads(t *testing.T) {
 		stats, err := client.Stats()
 		return err == nil && stats.Waits == number
 	})
-	// A few dozen: those of Go's that met at a lock, and the library's.
+	// A few dozen: those of Go that contended for a lock, and the library's.
 	if count := threads(t); count > number/10 {
 		t.Errorf("%d threads", count)
 	}
@@ -157,7 +157,7 @@ func TestClientsTimeoutEndsTheWait(t *testing.T) {
 	client := newClient(t, config)
 	_, err = client.Token(t.Context())
 	expectError(t, err, tutoken.ErrPending)
-	// A deadline takes its place.
+	// A deadline replaces it.
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	endpoint.open()
@@ -185,7 +185,7 @@ func TestContextThatHasEndedBefore(t *testing.T) {
 	endpoint.expectRequests(t, 1)
 }
 
-// resident is the memory of this process in bytes.
+// resident returns the memory of this process in bytes.
 func resident(t *testing.T) (bytes int) {
 	t.Helper()
 	var size, pages int
@@ -230,23 +230,23 @@ func TestEndedWaitsLeaveNothing(t *testing.T) {
 		runtime.ReadMemStats(&memory)
 		return int(memory.HeapAlloc), resident(t) - int(memory.Sys-memory.HeapReleased)
 	}
-	// The first ones find out how much memory there has to be.
+	// The first rounds determine how much memory is needed.
 	heapBefore, last := measured()
 	goroutines := runtime.NumGoroutine()
 	heap, least := 0, math.MaxInt
 	for range 4 {
 		var beside int
 		heap, beside = measured()
-		// On a busy machine there has to be more at times. What is left behind grows each time.
+		// On a busy machine more may be needed at times. A leak would grow each time.
 		least, last = min(least, beside-last), beside
 	}
 	eventually(t, "the goroutines end", func() bool { return runtime.NumGoroutine() <= goroutines+2 })
-	// Of 120,000 waits: 60 bytes for each would be seen.
+	// With 120,000 waits, 60 bytes for each would be noticed.
 	if heap > heapBefore+7<<20 {
 		t.Errorf("%d bytes more in Go's memory", heap-heapBefore)
 	}
-	// Of 30,000: 70 bytes for each would be seen. (The race detector keeps something for each
-	// goroutine that ever was.)
+	// With 30,000 waits, 70 bytes for each would be noticed. (The race detector keeps something for every
+	// goroutine.)
 	if least > 2<<20 && !raceDetector {
 		t.Errorf("%d bytes more in C's memory", least)
 	}
@@ -281,7 +281,7 @@ func TestEverythingAtOnceWhileClosing(t *testing.T) {
 	}
 }
 
-func TestDeadlineThatIsAsFarAwayAsCanBe(t *testing.T) {
+func TestMostDistantDeadline(t *testing.T) {
 	endpoint := newEndpoint(t)
 	client := newClient(t, endpoint.config())
 	ctx, cancel := context.WithTimeout(t.Context(), math.MaxInt64)

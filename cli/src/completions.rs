@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_offered_is_taken() {
+    fn offered_values_are_accepted() {
         for (key, word) in WORDS.iter().flat_map(|(key, words)| words.iter().map(move |w| (key, w)))
         {
             let mut config = tu_token::Config::new();

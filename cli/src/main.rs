@@ -57,7 +57,7 @@ fn run() -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_arguments_contradict_each_other_nowhere() {
+    fn the_command_line_is_consistent() {
         crate::arguments::command().debug_assert();
     }
 }

@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_as_it_should_be_is_shown() {
+    fn correct_values_are_shown() {
         for (key, value) in [
             ("proxy", "none"),
             ("proxy", "http://proxy:3128"),
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_hold_a_password_is_not() {
+    fn values_that_may_contain_a_password_are_hidden() {
         for (key, value) in [
             ("proxy", "http://user:hush@proxy:1"),
             ("proxy", "user:hush@proxy:1"),

@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_of_the_pen_means_an_option() {
+    fn a_typo_suggests_an_option() {
         for (variable, key) in [
             ("TRACKUNIT_TIMOUT", "timeout"),
             ("TRACKUNIT_SCOPES", "scope"),
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_an_option_or_like_none_means_none() {
+    fn option_names_and_unrelated_names_suggest_nothing() {
         let own = OPTIONS.iter().map(OptionSpec::env_name);
         let others = ["TRACKUNIT_TOKEN", "TRACKUNIT_HOME", "TRACKUNIT_STATE", "TRACKUNIT_FILE"];
         for variable in own.chain(others.map(str::to_owned)).chain(["HOME".to_owned()]) {

@@ -1,5 +1,5 @@
-//! `tu-token get` in a loop, in two, and 64 at once: one token request. And how runs that live for a
-//! moment renew the token that they share.
+//! `tu-token get` in a loop, in two loops, and 64 times at once: one token request. And how short runs
+//! renew the shared token.
 
 mod common;
 
@@ -10,10 +10,10 @@ use common::{Run, Shell, Started};
 use tu_token_emulator::Fault;
 
 const RUNS: usize = 1000;
-/// The aim is 10 ms, measured by hand; a busy machine and an unoptimised build get ten times that.
+/// The aim is 10 ms, measured by hand; a busy machine and an unoptimised build are allowed ten times that.
 const BOUND: Duration = Duration::from_millis(100);
 
-/// Runs that share their tokens, one after another.
+/// Runs that share tokens, one after another.
 fn runs(shell: &Shell, number: usize) -> Vec<(String, Duration)> {
     let one = || {
         let mut command = shell.command(&["get"]);
@@ -34,7 +34,7 @@ fn a_loop_of_a_thousand_makes_one_token_request_and_is_quick() {
     let mut times: Vec<Duration> = runs.into_iter().map(|(_, time)| time).collect();
     times.sort();
     let median = times[RUNS / 2];
-    // Past the test runner, which would swallow it.
+    // Bypasses the test runner, which would capture it.
     let _ = writeln!(std::io::stderr(), "\n{RUNS} runs of `tu-token get`: median {median:.1?}");
     assert!(median < BOUND, "{median:?}");
 }
@@ -66,7 +66,7 @@ fn many_at_once_make_one_token_request() {
     assert_eq!(shell.emulator.token_requests(), 1);
 }
 
-/// Runs at other times, with one store.
+/// Runs at different times, with one store.
 #[cfg(target_os = "linux")]
 struct Times {
     shell: Shell,
@@ -75,7 +75,7 @@ struct Times {
 
 #[cfg(target_os = "linux")]
 impl Times {
-    /// A token has been got at time 0. It lives 1200 seconds.
+    /// Fetches a token at time 0. It lives 1200 seconds.
     fn begin() -> (Self, String) {
         let shell = Shell::new();
         let clock = shell.preload("later");
@@ -91,7 +91,7 @@ impl Times {
         command
     }
 
-    /// A run that is to succeed, so many seconds after the first.
+    /// Runs successfully this many seconds after the first run.
     fn get(&self, seconds: u64, more: &[&str]) -> Run {
         let run = self.shell.output(&mut self.command(seconds, more));
         assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{run:?}");
@@ -110,10 +110,10 @@ impl Times {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_run_renews_ahead() {
+fn a_run_renews_early() {
     let (times, first) = Times::begin();
     assert_eq!((times.get(500, &[]).out, times.requests()), (first.clone(), 1));
-    // Past three quarters of its life, and in its last thirty seconds.
+    // After three quarters of its life, and in its last thirty seconds.
     let second = times.get(950, &[]).out;
     assert_eq!((second != first, times.requests()), (true, 2));
     assert_eq!(times.get(951, &[]).out, second);
@@ -123,9 +123,9 @@ fn a_run_renews_ahead() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn while_the_endpoint_hangs_a_run_waits_a_moment_and_the_next_ones_do_not() {
-    // In the soft window, and in the hard one. The later runs are ones of a time before, so that it
-    // does not matter how long all of this takes.
+fn while_the_endpoint_hangs_only_one_run_waits_briefly() {
+    // In the soft window and in the hard one. The later runs have earlier times, so that it does not matter
+    // how long all of this takes.
     for (at, before, after) in [(950, 920, 990), (1176, 1170, 1186)] {
         let (times, first) = Times::begin();
         times.switch(Some(Fault::delay(Duration::from_secs(60))));
@@ -146,7 +146,7 @@ fn while_the_endpoint_hangs_a_run_waits_a_moment_and_the_next_ones_do_not() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn while_the_endpoint_fails_runs_get_the_token_that_is_there() {
+fn while_the_endpoint_fails_runs_get_the_stored_token() {
     for fault in [Fault::status(503), Fault::error("invalid_client"), Fault::reset()] {
         let (times, first) = Times::begin();
         times.switch(Some(fault));
@@ -171,7 +171,7 @@ fn a_token_that_an_api_refused_is_renewed_once_for_all_runs() {
     let second = times.get(100, &["--renew"]).out;
     assert_eq!((second != first, times.requests()), (true, 2));
     assert_eq!(times.get(101, &[]).out, second);
-    // Twice in a second: it is new.
+    // Twice within a second: the token is new.
     assert_eq!((times.get(100, &["--renew"]).out, times.requests()), (second.clone(), 2));
 
     times.switch(Some(Fault::delay(Duration::from_millis(300))));
@@ -185,7 +185,7 @@ fn a_token_that_an_api_refused_is_renewed_once_for_all_runs() {
 }
 
 #[test]
-fn renewing_asks_once_where_nothing_is_stored() {
+fn renew_makes_one_request_without_a_stored_token() {
     let shell = Shell::new();
     assert_eq!(shell.run(&["get", "--renew"]).code, Some(0));
     let run = shell.output(shell.command(&["get", "--renew"]).env_remove("TRACKUNIT_STORE"));

@@ -55,12 +55,12 @@ style() {
   # shellcheck disable=SC2086
   local badly
   badly=$(gofmt -l $modules)
-  [ -z "$badly" ] || fail "not as gofmt writes it: $badly"
+  [ -z "$badly" ] || fail "not formatted by gofmt: $badly"
   in_each "$modules" go vet ./...
   in_each "bindings/go" go vet -tags tu_token_static ./...
   in_each "$modules" go mod verify
   in_each "$tested" go mod tidy -diff
-  # What a program that uses tokens gets with them.
+  # Programs that use the package must not get further dependencies with it.
   ! grep -q '^require' bindings/go/go.mod || fail "the module bindings/go has a dependency"
 }
 
@@ -86,10 +86,10 @@ without_cgo() {
   log=$(mktemp)
   tools=$(dirname "$(command -v go)")
   for module in $tested; do
-    ! (cd "$module" && CGO_ENABLED=0 go build ./...) >"$log" 2>&1 || fail "$module is built without cgo"
+    ! (cd "$module" && CGO_ENABLED=0 go build ./...) >"$log" 2>&1 || fail "$module builds without cgo"
     says_what_it_needs "$log"
     [ "$(PATH=$tools go env CGO_ENABLED)" = 0 ] || continue
-    ! (cd "$module" && PATH=$tools go build ./...) >"$log" 2>&1 || fail "$module is built without a compiler"
+    ! (cd "$module" && PATH=$tools go build ./...) >"$log" 2>&1 || fail "$module builds without a compiler"
     says_what_it_needs "$log"
   done
   rm -f "$log"
@@ -127,7 +127,7 @@ vendored() {
 # Where the C compiler has what -static needs.
 fully_static() { # directory of the consumer
   echo 'int main(void) { return 0; }' | cc -static -x c - -o probe 2>/dev/null ||
-    { echo "SKIPPED: fully static: cc -static links none here"; return; }
+    { echo "SKIPPED: fully static: cc -static does not work here"; return; }
   go build -mod=vendor -tags tu_token_static -ldflags '-extldflags -static' -o whole .
   ! readelf -l whole | grep INTERP || fail "the fully static program loads something"
   (cd "$root" && scripts/emulator.sh "$1/whole")
@@ -146,11 +146,11 @@ pages() {
     mv "$page" "${page%.go}/main.go"
   done
   for page in target/go/pages/*/; do
-    [ -z "$(gofmt -l "$page")" ] || fail "not as gofmt writes it: $page"
+    [ -z "$(gofmt -l "$page")" ] || fail "not formatted by gofmt: $page"
     (cd target/go/pages && go vet "./$(basename "$page")" && go build -o "$root/$page" "./$(basename "$page")")
     program=$page$(basename "$page")
-    scripts/emulator.sh "$program" || fail "$page does not end well"
-    ! scripts/emulator.sh env TRACKUNIT_CLIENT_SECRET=wrong "$program" || fail "$page ends well without a token"
+    scripts/emulator.sh "$program" || fail "$page fails"
+    ! scripts/emulator.sh env TRACKUNIT_CLIENT_SECRET=wrong "$program" || fail "$page succeeds without a token"
     built=$((built + 1))
   done
   [ "$built" -ge 2 ] || fail "only $built programs were found in the pages"
@@ -182,23 +182,23 @@ example() {
   mkdir -p target/go
   (cd examples/go && go build -o "$poll" .)
   [ "$("$poll" -url "$url" -every 1ms -times 3 2>/dev/null)" = $'3 assets\n3 assets\n3 assets' ] ||
-    fail "three requests did not bring three answers"
+    fail "three requests did not get three responses"
   exactly 1
   # A token that the API rejects once: the program fetches another one and repeats the request.
   fault '{"route":"/api/asset","reject_v2":true,"count":1}'
   "$poll" -url "$url" -times 1
   exactly 3
   # A wrong secret is not tried twice.
-  ! TRACKUNIT_CLIENT_SECRET=wrong "$poll" -url "$url" -every 1ms || fail "a wrong secret did not end it"
+  ! TRACKUNIT_CLIENT_SECRET=wrong "$poll" -url "$url" -every 1ms || fail "it succeeds with a wrong secret"
   exactly 4
   ended_by_a_signal "$poll" "$url"
   # By default it requests URLs below IRIS_URL, and does not accept an HTML page.
-  [ "$(IRIS_URL=$EMULATOR_URL/ "$poll" -times 1)" = '42 assets' ] || fail "IRIS_URL is not where it asks"
+  [ "$(IRIS_URL=$EMULATOR_URL/ "$poll" -times 1)" = '42 assets' ] || fail "it does not use IRIS_URL"
   fault '{"route":"/api/asset","html":true,"count":1}'
-  ! said=$("$poll" -times 1 2>&1) || fail "it takes a page for an answer"
+  ! said=$("$poll" -times 1 2>&1) || fail "it accepts a web page as a response"
   grep -q 'not in JSON' <<<"$said" || fail "it says: $said"
   fault '{"route":"/api/asset","body":"{}","count":1}'
-  ! "$poll" -times 1 || fail "it takes no list for an empty one"
+  ! "$poll" -times 1 || fail "it accepts a missing list as an empty one"
   echo "7 passed, 0 failed"
 }
 
@@ -211,8 +211,8 @@ ended_by_a_signal() {
     sleep 0.05
   done
   kill -TERM "$pid"
-  wait "$pid" || fail "SIGTERM did not end it well: $(cat "$output")"
-  grep -q 'poll: ended' "$output" || fail "it does not say that it was ended"
+  wait "$pid" || fail "it fails on SIGTERM: $(cat "$output")"
+  grep -q 'poll: ended' "$output" || fail "it does not report that it was stopped"
 }
 
 need_go

@@ -24,22 +24,22 @@ cd "$copy"
 git init -q . && git add -A
 for wrong in '' http://forge.example/x https://forge.example/x/ https://forge.example/x.git forge.example/x \
     'https://forge.example/x y' https://forge.example 'https://user@forge.example/x'; do
-  if said=$(scripts/set-home.sh "$wrong" 2>&1); then fail "takes '$wrong' for a home"; fi
+  if said=$(scripts/set-home.sh "$wrong" 2>&1); then fail "accepts '$wrong' as a home"; fi
   [[ $(wc -l <<<"$said") = 1 && $said == *"https://HOST/OWNER/REPOSITORY"* ]] || fail "$said"
 done
-git diff --quiet || fail "a home that is refused changes something"
+git diff --quiet || fail "a refused home changes something"
 
 old=$(sed -n 's/^repository = "\(.*\)"$/\1/p' Cargo.toml)
 old_go=$(sed -n 's/^module //p' bindings/go/go.mod)
 scripts/set-home.sh "$home"
-if git grep -nF -e "$old" -e "$old_go"; then fail "names that stayed behind"; fi
-if git grep -nE 'no home yet -->|nothing is on a public registry yet' -- '*.md'; then fail "pages that know of no home"; fi
-git grep -qF "URL: $home" -- packaging/tu_token.pc.in || fail "pkg-config does not know it"
-grep -q "^module ${home#https://}/bindings/go$" bindings/go/go.mod || fail "Go does not know it"
-grep -q "^Source = \"$home\"$" bindings/python/pyproject.toml || fail "Python does not know it"
-scripts/set-home.sh "$home" >/dev/null # nothing is left to do the second time
-[[ -z $(gofmt -l bindings/go examples/go tests) ]] || fail "imports in another order than gofmt's"
-cargo metadata --offline --no-deps --format-version 1 | grep -qF "\"repository\":\"$home\"" || fail "cargo does not know it"
+if git grep -nF -e "$old" -e "$old_go"; then fail "the old home is still named"; fi
+if git grep -nE 'no home yet -->|nothing is on a public registry yet' -- '*.md'; then fail "pages still say that there is no home"; fi
+git grep -qF "URL: $home" -- packaging/tu_token.pc.in || fail "tu_token.pc lacks the home"
+grep -q "^module ${home#https://}/bindings/go$" bindings/go/go.mod || fail "go.mod lacks the home"
+grep -q "^Source = \"$home\"$" bindings/python/pyproject.toml || fail "pyproject.toml lacks the home"
+scripts/set-home.sh "$home" >/dev/null # nothing to do the second time
+[[ -z $(gofmt -l bindings/go examples/go tests) ]] || fail "imports are not in gofmt's order"
+cargo metadata --offline --no-deps --format-version 1 | grep -qF "\"repository\":\"$home\"" || fail "cargo does not report the home"
 python3 - "$home" <<'PYTHON'
 import sys, tomllib
 urls = tomllib.load(open("bindings/python/pyproject.toml", "rb"))["project"]["urls"]

@@ -1,5 +1,5 @@
-/* tu_token beside two other static libraries of Rust's, in one program. The second one is made as
- * libtu_token.a is: what holds for it there holds for tu_token. */
+/* Links tu_token with two other static Rust libraries into one program. The second one is built like
+ * libtu_token.a, so that what holds for it also holds for tu_token. */
 
 #include <stdint.h>
 #include <stdio.h>
@@ -26,7 +26,7 @@ static void tokens_are_asked_for(void)
     tu_client *client;
     tu_token *token;
 
-    /* Nothing listens on port 1. */
+    /* Port 1 is closed. */
     tu_config_set(config, "token_url", "http://127.0.0.1:1/token");
     tu_config_set(config, "client_id", "someone");
     tu_config_set(config, "client_secret", "something");
@@ -47,8 +47,8 @@ static void panics_stay_where_they_are(void)
 {
     expect(plain_panics(4) == 25, "the plain library divides");
     expect(plain_panics(0) == -1, "the plain library catches its panic");
-    expect(hidden_panics(5) == 20, "the library made as ours divides");
-    expect(hidden_panics(0) == -1, "the library made as ours catches its panic");
+    expect(hidden_panics(5) == 20, "the library built like tu_token divides");
+    expect(hidden_panics(0) == -1, "the library built like tu_token catches its panic");
 }
 
 int main(void)

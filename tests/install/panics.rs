@@ -1,5 +1,5 @@
-//! A static library of Rust's that panics and catches it. Compiled more than once, under the name in
-//! the environment variable NAME, to stand beside tu_token in one program.
+//! A static Rust library that panics and catches the panic. Compiled more than once, under the name in
+//! the environment variable NAME, to be linked with tu_token into one program.
 
 use std::panic::catch_unwind;
 

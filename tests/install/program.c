@@ -1,4 +1,4 @@
-/* What a program outside the tree does first: is compiled as C and as C++, and run. */
+/* A minimal program outside the tree, compiled as C and as C++. */
 
 #include <stdio.h>
 #include <string.h>
@@ -39,7 +39,7 @@ static void a_misspelt_key_is_named(void)
     tu_free(config);
 }
 
-/* Nothing listens on port 1. */
+/* Port 1 is closed. */
 static void a_refused_connection_is_a_network_error(void)
 {
     tu_error *error = NULL;

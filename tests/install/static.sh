@@ -72,7 +72,7 @@ leaves_out_what_is_not_used() { # library directory
     ((size < 200000)) || { echo "a program that asks for the version has $size bytes"; return 1; }
 }
 
-# --- beside other libraries of Rust's ---------------------------------------------------------
+# --- with other Rust libraries ----------------------------------------------------------------
 
 # Two of them: an ordinary one, and one made like libtu_token.a.
 build_other_libraries() {

@@ -17,14 +17,14 @@ func TestClientOfPackageOAuth2RenewsInTime(t *testing.T) {
 	if header := service.seen(t, wrapped); header != "Bearer token-1" {
 		t.Fatal(header)
 	}
-	// Past every soft point, before the end: the next one is fetched behind the back of callers.
+	// Past every soft point, before expiry: the next token is fetched in the background.
 	testclock.Advance(1000 * time.Second)
 	for from := time.Now(); service.seen(t, wrapped) != "Bearer token-2"; {
 		if time.Since(from) > 10*time.Second {
 			t.Fatal("it is not renewed")
 		}
 	}
-	// As after a night's sleep.
+	// As after a night in suspend.
 	testclock.Advance(10 * time.Hour)
 	if header := service.seen(t, wrapped); header != "Bearer token-3" {
 		t.Fatal(header)

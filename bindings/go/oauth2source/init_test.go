@@ -18,7 +18,7 @@ import (
 
 const initVariable = "TUTOKEN_TEST_INIT"
 
-// As of a program that asks while its packages are initialised: in a process of its own.
+// Like a program that requests a token during package initialisation, in a separate process.
 func init() {
 	if os.Getenv(initVariable) == "" {
 		return

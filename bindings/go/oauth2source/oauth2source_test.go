@@ -19,7 +19,7 @@ import (
 	"tutoken.example/tutoken/oauth2source"
 )
 
-// The tests say what the environment holds.
+// The tests alone decide what the environment contains.
 func TestMain(m *testing.M) {
 	for _, pair := range os.Environ() {
 		if name, _, _ := strings.Cut(pair, "="); strings.HasPrefix(name, "TRACKUNIT_") {
@@ -29,8 +29,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// A service hands out "token-1", "token-2" and so on, and answers API requests with the header that
-// they came with.
+// A service issues "token-1", "token-2" and so on, and answers API requests with their Authorization
+// header.
 type service struct {
 	*httptest.Server
 	requests atomic.Int64
@@ -102,8 +102,7 @@ func TestClientOfPackageOAuth2PicksUpAnInvalidation(t *testing.T) {
 	}
 }
 
-// Whoever puts a cache around the source that does look at the Expiry keeps a token as long as it is
-// fresh.
+// A cache around the source that respects Expiry keeps a token as long as it is fresh.
 func TestCacheAroundTheSource(t *testing.T) {
 	_, client := newService(t)
 	cache := oauth2.ReuseTokenSource(&oauth2.Token{}, oauth2source.New(t.Context(), client))
@@ -116,7 +115,7 @@ func TestCacheAroundTheSource(t *testing.T) {
 	}
 }
 
-// As of a program that bounds its start-up.
+// Like a program that limits its start-up time.
 func TestSourceOutlivesTheContextItWasMadeWith(t *testing.T) {
 	service, client := newService(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -132,7 +131,7 @@ func TestSourceOutlivesTheContextItWasMadeWith(t *testing.T) {
 	}
 }
 
-// With a context that never ends, and one that has ended already.
+// With a context that never ends, and one that has already ended.
 func TestCallsOfTheSourceEndWithTheTimeoutOfTheClient(t *testing.T) {
 	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body) // so that the server sees it when the connection is closed

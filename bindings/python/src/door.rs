@@ -39,11 +39,11 @@ thread_local! {
 
 const NAP: Duration = Duration::from_micros(50);
 /// Callbacks of the program may take longer than this.
-const LONGEST_WAIT_AT_END: Duration = Duration::from_secs(1);
+const MAX_WAIT_AT_END: Duration = Duration::from_secs(1);
 /// Together with the next one, the share that the core leaves of the 100 ms that a fork may wait.
-const LONGEST_WAIT_OF_FORK: Duration = Duration::from_millis(40);
+const MAX_WAIT_OF_FORK: Duration = Duration::from_millis(40);
 #[cfg(unix)]
-const LONGEST_WAIT_FOR_CHANGES: Duration = Duration::from_millis(10);
+const MAX_WAIT_FOR_CHANGES: Duration = Duration::from_millis(10);
 
 /// Held while a thread is inside.
 pub(crate) struct Pass(());
@@ -100,14 +100,14 @@ impl Drop for Change {
 /// Closes the door before the interpreter ends, and waits for threads inside to leave.
 pub(crate) fn at_exit(py: Python<'_>) {
     ENDING.store(true, Ordering::SeqCst);
-    py.detach(|| wait_for_others(LONGEST_WAIT_AT_END));
+    py.detach(|| wait_for_others(MAX_WAIT_AT_END));
 }
 
 /// Called by the interpreter before it forks.
 pub(crate) fn before_fork(py: Python<'_>) {
     FORKS.fetch_add(1, Ordering::SeqCst);
     HAS_WAITED.set(true);
-    py.detach(|| wait_for_others(LONGEST_WAIT_OF_FORK));
+    py.detach(|| wait_for_others(MAX_WAIT_OF_FORK));
 }
 
 /// Called by the interpreter after it has forked, in the parent.
@@ -166,11 +166,11 @@ extern "C" fn prepare() {
         if INSIDE.load(Ordering::SeqCst) > own {
             // The threads inside may need the GIL to leave.
             let _released = holder::Released::from_this_thread();
-            wait_for_others(LONGEST_WAIT_OF_FORK);
+            wait_for_others(MAX_WAIT_OF_FORK);
         }
     }
     FORKS_NOW.fetch_add(1, Ordering::SeqCst);
-    wait_until(LONGEST_WAIT_FOR_CHANGES, || CHANGING.load(Ordering::SeqCst) == 0);
+    wait_until(MAX_WAIT_FOR_CHANGES, || CHANGING.load(Ordering::SeqCst) == 0);
 }
 
 #[cfg(unix)]

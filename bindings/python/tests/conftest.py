@@ -1,4 +1,4 @@
-"""What the tests have in common: the emulator, and clients of it."""
+"""Common fixtures: the emulator and clients for it."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ import tu_token
 
 
 class Emulator:
-    """The service on this machine, as its control routes show it."""
+    """The emulator, used through its control routes."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
     def fault(self, **members: object) -> None:
-        """Lets token requests (or those of a ``route``) meet a fault."""
+        """Add a fault for token requests, or for those of a ``route``."""
         self._control("POST", "faults", json.dumps(members).encode())
 
     def release(self) -> None:
-        """Ends the faults; a request that is held goes on."""
+        """Clear the faults; held requests continue."""
         self._control("DELETE", "faults")
 
     def clear(self) -> None:
@@ -34,7 +34,7 @@ class Emulator:
         self._control("DELETE", "journal")
 
     def requests(self, route: str = "/token/v2") -> int:
-        """How many requests have come since the test began."""
+        """Return the number of requests since the test began."""
         return int(self._control("GET", f"count?route={route}"))
 
     def _control(self, method: str, path: str, body: bytes | None = None) -> bytes:
@@ -45,7 +45,7 @@ class Emulator:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """In the words that `make test` counts."""
+    """Print the summary that `make test` parses."""
 
     def count(*outcomes: str) -> int:
         return sum(len(terminalreporter.stats.get(outcome, [])) for outcome in outcomes)
@@ -74,7 +74,7 @@ def client(emulator: Emulator) -> Iterator[tu_token.Client]:
 
 @pytest.fixture
 def held(emulator: Emulator) -> Iterator[tu_token.Client]:
-    """A client whose token requests come back when the emulator is told to `release` them."""
+    """A client whose token requests are held until the emulator is told to `release` them."""
     emulator.fault(delay="30s")
     with tu_token.Client(fetch_timeout=40, request_timeout=40, connect_timeout=40, timeout=60) as client:
         yield client
@@ -82,7 +82,7 @@ def held(emulator: Emulator) -> Iterator[tu_token.Client]:
 
 @pytest.fixture
 def run_program() -> Callable[[str], subprocess.CompletedProcess[str]]:
-    """Runs a Python program in a process of its own, where warnings are errors."""
+    """Run a Python program in a separate process, where warnings are errors."""
 
     def run(program: str, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -22,7 +22,7 @@ TEST = re.compile(r"^```python pytest\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def blocks() -> dict[str, str]:
-    """The code, by the document it is in and its number there."""
+    """Return the code blocks by document and number."""
     return {
         f"{document.relative_to(ROOT)}:{number}": code
         for document in DOCUMENTS
@@ -40,7 +40,7 @@ def tests() -> dict[str, str]:
 
 
 def against(emulator_url: str, code: str, other: Mapping[str, str] | None = None) -> str:
-    """What a reader would fill in, filled in; and the service on this machine."""
+    """Fill in the placeholders, and replace the service by the emulator."""
     environment = {**os.environ, **(other or {})}
     for name in ("client_id", "client_secret"):
         value = environment[f"TRACKUNIT_{name.upper()}"]

@@ -1,5 +1,5 @@
-# To be sourced: makes target/venv-python, with what the tests need, and puts it onto the PATH.
-# Leaves the repository's root as the current directory.
+# To be sourced: creates target/venv-python with the tests' requirements and puts it on the PATH.
+# Changes to the repository's root directory.
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../../.." || exit 1
 python=${PYTHON:-python3}
@@ -8,7 +8,7 @@ python=${PYTHON:-python3}
   exit 77
 }
 
-# environment DIRECTORY REQUIREMENTS: makes it anew if it is not what the file says.
+# environment DIRECTORY REQUIREMENTS: recreates it if it does not match the file.
 environment() {
   if ! cmp -s "$2" "$1/requirements.txt" || ! "$1/bin/python" -c '' 2>/dev/null; then
     rm -rf "$1"

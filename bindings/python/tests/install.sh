@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# What a user does: makes a wheel of the directory by pip, and installs it and the source
-# distribution, each into a fresh environment; then the README's first lines, against the emulator
-# beside it. And how short programs end with the wheel, which is optimised: a few times each with
-# this Python, once with the newest other one here; ENDINGS_RUNS times with each Python if that is set.
+# Installs like a user: builds a wheel from the directory with pip, installs it and the source distribution,
+# each into a fresh environment, and runs the README's first lines against the emulator. Then checks how
+# short programs end with the optimised wheel: a few times each with this Python, once with the newest other
+# one; ENDINGS_RUNS times with each Python if that is set.
 set -euo pipefail
 # shellcheck source=bindings/python/tests/environment.sh
 . "$(dirname "$0")/environment.sh"
@@ -13,7 +13,7 @@ installs() {
   rm -rf "$fresh"
   "$python" -m venv "$fresh"
   env -u VIRTUAL_ENV "$fresh/bin/pip" install --quiet --disable-pip-version-check --no-deps "$@"
-  # Away from the sources: nothing but what is installed is found.
+  # Outside the sources, so that only the installed package is found.
   (cd target && "$OLDPWD/$fresh/bin/python" -W error "$OLDPWD/bindings/python/tests/documents.py" \
     bindings/python/README.md:1)
   rm -rf "$fresh"
@@ -29,13 +29,13 @@ case $wheel in
 esac
 installs $wheels/*.whl
 
-# endings PYTHON RUNS: with what that Python has, and the wheel.
+# endings PYTHON RUNS: with that Python's packages and the wheel.
 endings() {
   echo "$("$1" --version):"
   PYTHONPATH=$PWD/target/wheels/site "$1" bindings/python/tests/endings.py "$2"
 }
 
-# What else there is, oldest first: python3.N, and those of pyenv.
+# The other Pythons, oldest first: python3.N, and those of pyenv.
 other_pythons() {
   local python
   for python in $(compgen -c python3. | grep -x 'python3\.[0-9]*') \
@@ -55,8 +55,8 @@ for other in $(other_pythons python | tail -n "${ENDINGS_RUNS:-1}"); do
 done
 
 maturin sdist --manifest-path bindings/python/Cargo.toml --out target/wheels/source
-# Outside of the repository; its build directory stays, and the optimiser is left out, for speed. The
-# times of files in the archive say nothing: what is built of them is to be built anew.
+# Outside the repository. For speed, it keeps its build directory and does not optimise. The timestamps in
+# the archive mean nothing, so its files must be rebuilt.
 rm -rf target/sdist/debug/.fingerprint/tu-token*
 outside=$(mktemp -d)
 trap 'rm -rf "$outside"' EXIT

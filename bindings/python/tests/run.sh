@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the module for development, installs it into target/venv-python, looks at its types and
-# runs its tests. Needs the emulator beside it: scripts/emulator.sh bindings/python/tests/run.sh
+# Builds the module for development, installs it into target/venv-python, checks its types and runs its
+# tests. Needs a running emulator: scripts/emulator.sh bindings/python/tests/run.sh
 set -euo pipefail
 # shellcheck source=bindings/python/tests/environment.sh
 . "$(dirname "$0")/environment.sh"
@@ -10,7 +10,7 @@ maturin build --quiet --manifest-path bindings/python/Cargo.toml --out target/wh
 pip install --quiet --disable-pip-version-check --force-reinstall --no-deps \
   target/wheels/development/*.whl
 
-# From here, where Python finds no sources of the module: what is installed is looked at.
+# From the root, where Python finds no sources of the module: checks what is installed.
 python -m mypy --config-file bindings/python/pyproject.toml --cache-dir target/mypy \
   bindings/python/tu_token bindings/python/tests examples/python benches/python \
   tests/conformance/testees/python.py

@@ -38,7 +38,7 @@ def test_10_000_tasks_make_one_request_and_no_thread(
     assert emulator.requests() == 1
 
 
-def test_at_hand_it_is_answered_without_a_wait(client: tu_token.Client) -> None:
+def test_a_cached_token_is_returned_without_a_wait(client: tu_token.Client) -> None:
     token = client.token()
     coroutine = client.token_async()
 
@@ -52,7 +52,7 @@ def test_at_hand_it_is_answered_without_a_wait(client: tu_token.Client) -> None:
 
 
 class Counting(asyncio.SelectorEventLoop):
-    """Counts the futures that are made of it."""
+    """Counts the futures created by it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class Counting(asyncio.SelectorEventLoop):
         return super().create_future()
 
 
-def test_no_future_is_made_for_a_token_that_is_there(
+def test_no_future_is_created_for_a_cached_token(
     client: tu_token.Client, emulator: Emulator
 ) -> None:
     async def main() -> None:
@@ -74,7 +74,7 @@ def test_no_future_is_made_for_a_token_that_is_there(
         assert await client.token_async(timeout=0, min_ttl=60) is token
         assert await client.token_async(["asset.view"]) == token
         assert (await client.get_async(min_ttl=60)).value == token
-        # Too short for it, and too young to be renewed: the library has to be asked.
+        # Too short-lived and too young to be renewed: the library must decide.
         assert await client.token_async(min_ttl=3600) is token
         assert (await client.get_async(min_ttl=3600)).value == token
         assert loop.futures == 0
@@ -100,7 +100,7 @@ def test_a_hit_takes_one_step_and_checks_what_it_is_given(client: tu_token.Clien
         client.token_async(min_ttl=-1).send(None)
 
     async def main() -> None:
-        # A coroutine, as whoever awaits it otherwise expects.
+        # A coroutine, as other code that awaits it expects.
         tasks = [asyncio.create_task(client.token_async()) for _ in range(3)]
         tokens = await asyncio.gather(*tasks, client.token_async(min_ttl=60))
         tokens.append(await asyncio.wait_for(client.token_async(), 5))
@@ -120,7 +120,7 @@ def test_a_client_is_closed_at_the_end_of_async_with(emulator: Emulator) -> None
                 while client.stats().waits < 1:
                     await asyncio.sleep(0.01)
                 raise KeyError("mine")
-        # It ended the other task's wait, before the answer is there.
+        # It has ended the other task's wait before the answer arrives.
         with pytest.raises(tu_token.ClosedError):
             await wait
         with pytest.raises(tu_token.ClosedError):
@@ -130,7 +130,7 @@ def test_a_client_is_closed_at_the_end_of_async_with(emulator: Emulator) -> None
     asyncio.run(main())
 
 
-def test_cancelling_a_task_cancels_its_wait_alone(
+def test_cancelling_a_task_cancels_only_its_wait(
     held: tu_token.Client, emulator: Emulator
 ) -> None:
     async def main() -> None:
@@ -148,7 +148,7 @@ def test_cancelling_a_task_cancels_its_wait_alone(
     assert emulator.requests() == 1
 
 
-def test_a_cancelled_fetch_serves_who_comes_later(
+def test_a_fetch_with_cancelled_waiters_serves_later_callers(
     held: tu_token.Client, emulator: Emulator
 ) -> None:
     async def main() -> None:
@@ -220,16 +220,16 @@ def test_a_loop_that_is_closed_before_the_answer(
     loop = asyncio.new_event_loop()
     loop.run_until_complete(begin())
     loop.close()
-    # The answer comes, and finds nobody.
+    # The answer arrives when no task waits any more.
     assert client.token()
     assert emulator.requests() == 1
-    # Nobody else awaits it: what it would complain about when it goes is meant here.
+    # No other task awaits it; a warning at its destruction would be about this.
     waits[0]._log_destroy_pending = False  # type: ignore[attr-defined]
     coroutine: Any = waits[0].get_coro()
     coroutine.close()
 
 
-def test_a_loop_that_goes_is_let_go(client: tu_token.Client) -> None:
+def test_a_destroyed_loop_is_released(client: tu_token.Client) -> None:
     from tu_token._loops import _ways
 
     asyncio.run(_token(client, "site.view"))
@@ -251,7 +251,7 @@ def test_threads_and_tasks_wait_for_one_fetch(client: tu_token.Client, emulator:
     assert len(set(tokens)) == 1 and emulator.requests() == 1
 
 
-def test_the_loop_is_free_meanwhile(held: tu_token.Client, emulator: Emulator) -> None:
+def test_the_loop_is_not_blocked_by_a_wait(held: tu_token.Client, emulator: Emulator) -> None:
     async def main() -> None:
         task = asyncio.create_task(held.token_async())
         while emulator.requests() < 1:
@@ -265,7 +265,7 @@ def test_the_loop_is_free_meanwhile(held: tu_token.Client, emulator: Emulator) -
     asyncio.run(main())
 
 
-def test_a_token_that_died_while_the_loop_was_busy_is_not_handed_out() -> None:
+def test_a_token_that_expired_while_the_loop_was_busy_is_not_returned() -> None:
     class Token:
         def __init__(self, expires_in: float) -> None:
             self.expires_in = expires_in
@@ -281,7 +281,7 @@ def test_a_token_that_died_while_the_loop_was_busy_is_not_handed_out() -> None:
             pass
 
     class Native:
-        """Answers at once, as far as its tasks can tell: with a dead token first."""
+        """Answers at once, as seen by its tasks: first with an expired token."""
 
         def __init__(self) -> None:
             self.answers = [Token(0.0), Token(0.0), Token(5.0)]

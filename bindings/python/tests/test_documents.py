@@ -1,4 +1,4 @@
-"""The Python code in the documents, and the examples, run as they are against the emulator."""
+"""Run the Python code in the documents, and the examples, unchanged against the emulator."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_test_in_a_document_passes(where: str, tmp_path: pathlib.Path) -> None
 @pytest.mark.parametrize("name", ["fleet_poll.py", "fleet_poll_async.py"])
 def test_an_example_lists_the_fleet(name: str, emulator: Emulator) -> None:
     example = str(ROOT / "examples" / "python" / name)
-    # A token that the API refuses at first is no reason to fail.
+    # A token that the API refuses once must not make it fail.
     emulator.fault(route="/api/asset", reject_v2=True, count=1)
     ended = run(example)
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -74,7 +74,7 @@ def test_an_example_says_what_is_wrong(name: str, emulator: Emulator) -> None:
 
 @pytest.mark.parametrize("name", ["fleet_poll.py", "fleet_poll_async.py"])
 @pytest.mark.parametrize("fault", [{"html": True}, {"body": "{}"}, {"body": "[]"}, {"body": "1"}])
-def test_an_example_takes_no_page_for_an_answer(
+def test_an_example_does_not_accept_a_web_page(
     name: str, fault: dict[str, object], emulator: Emulator
 ) -> None:
     emulator.fault(route="/api/asset", **fault)

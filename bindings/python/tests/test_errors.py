@@ -1,4 +1,4 @@
-"""Exceptions: their kinds, members and travels."""
+"""Exceptions: classes, attributes and pickling."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_each_status_has_its_exception(
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 @pytest.mark.parametrize("kind", [kind for kind, _, _ in KINDS] + [_errors.ArgumentTypeError])
-def test_exceptions_travel(kind: type[tu_token.Error], protocol: int) -> None:
+def test_exceptions_can_be_pickled(kind: type[tu_token.Error], protocol: int) -> None:
     sent = kind("x", oauth_code="y", http_status=400, retryable=True, retry_after=2.0)
     arrived = pickle.loads(pickle.dumps(sent, protocol))
     assert type(arrived) is kind
@@ -64,7 +64,7 @@ def test_a_refused_scope(client: tu_token.Client) -> None:
     assert error.retry_after is not None and error.retry_after > 1
 
 
-def test_a_wrong_secret_is_not_told() -> None:
+def test_a_wrong_secret_is_not_shown() -> None:
     client = tu_token.Client(client_secret="hush-hush-hush")
     with pytest.raises(tu_token.InvalidClientError) as refused:
         client.token()
@@ -72,7 +72,7 @@ def test_a_wrong_secret_is_not_told() -> None:
     assert "hush" not in repr(refused.value) + str(vars(refused.value))
 
 
-def test_nobody_there(emulator: Emulator) -> None:
+def test_a_closed_port(emulator: Emulator) -> None:
     client = tu_token.Client(token_url="http://127.0.0.1:9/token/v2", timeout=20)
     with pytest.raises(ConnectionError) as raised:
         client.token()

@@ -1,4 +1,4 @@
-"""Functions of the program: credentials, events, the logger."""
+"""Callbacks of the program: credentials, events, the logger."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_credentials_from_a_function(emulator: Emulator) -> None:
     assert asked == [False, True]
 
 
-def test_what_a_credentials_function_raises_arrives_once(emulator: Emulator) -> None:
+def test_an_exception_of_a_credentials_function_reaches_one_caller(emulator: Emulator) -> None:
     class VaultError(Exception):
         pass
 
@@ -56,12 +56,12 @@ def test_what_a_credentials_function_raises_arrives_once(emulator: Emulator) -> 
     assert emulator.requests() == 0
 
 
-# What ends a thread, a program or a generator elsewhere.
+# Exceptions that elsewhere end a thread, a program or a generator.
 ENDINGS = [SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, StopIteration]
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_an_ending_that_credentials_raise_is_a_cause_like_others(
+def test_system_exit_from_credentials_is_a_cause_like_others(
     ending: type[BaseException], emulator: Emulator
 ) -> None:
     def credentials(refused: bool) -> tuple[str, str]:
@@ -79,14 +79,14 @@ def test_an_ending_that_credentials_raise_is_a_cause_like_others(
     with pytest.raises(tu_token.CredentialsError) as failed:
         asyncio.run(tu_token.Client(credentials=lambda refused: next(iter([]))).token_async())
     assert type(failed.value.__cause__) is StopIteration
-    # The library's threads go on.
+    # The library's threads continue.
     assert tu_token.Client(credentials=credentials).token()
     while events.get(timeout=10).kind is not tu_token.EventKind.FETCH_FAILED:
         pass
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_an_ending_that_an_event_function_raises_ends_nothing(
+def test_system_exit_from_an_event_function_ends_nothing(
     ending: type[BaseException], monkeypatch: pytest.MonkeyPatch, emulator: Emulator
 ) -> None:
     unraisable: queue.Queue[Any] = queue.Queue()
@@ -195,7 +195,7 @@ def test_coroutine_functions_are_refused(name: str) -> None:
     assert isinstance(raised.value, TypeError)
 
 
-def test_a_coroutine_that_comes_all_the_same() -> None:
+def test_a_coroutine_returned_by_a_plain_function() -> None:
     async def later() -> tuple[str, str]:
         raise AssertionError
 
@@ -341,7 +341,7 @@ def records() -> Any:
 
 
 def next_of(records: queue.Queue[Any], name: str, matches: Callable[[Any], bool]) -> Any:
-    """Skips records of other tests' clients."""
+    """Skips the records of other tests' clients."""
     while True:
         record = records.get(timeout=10)
         if record.tu_client == name and matches(record):
@@ -370,7 +370,7 @@ def test_events_reach_the_logger(records: queue.Queue[Any], emulator: Emulator) 
         assert token not in shown and SECRET not in shown
 
 
-def test_a_level_that_nobody_hears_makes_no_event(
+def test_a_disabled_log_level_creates_no_event(
     records: queue.Queue[Any], monkeypatch: pytest.MonkeyPatch, emulator: Emulator
 ) -> None:
     from tu_token import _events
@@ -388,7 +388,7 @@ def test_a_level_that_nobody_hears_makes_no_event(
     silent = tu_token.Client(name="silent")
     silent.token()
     heard.token()
-    # Events are told in order: those of the silent client have passed by now.
+    # Events are delivered in order: those of the silent client have passed by now.
     while events.get(timeout=10).kind is not tu_token.EventKind.FETCH_SUCCEEDED:
         pass
     assert made and all(members[2] == "heard" for members in made)

@@ -1,4 +1,4 @@
-"""What nobody uses any more is found by the garbage collector, by whatever way it leads to itself."""
+"""Reference cycles through the package are garbage-collected."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ variable: contextvars.ContextVar[object] = contextvars.ContextVar("variable")
 
 
 class Owner:
-    """Holds what it is asked to, and is asked for what it holds."""
+    """Refers to whatever it is given, to form cycles."""
 
     client: Any
     other: Any
@@ -42,7 +42,7 @@ class Owner:
 
 @pytest.fixture(autouse=True)
 def without_complaints() -> Iterator[None]:
-    """asyncio says of a pending task that goes with its loop that it was pending."""
+    """asyncio warns about a pending task that is destroyed with its loop."""
     logger = logging.getLogger("asyncio")
     logger.disabled = True
     yield
@@ -54,8 +54,8 @@ def descriptors() -> int:
 
 
 def begin_and_close(new_loop: NewLoop, ask: Callable[[], Any]) -> list[weakref.ref[Any]]:
-    """Closes a loop while a task of it waits; what may lead to what: the task, a local variable, one
-    of the context, the loop."""
+    """Close a loop while one of its tasks waits, with references between task, local variables, context
+    variables and loop."""
     watched: list[weakref.ref[Any]] = []
 
     async def wait() -> None:
@@ -90,7 +90,7 @@ def until_nothing_is_left(watched: list[weakref.ref[Any]]) -> None:
 
 
 @loops
-def test_a_loop_that_is_closed_under_its_waits_goes_with_them(
+def test_a_loop_closed_during_waits_is_collected(
     new_loop: NewLoop, held: tu_token.Client
 ) -> None:
     asked: list[Callable[[], Any]] = [
@@ -110,7 +110,7 @@ def test_a_loop_that_is_closed_under_its_waits_goes_with_them(
 
 
 @loops
-def test_so_does_one_whose_answers_came_afterwards(
+def test_a_closed_loop_with_late_answers_is_collected(
     new_loop: NewLoop, emulator: Emulator, held: tu_token.Client
 ) -> None:
     watched = begin_and_close(new_loop, held.get_async)
@@ -122,7 +122,7 @@ def test_so_does_one_whose_answers_came_afterwards(
 
 
 @loops
-def test_so_does_a_client_that_nobody_else_has(new_loop: NewLoop, emulator: Emulator) -> None:
+def test_a_client_referenced_only_by_a_wait_is_collected(new_loop: NewLoop, emulator: Emulator) -> None:
     emulator.fault(delay="30s")
 
     def ask() -> Any:
@@ -136,7 +136,7 @@ def test_so_does_a_client_that_nobody_else_has(new_loop: NewLoop, emulator: Emul
     assert left(watched) == left(clients) == 0
 
 
-def test_so_does_a_loop_that_nobody_closed(held: tu_token.Client) -> None:
+def test_an_unclosed_loop_is_collected(held: tu_token.Client) -> None:
     watched: list[weakref.ref[Any]] = []
 
     class Unclosed(asyncio.SelectorEventLoop):
@@ -155,9 +155,9 @@ def test_so_does_a_loop_that_nobody_closed(held: tu_token.Client) -> None:
     assert left(watched) == 0
 
 
-# A coroutine of httpx's own awaits when it is closed.
+# httpx itself has a coroutine that is awaited when it is closed.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_so_does_one_that_waits_with_httpx(held: tu_token.Client) -> None:
+def test_a_loop_waiting_with_httpx_is_collected(held: tu_token.Client) -> None:
     def ask() -> Any:
         http = httpx.AsyncClient(auth=tu_token.HttpxAuth(held), timeout=10)
         return http.get("http://127.0.0.1:9/")
@@ -167,7 +167,7 @@ def test_so_does_one_that_waits_with_httpx(held: tu_token.Client) -> None:
 
 
 @loops
-def test_while_its_loop_is_open_a_wait_that_nobody_else_holds_goes_on(
+def test_a_wait_continues_while_its_loop_is_open(
     new_loop: NewLoop, emulator: Emulator, held: tu_token.Client
 ) -> None:
     tokens: list[str] = []
@@ -191,7 +191,7 @@ def test_while_its_loop_is_open_a_wait_that_nobody_else_holds_goes_on(
     loop.close()
 
 
-def test_collecting_beside_waits(client: tu_token.Client, emulator: Emulator) -> None:
+def test_collecting_garbage_during_waits(client: tu_token.Client, emulator: Emulator) -> None:
     emulator.fault(delay="100ms", count=12)
 
     async def main() -> None:
@@ -231,7 +231,7 @@ def test_a_client_and_the_owner_of_its_function(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["credentials", "on_event"])
-def test_a_closed_client_that_stays_lets_go_of_its_function(name: str, emulator: Emulator) -> None:
+def test_a_closed_client_releases_its_function(name: str, emulator: Emulator) -> None:
     owner = Owner()
     given: Any = {name: owner.function}
     client = tu_token.Client(**given)
@@ -242,12 +242,12 @@ def test_a_closed_client_that_stays_lets_go_of_its_function(name: str, emulator:
     client.close()
     watched: list[weakref.ref[Any]] = [weakref.ref(owner)]
     del owner, given
-    # On a thread of the library's, when what was to be told has been.
+    # On a library thread, once all events have been delivered.
     until_nothing_is_left(watched)
 
 
 def test_what_a_function_raised_for_a_wait_of_a_closed_loop() -> None:
-    """It leads to the frames it came through, and from there maybe to the wait."""
+    """Its traceback refers to frames, and through them possibly to the wait."""
     class Vault(Owner):
         def __init__(self) -> None:
             self.asked, self.answers = threading.Event(), threading.Event()
@@ -269,11 +269,11 @@ def test_what_a_function_raised_for_a_wait_of_a_closed_loop() -> None:
         watched += [weakref.ref(vault), *begin_and_close(asyncio.new_event_loop, ask)]
         assert vault.asked.wait(10)
         vault.answers.set()
-        # Nobody else waits, so that nobody else gets it.
+        # The only waiter, so that no other caller receives the exception.
         while vault.client.stats().failures == 0:
             time.sleep(0.01)
         del vault
-    # The thread that fetched may not have come to its end yet.
+    # The fetching thread may not have ended yet.
     until_nothing_is_left(watched)
 
 
@@ -310,7 +310,7 @@ def test_adapters() -> None:
 
 
 def test_what_an_event_function_was_told() -> None:
-    """An event holds nothing of the client, and a function that keeps events keeps no client."""
+    """An event does not refer to the client, so keeping events does not keep a client alive."""
     told: list[tu_token.Event] = []
     client = tu_token.Client(on_event=told.append)
     client.rotate("a", "b")

@@ -39,7 +39,7 @@ def send(request: pytest.FixtureRequest) -> Send:
 
 
 class Canned:
-    """Answers without a network; notes what was sent where."""
+    """Answers without a network, and records what was sent where."""
 
     def __init__(self, *answers: httpx.Response) -> None:
         self.answers = list(answers)
@@ -124,7 +124,7 @@ def test_a_body_that_is_used_up_is_not(send: Send, client: tu_token.Client) -> N
         answer = send("POST", echo.url, {"auth": tu_token.HttpxAuth(client)}, content=body)
         assert answer.status_code == 401 and answer.content == b"once only"
         assert echo.bodies == [b"once only"]
-    # The next request has another token all the same.
+    # The next request has another token nevertheless.
     assert client.token() != used
 
 
@@ -140,7 +140,7 @@ def test_foreign_hosts_get_nothing(send: Send, client: tu_token.Client) -> None:
     options = through(canned, client)
     send("GET", "https://iris.trackunit.com/x", options)
     send("GET", "https://example.com/x", options)
-    # What the program has put there is its own.
+    # A header set by the program is kept.
     send("GET", "https://example.com/y", options, headers={"Authorization": "Basic eDp5"})
     token = f"Bearer {client.token()}"
     assert [authorization for _, authorization in canned.sent] == [token, None, "Basic eDp5"]
@@ -149,7 +149,7 @@ def test_foreign_hosts_get_nothing(send: Send, client: tu_token.Client) -> None:
 def test_a_redirect_to_a_foreign_host(
     send: Send, client: tu_token.Client, emulator: Emulator
 ) -> None:
-    """The header stays behind, and a 401 from there says nothing of the token."""
+    """The redirect drops the header, and a 401 from the other host says nothing about the token."""
     there = httpx.Response(302, headers={"Location": "https://example.com/there"})
     canned = Canned(there, httpx.Response(401))
     answer = send("GET", "https://iris.trackunit.com/x", through(canned, client))
@@ -168,10 +168,10 @@ def test_a_redirect_to_plain_http(send: Send, client: tu_token.Client) -> None:
     assert canned.sent[1] == ("http://iris.trackunit.com/there", None)
 
 
-def test_what_led_to_the_refused_request_is_not_repeated(
+def test_a_redirect_before_the_refused_request_is_not_repeated(
     send: Send, client: tu_token.Client
 ) -> None:
-    """The POST has been done; its answer led to a GET, and that is what was refused."""
+    """The POST has succeeded; its redirect led to a GET, which was refused."""
     there = httpx.Response(303, headers={"Location": "/there"})
     canned = Canned(there, httpx.Response(401), httpx.Response(200))
     answer = send("POST", "https://iris.trackunit.com/x", through(canned, client), content=b"new")
@@ -194,7 +194,7 @@ def test_a_failure_to_get_a_token_is_raised(send: Send, emulator: Emulator) -> N
 
 
 def test_after_close_nothing_is_sent_without_the_token(send: Send, client: tu_token.Client) -> None:
-    """Whether the token may be sent there can still be told, and that there is none is an error."""
+    """Whether the token may be sent is still known; the missing token is an error."""
     client.token()
     client.close()
     with Echo() as echo:
@@ -219,6 +219,6 @@ def test_a_client_that_is_closed_before_the_request_is_repeated(
     assert len(sent) == 1 and sent[0]
 
 
-def test_something_else_than_a_client() -> None:
+def test_an_argument_that_is_not_a_client() -> None:
     with pytest.raises(TypeError, match=r"client must be a tu_token\.Client, not str"):
         tu_token.HttpxAuth("x")  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Other loops than asyncio's own, and none."""
+"""Event loops other than asyncio's own, and no loop."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ ASSETS = "/api/asset/v2/assets?size=1"
 
 
 def result_of(coroutine: Any) -> Any:
-    """What a coroutine returns that waits for nothing."""
+    """Return the result of a coroutine that does not wait."""
     with pytest.raises(StopIteration) as ended:
         coroutine.send(None)
     return ended.value.value
 
 
-def test_at_hand_no_loop_is_needed(client: tu_token.Client) -> None:
+def test_a_cached_token_needs_no_loop(client: tu_token.Client) -> None:
     token = client.token()
     assert result_of(client.token_async()) is token
     assert result_of(client.get_async(min_ttl=1)).value == token
     assert client.stats().waits == 1
 
 
-def test_without_a_loop_it_is_said_what_there_is(client: tu_token.Client) -> None:
+def test_the_error_without_a_loop_names_alternatives(client: tu_token.Client) -> None:
     coroutine = client.token_async()
     with pytest.raises(RuntimeError, match="no running event loop: only asyncio and trio tasks"):
         coroutine.send(None)
@@ -104,7 +104,7 @@ def test_uvloop(client: tu_token.Client, emulator: Emulator) -> None:
     assert emulator.requests() == 2
 
 
-def test_a_loop_that_looks_at_no_descriptors(
+def test_a_loop_that_cannot_watch_descriptors(
     client: tu_token.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def add_reader(*arguments: Any) -> None:

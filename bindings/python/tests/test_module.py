@@ -1,4 +1,4 @@
-"""The module as it is installed."""
+"""The installed module."""
 
 from __future__ import annotations
 
@@ -86,13 +86,13 @@ for isolated in (True, False):
         interpreters.run_string(interpreter, program)
 import tu_token
 assert tu_token.Client(on_event=lambda event: None).token()
-# Python 3.12.1 aborts at its end after any isolated interpreter that has imported asyncio.
+# Python 3.12.1 aborts at exit after any isolated interpreter that has imported asyncio.
 os._exit(0)
 """
 
 
 @pytest.mark.parametrize("order", ["first", "later"])
-def test_other_interpreters_of_the_process_are_told_so(
+def test_other_interpreters_get_an_explaining_error(
     order: str, run_program: Any, emulator: Any
 ) -> None:
     ended = run_program(IMPORT_ELSEWHERE, order)
@@ -123,7 +123,7 @@ int main(int count, char **values) {
 """
 
 
-def test_an_interpreter_that_is_ended_and_begun_again(
+def test_an_interpreter_that_is_finalized_and_restarted(
     tmp_path: pathlib.Path, emulator: Any
 ) -> None:
     library = pathlib.Path(

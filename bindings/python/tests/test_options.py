@@ -1,4 +1,4 @@
-"""Options: keywords in Python's types, the environment, and what is wrong with them."""
+"""Options: keywords, Python types, environment, and errors."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_keyword_wins_over_the_environment(
     assert tu_token.Client(scope="asset.view").get().scope == "asset.view"
 
 
-def test_an_unknown_option_is_told_with_the_one_that_was_meant() -> None:
+def test_the_error_for_an_unknown_option_suggests_one() -> None:
     with pytest.raises(tu_token.ConfigError, match="did you mean client_secret"):
         tu_token.Client(client_sceret="x")  # type: ignore[call-arg]
     with pytest.raises(tu_token.ConfigError, match="the options are"):
@@ -152,11 +152,11 @@ def test_a_lone_surrogate_is_refused_and_not_shown(option: str, value: object) -
     with pytest.raises(tu_token.ConfigError, match=f"{option} contains a lone surrogate") as raised:
         tu_token.Client(**{option: value})  # type: ignore[arg-type]
     assert "hush" not in repr(raised.value)
-    # The codec's own exception holds what it could not encode.
+    # The codec's own exception contains the text that it could not encode.
     assert raised.value.__context__ is None
 
 
-def test_what_is_missing_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_options_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TRACKUNIT_CLIENT_ID")
     with pytest.raises(tu_token.ConfigError, match="client_id is missing.*TRACKUNIT_CLIENT_ID"):
         tu_token.Client()
@@ -225,7 +225,7 @@ def test_arguments_that_cannot_be_used(
 
 @pytest.mark.parametrize("name", ["timeout", "min_ttl"])
 @pytest.mark.parametrize("value", [float("inf"), 1e300, 2e19, 10**20, float("-inf"), -1e-9])
-def test_the_error_of_a_time_says_which_ones_there_are(
+def test_the_error_for_a_time_gives_the_range(
     client: tu_token.Client, name: str, value: float
 ) -> None:
     said = f"^{name} is .*: it must be 0 to 1e19 seconds$"

@@ -1,4 +1,4 @@
-"""Forks, spawned processes, and the end of the interpreter."""
+"""Forks, spawned processes, and interpreter shutdown."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from conftest import Emulator
 
 import tu_token
 
-# From Python 3.12 on a fork beside threads is warned of. Here it is what is tested.
+# From Python 3.12 on, forking a process with threads gives a warning. Here that is what is tested.
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork.. may lead to deadlocks")
 
 
 def in_child(function: Any) -> int:
-    """Runs a function in a forked child; the child's exit status, or -1 if it hung."""
+    """Run a function in a forked child; return its exit status, or -1 if it hung."""
     child = os.fork()
     if child == 0:
         code = 1
@@ -54,7 +54,7 @@ def test_a_child_has_its_parents_token(client: tu_token.Client, emulator: Emulat
 
 
 def test_forks_while_others_fetch(emulator: Emulator) -> None:
-    """Whatever the parent's threads are in the middle of, the child gets a token."""
+    """Whatever the parent's threads are doing, the child gets a token."""
     client = tu_token.Client(max_requests_per_minute=1_000_000, on_event=lambda event: None)
     done = threading.Event()
 
@@ -75,9 +75,9 @@ def test_forks_while_others_fetch(emulator: Emulator) -> None:
     assert ended == [0] * 40
 
 
-def test_forks_while_events_are_told(emulator: Emulator) -> None:
-    """A thread of ours that attaches to the interpreter takes a lock of it without the GIL; a child
-    forked just then must not wait for that."""
+def test_forks_while_events_are_delivered(emulator: Emulator) -> None:
+    """A library thread that attaches to the interpreter takes one of its locks without the GIL; a child
+    forked at that moment must not wait for it."""
     for _ in range(150):
         client = tu_token.Client(on_event=lambda event: None)
         client.token()
@@ -87,7 +87,7 @@ def test_forks_while_events_are_told(emulator: Emulator) -> None:
 def test_a_signal_handler_that_forks_during_a_wait(
     held: tu_token.Client, emulator: Emulator
 ) -> None:
-    """The child comes back into a wait that is its parent's, and begins its own."""
+    """The child returns into its parent's wait, and starts its own."""
 
     def interrupt() -> None:
         while emulator.requests() < 1:
@@ -122,7 +122,7 @@ client = tu_token.Client(on_event=lambda event: None)
 client.token()
 longest, hung = 0.0, 0
 for _ in range(30):
-    # Events, so that a thread of the library's is inside the interpreter.
+    # Events, so that a library thread is inside the interpreter.
     for _ in range(60):
         client.rotate(os.environ["TRACKUNIT_CLIENT_ID"], os.environ["TRACKUNIT_CLIENT_SECRET"])
     began = time.monotonic()
@@ -148,14 +148,14 @@ os._exit(0 if sys.stdout.flush() is None else 1)
 def test_forks_that_c_code_makes(
     holds_the_interpreter: bool, run_program: Any, emulator: Emulator
 ) -> None:
-    """Python does not know of them: neither before, to have threads leave it, nor afterwards, to
-    make its locks anew."""
+    """Python does not notice them: neither before, to let threads leave the interpreter, nor afterwards, to
+    reset its locks."""
     ended = run_program(FORKS_OF_C, "PyDLL" if holds_the_interpreter else "CDLL")
     assert ended.stdout == "0 True\n", ended
 
 
-def test_a_fork_is_not_held_up_by_a_function_of_the_program(emulator: Emulator) -> None:
-    """The one that runs at the moment, and the one that forks itself."""
+def test_a_callback_does_not_block_a_fork(emulator: Emulator) -> None:
+    """The callback that is running, and one that itself forks."""
     inside, done = threading.Event(), threading.Event()
     children: list[int] = []
 
@@ -171,7 +171,7 @@ def test_a_fork_is_not_held_up_by_a_function_of_the_program(emulator: Emulator) 
     assert inside.wait(10)
     began = time.monotonic()
     assert in_child(client.token) == 0
-    # 100 ms is the aim.
+    # The aim is 100 ms.
     assert time.monotonic() - began < 5
     done.set()
     client.rotate("a", "b")
@@ -308,7 +308,7 @@ builtins.slow = Slow()
     "a task waits when the interpreter is about to end": """
 async def main():
     assert await client.token_async()
-# Among the last to be called: it was registered before the package was imported.
+# Called among the last: it was registered before the package was imported.
 late.append(lambda: asyncio.run(main()))
 """,
     "the client goes with the interpreter": """

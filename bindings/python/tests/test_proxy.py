@@ -1,4 +1,4 @@
-"""A proxy that refuses: the exception, and how many logins it sees."""
+"""A proxy that refuses: the exception, and the number of logins."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from test_processes import in_child
 
 import tu_token
 
-# From Python 3.12 on a fork beside threads is warned of. Here it is what is tested.
+# From Python 3.12 on, forking a process with threads gives a warning. Here that is what is tested.
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork.. may lead to deadlocks")
 
 
 class Proxy:
-    """Answers every CONNECT alike, and keeps what it was asked."""
+    """Answers every CONNECT the same way, and records the requests."""
 
     def __init__(self, answer: str) -> None:
         self.heads: list[str] = []
@@ -49,7 +49,7 @@ class Proxy:
                 connection.sendall(self._answer)
 
     def close(self) -> None:
-        # A connection that says nothing ends the thread.
+        # A silent connection ends the thread.
         socket.create_connection(self._socket.getsockname()).close()
         self._thread.join()
         self._socket.close()
@@ -84,7 +84,7 @@ def test_a_refused_login_is_made_once(proxy_that_answers: Callable[[str], Proxy]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
-def test_a_child_knows_of_its_parents_login(proxy_that_answers: Callable[[str], Proxy]) -> None:
+def test_a_child_remembers_its_parents_login(proxy_that_answers: Callable[[str], Proxy]) -> None:
     proxy = proxy_that_answers("407 X")
     client = proxy.client()
     with pytest.raises(tu_token.ProxyError):

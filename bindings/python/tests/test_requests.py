@@ -18,7 +18,7 @@ ASSETS = "/api/asset/v2/assets?size=1"
 
 
 class Canned(requests.adapters.BaseAdapter):
-    """Answers without a network; notes what was sent where."""
+    """Answers without a network, and records what was sent where."""
 
     def __init__(self, *answers: tuple[int, dict[str, str]]) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ def test_a_second_401_is_the_programs(emulator: Emulator) -> None:
     assert "v2" in event.message
 
 
-def test_403_is_left_alone(client: tu_token.Client, emulator: Emulator) -> None:
+def test_403_is_passed_through(client: tu_token.Client, emulator: Emulator) -> None:
     emulator.fault(route="/api/asset", status=403, count=1)
     answer = requests.get(emulator.url + ASSETS, auth=tu_token.RequestsAuth(client), timeout=10)
     assert answer.status_code == 403 and emulator.requests() == 1
@@ -130,7 +130,7 @@ def test_a_body_that_is_used_up_is_not(client: tu_token.Client) -> None:
             )
             assert answer.status_code == 401 and answer.content == b"once only"
             assert echo.bodies == [b"once only"]
-        # The next request has another token all the same.
+        # The next request has another token nevertheless.
         assert client.token() != used
 
 
@@ -140,14 +140,14 @@ def test_foreign_hosts_get_nothing(client: tu_token.Client) -> None:
         auth = tu_token.RequestsAuth(client)
         session.get("https://iris.trackunit.com/x", auth=auth)
         session.get("https://example.com/x", auth=auth)
-        # What the program has put there is its own.
+        # A header set by the program is kept.
         session.get("https://example.com/y", auth=auth, headers={"Authorization": "Basic eDp5"})
     token = f"Bearer {client.token()}"
     assert [authorization for _, authorization in canned.sent] == [token, None, "Basic eDp5"]
 
 
 def test_a_redirect_to_a_foreign_host(client: tu_token.Client, emulator: Emulator) -> None:
-    """The header stays behind, and a 401 from there says nothing of the token."""
+    """The redirect drops the header, and a 401 from the other host says nothing about the token."""
     canned = Canned((302, {"Location": "https://example.com/there"}), (401, {}))
     with session_with(canned) as session:
         answer = session.get("https://iris.trackunit.com/x", auth=tu_token.RequestsAuth(client))
@@ -204,7 +204,7 @@ def test_a_failure_after_a_401_frees_the_connection(client: tu_token.Client) -> 
 
 
 def test_after_close_nothing_is_sent_without_the_token(client: tu_token.Client) -> None:
-    """Whether the token may be sent there can still be told, and that there is none is an error."""
+    """Whether the token may be sent is still known; the missing token is an error."""
     client.token()
     client.close()
     with Echo() as echo, requests.Session() as session:
@@ -226,6 +226,6 @@ def test_a_client_that_is_closed_before_the_request_is_repeated(client: tu_token
     assert len(echo.authorizations) == 1 and echo.authorizations[0]
 
 
-def test_something_else_than_a_client() -> None:
+def test_an_argument_that_is_not_a_client() -> None:
     with pytest.raises(TypeError, match=r"client must be a tu_token\.Client, not str"):
         tu_token.RequestsAuth("x")  # type: ignore[arg-type]

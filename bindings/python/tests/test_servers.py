@@ -26,13 +26,13 @@ APPLICATION = '''
 import logging, sys
 
 sys.path.insert(0, "{directory}")
-# A program's own log, which the library's events go to.
+# The program's own log, which receives the library's events.
 logging.basicConfig(level=logging.INFO, stream=open("{directory}/log", "a"))
 try:
     import tu_token
     client = tu_token.Client(on_event=lambda event: None)
     client.token()
-    # Whatever the server does next, there are events to be told.
+    # Make sure that there are events to deliver, whatever the server does next.
     for _ in range({events}):
         client.rotate(client_id, client_secret)
 except ImportError as refused:
@@ -48,7 +48,7 @@ def application(environ, start_response):
 
 @pytest.fixture
 def directory(emulator: Emulator) -> Iterator[pathlib.Path]:
-    """The module and an application, where a server's own user can read them."""
+    """Put the module and an application where the server's own user can read them."""
     directory = pathlib.Path(tempfile.mkdtemp(prefix="tu-token-servers-"))
     directory.chmod(0o755)
     (directory / "log").touch()
@@ -82,7 +82,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def running(command: list[str], output: pathlib.Path, **variables: str) -> Iterator[None]:
-    """A server, which gets what the emulator needs by its environment."""
+    """A server that gets the emulator's variables from its environment."""
     with output.open("w") as log:
         server = subprocess.Popen(
             command, env={**os.environ, **variables}, stdout=log, stderr=log, start_new_session=True
@@ -90,13 +90,13 @@ def running(command: list[str], output: pathlib.Path, **variables: str) -> Itera
     try:
         yield
     finally:
-        # mod_wsgi takes ten seconds to end an interpreter that is not the first, whatever is in it.
+        # mod_wsgi takes ten seconds to end a subinterpreter, whatever it contains.
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()
 
 
 def answer_of(url: str, output: pathlib.Path) -> str:
-    """Waits for the server to start, not for one that has accepted the request."""
+    """Wait for the server to start, not for a particular request."""
     deadline = time.monotonic() + 30
     while True:
         try:
@@ -167,8 +167,8 @@ def test_two_applications_under_mod_wsgi(directory: pathlib.Path, tmp_path: path
 def test_workers_that_uwsgi_forks(
     threads: bool, directory: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
-    """It forks by C, and tells Python nothing of it. With a token fetched, and events told, at the
-    import of the application, a thread of the library's is inside the interpreter just then."""
+    """uWSGI forks in C without notifying Python. A token is fetched, and events are delivered, while the
+    application is imported, so that a library thread is inside the interpreter at that moment."""
     needs("uwsgi", "/usr/lib/uwsgi/plugins/python3_plugin.so")
     application = put_application(directory, events=300)
     for start in range(int(os.environ.get("UWSGI_STARTS", "3"))):
@@ -176,6 +176,6 @@ def test_workers_that_uwsgi_forks(
         command = ["uwsgi", "--plugin", "python3", "--http-socket", f"127.0.0.1:{port}", "--master"]
         command += ["--processes", "4", "--wsgi-file", str(application), "--die-on-term"]
         with running(command + ["--enable-threads"] * threads, output):
-            # Whichever worker takes it.
+            # Any worker may take the request.
             for _ in range(40):
                 assert answer_of(f"http://127.0.0.1:{port}/", output).count("tuemu_") == 2

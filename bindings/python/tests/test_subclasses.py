@@ -1,4 +1,4 @@
-"""Classes of the program's own, made from the module's as Python programmers make them."""
+"""Subclasses of the module's classes, written as usual in Python."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class Tenant(tu_token.Client):
-    """With an ``__init__`` of its own."""
+    """Has its own ``__init__``."""
 
     def __init__(self, tenant: str, **options: Unpack[tu_token.Options]) -> None:
         super().__init__(**options)
@@ -54,7 +54,7 @@ def test_an_init_of_its_own(emulator: Emulator) -> None:
         other.token()
 
 
-def test_a_mistake_in_the_options_is_told() -> None:
+def test_an_invalid_option_is_reported() -> None:
     with pytest.raises(tu_token.ConfigError, match="did you mean scope"):
         Tenant("north", scopee="site.view")  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="tenant"):
@@ -134,7 +134,7 @@ class Travelling(Tenant):
         return make_tenant, (self.tenant,)
 
 
-def test_a_subclass_that_knows_how_it_is_made_anew_may_travel(emulator: Emulator) -> None:
+def test_a_subclass_with_reduce_can_be_pickled(emulator: Emulator) -> None:
     arrived = pickle.loads(pickle.dumps(Travelling("north")))
     assert arrived.tenant == "north" and arrived.token()
 
@@ -202,7 +202,7 @@ def test_an_init_that_forgets_the_clients(call: Callable[[tu_token.Client], obje
     gc.collect()
 
 
-def test_ending_what_could_not_be_made() -> None:
+def test_closing_a_client_that_failed_to_initialise() -> None:
     class Closing(tu_token.Client):
         def __del__(self) -> None:
             self.close()
@@ -253,7 +253,7 @@ def test_a_token_has_no_subclasses() -> None:
 
 
 class QuotaError(tu_token.Error):
-    """Of the program's own; may be tried again."""
+    """An exception of the program's own, marked as retryable."""
 
     retryable = True
 

@@ -1,4 +1,4 @@
-"""Getting, keeping and handing out."""
+"""Tokens: obtaining, caching and returning them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_each_scope_has_its_own(client: tu_token.Client) -> None:
     assert client.token("asset.view site.view") == client.token(["site.view", "asset.view"])
 
 
-def test_a_token_tells_what_it_is(client: tu_token.Client) -> None:
+def test_the_members_of_a_token(client: tu_token.Client) -> None:
     token = client.get()
     assert token.bearer == f"Bearer {token.value}"
     assert token.header == {"Authorization": token.bearer}
@@ -105,7 +105,7 @@ def test_not_waiting(client: tu_token.Client, emulator: Emulator) -> None:
     with pytest.raises(tu_token.TimeoutError) as timeout:
         client.get(timeout=datetime.timedelta(milliseconds=50))
     assert timeout.value.status == 100 and timeout.value.retryable
-    # However short, it is a time to wait for.
+    # However short, it is a time to wait.
     with pytest.raises(tu_token.TimeoutError) as timeout:
         client.get(timeout=1e-12)
     assert timeout.value.status == 100
@@ -125,7 +125,7 @@ def test_closing_ends_it(emulator: Emulator) -> None:
     client.close()
 
 
-def test_a_closed_client_hands_out_nothing() -> None:
+def test_a_closed_client_returns_nothing() -> None:
     with tu_token.Client() as client:
         assert client.token()
     with pytest.raises(tu_token.ClosedError):
@@ -172,7 +172,7 @@ def test_hosts(client: tu_token.Client) -> None:
     assert client.may_send_to("http://127.0.0.1:1/")
 
 
-def test_a_client_goes_when_nobody_has_it() -> None:
+def test_an_unreferenced_client_is_freed() -> None:
     client = tu_token.Client()
     client.token()
     gone = weakref.ref(client)

@@ -1,4 +1,4 @@
-"""Waits: of threads, ended by Ctrl-C, and with the interpreter free for others."""
+"""Waits of threads: Ctrl-C ends them, and the GIL is released meanwhile."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def test_ctrl_c_ends_a_wait_and_not_the_fetch(held: tu_token.Client, emulator: E
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         held.token()
-    # 100 ms is the aim.
+    # The aim is 100 ms.
     assert time.monotonic() - sent[0] < 1
     timer.join()
-    # However often it looked for signals, it was one wait.
+    # However often it checked for signals, it was a single wait.
     assert held.stats().waits == 1
     while emulator.requests() < 1:
         time.sleep(0.005)
@@ -54,7 +54,7 @@ def test_ctrl_c_ends_a_wait_and_not_the_fetch(held: tu_token.Client, emulator: E
     assert emulator.requests() == 1
 
 
-def test_a_signal_handler_that_returns_lets_the_wait_go_on(
+def test_a_wait_continues_after_a_signal_handler(
     held: tu_token.Client, emulator: Emulator
 ) -> None:
     def interrupt() -> None:
@@ -79,7 +79,7 @@ def test_a_signal_handler_that_returns_lets_the_wait_go_on(
 
 
 @pytest.mark.parametrize("of_main_thread", [True, False])
-def test_other_threads_tick_on_during_a_wait(
+def test_other_threads_run_during_a_wait(
     held: tu_token.Client, emulator: Emulator, of_main_thread: bool
 ) -> None:
     waited: list[str] = []
@@ -133,7 +133,7 @@ def test_many_threads_on_a_warm_cache(client: tu_token.Client) -> None:
 
 
 def test_renewal_and_readers_at_once(client: tu_token.Client, emulator: Emulator) -> None:
-    """Whatever is handed out was issued, and is never one that was invalidated before the call."""
+    """Every returned token was issued, and was not invalidated before the call."""
     done = threading.Event()
     seen: set[str] = set()
     failures: list[BaseException] = []

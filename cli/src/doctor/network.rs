@@ -14,7 +14,7 @@ use crate::failure::{Failure, LATER, exit_code};
 use crate::secrecy::without_query;
 
 /// A larger difference between the clocks is a warning.
-const LARGEST_OFFSET: Duration = Duration::from_secs(60);
+const MAX_OFFSET: Duration = Duration::from_secs(60);
 
 /// Checks the way to the endpoint step by step; returns whether the endpoint answers.
 pub fn examine(diagnosis: &Diagnosis, report: &mut Report) -> Result<bool, Failure> {
@@ -173,7 +173,7 @@ fn judge_offset(server: SystemTime, own: SystemTime) -> Check {
         Err(behind) => (behind.duration(), "behind"),
     };
     let seconds = offset.as_secs();
-    let check = if offset <= LARGEST_OFFSET {
+    let check = if offset <= MAX_OFFSET {
         Check::ok("server_clock", "agrees", "this device and the endpoint agree on the time")
     } else {
         let shown = humantime::format_duration(Duration::from_secs(seconds));

@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn advice_fits_what_was_found() {
+    fn advice_matches_the_finding() {
         let peer = Peer::of("api_hosts", "https://iris.example:8443/");
         let silent = peer.network_remedy(Reach::Silent);
         assert!(silent.contains("outgoing TCP 8443 to iris.example"), "{silent}");
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn advice_about_tls_blames_nothing_else() {
+    fn advice_about_tls_names_only_the_found_cause() {
         for (found, remedy) in [
             ("the server at port 80 does not speak TLS here", "scheme and port"),
             ("received corrupt message of type InvalidContentType", "scheme and port"),

@@ -1,6 +1,6 @@
-//! The real binary beside an emulator. No output of it may hold the secret.
+//! Runs the real binary against an emulator, and checks that no output contains the secret.
 
-// Each test file uses a part of this.
+// Each test file uses only a part of this.
 #![allow(dead_code)]
 
 use std::ffi::OsStr;
@@ -14,13 +14,13 @@ use tu_token_emulator::{Emulator, Fault};
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_tu-token");
 
-/// A shell that the emulator's four lines were pasted into.
+/// A shell with the emulator's variables.
 pub struct Shell {
     pub emulator: Emulator,
     pub home: TempDir,
 }
 
-/// What a run left behind.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Run {
     pub code: Option<i32>,
@@ -34,7 +34,7 @@ impl Shell {
         Self { emulator, home: tempfile::tempdir().expect("a directory") }
     }
 
-    /// A shell whose emulator does something wrong.
+    /// A shell whose emulator has a fault.
     pub fn with(fault: Fault) -> Self {
         let shell = Self::new();
         shell.emulator.faults([fault]).expect("a fault");
@@ -45,8 +45,8 @@ impl Shell {
         &self.emulator.demo_key().client_secret
     }
 
-    /// The command with nothing in its environment but the four lines, a place of its own, and no
-    /// memory of earlier runs.
+    /// The command with only the emulator's variables in its environment, its own home directory, and no
+    /// tokens of earlier runs.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.stranger(arguments);
         command
@@ -74,7 +74,7 @@ impl Shell {
         self.output(&mut self.command(arguments))
     }
 
-    /// Runs it and looks for the secret.
+    /// Runs a command and checks its output for the secret.
     pub fn output(&self, command: &mut Command) -> Run {
         let output = command.output().expect("started");
         let run = Run::from(output);
@@ -85,7 +85,7 @@ impl Shell {
         run
     }
 
-    /// Builds a library of `tests/preload`, to be loaded before a program by `LD_PRELOAD`.
+    /// Builds a library of `tests/preload` to be loaded into a program with `LD_PRELOAD`.
     #[cfg(target_os = "linux")]
     pub fn preload(&self, name: &str) -> PathBuf {
         let source = format!("{}/tests/preload/{name}.c", env!("CARGO_MANIFEST_DIR"));
@@ -105,7 +105,7 @@ impl Shell {
     }
 }
 
-/// A process whose output is piped; killed, whatever becomes of the test.
+/// A process with piped output, killed when dropped.
 pub struct Started(pub Child);
 
 impl Started {
@@ -113,7 +113,7 @@ impl Started {
         Self(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started"))
     }
 
-    /// Waits for its end. It says little: no pipe is full before the other is read.
+    /// Waits for its end. The output is short, so no pipe fills up before the other has been read.
     pub fn end(mut self) -> Run {
         let (mut out, mut err) = (String::new(), String::new());
         let piped = (self.0.stdout.take(), self.0.stderr.take());
@@ -164,7 +164,7 @@ pub fn set_mode(path: &Path, mode: u32) {
     let _ = (path, mode);
 }
 
-/// The binary's directory first, so that scripts find it.
+/// A PATH that begins with the binary's directory, so that scripts find it.
 pub fn path() -> std::ffi::OsString {
     let own = Path::new(BINARY).parent().expect("a directory").to_owned();
     let rest = std::env::var_os("PATH").unwrap_or_default();

@@ -9,7 +9,7 @@ use crate::common::Shell;
 use serde_json::Value;
 
 #[test]
-fn options_tell_values_and_where_they_come_from() {
+fn options_show_values_and_their_sources() {
     let shell = Shell::new();
     let mut command = shell.command(&["options", "--json", "--scope", "a b", "--keep-warm"]);
     command.env("TRACKUNIT_TIMEOUT", "5s").env("TRACKUNIT_PROXY", "http://user:hush@proxy:1");
@@ -39,7 +39,7 @@ fn options_tell_values_and_where_they_come_from() {
 }
 
 #[test]
-fn a_slip_of_the_pen_shows_no_secret() {
+fn a_typo_reveals_no_secret() {
     let shell = Shell::new();
     for (name, value) in [
         ("TRACKUNIT_PROXY", "http://user:hush"),
@@ -56,7 +56,7 @@ fn a_slip_of_the_pen_shows_no_secret() {
 }
 
 #[test]
-fn options_name_variables_that_nothing_reads() {
+fn options_name_unknown_variables() {
     let shell = Shell::new();
     let run = shell.output(shell.command(&["options"]).env("TRACKUNIT_TIMOUT", "5s"));
     assert!(run.err.contains("TRACKUNIT_TIMOUT") && run.err.contains("TRACKUNIT_TIMEOUT?"));
@@ -65,7 +65,7 @@ fn options_name_variables_that_nothing_reads() {
 
 #[cfg(unix)]
 #[test]
-fn options_tell_that_runs_share_their_tokens() {
+fn options_show_that_runs_share_tokens() {
     let shell = Shell::new();
     let run = shell.output(shell.command(&["options", "--json"]).env_remove("TRACKUNIT_STORE"));
     let table = run.json();
@@ -73,7 +73,7 @@ fn options_tell_that_runs_share_their_tokens() {
     let row = row.expect("its row");
     assert_eq!((&row["value"], &row["source"]), (&"file".into(), &"default".into()));
     assert_eq!(row["default"], "file");
-    // So say the table and the help of every command that has the flag.
+    // The table and the help of every command with the flag say so, too.
     let markdown = shell.run(&["options", "--markdown"]);
     assert!(markdown.out.contains("`TRACKUNIT_STORE` | `file` |"), "{markdown:?}");
     for command in ["get", "exec", "doctor", "options"] {

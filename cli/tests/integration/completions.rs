@@ -1,4 +1,4 @@
-//! Completion as a shell does it: what it offers behind the beginning of a command line.
+//! Tests completion in the real shells.
 
 #![cfg(unix)]
 
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::common::Shell;
 
-/// Prints what bash's completion function offers for the words given, one a line.
+/// Prints the completions of bash for the given words, one per line.
 const BASH: &str = r#"
 source "$1"; shift
 COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMP_LINE="$*"; COMP_POINT=${#COMP_LINE}
@@ -15,8 +15,8 @@ function=$(complete -p tu-token | sed 's/.*-F \([^ ]*\).*/\1/')
 printf '%s\n' "${COMPREPLY[@]}"
 "#;
 
-/// The same for zsh, which completes in a terminal alone: it is given one, and told to print what its
-/// completion adds.
+/// The same for zsh, which completes only in a terminal: it gets one, and prints what its completion
+/// adds.
 const ZSH: &str = r#"
 zmodload zsh/zpty
 script=$1; shift
@@ -48,10 +48,10 @@ comppostfuncs=(finish)
 print is-''ready
 "#;
 
-/// What a shell offers for a command line; the last word may be empty.
+/// The completions of a shell for a command line; the last word may be empty.
 fn offers(shell: &Shell, name: &str, words: &[&str]) -> Option<Vec<String>> {
     if Command::new(name).arg("-c").arg("true").output().is_err() {
-        // scripts/setup.sh installs them where the tests are to be complete.
+        // scripts/setup.sh installs the shells where all tests must run.
         assert!(std::env::var_os("CI").is_none(), "{name} is not installed");
         return None;
     }
@@ -68,12 +68,12 @@ fn offers(shell: &Shell, name: &str, words: &[&str]) -> Option<Vec<String>> {
     shell.write("completion.zsh.rc", ZSH_INSIDE);
     let run =
         shell.output(&mut crate::common::instead(&shell.command(&[]), name.as_ref(), &arguments));
-    // Fish tells what each is for behind a tab.
+    // After a tab, fish prints a description.
     let word = |line: &str| line.split('\t').next().unwrap_or_default().trim().to_owned();
     Some(run.out.lines().map(word).filter(|word| !word.is_empty()).collect())
 }
 
-/// What is offered holds these words, and only what begins like the last one.
+/// Checks that these words are offered, and only words with the last one as a prefix.
 fn completes(name: &str) {
     let shell = Shell::new();
     for (words, wanted) in [
@@ -106,7 +106,7 @@ fn completes(name: &str) {
         let last = words[words.len() - 1];
         assert!(offered.iter().all(|it| it.starts_with(last)), "{name} {words:?}: {offered:?}");
     }
-    // Files where there are files, and nowhere else. (The script itself is one.)
+    // Files are offered where a file is expected, and nowhere else. (The script itself is one.)
     let begun = shell.home.path().join("completion.");
     let begun = begun.to_str().expect("a path");
     for (flag, is_file) in [("--client-secret-file", true), ("--scope", false)] {

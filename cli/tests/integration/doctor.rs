@@ -1,4 +1,4 @@
-//! `tu-token doctor`: what it finds, by the fields of its JSON; prose is for people.
+//! `tu-token doctor`, checked by the members of its JSON; the prose is for people.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::Command;
@@ -24,7 +24,7 @@ const CHECKS: [&str; 12] = [
     "api",
 ];
 
-/// What a doctor found.
+/// The report of a run.
 struct Found(Value);
 
 impl Found {
@@ -48,7 +48,7 @@ impl Found {
     }
 }
 
-/// Runs it, and checks what is so of every run.
+/// Runs the doctor and checks what must hold for every run.
 fn examine(shell: &Shell, command: &mut Command) -> Found {
     let run = shell.output(command);
     assert!(!run.out.contains("tuemu_"), "a token is shown: {run:?}");
@@ -63,7 +63,7 @@ fn examine(shell: &Shell, command: &mut Command) -> Found {
     }
     assert_eq!(found.0["exit_code"].as_i64(), run.code.map(i64::from), "{run:?}");
     assert_eq!(found.0["ok"] == true, found.with_state("failed").is_empty());
-    // That route answers once in 15 minutes; a doctor must not use that up.
+    // That route answers once in 15 minutes; the doctor must not use that up.
     assert_eq!(shell.emulator.requests("/public"), 0);
     found
 }
@@ -72,7 +72,7 @@ fn doctor(shell: &Shell, arguments: &[&str]) -> Found {
     examine(shell, &mut shell.command(&[&["doctor", "--json"], arguments].concat()))
 }
 
-/// The one failed check with its code, and the exit code. Of a scope, two checks tell.
+/// Checks that this is the only failed check, its code, and the exit code. A refused scope fails two checks.
 fn ends(found: &Found, check: &str, code: &str, exit: i32) {
     let mut failed = found.with_state("failed");
     failed.retain(|it| *it != "scopes" || code != "invalid_scope");
@@ -80,7 +80,7 @@ fn ends(found: &Found, check: &str, code: &str, exit: i32) {
     assert_eq!((found.code(check), found.0["exit_code"].as_i64()), (code, Some(exit.into())));
 }
 
-/// A host name that every resolver refuses without asking anybody: a label is 63 bytes at most.
+/// A host name that every resolver refuses without a query: a label has at most 63 bytes.
 fn impossible_host() -> String {
     format!("https://{}.example/token/v2", "x".repeat(64))
 }
@@ -116,7 +116,7 @@ fn people_get_a_line_for_each_check() {
     assert_eq!(run.out.lines().filter(|line| line.trim().starts_with("-> ")).count(), 1);
 }
 
-/// Runs the doctor on a terminal of its own.
+/// Runs the doctor in a terminal.
 #[cfg(target_os = "linux")]
 fn on_a_terminal(shell: &Shell, more: &[(&str, &str)]) -> String {
     let mut command = shell.command(&[]);
@@ -129,7 +129,7 @@ fn on_a_terminal(shell: &Shell, more: &[(&str, &str)]) -> String {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn colour_is_for_terminals_and_for_those_who_want_it() {
+fn colour_is_used_on_terminals_and_on_request() {
     let shell = Shell::new();
     assert!(on_a_terminal(&shell, &[]).contains("\x1b[32mok"));
     for refusal in [("NO_COLOR", "1"), ("TERM", "dumb")] {
@@ -139,7 +139,7 @@ fn colour_is_for_terminals_and_for_those_who_want_it() {
 }
 
 #[test]
-fn what_stands_in_the_query_of_token_url_is_not_shown() {
+fn the_query_of_token_url_is_not_shown() {
     let shell = Shell::new();
     let url = format!("{}?key=hush", shell.emulator.token_url());
     for form in [&["doctor", "--token-url", &url][..], &["doctor", "--json", "--token-url", &url]] {
@@ -155,7 +155,7 @@ fn credentials_that_are_missing_or_out_of_reach() {
     let found =
         examine(&shell, &mut shell.stranger(&["doctor", "--json", "--scope", "asset.view"]));
     ends(&found, "credentials", "missing", 2);
-    // What does not need them is looked at all the same.
+    // Checks that need no credentials are still made.
     assert_eq!(found.code("connection"), "connected");
     assert_eq!(found.with_state("skipped"), ["trust_store", "token", "scopes", "api"]);
 
@@ -198,7 +198,7 @@ fn options_that_are_wrong() {
     assert_eq!(found.code("connection"), "connected");
 }
 
-/// Runs it with a store in `directory`.
+/// Runs the doctor with a store in `directory`.
 #[cfg(unix)]
 fn with_store(shell: &Shell, directory: &std::path::Path) -> Found {
     let place = format!("file:{}", directory.display());
@@ -215,7 +215,7 @@ fn a_store_that_works() {
     assert_eq!(found.code("store"), "usable");
     assert_eq!(found.check("store")["directory"], directory.to_str().expect("a path"));
     assert_eq!(std::fs::read_dir(&directory).expect("made").count(), 0, "nothing stays");
-    // What `get` and `exec` use when nothing is said.
+    // The default store of `get` and `exec`.
     let mut unsaid = shell.command(&["doctor", "--json"]);
     let found = examine(&shell, unsaid.env_remove("TRACKUNIT_STORE"));
     let own = shell.home.path().join(".cache/tu-token");
@@ -225,7 +225,7 @@ fn a_store_that_works() {
 
 #[cfg(unix)]
 #[test]
-fn a_store_that_is_of_no_use() {
+fn an_unusable_store() {
     let shell = Shell::new();
     let home = shell.home.path();
     let directory = |name: &str, mode: u32| {
@@ -262,7 +262,7 @@ fn a_store_that_is_of_no_use() {
 fn a_store_whose_disk_is_full() {
     let shell = Shell::new();
     let place = shell.home.path().join("tokens");
-    // No file may grow, as on a disk without room. What is printed goes to a pipe.
+    // No file may grow, as on a full disk. The output goes to a pipe.
     let script = "trap '' XFSZ; ulimit -f 0; exec tu-token doctor --json --store \"$0\"";
     let mut full = crate::common::instead(
         &shell.command(&[]),
@@ -289,7 +289,7 @@ fn a_store_that_this_user_may_not_use() {
     std::fs::create_dir(&place).expect("made");
     let mut command = shell.command(&["doctor", "--json"]);
     command.env("TRACKUNIT_STORE", format!("file:{}", place.display()));
-    // Modes do not bind root, who becomes somebody without rights.
+    // File modes do not restrict root, which therefore switches to an unprivileged user.
     let is_root = chown(&place, Some(NOBODY), Some(NOBODY)).is_ok();
     if is_root {
         let found = examine(&shell, &mut command);
@@ -324,7 +324,7 @@ fn a_proxy_and_where_it_comes_from() {
         assert!(!found.0.to_string().contains("hush"), "{}", found.0);
         found
     };
-    // Nobody listens on port 1 of this machine.
+    // Port 1 of this machine is closed.
     let found = through("HTTPS_PROXY", "http://user:hush@127.0.0.1:1");
     assert_eq!(found.code("proxy"), "environment");
     assert_eq!(found.check("proxy")["proxy"], "http://127.0.0.1:1");
@@ -352,7 +352,7 @@ fn a_proxy_and_where_it_comes_from() {
 }
 
 #[test]
-fn a_proxy_that_lets_nobody_pass() {
+fn a_proxy_that_refuses_every_request() {
     let shell = Shell::new();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -400,7 +400,7 @@ fn no_tls() {
     let shell = Shell::new();
     let url = shell.emulator.token_url().replace("http:", "https:");
     let found = doctor(&shell, &["--token-url", &url]);
-    // On a machine without roots, the trust store fails too.
+    // On a machine without root certificates, the trust store fails too.
     assert_eq!((found.code("connection"), found.0["exit_code"].as_i64()), ("tls", Some(5)));
 }
 
@@ -419,7 +419,7 @@ fn no_roots_to_trust() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn variables_that_are_set_to_nothing_name_no_roots() {
+fn empty_variables_name_no_roots() {
     let shell = Shell::new();
     let url = shell.emulator.token_url().replace("http:", "https:");
     let roots = |empty: &[&str]| {
@@ -451,7 +451,7 @@ fn a_clock_that_was_never_set() {
     assert_eq!(found.with_state("failed"), ["clock"]);
     assert_eq!(found.with_state("warning"), [""; 0]);
     assert_eq!(found.with_state("skipped"), ["trust_store", "server_clock"]);
-    // Over TLS, what cannot be had for the sake of the clock is no fault of its own.
+    // Over TLS, a connection that fails because of the clock is not a separate failure.
     let url = shell.emulator.token_url().replace("http:", "https:");
     let mut secure = shell.command(&["doctor", "--json", "--token-url", &url]);
     let found = examine(&shell, secure.env("LD_PRELOAD", shell.preload("clock")));
@@ -485,7 +485,7 @@ fn a_token_request_that_is_refused() {
     for (fault, code, exit) in [
         (Fault::error("unauthorized_client"), "invalid_client", 3),
         (Fault::error("unsupported_grant_type"), "oauth", 3),
-        // No other try mends a wrong path.
+        // Retrying does not correct a wrong path.
         (Fault::status(404), "bad_response", 2),
         (Fault { html: true, ..Fault::status(404) }, "bad_response", 2),
         (Fault::status(405), "bad_response", 2),
@@ -548,20 +548,20 @@ fn scopes_that_the_key_does_not_allow() {
     assert_eq!(found.0["exit_code"], 0);
 }
 
-/// What to do about a check.
+/// What a check says to do.
 fn to_do(found: &Found, name: &str) -> String {
     found.check(name)["what_to_do"].to_string()
 }
 
-/// What was said of a check, and what to do.
+/// What a check says, and what to do.
 fn said(found: &Found, name: &str) -> String {
     let check = found.check(name);
     format!("{} -> {}", check["why"], check["what_to_do"])
 }
 
 #[test]
-fn of_scopes_nothing_is_said_that_was_not_found() {
-    // A server that grants less than was asked for, and says so.
+fn only_findings_about_scopes_are_reported() {
+    // A server that grants less than requested, and says so.
     let narrow = |list: &[&str]| {
         let to = list.iter().map(|scope| (*scope).to_owned()).collect();
         Fault { narrow: Some(tu_token_emulator::Narrow::To(to)), ..Fault::default() }
@@ -574,15 +574,15 @@ fn of_scopes_nothing_is_said_that_was_not_found() {
     assert_eq!(scopes["refused"], serde_json::json!(["site.view"]));
     assert_eq!(scopes["granted"], serde_json::json!(["asset.view"]));
     assert!(!said(&found, "scopes").contains("alone"), "{scopes}");
-    // The look at the endpoint, the request, and one more to learn what was granted.
+    // The probe of the endpoint, the request, and one more to find out what was granted.
     assert_eq!(shell.emulator.token_requests(), 3);
 
-    // One that refuses the two together, for a reason that it keeps to itself. (The first is met by the
-    // look at the endpoint.)
+    // A server that refuses the combination of the two without saying why. (The probe of the endpoint
+    // meets the first fault.)
     let found = doctor(&Shell::with(Fault::error("invalid_scope").times(2)), &scope);
     let told = said(&found, "scopes");
     assert!(told.contains("cannot be determined") && !told.contains("granted"), "{told}");
-    // One that refuses, and then wants to be left alone.
+    // A server that refuses, and then limits requests.
     let shell = Shell::with(Fault::error("invalid_scope").times(2));
     shell.emulator.faults([Fault::status(429).retry_after(100)]).expect("a fault");
     let found = doctor(&shell, &scope);
@@ -594,7 +594,7 @@ fn of_scopes_nothing_is_said_that_was_not_found() {
     );
     assert!(said(&found, "scopes").contains("could not be tested (rate_limited)"), "{scopes}");
 
-    // A single one needs no further question.
+    // A single scope needs no further request.
     let shell = Shell::new();
     let found = doctor(&shell, &["--scope", "site.update"]);
     assert_eq!(found.check("scopes")["refused"], serde_json::json!(["site.update"]));
@@ -602,19 +602,19 @@ fn of_scopes_nothing_is_said_that_was_not_found() {
 }
 
 #[test]
-fn where_nobody_listens_it_says_so() {
+fn a_closed_port_is_reported() {
     let shell = Shell::new();
     let found = doctor(&shell, &["--token-url", "http://127.0.0.1:1/token/v2"]);
     let told = to_do(&found, "connection");
     assert!(told.contains("127.0.0.1:1") && told.contains("tu-token emulator"), "{told}");
     assert!(!told.contains("443") && !told.contains("firewall"), "{told}");
-    // Somebody listens, and is mute.
+    // A server that accepts connections but does not answer.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}/token/v2", listener.local_addr().expect("an address"));
     let found = doctor(&shell, &["--token-url", &url, "--request-timeout", "300ms"]);
     let told = to_do(&found, "connection");
     assert!(told.contains("accepts connections") && !told.contains("firewall"), "{told}");
-    // Plain http where https is spoken to.
+    // Plain http where https is expected.
     let url = shell.emulator.token_url().replace("http:", "https:");
     let told = to_do(&doctor(&shell, &["--token-url", &url]), "connection");
     assert!(told.contains("scheme and port") && !told.contains("clock"), "{told}");
@@ -682,7 +682,7 @@ fn a_token_endpoint_of_ones_own_needs_no_api() {
 }
 
 #[test]
-fn the_emulator_shows_no_error_for_the_look_at_it() {
+fn the_emulator_records_no_error_for_the_doctors_probe() {
     let shell = Shell::new();
     doctor(&shell, &[]);
     let page = shell.emulator.journal().iter().map(|entry| entry.status).collect::<Vec<_>>();

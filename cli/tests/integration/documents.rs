@@ -1,7 +1,7 @@
-//! What the guides tell to type is typed here, against an emulator.
+//! Runs the commands in the guides against an emulator.
 //!
-//! The `sh` blocks of a page are one script, in their order. A word behind `sh` marks those that
-//! cannot be run as they are.
+//! The `sh` blocks of a page form one script. A word after `sh` marks blocks that cannot be run
+//! unchanged.
 
 #![cfg(unix)]
 
@@ -10,7 +10,7 @@ use std::process::Command;
 use crate::common::{Run, Shell, path};
 use tu_token_emulator::Fault;
 
-/// A block: the word behind `sh`, and its text.
+/// A block: the word after `sh`, and its text.
 type Block<'a> = (&'a str, &'a str);
 
 fn page(name: &str) -> String {
@@ -20,7 +20,7 @@ fn page(name: &str) -> String {
 
 fn blocks(page: &str) -> Vec<Block<'_>> {
     let fences = page.split("\n```").collect::<Vec<_>>();
-    // Every second part lies inside a fence.
+    // Every second part is inside a fence.
     fences
         .chunks(2)
         .filter_map(|pair| pair.get(1)?.strip_prefix("sh"))
@@ -34,7 +34,7 @@ fn script(blocks: &[Block<'_>], words: &[&str]) -> String {
     texts.collect::<Vec<_>>().join("\n")
 }
 
-/// Runs a script in a shell that the four lines were pasted into; services are the emulator.
+/// Runs a script in a shell with the emulator's variables; service URLs are replaced by the emulator's.
 fn sh(shell: &Shell, script: &str) -> Run {
     let (url, key) = (shell.emulator.url(), shell.emulator.demo_key());
     let script = script
@@ -75,7 +75,7 @@ fn getting_started() {
     assert_eq!(refused.code, Some(3), "{refused:?}");
     let real = runs(&shell, &script(&blocks, &["real"]));
     assert_eq!(real.out.matches("Wheel loader 01").count(), 1, "{real:?}");
-    // The lines to paste are those that the emulator prints.
+    // The lines to paste are those printed by the emulator.
     let paste = script(&blocks, &["paste"]);
     let names: Vec<&str> = paste
         .lines()
@@ -90,7 +90,7 @@ fn getting_started() {
 }
 
 #[test]
-fn what_an_api_says_against_a_token_is_seen() {
+fn an_apis_refusal_of_a_token_is_shown() {
     for name in ["getting-started.md", "command.md"] {
         let (shell, page) = (Shell::with(Fault::status(403).on("/api/asset")), page(name));
         let blocks = blocks(&page);
@@ -112,7 +112,7 @@ fn the_command() {
     runs(&shell, &script(&blocks(&page("command.md")), &[""]));
     let doctor = std::fs::read_to_string(shell.home.path().join("doctor.json")).expect("written");
     let report: serde_json::Value = serde_json::from_str(&doctor).expect("JSON");
-    // The table has every check, in its order.
+    // The table lists every check, in order.
     let checks = report["checks"].as_array().expect("an array");
     let rows: Vec<String> = page("command.md")
         .lines()
@@ -156,9 +156,9 @@ fn testing() {
     runs(&shell, &script(&blocks(&page("testing.md")), &[""]));
 }
 
-/// The script that tells a gateway of the network, beside a systemctl that says what it is called with.
+/// The script that notifies a gateway about the network, with a systemctl that prints its arguments.
 #[test]
-fn a_gateway_is_told_that_the_network_is_back() {
+fn a_gateway_is_notified_that_the_network_is_back() {
     let shell = Shell::new();
     let (page, bin) = (page("embedded.md"), shell.home.path().join("bin"));
     let blocks = blocks(&page);

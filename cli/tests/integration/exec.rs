@@ -1,4 +1,4 @@
-//! `tu-token exec`: what the program gets, and that its end is the end.
+//! `tu-token exec`: the program's environment, and how it ends.
 
 #![cfg(unix)]
 
@@ -39,7 +39,7 @@ fn the_program_has_nothing_else_that_may_hold_a_secret() {
         ("TRACKUNIT_PARAMS", "key=hush"),
         ("TRACKUNIT_PROXY", "http://user:hush@127.0.0.1:1"),
         ("TRACKUNIT_CLIENT_SECERT", "hush"),
-        // The way to the rest of the world is the program's own, too.
+        // HTTPS_PROXY is for the program, too.
         ("HTTPS_PROXY", "http://proxy:3128"),
         ("TRACKUNIT_STORE", "memory"),
     ] {
@@ -56,7 +56,7 @@ fn the_program_has_nothing_else_that_may_hold_a_secret() {
 }
 
 #[test]
-fn the_token_is_a_good_one() {
+fn the_token_is_valid() {
     let shell = Shell::new();
     let script = "curl -sf -H \"Authorization: Bearer $TRACKUNIT_TOKEN\" \"$0\"";
     let url = format!("{}/api/asset/v2/assets?size=1", shell.emulator.url());
@@ -134,7 +134,7 @@ fn arguments_are_the_programs_own() {
     let shell = Shell::new();
     let run = shell.run(&["exec", "printf", "%s|", "--scope", "x", "--", "-h"]);
     assert_eq!((run.code, run.out.as_str()), (Some(0), "--scope|x|--|-h|"), "{run:?}");
-    // Flags of ours stand before the program.
+    // Flags of tu-token come before the program.
     let run = shell.run(&["exec", "--scope", "site.view", "--", "echo", "done"]);
     assert_eq!((run.code, run.out.as_str()), (Some(0), "done\n"), "{run:?}");
 }
@@ -144,7 +144,7 @@ fn a_program_that_cannot_be_run() {
     let shell = Shell::new();
     let run = shell.run(&["exec", "--", "no-such-program-at-all"]);
     assert_eq!((run.code, run.out.as_str()), (Some(127), ""), "{run:?}");
-    // It is told in one line, whatever its name would do to a terminal.
+    // Reported in one line, whatever the name contains.
     let run = shell.run(&["exec", "--", "no\nsuch\u{1b}[2Jprogram"]);
     assert_eq!(run.code, Some(127), "{run:?}");
     assert_eq!(run.err, "tu-token: no such [2Jprogram: not found\n");

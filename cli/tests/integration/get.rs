@@ -1,4 +1,4 @@
-//! `tu-token get`: what is printed, where credentials come from, how it fails.
+//! `tu-token get`: output, sources of credentials, and errors.
 
 use crate::common::{BINARY, Shell};
 use tu_token_emulator::Fault;
@@ -34,22 +34,22 @@ fn flags_win_over_the_environment_and_over_its_files() {
     let ok = |run: crate::common::Run| {
         assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{run:?}")
     };
-    // A file by flag switches off the environment's value.
+    // A file given by flag overrides the value in the environment.
     let mut wrong = shell.command(&["get", "--client-secret-file", good]);
     ok(shell.output(wrong.env("TRACKUNIT_CLIENT_SECRET", "mistaken")));
-    // Files by the environment alone.
+    // Files from the environment only.
     let mut files = shell.stranger(&["get", "--scope", "asset.view"]);
     files.env("TRACKUNIT_CLIENT_ID_FILE", &id_file).env("TRACKUNIT_CLIENT_SECRET_FILE", good);
     ok(shell.output(&mut files));
-    // Both kinds by the environment contradict each other.
+    // A value and a file in the environment contradict each other.
     let mut both = shell.command(&["get"]);
     let run = shell.output(both.env("TRACKUNIT_CLIENT_SECRET_FILE", good));
     assert_eq!(run.code, Some(2), "{run:?}");
     assert!(run.err.contains("client_secret_file"), "{run:?}");
-    // A flag for the scope.
+    // The scope by flag.
     let json = shell.run(&["get", "--scope", "site.view", "--format", "json"]).json();
     assert_eq!(json["scope"], "site.view");
-    // A value by flag: accepted, with a warning.
+    // A secret by flag: accepted, with a warning.
     let mut given = shell.command(&["get", "--client-secret", &secret]);
     let run = shell.output(given.env("TRACKUNIT_CLIENT_SECRET_FILE", "/nowhere"));
     assert_eq!(run.code, Some(0), "{run:?}");
@@ -88,7 +88,7 @@ fn usage_and_configuration_end_with_2() {
     assert!(run.err.contains("hint: set --scope or TRACKUNIT_SCOPE"), "{run:?}");
     let run = shell.output(&mut shell.stranger(&["get", "--scope", "asset.view"]));
     assert_eq!(run.code, Some(2), "{run:?}");
-    // As "do not wait" is said in C.
+    // The value for "do not wait" in C.
     let run = shell.run(&["get", "--timeout=-1"]);
     assert!(run.code == Some(2) && run.err.contains("0: never wait"), "{run:?}");
     let run = shell.run(&["get", "--timeout", "0"]);
@@ -117,7 +117,7 @@ fn refusals_end_with_3() {
 }
 
 #[test]
-fn what_may_pass_ends_with_4() {
+fn transient_failures_end_with_4() {
     for fault in [
         Fault::status(429).retry_after(100),
         Fault::status(503),
@@ -152,7 +152,7 @@ fn output_that_cannot_be_written_is_an_error() {
     let shell = Shell::new();
     for arguments in [&["get"][..], &["options"], &["doctor"], &["--help"], &["get", "--version"]] {
         let run = shell.output(shell.command(arguments).stdout(full()));
-        // `get` has no --version: its complaint goes to stderr, which is sound.
+        // `get` has no --version: the error goes to stderr, which works.
         let code = if arguments.len() > 1 { 2 } else { 70 };
         assert_eq!(run.code, Some(code), "{arguments:?}: {run:?}");
     }
@@ -166,7 +166,7 @@ fn full() -> std::process::Stdio {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_diagnostic_that_cannot_be_said_fails_nothing() {
+fn an_unwritable_stderr_fails_no_run() {
     let shell = Shell::new();
     let secret = shell.secret().to_owned();
     let gone = || std::process::Stdio::from(std::io::pipe().expect("a pipe").1);
@@ -176,7 +176,7 @@ fn a_diagnostic_that_cannot_be_said_fails_nothing() {
             let run = shell.output(shell.command(arguments).stderr(stderr()));
             (run.code, run.out)
         };
-        // Each of these has something to say on stderr.
+        // Each of these writes something to stderr.
         let (code, token) = run(&["get", "--client-secret", &secret]);
         assert_eq!((code, token.starts_with("tuemu_")), (Some(0), true), "{token}");
         let ran = run(&["exec", "--client-secret", &secret, "--", "echo", "ran"]);
@@ -217,7 +217,7 @@ fn closed_outputs_are_no_reason_to_fail() {
 }
 
 #[test]
-fn a_reader_that_has_gone_is_none() {
+fn a_reader_that_is_gone_is_no_error() {
     let shell = Shell::new();
     for arguments in
         [&["get"][..], &["options"], &["doctor"], &["completions", "bash"], &["--help"]]

@@ -1,4 +1,4 @@
-//! A run that is killed at any step of its work holds no other up and spoils nothing.
+//! A run that is killed at any step neither blocks other runs nor damages the store.
 
 #![cfg(target_os = "linux")]
 
@@ -8,19 +8,19 @@ use std::time::{Duration, Instant};
 
 use crate::common::{Shell, Started};
 
-/// Far below the 12 s that a lock is waited for.
+/// Far below the 12 s for which a run waits for a lock.
 const PATIENCE: Duration = Duration::from_secs(8);
 /// More steps than a run has.
 const TOO_MANY: usize = 200;
 
-/// A run that tells its steps.
+/// A run that logs its steps.
 struct Watched {
     run: Started,
     log: PathBuf,
 }
 
 impl Watched {
-    /// Starts one that stops before step `at`; 0: never.
+    /// Starts a run that stops before step `at`; 0 means never.
     fn start(shell: &Shell, library: &Path, store: &Path, name: &str, at: usize) -> Self {
         let log = store.with_extension(name);
         let mut command = shell.command(&["get"]);
@@ -37,7 +37,7 @@ impl Watched {
         text.lines().map(str::to_owned).collect()
     }
 
-    /// `T` stopped, `Z` ended.
+    /// `T` means stopped, `Z` ended.
     fn state(&self) -> char {
         let path = format!("/proc/{}/stat", self.run.0.id());
         let text = std::fs::read_to_string(path).expect("a process");
@@ -53,8 +53,8 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// Stops a run before step `at`, starts two others, kills it when they are done or wait for its
-/// lock. What it was about to do; `None`: it had no such step.
+/// Stops a run before step `at`, starts two others, and kills it once they are done or waiting for its
+/// lock. Returns the next step of the killed run, or `None` if there was none.
 fn kill_at(shell: &Shell, library: &Path, at: usize) -> Option<String> {
     let store = shell.home.path().join(format!("store-{at}"));
     let before = shell.emulator.token_requests();
@@ -86,11 +86,11 @@ fn kill_at(shell: &Shell, library: &Path, at: usize) -> Option<String> {
 }
 
 #[test]
-fn at_every_step_the_others_go_on_and_nothing_is_spoilt() {
+fn a_run_killed_at_any_step_affects_no_other() {
     let shell = Shell::new();
     let library = shell.preload("steps");
     let steps: Vec<String> = (1..TOO_MANY).map_while(|at| kill_at(&shell, &library, at)).collect();
-    // It has been everywhere, from the making of the directory to the end of the lock.
+    // The run was killed at every step, from creating the directory to releasing the lock.
     let mut rest = steps.iter();
     for step in [
         "mkdir",

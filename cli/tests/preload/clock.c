@@ -1,4 +1,4 @@
-// Loaded before a program: its wall clock is one that was never set.
+// To be preloaded into a program: makes its wall clock look as if it had never been set.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <time.h>

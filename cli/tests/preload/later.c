@@ -1,5 +1,5 @@
-// Loaded before a program: its clocks are LATER_SECONDS ahead of this machine's. Not CLOCK_MONOTONIC, by
-// which threads sleep.
+// To be preloaded into a program: its clocks are LATER_SECONDS ahead of this machine's, except
+// CLOCK_MONOTONIC, which sleeping threads use.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-// Loaded before a program: counts what it does with files and connections, writes the name of each
-// step to STEPS_LOG, and stops the program (SIGSTOP) as it begins step number STEPS_STOP_AT.
+// To be preloaded into a program: counts its operations on files and connections, writes the name of each
+// step to STEPS_LOG, and stops the program (SIGSTOP) before step number STEPS_STOP_AT.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -18,7 +18,7 @@
 #define MOST_FILES 1024
 
 static atomic_int steps;
-// The files that belong to the store: what happens to others is no step.
+// The files of the store; operations on other files are not steps.
 static atomic_bool is_ours[MOST_FILES];
 
 static int ours(int fd) { return fd >= 0 && fd < MOST_FILES && is_ours[fd]; }

@@ -1,4 +1,4 @@
-//! A headless Chromium behind its driver, with what the tests ask of it.
+//! A headless Chromium with its driver, and the operations that the tests need.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -12,15 +12,15 @@ use tempfile::TempDir;
 use crate::processes::{MARK, await_end, marked};
 use crate::webdriver::Session;
 
-/// How long the browser has to end after it was told to.
+/// How long the browser may take to exit.
 const ENDING: Duration = Duration::from_secs(20);
 
-/// The driver, until the pipe to this process is closed: also when this process is killed. The browser is on a pipe to
-/// the driver and does the same.
+/// Runs the driver until the pipe from this process closes, even if this process is killed. The browser is connected to
+/// the driver by a pipe in the same way.
 const WHILE_WE_LIVE: &str = "chromedriver --port=0 & read -r _; kill $!; wait";
 
-/// What a page is looked at with; width and height in CSS pixels. A phone has fingers, and lays a
-/// page out by its own viewport.
+/// A device to view the page on; width and height in CSS pixels. A phone has touch input and a mobile
+/// viewport.
 #[derive(Clone, Copy, Debug)]
 pub struct Device {
     /// The width.
@@ -31,11 +31,11 @@ pub struct Device {
     pub is_phone: bool,
 }
 
-/// A browser with one window. All its processes are gone when it is dropped.
+/// A browser with one window. Dropping it ends all its processes.
 pub struct Browser {
     session: Option<Session>,
     driver: Child,
-    // What the driver says; held for as long as it may write.
+    // The driver's output; kept open while it may write.
     said: BufReader<ChildStdout>,
     profile: TempDir,
 }
@@ -44,7 +44,7 @@ impl Browser {
     /// Starts `chromedriver`, on a free port, and a browser with an empty profile.
     pub fn start() -> Browser {
         let profile = tempfile::tempdir().expect("a directory for the profile");
-        // In the test's own process group, so that what ends the group ends the driver too.
+        // In the test's process group, so that whatever ends the group also ends the driver.
         let mut driver = Command::new("sh")
             .args(["-c", WHILE_WE_LIVE])
             .env(MARK, profile.path())
@@ -54,7 +54,7 @@ impl Browser {
             .spawn()
             .expect("a shell");
         let said = BufReader::new(driver.stdout.take().expect("a pipe"));
-        // From here on `drop` ends whatever has been started.
+        // From here on, dropping the browser ends everything that has been started.
         let mut browser = Browser { session: None, driver, said, profile };
         let address = format!("http://127.0.0.1:{}", browser.port());
         let opened = Session::open(&address, capabilities(&browser.profile));
@@ -63,7 +63,7 @@ impl Browser {
         browser
     }
 
-    /// The port that the driver found free, which it tells in a line.
+    /// The free port chosen by the driver, from its output.
     fn port(&mut self) -> u16 {
         let mut line = String::new();
         while self.said.read_line(&mut line).expect("a line") > 0 {
@@ -75,7 +75,7 @@ impl Browser {
         panic!("chromedriver (Debian package chromium-driver) did not start");
     }
 
-    /// What its processes are found by: the path of its profile.
+    /// The mark by which its processes are found: the path of its profile.
     fn mark(&self) -> &str {
         self.profile.path().to_str().expect("a path of plain letters")
     }
@@ -88,22 +88,22 @@ impl Browser {
         self.session().post(command, body).expect("a command that succeeds")
     }
 
-    /// Goes to an address and returns when the document is loaded.
+    /// Opens a URL and returns once the document is loaded.
     pub fn open(&self, url: &str) {
         self.send("/url", json!({ "url": url }));
     }
 
-    /// Loads the document anew.
+    /// Reloads the document.
     pub fn reload(&self) {
         self.send("/refresh", json!({}));
     }
 
-    /// The result of a script, the body of a function that gets `arguments`.
+    /// Runs a script, the body of a function called with `arguments`, and returns its result.
     pub fn run(&self, script: &str, arguments: Value) -> Value {
         self.send("/execute/sync", json!({ "script": script, "args": arguments }))
     }
 
-    /// Clicks as a person does: fails when the element cannot be seen, or something is before it.
+    /// Clicks like a user: fails if the element is invisible or covered.
     pub fn click(&self, selector: &str) {
         let element = self.session().element(selector).expect("an element");
         self.send(&format!("{element}/click"), json!({}));
@@ -115,7 +115,7 @@ impl Browser {
         self.send(&format!("{element}/value"), json!({ "text": text }));
     }
 
-    /// Presses and releases keys, one after another, wherever the focus is.
+    /// Presses and releases keys one after another in the focused element.
     pub fn press(&self, keys: &str) {
         let actions: Vec<Value> = keys
             .chars()
@@ -125,18 +125,18 @@ impl Browser {
         self.send("/actions", json!({ "actions": [source] }));
     }
 
-    /// A command of the browser's own protocol.
+    /// Sends a DevTools protocol command.
     pub fn devtools(&self, command: &str, parameters: Value) -> Value {
         self.send("/goog/cdp/execute", json!({ "cmd": command, "params": parameters }))
     }
 
-    /// The lines of the console since the last call.
+    /// The console messages since the last call.
     pub fn console(&self) -> Vec<String> {
         let lines = self.send("/se/log", json!({ "type": "browser" }));
         lines.as_array().expect("a list").iter().map(|line| line["message"].to_string()).collect()
     }
 
-    /// Makes the window that of a device, and gives the page a colour scheme: `light` or `dark`.
+    /// Emulates a device and a colour scheme, `light` or `dark`.
     pub fn look(&self, device: Device, scheme: &str) {
         let Device { width, height, is_phone } = device;
         let size = json!({
@@ -144,13 +144,13 @@ impl Browser {
         });
         self.devtools("Emulation.setDeviceMetricsOverride", size);
         self.devtools("Emulation.setTouchEmulationEnabled", json!({ "enabled": is_phone }));
-        // Else a picture of the whole document lacks a strip as wide as the bar.
+        // Otherwise a screenshot of the whole document lacks a strip as wide as the scrollbar.
         self.devtools("Emulation.setScrollbarsHidden", json!({ "hidden": true }));
         let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
         self.devtools("Emulation.setEmulatedMedia", json!({ "features": features }));
     }
 
-    /// A picture of the window, or of the whole document, as PNG.
+    /// A screenshot of the window or of the whole document, as PNG.
     pub fn picture(&self, whole: bool) -> Vec<u8> {
         let picture =
             self.devtools("Page.captureScreenshot", json!({ "captureBeyondViewport": whole }));
@@ -181,7 +181,7 @@ fn capabilities(profile: &TempDir) -> Value {
         "--disable-dev-shm-usage",
         "--no-first-run",
         "--disable-background-networking",
-        // Not on a port: without its driver a browser on a pipe ends by itself.
+        // Not on a port: a browser on a pipe exits by itself when its driver is gone.
         "--remote-debugging-pipe",
         &directory,
     ];

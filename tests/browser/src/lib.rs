@@ -1,7 +1,7 @@
-//! A browser that is driven by WebDriver, and the emulator's page in it.
+//! Drives a browser through WebDriver to test the emulator's page.
 //!
-//! The tests are ignored unless asked for: they need `chromium` and `chromedriver` (two Debian packages: `chromium`
-//! and `chromium-driver`). `make test` runs them where both are there.
+//! The tests are ignored by default because they need `chromium` and `chromedriver` (the Debian packages `chromium` and
+//! `chromium-driver`). `make test` runs them if both are installed.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! The emulator's page: an emulator, a browser that shows it, and what people do there.
+//! The emulator's page: an emulator, a browser that shows it, and the actions of a user.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -9,14 +9,14 @@ use tu_token_emulator::Emulator;
 
 use crate::Browser;
 
-/// How long something may take to be seen.
+/// How long to wait for something to appear.
 pub const BOUND: Duration = Duration::from_secs(10);
 
 /// Waits for a condition.
 ///
 /// # Panics
 ///
-/// When it does not come true within [`BOUND`].
+/// If it does not become true within [`BOUND`].
 pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let from = Instant::now();
     while !condition() {
@@ -34,7 +34,7 @@ pub struct Shown {
     pub secret: String,
 }
 
-/// The page in a browser, on an emulator of its own.
+/// The page in a browser, with its own emulator.
 pub struct Page {
     /// The browser.
     pub browser: Browser,
@@ -53,7 +53,7 @@ impl Page {
         page
     }
 
-    /// Loads the page anew.
+    /// Reloads the page.
     pub fn reload(&self) {
         self.browser.reload();
         self.is_live();
@@ -63,13 +63,13 @@ impl Page {
         until("the stream is connected", || self.text("#connection") == "Live");
     }
 
-    /// The text that an element shows, nothing if it is not there.
+    /// The text shown by an element; empty if there is none.
     pub fn text(&self, selector: &str) -> String {
         let script = "return document.querySelector(arguments[0])?.innerText ?? ''";
         self.read(script, selector)
     }
 
-    /// What is in a field.
+    /// The value of a field.
     pub fn value(&self, selector: &str) -> String {
         self.read("return document.querySelector(arguments[0]).value", selector)
     }
@@ -78,7 +78,7 @@ impl Page {
         self.browser.run(script, json!([selector])).as_str().expect("a text").to_owned()
     }
 
-    /// Whether a selector finds anything.
+    /// Whether a selector matches anything.
     pub fn has(&self, selector: &str) -> bool {
         self.number("return document.querySelectorAll(arguments[0]).length", selector) > 0
     }
@@ -88,13 +88,13 @@ impl Page {
         self.browser.run(script, json!([selector])).as_i64().expect("a number")
     }
 
-    /// The CSS selector of what has the focus: its id, or the name of its element.
+    /// A CSS selector for the focused element: its id, or else its element name.
     pub fn focus(&self) -> String {
         let script = "const at = document.activeElement; return at.id ? '#' + at.id : at.localName";
         self.browser.run(script, json!([])).as_str().expect("a name").to_owned()
     }
 
-    /// Fills in the dialog for a new key and sends it.
+    /// Fills in and submits the dialog for a new key.
     pub fn ask_for_key(&self, name: &str, description: &str, other_scopes: &str) {
         self.browser.click("#new-key");
         self.browser.fill("#key-name", name);
@@ -103,7 +103,7 @@ impl Page {
         self.browser.click("#create [type=submit]");
     }
 
-    /// What the dialog for the secret shows, once it is open.
+    /// Waits for the dialog with the secret and returns its content.
     pub fn shown(&self) -> Shown {
         until("the secret is shown", || self.has("#secret[open]"));
         let secret = self.value("#client-secret");
@@ -120,18 +120,18 @@ impl Page {
         assert!(!self.has("dialog[open]"));
     }
 
-    /// Clicks what is done to a key and says yes.
+    /// Clicks an action of a key and confirms it.
     pub fn confirm(&self, action: &str, id: &str) {
         self.browser.click(&format!("[data-action={action}][data-id='{id}']"));
         assert!(self.text("#confirm-text").len() > 20, "what it means is said");
         self.browser.click("#confirm-yes");
     }
 
-    /// Asks for a token with the library, as a program does.
+    /// Requests a token with the library, as a program would.
     ///
     /// # Errors
     ///
-    /// What the library says.
+    /// The library's error.
     pub fn mint(&self, key: &Shown) -> Result<(), tu_token::Error> {
         let client = Client::builder()
             .token_url(&self.emulator.token_url())
@@ -142,14 +142,14 @@ impl Page {
         client.token().map(|_| ())
     }
 
-    /// Nothing is in the console, and nothing has been loaded from elsewhere.
+    /// Checks that the console is empty and that nothing was loaded from other origins.
     pub fn is_clean(&self) {
         let lines = self.browser.console();
         assert!(lines.is_empty(), "{lines:?}");
         self.loads_nothing_else();
     }
 
-    /// Everything that was loaded came from the emulator.
+    /// Checks that everything was loaded from the emulator.
     pub fn loads_nothing_else(&self) {
         let script = "return performance.getEntries().filter((entry) => /^(navigation|resource)$/.test(entry.entryType))
             .map((entry) => entry.name)";

@@ -1,11 +1,11 @@
-//! What a test started, found again by a mark that every child inherits.
+//! Finds the processes started by a test, by a mark that every child inherits.
 
 use std::fs;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// The environment variable that is the mark.
+/// The environment variable used as the mark.
 pub const MARK: &str = "TU_TOKEN_BROWSER_TEST";
 
 /// The processes with this mark, in their environment or on their command line. Zombies have neither.

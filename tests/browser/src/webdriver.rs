@@ -9,7 +9,7 @@ use ureq::Agent;
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// The most bytes of an answer: a picture of a long page is a megabyte or two.
-const LARGEST: u64 = 64 << 20;
+const MAX_ANSWER: u64 = 64 << 20;
 
 /// One session: one browser with one window.
 pub struct Session {
@@ -37,7 +37,7 @@ impl Session {
         let url = format!("{}{command}", self.url);
         let answer = self.agent.post(url).content_type("application/json").send(body.to_string());
         let (head, mut body) = answer.map_err(|error| error.to_string())?.into_parts();
-        let text = body.with_config().limit(LARGEST).read_to_string();
+        let text = body.with_config().limit(MAX_ANSWER).read_to_string();
         let text = text.map_err(|error| error.to_string())?;
         let mut told: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
         match head.status.is_success() {

@@ -6,7 +6,7 @@ const TAB: char = '\u{e004}';
 const ENTER: &str = "\u{e007}";
 const ESCAPE: &str = "\u{e00c}";
 
-/// Presses Tab until an element has the focus, at most as often as there are controls.
+/// Presses Tab until an element has the focus.
 fn tab_to(page: &Page, selector: &str) {
     for _ in 0..60 {
         if page.number("return document.activeElement.matches(arguments[0]) ? 1 : 0", selector) == 1
@@ -15,7 +15,7 @@ fn tab_to(page: &Page, selector: &str) {
         }
         page.browser.press(&TAB.to_string());
     }
-    panic!("Tab never comes to {selector}");
+    panic!("Tab never reaches {selector}");
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn a_key_is_made_with_tab_enter_and_escape() {
     page.browser.press(ENTER);
 
     let key = page.shown();
-    // What is shown once does not go away by a slip, however often.
+    // The secret, shown only once, does not disappear by pressing Escape, however often.
     for _ in 0..3 {
         page.browser.press(ESCAPE);
     }

@@ -1,4 +1,4 @@
-//! Keys on the page: made, used, rotated, revoked, refused.
+//! Keys on the page: created, used, rotated, revoked, refused.
 
 use tu_token::ErrorKind;
 use tu_token_browser_tests::{Page, until};

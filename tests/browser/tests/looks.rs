@@ -1,4 +1,4 @@
-//! The page on several devices and in both colour schemes: nothing is cut off, and pictures for people.
+//! The page on several devices and in both colour schemes: checks that nothing is cut off, and takes screenshots.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use tu_token_browser_tests::{Device, Page, Shown, until};
 use tu_token_emulator::{Fault, NewKey};
 
-/// The narrowest window that is served, a phone, a desk.
+/// The narrowest supported window, a phone, a desktop.
 const DEVICES: [Device; 3] = [
     Device { width: 320, height: 640, is_phone: true },
     Device { width: 390, height: 844, is_phone: true },
@@ -20,7 +20,7 @@ fn directory() -> PathBuf {
     path
 }
 
-/// Something in every place: long and short names, a revoked key, faults, answers of all kinds.
+/// Fills every part of the page: long and short names, a revoked key, faults, all kinds of responses.
 fn fill(page: &Page) {
     let emulator = &page.emulator;
     let long = "a-name-without-a-place-to-break-".repeat(3);
@@ -38,13 +38,13 @@ fn fill(page: &Page) {
     until("the last request is listed", || page.has("#request-3"));
 }
 
-/// Looks at what is there on all devices and in both schemes.
+/// Checks the current scene on all devices and in both schemes.
 fn look(page: &Page, scene: &str, whole: bool) {
     for device in DEVICES {
         let width = device.width;
         for scheme in ["light", "dark"] {
             page.browser.look(device, scheme);
-            // Not `innerWidth`: a phone zooms out of a page that is too wide.
+            // Not `innerWidth`, because a phone zooms out if the page is too wide.
             let needed = page.number("return document.documentElement.scrollWidth", "");
             assert!(needed <= width.into(), "{scene} needs {needed} px, and {width} are there");
             let within = "return Math.max(0, ...[...document.querySelectorAll('dialog[open]')]

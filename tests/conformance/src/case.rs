@@ -1,5 +1,5 @@
-//! A transcript: what the endpoint answers, what the testee is asked, what is expected. Read strictly: whatever a case
-//! names and nobody knows is a mistake that is told, not passed over.
+//! A transcript: the endpoint's responses, the requests to the testee, and the expected results. Parsed strictly: unknown
+//! names are errors.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,31 +13,31 @@ use crate::protocol;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Case {
-    /// What is so, in one sentence.
+    /// The promise, in one sentence.
     pub name: String,
-    /// Why it has to be so.
+    /// The reason for it.
     pub why: String,
-    /// Of the client that is made by itself, beside or in the place of the usual ones; null: not that one.
+    /// Options of the implicit client, in addition to the usual ones; null removes one.
     #[serde(default)]
     pub options: BTreeMap<String, Option<String>>,
-    /// What that client's credentials callback gives, call by call.
+    /// The results of that client's credentials callback, call by call.
     #[serde(default)]
     pub credentials: Option<Vec<Value>>,
-    /// There when the first client is made. Those whose names say so hold secrets.
+    /// Files that exist when the first client is made. Those with `secret` in their names contain secrets.
     #[serde(default)]
     pub files: BTreeMap<String, String>,
-    /// More that nobody may see, beside what is known to be secret.
+    /// Further texts that must not be shown, in addition to the known secrets.
     #[serde(default)]
     pub secrets: Vec<String>,
-    /// To the token requests, one after the other.
+    /// The responses to the token requests, in order.
     #[serde(default)]
     pub answers: Vec<Answer>,
-    /// What is done and expected, in this order.
+    /// The actions and expectations, in order.
     #[serde(deserialize_with = "steps")]
     pub steps: Vec<Step>,
-    /// How many token requests there are in all.
+    /// The total number of token requests.
     pub requests: usize,
-    /// Which part of the endpoint's address space is the case's own.
+    /// The path prefix of this case on the endpoint.
     #[serde(skip)]
     pub path: String,
     #[serde(skip)]
@@ -46,7 +46,7 @@ pub struct Case {
     pub(crate) url: String,
 }
 
-/// An answer of the token endpoint. Its body is `token` with what belongs to it, `json`, `body` or `body_hex`.
+/// A response of the token endpoint. Its body is `token` with related members, `json`, `body` or `body_hex`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Answer {
@@ -54,18 +54,18 @@ pub struct Answer {
     pub(crate) status: u16,
     #[serde(default)]
     pub(crate) headers: BTreeMap<String, String>,
-    /// The service's own answer with this token, for the scope that was asked for.
+    /// A response like the service's with this token, for the requested scope.
     pub(crate) token: Option<String>,
     pub(crate) expires_in: Option<Value>,
     pub(crate) scope: Option<Value>,
     pub(crate) json: Option<Value>,
     pub(crate) body: Option<String>,
-    /// For bytes that are no text.
+    /// For bytes that are not text.
     pub(crate) body_hex: Option<String>,
     pub(crate) fault: Option<Fault>,
-    /// It waits until this is released.
+    /// Held until this name is released.
     pub(crate) hold: Option<String>,
-    /// To so many requests.
+    /// The number of requests it answers.
     #[serde(default = "once")]
     pub(crate) times: usize,
 }
@@ -79,7 +79,7 @@ fn once() -> usize {
 }
 
 impl Answer {
-    /// Whether it can be sent, and means one thing.
+    /// Checks that it can be sent and is unambiguous.
     pub(crate) fn check(&self) -> Result<(), String> {
         let bodies = [
             self.token.is_some(),
@@ -103,7 +103,7 @@ impl Answer {
     }
 }
 
-/// What pairs of hexadecimal digits stand for.
+/// Decodes pairs of hexadecimal digits.
 pub(crate) fn bytes(hex: &str) -> Option<Vec<u8>> {
     let digits: Vec<u8> =
         hex.chars().map(|c| c.to_digit(16).map(|digit| digit as u8)).collect::<Option<_>>()?;
@@ -111,44 +111,44 @@ pub(crate) fn bytes(hex: &str) -> Option<Vec<u8>> {
     pairs.map(|pair| Some(pair.first()? * 16 + pair.get(1)?)).collect()
 }
 
-/// What goes wrong with an answer.
+/// What goes wrong with a response.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
     /// The connection is reset.
     Reset,
-    /// The body ends in its middle.
+    /// The body is cut off in the middle.
     Cut,
 }
 
 /// One step of a case.
 #[derive(Debug)]
 pub enum Step {
-    /// Of the driver alone, and as it is written.
+    /// An action of the driver itself, with its JSON.
     Own(Own, Value),
     /// A request to the testee.
     Ask(Ask),
 }
 
-/// What the driver does by itself.
+/// The driver's own actions.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Own {
-    /// Waits, for a bounded time, until so many token requests have come.
+    /// Waits, for a limited time, until this many token requests have arrived.
     AwaitRequests {
         count: usize,
     },
-    /// So many have come.
+    /// Expects that this many token requests have arrived.
     ExpectRequests {
         count: usize,
     },
-    /// Lets answers go that were held.
+    /// Releases held responses.
     Release {
         name: String,
     },
-    /// What a request was, from 1 on.
+    /// Expects the content of a request; they are numbered from 1.
     ExpectSent(Sent),
-    /// Waits, for a bounded time, for a client's events, in any order.
+    /// Waits, for a limited time, for a client's events, in any order.
     ExpectEvents {
         #[serde(default)]
         client: Option<String>,
@@ -160,7 +160,7 @@ pub enum Own {
     Write {
         file: String,
         text: String,
-        /// In octal digits; else for its owner alone.
+        /// In octal digits; by default accessible only by its owner.
         #[serde(default)]
         mode: Option<String>,
     },
@@ -169,7 +169,7 @@ pub enum Own {
     },
 }
 
-/// What is expected of a token request.
+/// The expected content of a token request.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sent {
@@ -180,22 +180,22 @@ pub struct Sent {
     /// The form as it was sent.
     #[serde(default)]
     pub(crate) body: Option<Value>,
-    /// Byte by byte as in this other request.
+    /// Byte for byte the same as in this other request.
     #[serde(default)]
     pub(crate) same_body_as: Option<usize>,
-    /// By lower-case name; null: there is none.
+    /// By lower-case name; null means that the header is absent.
     #[serde(default)]
     pub(crate) headers: Option<Value>,
     #[serde(default)]
     pub(crate) method: Option<Value>,
 }
 
-/// A request to the testee and what it should answer.
+/// A request to the testee and the expected answer.
 #[derive(Debug)]
 pub struct Ask {
     pub(crate) request: Value,
     pub(crate) expect: Value,
-    /// Again and again, for a bounded time, until the answer fits.
+    /// Repeat, for a limited time, until the answer matches.
     pub(crate) poll: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The token endpoint of a case: it answers by the transcript and remembers what it was sent.
+//! The token endpoint of a case: it answers according to the transcript and records the requests.
 
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -23,7 +23,7 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::case::{Answer, Fault, bytes};
 
-/// A request as it came.
+/// A received request.
 #[derive(Clone, Debug)]
 pub struct Received {
     pub method: String,
@@ -32,7 +32,7 @@ pub struct Received {
     pub body: String,
 }
 
-/// The script of one case, and what has come of it.
+/// The script of one case, and its state.
 #[derive(Default)]
 struct Script {
     path: String,
@@ -56,10 +56,10 @@ impl Script {
     }
 }
 
-/// The script that is played now.
+/// The script being played.
 type Current = Arc<Mutex<Arc<Script>>>;
 
-/// A server on a port of loopback. Its thread has ended when this is dropped.
+/// A server on a loopback port. Dropping it ends its thread.
 pub struct Endpoint {
     current: Current,
     address: SocketAddr,
@@ -97,14 +97,14 @@ impl Endpoint {
         self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Begins a case: only requests below its path count from now on.
+    /// Begins a case: from now on only requests below its path count.
     pub fn begin(&self, path: &str, answers: &[Answer]) {
         let (path, answers) = (format!("{path}/"), answers.to_vec());
         let script = Arc::new(Script { path, answers, ..Script::default() });
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = script;
     }
 
-    /// Ends it: what is held goes out, what still comes is refused. How many requests there were.
+    /// Ends the case: releases held responses and refuses further requests. Returns the number of requests.
     pub fn end(&self) -> usize {
         let script = self.script();
         let count = {
@@ -116,7 +116,7 @@ impl Endpoint {
         count
     }
 
-    /// Lets the answers with this name go.
+    /// Releases the responses held under this name.
     pub fn release(&self, name: &str) {
         let script = self.script();
         script.state().released.insert(name.to_owned());
@@ -128,12 +128,12 @@ impl Endpoint {
         self.script().state().received.clone()
     }
 
-    /// The tokens handed out so far.
+    /// The tokens issued so far.
     pub fn tokens(&self) -> Vec<String> {
         self.script().state().tokens.clone()
     }
 
-    /// Waits until so many requests have come; how many have, if not.
+    /// Waits until this many requests have arrived; the error is the actual number.
     pub fn await_requests(&self, count: usize, bound: Duration) -> Result<(), usize> {
         let script = self.script();
         let too_few = |state: &mut State| state.received.len() < count;
@@ -165,9 +165,9 @@ async fn serve(listener: std::net::TcpListener, current: Current) -> io::Result<
     }
 }
 
-/// One connection, to its end.
+/// Serves one connection until its end.
 async fn connection(stream: TcpStream, current: Current) {
-    // Answers are small; without this the second packet could wait for the client's acknowledgement.
+    // Without this, the second packet of a small response could wait for the client's acknowledgement.
     let _ = stream.set_nodelay(true);
     let reset = Arc::new(Notify::new());
     let wanted = reset.clone();
@@ -178,12 +178,12 @@ async fn connection(stream: TcpStream, current: Current) {
     });
     let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     let reset = tokio::select! {
-        // How it ended is the client's business.
+        // It does not matter here how the connection ended.
         _ = &mut connection => false,
         () = wanted.notified() => true,
     };
     if reset {
-        // Closing without lingering sends a reset.
+        // Closing with zero linger sends a reset.
         let _ = connection.into_parts().io.into_inner().set_zero_linger();
     }
 }
@@ -203,7 +203,7 @@ async fn answer(request: Request<Incoming>, script: &Script, reset: &Notify) -> 
     };
     let index = {
         let mut state = script.state();
-        // What is asked of it as a proxy names no path.
+        // Requests to it as a proxy have no path.
         let is_of_case =
             head.method == Method::CONNECT || head.uri.path().starts_with(&script.path);
         if state.is_over || !is_of_case {
@@ -228,10 +228,10 @@ async fn answer(request: Request<Incoming>, script: &Script, reset: &Notify) -> 
     answer.response(body)
 }
 
-/// Waits until an answer may go.
+/// Waits until a response is released.
 async fn held(script: &Script, name: &str) {
     loop {
-        // Made before the look, so that nothing is missed in between.
+        // Created before checking, so that no release is missed in between.
         let let_go = script.let_go.notified();
         {
             let state = script.state();
@@ -262,7 +262,7 @@ impl Answer {
                 .map(|(_, scope)| json!(scope));
             let lifetime = self.expires_in.clone().unwrap_or(json!(1200));
             let scope = self.scope.clone().or(asked).unwrap_or_default();
-            // In the order of the service's own answers.
+            // In the order of the service's own responses.
             let body = format!(
                 r#"{{"token_type":"Bearer","expires_in":{lifetime},"access_token":{},"scope":{scope}}}"#,
                 json!(token)
@@ -298,7 +298,7 @@ impl Answer {
     }
 }
 
-/// A body in memory, sent whole or cut off behind what there is.
+/// A body in memory, sent whole or cut off after the given bytes.
 struct Pieces {
     bytes: Option<Bytes>,
     is_cut: bool,
@@ -330,7 +330,7 @@ impl Body for Pieces {
             return Poll::Ready(None);
         }
         if !self.is_flushed {
-            // While a body is pending, the server writes out what it has so far.
+            // While a body is pending, the server flushes what it has so far.
             self.is_flushed = true;
             context.waker().wake_by_ref();
             return Poll::Pending;

@@ -1,13 +1,13 @@
-//! One suite for every language: transcripts in `tests/vectors`, played to a program that does nothing but call the
-//! library's interface in its language (the testee), over a line of JSON each way.
+//! One suite for all languages: transcripts in `tests/vectors`, played against a program that only calls the library in its
+//! language (the testee), with one line of JSON in each direction.
 //!
-//! - [`case`] a transcript; [`vectors`] how it is read; [`placeholders`] what may stand in its texts
-//! - [`protocol`] what a testee can be asked
-//! - [`endpoint`] the token endpoint that answers by the transcript
-//! - [`testee`] the other program
-//! - [`matching`] an expectation and what was found
-//! - [`secrets`] what may appear in no error, event or log
-//! - [`play`] a case, step by step; [`suite`] all of them
+//! - [`case`]: a transcript; [`vectors`]: how it is read; [`placeholders`]: placeholders in its texts
+//! - [`protocol`]: the requests to a testee
+//! - [`endpoint`]: the scripted token endpoint
+//! - [`testee`]: the testee's process
+//! - [`matching`]: compares expected and actual values
+//! - [`secrets`]: texts that must not appear in errors, events or logs
+//! - [`play`]: plays one case; [`suite`]: plays all of them
 
 #![forbid(unsafe_code)]
 

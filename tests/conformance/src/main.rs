@@ -1,4 +1,4 @@
-//! Plays the transcripts to one testee: `tu-token-conformance rust -- target/debug/tu-token-testee`.
+//! Plays the transcripts against one testee: `tu-token-conformance rust -- target/debug/tu-token-testee`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use tu_token_conformance::suite::Suite;
 
-/// Plays the transcripts in tests/vectors to a testee and is its token endpoint.
+/// Plays the transcripts in tests/vectors against a testee, acting as its token endpoint.
 #[derive(Parser)]
 #[command(name = "tu-token-conformance")]
 struct Arguments {
@@ -17,7 +17,7 @@ struct Arguments {
     /// Only cases whose names contain this.
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
-    /// What the testee is called in the report.
+    /// The testee's name in the report.
     name: String,
     /// The command that starts it.
     #[arg(last = true, required = true)]

@@ -1,14 +1,14 @@
-//! An expectation and what was found.
+//! Compares expected and actual values.
 //!
-//! Expected objects name the members that matter; everything else has to be the same. In the place of a value may
-//! stand what is to be so of it: `{"min": 1, "max": 2}` (either alone too), `{"contains": "text"}` (or a list of
-//! texts), `{"lacks": "text"}`, `{"one_of": [..]}`, and for lists `{"count": 3, "each": ..}` (either alone too).
+//! Expected objects name only the members that matter; other values must be equal. Instead of a value, a condition can be
+//! given: `{"min": 1, "max": 2}` (or one of them), `{"contains": "text"}` (or a list of texts), `{"lacks": "text"}`,
+//! `{"one_of": [..]}`, and for lists `{"count": 3, "each": ..}` (or one of them).
 
 use serde_json::{Map, Value};
 
 const WORDS: [&str; 7] = ["min", "max", "contains", "lacks", "one_of", "count", "each"];
 
-/// What is wrong with the first thing that does not fit, and where it is.
+/// Returns an error that describes the first difference and its place.
 pub fn compare(expected: &Value, found: &Value) -> Result<(), String> {
     at("", expected, found)
 }
@@ -63,7 +63,7 @@ fn condition(place: &str, word: &str, bound: &Value, found: &Value) -> Result<()
                 _ => wrong(place, bound, found),
             };
         }
-        _ => return Err(format!("{place}: \"{word}\" cannot be {bound}: mend the case")),
+        _ => return Err(format!("{place}: \"{word}\" cannot be {bound}: fix the case")),
     };
     if holds { Ok(()) } else { wrong(place, &serde_json::json!({ word: bound }), found) }
 }
@@ -74,11 +74,11 @@ fn wrong(place: &str, expected: &Value, found: &Value) -> Result<(), String> {
     Err(format!("{place}: expected {}, found {}", short(expected), short(found)))
 }
 
-/// A value as text, cut where it gets unreadable.
+/// A value as text, shortened if it is too long to read.
 pub fn short(value: &Value) -> String {
-    const MOST: usize = 600;
+    const MAX_LENGTH: usize = 600;
     let text = value.to_string();
-    match text.char_indices().nth(MOST) {
+    match text.char_indices().nth(MAX_LENGTH) {
         Some((end, _)) => format!("{}... ({} bytes)", &text[..end], text.len()),
         None => text,
     }
@@ -148,8 +148,8 @@ mod tests {
     }
 
     #[test]
-    fn a_condition_that_cannot_be_one_is_told() {
-        assert!(compare(&json!({"contains": 5}), &json!("5")).unwrap_err().contains("mend"));
+    fn an_invalid_condition_is_reported() {
+        assert!(compare(&json!({"contains": 5}), &json!("5")).unwrap_err().contains("fix"));
     }
 
     #[test]

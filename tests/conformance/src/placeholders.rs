@@ -1,11 +1,11 @@
-//! `${...}` in the texts of a case: what is only known when it runs, and what differs from row to row of a table.
+//! `${...}` in the texts of a case: values known only at run time, and those that differ between rows.
 
 use serde_json::{Map, Value};
 
-/// The names a case may use, each with what stands for it.
+/// The placeholders that a case may use, with their values.
 pub type Names = Map<String, Value>;
 
-/// A copy of `value` with every placeholder replaced, also in the names of members.
+/// A copy of `value` with all placeholders replaced, including in member names.
 pub fn filled(value: &Value, names: &Names) -> Result<Value, String> {
     Ok(match value {
         Value::String(text) => filled_text(text, names)?,
@@ -17,7 +17,7 @@ pub fn filled(value: &Value, names: &Names) -> Result<Value, String> {
             for (name, member) in members {
                 let name = match filled_text(name, names)? {
                     Value::String(name) => name,
-                    other => return Err(format!("{other} is no name of a member")),
+                    other => return Err(format!("{other} cannot be a member's name")),
                 };
                 all.insert(name, filled(member, names)?);
             }
@@ -27,7 +27,7 @@ pub fn filled(value: &Value, names: &Names) -> Result<Value, String> {
     })
 }
 
-/// A text that is one placeholder becomes whatever stands for it, of any type.
+/// Replaces placeholders in a text. A text that is a single placeholder becomes its value, of any type.
 fn filled_text(text: &str, names: &Names) -> Result<Value, String> {
     let whole = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
     if let Some(name) = whole.filter(|name| !name.contains('}')) {
@@ -46,12 +46,12 @@ fn filled_text(text: &str, names: &Names) -> Result<Value, String> {
     Ok(Value::String(done + rest))
 }
 
-/// `name`, or `text*times`: a text repeated.
+/// The value of `name`, or for `text*times` the text repeated.
 fn meaning(name: &str, names: &Names) -> Result<Value, String> {
     if let Some((text, Ok(times))) = name.rsplit_once('*').map(|(text, n)| (text, n.parse())) {
         return Ok(Value::String(text.repeat(times)));
     }
-    names.get(name).cloned().ok_or_else(|| format!("nothing is called \"${{{name}}}\""))
+    names.get(name).cloned().ok_or_else(|| format!("unknown placeholder \"${{{name}}}\""))
 }
 
 #[cfg(test)]

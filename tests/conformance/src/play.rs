@@ -1,4 +1,4 @@
-//! One case, step by step.
+//! Plays one case step by step.
 
 use std::fs;
 use std::path::Path;
@@ -13,9 +13,9 @@ use crate::protocol;
 use crate::secrets::Secrets;
 use crate::testee::Testee;
 
-/// How long something may take that is about to happen.
+/// How long to wait for something expected.
 const BOUND: Duration = Duration::from_secs(10);
-/// Between two looks.
+/// The interval between two checks.
 const TICK: Duration = Duration::from_millis(2);
 
 /// A case being played.
@@ -32,7 +32,7 @@ impl<'a> Play<'a> {
         Self { case, endpoint, testee, secrets: Secrets::default(), clients: Vec::new() }
     }
 
-    /// Plays it; what was secret in it, and the first thing that is not as expected.
+    /// Plays the case. Returns its secrets and the first failure.
     pub fn run(mut self) -> (Secrets, Result<(), String>) {
         let outcome = self.played();
         for token in self.endpoint.tokens() {
@@ -58,7 +58,7 @@ impl<'a> Play<'a> {
         let requests = self.endpoint.end();
         outcome.and_then(|()| match requests {
             found if found > case.answers.len() => {
-                Err(format!("{found} token requests, and {} answers", case.answers.len()))
+                Err(format!("{found} token requests, but only {} answers", case.answers.len()))
             }
             found if found == case.requests => Ok(()),
             found => Err(format!("expected {} token requests, found {found}", case.requests)),
@@ -120,7 +120,7 @@ impl<'a> Play<'a> {
         Ok(answer)
     }
 
-    /// The events of all clients show no secret, and closing works whatever happened before.
+    /// Checks that no client's events show a secret, and that closing works whatever happened before.
     fn after_steps(&mut self) -> Result<(), String> {
         for client in self.clients.clone() {
             let request = |name: &str| json!({"do": name, "client": client});
@@ -169,7 +169,7 @@ impl<'a> Play<'a> {
             let found = form(request)?;
             compare(&Value::Object(expected.clone()), &found)?;
             if let Some(more) = keys(&found).find(|name| !expected.contains_key(*name)) {
-                return Err(format!("the form has the field {more} too"));
+                return Err(format!("the form also has the field {more}"));
             }
         }
         if let Some(body) = &sent.body {
@@ -187,7 +187,7 @@ impl<'a> Play<'a> {
         Ok(())
     }
 
-    /// Events come from a thread of their own: they are looked for until all are there.
+    /// Events come from another thread: polls until all have arrived.
     fn events(&mut self, client: &str, contains: &[Value], lacks: &[Value]) -> Result<(), String> {
         let end = Instant::now() + BOUND;
         let events = loop {
@@ -211,7 +211,7 @@ impl<'a> Play<'a> {
     }
 }
 
-/// The first event that is not there; each stands for one of its own.
+/// The first missing event; each expected event needs a separate one.
 fn missing<'e>(wanted: &'e [Value], events: &[Value]) -> Option<&'e Value> {
     let mut left: Vec<&Value> = events.iter().collect();
     wanted.iter().find(|event| {

@@ -1,8 +1,8 @@
-//! What a testee can be asked: the names of the requests and of their members.
+//! The requests to a testee and their members.
 
 use serde_json::{Map, Value, json};
 
-/// Every request, with its members. The first of them, if it has any, is `client` or what it is about.
+/// Every request with its members. The first one, if any, is `client` or the subject of the request.
 const REQUESTS: &[(&str, &[&str])] = &[
     ("new", &["client", "options", "credentials"]),
     ("get", &["client", "scope", "timeout_ms", "min_ttl_ms", "callers"]),
@@ -23,12 +23,12 @@ const REQUESTS: &[(&str, &[&str])] = &[
 /// The client of a request that names none.
 pub const DEFAULT_CLIENT: &str = "a";
 
-/// A request as it goes to the testee: known, with known members, and with its client.
+/// Checks a request and its members, and adds the default client.
 pub fn request(name: &str, mut members: Map<String, Value>) -> Result<Value, String> {
     let (_, known) = REQUESTS
         .iter()
         .find(|(request, _)| *request == name)
-        .ok_or_else(|| format!("nobody can \"{name}\""))?;
+        .ok_or_else(|| format!("unknown request \"{name}\""))?;
     if let Some(member) = members.keys().find(|member| !known.contains(&member.as_str())) {
         return Err(format!("\"{name}\" has no member \"{member}\""));
     }
@@ -39,7 +39,7 @@ pub fn request(name: &str, mut members: Map<String, Value>) -> Result<Value, Str
     Ok(Value::Object(members))
 }
 
-/// What the answer is when nothing was to go wrong. `None`: the transcript has to say.
+/// The default expected answer. `None` means that the transcript must give one.
 pub fn usual_answer(name: &str) -> Option<Value> {
     match name {
         "new" | "start" | "cancel" | "invalidate" | "rotate" | "wake" | "close" | "advance" => {
@@ -49,7 +49,7 @@ pub fn usual_answer(name: &str) -> Option<Value> {
     }
 }
 
-/// Checks what holds for every answer, whatever the transcript expects.
+/// Checks properties of every answer, whatever the transcript expects.
 pub fn check_answer(answer: &Value) -> Result<(), String> {
     if let Some(what) = answer.get("unsupported") {
         return Err(format!("the testee does not support {what}"));
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_member_nobody_knows_is_a_mistake_in_the_transcript() {
+    fn an_unknown_member_is_an_error_in_the_transcript() {
         let members = |value: Value| value.as_object().cloned().unwrap_or_default();
         let asked = request("get", members(json!({"scope": "a"})));
         assert_eq!(asked, Ok(json!({"do": "get", "client": "a", "scope": "a"})));

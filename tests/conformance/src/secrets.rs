@@ -1,30 +1,30 @@
-//! What a case holds that may appear in no error, event or log, and where it is looked for.
+//! The secrets of a case, which must not appear in errors, events or logs.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-/// Shorter texts are found everywhere by chance.
-const LEAST: usize = 6;
+/// The minimum length: shorter texts occur by chance.
+const MIN_LENGTH: usize = 6;
 
-/// Every spelling of everything that is secret.
+/// All secrets in all encodings.
 #[derive(Clone, Debug, Default)]
 pub struct Secrets {
     hidden: Vec<String>,
 }
 
 impl Secrets {
-    /// Hides a text as it is and form-encoded.
+    /// Adds a text, both verbatim and form-encoded.
     pub fn hide(&mut self, text: &str) {
         let encoded: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
         for spelling in [text.to_owned(), encoded] {
-            if spelling.len() >= LEAST && !self.hidden.contains(&spelling) {
+            if spelling.len() >= MIN_LENGTH && !self.hidden.contains(&spelling) {
                 self.hidden.push(spelling);
             }
         }
     }
 
-    /// Hides a secret, also as it looks inside of Basic authentication.
+    /// Adds a secret, including its form in Basic authentication.
     pub fn hide_pair(&mut self, id: &str, secret: &str) {
         self.hide(secret);
         let encoded =
@@ -33,7 +33,7 @@ impl Secrets {
         self.hide(&STANDARD.encode(format!("{}:{}", encoded(id), encoded(secret))));
     }
 
-    /// Hides what a request to the testee hands over.
+    /// Adds the secrets in a request to the testee.
     pub fn hide_request(&mut self, request: &Value) {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let options = &request["options"];
@@ -52,14 +52,14 @@ impl Secrets {
         }
     }
 
-    /// Hides all that others hide.
+    /// Adds all secrets of another set.
     pub fn hide_all(&mut self, others: &Secrets) {
         for text in &others.hidden {
             self.hide(text);
         }
     }
 
-    /// Looks into a text.
+    /// Checks a text for secrets.
     pub fn look_into(&self, text: &str, place: &str) -> Result<(), String> {
         match self.hidden.iter().find(|secret| text.contains(secret.as_str())) {
             Some(secret) => Err(format!("{place} shows the secret \"{secret}\": {text}")),
@@ -67,7 +67,7 @@ impl Secrets {
         }
     }
 
-    /// Looks into every text of errors and events, but for what the program itself failed with.
+    /// Checks all texts of errors and events, except for the causes, which come from the program itself.
     pub fn look_into_answer(&self, answer: &Value) -> Result<(), String> {
         match answer {
             Value::Object(members) => {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_request_hands_over_is_secret() {
+    fn secrets_in_a_request_are_hidden() {
         let mut secrets = Secrets::default();
         secrets.hide_request(
             &json!({"options": {"client_secret": "one-secret", "params": "a=b&c=four%20secret"},

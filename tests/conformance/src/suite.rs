@@ -1,4 +1,4 @@
-//! All cases, one after the other.
+//! Plays all cases in order.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,30 +10,30 @@ use crate::secrets::Secrets;
 use crate::testee::Testee;
 use crate::vectors::{self, Stage};
 
-/// What is played, and to whom.
+/// The cases to play, and the testee.
 #[derive(Clone, Debug)]
 pub struct Suite {
-    /// Where the transcripts are.
+    /// The directory of the transcripts.
     pub vectors: PathBuf,
-    /// Only cases with this in their names.
+    /// Only cases whose names contain this.
     pub only: Option<String>,
-    /// Starts the testee.
+    /// The command that starts the testee.
     pub command: Vec<String>,
-    /// The longest that one answer of it may take.
+    /// The maximum time for one answer of the testee.
     pub bound: Duration,
 }
 
-/// What came of it.
+/// The results.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// How many cases were as expected.
+    /// The number of passed cases.
     pub passed: usize,
-    /// The others: name, why it has to be so, what was found.
+    /// The failed cases: name, reason for the promise, problem.
     pub failed: Vec<(String, String, String)>,
 }
 
 impl Suite {
-    /// Plays all cases. An error: nothing could be played.
+    /// Plays all cases. The error means that none could be played.
     pub fn run(&self) -> Result<Outcome, String> {
         let endpoint = Endpoint::start().map_err(|error| error.to_string())?;
         let scratch = tempfile::tempdir().map_err(|error| error.to_string())?;
@@ -47,13 +47,13 @@ impl Suite {
                 Ok(()) => outcome.passed += 1,
                 Err(problem) => {
                     outcome.failed.push((case.name.clone(), case.why.clone(), problem));
-                    // What it holds from this case must not spoil the next.
+                    // Its state must not affect the next case.
                     testee = None;
                 }
             }
         }
         if let Err(problem) = finished(testee, &secrets) {
-            let (name, why) = ("the testee ends", "its end is as clean as its answers");
+            let (name, why) = ("the testee ends", "it must exit cleanly and show no secret");
             outcome.failed.push((name.to_owned(), why.to_owned(), problem));
         }
         Ok(outcome)
@@ -90,7 +90,7 @@ impl Suite {
     }
 }
 
-/// The testee ends well, and what it wrote beside its answers shows no secret.
+/// Checks that the testee ends successfully and that its stderr shows no secret.
 fn finished(testee: Option<Testee>, secrets: &Secrets) -> Result<(), String> {
     match testee {
         Some(testee) => secrets.look_into(&testee.finish()?, "standard error"),

@@ -1,4 +1,4 @@
-//! The other program: a line of JSON in, a line of JSON out.
+//! The testee's process: one line of JSON in, one line out.
 
 use std::env;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -10,22 +10,22 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// How long a testee has to end after its input has.
+/// How long a testee may take to end after the end of its input.
 const ENDING: Duration = Duration::from_secs(10);
 
-/// A running testee. It is gone when this is dropped.
+/// A running testee. Dropping it ends the process.
 pub struct Testee {
     child: Child,
     input: Option<ChildStdin>,
     lines: Receiver<String>,
     said: Arc<Mutex<Vec<u8>>>,
     reader: Option<JoinHandle<()>>,
-    /// The longest that an answer may take.
+    /// The maximum time for an answer.
     bound: Duration,
 }
 
 impl Testee {
-    /// Starts it with an environment that says nothing to the library.
+    /// Starts it with an environment without variables of the library.
     pub fn start(command: &[String], bound: Duration) -> Result<Self, String> {
         let (program, arguments) = command.split_first().ok_or("no command was given")?;
         let mut command = Command::new(program);
@@ -41,7 +41,7 @@ impl Testee {
         let (sender, lines) = channel();
         thread::spawn(move || {
             let lines = output.map(BufReader::new).into_iter().flat_map(|output| output.lines());
-            // Whoever asks is gone, or the testee is.
+            // Ends when the testee or the receiver is gone.
             let _ = lines.map_while(Result::ok).try_for_each(|line| sender.send(line));
         });
         let said = Arc::<Mutex<Vec<u8>>>::default();
@@ -60,7 +60,7 @@ impl Testee {
         Ok(Self { child, input, lines, said, reader: Some(reader), bound })
     }
 
-    /// What it answers to a request.
+    /// Sends a request and returns the answer.
     pub fn ask(&mut self, request: &Value) -> Result<Value, String> {
         let input = self.input.as_mut().ok_or("its input has ended")?;
         let sent = writeln!(input, "{request}").and_then(|()| input.flush());
@@ -77,7 +77,7 @@ impl Testee {
         }
     }
 
-    /// What it wrote to its standard error so far.
+    /// Its standard error so far.
     pub fn said(&self) -> String {
         let said = self.said.lock().map(|said| said.clone()).unwrap_or_default();
         String::from_utf8_lossy(&said).into_owned()
@@ -90,7 +90,7 @@ impl Testee {
         if last.is_empty() { String::new() } else { format!("; it said:\n{}", last.join("\n")) }
     }
 
-    /// Ends its input, and returns all it said on standard error if it then ends well.
+    /// Ends its input, and returns its standard error if it exits successfully.
     pub fn finish(mut self) -> Result<String, String> {
         self.input = None;
         let end = Instant::now() + ENDING;
@@ -115,7 +115,7 @@ impl Testee {
 impl Drop for Testee {
     fn drop(&mut self) {
         self.input = None;
-        // It ended already, or does so now.
+        // Ends it if it has not ended yet.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

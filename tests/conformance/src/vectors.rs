@@ -1,4 +1,4 @@
-//! From the files in `tests/vectors` to cases that can be played.
+//! Reads the files in `tests/vectors` into cases that can be played.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
@@ -10,7 +10,7 @@ use crate::case::{Answer, Ask, Case, Step};
 use crate::placeholders::{Names, filled};
 use crate::protocol;
 
-/// Where cases are played: known before they are read.
+/// The environment of the cases, known before they are read.
 #[derive(Clone, Debug)]
 pub struct Stage {
     /// The endpoint's address, `http://127.0.0.1:<port>`.
@@ -41,7 +41,7 @@ pub fn read_all(directory: &Path, stage: &Stage) -> Result<Vec<Case>, String> {
     }
 }
 
-/// Reads one file: a list of cases. `before`: how many were read before it.
+/// Reads one file, a list of cases. `before` is the number of cases already read.
 pub fn read(text: &str, stage: &Stage, before: usize) -> Result<Vec<Case>, String> {
     let written: Vec<Map<String, Value>> =
         serde_json::from_str(text).map_err(|error| error.to_string())?;
@@ -62,7 +62,7 @@ pub fn read(text: &str, stage: &Stage, before: usize) -> Result<Vec<Case>, Strin
     Ok(cases)
 }
 
-/// One case; `row`: what stands for its placeholders.
+/// Reads one case; `row` contains the values of its placeholders.
 fn one(case: &Map<String, Value>, row: Names, stage: &Stage, index: usize) -> Result<Case, String> {
     let path = format!("/case-{}", index + 1);
     let url = format!("{}{path}/token/v2", stage.origin);
@@ -78,7 +78,7 @@ fn one(case: &Map<String, Value>, row: Names, stage: &Stage, index: usize) -> Re
     Ok(case)
 }
 
-/// What a case's texts can say: where it is played, and what its row says.
+/// The placeholders of a case: its environment and the values of its row.
 fn names(row: Names, stage: &Stage, path: &str, url: &str, dir: &Path) -> Result<Names, String> {
     let host = stage.origin.trim_start_matches("http://");
     let port = host.rsplit_once(':').map_or("", |(_, port)| port);
@@ -101,7 +101,7 @@ fn names(row: Names, stage: &Stage, path: &str, url: &str, dir: &Path) -> Result
 }
 
 impl Case {
-    /// Gives every client the usual options, and makes one by itself if no step does.
+    /// Gives every client the usual options, and adds a step that makes one if there is none.
     fn complete_clients(&mut self) {
         let makes = |step: &Step| matches!(step, Step::Ask(ask) if ask.name() == "new");
         if !self.steps.iter().any(makes) {
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn the_vectors_can_be_read_and_each_has_a_reason() {
+    fn all_vectors_are_valid_and_each_has_a_reason() {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../vectors");
         let cases = read_all(&directory, &stage()).unwrap();
         assert!(cases.len() >= 60, "{}", cases.len());
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told() {
+    fn mistakes_are_reported() {
         for (bad, word) in [
             (json!([{"do": "fetch"}]), "fetch"),
             (json!([{"do": "get"}]), "not said"),
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_that_cannot_be_sent_are_told() {
+    fn answers_that_cannot_be_sent_are_reported() {
         for (answer, word) in [
             (json!({"stat": 200}), "stat"),
             (json!({"status": 100}), "100"),

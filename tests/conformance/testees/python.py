@@ -1,5 +1,8 @@
-"""The testee for Python: does what each line says by the package's public interface, and reports.
-It expects nothing."""
+"""The testee for Python.
+
+It performs the request in each line through the package's public interface and reports the result. It
+checks nothing.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +21,14 @@ Report = dict[str, Any]
 
 
 class Unknown(Exception):
-    """What this testee does not know."""
+    """A request or member that this testee does not know."""
 
 
 class Testee:
     def __init__(self) -> None:
         self.clients: dict[str, tuple[tu_token.Client, list[Report]]] = {}
         self.waits: dict[str, list[Future[Report]]] = {}
-        # Waits that can be cancelled are tasks; their loop has a thread of its own.
+        # Cancellable waits are tasks in an event loop on a separate thread.
         self.loop = asyncio.new_event_loop()
         threading.Thread(target=self.loop.run_forever, daemon=True).start()
 
@@ -40,7 +43,7 @@ class Testee:
         except tu_token.Error as error:
             return failed(error)
         except (Unknown, TypeError) as error:
-            # A TypeError: a member that the action does not take.
+            # A TypeError means a member that the action does not accept.
             return {"unsupported": str(error)}
 
     def do_new(
@@ -153,7 +156,7 @@ def get_options(want: Report) -> Report:
         raise Unknown(", ".join(want.keys() - known))
     options: Report = {"scope": want.get("scope")}
     if "timeout_ms" in want:
-        # "Do not wait" is -1 in the protocol and a wait of no time here.
+        # "Do not wait" is -1 in the protocol and a zero timeout here.
         options["timeout"] = max(want["timeout_ms"], 0) / 1000
     if "min_ttl_ms" in want:
         options["min_ttl"] = want["min_ttl_ms"] / 1000
@@ -179,7 +182,7 @@ def joined(wait: Future[Report]) -> Report:
     try:
         return wait.result()
     except CancelledError:
-        # A cancelled task has asyncio's exception, and none of the package's.
+        # A cancelled task has asyncio's exception, not one of the package.
         return failed(
             tu_token.Error(
                 "the task was cancelled", status=tu_token.Status.CANCELLED, retryable=True

@@ -1,4 +1,5 @@
-//! The testee for Rust: does what each line says by the crate's public interface, and reports. It expects nothing.
+//! The testee for Rust: performs the request in each line through the crate's public API and reports the result. It checks
+//! nothing.
 
 use std::collections::HashMap;
 use std::error::Error as _;
@@ -32,7 +33,7 @@ enum Request {
     Events { client: String },
 }
 
-/// How tokens are asked for, and by how many callers.
+/// How tokens are requested, and by how many callers.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Want {
@@ -53,7 +54,7 @@ fn one() -> usize {
 
 impl Want {
     fn options<'a>(&'a self, cancel: Option<&'a Cancel>) -> GetOptions<'a> {
-        // "Do not wait" is -1 in the protocol and a wait of no time here.
+        // "Do not wait" is -1 in the protocol and a zero timeout here.
         let time = |ms: i64| Duration::from_millis(ms.try_into().unwrap_or(0));
         GetOptions {
             scope: self.scope.as_deref(),
@@ -74,7 +75,7 @@ struct Testee {
 }
 
 impl Testee {
-    /// What is reported: in the error's place what went wrong.
+    /// The report: the answer, or the error.
     fn answer(&mut self, request: Request) -> Result<Value, Value> {
         match request {
             Request::New { client, options, credentials } => {
@@ -138,7 +139,7 @@ impl Testee {
         Ok(json!({ "ok": true }))
     }
 
-    /// So many callers that all start at once, each on a thread of its own.
+    /// This many callers, started at the same time on separate threads.
     fn started(&self, want: &Want) -> Result<Waits, Value> {
         let client = self.client(&want.client)?;
         let (cancel, barrier) = (Cancel::new(), Arc::new(Barrier::new(want.callers)));
@@ -161,7 +162,7 @@ fn joined((_, threads): Waits) -> Value {
     json!({ "results": threads.into_iter().map(result).collect::<Vec<_>>() })
 }
 
-/// The same by futures: all are begun, then each is awaited.
+/// The same with futures: starts all, then awaits each.
 fn awaited(client: &Client, want: &Want) -> Value {
     let options = want.options(None);
     let futures: Vec<_> = (0..want.callers).map(|_| client.get_future(&options)).collect();
@@ -170,7 +171,7 @@ fn awaited(client: &Client, want: &Want) -> Value {
     json!({ "results": results })
 }
 
-/// A callback that gives one item of the script a call, the last one again and again.
+/// A callback that returns one item of the script per call and then repeats the last one.
 fn with_credentials(builder: Builder, script: Vec<Value>) -> Builder {
     let calls = Mutex::new(0);
     let next = move || {

@@ -1,4 +1,4 @@
-//! A suite that cannot fail is worth nothing: what it says about testees and transcripts that are wrong.
+//! Checks that the suite fails for wrong testees and transcripts, with the right message.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tu_token_conformance::suite::{Outcome, Suite};
 
-/// What is wrong with these cases, played to the true testee or to a shell script that pretends to be one.
+/// Plays cases against the real testee or a shell script that imitates one.
 fn played(cases: &Value, command: &[&str]) -> Outcome {
     let vectors = tempfile::tempdir().unwrap();
     fs::write(vectors.path().join("cases.json"), cases.to_string()).unwrap();
@@ -61,11 +61,11 @@ fn every_wrong_expectation_fails_for_its_own_reason() {
         (json!({"requests": 2}), "expected 2 token requests, found 1"),
         (
             json!({"answers": [], "requests": 3, "steps": [get(json!({"error": {"status": 304}}))]}),
-            "3 token requests, and 0 answers",
+            "3 token requests, but only 0 answers",
         ),
         (json!({"steps": [first, {"do": "expect_requests", "count": 2}]}), "found 1"),
         (json!({"steps": [first, {"do": "expect_sent", "request": 2}]}), "no request 2"),
-        (json!({"steps": [first, {"do": "expect_sent", "request": 1, "form": {}}]}), "too"),
+        (json!({"steps": [first, {"do": "expect_sent", "request": 1, "form": {}}]}), "also has"),
         (json!({"steps": [first, {"do": "expect_sent", "request": 1, "body": "x"}]}), "body"),
         (
             json!({"steps": [first, {"do": "expect_sent", "request": 1,
@@ -167,7 +167,7 @@ fn how_a_testee_ends_counts_too() {
 }
 
 #[test]
-fn a_testee_that_does_not_answer_is_not_waited_for_for_ever() {
+fn the_wait_for_a_silent_testee_is_limited() {
     let vectors = tempfile::tempdir().unwrap();
     let cases = json!([case("true", json!({}))]);
     fs::write(vectors.path().join("cases.json"), cases.to_string()).unwrap();

@@ -1,4 +1,4 @@
-// Consumer is a program of somebody else: it uses the two modules as its own build finds them.
+// Consumer is an independent program that uses both modules as its own build finds them.
 package main
 
 import (

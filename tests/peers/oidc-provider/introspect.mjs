@@ -2,9 +2,9 @@
 //
 //   node introspect.mjs READY_FILE CLIENT LABEL SCOPE < TOKEN
 //
-// READY_FILE holds the server's ready line, CLIENT is a name in its `clients`, SCOPE is what was asked for. The token
-// comes through stdin because every user of a machine can read command lines. Prints `ok ...` or `FAILED ...` for
-// each check; exit status 0 if the checks could be made, whatever their outcome.
+// READY_FILE contains the server's ready line, CLIENT is a name in its `clients`, SCOPE is the requested scope. The token
+// is read from stdin, because every user of a machine can read command lines. Prints `ok ...` or `FAILED ...` for each
+// check; the exit status is 0 if the checks could be made, whatever their results.
 
 import { readFileSync } from 'node:fs';
 
@@ -17,7 +17,7 @@ function check(good, what, got) {
   console.log(good ? `ok ${label}: ${what}` : `FAILED ${label}: ${what}: got ${JSON.stringify(got)}`);
 }
 
-// RFC 6749 2.3.1: id and secret are form-encoded before they go into the Basic header.
+// RFC 6749 2.3.1: id and secret are form-encoded before they are put into the Basic header.
 const encode = (text) => new URLSearchParams([['', text]]).toString().slice(1);
 const basic = Buffer.from(`${encode(asking.client_id)}:${encode(asking.client_secret)}`).toString('base64');
 
@@ -41,7 +41,7 @@ check(
 check(sorted(answer.scope) === sorted(scope), `the token's scope is "${scope}"`, answer.scope);
 check(String(answer.token_type).toLowerCase() === 'bearer', 'the token is a bearer token', answer.token_type);
 check(
-  // Both clocks are this machine's. Two minutes of slack are for a test machine under load.
+  // Both times are from this machine's clock. Two minutes of tolerance are for a busy test machine.
   answer.exp - answer.iat === ready.token_lifetime && Math.abs(now - answer.iat) <= 120,
   `the token was made just now and expires after ${ready.token_lifetime} s`,
   { exp: answer.exp, iat: answer.iat, now: Math.floor(now) },

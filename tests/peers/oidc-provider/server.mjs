@@ -1,12 +1,12 @@
-// An authorization server that tu-token's authors did not write: npm's `oidc-provider`, which is certified by the
-// OpenID Foundation. Our own emulator shares our reading of the RFCs; this one does not, so a mistake in how a
-// secret is encoded or a Basic header is built cannot cancel itself out here.
+// An authorization server by other authors: npm's `oidc-provider`, certified by the OpenID Foundation. The emulator
+// shares this library's interpretation of the RFCs; this server does not, so a mistake in encoding a secret or
+// building a Basic header cannot cancel itself out here.
 //
 //   node server.mjs [--port N] [--die-with-stdin]
 //
-// stdout: one line of JSON once requests are answered. stderr: one line for each token request,
+// stdout: one line of JSON once the server is ready. stderr: one line for each token request,
 //   token-endpoint <status> <OAuth error or -> <how the client authenticated>
-// so that a test can tell a refusal by this server from a client that failed all by itself.
+// so that a test can distinguish a refusal by this server from a failure of the client itself.
 // SIGTERM, SIGINT, SIGHUP and, with --die-with-stdin, the end of stdin: exit status 0.
 //
 // oidc-provider is pinned to 8.8.1, the last release that supports Node.js 18 and 20: from 9.0.0 on it wants 22.
@@ -30,20 +30,19 @@ if (!Number.isInteger(port) || port < 0 || port > 65535) {
   process.exit(2);
 }
 
-// oidc-provider writes its notices with console.info, and stdout must carry the ready line alone.
+// oidc-provider writes its notices with console.info, and stdout must contain only the ready line.
 console.info = console.error;
 
 const TOKEN_LIFETIME = 1200;
 const ALLOWED_SCOPES = ['asset.view', 'site.view'];
-// oidc-provider answers invalid_scope only for a scope that it knows and the client may not have. A scope that it
-// does not know at all is left out of the token without an error. Both are wanted: the second is how a server
-// narrows a grant behind its client's back.
+// oidc-provider answers invalid_scope only for a scope that it knows and the client may not use. It silently drops a
+// scope that it does not know. Both cases are needed: the second is how a server narrows a grant without an error.
 const REFUSED_SCOPE = 'admin.view';
 const DROPPED_SCOPE = 'no.such.scope';
 
-// Everything that breaks when a value is encoded once too often, once too rarely, or by the wrong rules: the form's
-// own separators, Basic's colon, a plus and a blank, and text that looks like an escape (`%2B`) or like a broken one
-// (`%zz`). Non-ASCII is missing because oidc-provider holds secrets to RFC 6749 appendix A: printable ASCII.
+// Everything that breaks if a value is encoded twice, not at all, or by the wrong rules: the form's separators, Basic's
+// colon, a plus and a space, and text that looks like a valid (`%2B`) or an invalid escape (`%zz`). No non-ASCII,
+// because oidc-provider restricts secrets to printable ASCII (RFC 6749 appendix A).
 const AWKWARD = String.raw`+ /=&%:;?#@!"'$\|<>{}[]()*~^,_.-%2B%zz%` + '`';
 const secret = () => `${AWKWARD}${randomBytes(12).toString('hex')}=`;
 
@@ -64,8 +63,8 @@ const clients = {
   'introspection-client': client('introspection-client', 'client_secret_basic', { grant_types: [], scope: undefined }),
 };
 
-// Listening comes first, since the issuer's name contains the port. Nobody knows the port before the ready line, so
-// nobody can knock before the provider is in place.
+// Listen first, because the issuer's name contains the port. The port is unknown to clients until the ready line, so no
+// request can arrive before the provider is set up.
 const server = createServer();
 server.listen(port, '127.0.0.1');
 try {
@@ -86,7 +85,7 @@ const provider = new Provider(issuer, {
       enabled: true,
       allowedPolicy: (ctx, caller) => caller.clientId === clients['introspection-client'].client_id,
     },
-    // Without resource indicators tokens are opaque and scopes are checked against the client alone.
+    // Without resource indicators, tokens are opaque and scopes are checked only against the client.
     resourceIndicators: { enabled: false },
     devInteractions: { enabled: false },
     rpInitiatedLogout: { enabled: false },
@@ -102,8 +101,8 @@ const provider = new Provider(issuer, {
 provider.use(async (ctx, next) => {
   await next();
   if (ctx.oidc?.route !== 'token') return;
-  // oidc-provider lets a client_secret_basic client use the body and the reverse. What was really used is only
-  // visible here.
+  // oidc-provider lets a client_secret_basic client use the body, and vice versa. Only here is the method actually used
+  // visible.
   let method = 'none';
   if (/^basic /i.test(ctx.get('authorization'))) method = 'client_secret_basic';
   else if (ctx.oidc.body?.client_secret !== undefined) method = 'client_secret_post';
@@ -123,7 +122,7 @@ function stop() {
 }
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(signal, stop);
 if (options['die-with-stdin']) {
-  // Even a parent that was killed closes its end of the pipe.
+  // Even a killed parent closes its end of the pipe.
   for (const event of ['end', 'close', 'error']) process.stdin.on(event, stop);
   process.stdin.resume();
 }

@@ -17,7 +17,7 @@ import (
 	"tutoken.example/tutoken"
 )
 
-// A client keeps what it is told.
+// A client is a tutoken.Client that collects its events.
 type client struct {
 	*tutoken.Client
 
@@ -45,8 +45,8 @@ func (t *testee) newClient(asked *request) object {
 	return ok
 }
 
-// set gives the field of an option its value. What has no field, is no value of its type, or is its
-// zero can only be said as text.
+// set sets the field of an option. A value without a field, of the wrong type, or equal to the zero value
+// is set as text instead.
 func set(config *tutoken.Config, key, value string) {
 	field := reflect.ValueOf(config).Elem().FieldByNameFunc(func(name string) bool {
 		return snakeCase(name) == key
@@ -56,7 +56,7 @@ func set(config *tutoken.Config, key, value string) {
 	}
 }
 
-// Where the words of a field's name meet: Client|ID, and ID|File.
+// The word boundaries in a field's name: Client|ID and ID|File.
 var (
 	word    = regexp.MustCompile("([a-z])([A-Z])")
 	acronym = regexp.MustCompile("([A-Z])([A-Z][a-z])")
@@ -93,13 +93,13 @@ func assign(field reflect.Value, key, value string) bool {
 	return !field.IsZero()
 }
 
-// durations are written so in options; a number alone is of seconds.
+// durations matches the durations in options; a number without a unit means seconds.
 var durations = regexp.MustCompile("^([0-9]+)(ms|s|m|h)?$")
 
 func parseDuration(key, value string) (time.Duration, error) {
 	parts := durations.FindStringSubmatch(value)
 	if parts == nil {
-		return 0, fmt.Errorf("%s is no duration", value)
+		return 0, fmt.Errorf("%s is not a duration", value)
 	}
 	duration, err := time.ParseDuration(parts[1] + cmp.Or(parts[2], "s"))
 	if duration == 0 && key == "timeout" {
@@ -108,7 +108,7 @@ func parseDuration(key, value string) (time.Duration, error) {
 	return duration, err
 }
 
-// script gives one item a call, the last one again and again.
+// script returns a callback that returns one item per call and then repeats the last one.
 func script(items []any) func(context.Context, bool) (string, string, error) {
 	var mu sync.Mutex
 	calls := 0
@@ -141,7 +141,7 @@ func (c *client) allEvents() []object {
 	return append([]object{}, c.events...)
 }
 
-// Waits are goroutines that ask for a token all at once.
+// A waits value is a group of goroutines that request a token at the same time.
 type waits struct {
 	cancel  context.CancelFunc
 	running sync.WaitGroup

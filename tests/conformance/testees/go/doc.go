@@ -5,5 +5,5 @@ package main
 import "log"
 
 func main() {
-	log.Fatal("the testee needs a library whose clock can be turned: build with -tags tu_token_test_clock")
+	log.Fatal("the testee needs a library with the test clock: build with -tags tu_token_test_clock")
 }

@@ -1,7 +1,7 @@
 //go:build tu_token_test_clock
 
-// The testee for Go: does what each line of JSON on standard input says by package tutoken, and reports
-// in a line of JSON. It expects nothing.
+// Testee is the testee for Go: it performs the request in each line of JSON on standard input with package
+// tutoken, and reports the result as a line of JSON. It checks nothing.
 package main
 
 import (
@@ -16,7 +16,7 @@ import (
 	"tutoken.example/tutoken/internal/testclock"
 )
 
-// A request has the members of all requests.
+// A request is the union of all requests.
 type request struct {
 	Do          string            `json:"do"`
 	Client      string            `json:"client"`
@@ -41,7 +41,7 @@ func unsupported(what string) object {
 	return object{"unsupported": what}
 }
 
-// A testee is what the requests so far have made.
+// A testee holds the clients and waits created so far.
 type testee struct {
 	clients map[string]*client
 	waits   map[string]*waits

@@ -11,10 +11,10 @@ import (
 	"tutoken.example/tutoken"
 )
 
-// turned is how far the library's clock is ahead of Go's, in nanoseconds.
+// turned is how far the library's clock has been advanced, in nanoseconds.
 var turned atomic.Int64
 
-// seenAt has that for the moment each token was first seen: its Expiry is by Go's clock of that moment.
+// seenAt records the value of turned when each token was first seen, because its Expiry was computed then.
 var seenAt sync.Map
 
 func shownToken(token *tutoken.Token) object {
@@ -51,7 +51,7 @@ func failed(err error) object {
 }
 
 func causeOf(failure *tutoken.Error) any {
-	// What a context ended with is no failure of a callback.
+	// The cause of a context's end is not a failure of the callback.
 	if cause := failure.Unwrap(); cause != nil && failure.Status == tutoken.StatusCredentials {
 		return cause.Error()
 	}
@@ -65,7 +65,7 @@ func orNull(text string) any {
 	return text
 }
 
-// millis keeps "unknown", which is -1 here and negative there.
+// millis converts "unknown", negative in Go, to -1.
 func millis(duration time.Duration) int64 {
 	if duration < 0 {
 		return -1
