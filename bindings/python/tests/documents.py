@@ -30,7 +30,7 @@ def blocks() -> dict[str, str]:
     }
 
 
-def tests() -> dict[str, str]:
+def page_tests() -> dict[str, str]:
     """The tests for pytest in the documents: each starts ``tu-token emulator`` itself."""
     return {
         str(document.relative_to(ROOT)): code

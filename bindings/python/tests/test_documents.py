@@ -9,7 +9,7 @@ import sys
 
 import pytest
 from conftest import Emulator
-from documents import ROOT, against, blocks, tests
+from documents import ROOT, against, blocks, page_tests
 
 
 def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -39,9 +39,9 @@ def test_a_block_that_gets_no_token_fails(where: str, emulator: Emulator) -> Non
     assert ended.returncode != 0 and "invalid_client" in ended.stderr
 
 
-@pytest.mark.parametrize("where", tests())
+@pytest.mark.parametrize("where", page_tests())
 def test_a_test_in_a_document_passes(where: str, tmp_path: pathlib.Path) -> None:
-    (tmp_path / "test_page.py").write_text(tests()[where])
+    (tmp_path / "test_page.py").write_text(page_tests()[where])
     # The command, of which the test needs the emulator alone.
     command = tmp_path / "tu-token"
     emulator = ROOT / "target" / "debug" / "tu-token-emulator"
