@@ -1,6 +1,6 @@
 /*
- * The testee for C: does what each line of JSON on standard input says by the functions of tu_token.h, and reports
- * in a line of JSON. It expects nothing.
+ * The testee for C: performs the request in each line of JSON on standard input with tu_token.h, and reports the
+ * result as a line of JSON. It checks nothing.
  */
 #define TU_TEST_CLOCK
 #include <pthread.h>
@@ -15,7 +15,7 @@ enum { MOST = 64 };
 
 /* --- callbacks ------------------------------------------------------------------------------- */
 
-/* A list of JSON that callbacks share with the main thread; released by their drop. */
+/* A JSON list shared by callbacks and the main thread; released by the callbacks' drop. */
 typedef struct {
   pthread_mutex_t lock;
   cJSON *items;
@@ -54,7 +54,7 @@ static void note_event(void *user_data, const tu_event *event) {
   pthread_mutex_unlock(&events->lock);
 }
 
-/* Gives one item of the script a call, the last one again and again. */
+/* Returns one item of the script per call, then repeats the last one. */
 static bool give_credentials(void *user_data, bool refused, tu_credentials *out) {
   list *script = user_data;
   (void)refused;
@@ -83,7 +83,7 @@ static struct {
   list *events; /* the client's: released with it */
 } clients[MOST];
 
-/* The place of a client, or an empty one. */
+/* The slot of a client, or a free one. */
 static int place_of(const char *name) {
   int at = 0;
   while (at < MOST - 1 && clients[at].name && strcmp(clients[at].name, name) != 0) {
@@ -141,7 +141,7 @@ static tu_get_options options_of(const cJSON *request, tu_cancel *cancel) {
   return options;
 }
 
-/* Callers that start at once, each on a thread of its own. */
+/* Callers started at the same time on separate threads. */
 typedef struct waits {
   struct waits *next;
   cJSON *request;
@@ -233,9 +233,9 @@ static cJSON *join(const cJSON *request) {
   return joined(group);
 }
 
-/* --- the same by callbacks --------------------------------------------------------------------- */
+/* --- the same with callbacks ------------------------------------------------------------------- */
 
-/* Where answers arrive. An answer is there when its function has been dropped. */
+/* Where answers arrive. An answer is complete once its callback has been dropped. */
 static pthread_mutex_t answers_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t answers_came = PTHREAD_COND_INITIALIZER;
 

@@ -1,4 +1,4 @@
-/* The testee for C: what requests say and what is reported, as JSON. */
+/* The testee for C: requests and reports as JSON. */
 #ifndef C_JSON_H
 #define C_JSON_H
 
@@ -40,9 +40,9 @@ static cJSON *unsupported(const char *what) {
   return with("unsupported", cJSON_CreateString(what));
 }
 
-/* --- what is reported ------------------------------------------------------------------------ */
+/* --- reports --------------------------------------------------------------------------------- */
 
-/* Takes the error. */
+/* Takes ownership of the error. */
 static cJSON *failed(tu_error *error) {
   cJSON *shown = must(cJSON_CreateObject());
   const char *code = tu_error_oauth_code(error);
@@ -58,7 +58,7 @@ static cJSON *failed(tu_error *error) {
   return with("error", shown);
 }
 
-/* Takes both, one of which is NULL. */
+/* Takes ownership of both, one of which is NULL. */
 static cJSON *token_or_error(tu_token *token, tu_error *error) {
   if (!token) {
     return failed(error);

@@ -1,5 +1,5 @@
-// The testee for C++: does what each line of JSON on standard input says by tu_token.hpp, and reports in a line of
-// JSON. It expects nothing.
+// The testee for C++: performs the request in each line of JSON on standard input with tu_token.hpp, and reports the
+// result as a line of JSON. It checks nothing.
 #define TU_TEST_CLOCK
 #include <tu_token.hpp>
 
@@ -88,7 +88,7 @@ json unsupported(const std::string &what) {
 
 // --- clients -----------------------------------------------------------------------------------
 
-/// Told on a thread of the library's, asked for on the main one.
+/// Filled on a library thread, read on the main one.
 struct events {
   std::mutex lock;
   json told = json::array();
@@ -101,7 +101,7 @@ struct known_client {
 
 std::map<std::string, known_client> clients;
 
-/// Gives one item of the script a call, the last one again and again.
+/// Returns one item of the script per call, then repeats the last one.
 class scripted_credentials {
  public:
   explicit scripted_credentials(json script) : state_(std::make_shared<state>()) {
@@ -164,7 +164,7 @@ tu::get_options options_of(const json &request, const tu::cancel *cancel) {
   return options;
 }
 
-/// Callers that start at once, each on a thread of its own.
+/// Callers started at the same time on separate threads.
 struct waits {
   std::shared_ptr<tu::cancel> cancel = std::make_shared<tu::cancel>();
   std::vector<std::future<json>> results;
