@@ -24,8 +24,8 @@ pub(crate) use again::Why;
 use again::{Known, Now, Stamp, Verdict, verdict};
 use zeroize::Zeroizing;
 
-use crate::cache::joint::{Joint, Ticket};
 use crate::cache::policy::HUNG;
+use crate::cache::single_flight::{SingleFlight, Ticket};
 use crate::clock::Clock;
 use crate::process::{AnyProcess, Inherited, Kept, Locked, Mailbox};
 use crate::sync::global;
@@ -167,7 +167,7 @@ struct Check {
 
 #[derive(Default)]
 struct Checks {
-    joint: Joint<Check, OnRead>,
+    joint: SingleFlight<Check, OnRead>,
     /// What pipes delivered, as long as a client uses it: another client that names the same pipe
     /// would find nothing left in it.
     pipes: Vec<Weak<Content>>,
@@ -193,7 +193,7 @@ fn check(path: &Path, content: Option<Arc<Content>>, why: Why, restart: bool, th
     let begins = {
         let checks = &mut CHECKS.lock().joint;
         if restart {
-            checks.doubt(&check, now);
+            checks.suspect(&check, now);
         }
         checks.join(check.clone(), Some(then), now)
     };

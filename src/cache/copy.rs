@@ -1,51 +1,51 @@
 //! Copying words that another thread may be writing.
 //!
-//! A reader of [`super::current`] copies a token of about a kilobyte and finds out afterwards
-//! whether it was whole. So the words have to be read atomically, and there is no way to tell the
-//! compiler "many small atomic reads, in any grouping": it would read word by word, and the copy
-//! would cost more than everything else on the hot path together. Where it is known how, the
-//! system's own `memcpy` is therefore called from an assembly block. To the language such a block
-//! is whatever it amounts to, and this one amounts to relaxed atomic loads of the words, one for each
-//! byte that is taken of them, in some order, and stores to memory that the caller alone can see: no
-//! data race, nothing undefined.
-//! (A plain call would not do: the compiler knows `memcpy`, and may assume that nobody writes.)
+//! A reader of [`super::current`] copies about a kilobyte and finds out only afterwards whether the
+//! copy is consistent. So the words must be read atomically. The language has no way to say "many
+//! small atomic reads, in any grouping": the compiler would copy word by word, which would cost
+//! more than the rest of the hot path. On supported targets the copy therefore calls the system's
+//! `memcpy` from an assembly block. To the language, an assembly block behaves as the accesses that
+//! it performs: here relaxed atomic loads of the words, one for each byte taken from them, in some
+//! order, and stores to memory that only the caller can see. So there is no data race and no
+//! undefined behaviour. (A plain call to `memcpy` would not do: the compiler knows it and may
+//! assume that no thread is writing.)
 
 use std::sync::atomic::Ordering;
 
-// From the module above, as in [`super::current`].
+// From the parent module, as in [`super::current`].
 use super::atomic::AtomicU64;
 
 /// Copies all words to a new block.
 #[inline]
 pub(super) fn to_new(from: &[AtomicU64]) -> Box<[u64]> {
-    // Not zeroed first: glibc's `calloc` goes past the thread's cache of free blocks.
+    // Not zeroed first: glibc's `calloc` bypasses the thread's cache of free blocks.
     let mut copy = Box::new_uninit_slice(from.len());
-    // SAFETY: the new block has room for as many words, nobody else can see it, and afterwards all
-    // of it is written.
+    // SAFETY: the new block has room for as many words, no other thread can see it, and all of it
+    // has been written afterwards.
     unsafe {
         copy_bytes(from, copy.as_mut_ptr().cast(), from.len() * 8);
         copy.assume_init()
     }
 }
 
-/// Fills `into` from the first words, as they lie in memory. Stops where either ends.
+/// Fills `into` from the words in memory order. Stops where either ends.
 #[inline]
 pub(super) fn to_bytes(from: &[AtomicU64], into: &mut [u8]) {
     let bytes = into.len().min(from.len() * 8);
-    // SAFETY: both are at least so long, and a `&mut` is nobody else's.
+    // SAFETY: both are at least that long, and a `&mut` is exclusive.
     unsafe { copy_bytes(from, into.as_mut_ptr(), bytes) };
 }
 
-/// An interpreter does not know assembly, and an explorer's atomics are more than their words.
+/// Miri does not run assembly, and the atomics of a schedule explorer are more than their words.
 const BY_WORDS: bool = cfg!(any(miri, all(test, feature = "__shuttle")));
 
 /// # Safety
-/// `from` is at least so long, `to` is valid to write so many bytes to, and no other thread looks
-/// there meanwhile.
+/// `from` has at least that many bytes, `to` is valid for writes of that many bytes, and no other
+/// thread accesses `to` meanwhile.
 #[inline(always)]
 unsafe fn copy_bytes(from: &[AtomicU64], to: *mut u8, bytes: usize) {
     let copy = if BY_WORDS { copy_by_words } else { call_memcpy };
-    // SAFETY: the caller vouches for the same.
+    // SAFETY: the caller guarantees the same.
     unsafe { copy(from, to, bytes) }
 }
 
@@ -54,8 +54,8 @@ unsafe fn copy_bytes(from: &[AtomicU64], to: *mut u8, bytes: usize) {
 #[cfg(all(unix, target_arch = "x86_64", target_pointer_width = "64"))]
 #[inline(always)]
 unsafe fn call_memcpy(from: &[AtomicU64], to: *mut u8, bytes: usize) {
-    // SAFETY: memcpy(to, from, bytes) by the System V calling convention, with what the caller
-    // vouches for; without `nostack` the stack is fit for a call.
+    // SAFETY: memcpy(to, from, bytes) by the System V calling convention, with the caller's
+    // guarantees; without `nostack` the stack is aligned for a call.
     unsafe {
         std::arch::asm!(
             "call {memcpy}",
@@ -73,8 +73,8 @@ unsafe fn call_memcpy(from: &[AtomicU64], to: *mut u8, bytes: usize) {
 #[cfg(all(unix, target_arch = "aarch64", target_pointer_width = "64"))]
 #[inline(always)]
 unsafe fn call_memcpy(from: &[AtomicU64], to: *mut u8, bytes: usize) {
-    // SAFETY: memcpy(to, from, bytes) by the procedure call standard, with what the caller vouches
-    // for; without `nostack` the stack is fit for a call.
+    // SAFETY: memcpy(to, from, bytes) by the procedure call standard, with the caller's guarantees;
+    // without `nostack` the stack is aligned for a call.
     unsafe {
         std::arch::asm!(
             "blr {memcpy}",
@@ -99,7 +99,7 @@ use copy_by_words as call_memcpy;
 unsafe fn copy_by_words(from: &[AtomicU64], to: *mut u8, bytes: usize) {
     for (at, word) in (0..bytes).step_by(8).zip(from) {
         let word = word.load(Ordering::Relaxed).to_ne_bytes();
-        // SAFETY: not beyond what the caller vouches for.
+        // SAFETY: within the bounds that the caller guarantees.
         unsafe {
             std::ptr::copy_nonoverlapping(word.as_ptr(), to.add(at), word.len().min(bytes - at));
         }
@@ -124,9 +124,10 @@ mod tests {
         for count in 0..20 {
             let from = words(count);
             for length in 0..=count * 8 {
-                // One byte in front makes the place unaligned; one behind must stay.
+                // One byte in front makes the destination unaligned; the one behind must not
+                // change.
                 let mut into = vec![0xee; length + 2];
-                // SAFETY: both are at least so long.
+                // SAFETY: both are at least that long.
                 unsafe { copy(&from, into[1..].as_mut_ptr(), length) };
                 assert_eq!(into[1..=length], bytes(&from)[..length]);
                 assert_eq!((into[0], into[length + 1]), (0xee, 0xee));
@@ -141,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_longer_than_the_words_keeps_its_end() {
+    fn a_buffer_longer_than_the_words_keeps_its_tail() {
         let mut into = [0xee; 64];
         to_bytes(&words(5), &mut into);
         assert_eq!(into[..40], bytes(&words(5)));

@@ -1,10 +1,10 @@
-//! What is counted of an entry.
+//! Counters of an entry.
 
 use std::time::Duration;
 
 use super::flight::Fault;
 
-/// Counters of an entry, since the client was made.
+/// Counters of an entry since the client was created.
 #[derive(Clone, Debug)]
 pub(crate) struct Counters<E> {
     pub(crate) waits: u64,
@@ -15,12 +15,12 @@ pub(crate) struct Counters<E> {
     pub(crate) last_error: Option<Box<LastError<E>>>,
 }
 
-/// How the last fetch failed, if it did.
+/// How the last fetch failed.
 #[derive(Clone, Debug)]
 pub(crate) enum LastError<E> {
     Fault(Fault<E>),
-    /// Its credentials did not come.
-    Unread,
+    /// Its credentials did not arrive.
+    CredentialsPending,
 }
 
 impl<E> Default for Counters<E> {

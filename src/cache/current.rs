@@ -1,33 +1,32 @@
 //! The current token as its readers see it: copied without a lock.
 //!
-//! A sequence lock over atomic words. The one writer (it holds the client's lock) makes the
-//! sequence odd, stores the words, makes it even again. A reader copies the words between two
-//! looks at the sequence and trusts them only if both looks agree. Readers write nothing at all,
-//! so threads share no cache line that changes; there is no reader count that a forked child
-//! could find stuck, no thread-local state, nothing to reclaim later, and an old token is
-//! overwritten in place at once. Every access to the words is atomic: no data race (see [`copy`]).
-//! (The scheme and its orderings: Boehm, "Can seqlocks get along with programming language
-//! memory models?", 2012.)
+//! This is a sequence lock over atomic words. The single writer, which holds the client's lock,
+//! makes the sequence odd, stores the words, and makes it even again. A reader reads the sequence,
+//! copies the words, and uses the copy only if the sequence is still the same. Readers write
+//! nothing, so threads share no cache line that changes. There is no reader count that a forked
+//! child could find stuck, no thread-local state and nothing to reclaim later; an old token is
+//! overwritten in place at once. Every access to the words is atomic, so there is no data race (see
+//! [`copy`]). The scheme and its orderings are those of Boehm, "Can seqlocks get along with
+//! programming language memory models?", 2012.
 //!
-//! Words stay where they are for the life of the entry. A token that needs more room gets a
-//! larger block beside the old one; sizes double, so all blocks together are less than twice the
+//! Words never move during the life of the entry. A token that needs more room gets a larger block
+//! in addition to the old one. Sizes double, so all blocks together are less than twice the
 //! largest.
 
 use std::sync::atomic::Ordering;
 
 use once_cell::race::OnceBox;
 
-// From the module above: the explorer of memory orderings reads this file with other atomics.
+// From the parent module: the memory-ordering tests compile this file with other atomics.
 use super::atomic::{AtomicU64, fence};
 use super::copy;
 use crate::clock::BootTime;
 use crate::token::{MAX_WORDS, Token};
 
-/// Words of the smallest block: an opaque token of 150 bytes fits, and a client of one takes no more
-/// memory than it needs.
+/// Words of the smallest block. It holds an opaque token of 150 bytes without wasting memory.
 const SMALLEST: usize = if EXPLORED { 4 } else { 32 };
 const SIZES: usize = if EXPLORED { 11 } else { 8 };
-/// Every word is a place where threads may meet: explorations have small blocks.
+/// Every word is a point where threads may interleave, so schedule explorations use small blocks.
 const EXPLORED: bool = cfg!(all(test, feature = "__shuttle"));
 const _: () = assert!(SMALLEST << (SIZES - 1) >= MAX_WORDS);
 
@@ -35,18 +34,18 @@ type Block = Box<[AtomicU64]>;
 
 #[derive(Default)]
 pub(crate) struct Current {
-    /// Even: the words are whole. Odd: they are being written.
+    /// Even: the words are complete. Odd: they are being written.
     sequence: AtomicU64,
-    /// Readers may hand the token out without asking anybody until then. Zero: they must ask.
+    /// Until then readers may hand out the token without asking. Zero: they must ask.
     serve_until: AtomicU64,
     expires_at: AtomicU64,
-    /// Which block, and how many words of it.
+    /// Which block is current, and how many of its words are in use.
     block: AtomicU64,
     words: AtomicU64,
     blocks: [OnceBox<Block>; SIZES],
 }
 
-/// What a reader found out before it copies anything.
+/// What a reader has checked before it copies.
 pub(crate) struct View<'a> {
     current: &'a Current,
     sequence: u64,
@@ -54,8 +53,8 @@ pub(crate) struct View<'a> {
 }
 
 impl Current {
-    /// Looks at the token, if it may be handed out at `now` to a caller that needs it to live
-    /// until `needed_until`. `None`: ask the entry.
+    /// A view of the token if it may be handed out at `now` to a caller that needs it until
+    /// `needed_until`. `None`: ask the entry.
     #[inline]
     pub(crate) fn look(&self, now: BootTime, needed_until: BootTime) -> Option<View<'_>> {
         let sequence = self.sequence.load(Ordering::Acquire);
@@ -65,14 +64,14 @@ impl Current {
         if needed_until.nanos() > self.expires_at.load(Ordering::Relaxed) {
             return None;
         }
-        // Both numbers may belong to another token if a writer came by; then they are at worst
-        // out of range, and the copy is thrown away when the sequence is looked at again.
+        // If a writer interferes, both numbers may belong to another token. At worst they are out
+        // of range, and the copy is discarded when the sequence is checked.
         let block = self.blocks.get(self.block.load(Ordering::Relaxed) as usize)?.get()?;
         let words = block.get(..self.words.load(Ordering::Relaxed) as usize)?;
         Some(View { current: self, sequence, words })
     }
 
-    /// The token, whatever its time. For the holder of the client's lock only.
+    /// The token, even if it has expired. Only for the holder of the client's lock.
     pub(crate) fn read(&self) -> Option<Token> {
         let block = self.blocks.get(self.block.load(Ordering::Relaxed) as usize)?.get()?;
         let words = block.get(..self.words.load(Ordering::Relaxed) as usize)?;
@@ -80,7 +79,7 @@ impl Current {
         (!copy.is_empty()).then(|| Token::from_words(copy))
     }
 
-    /// Puts a token in the place of the current one. For the holder of the client's lock only.
+    /// Replaces the current token. Only for the holder of the client's lock.
     pub(crate) fn publish(&self, token: &Token, serve_until: BootTime) {
         let words = token.words();
         let size = (0..SIZES).find(|size| SMALLEST << size >= words.len()).unwrap_or(SIZES - 1);
@@ -101,12 +100,12 @@ impl Current {
         });
     }
 
-    /// Changes until when readers may serve the token, and nothing else.
+    /// Changes only the time until which readers may serve the token.
     pub(crate) fn set_serve_until(&self, until: BootTime) {
         self.serve_until.store(until.nanos(), Ordering::Relaxed);
     }
 
-    /// Wipes the token. For the holder of the client's lock only.
+    /// Wipes the token. Only for the holder of the client's lock.
     pub(crate) fn clear(&self) {
         self.write(|| {
             self.wipe_other_than(SIZES);
@@ -125,7 +124,8 @@ impl Current {
     }
 
     fn write(&self, store: impl FnOnce()) {
-        // A child forked in the middle of a write finds it odd: the next write starts from there.
+        // A child forked in the middle of a write finds the sequence odd: the next write starts
+        // from there.
         let odd = self.sequence.load(Ordering::Relaxed) | 1;
         self.sequence.store(odd, Ordering::Relaxed);
         fence(Ordering::Release);
@@ -141,20 +141,20 @@ impl Drop for Current {
 }
 
 impl View<'_> {
-    /// One word; zero if there are fewer. Not to be trusted before [`View::holds`].
+    /// One word, or zero beyond the end. Not valid before [`View::holds`] has confirmed it.
     #[inline]
     pub(crate) fn word(&self, index: usize) -> u64 {
         self.words.get(index).map_or(0, |word| word.load(Ordering::Relaxed))
     }
 
-    /// Copies the whole block. Not to be trusted before [`View::holds`].
+    /// Copies the whole block. Not valid before [`View::holds`] has confirmed it.
     #[inline]
     pub(crate) fn to_words(&self) -> Box<[u64]> {
         copy::to_new(self.words)
     }
 
-    /// Copies bytes, the first of which is the first of the word `first`, as they lie in memory.
-    /// Not to be trusted before [`View::holds`].
+    /// Copies bytes in memory order, starting at the word `first`. Not valid before [`View::holds`]
+    /// has confirmed it.
     #[inline]
     pub(crate) fn copy_bytes(&self, first: usize, into: &mut [u8]) {
         copy::to_bytes(self.words.get(first..).unwrap_or_default(), into);
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_need_beyond_the_expiry_is_not_met() {
+    fn a_caller_that_needs_the_token_beyond_its_expiry_must_ask() {
         let current = Current::default();
         current.publish(&token("x", 1), LATER);
         assert!(current.look(NOW, NOW.after(Duration::from_secs(100))).is_some());

@@ -44,24 +44,24 @@ pub enum State {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Want {
     pub(crate) min_ttl: Duration,
-    /// Whether it cannot wait.
+    /// The caller does not wait.
     pub(crate) at_once: bool,
-    /// Until when it waits.
+    /// The caller's deadline.
     pub(crate) until: BootTime,
 }
 
 /// What a caller gets.
 #[derive(Clone, Debug)]
 pub(super) enum Answer<E> {
-    /// The token that is there.
+    /// The cached token.
     Serve,
-    /// What the fetch brings; at `serve_at`, if that comes first, the token that is there.
+    /// The result of the fetch; or, from `serve_at` on, the cached token.
     Wait { serve_at: Option<BootTime> },
-    /// Nothing, because of this. Without an obstacle it asks again when that is over.
+    /// Nothing, for this reason. If there is no obstacle, the caller asks again at `until`.
     Blocked(Blocked<Fault<E>>),
 }
 
-/// What a caller gets, and whether a fetch is to be started now.
+/// What a caller gets, and whether to start a fetch now.
 #[derive(Clone, Debug)]
 pub(super) struct Decision<E> {
     pub(super) answer: Answer<E>,
@@ -72,7 +72,7 @@ pub(super) struct Decision<E> {
 struct Held {
     life: Life,
     serial: u64,
-    /// The endpoint hands out the same token again: not asked before this.
+    /// The endpoint returned the same token again: do not ask it before this.
     hold_until: BootTime,
 }
 
@@ -89,19 +89,19 @@ pub(super) struct Entry<E> {
     fetch: Option<Fetch>,
     last_start: Option<BootTime>,
     remembered: Option<Box<Remembered<E>>>,
-    /// Failed fetches, and refusals, in a row.
+    /// Consecutive failed fetches, and consecutive refusals.
     failed: u32,
     refused: u32,
-    /// Fetches in a row that no thread could be had for, and when the entry may by itself start
-    /// another.
+    /// Consecutive fetches for which no thread was available, and when the entry may start another
+    /// without a caller.
     unstarted: u32,
     by_itself_at: BootTime,
     pub(super) counters: Counters<E>,
-    /// The longest `min_ttl` of those who wait.
+    /// The longest `min_ttl` of the current waiters.
     pub(super) wanted_ttl: Duration,
-    /// A caller that does not wait was promised a fetch, which may not start before.
-    pub(super) owed_at: Option<BootTime>,
-    /// When somebody last asked, as far as it was noticed.
+    /// When to start the fetch promised to a caller that did not wait.
+    pub(super) promised_start: Option<BootTime>,
+    /// The last time a caller is known to have asked.
     pub(super) asked_at: BootTime,
 }
 
@@ -118,7 +118,7 @@ impl<E> Entry<E> {
             by_itself_at: BootTime::ZERO,
             counters: Counters::default(),
             wanted_ttl: Duration::ZERO,
-            owed_at: None,
+            promised_start: None,
             asked_at: now,
         }
     }
@@ -135,7 +135,7 @@ impl<E: Clone> Entry<E> {
         }
     }
 
-    /// A caller asks. `next_id` names a fetch if one is to start.
+    /// A caller asks. If a fetch starts, its id is `next_id`.
     pub(super) fn ask(
         &mut self,
         policy: &Policy,
@@ -191,7 +191,7 @@ impl<E: Clone> Entry<E> {
         Decision { answer: self.join(want, Some(half_of_the_rest)), starts }
     }
 
-    /// Waits for the fetch that runs.
+    /// Waits for the current fetch.
     fn join(&mut self, want: &Want, serve_at: Option<BootTime>) -> Answer<E> {
         let fetch = self.fetch.as_mut();
         if let Some(fetch) = fetch.filter(|_| !want.at_once) {
@@ -233,11 +233,12 @@ impl<E: Clone> Entry<E> {
             renews: false,
             give_up_at: None,
             awaited_until: BootTime::ZERO,
-            unread: None,
+            credential_wait: None,
         });
     }
 
-    /// Whether the token is too short for a caller's `min_ttl` and old enough to be renewed for it.
+    /// Whether the token is too short for the caller's `min_ttl` and old enough to be renewed for
+    /// it.
     fn is_short_for(&self, want: &Want, now: BootTime) -> bool {
         self.held.as_ref().is_some_and(|held| {
             let age = now.since(held.life.requested_at);
@@ -249,7 +250,7 @@ impl<E: Clone> Entry<E> {
         self.held.as_ref().map_or(Duration::ZERO, |held| held.life.expires_at().until(now))
     }
 
-    /// What keeps a fetch from starting, the most telling reason first.
+    /// What prevents a fetch from starting, the most informative reason first.
     pub(super) fn blocked(
         &self,
         limits: &mut Limits<Fault<E>>,
@@ -269,12 +270,12 @@ impl<E: Clone> Entry<E> {
         [first, second, waits].into_iter().flatten().reduce(Blocked::and)
     }
 
-    /// The fetch that is under way, if any.
+    /// The current fetch, if any.
     pub(super) fn flight(&self) -> Option<FlightId> {
         self.fetch.as_ref().map(|fetch| fetch.id)
     }
 
-    /// Whether somebody waits, or waited, for the fetch that is under way.
+    /// Whether the current fetch has, or had, a waiter.
     pub(super) fn is_awaited(&self) -> bool {
         self.fetch.as_ref().is_some_and(|fetch| fetch.awaited)
     }
@@ -285,12 +286,12 @@ impl<E: Clone> Entry<E> {
         self.remembered = None;
     }
 
-    /// The client has other credentials: refusals and back-offs of the old ones end.
+    /// The credentials changed: refusals and back-offs of the old ones end.
     pub(super) fn credentials_changed(&mut self) {
         self.start_afresh();
     }
 
-    /// The network is back. Whoever has no token may ask at once; renewals spread out.
+    /// The network is back. An entry without a token may fetch at once; renewals are spread out.
     pub(super) fn wake(&mut self, now: BootTime, random: &mut dyn Random) {
         self.failed = 0;
         let spread = if self.remaining(now).is_zero() {
@@ -303,7 +304,7 @@ impl<E: Clone> Entry<E> {
         }
     }
 
-    /// An API refused this very token. Whether it was the cached one.
+    /// An API refused this token. Returns whether it was the cached one.
     pub(super) fn invalidate(&mut self, serial: u64) -> bool {
         let hit = self.held.as_ref().is_some_and(|held| held.serial == serial);
         if hit {
@@ -312,7 +313,7 @@ impl<E: Clone> Entry<E> {
         hit
     }
 
-    /// This process was forked: the parent's fetch is not ours, and neither is its jitter.
+    /// This process was forked: drops the parent's fetch and draws new jitter.
     pub(super) fn forked(&mut self, policy: &Policy, random: &mut dyn Random) {
         self.fetch = None;
         self.unstarted = 0;
@@ -323,13 +324,13 @@ impl<E: Clone> Entry<E> {
         }
     }
 
-    /// The cached token's numbers.
+    /// Lifetime and timestamps of the cached token.
     pub(super) fn life(&self) -> Option<&Life> {
         self.held.as_ref().map(|held| &held.life)
     }
 
-    /// Until when every caller without a `min_ttl` would be served at once, with nothing started:
-    /// so long readers need not ask.
+    /// Until when every caller without a `min_ttl` would be served at once and no fetch would
+    /// start. Until then readers need not ask.
     pub(super) fn serve_until(
         &self,
         policy: &Policy,
@@ -353,9 +354,8 @@ impl<E: Clone> Entry<E> {
         }
     }
 
-    /// When the entry would next renew by itself, if it is kept warm. `None`: not before
-    /// somebody asks, because what was refused is never tried again by itself; or a fetch is
-    /// under way.
+    /// When the entry would renew next, if it is kept warm. `None`: not before a caller asks,
+    /// because a refusal is never retried automatically; or a fetch is in progress.
     pub(super) fn renew_at(
         &self,
         limits: &mut Limits<Fault<E>>,
@@ -366,12 +366,12 @@ impl<E: Clone> Entry<E> {
             return None;
         }
         let due = self.life().map_or(now, |life| life.fresh_until).max(now).max(self.by_itself_at);
-        // Asked for now, not for the time it is due: the budget forgets what is a minute old.
+        // Evaluated now rather than at the due time: the budget drops requests older than a minute.
         let blocked = self.blocked(limits, now);
         Some(blocked.map_or(due, |blocked| limits.known_until(blocked.until, now).max(due)))
     }
 
-    /// The state, and when the next request may be made.
+    /// Time until the next request may be sent.
     pub(super) fn next_request_in(&self, limits: &mut Limits<Fault<E>>, now: BootTime) -> Duration {
         self.blocked(limits, now).map_or(Duration::ZERO, |blocked| blocked.until.until(now))
     }

@@ -6,38 +6,38 @@ use super::Random;
 use super::policy::{self, Policy};
 use crate::clock::BootTime;
 
-/// Names one fetch of one client.
+/// Identifies a fetch within its client.
 pub(crate) type FlightId = u64;
 
-/// What a fetch failed with: what it was told, or what is found out here.
+/// Why a fetch failed: an error reported to the core, or one that the core detects.
 #[derive(Clone, Debug)]
 pub(crate) enum Fault<E> {
-    Told(E),
-    /// It has overrun its time.
+    Reported(E),
+    /// It overran its time limit.
     Overrun,
-    /// The token had ended before it arrived; so long it lived.
+    /// The token had expired before it arrived. The value is its lifetime.
     Ended(Duration),
 }
 
-/// What an attempt that brought no token means for the next one.
+/// What a failed attempt means for the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// May pass by itself: tried again inside the fetch.
+    /// May pass by itself: retried within the fetch.
     Transient,
-    /// May pass, but not within seconds: one attempt a fetch.
+    /// May pass, but not within seconds: one attempt per fetch.
     TransientOnce,
-    /// Transient, and for every entry of the client: status 429, or 503 with a wait.
+    /// Transient, and affects every entry of the client: status 429, or 503 with `Retry-After`.
     RateLimited,
-    /// The proxy refused its login: one attempt. How long that is remembered is decided for all who
-    /// go through this proxy, by `logins`.
+    /// The proxy refused the login: one attempt. How long that is remembered is decided for all
+    /// clients that use this proxy; see `logins`.
     LoginRefused,
-    /// Will not pass by itself; concerns this entry.
+    /// Will not pass by itself; affects this entry.
     Terminal,
-    /// Will not pass by itself; the credentials were refused, so it concerns the whole client.
+    /// Will not pass by itself. The credentials were refused, so it affects the whole client.
     Refused,
 }
 
-/// An attempt that brought no token, and what it failed with.
+/// An attempt that got no token, and why.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure<E> {
     pub(crate) error: E,
@@ -55,14 +55,14 @@ impl<E> Failure<E> {
         Self::new(Class::Transient, error)
     }
 
-    /// Whether the endpoint refused what it was asked for, or the credentials.
+    /// Whether the endpoint refused the request or the credentials.
     pub(crate) fn is_refusal(&self) -> bool {
         matches!(self.class, Class::Refused | Class::Terminal)
     }
 }
 
-/// The attempts of one fetch. How many it may make is not settled when it begins: that depends on who
-/// waits, and for what, when one has failed.
+/// The attempts of one fetch. Their maximum is not fixed at the start: it depends on who is waiting
+/// when one has failed.
 #[derive(Clone, Debug)]
 pub(crate) struct Attempts {
     deadline: BootTime,
@@ -79,38 +79,40 @@ impl Attempts {
         }
     }
 
-    /// What came before the first attempt took none of their time.
-    pub(crate) fn begin_anew(&mut self, policy: &Policy, now: BootTime) {
+    /// Starts the time limit now: what came before the first attempt does not count.
+    pub(crate) fn restart(&mut self, policy: &Policy, now: BootTime) {
         self.deadline = now.after(policy.fetch_timeout);
     }
 
-    /// A wait of this length was none of their time.
-    pub(crate) fn stood_still(&mut self, wait: Duration) {
+    /// Extends the time limit by a wait that does not count.
+    pub(crate) fn exclude_wait(&mut self, wait: Duration) {
         self.deadline = self.deadline.after(wait);
     }
 
-    /// What the fetch has taken of its time.
+    /// How much of its time the fetch has used.
     pub(crate) fn spent(&self, policy: &Policy, now: BootTime) -> Duration {
         policy.fetch_timeout.saturating_sub(self.deadline.until(now))
     }
 
-    /// Which attempt the last one was, from 1.
+    /// The number of the last attempt, from 1.
     pub(crate) fn made(&self) -> u32 {
         self.made
     }
 
-    /// Counts one more attempt and says how long it may take.
+    /// Counts one more attempt and returns its time limit.
     pub(crate) fn next(&mut self, now: BootTime) -> Duration {
         self.made += 1;
         self.request_timeout.min(self.deadline.until(now))
     }
 
-    /// The back-off after a failed attempt: the ordinary one at least, whatever the server says.
+    /// The back-off after a failed attempt: never shorter than the ordinary one, whatever the
+    /// server says.
     pub(crate) fn pause<E>(&self, failure: &Failure<E>, random: &mut dyn Random) -> Duration {
         policy::attempt_pause(self.made, random).max(failure.retry_after.unwrap_or_default())
     }
 
-    /// When to try again after a failed attempt, if `most` may be made; `None`: the fetch has failed.
+    /// When to retry after a failed attempt, given a maximum of `most` attempts. `None`: the fetch
+    /// has failed.
     pub(crate) fn after<E>(
         &self,
         failure: &Failure<E>,
@@ -123,7 +125,7 @@ impl Attempts {
         self.within(at).filter(|_| may_pass && self.made < most)
     }
 
-    /// The same point in time if it lies inside the fetch.
+    /// Returns `at` if it is within the fetch's time.
     pub(crate) fn within(&self, at: BootTime) -> Option<BootTime> {
         (at < self.deadline).then_some(at)
     }
@@ -151,7 +153,7 @@ mod tests {
         START.after(Duration::from_millis(ms))
     }
 
-    /// When the next one is made of three that may be, with the longest pauses.
+    /// When the next attempt is made, with a maximum of three and the longest pauses.
     fn after(attempts: &Attempts, failure: &Failure<()>, now: BootTime) -> Option<BootTime> {
         attempts.after(failure, attempts.pause(failure, &mut || 1.0), 3, now)
     }
@@ -176,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_will_not_pass_in_seconds_is_not_tried_again() {
+    fn failures_that_will_not_pass_in_seconds_are_not_retried() {
         for class in [Class::TransientOnce, Class::LoginRefused, Class::Terminal, Class::Refused] {
             let mut flight = attempts();
             flight.next(START);
@@ -193,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_retry_after_of_nearly_nothing_does_not_shorten_the_back_off() {
+    fn a_very_short_retry_after_does_not_shorten_the_back_off() {
         let mut flight = attempts();
         flight.next(START);
         for wait in [Duration::ZERO, Duration::from_millis(20)] {

@@ -1,15 +1,15 @@
-//! What the core is told: everything that happens to a client, as one list.
+//! The core's inputs: everything that can happen to a client.
 
 use std::time::Duration;
 
 use super::Random;
 use super::entry::Want;
 use super::flight::{Failure, FlightId};
-use super::joint::Ticket;
 use super::limits::Blocked;
+use super::single_flight::Ticket;
 use crate::clock::BootTime;
 
-/// Something that happened. An input about a fetch that is not known does nothing.
+/// Something that happened. An input about an unknown fetch has no effect.
 #[derive(Clone, Debug)]
 pub(crate) enum Input<E> {
     /// A caller asks; or asks again, because its wait has ended.
@@ -18,14 +18,14 @@ pub(crate) enum Input<E> {
         want: Want,
         waited: Option<Waited>,
     },
-    /// A caller that fails could be helped by other credentials in the files.
+    /// A call is about to fail; the credential files may have changed.
     LookAtFiles,
-    /// There is a thread for a fetch: to begin it, or to go on where it has waited.
+    /// A thread is ready for a fetch, to begin it or to continue it after a wait.
     ThreadReady {
         flight: FlightId,
-        hand: Hand<E>,
+        status: CredentialStatus<E>,
     },
-    /// No thread can be had for a fetch.
+    /// No thread is available for a fetch.
     NotStarted {
         flight: FlightId,
         error: E,
@@ -36,46 +36,46 @@ pub(crate) enum Input<E> {
         answer: Result<Granted, Failure<E>>,
         source: Source,
     },
-    /// What was granted is in the store, or cannot be saved.
+    /// The granted token has been saved, or could not be.
     Saved {
         flight: FlightId,
         granted: Granted,
     },
-    /// The store was looked into. `None`: it has no record of use.
+    /// The store was read. `None`: it has no usable record.
     Looked {
         flight: FlightId,
         record: Option<Record>,
-        hand: Hand<E>,
+        status: CredentialStatus<E>,
     },
     /// The store's lock was tried.
     LockTried {
         flight: FlightId,
         lock: Lock,
     },
-    /// The other processes know when they may renew the token.
+    /// The record now says when other processes may renew the token.
     Announced {
         flight: FlightId,
-        hand: Hand<E>,
+        status: CredentialStatus<E>,
     },
-    /// An asking for credentials has ended: with a pair, or it `brought` none. `version`: what the
-    /// files hold is another pair.
+    /// A read of the credentials has ended; `obtained`: with credentials. `version`: the files hold
+    /// different ones.
     CredentialsRead {
         refused: bool,
         ticket: Ticket,
-        brought: bool,
+        obtained: bool,
         version: Option<u64>,
     },
-    /// Files hang, so fetches go on with the pair that was read last.
+    /// The files hang, so fetches continue with the credentials that were read last.
     CredentialsLate {
         refused: bool,
         version: Option<u64>,
     },
-    /// Nobody has to be asked for credentials any more: the program gave them.
+    /// The program has set the credentials: the source need not be asked any more.
     CredentialsGiven {
         refused: bool,
         ticket: Ticket,
     },
-    /// An alarm rings.
+    /// An alarm fired.
     Tick {
         entry: usize,
     },
@@ -84,35 +84,35 @@ pub(crate) enum Input<E> {
         entry: usize,
         serial: u64,
     },
-    /// The program gave other credentials.
+    /// The program replaced the credentials.
     Rotated {
         version: u64,
     },
     /// The network is back.
     Wake,
-    /// This process is a fork of the one in which all else happened.
+    /// This process is a fork of the one that got all earlier inputs.
     Forked,
     Close,
 }
 
-/// What ended a caller's wait, and how long it was told to wait.
+/// How a caller's wait ended.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Waited {
-    /// From then on the token that is there will do.
+    /// From this time on the cached token is good enough.
     pub(crate) serve_at: Option<BootTime>,
-    /// It was told that the fetch failed.
+    /// The caller was told that the fetch failed.
     pub(crate) failed: bool,
 }
 
-/// A token that the endpoint granted.
+/// A token granted by the endpoint.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Granted {
     pub(crate) lifetime: Duration,
-    /// The very token that is cached already.
+    /// It is the token that is already cached.
     pub(crate) same_value: bool,
 }
 
-/// Where credentials come from.
+/// Where the credentials come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SourceKind {
     Given,
@@ -120,69 +120,69 @@ pub(crate) enum SourceKind {
     Function,
 }
 
-/// What is known of the credentials' source at the moment.
+/// The current state of the credential source.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Source {
     pub(crate) kind: SourceKind,
-    /// Counts up when the program rotates them, or a file holds others.
+    /// Incremented when the program rotates the credentials or a file changes.
     pub(crate) version: u64,
 }
 
-/// What the thread of a fetch has in its hands.
+/// What the fetch's thread knows about its credentials.
 #[derive(Clone, Debug)]
-pub(crate) struct Hand<E> {
+pub(crate) struct CredentialStatus<E> {
     pub(crate) source: Source,
-    /// `None`: the source has to be asked.
-    pub(crate) credentials: Option<Result<Pair, Unread<E>>>,
+    /// `None`: the source must be asked.
+    pub(crate) credentials: Option<Result<Pair, NoCredentials<E>>>,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pair {
     pub(crate) version: u64,
-    /// Not the pair that this fetch was refused with.
+    /// They differ from those the fetch was refused with.
     pub(crate) is_other: bool,
-    /// The source was asked for it by this fetch, or on its behalf.
+    /// The source was asked for them by this fetch, or on its behalf.
     pub(crate) was_asked_for: bool,
 }
 
 /// Why there are no credentials.
 #[derive(Clone, Debug)]
-pub(crate) enum Unread<E> {
+pub(crate) enum NoCredentials<E> {
     Failed(E),
-    /// Nothing was learned about them: no thread can be had to ask.
+    /// No thread was available to read them, so nothing is known about them.
     NoThread(E),
 }
 
-/// A record of a token in the store.
+/// A token's record in the store.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Record {
     pub(crate) requested_at: BootTime,
     pub(crate) lifetime: Duration,
-    /// How often its renewal was begun without a success, and when it may be begun again.
+    /// How many renewals have been tried without success, and when the next may start.
     pub(crate) tried: u64,
     pub(crate) again_at: BootTime,
-    /// It is that of the token that this process has.
+    /// It is for the token that this process has cached.
     pub(crate) same_value: bool,
     /// An API has refused its token.
     pub(crate) was_refused: bool,
 }
 
-/// What became of a try for the store's lock.
+/// The result of trying to take the store's lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lock {
     Taken,
-    /// Another process has it.
+    /// Another process holds it.
     Busy,
-    /// It cannot be taken: the fetch does without.
+    /// It cannot be taken; the fetch continues without it.
     Failed,
 }
 
-/// What the core asks while it decides, because only its surroundings know.
-pub(crate) trait Around<E>: Random {
-    /// Whether somebody waits for the entry's fetch.
+/// What the core needs from its environment while it decides.
+pub(crate) trait Environment<E>: Random {
+    /// Whether any caller waits for the entry's fetch.
     fn has_waiters(&self, entry: usize) -> bool;
-    /// Whether somebody has asked for the entry since this was last asked.
+    /// Whether a caller has asked for the entry since the previous call of this.
     fn was_asked(&mut self, entry: usize) -> bool;
-    /// The refused login to the proxy, that all clients of the process share.
+    /// The proxy's refusal of a login, shared by all clients of the process.
     fn refused_login(&self) -> Option<Blocked<E>>;
 }

@@ -1,29 +1,28 @@
-//! Tells a suspend of the machine, and a wall clock that was set, from the mere passing of time.
+//! Detects that the machine was suspended or that the wall clock was changed.
 //!
-//! Neither changes anything that is cached; both explain to a person what else they see.
+//! Neither affects cached tokens; both help a person to interpret the log.
 
 use std::time::Duration;
 
 use crate::clock::Reading;
 
-/// Less is not worth telling.
-const LEAST: Duration = Duration::from_secs(2);
-/// A clock that is being corrected runs up to a thousandth slower or faster than another, and is
-/// right again before it is off by much.
+/// Smaller jumps are not reported.
+const MIN_REPORTED: Duration = Duration::from_secs(2);
+/// NTP slews a clock by at most a thousandth, and it is correct again before it is far off.
 const DRIFT: u32 = 1000;
-const MOST_DRIFT: Duration = Duration::from_secs(60);
+const MAX_DRIFT: Duration = Duration::from_secs(60);
 
-/// What happened to the clocks since they were last looked at.
+/// What happened to the clocks since they were last read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Jump {
-    /// The machine slept for so long.
+    /// The machine was suspended for this long.
     Slept(Duration),
-    /// The wall clock was set, forward or back.
+    /// The wall clock was set forward or back.
     Forward(Duration),
     Back(Duration),
 }
 
-/// What the clocks said last.
+/// The previous reading of the clocks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Jumps {
     last: Reading,
@@ -34,10 +33,11 @@ impl Jumps {
         Self { last: now }
     }
 
-    /// Looks at the clocks again: what has happened, in the order of cause.
+    /// Compares the clocks with the previous reading. Jumps are returned with the cause first.
     pub(crate) fn look(&mut self, now: Reading) -> impl Iterator<Item = Jump> + use<> {
         let last = self.last;
-        // Two clocks are read one after the other for it: never take back what was told.
+        // `slept` is the difference of two clocks read one after the other, so it may go back a
+        // little: never report the same sleep twice.
         self.last = Reading { slept: now.slept.max(last.slept), ..now };
         let slept = now.slept.saturating_sub(last.slept);
         let passed = now.boot.since(last.boot);
@@ -45,9 +45,9 @@ impl Jumps {
         let off_ms = moved_ms.saturating_sub(as_ms(passed));
         let off = Duration::from_millis(off_ms.unsigned_abs());
         let set = if off_ms > 0 { Jump::Forward(off) } else { Jump::Back(off) };
-        let slept = (slept >= LEAST).then_some(Jump::Slept(slept));
-        // Clocks are read one after the other: a suspend in between looks like a small jump.
-        let set = (off >= LEAST.max((passed / DRIFT).min(MOST_DRIFT))).then_some(set);
+        let slept = (slept >= MIN_REPORTED).then_some(Jump::Slept(slept));
+        // The clocks are read one after the other: a suspend in between looks like a small jump.
+        let set = (off >= MIN_REPORTED.max((passed / DRIFT).min(MAX_DRIFT))).then_some(set);
         slept.into_iter().chain(set)
     }
 }
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn jumps_are_told_from_the_passing_of_time() {
+    fn jumps_are_distinguished_from_passing_time() {
         let cases = [
             ("an hour passes", reading(4600, 50, 4_600_000), vec![]),
             ("and the clock is corrected", reading(4600, 50, 4_603_000), vec![]),
@@ -97,14 +97,14 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_is_told_once() {
+    fn a_jump_is_reported_once() {
         let mut jumps = Jumps::new(reading(1000, 0, 0));
         assert_eq!(jumps.look(reading(1010, 5, 10_000)).count(), 1);
         assert_eq!(jumps.look(reading(1011, 5, 11_000)).count(), 0);
     }
 
     #[test]
-    fn nonsense_is_no_overflow() {
+    fn extreme_readings_do_not_overflow() {
         let far = Reading {
             boot: BootTime::from_nanos(u64::MAX),
             slept: Duration::MAX,

@@ -1,5 +1,5 @@
-//! What binds all entries of one client: a running `Retry-After`, refused credentials, a login that
-//! its proxy refused, a pause after a 429, and the budget of requests a minute.
+//! What binds all entries of one client: a running `Retry-After`, refused credentials, a login
+//! refused by the proxy, a pause after a 429, and the budget of requests per minute.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,20 +8,20 @@ use super::flight::{Class, Failure};
 use super::policy::{self, BUDGET_WINDOW, Policy};
 use crate::clock::BootTime;
 
-/// What keeps a fetch from starting.
+/// What prevents a fetch from starting.
 #[derive(Clone, Debug)]
 pub(crate) enum Obstacle<E> {
-    /// What failed before; it is not tried again yet.
+    /// An earlier failure; it is not retried yet.
     Remembered(E),
-    /// The client has made as many requests as it may within a minute. The last failure is why.
+    /// The budget is used up. `last` is the last failure, usually the cause.
     Budget { most: u32, last: Option<E> },
 }
 
-/// Until when a fetch may not start, at least, and why.
+/// The earliest time at which a fetch may start, and why not before.
 #[derive(Clone, Debug)]
 pub(crate) struct Blocked<E> {
     pub(crate) until: BootTime,
-    /// What a caller without a token is told. `None`: it simply waits that long.
+    /// What a caller without a token is told. `None`: it waits until then.
     pub(crate) obstacle: Option<Obstacle<E>>,
 }
 
@@ -30,7 +30,7 @@ impl<E: Clone> Blocked<E> {
         Self { until, obstacle: Some(Obstacle::Remembered(error.clone())) }
     }
 
-    /// Both hold: the longer wait, and the first obstacle.
+    /// Both apply: the longer wait, and the first obstacle.
     pub(crate) fn and(self, other: Self) -> Self {
         Self { until: self.until.max(other.until), obstacle: self.obstacle.or(other.obstacle) }
     }
@@ -53,7 +53,7 @@ impl<E: Clone> Hold<E> {
             .map(|hold| Blocked::new(hold.until, &hold.error))
     }
 
-    /// A shorter one does not cut a longer one.
+    /// Never shortens a hold.
     fn extend(hold: &mut Option<Box<Self>>, until: BootTime, error: &E) {
         if hold.as_ref().is_none_or(|hold| hold.until < until) {
             *hold = Some(Box::new(Self { until, error: error.clone() }));
@@ -61,25 +61,26 @@ impl<E: Clone> Hold<E> {
     }
 }
 
-/// What is seldom there stands in a box: a program may have thousands of clients.
+/// Rarely used fields are boxed: a program may have thousands of clients.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits<E> {
     most: u32,
-    /// When the requests of the last minute were made, oldest first.
+    /// Times of the last minute's requests, oldest first.
     requests: VecDeque<BootTime>,
     retry_after: Option<Box<Hold<E>>>,
-    /// The back-off after an answer that asked to slow down.
+    /// The back-off after a 429 without `Retry-After`.
     pause: Option<Box<Hold<E>>>,
     refused: Option<Box<Hold<E>>>,
     refused_times: u32,
-    /// A fetch probes whether the refusal still stands.
+    /// A fetch is probing whether the refusal still stands.
     probing: bool,
-    /// The proxy refused a login, as far as the process knows now.
+    /// The proxy's refusal of a login, as currently known to the process.
     login: Option<Box<Blocked<E>>>,
-    /// This client has met that refusal. Until then its fetches begin: a token may be in a store.
+    /// A fetch of this client has run into that refusal. Until then its fetches start: the store
+    /// may have a token.
     met_login: bool,
-    /// Refused credentials have been asked for anew; once a cool-down.
-    asked_anew: bool,
+    /// The source has been asked to replace the refused credentials; once per cool-down.
+    was_reread: bool,
     last_failure: Option<Box<E>>,
 }
 
@@ -95,12 +96,12 @@ impl<E: Clone> Limits<E> {
             probing: false,
             login: None,
             met_login: false,
-            asked_anew: false,
+            was_reread: false,
             last_failure: None,
         }
     }
 
-    /// What keeps a fetch from starting, if anything.
+    /// What prevents a fetch from starting, if anything.
     pub(crate) fn blocked(&mut self, now: BootTime) -> Option<Blocked<E>> {
         let refused = Hold::blocks(&self.refused, now);
         let login = self.refused_login(now);
@@ -113,14 +114,14 @@ impl<E: Clone> Limits<E> {
         login.cloned()
     }
 
-    /// What the process knows now of logins to the client's proxy; clients share it.
+    /// What the process currently knows of logins to the client's proxy, which its clients share.
     pub(crate) fn set_login(&mut self, refused: Option<Blocked<E>>) {
         self.met_login &= refused.is_some();
         self.login = refused.map(Box::new);
     }
 
-    /// Until when what blocks until then can be relied on, without another look: a refused login
-    /// ends for all clients when one of them is let in.
+    /// Until when a block that lasts until `blocked` is certain to hold without checking again: a
+    /// refused login ends for all clients as soon as one of them is accepted.
     pub(crate) fn known_until(&self, blocked: BootTime, now: BootTime) -> BootTime {
         match self.refused_login(now) {
             Some(_) => blocked.min(now.after(policy::LOGIN_LOOK_SPACING)),
@@ -128,8 +129,8 @@ impl<E: Clone> Limits<E> {
         }
     }
 
-    /// Whether one more request may be sent, by a fetch that runs already. A rate limit is of the
-    /// whole client, so its pause holds back every fetch, and not only the one that was told it.
+    /// Whether a running fetch may send a request. A rate limit applies to the whole client, so its
+    /// pause holds back every fetch and not only the one that met it.
     pub(crate) fn may_request(&mut self, now: BootTime) -> Result<(), Blocked<E>> {
         let retry_after = Hold::blocks(&self.retry_after, now);
         let budget = self.within_budget(now).err();
@@ -159,8 +160,8 @@ impl<E: Clone> Limits<E> {
         self.requests.push_back(now);
     }
 
-    /// Takes note of a failed attempt while its fetch still runs: a rate limit binds every other
-    /// fetch of the client from that moment on, for the `pause` that this fetch makes at least.
+    /// Records a failed attempt while its fetch still runs. From then on a rate limit binds every
+    /// fetch of the client, for at least the `pause` that this fetch makes.
     pub(crate) fn attempt_failed(&mut self, failure: &Failure<E>, pause: Duration, now: BootTime) {
         self.last_failure = Some(Box::new(failure.error.clone()));
         if let Some(wait) = failure.retry_after {
@@ -171,19 +172,19 @@ impl<E: Clone> Limits<E> {
         }
     }
 
-    /// A fetch starts. If the cool-down of a refusal is over, this is the one probe: others go on
-    /// being told the refusal until it has ended. Whether it is.
+    /// A fetch starts. If the cool-down of a refusal is over, this fetch is the one probe, and
+    /// callers of other entries keep getting the refusal until it has ended. Returns whether it is.
     pub(crate) fn fetch_starts(&mut self, policy: &Policy, now: BootTime) -> bool {
         let Some(refused) = self.refused.as_mut().filter(|refused| refused.until <= now) else {
             return false;
         };
         refused.until = now.after(policy.fetch_timeout);
         self.probing = true;
-        self.asked_anew = false;
+        self.was_reread = false;
         true
     }
 
-    /// The probe ended without an answer to its question: another may be made.
+    /// The probe was inconclusive: another may be made.
     pub(crate) fn probe_ended(&mut self, now: BootTime) {
         let was_probing = std::mem::take(&mut self.probing);
         if let Some(refused) = self.refused.as_mut().filter(|_| was_probing) {
@@ -191,25 +192,25 @@ impl<E: Clone> Limits<E> {
         }
     }
 
-    /// Whether a fetch whose credentials were refused may ask their source for others: once for all
-    /// entries, because a source may have others at each call, as wrong as the first.
-    pub(crate) fn may_ask_anew(&mut self) -> bool {
-        !std::mem::replace(&mut self.asked_anew, true)
+    /// Whether a fetch whose credentials were refused may ask the source for others. Once for all
+    /// entries, because a function may return new and equally wrong ones at each call.
+    pub(crate) fn may_reread(&mut self) -> bool {
+        !std::mem::replace(&mut self.was_reread, true)
     }
 
-    /// Takes note of a failed fetch. `pause` is what its entry waits by its own back-off.
+    /// Records a failed fetch. `pause` is its entry's own back-off.
     pub(crate) fn fetch_failed(&mut self, failure: &Failure<E>, pause: Duration, now: BootTime) {
         if failure.class != Class::Refused {
             self.probe_ended(now);
-            // Nothing was learned about what was had by asking anew.
-            self.asked_anew = false;
+            // Nothing is known about the credentials that were reread.
+            self.was_reread = false;
         }
         match failure.class {
             Class::LoginRefused => self.met_login = true,
             Class::RateLimited if failure.retry_after.is_none() => {
                 Hold::extend(&mut self.pause, now.after(pause), &failure.error);
             }
-            // Fetches of other entries that were under way tell nothing new.
+            // Refusals of other fetches that were in flight add nothing.
             Class::Refused if self.is_refused(now) && !self.probing => {}
             Class::Refused => {
                 self.probing = false;
@@ -223,22 +224,23 @@ impl<E: Clone> Limits<E> {
         }
     }
 
-    /// A token came: the credentials are good and the endpoint answers.
+    /// A token was granted: the credentials are good and the endpoint answers.
     pub(crate) fn fetch_succeeded(&mut self) {
         self.credentials_changed();
         self.last_failure = None;
     }
 
-    /// Other credentials: what the old ones earned is forgotten.
+    /// The credentials changed: forgets what happened to the old ones.
     pub(crate) fn credentials_changed(&mut self) {
         self.refused = None;
         self.refused_times = 0;
         self.probing = false;
-        self.asked_anew = false;
+        self.was_reread = false;
         self.pause = None;
     }
 
-    /// The network is back: pauses end, a refusal may be probed once. A `Retry-After` stands.
+    /// The network is back: pauses end and a refusal may be probed once. A `Retry-After` stays in
+    /// force.
     pub(crate) fn wake(&mut self, now: BootTime) {
         self.pause = None;
         if let Some(refused) = &mut self.refused {
@@ -246,12 +248,12 @@ impl<E: Clone> Limits<E> {
         }
     }
 
-    /// Whether the credentials were refused last, be the cool-down over or not.
+    /// Whether the last credentials were refused, even if the cool-down is over.
     pub(crate) fn has_refusal(&self) -> bool {
         self.refused.is_some()
     }
 
-    /// Whether the credentials stand refused.
+    /// Whether a refusal is in force.
     pub(crate) fn is_refused(&self, now: BootTime) -> bool {
         Hold::blocks(&self.refused, now).is_some()
     }
@@ -294,14 +296,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_of_the_budget_is_the_wait_and_the_last_failure() {
+    fn an_exhausted_budget_reports_the_wait_and_the_last_failure() {
         let mut limits = limits(1);
         limits.count_request(START);
         limits.attempt_failed(&failure(Class::Transient, None), Duration::ZERO, START);
         let blocked = limits.may_request(at(20)).unwrap_err();
         assert!(blocked.is_budget() && blocked.until == at(60));
         let Some(Obstacle::Budget { most, last }) = blocked.obstacle else { panic!() };
-        assert_eq!((most, last), (1, Some("slow down")), "it is found out anew");
+        assert_eq!((most, last), (1, Some("slow down")), "reported as it is now");
     }
 
     #[test]
@@ -318,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_of_fetches_that_ran_together_count_once() {
+    fn refusals_of_concurrent_fetches_count_once() {
         let mut limits = limits(600);
         for _ in 0..3 {
             limits.fetch_failed(&failure(Class::Refused, None), Duration::ZERO, START);
@@ -327,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn one_fetch_probes_while_the_others_are_told_the_refusal() {
+    fn one_fetch_probes_while_the_others_get_the_refusal() {
         let mut limits = limits(600);
         let policy = policy_of(600);
         limits.fetch_failed(&failure(Class::Refused, None), Duration::ZERO, START);
@@ -338,10 +340,10 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_login_binds_whoever_met_it_until_it_is_known_to_be_over() {
+    fn a_refused_login_binds_a_client_that_met_it_until_it_is_known_to_be_over() {
         let mut limits = limits(600);
         limits.set_login(Some(Blocked::new(at(1800), &"407")));
-        // The first fetch begins: there may be a token in a store.
+        // The first fetch starts: the store may have a token.
         assert!(limits.blocked(START).is_none());
         limits.fetch_failed(&failure(Class::LoginRefused, None), Duration::ZERO, START);
         assert_eq!(limits.blocked(at(1)).unwrap().until, at(1800));
@@ -359,7 +361,7 @@ mod tests {
         let mut limits = limits(600);
         let pause = Duration::from_secs(2);
         limits.attempt_failed(&failure(Class::Transient, None), pause, START);
-        assert!(limits.may_request(START).is_ok(), "that is of one entry");
+        assert!(limits.may_request(START).is_ok(), "it concerns one entry");
         limits.attempt_failed(&failure(Class::RateLimited, None), pause, START);
         assert_eq!(limits.may_request(at(1)).unwrap_err().until, at(2));
         assert!(limits.may_request(at(2)).is_ok());
@@ -369,20 +371,20 @@ mod tests {
     }
 
     #[test]
-    fn other_credentials_are_asked_for_once_a_cool_down() {
+    fn the_source_is_reread_once_per_cool_down() {
         let mut limits = limits(600);
         let policy = policy_of(600);
-        assert!(limits.may_ask_anew() && !limits.may_ask_anew());
+        assert!(limits.may_reread() && !limits.may_reread());
         limits.fetch_failed(&failure(Class::Refused, None), Duration::ZERO, START);
-        assert!(!limits.may_ask_anew(), "fetches that were out are told the refusal");
+        assert!(!limits.may_reread(), "fetches in flight get the refusal");
         limits.fetch_starts(&policy, at(59));
-        assert!(!limits.may_ask_anew());
+        assert!(!limits.may_reread());
         limits.fetch_starts(&policy, at(60));
-        assert!(limits.may_ask_anew() && !limits.may_ask_anew(), "the probe may");
+        assert!(limits.may_reread() && !limits.may_reread(), "the probe may");
         limits.fetch_failed(&failure(Class::Transient, None), Duration::ZERO, at(61));
-        assert!(limits.may_ask_anew(), "nothing was learned about them");
+        assert!(limits.may_reread(), "nothing was learned about them");
         limits.fetch_succeeded();
-        assert!(limits.may_ask_anew());
+        assert!(limits.may_reread());
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Logins to one proxy, by all clients of the process: who may log in, and who may not because a
-//! login was refused. Each login counts: directories lock an account after three to five that fail.
+//! Logins to one proxy by all clients of the process: who may log in, and who must not because a
+//! login was refused. Each login counts: directories lock an account after three to five failures.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,57 +7,57 @@ use std::time::Duration;
 use super::policy::{LOGIN_PROBE_SPACING, REFUSED_LOGIN_PAUSE};
 use crate::clock::BootTime;
 
-/// Names one login to one proxy.
+/// Identifies one login to one proxy.
 pub(crate) type LoginId = u64;
 
-/// A login that the proxy refused: nobody logs in before then.
+/// A login that the proxy refused. No client logs in before `until`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RefusedLogin {
     pub(crate) until: BootTime,
-    /// How it was refused, for a message.
+    /// The proxy's refusal, for a message.
     pub(crate) said: Arc<str>,
 }
 
-/// What somebody is told who wants to log in.
+/// The reply to a request to log in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
     Go(LoginId),
-    /// Another login is under way whose outcome is not known; at the latest then, ask again.
+    /// The outcome of another login is pending; ask again at that time at the latest.
     Wait(BootTime),
     Refused(RefusedLogin),
 }
 
 #[derive(Clone, Debug, Default)]
 enum Standing {
-    /// No login has been accepted yet, so that the next one may be refused: one at a time.
+    /// No login has been accepted yet, so the next may be refused: one at a time.
     #[default]
     Unknown,
     Accepted,
     Refused(RefusedLogin),
 }
 
-/// The one login whose outcome everybody waits for.
+/// The one login whose outcome the others wait for.
 #[derive(Clone, Copy, Debug)]
 struct Trial {
     id: LoginId,
     /// User and password have been sent.
     sent: bool,
-    /// When nobody waits for it any more.
+    /// When the others stop waiting for it.
     ends_at: BootTime,
 }
 
-/// What is known about the logins to one proxy.
+/// What is known about logins to one proxy.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Logins {
     standing: Standing,
     trial: Option<Trial>,
-    /// When a login was last made in spite of a refusal.
+    /// The last login made despite a refusal.
     probed_at: Option<BootTime>,
     last_id: LoginId,
 }
 
 impl Logins {
-    /// Somebody wants to log in, and will have done so within `timeout`.
+    /// Asks to log in; the login will take at most `timeout`.
     pub(crate) fn ask(&mut self, timeout: Duration, now: BootTime) -> Admission {
         self.give_up_trial(now);
         match &self.standing {
@@ -85,7 +85,7 @@ impl Logins {
         }
     }
 
-    /// The proxy took user and password.
+    /// The proxy accepted user and password.
     pub(crate) fn accepted(&mut self, id: LoginId) {
         self.standing = Standing::Accepted;
         self.probed_at = None;
@@ -99,22 +99,22 @@ impl Logins {
         self.standing = Standing::Refused(RefusedLogin { until, said });
     }
 
-    /// The proxy failed in another way: it did not refuse the login, but may not have looked at it.
+    /// The proxy failed in another way: it did not refuse the login, but may not have checked it.
     pub(crate) fn passed_over(&mut self, id: LoginId) {
         if self.end_trial(id).is_some() {
             self.standing = Standing::Unknown;
         }
     }
 
-    /// The attempt is over. Without an outcome it tells nothing; but a probe that was sent may have
-    /// been counted by the directory.
+    /// The attempt is over. Without an outcome it proves nothing; but the directory may have
+    /// counted a probe that was sent.
     pub(crate) fn ended(&mut self, id: LoginId, now: BootTime) {
         if let Some(trial) = self.end_trial(id) {
             self.ended_without_outcome(trial, now);
         }
     }
 
-    /// The network is back: one probe, unless there was one within ten minutes.
+    /// The network is back: allows one probe, at most one in ten minutes.
     pub(crate) fn wake(&mut self, now: BootTime) {
         if let Standing::Refused(refused) = &mut self.standing {
             let earliest = self.probed_at.map_or(now, |at| at.after(LOGIN_PROBE_SPACING).max(now));
@@ -122,7 +122,7 @@ impl Logins {
         }
     }
 
-    /// The refusal that keeps everybody from logging in now. Whoever probes is not told it.
+    /// The refusal that currently prevents logins. The probe itself is exempt.
     pub(crate) fn refusal(&self, now: BootTime) -> Option<RefusedLogin> {
         let Standing::Refused(refused) = &self.standing else { return None };
         let trial = self.trial.filter(|trial| now < trial.ends_at);
@@ -130,12 +130,12 @@ impl Logins {
         (now < until).then(|| RefusedLogin { until, said: refused.said.clone() })
     }
 
-    /// Whether nothing would be lost by forgetting it.
+    /// Whether forgetting this loses nothing.
     pub(crate) fn is_forgettable(&self) -> bool {
         self.trial.is_none() && !matches!(self.standing, Standing::Refused(_))
     }
 
-    /// This process was forked. The login under way is the parent's, which makes the probe, too.
+    /// This process was forked. The login in progress is the parent's, and so is the probe.
     pub(crate) fn forked(&mut self) {
         if let Some(trial) = self.trial.take() {
             self.ended_without_outcome(Trial { sent: true, ..trial }, trial.ends_at);
@@ -210,7 +210,7 @@ mod tests {
                 logins.ended(id, at(seconds));
                 None
             }
-            Admission::Wait(_) => panic!("nobody logs in"),
+            Admission::Wait(_) => panic!("no login is in progress"),
         };
         assert_eq!(told, logins.refusal(at(seconds)).map(|refused| refused.until));
         told
@@ -235,7 +235,7 @@ mod tests {
             end(&mut logins, first);
             begin(&mut logins, 1);
             assert!(matches!(logins.ask(LIMIT, at(2)), Admission::Wait(_)));
-            // Nor does one whose thread never came back stand in the way for ever.
+            // A login whose thread never returned does not block the others forever.
             begin(&mut logins, 11);
         }
     }
@@ -245,7 +245,7 @@ mod tests {
         let mut logins = refused_at(0);
         assert_eq!(refused_until(&mut logins, minutes(30) - 1), Some(at(minutes(30))));
         let probe = begin(&mut logins, minutes(30));
-        // Callers are told the refusal meanwhile; a fetch that runs already waits for the outcome.
+        // Callers get the refusal meanwhile; a running fetch waits for the outcome.
         assert!(logins.refusal(at(minutes(30) + 1)).is_some());
         assert!(matches!(logins.ask(LIMIT, at(minutes(30) + 1)), Admission::Wait(_)));
         logins.refused(probe, "no".into(), at(minutes(30) + 2));
@@ -262,7 +262,7 @@ mod tests {
             assert_eq!(refused_until(&mut logins, second), Some(at(minutes(10) + 1)));
         }
         refuse(&mut logins, minutes(10) + 1);
-        // Nobody wakes it again: half an hour.
+        // Without another wake: half an hour.
         assert_eq!(refused_until(&mut logins, minutes(40)), Some(at(minutes(40) + 1)));
     }
 
@@ -274,7 +274,7 @@ mod tests {
         let id = begin(&mut logins, minutes(30) + 1);
         logins.ended(id, at(minutes(30) + 2));
         assert_eq!(refused_until(&mut logins, minutes(60) + 1), Some(at(minutes(60) + 2)));
-        // The same if its thread never came back.
+        // The same if its thread never returned.
         begin(&mut logins, minutes(60) + 2);
         assert!(refused_until(&mut logins, minutes(90)).is_some());
     }
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn logins_that_ran_together_are_refused_together() {
+    fn concurrent_logins_may_all_be_refused() {
         let mut logins = Logins::default();
         let first = begin(&mut logins, 0);
         logins.accepted(first);
@@ -301,13 +301,13 @@ mod tests {
         logins.passed_over(third);
         logins.refused(other, "no".into(), at(3));
         assert!(refused_until(&mut logins, 4).is_some());
-        // They were no probes.
+        // They were not probes.
         logins.wake(at(5));
         begin(&mut logins, 5);
     }
 
     #[test]
-    fn a_child_knows_what_its_parent_knew_and_leaves_the_probe_to_it() {
+    fn a_child_inherits_the_parents_knowledge_and_leaves_the_probe_to_it() {
         let mut fresh = Logins::default();
         begin(&mut fresh, 0);
         fresh.forked();

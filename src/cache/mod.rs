@@ -1,15 +1,17 @@
-//! The core: what a cached token is worth and when to ask for a new one.
+//! The core: what a cached token is worth, and when to fetch a new one.
 //!
-//! Nothing here starts a thread, opens a socket or looks at a clock. Time and chance are handed
-//! in, and what should happen is handed back, so the same code runs in a gateway and in a
-//! simulation of a hundred thousand clients.
+//! Nothing here starts a thread, opens a socket or reads a clock. Time and randomness are passed
+//! in, and what to do is returned, so the same code runs in a gateway and in a simulation of a
+//! hundred thousand clients.
 //!
+//! - [`core`] the value with one entry point; [`input`], [`output`] what goes in and what comes out
 //! - [`policy`] every number, once, with its reason
-//! - [`entry`] the life of one token
+//! - [`entry`] the life of one token; [`counters`] its counters
 //! - [`limits`] what binds all entries of a client: `Retry-After`, refusals, the budget
-//! - [`logins`] logins to a proxy, by all clients of the process
-//! - [`jumps`] suspend, and a wall clock that was set
-//! - [`flight`] one fetch: its attempts and how long it may take
+//! - [`logins`] logins to a proxy, shared by all clients of the process
+//! - [`jumps`] detecting suspend and wall clock changes
+//! - [`flight`] one fetch: its attempts and its time limits
+//! - [`single_flight`] one read shared by all who need it
 //! - [`current`] the token as readers see it, without a lock; [`copy`] how they copy it
 
 mod copy;
@@ -19,16 +21,16 @@ pub(crate) mod current;
 pub(crate) mod entry;
 pub(crate) mod flight;
 pub(crate) mod input;
-pub(crate) mod joint;
 pub(crate) mod jumps;
 pub(crate) mod limits;
 pub(crate) mod logins;
 pub(crate) mod output;
 pub(crate) mod policy;
+pub(crate) mod single_flight;
 
 use crate::sync::atomic;
 
-/// Where chance comes from: numbers evenly spread over 0 <= x < 1.
+/// A source of randomness: numbers uniformly distributed over 0 <= x < 1.
 pub(crate) trait Random {
     fn unit(&mut self) -> f64;
 }

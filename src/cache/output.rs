@@ -1,50 +1,50 @@
-//! What the core wants done: a work list.
+//! The core's outputs: a list of things to do.
 //!
-//! [`Output::is_locked`] ones are carried out by whoever holds the client's lock, before it is let
-//! go; the others afterwards, in their order. Those of two steps may be carried out in either order.
+//! Those under the client's lock are carried out by the thread that holds it, before it lets go;
+//! the others afterwards, in order. The outputs of two steps may be carried out in either order.
 
 use std::time::Duration;
 
 use super::entry::GivenUp;
 use super::flight::{Fault, FlightId};
-use super::joint::Ticket;
 use super::limits::Obstacle;
+use super::single_flight::Ticket;
 use crate::clock::BootTime;
 use crate::life::Life;
 
-/// What one step led to.
+/// The result of one step.
 #[derive(Debug)]
 pub(crate) struct Outputs<E> {
-    /// Counts the steps of a client: of two alarms, the one of the later step counts.
+    /// Counts the client's steps. Of two alarms, the one from the later step counts.
     pub(crate) step: u64,
     pub(crate) list: Vec<Output<E>>,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) enum Output<E> {
-    // --- to the caller that asked ---
-    /// The token that is there.
+    // --- for the caller that asked ---
+    /// Return the cached token.
     Serve {
         entry: usize,
     },
-    /// Ask again, at the latest then.
+    /// Ask again at that time at the latest.
     Wait {
         entry: usize,
         wait: Wait,
     },
     Fail(Reason<E>),
-    /// The credential files are being looked at.
+    /// The credential files are being read.
     Looking,
 
     // --- under the lock ---
-    /// Readers are given this token, and need not ask before `serve_until`.
+    /// Publish this token to readers; they need not ask before `serve_until`.
     Publish {
         entry: usize,
         serial: u64,
         life: Life,
         serve_until: BootTime,
     },
-    /// The published token is drawn another life.
+    /// The published token got a new renewal time.
     Redraw {
         entry: usize,
         fresh_until: BootTime,
@@ -54,23 +54,24 @@ pub(crate) enum Output<E> {
         entry: usize,
         until: BootTime,
     },
-    /// The same for every entry: as [`super::core::Core::serve_until`] says.
+    /// The same for every entry, by [`super::core::Core::serve_until`].
     ServeUntilOfAll,
-    /// Readers find nothing.
+    /// Readers find no token.
     Clear {
         entry: usize,
     },
-    /// Ends the waits for an entry's fetch.
+    /// End the waits for an entry's fetch.
     Finish {
         entry: usize,
         outcome: Outcome<E>,
     },
-    /// The fetch waits, on no thread. `refused`: for another pair than the one it used.
+    /// The fetch waits without a thread. `refused`: for other credentials than it used.
     Park {
         flight: FlightId,
         refused: bool,
     },
-    /// Of the pair that this fetch was given, others will want to know if it is good.
+    /// Remember the credentials that this fetch tries out: the fetches waiting for the trial will
+    /// use them.
     NoteTrial {
         flight: FlightId,
     },
@@ -79,57 +80,58 @@ pub(crate) enum Output<E> {
         flight: FlightId,
     },
 
-    // --- a fetch ---
-    /// Needs a thread.
+    // --- about a fetch ---
+    /// Get it a thread.
     Start {
         flight: FlightId,
         entry: usize,
         rank: Rank,
-        brings: Brings,
+        resume_with: ResumeWith,
     },
-    /// Somebody waits for it from now on.
+    /// It now has a waiter: move it forward in the queue.
     Hasten {
         flight: FlightId,
     },
-    /// The next thing that its thread does.
+    /// What its thread does next.
     Do {
         flight: FlightId,
         task: Task,
     },
-    /// Waits until then, on no thread; see [`Output::Park`].
+    /// Wait until then without holding a thread; see [`Output::Park`].
     Pause {
         flight: FlightId,
         until: BootTime,
         rank: Rank,
     },
 
-    // --- others ---
-    /// The source is asked for credentials. `anew`: beside an asking that hangs.
+    // --- other ---
+    /// Read the credentials. `is_retry`: in parallel with a read that hangs.
     AskSource {
         refused: bool,
         ticket: Ticket,
-        anew: bool,
+        is_retry: bool,
     },
-    /// Files that were asked hang.
-    DoWithoutFiles {
+    /// Reading the files hangs: continue with the credentials read last.
+    UseLastPair {
         refused: bool,
     },
-    /// The entry is to be looked at then.
+    /// Check the entry at that time.
     Alarm {
         entry: usize,
         at: BootTime,
     },
-    /// The store's record is to say when the token may be renewed: before anybody is told, because
-    /// a command may end as soon as it has its token.
+    /// Write into the store's record when the token may be renewed. Done before waiters are
+    /// notified, because a short-lived process may exit as soon as it has its result.
     PutOff {
         flight: FlightId,
         wait: Duration,
     },
-    /// What holds threads for too long counts no more: others may begin.
+    /// Work that has held its thread for too long no longer counts against the limit: others may
+    /// start.
     MakeRoom,
-    Tell {
+    Notify {
         entry: usize,
-        news: News<E>,
+        notice: Notice<E>,
     },
 }
 
@@ -137,7 +139,7 @@ pub(crate) enum Output<E> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wait {
     pub(crate) until: BootTime,
-    /// From then on the token that is there will do.
+    /// From this time on the cached token is good enough.
     pub(crate) serve_at: Option<BootTime>,
 }
 
@@ -145,85 +147,85 @@ pub(crate) struct Wait {
 #[derive(Clone, Debug)]
 pub(crate) enum Reason<E> {
     Closed,
-    /// What it was told when its wait ended.
-    AsTold,
-    /// It does not wait, and there is no token yet.
+    /// The error that ended its wait.
+    AlreadyReported,
+    /// The caller does not wait, and there is no token yet.
     Pending {
-        unread: bool,
+        credentials_pending: bool,
     },
-    /// Its own time is over. `unread`: the fetch waits for its credentials.
+    /// The caller's time is over. `credentials_pending`: the fetch waits for its credentials.
     TimedOut {
-        unread: bool,
+        credentials_pending: bool,
     },
-    /// A fetch may not start.
+    /// No fetch may start.
     Blocked {
         obstacle: Obstacle<Fault<E>>,
         wait: Duration,
     },
-    /// The fetch that was waited for failed.
+    /// The fetch it waited for failed.
     Failed {
         fault: Fault<E>,
         wait: Duration,
     },
-    /// The fetch could not be made, for a reason that says nothing about the endpoint.
+    /// The fetch could not be made, for a reason unrelated to the endpoint.
     NotMade(E),
-    /// The token had ended before it could be handed out.
+    /// The token expired before it could be handed out.
     Ended,
 }
 
-/// What a fetch ends with for those who wait.
+/// The result of a fetch for its waiters.
 #[derive(Clone, Debug)]
 pub(crate) enum Outcome<E> {
     Token,
-    /// They ask again: the token is about to end.
+    /// The token is about to expire: ask again.
     AskAgain,
     Fail(Reason<E>),
 }
 
-/// Who gets a thread first.
+/// Which fetch gets a thread first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rank {
-    /// Had begun, and goes on.
+    /// It had begun and continues.
     Continued,
-    /// The same of one that nobody waits for.
+    /// Likewise, and no caller waits for it.
     ContinuedRenewal,
-    /// Somebody waits for it.
+    /// A caller waits for it.
     Awaited,
     Background,
 }
 
-/// What a fetch that waited for credentials goes on with.
+/// The credentials a fetch continues with after waiting for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Brings {
+pub(crate) enum ResumeWith {
     Nothing,
-    /// What was read just now.
+    /// Those that were just read.
     Credentials,
-    /// The pair that this fetch has tried out.
+    /// Those that this fetch has tried out.
     TriedPair(FlightId),
 }
 
-/// What a fetch's thread does next. What comes of it is an input.
+/// What a fetch's thread does next. Its result comes back as an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
-    /// Sends a request: it may take so long, and the fetch has spent that much before.
+    /// Send a request that takes at most `limit`; the fetch has already used `spent` of its time.
     Send {
         limit: Duration,
         spent: Duration,
     },
-    /// Goes on at once: [`super::input::Input::ThreadReady`].
+    /// Continue at once, with [`super::input::Input::ThreadReady`].
     GoOn,
-    /// Looks for a record in the store.
+    /// Read the record in the store.
     Look,
-    /// Tries to take the store's lock.
+    /// Try to take the store's lock.
     TryLock,
-    /// Writes into the record when the token may be renewed.
+    /// Write into the record when the token may be renewed.
     Announce {
         again_at: BootTime,
     },
     Save,
 }
 
-/// Why a record of the store is of no use, though it can be read.
+/// Why a readable record is of no use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Miss {
     Refused,
@@ -232,9 +234,9 @@ pub(crate) enum Miss {
     TooShort,
 }
 
-/// Something that a program may want to know.
+/// Something worth reporting to the program, as an event.
 #[derive(Clone, Debug)]
-pub(crate) enum News<E> {
+pub(crate) enum Notice<E> {
     FetchStarted,
     Succeeded {
         attempt: u32,
@@ -258,7 +260,7 @@ pub(crate) enum News<E> {
         how: GivenUp,
         wait: Duration,
     },
-    /// The renewal failed, and the token that is there is handed out all the same.
+    /// The renewal failed; the cached token is still handed out.
     ServedWhileFailing {
         fault: Fault<E>,
         wait: Duration,
@@ -268,6 +270,6 @@ pub(crate) enum News<E> {
         wait: Duration,
     },
     Invalidated,
-    /// A token that had just been fetched was refused.
-    Doubted,
+    /// An API refused a token that had just been fetched.
+    FreshTokenRefused,
 }

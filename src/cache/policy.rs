@@ -5,121 +5,124 @@ use std::time::Duration;
 use super::Random;
 pub(crate) use crate::config::options::Policy;
 
-/// A lifetime above this is cut: no token should be trusted longer on a server's word alone.
+/// Longer lifetimes are cut to this: no token should be trusted longer on a server's word alone.
 pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
-/// Lifetime of a token whose answer names none. RFC 6749 section 5.1 only recommends
-/// `expires_in`; servers leave it out for "under a second" as well as for "never".
+/// Lifetime of a token if the answer names none. RFC 6749 section 5.1 only recommends `expires_in`;
+/// servers omit it for "less than a second" as well as for "never".
 pub(crate) const LIFETIME_WHEN_MISSING: Duration = Duration::from_secs(60);
 
-/// Widest jitter of the renewal point, and its share of the lifetime. Wide on purpose: measured by
-/// simulation it costs 17 % more requests and keeps a fleet's echo after an outage below three
-/// times the mean minute, where a narrow one rings at ten times.
+/// Widest jitter of the renewal point, and its share of the lifetime. Wide on purpose: in
+/// simulation it costs 17 % more requests and keeps the echo of an outage in a fleet below three
+/// times the mean minute, where a narrow jitter reaches ten times.
 const MAX_JITTER: Duration = Duration::from_secs(300);
 const JITTER_SHARE: u32 = 4;
 
-/// The soft window is at most this share of the lifetime, the hard one that.
+/// The soft and the hard window are at most this share of the lifetime.
 const SOFT_SHARE: u32 = 4;
 const HARD_SHARE: u32 = 10;
 
-/// Between the starts of two fetches of one entry, so that a token of a second causes no busy loop.
+/// Minimum time between the starts of two fetches of one entry. It prevents a busy loop with tokens
+/// that live for a second.
 pub(crate) const MIN_SPACING: Duration = Duration::from_secs(1);
 
-/// A caller's `min_ttl` renews a token only past this share of its life: at most four requests a
-/// lifetime, whatever the caller asks for.
+/// A caller's `min_ttl` renews a token only after this share of its lifetime, so at most four times
+/// per lifetime whatever callers ask for.
 pub(crate) const MIN_TTL_SHARE: u32 = 4;
 
-/// Attempts of a fetch while there is no valid token, when the fetch before did not fail.
+/// Attempts of a fetch without a valid token, if the previous fetch did not fail.
 pub(crate) const ATTEMPTS: u32 = 3;
 /// First pause between attempts; it doubles, with full jitter.
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(250);
 const MAX_ATTEMPT_PAUSE: Duration = Duration::from_secs(15);
 
-/// Pause after a failed fetch while a valid token is held; it doubles up to the second.
+/// Pause after a failed fetch while there is a valid token, and the limit to which it doubles.
 const PAUSE_WITH_TOKEN: Duration = Duration::from_secs(5);
 const MAX_PAUSE_WITH_TOKEN: Duration = Duration::from_secs(60);
 
-/// The same with no token. By simulation: the most that lets every client of a fleet have a token
-/// within a minute of an outage's end, a last time-out and a program that asks again after seconds
-/// included, and the least that keeps an outage of two hours below 200 requests a client.
+/// The same without a token. The limit comes from simulation. It is short enough that every client
+/// of a fleet has a token within a minute of an outage's end, even after one more timeout and with
+/// a program that asks only every few seconds; it is long enough that an outage of two hours costs
+/// a client fewer than 200 requests.
 const PAUSE_WITHOUT: Duration = Duration::from_secs(1);
 const MAX_PAUSE_WITHOUT: Duration = Duration::from_secs(44);
 
-/// How long a refusal is remembered; it doubles up to the second.
+/// How long a refusal is remembered, and the limit to which that doubles.
 const REFUSAL_PAUSE: Duration = Duration::from_secs(60);
 const MAX_REFUSAL_PAUSE: Duration = Duration::from_secs(600);
 
-/// How long a login that a proxy refused is remembered, by the whole process. Directories lock an
-/// account after three to five that fail, often counted within half an hour.
+/// How long the whole process remembers a login that a proxy refused. Directories lock an account
+/// after three to five failed logins, often counted within half an hour.
 pub(crate) const REFUSED_LOGIN_PAUSE: Duration = Duration::from_secs(30 * 60);
 
-/// After "the network is back", a refused login is made again at most this often.
+/// After `wake`, a refused login is retried at most this often.
 pub(crate) const LOGIN_PROBE_SPACING: Duration = Duration::from_secs(10 * 60);
 
-/// So often it is looked at whether another client's login was accepted in the meantime.
+/// How often a client checks whether another client's login has been accepted.
 pub(crate) const LOGIN_LOOK_SPACING: Duration = Duration::from_secs(60);
 
-/// The shortest and the longest `Retry-After` that is believed. It comes in seconds, or as a date: less
-/// than one of them is what is left of a date that is all but past, and says no more than "slow down".
-pub(crate) const LEAST_RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Shortest and longest `Retry-After` that is honored. It comes in seconds or as a date. Less than
+/// a second can only be the rest of a date that is nearly past; it says no more than "slow down".
+pub(crate) const MIN_RETRY_AFTER: Duration = Duration::from_secs(1);
 pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(900);
 
-/// After "the network is back", entries nobody waits for start within this.
+/// After `wake`, entries without waiters start within this time.
 pub(crate) const WAKE_SPREAD: Duration = Duration::from_secs(5);
 
-/// Pause before an entry by itself tries again to start a fetch that no thread could be had for; it
-/// doubles. A shortage of threads passes when the program ends some; up to a minute, because a soft
-/// window of five minutes then still has time for several tries.
+/// Pause before an entry retries, without a caller, a fetch for which no thread was available; it
+/// doubles. A shortage passes when the program ends some threads. The limit of a minute leaves time
+/// for several tries within a soft window of five minutes.
 const PAUSE_WITHOUT_THREAD: Duration = Duration::from_secs(1);
 const MAX_PAUSE_WITHOUT_THREAD: Duration = Duration::from_secs(60);
 
-/// The minute of "requests a minute".
+/// The minute of `max_requests_per_minute`.
 pub(crate) const BUDGET_WINDOW: Duration = Duration::from_secs(60);
 
-/// A fetch that has not ended this long after its time limit is given up by its entry: a resolver
-/// or a proxy handshake may hang where no time limit reaches.
+/// An entry gives up a fetch that has not ended this long after its time limit: a resolver or a
+/// proxy handshake may hang where no time limit applies.
 pub(crate) const OVERRUN: Duration = Duration::from_millis(500);
 
-/// An API that refuses a token no older than this does not refuse it for its age.
+/// Below this age, expiry cannot explain a 401.
 pub(crate) const JUST_FETCHED: Duration = Duration::from_secs(60);
 
-/// While callers fail, credential files are looked at most this often.
+/// While callers fail, credential files are checked at most this often.
 pub(crate) const FILE_LOOK_SPACING: Duration = Duration::from_secs(1);
 
-/// How long a caller who is about to get a remembered error waits for that look: a file that does
+/// How long a caller that is about to get a remembered error waits for that check: a file that does
 /// not hang takes far less.
 pub(crate) const FILE_LOOK_PATIENCE: Duration = Duration::from_millis(250);
 
-/// Credential files that could not be looked at for so long cannot be read, and the pair that was read
-/// last is used: more than a machine takes that is merely busy, less than most callers wait.
+/// If reading the credential files takes longer, they count as unreadable and the credentials read
+/// last are used. Longer than a machine takes that is merely busy, shorter than most callers wait.
 pub(crate) const FILE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// A credentials function, or the read of a file, that has not ended after this long may hang:
-/// another try is made beside it, and it no longer counts among those that run. Longer than a secret
-/// store takes that is merely slow; less than the time that callers have by default.
+/// A credentials function, or a read of a file, that takes longer may hang: another try starts in
+/// parallel, and this one no longer counts as running. Longer than a slow secret store takes,
+/// shorter than the callers' default timeout.
 pub(crate) const HUNG: Duration = Duration::from_secs(10);
 
-/// Tries of one such thing that have not ended; beyond it no further one is made.
-pub(crate) const MOST_UNANSWERED: usize = 4;
+/// Maximum number of unfinished tries of the same work.
+pub(crate) const MAX_UNANSWERED: usize = 4;
 
-/// How often a fetch asks again at once because its credentials have been replaced meanwhile: a file
-/// may hold something else whenever it is read.
-pub(crate) const MOST_REPLACED: u32 = 4;
+/// How often a fetch retries at once because its credentials have been replaced: a file may change
+/// each time it is read.
+pub(crate) const MAX_REPLACEMENTS: u32 = 4;
 
-/// What waiting for another process's fetch may take beyond `request_timeout`: its look-up of the
-/// store, its credentials, and the way back.
+/// Added to `request_timeout` when waiting for another process's fetch: that process also reads the
+/// store and its credentials, and saves the token.
 const LOCK_MARGIN: Duration = Duration::from_secs(2);
 
-/// Between two looks at a lock that another process holds: short at first, because a fetch may be
-/// about to end, then longer. Half by chance, so that those who wait do not look in step.
+/// Pause between tries for a lock that another process holds: short at first, because its fetch may
+/// be about to end, then longer. Half of it is random, so that waiting processes do not try in
+/// step.
 const FIRST_LOCK_PAUSE: Duration = Duration::from_millis(2);
 const MAX_LOCK_PAUSE: Duration = Duration::from_millis(50);
 
-/// With `keep_warm`, an entry that nobody asked for in this time is let go.
+/// With `keep_warm`, an entry that no caller asked for in this time is no longer renewed.
 pub(crate) const KEEP_WARM_IDLE: Duration = Duration::from_secs(24 * 3600);
 
 impl Policy {
-    /// How long before its end a token turns from FRESH to SOFT, jitter aside.
+    /// How long before its end a token turns from FRESH to SOFT, without jitter.
     pub(crate) fn soft_window(&self, lifetime: Duration) -> Duration {
         self.refresh_before.min(lifetime / SOFT_SHARE)
     }
@@ -129,32 +132,32 @@ impl Policy {
         self.expiry_margin.min(lifetime / HARD_SHARE)
     }
 
-    /// How long another process's fetch is waited for.
+    /// How long to wait for another process's fetch.
     pub(crate) fn longest_lock_wait(&self) -> Duration {
         self.request_timeout + LOCK_MARGIN
     }
 
-    /// How long a store whose operations take `timeout` may add to a fetch's own time.
+    /// The most a store adds to a fetch's own time if each operation may take `timeout`.
     pub(crate) fn longest_visit(&self, timeout: Duration) -> Duration {
-        // One look before the lock, one after it, the last try for the lock, and the saving.
+        // One look before the lock, one after it, the last try for the lock, and the save.
         self.longest_lock_wait() + 4 * timeout
     }
 
-    /// After how long a fetch that has not ended is given up.
+    /// A fetch that has not ended after this time is given up.
     pub(crate) fn longest_fetch(&self) -> Duration {
         self.fetch_timeout + OVERRUN
     }
 
-    /// How long a token is FRESH, drawn once a token.
+    /// How long a token is FRESH; drawn once per token.
     pub(crate) fn fresh_for(&self, lifetime: Duration, random: &mut dyn Random) -> Duration {
         let jitter = MAX_JITTER.min(lifetime / JITTER_SHARE).mul_f64(random.unit());
         lifetime.saturating_sub(self.soft_window(lifetime)).saturating_sub(jitter)
     }
 }
 
-/// The pause after the `failed`-th failed fetch in a row (from 1) while a valid token with
-/// `remaining` life is held: never so long that less than half of that life would be left. Half
-/// is for certain, half by chance: never almost nothing, and no two clients in step.
+/// The pause after the `failed`-th consecutive failed fetch (from 1) while a valid token with
+/// `remaining` life is cached, at most half of that life. Half of the pause is fixed and half
+/// random, so that it is never close to zero and clients do not retry in step.
 pub(crate) fn pause_with_token(
     failed: u32,
     remaining: Duration,
@@ -164,32 +167,31 @@ pub(crate) fn pause_with_token(
     (pause / 2 + (pause / 2).mul_f64(random.unit())).min(remaining / 2)
 }
 
-/// The pause after the `failed`-th failed fetch in a row (from 1) with no valid token: three
-/// quarters for certain, so that the longest is not much longer than the mean.
+/// The pause after the `failed`-th consecutive failed fetch (from 1) without a valid token. Three
+/// quarters of it are fixed, so that the longest is not much longer than the mean.
 pub(crate) fn pause_without_token(failed: u32, random: &mut dyn Random) -> Duration {
     let pause = doubled(PAUSE_WITHOUT, failed, MAX_PAUSE_WITHOUT);
     pause * 3 / 4 + (pause / 4).mul_f64(random.unit())
 }
 
-/// The pause after the `times`-th start in a row (from 1) that no thread could be had for: not so long
-/// that less than half of the `remaining` life of the token would be left, but never less than the
-/// shortest.
+/// The pause after the `times`-th consecutive fetch (from 1) for which no thread was available: at
+/// most half of the token's `remaining` life, but never less than the shortest pause.
 pub(crate) fn pause_without_thread(times: u32, remaining: Duration) -> Duration {
     let pause = doubled(PAUSE_WITHOUT_THREAD, times, MAX_PAUSE_WITHOUT_THREAD);
     if remaining.is_zero() { pause } else { pause.min(remaining / 2).max(PAUSE_WITHOUT_THREAD) }
 }
 
-/// How long the `times`-th refusal in a row (from 1) is remembered.
+/// How long the `times`-th consecutive refusal (from 1) is remembered.
 pub(crate) fn refusal_pause(times: u32) -> Duration {
     doubled(REFUSAL_PAUSE, times, MAX_REFUSAL_PAUSE)
 }
 
-/// The pause before the next attempt of one fetch, after `made` attempts (from 1).
+/// The pause before the next attempt of a fetch, after `made` attempts (from 1).
 pub(crate) fn attempt_pause(made: u32, random: &mut dyn Random) -> Duration {
     doubled(ATTEMPT_PAUSE, made, MAX_ATTEMPT_PAUSE).mul_f64(random.unit())
 }
 
-/// The pause after the `tried`-th look (from 1) at a lock that another process holds.
+/// The pause after the `tried`-th try (from 1) for a lock that another process holds.
 pub(crate) fn lock_pause(tried: u32, random: &mut dyn Random) -> Duration {
     let pause = doubled(FIRST_LOCK_PAUSE, tried, MAX_LOCK_PAUSE);
     pause / 2 + (pause / 2).mul_f64(random.unit())
@@ -200,7 +202,7 @@ fn doubled(first: Duration, times: u32, most: Duration) -> Duration {
     first.saturating_mul(factor).min(most)
 }
 
-/// What scenes and tests of the core are set to.
+/// The settings of scenes and tests of the core.
 #[cfg(test)]
 pub(crate) fn usual() -> Policy {
     Policy {

@@ -8,13 +8,13 @@
 use std::io;
 use std::sync::Arc;
 
-use super::errand::{Errand, Sleep};
+use super::fetch::{Fetch, Sleep};
 use super::shared::Shared;
-use super::state::{Chance, ClientState, Slot, Surroundings};
+use super::state::{Chance, ClientEnvironment, ClientState, Slot};
 use super::wait::{self, Outcome, Waiter};
 use crate::cache::flight::FlightId;
 use crate::cache::input::Input;
-use crate::cache::output::{self, Brings, Output, Outputs, Rank, Reason, Task, Wait};
+use crate::cache::output::{self, Output, Outputs, Rank, Reason, ResumeWith, Task, Wait};
 use crate::clock::{BootTime, Clock};
 use crate::credentials::Pair;
 use crate::endpoint::Blocked;
@@ -25,7 +25,7 @@ use crate::threads::{self, ClockHold, Job};
 use crate::token::Token;
 
 /// What a caller is told.
-pub(super) enum Told {
+pub(super) enum Reply {
     Token(Token),
     Wait(Wait),
     Fail(Reason<Error>),
@@ -33,9 +33,9 @@ pub(super) enum Told {
 
 /// What whoever takes a step has in its hands, and gets into them.
 #[derive(Default)]
-pub(super) struct Hands<'a> {
+pub(super) struct StepContext<'a> {
     /// The fetch whose thread this is.
-    pub(super) errand: Option<Errand>,
+    pub(super) fetch: Option<Fetch>,
     /// Whether it is looked if the machine has slept, or its clock was set.
     pub(super) looks_at_clocks: bool,
     /// What it does next.
@@ -48,7 +48,7 @@ pub(super) struct Hands<'a> {
     pub(super) cause: Option<Arc<Cause>>,
     /// The caller that asks.
     pub(super) waiter: Option<&'a Arc<Waiter>>,
-    pub(super) told: Option<Told>,
+    pub(super) reply: Option<Reply>,
     /// No thread could be had for the fetch that the caller's asking started.
     pub(super) not_started: Option<io::Error>,
     /// Credentials that were read just now.
@@ -61,10 +61,10 @@ pub(super) struct Hands<'a> {
     pub(super) fingerprint: Option<String>,
 }
 
-impl Hands<'_> {
+impl StepContext<'_> {
     /// The fetch, if this is its thread.
-    fn errand_of(&mut self, flight: FlightId) -> Option<&mut Errand> {
-        self.errand.as_mut().filter(|errand| errand.id == flight)
+    fn fetch_of(&mut self, flight: FlightId) -> Option<&mut Fetch> {
+        self.fetch.as_mut().filter(|fetch| fetch.id == flight)
     }
 }
 
@@ -82,22 +82,26 @@ pub(super) enum Later {
     },
     Ring(Arc<Mailbox<()>>),
     /// Dropping it may block.
-    Drop(Box<Errand>),
-    Tell(Arc<Slot>, output::News<Error>),
+    Drop(Box<Fetch>),
+    Notify(Arc<Slot>, output::Notice<Error>),
 }
 
 /// Makes an input of what is under the lock; `None`: nothing has happened.
 pub(super) type Happens<'f, 'h> =
-    &'f mut dyn FnMut(&mut ClientState, &mut Hands<'h>, BootTime) -> Option<Input<Error>>;
+    &'f mut dyn FnMut(&mut ClientState, &mut StepContext<'h>, BootTime) -> Option<Input<Error>>;
 
 impl Shared {
     /// Takes a step.
-    pub(super) fn step<'h>(self: &Arc<Self>, hands: &mut Hands<'h>, happens: Happens<'_, 'h>) {
+    pub(super) fn step<'h>(
+        self: &Arc<Self>,
+        context: &mut StepContext<'h>,
+        happens: Happens<'_, 'h>,
+    ) {
         let (chance, refused_login) = (Chance::draw(), self.endpoint.refused_login());
         let mut jumps = None;
         let happened = {
             let mut state = self.state();
-            let now = match hands.looks_at_clocks {
+            let now = match context.looks_at_clocks {
                 true => {
                     let clocks = self.clock.reading();
                     jumps = Some(state.jumps.look(clocks));
@@ -105,14 +109,14 @@ impl Shared {
                 }
                 false => self.clock.now(),
             };
-            happens(&mut state, hands, now).map(|input| {
+            happens(&mut state, context, now).map(|input| {
                 let outputs = state.take(now, chance, refused_login, input);
-                (outputs.step, self.settle(&mut state, hands, outputs, now))
+                (outputs.step, self.settle(&mut state, context, outputs, now))
             })
         };
         jumps.into_iter().flatten().for_each(|jump| self.tell_jump(jump));
         if let Some((step, laters)) = happened {
-            self.carry_out(hands, step, laters);
+            self.carry_out(context, step, laters);
         }
     }
 
@@ -120,22 +124,22 @@ impl Shared {
     pub(super) fn settle(
         self: &Arc<Self>,
         state: &mut ClientState,
-        hands: &mut Hands<'_>,
+        context: &mut StepContext<'_>,
         outputs: Outputs<Error>,
         now: BootTime,
     ) -> Vec<Later> {
         let mut laters = Vec::with_capacity(outputs.list.len());
         for output in outputs.list {
-            laters.extend(self.settle_one(state, hands, output, now));
+            laters.extend(self.settle_one(state, context, output, now));
         }
         // What no thread has to do anything for waits in its place.
-        if hands.task.is_none() {
-            let waits = |errand: &mut Errand| state.core.entry_of(errand.id).is_some();
-            let waiting = hands.errand.take_if(waits);
-            state.errands.extend(waiting);
+        if context.task.is_none() {
+            let waits = |fetch: &mut Fetch| state.core.entry_of(fetch.id).is_some();
+            let waiting = context.fetch.take_if(waits);
+            state.fetches.extend(waiting);
         }
-        if state.errands.is_empty() {
-            state.errands = Vec::new();
+        if state.fetches.is_empty() {
+            state.fetches = Vec::new();
         }
         laters
     }
@@ -143,27 +147,27 @@ impl Shared {
     fn settle_one(
         self: &Arc<Self>,
         state: &mut ClientState,
-        hands: &mut Hands<'_>,
+        context: &mut StepContext<'_>,
         output: Output<Error>,
         now: BootTime,
     ) -> Option<Later> {
         match output {
             Output::Serve { entry } => {
-                hands.told = state.seats[entry].slot.current.read().map(Told::Token);
+                context.reply = state.seats[entry].slot.current.read().map(Reply::Token);
             }
             Output::Wait { entry, wait } => {
-                if let Some(waiter) = hands.waiter {
+                if let Some(waiter) = context.waiter {
                     state.seats[entry].add_waiter(waiter.clone());
                 }
-                hands.told = Some(Told::Wait(wait));
+                context.reply = Some(Reply::Wait(wait));
             }
-            Output::Fail(reason) => hands.told = Some(Told::Fail(reason)),
+            Output::Fail(reason) => context.reply = Some(Reply::Fail(reason)),
             Output::Looking => {
-                state.looker.clone_from(&hands.looked);
-                hands.looks = true;
+                state.looker.clone_from(&context.looked);
+                context.looks = true;
             }
             Output::Publish { entry, serial, life, serve_until } => {
-                if let Some(token) = self.token(hands, serial, &life, now) {
+                if let Some(token) = self.token(context, serial, &life, now) {
                     state.seats[entry].slot.current.publish(&token, serve_until);
                 }
             }
@@ -198,54 +202,60 @@ impl Shared {
                 return Some(Later::Finish(seat.slot.clone(), waiters, outcome));
             }
             Output::Park { flight, refused } => {
-                if let Some(errand) = hands.errand_of(flight).filter(|_| refused) {
-                    errand.refused.clone_from(&errand.used);
+                if let Some(fetch) = context.fetch_of(flight).filter(|_| refused) {
+                    fetch.refused.clone_from(&fetch.used);
                 }
             }
             Output::NoteTrial { flight } => {
-                let fresh = hands.errand_of(flight).and_then(|errand| errand.fresh.clone());
+                let fresh = context.fetch_of(flight).and_then(|fetch| fetch.fresh.clone());
                 state.tried = fresh.and_then(|fresh| Some((flight, fresh.ok()?)));
             }
             Output::Forget { flight } => {
-                let in_place = state.take_errand(flight);
-                return in_place.map(|errand| Later::Drop(Box::new(errand)));
+                let in_place = state.take_fetch(flight);
+                return in_place.map(|fetch| Later::Drop(Box::new(fetch)));
             }
-            Output::Start { flight, entry, rank, brings } => {
-                let brings = self.brought(state, hands, brings);
-                return self.job_for(state, flight, entry, rank, brings, now);
+            Output::Start { flight, entry, rank, resume_with } => {
+                let resume_with = self.resume_pair(state, context, resume_with);
+                return self.job_for(state, flight, entry, rank, resume_with, now);
             }
             Output::Hasten { flight } => {
-                return state.errand(flight)?.job.clone().map(Later::Hasten);
+                return state.fetch(flight)?.job.clone().map(Later::Hasten);
             }
             Output::Do { flight, task } => {
-                let keeps_pair = hands.keeps_pair;
-                let errand = hands.errand_of(flight)?;
+                let keeps_pair = context.keeps_pair;
+                let fetch = context.fetch_of(flight)?;
                 match task {
-                    Task::Send { .. } => errand.sent_at = now,
-                    Task::GoOn if !keeps_pair => errand.fresh = None,
+                    Task::Send { .. } => fetch.sent_at = now,
+                    Task::GoOn if !keeps_pair => fetch.fresh = None,
                     _ => {}
                 }
-                hands.task = Some(task);
+                context.task = Some(task);
             }
             Output::Pause { flight, until, rank } => {
-                let (job, keeps_pair) = (self.job(flight), hands.keeps_pair);
-                let errand = hands.errand_of(flight)?;
-                errand.job = Some(job.clone());
+                let (job, keeps_pair) = (self.job(flight), context.keeps_pair);
+                let fetch = context.fetch_of(flight)?;
+                fetch.job = Some(job.clone());
                 if !keeps_pair {
-                    errand.fresh = None;
+                    fetch.fresh = None;
                 }
                 return Some(Later::Pause { flight, until, job, rank: of_pool(rank) });
             }
-            Output::Tell { entry, news } => {
-                return Some(Later::Tell(state.seats[entry].slot.clone(), news));
+            Output::Notify { entry, notice } => {
+                return Some(Later::Notify(state.seats[entry].slot.clone(), notice));
             }
             output => return Some(Later::Do(output)),
         }
         None
     }
 
-    fn token(&self, hands: &Hands<'_>, serial: u64, life: &Life, now: BootTime) -> Option<Token> {
-        let granted = hands.errand.as_ref()?.brings()?;
+    fn token(
+        &self,
+        context: &StepContext<'_>,
+        serial: u64,
+        life: &Life,
+        now: BootTime,
+    ) -> Option<Token> {
+        let granted = context.fetch.as_ref()?.received()?;
         let left = i64::try_from(life.expires_at().until(now).as_millis()).unwrap_or(i64::MAX);
         let unix_ms = self.clock.wall_ms().saturating_add(left);
         Some(Token::new(granted.value.reveal(), &granted.scope, serial, life, unix_ms))
@@ -258,35 +268,37 @@ impl Shared {
         flight: FlightId,
         entry: usize,
         rank: Rank,
-        brings: Option<Result<Pair, Error>>,
+        resume_with: Option<Result<Pair, Error>>,
         now: BootTime,
     ) -> Option<Later> {
-        if state.errand(flight).is_none() {
+        if state.fetch(flight).is_none() {
             let slot = state.seats[entry].slot.clone();
-            state.errands.push(Errand::new(flight, slot, now));
+            state.fetches.push(Fetch::new(flight, slot, now));
         }
-        let errand = state.errand(flight)?;
-        if brings.is_some() {
-            errand.fresh = brings;
+        let fetch = state.fetch(flight)?;
+        if resume_with.is_some() {
+            fetch.fresh = resume_with;
         }
-        if let Some(bell) = errand.bell.take() {
+        if let Some(bell) = fetch.bell.take() {
             return Some(Later::Ring(bell));
         }
         let job = self.job(flight);
-        errand.job = Some(job.clone());
+        fetch.job = Some(job.clone());
         Some(Later::Submit(job, of_pool(rank)))
     }
 
     /// The pair that a fetch goes on with.
-    fn brought(
+    fn resume_pair(
         &self,
         state: &ClientState,
-        hands: &Hands<'_>,
-        brings: Brings,
+        context: &StepContext<'_>,
+        resume_with: ResumeWith,
     ) -> Option<Result<Pair, Error>> {
-        match (brings, &state.tried) {
-            (Brings::Credentials, _) => hands.read.cloned(),
-            (Brings::TriedPair(id), Some((trial, pair))) if *trial == id => Some(Ok(pair.clone())),
+        match (resume_with, &state.tried) {
+            (ResumeWith::Credentials, _) => context.read.cloned(),
+            (ResumeWith::TriedPair(id), Some((trial, pair))) if *trial == id => {
+                Some(Ok(pair.clone()))
+            }
             _ => None,
         }
     }
@@ -294,42 +306,47 @@ impl Shared {
     /// The part of a step that is done when the lock is free.
     pub(super) fn carry_out(
         self: &Arc<Self>,
-        hands: &mut Hands<'_>,
+        context: &mut StepContext<'_>,
         step: u64,
         laters: Vec<Later>,
     ) {
         for later in laters {
             match later {
                 Later::Finish(slot, waiters, outcome) => {
-                    self.finish(hands, &slot, waiters, outcome)
+                    self.finish(context, &slot, waiters, outcome)
                 }
                 Later::Submit(job, rank) => {
                     let refused = threads::submit(&job, rank).err();
-                    hands.not_started = hands.not_started.take().or(refused);
+                    context.not_started = context.not_started.take().or(refused);
                 }
                 Later::Hasten(job) => threads::hasten(&job),
                 Later::Pause { flight, until, job, rank } => {
-                    self.pause(hands, step, (flight, until), (job, rank));
+                    self.pause(context, step, (flight, until), (job, rank));
                 }
                 Later::Ring(bell) => {
                     bell.put(());
                 }
-                Later::Drop(errand) => drop(errand),
-                Later::Tell(slot, news) => self.tell_news(&slot, news, hands),
-                Later::Do(output) => self.carry_out_one(hands, step, output),
+                Later::Drop(fetch) => drop(fetch),
+                Later::Notify(slot, notice) => self.notify(&slot, notice, context),
+                Later::Do(output) => self.carry_out_one(context, step, output),
             }
         }
         // It is over.
-        if hands.task.is_none() {
-            hands.errand = None;
+        if context.task.is_none() {
+            context.fetch = None;
         }
     }
 
-    fn carry_out_one(self: &Arc<Self>, hands: &mut Hands<'_>, step: u64, output: Output<Error>) {
+    fn carry_out_one(
+        self: &Arc<Self>,
+        context: &mut StepContext<'_>,
+        step: u64,
+        output: Output<Error>,
+    ) {
         match output {
             Output::PutOff { flight, wait } => {
-                if let Some(errand) = hands.errand_of(flight) {
-                    self.put_off_renewals(errand, wait);
+                if let Some(fetch) = context.fetch_of(flight) {
+                    self.put_off_renewals(fetch, wait);
                 }
             }
             Output::Alarm { entry, at } => {
@@ -337,8 +354,10 @@ impl Shared {
                 let number = 2 * entry as u64;
                 threads::alarm(at, owner, number, step, move |shared| shared.tick(entry));
             }
-            Output::AskSource { refused, ticket, anew } => self.ask_source(refused, ticket, anew),
-            Output::DoWithoutFiles { refused } => self.do_without_files(refused),
+            Output::AskSource { refused, ticket, is_retry } => {
+                self.ask_source(refused, ticket, is_retry)
+            }
+            Output::UseLastPair { refused } => self.use_last_pair(refused),
             Output::MakeRoom => threads::start_waiting_jobs(),
             _ => {}
         }
@@ -347,7 +366,7 @@ impl Shared {
     /// Ends waits. Threads first: a function may take its time.
     fn finish(
         self: &Arc<Self>,
-        hands: &mut Hands<'_>,
+        context: &mut StepContext<'_>,
         slot: &Slot,
         waiters: Vec<Arc<Waiter>>,
         outcome: Result<Outcome, Reason<Error>>,
@@ -357,20 +376,20 @@ impl Shared {
         }
         let outcome = outcome.unwrap_or_else(|reason| {
             let error = self.error(slot, &reason, None);
-            Outcome::Failed(match &hands.cause {
+            Outcome::Failed(match &context.cause {
                 Some(cause) => error.with_cause(Some(cause.clone())),
                 None => error,
             })
         });
         // A thread of the pool comes to the functions when it has done what it does.
-        wait::end(waiters, outcome, hands.errand.is_some());
+        wait::end(waiters, outcome, context.fetch.is_some());
     }
 
     /// Has a fetch go on then, with a thread that it does not hold meanwhile. If nobody watches the
     /// clock, it keeps its own.
     fn pause(
         self: &Arc<Self>,
-        hands: &mut Hands<'_>,
+        context: &mut StepContext<'_>,
         step: u64,
         (flight, until): (FlightId, BootTime),
         (job, rank): (Arc<Job>, threads::Rank),
@@ -387,18 +406,18 @@ impl Shared {
             });
         }
         let bell = Arc::<Mailbox<()>>::default();
-        if let Some(errand) = self.state().errand(flight) {
+        if let Some(fetch) = self.state().fetch(flight) {
             // Whoever has ended the pause already found no bell, and may find no thread but this one.
-            let is_over = !errand.job.as_ref().is_some_and(|latest| Arc::ptr_eq(latest, &job));
-            errand.bell = Some(bell.clone());
-            hands.sleeps = Some((flight, bell, if is_over { BootTime::ZERO } else { until }));
+            let is_over = !fetch.job.as_ref().is_some_and(|latest| Arc::ptr_eq(latest, &job));
+            fetch.bell = Some(bell.clone());
+            context.sleeps = Some((flight, bell, if is_over { BootTime::ZERO } else { until }));
         }
     }
 
     /// An alarm rings. On the clock watcher's thread.
     pub(super) fn tick(self: &Arc<Self>, entry: usize) {
-        let mut hands = Hands { looks_at_clocks: true, ..Hands::default() };
-        self.step(&mut hands, &mut |_, _, _| Some(Input::Tick { entry }));
+        let mut context = StepContext { looks_at_clocks: true, ..StepContext::default() };
+        self.step(&mut context, &mut |_, _, _| Some(Input::Tick { entry }));
     }
 }
 
@@ -412,8 +431,8 @@ impl ClientState {
         input: Input<Error>,
     ) -> Outputs<Error> {
         let Self { core, seats, .. } = self;
-        let mut around = Surroundings { seats, chance, refused_login };
-        core.handle(now, &mut around, input)
+        let mut env = ClientEnvironment { seats, chance, refused_login };
+        core.handle(now, &mut env, input)
     }
 }
 

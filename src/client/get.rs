@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::GetOptions;
-use super::drive::{Hands, Told};
-use super::errand::{THE_REQUEST, no_thread};
+use super::drive::{Reply, StepContext};
+use super::fetch::{THE_REQUEST, no_thread};
 use super::reading::Look;
 use super::shared::Shared;
 use super::state::Slot;
@@ -39,13 +39,13 @@ pub(super) enum Next {
 
 /// How a caller has waited so far.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Patience {
+pub(super) struct WaitHistory {
     waited: Option<Waited>,
     /// What it was told when its wait ended.
     error: Option<Error>,
 }
 
-impl Patience {
+impl WaitHistory {
     /// Of a caller that waits again.
     pub(super) fn after(waited: Option<Waited>) -> Self {
         Self { waited, error: None }
@@ -106,21 +106,21 @@ impl Shared {
     fn wait_for_token(self: &Arc<Self>, options: &GetOptions<'_>) -> Result<Token, Error> {
         let request = self.request(options)?;
         self.refuse_self_wait(&request)?;
-        let mut patience = Patience::default();
+        let mut history = WaitHistory::default();
         loop {
             let waiter = Waiter::thread();
             if let Some(cancel) = options.cancel {
                 cancel.watch(&waiter);
             }
-            let wait = match self.ask(&request, &waiter, &patience) {
+            let wait = match self.ask(&request, &waiter, &history) {
                 Next::Done(outcome) => return outcome,
                 Next::AskAgain => continue,
                 Next::Wait(wait) => wait,
             };
-            patience.waits(&wait);
+            history.waits(&wait);
             let outcome = waiter.sleep(&self.clock, wait.until).or_else(|| waiter.leave());
             if let Some(outcome) =
-                outcome.and_then(|outcome| self.end_of_wait(outcome, &mut patience))
+                outcome.and_then(|outcome| self.end_of_wait(outcome, &mut history))
             {
                 return outcome;
             }
@@ -145,18 +145,18 @@ impl Shared {
         self: &Arc<Self>,
         request: &Request,
         waiter: &Arc<Waiter>,
-        patience: &Patience,
+        history: &WaitHistory,
     ) -> Next {
         threads::catch_up();
-        let (entry, want, waited) = (request.slot.index, request.want, patience.waited);
-        let mut hands = Hands { waiter: Some(waiter), ..Hands::default() };
-        self.step(&mut hands, &mut |_, _, _| Some(Input::Ask { entry, want, waited }));
-        let not_started = hands.not_started.map(|error| no_thread(THE_REQUEST, &error));
-        match (hands.told, not_started) {
-            (Some(Told::Token(token)), _) => self.if_alive(token),
+        let (entry, want, waited) = (request.slot.index, request.want, history.waited);
+        let mut context = StepContext { waiter: Some(waiter), ..StepContext::default() };
+        self.step(&mut context, &mut |_, _, _| Some(Input::Ask { entry, want, waited }));
+        let not_started = context.not_started.map(|error| no_thread(THE_REQUEST, &error));
+        match (context.reply, not_started) {
+            (Some(Reply::Token(token)), _) => self.if_alive(token),
             (_, Some(error)) => Next::Done(self.valid_token(&request.slot).ok_or(error)),
-            (Some(Told::Wait(wait)), None) => Next::Wait(wait),
-            (Some(Told::Fail(reason)), None) => self.refused(request, waiter, patience, reason),
+            (Some(Reply::Wait(wait)), None) => Next::Wait(wait),
+            (Some(Reply::Fail(reason)), None) => self.refused(request, waiter, history, reason),
             // It was there a moment ago.
             (None, None) => Next::AskAgain,
         }
@@ -166,7 +166,7 @@ impl Shared {
         self: &Arc<Self>,
         request: &Request,
         waiter: &Arc<Waiter>,
-        patience: &Patience,
+        history: &WaitHistory,
         reason: Reason<Error>,
     ) -> Next {
         if matches!(reason, Reason::Blocked { .. }) {
@@ -184,7 +184,7 @@ impl Shared {
                 Look::Begun | Look::NotDue => {}
             }
         }
-        Next::Done(Err(self.error(&request.slot, &reason, patience.error.clone())))
+        Next::Done(Err(self.error(&request.slot, &reason, history.error.clone())))
     }
 
     /// What a caller gets whose wait has ended. What is handed out is looked at by the clock now,
@@ -192,7 +192,7 @@ impl Shared {
     pub(super) fn end_of_wait(
         self: &Arc<Self>,
         outcome: Outcome,
-        patience: &mut Patience,
+        history: &mut WaitHistory,
     ) -> Option<Result<Token, Error>> {
         match outcome {
             Outcome::Token(token) if self.is_alive(&token) => Some(Ok((*token).clone())),
@@ -200,7 +200,7 @@ impl Shared {
             Outcome::Failed(error) => match error.kind() {
                 ErrorKind::Cancelled | ErrorKind::Closed => Some(Err(error)),
                 _ => {
-                    patience.has_failed(error);
+                    history.has_failed(error);
                     None
                 }
             },
@@ -227,7 +227,7 @@ impl Shared {
 
     /// The time of a caller is over that has waited.
     pub(super) fn timed_out(self: &Arc<Self>, request: &Request) -> Result<Token, Error> {
-        let over = Patience::after(Some(Waited::default()));
+        let over = WaitHistory::after(Some(Waited::default()));
         loop {
             match self.ask(request, &Waiter::thread(), &over) {
                 Next::Done(outcome) => return outcome,

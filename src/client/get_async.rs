@@ -8,8 +8,8 @@
 use std::io;
 use std::sync::{Arc, Weak};
 
-use super::errand::no_thread;
-use super::get::{Next, Patience, Request};
+use super::fetch::no_thread;
+use super::get::{Next, Request, WaitHistory};
 use super::shared::Shared;
 use super::wait::{self, Outcome, Waiter};
 use super::{Cancel, GetOptions};
@@ -22,7 +22,7 @@ use crate::token::Token;
 pub(super) type Function = Box<dyn FnOnce(Result<Token, Error>) + Send>;
 
 /// A function that is to be called, and what makes sure of it.
-struct Owed {
+struct PendingCallback {
     function: Function,
     _clock: ClockHold,
 }
@@ -31,7 +31,7 @@ struct Owed {
 struct Call {
     request: Arc<Request>,
     cancel: Option<Cancel>,
-    function: Locked<OneProcess<Option<Owed>>>,
+    function: Locked<OneProcess<Option<PendingCallback>>>,
     /// How it has waited so far.
     waited: Locked<AnyProcess<Option<Waited>>>,
     /// Where it waits now.
@@ -56,12 +56,12 @@ impl Registration {
 
 impl Call {
     fn answer(&self, outcome: Result<Token, Error>) {
-        if let Some(Owed { function, _clock }) = self.take_function() {
+        if let Some(PendingCallback { function, _clock }) = self.take_function() {
             function(outcome);
         }
     }
 
-    fn take_function(&self) -> Option<Owed> {
+    fn take_function(&self) -> Option<PendingCallback> {
         self.function.lock().take()
     }
 
@@ -99,11 +99,11 @@ impl Shared {
         let call = Arc::new(Call {
             request: request.clone(),
             cancel: cancel.cloned(),
-            function: Locked::new(OneProcess(Some(Owed { function, _clock: clock }))),
+            function: Locked::new(OneProcess(Some(PendingCallback { function, _clock: clock }))),
             waited: Locked::new(AnyProcess::default()),
             waiter: Locked::new(AnyProcess::default()),
         });
-        self.ask_async(&call, Patience::default());
+        self.ask_async(&call, WaitHistory::default());
         Ok(Registration(Arc::downgrade(&call)))
     }
 
@@ -126,14 +126,15 @@ impl Shared {
     /// For a request that does not wait.
     fn ask_at_once(self: &Arc<Self>, request: &Request) -> Result<Token, Error> {
         loop {
-            if let Next::Done(outcome) = self.ask(request, &Waiter::thread(), &Patience::default())
+            if let Next::Done(outcome) =
+                self.ask(request, &Waiter::thread(), &WaitHistory::default())
             {
                 return outcome;
             }
         }
     }
 
-    fn ask_async(self: &Arc<Self>, call: &Arc<Call>, patience: Patience) {
+    fn ask_async(self: &Arc<Self>, call: &Arc<Call>, history: WaitHistory) {
         let (shared, called) = (self.clone(), call.clone());
         let waiter = Waiter::call(move |outcome| shared.woken_async(&called, outcome));
         call.waiter.lock().0 = Arc::downgrade(&waiter);
@@ -144,7 +145,7 @@ impl Shared {
             cancel.watch(&waiter);
         }
         let wait = loop {
-            match self.ask(&call.request, &waiter, &patience) {
+            match self.ask(&call.request, &waiter, &history) {
                 Next::Done(outcome) => {
                     waiter.leave();
                     return call.answer(outcome);
@@ -161,10 +162,10 @@ impl Shared {
     }
 
     fn woken_async(self: &Arc<Self>, call: &Arc<Call>, outcome: Outcome) {
-        let mut patience = Patience::after(call.waited.lock().0);
-        match self.end_of_wait(outcome, &mut patience) {
+        let mut history = WaitHistory::after(call.waited.lock().0);
+        match self.end_of_wait(outcome, &mut history) {
             Some(outcome) => call.answer(outcome),
-            None => self.ask_async(call, patience),
+            None => self.ask_async(call, history),
         }
     }
 }

@@ -15,18 +15,18 @@
 mod builder;
 mod config;
 mod drive;
-mod errand;
+mod fetch;
 mod future;
 mod get;
 mod get_async;
 mod hit;
+mod messages;
 mod names;
 mod reading;
 mod shared;
 mod state;
 mod stored;
 mod wait;
-mod words;
 
 use std::fmt;
 use std::sync::Arc;
@@ -529,4 +529,4 @@ impl fmt::Debug for Client {
 #[cfg(all(test, not(feature = "__shuttle")))]
 mod alarm_tests;
 #[cfg(test)]
-mod lockings;
+mod lock_counts;

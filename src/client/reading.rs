@@ -6,11 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::drive::Hands;
+use super::drive::StepContext;
 use super::shared::Shared;
 use crate::cache::input::Input;
-use crate::cache::joint::Ticket;
 use crate::cache::policy;
+use crate::cache::single_flight::Ticket;
 use crate::clock::Clock;
 use crate::credentials::{Change, Credentials};
 use crate::error::{Error, ErrorKind};
@@ -29,24 +29,24 @@ pub(super) enum Look {
 }
 
 impl Shared {
-    pub(super) fn ask_source(self: &Arc<Self>, refused: bool, ticket: Ticket, anew: bool) {
+    pub(super) fn ask_source(self: &Arc<Self>, refused: bool, ticket: Ticket, is_retry: bool) {
         let shared = Arc::downgrade(self);
         let address = Arc::as_ptr(self) as usize;
         let Some(ask) = self.source.ask() else {
             // Rotated just now.
             let given = Input::CredentialsGiven { refused, ticket };
-            return self.step(&mut Hands::default(), &mut |_, _, _| Some(given.clone()));
+            return self.step(&mut StepContext::default(), &mut |_, _, _| Some(given.clone()));
         };
         if self.source.is_files() {
             let late = Clock::System.now().after(policy::FILE_PATIENCE);
             threads::at(late, shared.clone(), move |shared| {
                 let is_open = shared.state().core.is_being_read(ticket);
                 if is_open {
-                    shared.do_without_files(refused);
+                    shared.use_last_pair(refused);
                 }
             });
         }
-        ask.begin(address, refused, anew, move |read| {
+        ask.begin(address, refused, is_retry, move |read| {
             if let Some(shared) = shared.upgrade() {
                 shared.have_read(refused, ticket, read.map(|read| read.credentials));
             }
@@ -55,12 +55,14 @@ impl Shared {
 
     /// Files hang, and so cannot be read: fetches that wait for them go on with the pair that was
     /// read last.
-    pub(super) fn do_without_files(self: &Arc<Self>, refused: bool) {
+    pub(super) fn use_last_pair(self: &Arc<Self>, refused: bool) {
         if let Some((pair, change)) = self.source.last_of_files() {
             let version = self.tell_change(change).then_some(pair.version);
             let read = Ok(pair);
-            let mut hands = Hands { read: Some(&read), ..Hands::default() };
-            self.step(&mut hands, &mut |_, _, _| Some(Input::CredentialsLate { refused, version }));
+            let mut context = StepContext { read: Some(&read), ..StepContext::default() };
+            self.step(&mut context, &mut |_, _, _| {
+                Some(Input::CredentialsLate { refused, version })
+            });
         }
     }
 
@@ -73,20 +75,20 @@ impl Shared {
     ) {
         let is_wanted = self.state().core.wants_read(refused, ticket);
         if !is_wanted {
-            let end = Input::CredentialsRead { refused, ticket, brought: false, version: None };
-            return self.step(&mut Hands::default(), &mut |_, _, _| Some(end.clone()));
+            let end = Input::CredentialsRead { refused, ticket, obtained: false, version: None };
+            return self.step(&mut StepContext::default(), &mut |_, _, _| Some(end.clone()));
         }
         let mut version = None;
         let read = self.source.adopt(read).map(|(pair, change)| {
             version = self.tell_change(change).then_some(pair.version);
             pair
         });
-        let brought = read.is_ok();
+        let obtained = read.is_ok();
         let mut looker = None;
-        let mut hands = Hands { read: Some(&read), ..Hands::default() };
-        self.step(&mut hands, &mut |state, _, _| {
+        let mut context = StepContext { read: Some(&read), ..StepContext::default() };
+        self.step(&mut context, &mut |state, _, _| {
             looker = state.looker.take();
-            Some(Input::CredentialsRead { refused, ticket, brought, version })
+            Some(Input::CredentialsRead { refused, ticket, obtained, version })
         });
         if let Some(looker) = looker {
             looker.put(());
@@ -129,9 +131,9 @@ impl Shared {
             return Look::NotDue;
         }
         let looked = Arc::new(Mailbox::default());
-        let mut hands = Hands { looked: Some(looked.clone()), ..Hands::default() };
-        self.step(&mut hands, &mut |_, _, _| Some(Input::LookAtFiles));
-        if !hands.looks {
+        let mut context = StepContext { looked: Some(looked.clone()), ..StepContext::default() };
+        self.step(&mut context, &mut |_, _, _| Some(Input::LookAtFiles));
+        if !context.looks {
             return Look::NotDue;
         }
         let clock = Clock::System;

@@ -5,11 +5,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Stats;
-use super::drive::Hands;
+use super::drive::StepContext;
+use super::messages::{error_of, fingerprint};
 use super::names::Names;
 use super::state::{Chance, ClientState, Found, Seat, Slot};
 use super::wait;
-use super::words::{error_of, fingerprint};
 use crate::cache::core::Settings;
 use crate::cache::counters::LastError;
 use crate::cache::input::Input;
@@ -29,7 +29,7 @@ use crate::sync::atomic::{AtomicBool, AtomicU32};
 use crate::threads;
 
 /// Most spellings of scopes that are remembered; further ones are read at each call.
-const MOST_SPELLINGS: u32 = 40_000;
+const MAX_SPELLINGS: u32 = 40_000;
 
 /// What the program's handles and our threads have in common.
 pub(crate) struct Shared {
@@ -57,7 +57,7 @@ impl Shared {
     /// The state, made this process's own if it was the parent's.
     pub(super) fn state(self: &Arc<Self>) -> Guard<'_, ClientState> {
         #[cfg(test)]
-        super::lockings::note();
+        super::lock_counts::note();
         loop {
             let state = self.state.lock();
             if state.found == Found::Own {
@@ -73,7 +73,7 @@ impl Shared {
     fn adopt(self: &Arc<Self>, first: Option<Input<Error>>) {
         let (chance, refused_login) = (Chance::draw(), self.endpoint.refused_login());
         let generation = process::generation();
-        let mut hands = Hands::default();
+        let mut context = StepContext::default();
         let (is_closed, step, laters) = {
             let mut state = self.state.lock();
             // A signal handler may have forked on the way here.
@@ -84,7 +84,7 @@ impl Shared {
             let mut first = first;
             if state.found == Found::Blank {
                 let settings = settings(&self.options, self.store.as_ref());
-                state.begin_anew(settings, generation, self.clock.reading(), &self.scopes);
+                state.rebuild(settings, generation, self.clock.reading(), &self.scopes);
                 let was_closed = self.closed.load(Ordering::SeqCst);
                 first = first.or(was_closed.then_some(Input::Close));
             }
@@ -95,16 +95,16 @@ impl Shared {
             let outputs = state.take(now, chance, refused_login, Input::Forked);
             self.generation.store(generation, Ordering::Release);
             let (is_closed, step) = (state.core.is_closed(), outputs.step);
-            (is_closed, step, self.settle(&mut state, &mut hands, outputs, now))
+            (is_closed, step, self.settle(&mut state, &mut context, outputs, now))
         };
         // What else the parent's callers wait for is let go of now, not when it is next met.
-        wait::forget_parents_answers();
+        wait::drop_parents_callbacks();
         threads::forget_parents_events();
         if !is_closed {
             let message = "the process forked; the client continues in the child";
             self.events.tell(|| Event::new(EventKind::Fork, message));
         }
-        self.carry_out(&mut hands, step, laters);
+        self.carry_out(&mut context, step, laters);
     }
 
     pub(super) fn closed_error() -> Error {
@@ -126,7 +126,7 @@ impl Shared {
         let parsed = ScopeSet::parse(name)?;
         let now = self.clock.now();
         let slot = self.state().slot_for(parsed, now)?;
-        if self.spellings.load(Ordering::Relaxed) < MOST_SPELLINGS {
+        if self.spellings.load(Ordering::Relaxed) < MAX_SPELLINGS {
             self.spellings.fetch_add(1, Ordering::Relaxed);
             self.names.insert(name, slot.clone());
         }
@@ -138,8 +138,9 @@ impl Shared {
         let mut next = 0;
         loop {
             let mut dropped = None;
-            let mut hands = Hands { fingerprint: fingerprint.clone(), ..Hands::default() };
-            self.step(&mut hands, &mut |state, _, _| {
+            let mut context =
+                StepContext { fingerprint: fingerprint.clone(), ..StepContext::default() };
+            self.step(&mut context, &mut |state, _, _| {
                 let seats = state.seats.iter_mut().enumerate().skip(next);
                 let is_it = |seat: &Seat| {
                     // Once a token: an endpoint that hands the same one out again is not asked in
@@ -160,7 +161,7 @@ impl Shared {
 
     pub(super) fn api_refused(self: &Arc<Self>, url: &str) {
         let Some(host) = host_to_send_to(url, &self.options.api_hosts) else { return };
-        let is_new = add_new(&mut self.state().doubted_hosts, host.clone());
+        let is_new = add_new(&mut self.state().warned_hosts, host.clone());
         if is_new {
             self.events.tell(|| {
                 Event::new(
@@ -179,7 +180,7 @@ impl Shared {
             return Err(Self::closed_error());
         }
         let version = self.source.rotate(credentials);
-        self.step(&mut Hands::default(), &mut |_, _, _| Some(Input::Rotated { version }));
+        self.step(&mut StepContext::default(), &mut |_, _, _| Some(Input::Rotated { version }));
         self.events.tell(|| Event::new(EventKind::Rotated, "the client has new credentials"));
         Ok(())
     }
@@ -188,7 +189,7 @@ impl Shared {
         // First, so that no fetch that begins now shares a look-up of before.
         names::wake();
         self.endpoint.wake();
-        self.step(&mut Hands::default(), &mut |_, _, _| Some(Input::Wake));
+        self.step(&mut StepContext::default(), &mut |_, _, _| Some(Input::Wake));
     }
 
     pub(super) fn stats(self: &Arc<Self>, scope: Option<&str>) -> Result<Stats, Error> {
@@ -203,7 +204,7 @@ impl Shared {
             state: core.state(entry, now),
             last_error: counters.last_error.map(|error| match *error {
                 LastError::Fault(fault) => error_of(&fault).kind(),
-                LastError::Unread => ErrorKind::Credentials,
+                LastError::CredentialsPending => ErrorKind::Credentials,
             }),
             expires_in: life.map_or(Duration::ZERO, |life| life.expires_at().until(now)),
             next_request_in: core.next_request_in(entry, now, refused_login),
@@ -220,13 +221,13 @@ impl Shared {
         // A child that only closes the client needs no renewals and no threads.
         self.adopt(Some(Input::Close));
         let mut forgotten = Vec::new();
-        self.step(&mut Hands::default(), &mut |state, _, _| {
-            forgotten = std::mem::take(&mut state.errands);
+        self.step(&mut StepContext::default(), &mut |state, _, _| {
+            forgotten = std::mem::take(&mut state.fetches);
             state.tried = None;
             Some(Input::Close)
         });
-        for errand in forgotten {
-            if let Some(bell) = &errand.bell {
+        for fetch in forgotten {
+            if let Some(bell) = &fetch.bell {
                 bell.put(());
             }
         }

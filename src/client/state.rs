@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use super::errand::Errand;
+use super::fetch::Fetch;
+use super::messages::fingerprint;
 use super::names::Names;
 use super::wait::Waiter;
-use super::words::fingerprint;
 use crate::cache::Random;
 use crate::cache::core::{Core, Settings};
 use crate::cache::current::Current;
 use crate::cache::flight::FlightId;
-use crate::cache::input::Around;
+use crate::cache::input::Environment;
 use crate::cache::jumps::Jumps;
 use crate::cache::limits::Blocked;
 use crate::clock::{BootTime, Clock, Reading};
@@ -23,7 +23,7 @@ use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::token::Token;
 
 /// Most different scopes of one client: beyond it, a program is most likely making them up.
-const MOST_SCOPES: usize = 10_000;
+const MAX_SCOPES: usize = 10_000;
 
 /// One entry as readers see it.
 pub(crate) struct Slot {
@@ -75,14 +75,14 @@ pub(crate) struct ClientState {
     /// By the numbers of the core's entries.
     pub(super) seats: Vec<Seat>,
     /// Fetches that no thread has in its hands.
-    pub(super) errands: Vec<Errand>,
+    pub(super) fetches: Vec<Fetch>,
     /// The pair that a fetch tries out in the place of a refused one.
     pub(super) tried: Option<(FlightId, Pair)>,
     /// A caller who waits a moment for a look at the credential files.
     pub(super) looker: Option<Arc<Mailbox<()>>>,
     pub(super) jumps: Jumps,
     /// Hosts that may not accept these tokens; each is told once.
-    pub(super) doubted_hosts: Vec<String>,
+    pub(super) warned_hosts: Vec<String>,
     /// Every entry's slot by its canonical scope. Not in the lock alone: see [`Default`].
     pub(super) scopes: Arc<Names<Arc<Slot>>>,
 }
@@ -100,7 +100,7 @@ pub(super) enum Found {
 /// What waits and what fetches is the parent's.
 impl Inherited for ClientState {
     /// Functions of the parent's callers are dropped, not called: the parent calls its own.
-    type Remains = (Vec<Arc<Waiter>>, Vec<Errand>);
+    type Remains = (Vec<Arc<Waiter>>, Vec<Fetch>);
 
     fn adopt(&mut self) -> Self::Remains {
         if self.found == Found::Own {
@@ -108,7 +108,7 @@ impl Inherited for ClientState {
         }
         (self.looker, self.tried) = (None, None);
         let waiters = self.seats.iter_mut().flat_map(|seat| std::mem::take(&mut seat.waiters));
-        (waiters.collect(), std::mem::take(&mut self.errands))
+        (waiters.collect(), std::mem::take(&mut self.fetches))
     }
 }
 
@@ -119,11 +119,11 @@ impl ClientState {
             core: Core::new(settings, 0),
             // Most clients have one scope; growing by itself, a list would begin with four places.
             seats: Vec::with_capacity(1),
-            errands: Vec::new(),
+            fetches: Vec::new(),
             tried: None,
             looker: None,
             jumps: Jumps::new(clocks),
-            doubted_hosts: Vec::new(),
+            warned_hosts: Vec::new(),
             scopes: Arc::new(Names::new()),
         }
     }
@@ -133,9 +133,9 @@ impl ClientState {
         if let Some(slot) = self.scopes.get(scope.canonical().as_bytes()) {
             return Ok(slot.clone());
         }
-        if self.seats.len() >= MOST_SCOPES {
+        if self.seats.len() >= MAX_SCOPES {
             return Err(Error::argument(format!(
-                "this client has {MOST_SCOPES} different scopes already, the maximum; use another \
+                "this client has {MAX_SCOPES} different scopes already, the maximum; use another \
                  client for more"
             )));
         }
@@ -151,13 +151,13 @@ impl ClientState {
         Ok(slot)
     }
 
-    pub(super) fn errand(&mut self, id: FlightId) -> Option<&mut Errand> {
-        self.errands.iter_mut().find(|errand| errand.id == id)
+    pub(super) fn fetch(&mut self, id: FlightId) -> Option<&mut Fetch> {
+        self.fetches.iter_mut().find(|fetch| fetch.id == id)
     }
 
-    pub(super) fn take_errand(&mut self, id: FlightId) -> Option<Errand> {
-        let place = self.errands.iter().position(|errand| errand.id == id)?;
-        Some(self.errands.swap_remove(place))
+    pub(super) fn take_fetch(&mut self, id: FlightId) -> Option<Fetch> {
+        let place = self.fetches.iter().position(|fetch| fetch.id == id)?;
+        Some(self.fetches.swap_remove(place))
     }
 
     /// The cached token, if it lives.
@@ -168,7 +168,7 @@ impl ClientState {
 
     /// The process is a fork, and what its parent knew may have been half changed: there are the
     /// same entries, and nothing in them.
-    pub(super) fn begin_anew(
+    pub(super) fn rebuild(
         &mut self,
         settings: Settings,
         generation: u32,
@@ -203,19 +203,19 @@ impl Default for ClientState {
 }
 
 /// What the core asks for while it decides.
-pub(super) struct Surroundings<'a> {
+pub(super) struct ClientEnvironment<'a> {
     pub(super) seats: &'a [Seat],
     pub(super) chance: Chance,
     pub(super) refused_login: Option<Blocked<Error>>,
 }
 
-impl Random for Surroundings<'_> {
+impl Random for ClientEnvironment<'_> {
     fn unit(&mut self) -> f64 {
         self.chance.unit()
     }
 }
 
-impl Around<Error> for Surroundings<'_> {
+impl Environment<Error> for ClientEnvironment<'_> {
     fn has_waiters(&self, entry: usize) -> bool {
         self.seats[entry].waiters.iter().any(|waiter| waiter.is_open())
     }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::drive::Hands;
-use super::errand::Errand;
+use super::drive::StepContext;
+use super::fetch::Fetch;
 use super::shared::Shared;
 use super::state::Seat;
 use crate::cache::input::{Input, Lock, Record};
@@ -89,50 +89,54 @@ impl Stored {
 
 impl Shared {
     /// Looks for a token that is worth more than what this process has.
-    pub(super) fn look_into_store(self: &Arc<Self>, hands: &mut Hands<'_>) {
-        let Some(errand) = &mut hands.errand else { return };
-        let id = errand.id;
-        errand.stored.kept = match self.look(errand) {
+    pub(super) fn look_into_store(self: &Arc<Self>, context: &mut StepContext<'_>) {
+        let Some(fetch) = &mut context.fetch else { return };
+        let id = fetch.id;
+        fetch.stored.kept = match self.look(fetch) {
             Ok(kept) => Some(kept),
             Err(miss) => {
-                errand.stored.miss = miss;
+                fetch.stored.miss = miss;
                 None
             }
         };
         let view = self.source.view();
         let mut is_same = false;
-        self.step(hands, &mut |state, hands, _| {
-            let errand = hands.errand.as_mut()?;
-            let record = errand.stored.record(&state.seats[errand.slot.index]);
+        self.step(context, &mut |state, context, _| {
+            let fetch = context.fetch.as_mut()?;
+            let record = fetch.stored.record(&state.seats[fetch.slot.index]);
             is_same = record.is_some_and(|record| record.same_value && !record.was_refused);
-            Some(Input::Looked { flight: id, record, hand: hands.hand_past_store(&view) })
+            Some(Input::Looked {
+                flight: id,
+                record,
+                status: context.credential_status_after_store(&view),
+            })
         });
-        if let Some(errand) = hands.errand.as_mut().filter(|_| !is_same) {
-            errand.stored.kept = None;
+        if let Some(fetch) = context.fetch.as_mut().filter(|_| !is_same) {
+            fetch.stored.kept = None;
         }
     }
 
     /// One look. Why there is no record of use, and whether something is wrong with it.
-    fn look(self: &Arc<Self>, errand: &mut Errand) -> Result<Kept, (&'static str, bool)> {
+    fn look(self: &Arc<Self>, fetch: &mut Fetch) -> Result<Kept, (&'static str, bool)> {
         let odd = |why| (why, true);
         // The core has seen to it that there is a pair.
-        let (Some(store), Some(Ok(pair))) = (&self.store, errand.fresh.clone()) else {
+        let (Some(store), Some(Ok(pair))) = (&self.store, fetch.fresh.clone()) else {
             return Err(("no store is set", false));
         };
-        if errand.stored.is_off {
+        if fetch.stored.is_off {
             return Err(("it is not used for the rest of this fetch", false));
         }
-        let seal = self.seal(errand, &pair);
+        let seal = self.seal(fetch, &pair);
         let sealed = match store.load(seal.name()) {
             Ok(sealed) => sealed.ok_or(("it has no such token", false))?,
             Err(problem) => {
-                self.store_failed(errand, "look for a token", &problem);
+                self.store_failed(fetch, "look for a token", &problem);
                 return Err(("it could not be read", false));
             }
         };
         let text = seal.open(&sealed).ok_or(odd("the record is damaged or foreign"))?;
         let narrowed = self.options.allow_narrowed_scope;
-        let record = record::Record::read(&text, &errand.slot.scope, narrowed).map_err(odd)?;
+        let record = record::Record::read(&text, &fetch.slot.scope, narrowed).map_err(odd)?;
         let record::Record { granted, asked } = record;
         let here = self.here(store);
         let life = record::life(&asked, granted.lifetime, &here, &self.options.policy).map_err(
@@ -145,9 +149,9 @@ impl Shared {
     }
 
     /// What seals the entry's records with this pair.
-    fn seal(self: &Arc<Self>, errand: &Errand, pair: &Pair) -> Arc<Seal> {
-        let seal = Arc::new(Seal::new(&self.options, &pair.credentials, &errand.slot.scope));
-        let former = self.state().seats[errand.slot.index].seal.replace(seal.clone());
+    fn seal(self: &Arc<Self>, fetch: &Fetch, pair: &Pair) -> Arc<Seal> {
+        let seal = Arc::new(Seal::new(&self.options, &pair.credentials, &fetch.slot.scope));
+        let former = self.state().seats[fetch.slot.index].seal.replace(seal.clone());
         drop(former);
         seal
     }
@@ -158,28 +162,28 @@ impl Shared {
     }
 
     /// Tries to take the entry's lock, so that one process asks the endpoint and the others wait.
-    pub(super) fn try_store_lock(self: &Arc<Self>, hands: &mut Hands<'_>) {
-        let Some(errand) = &mut hands.errand else { return };
-        let id = errand.id;
-        let lock = self.lock_store(errand);
-        hands.keeps_pair = true;
-        self.step(hands, &mut |_, _, _| Some(Input::LockTried { flight: id, lock }));
-        hands.keeps_pair = false;
+    pub(super) fn try_store_lock(self: &Arc<Self>, context: &mut StepContext<'_>) {
+        let Some(fetch) = &mut context.fetch else { return };
+        let id = fetch.id;
+        let lock = self.lock_store(fetch);
+        context.keeps_pair = true;
+        self.step(context, &mut |_, _, _| Some(Input::LockTried { flight: id, lock }));
+        context.keeps_pair = false;
     }
 
-    fn lock_store(self: &Arc<Self>, errand: &mut Errand) -> Lock {
-        let seal = self.state().seats[errand.slot.index].seal.clone();
-        let (Some(store), Some(seal), false) = (&self.store, seal, errand.stored.is_off) else {
+    fn lock_store(self: &Arc<Self>, fetch: &mut Fetch) -> Lock {
+        let seal = self.state().seats[fetch.slot.index].seal.clone();
+        let (Some(store), Some(seal), false) = (&self.store, seal, fetch.stored.is_off) else {
             return Lock::Failed;
         };
         match store.try_lock(seal.name()) {
             Ok(Some(lock)) => {
-                self.hold(errand, lock);
+                self.hold(fetch, lock);
                 Lock::Taken
             }
             Ok(None) => Lock::Busy,
             Err(problem) => {
-                self.store_failed(errand, "take its lock", &problem);
+                self.store_failed(fetch, "take its lock", &problem);
                 Lock::Failed
             }
         }
@@ -187,78 +191,85 @@ impl Shared {
 
     /// Keeps the lock, but not longer than a fetch may take: one that hangs must not hold up the
     /// other processes.
-    fn hold(&self, errand: &mut Errand, lock: Arc<StoreLock>) {
+    fn hold(&self, fetch: &mut Fetch, lock: Arc<StoreLock>) {
         let until = self.clock.now().after(self.options.policy.longest_fetch());
         threads::at(until, Arc::downgrade(&lock), |lock| lock.release());
-        errand.stored.lock = Some(lock);
+        fetch.stored.lock = Some(lock);
     }
 
     /// Tells the other processes when they may renew the token of the record.
-    pub(super) fn announce_renewal(self: &Arc<Self>, hands: &mut Hands<'_>, again_at: BootTime) {
-        let Some(errand) = &mut hands.errand else { return };
-        let id = errand.id;
-        if let Some(kept) = &mut errand.stored.kept {
+    pub(super) fn announce_renewal(
+        self: &Arc<Self>,
+        context: &mut StepContext<'_>,
+        again_at: BootTime,
+    ) {
+        let Some(fetch) = &mut context.fetch else { return };
+        let id = fetch.id;
+        if let Some(kept) = &mut fetch.stored.kept {
             kept.asked.tried = kept.asked.tried.saturating_add(1);
         }
-        self.write_again_at(errand, again_at);
+        self.write_again_at(fetch, again_at);
         let view = self.source.view();
-        self.step(hands, &mut |_, hands, _| {
-            Some(Input::Announced { flight: id, hand: hands.hand_past_store(&view) })
+        self.step(context, &mut |_, context, _| {
+            Some(Input::Announced {
+                flight: id,
+                status: context.credential_status_after_store(&view),
+            })
         });
     }
 
-    pub(super) fn put_off_renewals(self: &Arc<Self>, errand: &mut Errand, pause: Duration) {
+    pub(super) fn put_off_renewals(self: &Arc<Self>, fetch: &mut Fetch, pause: Duration) {
         let again_at = self.clock.now().after(pause);
-        self.write_again_at(errand, again_at);
+        self.write_again_at(fetch, again_at);
     }
 
     /// Writes into the record of a token when its renewal may be begun again; as far as it has a
     /// record, and nobody else can be changing that.
-    fn write_again_at(self: &Arc<Self>, errand: &mut Errand, again_at: BootTime) {
+    fn write_again_at(self: &Arc<Self>, fetch: &mut Fetch, again_at: BootTime) {
         let Some(store) = &self.store else { return };
-        if errand.stored.is_off || errand.stored.lock.is_none() {
+        if fetch.stored.is_off || fetch.stored.lock.is_none() {
             return;
         }
-        let Some(kept) = &mut errand.stored.kept else { return };
+        let Some(kept) = &mut fetch.stored.kept else { return };
         let now = self.clock.now();
         kept.asked.again_ns = again_at.nanos().saturating_sub(kept.life.requested_at.nanos());
         let left = kept.life.expires_at().until(now);
         let text = record::rewrite(&kept.granted, &kept.asked);
-        let Some(seal) = self.state().seats[errand.slot.index].seal.clone() else { return };
-        self.save(errand, store, &seal, &text, left);
+        let Some(seal) = self.state().seats[fetch.slot.index].seal.clone() else { return };
+        self.save(fetch, store, &seal, &text, left);
     }
 
     /// Saves what the endpoint granted, and lets the other processes go on.
-    pub(super) fn put_into_store(self: &Arc<Self>, hands: &mut Hands<'_>) {
-        let Some(errand) = &mut hands.errand else { return };
-        let id = errand.id;
-        self.save_granted(errand);
-        self.step(hands, &mut |state, hands, _| {
-            Some(Input::Saved { flight: id, granted: hands.grant(state)? })
+    pub(super) fn put_into_store(self: &Arc<Self>, context: &mut StepContext<'_>) {
+        let Some(fetch) = &mut context.fetch else { return };
+        let id = fetch.id;
+        self.save_granted(fetch);
+        self.step(context, &mut |state, context, _| {
+            Some(Input::Saved { flight: id, granted: context.grant(state)? })
         });
     }
 
-    fn save_granted(self: &Arc<Self>, errand: &mut Errand) {
-        let (Some(store), Some(pair), Some(granted)) = (&self.store, &errand.used, &errand.granted)
+    fn save_granted(self: &Arc<Self>, fetch: &mut Fetch) {
+        let (Some(store), Some(pair), Some(granted)) = (&self.store, &fetch.used, &fetch.granted)
         else {
             return;
         };
-        let was_refused = self.state().seats[errand.slot.index].refused(granted.value.reveal());
-        if errand.stored.is_off || was_refused {
+        let was_refused = self.state().seats[fetch.slot.index].refused(granted.value.reveal());
+        if fetch.stored.is_off || was_refused {
             return;
         }
-        let seal = self.seal(errand, pair);
+        let seal = self.seal(fetch, pair);
         let here = self.here(store);
-        let text = record::write(granted, errand.sent_at, &here);
-        let left = errand.sent_at.after(granted.lifetime).until(here.now);
-        self.save(errand, store, &seal, &text, left);
-        errand.stored.lock = None;
+        let text = record::write(granted, fetch.sent_at, &here);
+        let left = fetch.sent_at.after(granted.lifetime).until(here.now);
+        self.save(fetch, store, &seal, &text, left);
+        fetch.stored.lock = None;
     }
 
     #[inline(never)]
     fn save(
         self: &Arc<Self>,
-        errand: &mut Errand,
+        fetch: &mut Fetch,
         store: &Bounded,
         seal: &Seal,
         text: &[u8],
@@ -269,7 +280,7 @@ impl Shared {
             None => Err(Problem::new("the system's random generator failed")),
         };
         if let Err(problem) = saved {
-            self.store_failed(errand, "save a token", &problem);
+            self.store_failed(fetch, "save a token", &problem);
         }
     }
 
@@ -287,18 +298,18 @@ impl Shared {
         });
     }
 
-    fn store_failed(self: &Arc<Self>, errand: &mut Errand, what: &str, problem: &Problem) {
-        errand.stored.is_off |= problem.kind == ErrorKind::Timeout;
-        if std::mem::replace(&mut errand.stored.was_told, true) {
+    fn store_failed(self: &Arc<Self>, fetch: &mut Fetch, what: &str, problem: &Problem) {
+        fetch.stored.is_off |= problem.kind == ErrorKind::Timeout;
+        if std::mem::replace(&mut fetch.stored.was_told, true) {
             return;
         }
-        self.tell(&errand.slot, || {
+        self.tell(&fetch.slot, || {
             let mut event = Event::new(
                 EventKind::Store,
                 format!("store failure: cannot {what}: {}", problem.message),
             );
             event.error = Some(problem.kind);
-            event.duration = self.clock.now().since(errand.began);
+            event.duration = self.clock.now().since(fetch.began);
             event
         });
     }

@@ -209,7 +209,7 @@ pub(super) fn end(waiters: Vec<Arc<Waiter>>, outcome: Outcome, soon: bool) {
     if calls.is_empty() {
         return;
     }
-    let job = giving_batch(Answers::add(calls, &outcome));
+    let job = batch_job(CallbackQueue::add(calls, &outcome));
     // They are owed: whoever takes on such a call sees to it that the clock is watched until then.
     help_later();
     match soon {
@@ -223,8 +223,8 @@ pub(super) fn end_with(waiters: Vec<Arc<Waiter>>, error: Error) {
     end(waiters, Outcome::Failed(error), false);
 }
 
-fn giving_batch(batch: u64) -> Arc<Job> {
-    Job::new(Duration::from_secs(1), move || Answers::give(batch))
+fn batch_job(batch: u64) -> Arc<Job> {
+    Job::new(Duration::from_secs(1), move || CallbackQueue::run(batch))
 }
 
 fn help_later() {
@@ -234,7 +234,7 @@ fn help_later() {
 /// A function keeps those behind it waiting, or has no thread yet: if there may be one more, it goes
 /// on with them. On the clock watcher's thread.
 fn help() {
-    let unfinished = ANSWERS.lock().unfinished();
+    let unfinished = CALLBACKS.lock().unfinished();
     if unfinished.is_empty() {
         return;
     }
@@ -242,15 +242,15 @@ fn help() {
         threads::start_waiting_jobs();
     } else {
         for batch in unfinished {
-            threads::submit_kept(&giving_batch(batch), Rank::Call);
+            threads::submit_kept(&batch_job(batch), Rank::Call);
         }
     }
     help_later();
 }
 
 /// Lets go of what a forked child inherits of its parent's answers.
-pub(crate) fn forget_parents_answers() {
-    drop(ANSWERS.lock());
+pub(crate) fn drop_parents_callbacks() {
+    drop(CALLBACKS.lock());
 }
 
 type Batch = VecDeque<(Arc<Waiter>, Outcome)>;
@@ -258,13 +258,13 @@ type Batch = VecDeque<(Arc<Waiter>, Outcome)>;
 /// Functions on their way to being called. They are kept here, and not by the threads that call
 /// them, so that a forked child finds and drops those that its parent's threads hold.
 #[derive(Default)]
-struct Answers {
+struct CallbackQueue {
     /// By their numbers, which rise.
     batches: Vec<(u64, Batch)>,
     last: u64,
 }
 
-impl Inherited for Answers {
+impl Inherited for CallbackQueue {
     type Remains = Vec<(u64, Batch)>;
 
     /// (A number is not given twice: one who calls the parent's may have come along.)
@@ -274,22 +274,22 @@ impl Inherited for Answers {
 }
 
 global! {
-    static ANSWERS: Locked<Answers> = Locked::empty();
+    static CALLBACKS: Locked<CallbackQueue> = Locked::empty();
 }
 
-impl Answers {
+impl CallbackQueue {
     fn add(waiters: Vec<Arc<Waiter>>, outcome: &Outcome) -> u64 {
         let batch = waiters.into_iter().map(|waiter| (waiter, outcome.clone())).collect();
-        let mut answers = ANSWERS.lock();
-        answers.last += 1;
-        let id = answers.last;
-        answers.batches.push((id, batch));
+        let mut queue = CALLBACKS.lock();
+        queue.last += 1;
+        let id = queue.last;
+        queue.batches.push((id, batch));
         id
     }
 
-    fn give(batch: u64) {
+    fn run(batch: u64) {
         loop {
-            let next = ANSWERS.lock().next(batch);
+            let next = CALLBACKS.lock().next(batch);
             let Some((waiter, outcome)) = next else { return };
             waiter.complete(outcome);
         }

@@ -447,7 +447,7 @@ impl Reader<'_> {
             failure.error = failure.error.with_retryable(class == Class::Transient);
         }
         if is_limit {
-            let wait = self.answer.retry_after.filter(|wait| *wait >= policy::LEAST_RETRY_AFTER);
+            let wait = self.answer.retry_after.filter(|wait| *wait >= policy::MIN_RETRY_AFTER);
             failure.retry_after = wait.map(|wait| wait.min(policy::MAX_RETRY_AFTER));
         }
         failure

@@ -16,7 +16,9 @@ use crate::cache::Random;
 use crate::cache::core::{Core, Settings};
 use crate::cache::entry::Want;
 use crate::cache::flight::FlightId;
-use crate::cache::input::{Around, Granted, Hand, Input, Pair, Source, SourceKind, Waited};
+use crate::cache::input::{
+    CredentialStatus, Environment, Granted, Input, Pair, Source, SourceKind, Waited,
+};
 use crate::cache::limits::Blocked;
 use crate::cache::output::{Outcome, Output, Reason, Task};
 use crate::cache::policy::Policy;
@@ -163,8 +165,8 @@ impl<'a> SimulatedClient<'a> {
         flight.due = NEVER;
         let input = match request {
             None => {
-                let hand = Hand { source: SOURCE, credentials: Some(Ok(PAIR)) };
-                Input::ThreadReady { flight: id, hand }
+                let status = CredentialStatus { source: SOURCE, credentials: Some(Ok(PAIR)) };
+                Input::ThreadReady { flight: id, status }
             }
             Some(Request { sent_at, reply }) => {
                 self.account.is_answered(sent_at, &reply, now);
@@ -276,7 +278,7 @@ impl<'a> SimulatedClient<'a> {
     fn fails(&mut self, index: usize, reason: &Reason<Mishap>, now: BootTime) {
         let caller = &mut self.callers[index];
         let until = match (reason, caller.doing) {
-            (Reason::AsTold, Doing::WasFailed { until }) => until,
+            (Reason::AlreadyReported, Doing::WasFailed { until }) => until,
             _ => now.after(wait_of(reason)),
         };
         let took = now.since(caller.since);
@@ -307,7 +309,7 @@ impl Random for Surroundings<'_> {
     }
 }
 
-impl Around<Mishap> for Surroundings<'_> {
+impl Environment<Mishap> for Surroundings<'_> {
     fn has_waiters(&self, _: usize) -> bool {
         self.callers.iter().any(Caller::is_waiting)
     }

@@ -11,7 +11,7 @@ use crate::clock::BootTime;
 const THROTTLED_SHARE: f64 = 0.5;
 /// Share of answers 429 that say how long to wait, and how long that is.
 const WITH_RETRY_AFTER: f64 = 0.5;
-const LEAST_RETRY_AFTER: Duration = Duration::from_secs(1);
+const MIN_RETRY_AFTER: Duration = Duration::from_secs(1);
 const MOST_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// An answer takes at least this, and on average the second on top of it.
@@ -97,7 +97,7 @@ impl<'a> Server<'a> {
     fn rate_limited(&self, chance: &mut Chance) -> Reply {
         let mut failure = Failure::new(Class::RateLimited, LIMITED);
         if chance.happens(WITH_RETRY_AFTER) {
-            let wait = chance.between(LEAST_RETRY_AFTER, MOST_RETRY_AFTER);
+            let wait = chance.between(MIN_RETRY_AFTER, MOST_RETRY_AFTER);
             failure.retry_after = Some(Duration::from_secs(wait.as_secs()));
         }
         Reply::Failed(failure)

@@ -1,10 +1,10 @@
-//! Callers: what each is told, and what its asking starts.
+//! Callers: what each one gets, and whether its call starts a fetch.
 
 use super::super::entry::{Answer, Decision, Want};
 use super::super::flight::FlightId;
 use super::super::input::Waited;
 use super::super::limits::Blocked;
-use super::super::output::{Brings, News, Output, Rank, Reason, Wait};
+use super::super::output::{Notice, Output, Rank, Reason, ResumeWith, Wait};
 use super::super::policy::BUDGET_WINDOW;
 use super::fetch::Flight;
 use super::{Fault, Step};
@@ -39,7 +39,7 @@ impl<E: Clone> Step<'_, E> {
         }
     }
 
-    /// What a caller is told whose wait has ended. `None`: nothing yet, and there is time left.
+    /// The result for a caller whose wait has ended. `None`: no result yet, and there is time left.
     fn settle(&mut self, index: usize, want: &Want, waited: &Waited) -> Option<Output<E>> {
         let is_over = !want.at_once && self.now >= want.until;
         let serves = waited.serve_at.is_some_and(|at| self.now >= at);
@@ -49,17 +49,16 @@ impl<E: Clone> Step<'_, E> {
         if self.core.is_valid(index, self.now) {
             return Some(Output::Serve { entry: index });
         }
-        let unread = self.is_unread(index);
+        let credentials_pending = self.credentials_pending(index);
         match (waited.failed, is_over) {
-            (true, _) => Some(Output::Fail(Reason::AsTold)),
-            (_, true) => Some(Output::Fail(Reason::TimedOut { unread })),
+            (true, _) => Some(Output::Fail(Reason::AlreadyReported)),
+            (_, true) => Some(Output::Fail(Reason::TimedOut { credentials_pending })),
             _ => None,
         }
     }
 
     fn serve(&mut self, index: usize) {
-        // A renewal that only the budget holds back: the caller is told nothing of it, so whoever
-        // listens to events is.
+        // If only the budget prevents a renewal, the caller does not notice; an event says so.
         let now = self.now;
         let (entry, limits, _) = self.entry(index);
         let held_back = limits.may_request(now).err().filter(|_| entry.flight().is_none());
@@ -81,13 +80,13 @@ impl<E: Clone> Step<'_, E> {
         blocked.obstacle.map(|obstacle| Reason::Blocked { obstacle, wait })
     }
 
-    /// The caller does not wait, and what it asked for comes without it.
+    /// The caller does not wait; the token is fetched without it.
     fn promise(&mut self, index: usize, answer: Answer<E>) {
         if let Answer::Blocked(blocked) = answer {
-            self.owe_a_start(index, blocked.until);
+            self.promise_start(index, blocked.until);
         }
-        let unread = self.is_unread(index);
-        self.put(Output::Fail(Reason::Pending { unread }));
+        let credentials_pending = self.credentials_pending(index);
+        self.put(Output::Fail(Reason::Pending { credentials_pending }));
     }
 
     fn wait(&mut self, index: usize, want: &Want, waited: &Waited, answer: Answer<E>) {
@@ -99,7 +98,8 @@ impl<E: Clone> Step<'_, E> {
         let wait = match answer {
             Answer::Blocked(blocked) => Wait { until: blocked.until, serve_at: None },
             Answer::Wait { serve_at } => {
-                // Whoever has waited for one token waits no longer for its successor.
+                // A caller that has already waited for one fetch does not start a full wait for the
+                // next.
                 let known = |at| waited.serve_at.map_or(at, |known| known.min(at));
                 let serve_at = serve_at.map(known);
                 let check_at = entry.look_again_at(now).unwrap_or(overrun);
@@ -116,12 +116,12 @@ impl<E: Clone> Step<'_, E> {
         self.core.last_flight += 1;
         let flight = self.core.last_flight;
         self.core.flights.push(Flight::new(flight, index, &self.core.settings, self.now));
-        self.put(Output::Start { flight, entry: index, rank, brings: Brings::Nothing });
+        self.put(Output::Start { flight, entry: index, rank, resume_with: ResumeWith::Nothing });
         flight
     }
 
     /// Asks without a caller.
-    pub(super) fn ask_for_nobody(&mut self, index: usize) -> Option<FlightId> {
+    pub(super) fn ask_without_caller(&mut self, index: usize) -> Option<FlightId> {
         let want = Want { at_once: true, ..Want::default() };
         let (now, id) = (self.now, self.core.last_flight + 1);
         let (entry, limits, policy) = self.entry(index);
@@ -130,7 +130,7 @@ impl<E: Clone> Step<'_, E> {
         starts.then(|| self.start(index, Rank::Background))
     }
 
-    /// Tells that the budget has run out, at most once for each window of it.
+    /// Reports an exhausted budget, at most once per budget window.
     pub(super) fn tell_budget(&mut self, index: usize, blocked: &Blocked<Fault<E>>) {
         let now = self.now;
         let was_told = |at| now.since(at) < BUDGET_WINDOW;
@@ -140,7 +140,7 @@ impl<E: Clone> Step<'_, E> {
         self.core.budget_told_at = Some(now);
         if let Some(obstacle) = blocked.obstacle.clone() {
             let wait = blocked.until.until(now);
-            self.put(Output::Tell { entry: index, news: News::Budget { obstacle, wait } });
+            self.put(Output::Notify { entry: index, notice: Notice::Budget { obstacle, wait } });
         }
     }
 }

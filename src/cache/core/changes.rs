@@ -1,37 +1,37 @@
-//! What an entry does by itself (renewals with `keep_warm`, and a fetch that was promised to a caller
-//! who did not wait), and what happens to the client as a whole.
+//! What an entry does without a caller (renewals with `keep_warm`, and fetches promised to callers
+//! that did not wait), and what happens to the client as a whole.
 
-use super::super::output::{Brings, News, Outcome, Output, Reason};
+use super::super::output::{Notice, Outcome, Output, Reason, ResumeWith};
 use super::super::policy::{self, KEEP_WARM_IDLE};
 use super::fetch::{For, Stage};
 use super::{Entries, Step};
 use crate::clock::BootTime;
 
 impl<E: Clone> Step<'_, E> {
-    // --- by itself ---------------------------------------------------------------------------------
+    // --- without a caller
+    // --------------------------------------------------------------------------
 
-    /// An entry is to be looked at.
+    /// The entry's alarm fired.
     pub(super) fn tick(&mut self, index: usize) {
         self.give_up_overrun(index);
         let now = self.now;
-        let owed = self.core.entries[index].owed_at.take_if(|at| *at <= now);
-        let started = owed.and_then(|_| self.ask_for_nobody(index));
+        let promised = self.core.entries[index].promised_start.take_if(|at| *at <= now);
+        let started = promised.and_then(|_| self.ask_without_caller(index));
         let mut flights = self.core.flights.iter_mut();
         if let Some(flight) = flights.find(|flight| Some(flight.id) == started) {
-            flight.is_owed = true;
+            flight.is_promised = true;
         }
         self.touched.add(index);
     }
 
-    /// A caller that does not wait came before a fetch may start: it is started in its time.
-    pub(super) fn owe_a_start(&mut self, index: usize, at: BootTime) {
-        self.core.entries[index].owed_at.get_or_insert(at);
+    /// A caller that does not wait came before a fetch may start: the fetch starts when it may.
+    pub(super) fn promise_start(&mut self, index: usize, at: BootTime) {
+        self.core.entries[index].promised_start.get_or_insert(at);
         self.touched.add(index);
     }
 
-    /// At the end of a step: starts renewals that are due, and has the entry looked at when the next
-    /// will be.
-    pub(super) fn look_after_touched(&mut self) {
+    /// At the end of a step: starts renewals that are due and sets alarms for the next ones.
+    pub(super) fn schedule_touched(&mut self) {
         if self.core.closed {
             return;
         }
@@ -42,52 +42,53 @@ impl<E: Clone> Step<'_, E> {
         };
         for index in touched {
             let renewal = self.renew_if_due(index);
-            let owed = self.core.entries[index].owed_at;
-            let alarm = [renewal, owed].into_iter().flatten().min();
+            let promised = self.core.entries[index].promised_start;
+            let alarm = [renewal, promised].into_iter().flatten().min();
             if let Some(at) = alarm {
                 self.put(Output::Alarm { entry: index, at });
             }
         }
     }
 
-    /// Starts a renewal that is due. When the entry is to be looked at next.
+    /// Starts the renewal if it is due. Returns when the entry must be checked next.
     fn renew_if_due(&mut self, index: usize) -> Option<BootTime> {
         let next = self.next_renewal(index)?;
         if next > self.now {
             return Some(next);
         }
-        // It may be a fetch whose time is over; what comes after that is another question.
+        // The entry may still hold a fetch that has overrun. Give it up first, then decide again.
         self.give_up_overrun(index);
         let next = self.next_renewal(index)?;
         if next > self.now {
             return Some(next);
         }
-        self.ask_for_nobody(index);
+        self.ask_without_caller(index);
         self.next_renewal(index)
     }
 
-    /// When an entry that is kept warm is to be looked at next. `None`: somebody else will see to it,
-    /// or nobody wants it.
+    /// When an entry that is kept warm must be checked next. `None`: something else will trigger
+    /// the check, or the entry is no longer in use.
     fn next_renewal(&mut self, index: usize) -> Option<BootTime> {
         if !self.core.settings.keep_warm {
             return None;
         }
         let now = self.now;
-        let was_asked = self.around.was_asked(index);
+        let was_asked = self.env.was_asked(index);
         let is_own = self.core.settings.own == Some(index);
         let (entry, limits, policy) = self.entry(index);
         if was_asked {
             entry.asked_at = now;
         }
         let is_wanted = is_own || now.since(entry.asked_at) < KEEP_WARM_IDLE;
-        // A fetch under way has this done when it ends; if it never does, it is given up.
+        // A fetch reschedules this when it ends; one that never ends is given up.
         let overdue = now.after(policy.longest_fetch());
         let fetch = entry.flight();
         let end_of_fetch = fetch.map(|_| entry.give_up_at().unwrap_or(overdue));
         end_of_fetch.or_else(|| entry.renew_at(limits, now)).filter(|_| is_wanted)
     }
 
-    // --- as a whole --------------------------------------------------------------------------------
+    // --- the whole client
+    // --------------------------------------------------------------------------
 
     pub(super) fn invalidate(&mut self, index: usize, serial: u64) {
         let now = self.now;
@@ -98,10 +99,10 @@ impl<E: Clone> Step<'_, E> {
         }
         self.put(Output::Clear { entry: index });
         self.stale.add(index);
-        self.put(Output::Tell { entry: index, news: News::Invalidated });
+        self.put(Output::Notify { entry: index, notice: Notice::Invalidated });
         let is_young = age.is_some_and(|age| age < policy::JUST_FETCHED);
-        if is_young && !std::mem::replace(&mut self.core.v2_was_doubted, true) {
-            self.put(Output::Tell { entry: index, news: News::Doubted });
+        if is_young && !std::mem::replace(&mut self.core.v2_warned, true) {
+            self.put(Output::Notify { entry: index, notice: Notice::FreshTokenRefused });
         }
         self.touched.add(index);
     }
@@ -115,25 +116,25 @@ impl<E: Clone> Step<'_, E> {
         let now = self.now;
         self.core.limits.wake(now);
         for entry in &mut self.core.entries {
-            entry.wake(now, &mut || self.around.unit());
+            entry.wake(now, &mut || self.env.unit());
         }
         for place in 0..self.core.flights.len() {
             let flight = &mut self.core.flights[place];
             if matches!(flight.stage, Stage::Waits(For::Time(at)) if at > now) {
                 flight.stage = Stage::Waits(For::Time(now));
                 let (id, index) = (flight.id, flight.entry);
-                self.resume(id, index, Brings::Nothing);
+                self.resume(id, index, ResumeWith::Nothing);
             }
         }
         self.stale = Entries::All;
-        // Where a function asks for credentials may be beyond the network that was away.
-        self.doubt_source();
+        // A credentials function may depend on the network that was down.
+        self.suspect_source();
         self.ask_source_again();
         self.touched = Entries::All;
     }
 
-    /// What waits and what fetches is the parent's; the tokens, the budget and the waits that a server
-    /// asked for are this process's too.
+    /// Waiters and fetches belong to the parent. Tokens, the budget and server-imposed waits stay
+    /// valid in the child.
     pub(super) fn forked(&mut self) {
         self.core.flights.clear();
         self.core.trial = None;
@@ -142,8 +143,8 @@ impl<E: Clone> Step<'_, E> {
             let now = self.now;
             let super::Core { settings, entries, limits, .. } = &mut *self.core;
             let entry = &mut entries[index];
-            (entry.owed_at, entry.wanted_ttl) = (None, std::time::Duration::ZERO);
-            entry.forked(&settings.policy, &mut || self.around.unit());
+            (entry.promised_start, entry.wanted_ttl) = (None, std::time::Duration::ZERO);
+            entry.forked(&settings.policy, &mut || self.env.unit());
             let serve_until = entry.serve_until(&settings.policy, limits, now);
             if let Some(life) = entry.life() {
                 let fresh_until = life.fresh_until;

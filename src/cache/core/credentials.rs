@@ -1,23 +1,24 @@
-//! A fetch's wait for its credentials, and what becomes of refused ones.
+//! A fetch's wait for its credentials, and the handling of refused credentials.
 //!
-//! Files and functions may hang, so a fetch waits for them on no thread, and its own time stands
-//! still. They are asked once for all fetches that need the same.
+//! Files and credentials functions may hang. So a fetch waits for them without holding a thread,
+//! and the wait does not count against the fetch's own time. One read serves all fetches that need
+//! the same.
 //!
-//! Files that hold something else are another version, and what was refused before is nobody's. A
-//! function is asked once more, for all fetches that were refused: one of them tries out what it
-//! gives, the others wait for what that one finds.
+//! Files with different content are a new version, and a refusal of the previous version no longer
+//! counts. A function is asked again once for all fetches that were refused: one of them tries out
+//! the result, the others wait for its outcome.
 
 use super::super::entry::Entry;
 use super::super::flight::{Class, Failure};
-use super::super::input::{Hand, Pair, Source, SourceKind};
-use super::super::output::{Brings, Output};
+use super::super::input::{CredentialStatus, Pair, Source, SourceKind};
+use super::super::output::{Output, ResumeWith};
 use super::super::policy;
 use super::fetch::{Flight, For, Stage};
 use super::{Entries, Fault, Step};
 use crate::clock::BootTime;
 
 impl<E: Clone> Step<'_, E> {
-    /// Has a fetch wait, on no thread.
+    /// Makes a fetch wait without holding a thread.
     pub(super) fn park(&mut self, mut flight: Flight<E>, waits_for: For) {
         let (now, id, index) = (self.now, flight.id, flight.entry);
         if !self.entry(index).0.waits_for_credentials(id, now) {
@@ -32,17 +33,17 @@ impl<E: Clone> Step<'_, E> {
             self.ask_source(refused);
             let late = now.before(policy::FILE_PATIENCE);
             if self.core.reads.is_under_way_since(&refused, late) {
-                self.put(Output::DoWithoutFiles { refused });
+                self.put(Output::UseLastPair { refused });
             }
         }
     }
 
-    /// Asks for the credentials, unless somebody does already.
+    /// Reads the credentials, unless a read is in progress.
     fn ask_source(&mut self, refused: bool) {
         let reads = &mut self.core.reads;
         if let Some(ticket) = reads.join(refused, None, self.now) {
-            let anew = reads.is_tried_again(&refused);
-            self.put(Output::AskSource { refused, ticket, anew });
+            let is_retry = reads.is_tried_again(&refused);
+            self.put(Output::AskSource { refused, ticket, is_retry });
         }
     }
 
@@ -54,8 +55,8 @@ impl<E: Clone> Step<'_, E> {
         }
     }
 
-    /// Somebody waits for a fetch that waits for its credentials: if they have not come for long,
-    /// they are asked for once more.
+    /// A caller waits for a fetch whose credentials are pending: if the read has taken too long,
+    /// start another one.
     pub(super) fn ask_source_again(&mut self) {
         for refused in [false, true] {
             let is_asked = self.core.reads.is_under_way(|asked| *asked == refused);
@@ -63,52 +64,54 @@ impl<E: Clone> Step<'_, E> {
                 self.ask_source(refused);
             }
         }
-        // A read that has hung for long holds no place any more: another one may begin.
+        // A read that has hung for long no longer occupies a thread slot: another may start.
         self.put(Output::MakeRoom);
     }
 
-    /// No longer counts on what has been asked for a second or longer: the next to ask begins anew.
-    pub(super) fn doubt_source(&mut self) {
+    /// Stops relying on reads that started a second or more ago: the next to need them starts
+    /// another.
+    pub(super) fn suspect_source(&mut self) {
         for refused in [false, true] {
-            self.core.reads.doubt(&refused, self.now.before(policy::MIN_SPACING));
+            self.core.reads.suspect(&refused, self.now.before(policy::MIN_SPACING));
         }
     }
 
     /// Whether the entry's fetch waits for its credentials, or its successor will.
-    pub(super) fn is_unread(&self, index: usize) -> bool {
+    pub(super) fn credentials_pending(&self, index: usize) -> bool {
         let now = self.now;
-        let is_unread = self.core.entries[index].is_unread();
-        let by = if is_unread { now } else { now.before(policy::MIN_SPACING) };
+        let credentials_pending = self.core.entries[index].credentials_pending();
+        let by = if credentials_pending { now } else { now.before(policy::MIN_SPACING) };
         [false, true].iter().any(|refused| self.core.reads.is_under_way_since(refused, by))
     }
 
-    /// The credentials have come, or the reason why not.
+    /// The credentials have arrived, or the reason why there are none.
     pub(super) fn have_read(&mut self, refused: bool, version: Option<u64>) {
         if let Some(version) = version {
             self.credentials_changed(version);
         }
-        self.release(Brings::Credentials, |waits_for| waits_for == For::Credentials(refused));
+        self.release(ResumeWith::Credentials, |waits_for| waits_for == For::Credentials(refused));
     }
 
-    /// Whoever waits for what the former source gives waits for nothing.
+    /// The source was replaced: fetches no longer wait for the old one.
     pub(super) fn release_all(&mut self) {
-        self.release(Brings::Nothing, |waits_for| !matches!(waits_for, For::Time(_)));
+        self.release(ResumeWith::Nothing, |waits_for| !matches!(waits_for, For::Time(_)));
     }
 
-    /// Lets fetches go on that wait for this, each on a thread.
-    fn release(&mut self, brings: Brings, waits_for: impl Fn(For) -> bool) {
+    /// Resumes the fetches that wait for this, each on a thread.
+    fn release(&mut self, resume_with: ResumeWith, waits_for: impl Fn(For) -> bool) {
         for place in 0..self.core.flights.len() {
             let flight = &mut self.core.flights[place];
             let Stage::Waits(what) = flight.stage else { continue };
             if what != For::Thread && waits_for(what) {
                 flight.stage = Stage::Waits(For::Thread);
                 let (id, index) = (flight.id, flight.entry);
-                self.resume(id, index, brings);
+                self.resume(id, index, resume_with);
             }
         }
     }
 
-    /// Other credentials are in use from now on: what the former earned is forgotten.
+    /// Other credentials are in use from now on: refusals and back-offs of the previous ones are
+    /// forgotten.
     pub(super) fn credentials_changed(&mut self, version: u64) {
         if version <= self.core.credentials_version {
             return;
@@ -122,17 +125,18 @@ impl<E: Clone> Step<'_, E> {
         self.touched = Entries::All;
     }
 
-    // --- refused ----------------------------------------------------------------------------------
+    // --- refused credentials
+    // ----------------------------------------------------------------------
 
-    /// A pair that still stands was refused: its source is asked for another, once a fetch, and a
-    /// function once for all fetches.
+    /// The credentials were refused and are still current. Files are reread once per fetch; a
+    /// function is asked once for all fetches.
     pub(super) fn refused_or_failed(
         &mut self,
         mut flight: Flight<E>,
         failure: Failure<Fault<E>>,
         source: Source,
     ) {
-        // Whoever looked at the source before a rotation may come after it.
+        // The thread may have read the source before a rotation that the core already knows of.
         let version = source.version.max(self.core.credentials_version);
         if self.is_outdated(&mut flight, &failure, version) {
             return self.pause(flight, BootTime::ZERO);
@@ -153,14 +157,14 @@ impl<E: Clone> Step<'_, E> {
         }
     }
 
-    /// The source was asked for another pair than the refused one, by this fetch or by another.
-    pub(super) fn after_asking_anew(
+    /// The source was asked to replace the refused credentials, by this fetch or by another.
+    pub(super) fn after_reread(
         &mut self,
         mut flight: Flight<E>,
         failure: Failure<Fault<E>>,
-        hand: Hand<E>,
+        status: CredentialStatus<E>,
     ) {
-        let was_told = match &hand.credentials {
+        let was_told = match &status.credentials {
             Some(Ok(Pair { is_other: true, version, .. })) => {
                 flight.version = *version;
                 if self.core.trial == Some(flight.id) {
@@ -172,7 +176,7 @@ impl<E: Clone> Step<'_, E> {
             Some(Err(_)) => true,
             None => false,
         };
-        // A trial that was not a success, nor refused, or was over too soon, told nothing.
+        // The trial was inconclusive: it neither succeeded nor was refused, or it ended too soon.
         let tells_nothing = !was_told && !self.core.limits.has_refusal();
         match tells_nothing.then(|| self.begin_trial(&flight)).flatten() {
             Some(waits_for) => {
@@ -183,8 +187,8 @@ impl<E: Clone> Step<'_, E> {
         }
     }
 
-    /// One fetch tries out what the function gives; the others that were refused meanwhile wait for
-    /// what it finds.
+    /// One fetch tries out what the function returns; the others that were refused meanwhile wait
+    /// for the outcome.
     fn begin_trial(&mut self, flight: &Flight<E>) -> Option<For> {
         // It would wait for itself.
         if self.core.trial == Some(flight.id) {
@@ -193,7 +197,7 @@ impl<E: Clone> Step<'_, E> {
         if self.trial_is_under_way() {
             return Some(For::Trial);
         }
-        self.core.limits.may_ask_anew().then(|| {
+        self.core.limits.may_reread().then(|| {
             self.core.trial = Some(flight.id);
             For::Credentials(true)
         })
@@ -204,7 +208,8 @@ impl<E: Clone> Step<'_, E> {
         self.core.trial.is_some() && self.core.entries.iter().any(is_it)
     }
 
-    /// If a trial is over, those who waited for it go on: with the same pair, unless it was refused.
+    /// Once the trial is over, the fetches that waited for it continue: with the same credentials,
+    /// unless those were refused.
     pub(super) fn end_trial(&mut self) {
         let waits = |flight: &Flight<E>| flight.stage == Stage::Waits(For::Trial);
         let is_needed = self.core.trial.is_some() || self.core.flights.iter().any(waits);
@@ -212,8 +217,8 @@ impl<E: Clone> Step<'_, E> {
             return;
         }
         let trial = self.core.trial.take().filter(|_| !self.core.limits.has_refusal());
-        let brings = trial.map_or(Brings::Nothing, Brings::TriedPair);
-        self.release(brings, |waits_for| waits_for == For::Trial);
+        let resume_with = trial.map_or(ResumeWith::Nothing, ResumeWith::TriedPair);
+        self.release(resume_with, |waits_for| waits_for == For::Trial);
     }
 }
 

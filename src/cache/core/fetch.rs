@@ -1,23 +1,23 @@
-//! A fetch on its thread: how it begins, its attempts, and how it ends.
+//! A fetch on its worker thread: how it begins, its attempts, and how it ends.
 //!
-//! One that only waits (between two attempts, for a limit of the client, for another process's lock)
-//! has no thread, and is given one when its time has come.
+//! A fetch that only waits (between two attempts, for a limit of the client, for another process's
+//! lock) holds no thread; it gets one when the wait is over.
 
 use std::time::Duration;
 
 use super::super::counters::LastError;
 use super::super::entry::{GivenUp, Grant, State};
 use super::super::flight::{Attempts, Failure, FlightId};
-use super::super::input::{Granted, Hand, Record, Source, Unread};
+use super::super::input::{CredentialStatus, Granted, NoCredentials, Record, Source};
 use super::super::limits::Blocked;
-use super::super::output::{Brings, News, Outcome, Output, Rank, Reason, Task};
+use super::super::output::{Notice, Outcome, Output, Rank, Reason, ResumeWith, Task};
 use super::super::policy::{self, Policy};
 use super::visit::Visit;
 use super::{Core, Entries, Fault, Settings, Step};
 use crate::clock::BootTime;
 
-/// One fetch, from its start to its end. The entry believes in one at a time; others were given up
-/// and may still come home.
+/// One fetch, from its start to its end. An entry has one current fetch; others were given up and
+/// may still report a result.
 #[derive(Clone, Debug)]
 pub(super) struct Flight<E> {
     pub(super) id: FlightId,
@@ -25,30 +25,30 @@ pub(super) struct Flight<E> {
     pub(super) stage: Stage,
     attempts: Attempts,
     began: BootTime,
-    /// To ask for the credentials, then for the token.
+    /// Start of the attempt, including the wait for its credentials.
     attempt_began: BootTime,
-    /// It is past the store, and has told that it asks for a token.
+    /// It is past the store, and its start has been reported.
     has_told: bool,
-    /// The version of the pair that it uses.
+    /// The version of the credentials it uses.
     pub(super) version: u64,
-    /// Its source was asked for another pair than the refused one; once a fetch.
+    /// Its source has been asked to replace refused credentials; happens once per fetch.
     pub(super) was_reread: bool,
-    /// How often it asked again because its pair had been replaced.
+    /// How often it retried because its credentials had been replaced.
     replaced: u32,
-    /// How its pair was refused, while the source is asked for another.
+    /// The refusal, while the source is asked for other credentials.
     pub(super) refused: Option<Failure<Fault<E>>>,
     /// `None`: there is no store.
     pub(super) visit: Option<Visit>,
     /// It was promised to a caller that does not wait.
-    pub(super) is_owed: bool,
+    pub(super) is_promised: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// No thread has taken it up.
+    /// No thread has picked it up yet.
     Queued,
     Waits(For),
-    /// Its thread does something with the store before it asks the endpoint.
+    /// Its thread is at the store; the endpoint has not been asked yet.
     AtStore,
     Sending {
         at: BootTime,
@@ -59,20 +59,20 @@ pub(super) enum Stage {
 }
 
 impl Stage {
-    /// It begins, or goes on, when it gets one.
+    /// A thread is all it needs to begin or to continue.
     fn has_no_thread(self) -> bool {
         matches!(self, Self::Queued | Self::Waits(For::Thread | For::Time(_)))
     }
 }
 
-/// What a fetch waits for, on no thread.
+/// What a fetch waits for, without holding a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum For {
-    /// With true, others than those that were refused.
+    /// `true`: other credentials than those that were refused.
     Credentials(bool),
-    /// Another fetch has asked for other credentials, and tries them out.
+    /// Another fetch tries out replacement credentials.
     Trial,
-    /// A thread: it may go on.
+    /// A thread; the fetch may continue.
     Thread,
     Time(BootTime),
 }
@@ -92,18 +92,18 @@ impl<E> Flight<E> {
             replaced: 0,
             refused: None,
             visit: settings.store_timeout.map(|_| Visit::default()),
-            is_owed: false,
+            is_promised: false,
         }
     }
 
-    /// Whether it may ask again because its pair was replaced meanwhile.
+    /// Whether it may retry because its credentials were replaced meanwhile.
     fn may_be_replaced(&mut self) -> bool {
         self.replaced += 1;
-        self.replaced <= policy::MOST_REPLACED
+        self.replaced <= policy::MAX_REPLACEMENTS
     }
 
-    pub(super) fn begin_anew(&mut self, policy: &Policy, now: BootTime) {
-        self.attempts.begin_anew(policy, now);
+    pub(super) fn restart(&mut self, policy: &Policy, now: BootTime) {
+        self.attempts.restart(policy, now);
     }
 
     pub(super) fn took(&self, now: BootTime) -> Duration {
@@ -112,8 +112,8 @@ impl<E> Flight<E> {
 }
 
 impl<E: Clone> Step<'_, E> {
-    /// Takes a fetch out of its place, if it is at such a stage; whoever does so puts it back with
-    /// [`Step::keep`] or ends it.
+    /// Removes a fetch from the list if its stage matches. The caller must put it back with
+    /// [`Step::keep`] or end it.
     pub(super) fn take_flight(
         &mut self,
         id: FlightId,
@@ -141,19 +141,20 @@ impl<E: Clone> Step<'_, E> {
         self.keep(flight);
     }
 
-    /// Its thread goes on with the store.
+    /// Its thread performs a store operation.
     pub(super) fn does_at_store(&mut self, mut flight: Flight<E>, task: Task) {
         flight.stage = Stage::AtStore;
         self.does(flight, task);
     }
 
-    // --- on a thread ------------------------------------------------------------------------------
+    // --- on a thread
+    // ------------------------------------------------------------------------------
 
-    pub(super) fn thread_ready(&mut self, id: FlightId, hand: Hand<E>) {
+    pub(super) fn thread_ready(&mut self, id: FlightId, status: CredentialStatus<E>) {
         let now = self.now;
         let Some(mut flight) = self.take_flight(id, Stage::has_no_thread) else { return };
         match flight.stage {
-            // It came too early.
+            // Too early.
             Stage::Waits(For::Time(at)) if at > now => return self.pause(flight, at),
             _ => {}
         }
@@ -168,13 +169,13 @@ impl<E: Clone> Step<'_, E> {
         };
         self.stale.add(index);
         match is_wanted {
-            true => self.go_on(flight, hand),
+            true => self.go_on(flight, status),
             false => self.forget(id),
         }
     }
 
     fn begins(&mut self, flight: &mut Flight<E>) -> bool {
-        let (now, has_waiters) = (self.now, self.around.has_waiters(flight.entry));
+        let (now, has_waiters) = (self.now, self.env.has_waiters(flight.entry));
         let store = self.core.settings.store_timeout;
         let (entry, limits, policy) = self.entry(flight.entry);
         let begun = entry.begin(policy, limits, flight.id, has_waiters, now);
@@ -190,32 +191,35 @@ impl<E: Clone> Step<'_, E> {
         true
     }
 
-    /// What it waited for was none of its own time.
+    /// Ends the wait for credentials, which does not count against the fetch's time.
     fn goes_on(&mut self, flight: &mut Flight<E>) -> bool {
         let now = self.now;
         let waited = self.entry(flight.entry).0.goes_on(flight.id, now);
-        waited.map(|waited| flight.attempts.stood_still(waited)).is_some()
+        waited.map(|waited| flight.attempts.exclude_wait(waited)).is_some()
     }
 
-    pub(super) fn go_on(&mut self, mut flight: Flight<E>, hand: Hand<E>) {
+    pub(super) fn go_on(&mut self, mut flight: Flight<E>, status: CredentialStatus<E>) {
         if let Some(failure) = flight.refused.take() {
-            return self.after_asking_anew(flight, failure, hand);
+            return self.after_reread(flight, failure, status);
         }
         if flight.visit.is_none() {
             self.tell_started(&mut flight);
         }
-        match hand.credentials {
-            // The source was looked at before a rotation that has ended every wait for it.
-            None if hand.source.version < self.core.credentials_version => {
+        match status.credentials {
+            // The status predates a rotation, and the rotation has released all waits for the old
+            // source: get it again.
+            None if status.source.version < self.core.credentials_version => {
                 self.pause(flight, self.now);
             }
             None => self.park(flight, For::Credentials(false)),
-            Some(Err(Unread::NoThread(error))) => self.withdraw(flight, Reason::NotMade(error)),
-            Some(Err(Unread::Failed(error))) => {
-                flight.version = hand.source.version;
+            Some(Err(NoCredentials::NoThread(error))) => {
+                self.withdraw(flight, Reason::NotMade(error))
+            }
+            Some(Err(NoCredentials::Failed(error))) => {
+                flight.version = status.source.version;
                 self.tell_started(&mut flight);
                 flight.attempts.next(self.now);
-                self.attempt_failed(flight, Failure::transient(Fault::Told(error)));
+                self.attempt_failed(flight, Failure::transient(Fault::Reported(error)));
             }
             Some(Ok(pair)) => {
                 flight.version = pair.version;
@@ -229,7 +233,7 @@ impl<E: Clone> Step<'_, E> {
 
     fn tell_started(&mut self, flight: &mut Flight<E>) {
         if !std::mem::replace(&mut flight.has_told, true) {
-            self.put(Output::Tell { entry: flight.entry, news: News::FetchStarted });
+            self.put(Output::Notify { entry: flight.entry, notice: Notice::FetchStarted });
         }
     }
 
@@ -249,7 +253,7 @@ impl<E: Clone> Step<'_, E> {
         self.does(flight, Task::Send { limit, spent });
     }
 
-    /// A wait that ends inside the fetch is waited for, any other ends the fetch.
+    /// Waits if the block ends within the fetch's time; otherwise ends the fetch.
     fn wait_out(&mut self, flight: Flight<E>, blocked: Blocked<Fault<E>>) {
         if let Some(at) = flight.attempts.within(blocked.until) {
             return self.pause(flight, at);
@@ -261,7 +265,7 @@ impl<E: Clone> Step<'_, E> {
         }
     }
 
-    /// Goes on then; on no thread, if that is not now.
+    /// Continues at `until`; if that is in the future, without holding a thread.
     pub(super) fn pause(&mut self, mut flight: Flight<E>, until: BootTime) {
         flight.stage = Stage::Waits(For::Time(until));
         if until <= self.now {
@@ -278,13 +282,14 @@ impl<E: Clone> Step<'_, E> {
         if is_awaited { Rank::Continued } else { Rank::ContinuedRenewal }
     }
 
-    /// Has a fetch that waited go on.
-    pub(super) fn resume(&mut self, flight: FlightId, index: usize, brings: Brings) {
+    /// Resumes a fetch that waited.
+    pub(super) fn resume(&mut self, flight: FlightId, index: usize, resume_with: ResumeWith) {
         let rank = self.rank_of_waiting(index);
-        self.put(Output::Start { flight, entry: index, rank, brings });
+        self.put(Output::Start { flight, entry: index, rank, resume_with });
     }
 
-    // --- what came of an attempt --------------------------------------------------------------------
+    // --- result of an attempt
+    // -----------------------------------------------------------------------
 
     pub(super) fn answered(
         &mut self,
@@ -297,14 +302,15 @@ impl<E: Clone> Step<'_, E> {
         let Stage::Sending { at } = flight.stage else { return };
         match answer {
             Ok(granted) if flight.visit.is_some() && self.is_alive(at, &granted) => {
-                // First: a command may end as soon as it has its token.
+                // Save before handing out: a short-lived process may exit as soon as it has the
+                // token.
                 flight.stage = Stage::Saving { sent_at: at };
                 self.does(flight, Task::Save);
             }
             Ok(granted) => self.granted(flight, at, granted),
             Err(failure) => {
                 let Failure { error, class, retry_after } = failure;
-                let failure = Failure { error: Fault::Told(error), class, retry_after };
+                let failure = Failure { error: Fault::Reported(error), class, retry_after };
                 self.refused_or_failed(flight, failure, source);
             }
         }
@@ -321,8 +327,7 @@ impl<E: Clone> Step<'_, E> {
         sent_at.after(granted.lifetime) > self.now
     }
 
-    /// A token may end before anybody has it, on its way here or while it is saved: that is a failure
-    /// like another.
+    /// A token may expire on its way here or while it is saved. That is a failed attempt.
     fn granted(&mut self, flight: Flight<E>, sent_at: BootTime, granted: Granted) {
         if self.is_alive(sent_at, &granted) {
             return self.succeed(flight, sent_at, granted, None);
@@ -330,7 +335,7 @@ impl<E: Clone> Step<'_, E> {
         self.attempt_failed(flight, Failure::transient(Fault::Ended(granted.lifetime)));
     }
 
-    /// A refusal of a pair that nobody would use any more is nobody's.
+    /// A refusal of credentials that have been replaced does not count.
     pub(super) fn is_outdated(
         &self,
         flight: &mut Flight<E>,
@@ -341,9 +346,9 @@ impl<E: Clone> Step<'_, E> {
     }
 
     pub(super) fn attempt_failed(&mut self, flight: Flight<E>, failure: Failure<Fault<E>>) {
-        let (now, has_waiters) = (self.now, self.around.has_waiters(flight.entry));
+        let (now, has_waiters) = (self.now, self.env.has_waiters(flight.entry));
         let Core { entries, limits, .. } = &mut *self.core;
-        let (entry, random) = (&entries[flight.entry], &mut || self.around.unit());
+        let (entry, random) = (&entries[flight.entry], &mut || self.env.unit());
         let attempts = &flight.attempts;
         let again = entry.attempt_failed(limits, attempts, &failure, has_waiters, now, random);
         match again {
@@ -356,18 +361,19 @@ impl<E: Clone> Step<'_, E> {
     }
 
     fn tell_attempt(&mut self, flight: &Flight<E>, fault: &Fault<E>, wait: Duration) {
-        let news = News::AttemptFailed {
+        let notice = Notice::AttemptFailed {
             fault: fault.clone(),
             attempt: flight.attempts.made(),
             took: self.now.since(flight.attempt_began),
             wait,
         };
-        self.put(Output::Tell { entry: flight.entry, news });
+        self.put(Output::Notify { entry: flight.entry, notice });
     }
 
-    // --- ends --------------------------------------------------------------------------------------
+    // --- end of a fetch
+    // ----------------------------------------------------------------------------
 
-    /// The fetch has failed; not so if the credentials it was refused with have been replaced.
+    /// Ends the fetch as failed, unless the credentials it was refused with have been replaced.
     fn fail(&mut self, mut flight: Flight<E>, failure: Failure<Fault<E>>) {
         let (now, index) = (self.now, flight.entry);
         let version = self.core.credentials_version.max(flight.version);
@@ -377,7 +383,7 @@ impl<E: Clone> Step<'_, E> {
         }
         let fault = failure.error.clone();
         let Core { entries, limits, .. } = &mut *self.core;
-        let (entry, random) = (&mut entries[index], &mut || self.around.unit());
+        let (entry, random) = (&mut entries[index], &mut || self.env.unit());
         let is_believed = entry.failed(limits, flight.id, failure, now, random);
         let wait = entry.next_request_in(limits, now);
         self.tell_attempt(&flight, &fault, wait);
@@ -387,8 +393,8 @@ impl<E: Clone> Step<'_, E> {
             self.stale = Entries::All;
             if self.core.is_valid(index, now) {
                 self.put(Output::PutOff { flight: flight.id, wait });
-                let news = News::ServedWhileFailing { fault: fault.clone(), wait };
-                self.put(Output::Tell { entry: index, news });
+                let notice = Notice::ServedWhileFailing { fault: fault.clone(), wait };
+                self.put(Output::Notify { entry: index, notice });
             }
             self.finish(index, Outcome::Fail(Reason::Failed { fault, wait }));
             self.touched.add(index);
@@ -408,7 +414,7 @@ impl<E: Clone> Step<'_, E> {
             let (now, index) = (self.now, flight.entry);
             let (entry, limits, _) = self.entry(index);
             entry.withdraw(limits, flight.id, now);
-            // It may have found out for all whether a refusal still stands.
+            // It may have been the probe whose outcome the other entries were waiting for.
             self.stale = Entries::All;
             self.finish(index, Outcome::Fail(reason));
             self.touched.add(index);
@@ -416,7 +422,7 @@ impl<E: Clone> Step<'_, E> {
         self.forget(flight.id);
     }
 
-    /// No thread could be had for the fetch. Whoever has joined it is told, and nothing is remembered.
+    /// No thread is available for the fetch. Its waiters get an error; nothing is remembered.
     pub(super) fn not_started(&mut self, id: FlightId, error: E) {
         let Some(flight) = self.take_flight(id, Stage::has_no_thread) else { return };
         let (now, index) = (self.now, flight.entry);
@@ -426,14 +432,14 @@ impl<E: Clone> Step<'_, E> {
             self.stale = Entries::All;
             self.finish(index, Outcome::Fail(Reason::NotMade(error)));
             self.touched.add(index);
-            if flight.is_owed {
-                self.owe_a_start(index, at);
+            if flight.is_promised {
+                self.promise_start(index, at);
             }
         }
         self.forget(id);
     }
 
-    /// A token is there: from the endpoint, or from the store's record.
+    /// The fetch got a token, from the endpoint or from the store.
     pub(super) fn succeed(
         &mut self,
         flight: Flight<E>,
@@ -451,18 +457,18 @@ impl<E: Clone> Step<'_, E> {
         let took = flight.took(now);
         let counters = &mut self.core.entries[index].counters;
         (counters.last_fetch, counters.last_error) = (took, None);
-        // A success ends what bound the other entries too.
+        // A success also ends blocks on the other entries.
         self.stale = Entries::All;
         let (attempt, lifetime) = (flight.attempts.made(), granted.lifetime);
-        let news = match record {
-            None => Some(News::Succeeded { attempt, took, lifetime }),
-            Some(_) => is_new.then_some(News::StoreHit { took }),
+        let notice = match record {
+            None => Some(Notice::Succeeded { attempt, took, lifetime }),
+            Some(_) => is_new.then_some(Notice::StoreHit { took }),
         };
-        if let Some(news) = news {
-            self.put(Output::Tell { entry: index, news });
+        if let Some(notice) = notice {
+            self.put(Output::Notify { entry: index, notice });
         }
-        // What a store holds may be about to end: its callers wait for its successor, as they would
-        // have for one that this process had already.
+        // A stored token may be in its hard window. Callers then wait for its successor, as they
+        // would with a token this process already had.
         let outcome = match self.core.state(index, now) {
             State::Hard if record.is_some() => Outcome::AskAgain,
             State::Empty | State::Expired => Outcome::Fail(Reason::Ended),
@@ -470,14 +476,14 @@ impl<E: Clone> Step<'_, E> {
         };
         self.finish(index, outcome);
         self.forget(flight.id);
-        // The end of a refusal lets every entry be kept warm again.
+        // Once the refusal has ended, every entry can be kept warm again.
         match was_refused {
             true => self.touched = Entries::All,
             false => self.touched.add(index),
         }
     }
 
-    /// Hands the token to its entry, and to readers if it is new. Whether it is.
+    /// Hands the token to its entry, and publishes it if it is new. Returns whether it is.
     fn take_grant(
         &mut self,
         flight: &Flight<E>,
@@ -494,7 +500,7 @@ impl<E: Clone> Step<'_, E> {
         let grant = Grant { serial, requested_at, lifetime, same_value };
         let Core { settings, entries, limits, .. } = &mut *self.core;
         let (entry, policy) = (&mut entries[index], &settings.policy);
-        let random = &mut || self.around.unit();
+        let random = &mut || self.env.unit();
         let is_new = entry.granted(policy, limits, flight.id, &grant, now, random);
         if let Some(record) = record.filter(|_| is_new || was_wanted) {
             entry.found(record.tried, record.again_at);
@@ -512,33 +518,33 @@ impl<E: Clone> Step<'_, E> {
         self.put(Output::Finish { entry: index, outcome });
     }
 
-    /// Gives up the entry's fetch if it has overrun its time, or if its credentials do not come and
-    /// nobody waits for it any more.
+    /// Gives up the entry's fetch if it has overrun its time, or if its credentials are still
+    /// pending and no caller waits any more.
     pub(super) fn give_up_overrun(&mut self, index: usize) {
         let now = self.now;
         let Core { entries, limits, .. } = &mut *self.core;
-        let (entry, random) = (&mut entries[index], &mut || self.around.unit());
+        let (entry, random) = (&mut entries[index], &mut || self.env.unit());
         let flight = entry.flight();
         let Some(how) = entry.give_up(limits, now, random) else {
-            if entry.is_unread() {
+            if entry.credentials_pending() {
                 self.ask_source_again();
             }
             return;
         };
         let wait = entry.next_request_in(limits, now);
         self.stale = Entries::All;
-        self.put(Output::Tell { entry: index, news: News::GivenUp { how, wait } });
+        self.put(Output::Notify { entry: index, notice: Notice::GivenUp { how, wait } });
         match how {
             GivenUp::Overrun => {
                 self.note_failure(index, LastError::Fault(Fault::Overrun));
                 let reason = Reason::Failed { fault: Fault::Overrun, wait };
                 self.finish(index, Outcome::Fail(reason));
             }
-            // Those who wait are told that their time has passed.
-            GivenUp::Unread => {
-                self.note_failure(index, LastError::Unread);
+            // Callers notice by themselves that their time is over.
+            GivenUp::CredentialsPending => {
+                self.note_failure(index, LastError::CredentialsPending);
                 self.core.entries[index].wanted_ttl = Duration::ZERO;
-                self.doubt_source();
+                self.suspect_source();
             }
         }
         let is_waiting = |stage| matches!(stage, Stage::Queued | Stage::Waits(_));

@@ -1,17 +1,16 @@
-//! The core as one value with one door.
+//! The core: one value with one entry point.
 //!
-//! A client is handed what happens, with the time, and answers with what is to be done. It starts no
-//! thread, does no I/O, looks at no clock and takes no lock; nor does it know how anything is put into
-//! words: it is generic over the errors that it remembers. So the same steps, in the same order, are
-//! taken in a gateway, under virtual time in a simulation of a hundred thousand clients, and by the
-//! tests.
+//! A client passes in what happened and the time, and gets back a list of what to do. The core
+//! starts no thread, does no I/O, reads no clock and takes no lock. It also formats no text: it is
+//! generic over the error type it remembers. So a gateway, a simulation of a hundred thousand
+//! clients under virtual time and the tests all run the same steps in the same order.
 //!
-//! - this file: the value, its door, and what can be read off it
+//! - this file: the value, its entry point, and read-only accessors
 //! - [`ask`] callers
-//! - [`fetch`] a fetch on its thread: its attempts and its end
-//! - [`credentials`] its wait for credentials, and refused ones
-//! - [`visit`] its visit to the store
-//! - [`changes`] renewals by themselves, and what happens to the client as a whole
+//! - [`fetch`] a fetch on its worker thread: its attempts and its end
+//! - [`credentials`] waiting for credentials, and refused credentials
+//! - [`visit`] the fetch's visit to the store
+//! - [`changes`] automatic renewals, and what happens to the client as a whole
 
 mod ask;
 mod changes;
@@ -26,41 +25,42 @@ use std::time::Duration;
 use super::counters::Counters;
 use super::entry::{Entry, State};
 use super::flight::{Fault, FlightId};
-use super::input::{Around, Input};
-use super::joint::{Joint, Ticket};
+use super::input::{Environment, Input};
 use super::limits::{Blocked, Limits, Obstacle};
 use super::output::{Output, Outputs};
 use super::policy::Policy;
+use super::single_flight::{SingleFlight, Ticket};
 use crate::clock::BootTime;
 use crate::life::Life;
 use fetch::Flight;
 
-/// What a client is set to.
+/// Settings of a client.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
     pub(crate) policy: Policy,
     pub(crate) keep_warm: bool,
-    /// The entry that is kept warm whether it is asked for or not.
+    /// The entry that is kept warm whether or not anyone asks for it.
     pub(crate) own: Option<usize>,
-    /// How long one operation on the store may take, if there is one.
+    /// Limit for one store operation. `None`: there is no store.
     pub(crate) store_timeout: Option<Duration>,
 }
 
-/// Everything about a client that is decided.
+/// All decision state of a client.
 #[derive(Clone, Debug)]
 pub(crate) struct Core<E> {
     settings: Settings,
     limits: Limits<Fault<E>>,
     entries: Vec<Entry<E>>,
     flights: Vec<Flight<E>>,
-    /// What the source is being asked for: by whether the last pair was refused.
-    reads: Joint<bool, ()>,
-    /// The fetch that tries out other credentials than those that were refused.
+    /// Reads of the credential source in progress. The key: whether the previous credentials were
+    /// refused.
+    reads: SingleFlight<bool, ()>,
+    /// The fetch that is trying out replacements for refused credentials.
     trial: Option<FlightId>,
     credentials_version: u64,
     looked_at_files: BootTime,
     budget_told_at: Option<BootTime>,
-    v2_was_doubted: bool,
+    v2_warned: bool,
     closed: bool,
     now: BootTime,
     step: u64,
@@ -69,20 +69,21 @@ pub(crate) struct Core<E> {
 }
 
 impl<E: Clone> Core<E> {
-    /// `first`: numbers of fetches and tokens count from there.
+    /// Fetch ids and token serials count up from `first`.
     pub(crate) fn new(settings: Settings, first: u64) -> Self {
         Self {
             limits: Limits::new(&settings.policy),
             settings,
-            // Most clients have one scope; growing by itself, a list would begin with four places.
+            // Most clients have one scope; a list that grows by itself would start with room for
+            // four.
             entries: Vec::with_capacity(1),
             flights: Vec::new(),
-            reads: Joint::default(),
+            reads: SingleFlight::default(),
             trial: None,
             credentials_version: 0,
             looked_at_files: BootTime::ZERO,
             budget_told_at: None,
-            v2_was_doubted: false,
+            v2_warned: false,
             closed: false,
             now: BootTime::ZERO,
             step: first,
@@ -91,47 +92,41 @@ impl<E: Clone> Core<E> {
         }
     }
 
-    /// One more entry: its number, from 0.
+    /// Adds an entry and returns its index, counting from 0.
     pub(crate) fn add_entry(&mut self, now: BootTime) -> usize {
         self.entries.push(Entry::new(now));
         self.entries.len() - 1
     }
 
-    /// The one way in: takes note of what has happened, and says what is to be done.
+    /// The only entry point: records what happened and returns what to do.
     pub(crate) fn handle(
         &mut self,
         now: BootTime,
-        around: &mut dyn Around<E>,
+        env: &mut dyn Environment<E>,
         input: Input<E>,
     ) -> Outputs<E> {
-        // Whoever had to wait for the lock may bring the time from before.
+        // A thread that waited for the lock may bring a time from before the last step.
         self.now = self.now.max(now);
         self.step += 1;
-        self.limits.set_login(around.refused_login().map(told));
+        self.limits.set_login(env.refused_login().map(as_fault));
         let number = self.step;
         let now = self.now;
         let (touched, stale) = (Entries::default(), Entries::default());
-        let mut step = Step {
-            core: self,
-            now,
-            around,
-            list: Vec::with_capacity(MOST_OUTPUTS),
-            touched,
-            stale,
-        };
+        let mut step =
+            Step { core: self, now, env, list: Vec::with_capacity(USUAL_OUTPUTS), touched, stale };
         step.take(input);
-        step.look_after_touched();
+        step.schedule_touched();
         step.end_trial();
-        step.tell_readers();
+        step.update_readers();
         let list = step.list;
         if self.flights.is_empty() {
-            // A client that fetches nothing, and there may be thousands, keeps no room for it.
+            // There may be thousands of idle clients: free the list's memory.
             self.flights = Vec::new();
         }
         Outputs { step: number, list }
     }
 
-    // --- what can be read off -------------------------------------------------------------------
+    // --- read-only -------------------------------------------------------------------------------
 
     pub(crate) fn is_closed(&self) -> bool {
         self.closed
@@ -141,7 +136,7 @@ impl<E: Clone> Core<E> {
         self.entries[index].state(&self.settings.policy, now)
     }
 
-    /// Whether the entry has a token that lives.
+    /// Whether the entry has an unexpired token.
     pub(crate) fn is_valid(&self, index: usize, now: BootTime) -> bool {
         !matches!(self.state(index, now), State::Empty | State::Expired)
     }
@@ -160,49 +155,50 @@ impl<E: Clone> Core<E> {
         entry.serve_until(&self.settings.policy, &mut self.limits, now)
     }
 
-    /// How long until the next request may be made, with what is known of logins to the proxy.
+    /// Time until the next request may be sent, given what is known of logins to the proxy.
     pub(crate) fn next_request_in(
         &mut self,
         index: usize,
         now: BootTime,
         refused_login: Option<Blocked<E>>,
     ) -> Duration {
-        self.limits.set_login(refused_login.map(told));
+        self.limits.set_login(refused_login.map(as_fault));
         self.entries[index].next_request_in(&mut self.limits, now)
     }
 
-    /// The entry of a fetch that is known.
+    /// The entry of a fetch. `None`: the fetch is unknown.
     pub(crate) fn entry_of(&self, flight: FlightId) -> Option<usize> {
         self.flights.iter().find(|other| other.id == flight).map(|flight| flight.entry)
     }
 
-    /// Whether what an asking for credentials brings is of use to anybody.
+    /// Whether the result of this read of the credentials is still useful.
     pub(crate) fn wants_read(&self, refused: bool, ticket: Ticket) -> bool {
-        self.reads.is_news(&refused, ticket) || self.someone_waits_for_read(refused)
+        self.reads.is_newest(&refused, ticket) || self.someone_waits_for_read(refused)
     }
 
-    /// Whether an asking for credentials has not ended.
+    /// Whether this read of the credentials is still in progress.
     pub(crate) fn is_being_read(&self, ticket: Ticket) -> bool {
         self.reads.is_open(ticket)
     }
 }
 
-/// Of nearly every step: with room for them from the start, a list need not grow.
-const MOST_OUTPUTS: usize = 8;
+/// Enough for nearly every step, so that the list need not grow.
+const USUAL_OUTPUTS: usize = 8;
 
-/// What is under way within one step.
+/// The state of one step.
 struct Step<'a, E> {
     core: &'a mut Core<E>,
     now: BootTime,
-    around: &'a mut dyn Around<E>,
+    env: &'a mut dyn Environment<E>,
     list: Vec<Output<E>>,
-    /// Entries whose next renewal has to be looked at.
+    /// Entries whose next renewal must be scheduled.
     touched: Entries,
-    /// Entries whose readers may have to ask at another time than they know.
+    /// Entries whose readers' `serve_until` may be out of date.
     stale: Entries,
 }
 
-/// Nearly every step is about one entry; a step about several may as well be about all.
+/// A set of entries. Nearly every step concerns one entry; a step that concerns several is treated
+/// as one that concerns all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Entries {
     #[default]
@@ -229,15 +225,15 @@ impl<E: Clone> Step<'_, E> {
             Input::Ask { entry: index, want, waited } => self.ask(index, want, waited),
             _ if self.core.closed => {}
             Input::LookAtFiles => self.look_at_files(),
-            Input::ThreadReady { flight, hand } => self.thread_ready(flight, hand),
+            Input::ThreadReady { flight, status } => self.thread_ready(flight, status),
             Input::NotStarted { flight, error } => self.not_started(flight, error),
             Input::Answered { flight, answer, source } => self.answered(flight, answer, source),
             Input::Saved { flight, granted } => self.saved(flight, granted),
-            Input::Looked { flight, record, hand } => self.looked(flight, record, hand),
+            Input::Looked { flight, record, status } => self.looked(flight, record, status),
             Input::LockTried { flight, lock } => self.lock_tried(flight, lock),
-            Input::Announced { flight, hand } => self.announced(flight, hand),
-            Input::CredentialsRead { refused, ticket, brought, version } => {
-                self.core.reads.end(&refused, ticket, brought);
+            Input::Announced { flight, status } => self.announced(flight, status),
+            Input::CredentialsRead { refused, ticket, obtained, version } => {
+                self.core.reads.end(&refused, ticket, obtained);
                 self.have_read(refused, version);
             }
             Input::CredentialsLate { refused, version } => self.have_read(refused, version),
@@ -256,14 +252,14 @@ impl<E: Clone> Step<'_, E> {
         self.list.push(output);
     }
 
-    /// An entry of the client, and what binds all of them.
+    /// An entry of the client, and the limits shared by all entries.
     fn entry(&mut self, index: usize) -> (&mut Entry<E>, &mut Limits<Fault<E>>, &Policy) {
         let Core { entries, limits, settings, .. } = &mut *self.core;
         (&mut entries[index], limits, &settings.policy)
     }
 
     /// Tells readers until when they need not ask.
-    fn tell_readers(&mut self) {
+    fn update_readers(&mut self) {
         match self.stale {
             Entries::None => {}
             Entries::All => self.put(Output::ServeUntilOfAll),
@@ -275,10 +271,12 @@ impl<E: Clone> Step<'_, E> {
     }
 }
 
-fn told<E>(blocked: Blocked<E>) -> Blocked<Fault<E>> {
+fn as_fault<E>(blocked: Blocked<E>) -> Blocked<Fault<E>> {
     let obstacle = blocked.obstacle.map(|obstacle| match obstacle {
-        Obstacle::Remembered(error) => Obstacle::Remembered(Fault::Told(error)),
-        Obstacle::Budget { most, last } => Obstacle::Budget { most, last: last.map(Fault::Told) },
+        Obstacle::Remembered(error) => Obstacle::Remembered(Fault::Reported(error)),
+        Obstacle::Budget { most, last } => {
+            Obstacle::Budget { most, last: last.map(Fault::Reported) }
+        }
     });
     Blocked { until: blocked.until, obstacle }
 }

@@ -1,28 +1,28 @@
 //! A fetch's visit to the store, before it asks the endpoint.
 //!
-//! It looks whether another process has a token already; if not, it takes the lock of the entry, so
-//! that one process asks and the others wait for it, and looks once more. Nothing about a store is an
-//! error: without it, or without the lock, the endpoint is asked all the same.
+//! It checks whether another process has stored a token. If not, it takes the entry's lock, so that
+//! one process fetches while the others wait, and checks again. Store problems are never errors:
+//! without the store or its lock, the fetch asks the endpoint.
 
 use super::super::flight::FlightId;
-use super::super::input::{Granted, Hand, Lock, Record};
-use super::super::output::{Miss, News, Output, Task};
+use super::super::input::{CredentialStatus, Granted, Lock, Record};
+use super::super::output::{Miss, Notice, Output, Task};
 use super::super::policy;
 use super::Step;
 use super::fetch::{Flight, Stage};
 use crate::clock::BootTime;
 
-/// What a fetch knows of the store.
+/// The state of a fetch's visit to the store.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Visit {
     stop: Stop,
-    /// Another process had the lock.
+    /// Another process held the lock.
     has_waited: bool,
     tries: u32,
     waits_until: Option<BootTime>,
-    /// The record of the token that is to be renewed, as it was last seen.
+    /// The record of the token that is being renewed, as last seen.
     kept: Option<Record>,
-    /// How often its renewal had been begun when it was first seen.
+    /// How many renewals of it had been tried when it was first seen.
     known: Option<u64>,
 }
 
@@ -32,12 +32,12 @@ enum Stop {
     FirstLook,
     Lock,
     SecondLook,
-    /// It asks the endpoint.
+    /// The visit is over; the fetch asks the endpoint.
     Left,
 }
 
 impl Visit {
-    /// What a thread that comes to the fetch does at the store. `None`: the visit is over.
+    /// The fetch's next store operation. `None`: the visit is over.
     pub(super) fn next(&self) -> Option<Task> {
         match self.stop {
             Stop::FirstLook | Stop::SecondLook => Some(Task::Look),
@@ -57,7 +57,12 @@ impl<E: Clone> Step<'_, E> {
         visit.map(|visit| (flight, visit))
     }
 
-    pub(super) fn looked(&mut self, id: FlightId, record: Option<Record>, hand: Hand<E>) {
+    pub(super) fn looked(
+        &mut self,
+        id: FlightId,
+        record: Option<Record>,
+        status: CredentialStatus<E>,
+    ) {
         let Some((mut flight, mut visit)) = self.take_visitor(id) else { return };
         let miss = match record.map(|record| (record, self.compare(&flight, &record))) {
             Some((record, None)) => {
@@ -65,7 +70,8 @@ impl<E: Clone> Step<'_, E> {
                 return self.take_record(flight, record);
             }
             Some((record, Some(miss))) => {
-                // Nobody needs to be told of the renewal of a token that no one has any more.
+                // A renewal is only announced in the record of the token that this process still
+                // uses.
                 let is_renewed = record.same_value && miss == Miss::NotNewer;
                 visit.kept = is_renewed.then_some(record);
                 Some(miss)
@@ -81,7 +87,7 @@ impl<E: Clone> Step<'_, E> {
             flight.visit = Some(visit);
             return self.does_at_store(flight, Task::TryLock);
         }
-        // Whoever waited for another process's fetch shares its failure.
+        // A process that waited for another's fetch shares its failure.
         let has_failed = |kept: &Record| {
             let was_tried = visit.known.is_some_and(|known| kept.tried > known);
             (visit.has_waited || was_tried) && kept.again_at > self.now
@@ -90,12 +96,12 @@ impl<E: Clone> Step<'_, E> {
             flight.visit = Some(visit);
             return self.take_record(flight, kept);
         }
-        let news = News::StoreMiss { why: miss, took: flight.took(self.now) };
-        self.put(Output::Tell { entry: flight.entry, news });
-        self.leave_store(flight, visit, hand);
+        let notice = Notice::StoreMiss { why: miss, took: flight.took(self.now) };
+        self.put(Output::Notify { entry: flight.entry, notice });
+        self.leave_store(flight, visit, status);
     }
 
-    /// Why a stored token is worth no more than what this process has.
+    /// Why a stored token is not preferable to what this process has.
     fn compare(&mut self, flight: &Flight<E>, record: &Record) -> Option<Miss> {
         if record.was_refused {
             return Some(Miss::Refused);
@@ -124,7 +130,7 @@ impl<E: Clone> Step<'_, E> {
         visit.has_waited |= lock == Lock::Busy;
         if lock == Lock::Busy && now < until {
             visit.tries += 1;
-            let pause = policy::lock_pause(visit.tries, &mut || self.around.unit());
+            let pause = policy::lock_pause(visit.tries, &mut || self.env.unit());
             flight.visit = Some(visit);
             return self.pause(flight, now.after(pause));
         }
@@ -133,35 +139,40 @@ impl<E: Clone> Step<'_, E> {
         self.does_at_store(flight, Task::Look);
     }
 
-    /// Before the endpoint is asked to renew a token of the store, the others are told when they may.
-    /// First, because this process may end before there is an answer.
-    fn leave_store(&mut self, mut flight: Flight<E>, mut visit: Visit, hand: Hand<E>) {
+    /// Before renewing a stored token, records when other processes may try. It is written first,
+    /// because this process may exit before the endpoint answers.
+    fn leave_store(
+        &mut self,
+        mut flight: Flight<E>,
+        mut visit: Visit,
+        status: CredentialStatus<E>,
+    ) {
         visit.stop = Stop::Left;
         let kept = visit.kept;
         flight.visit = Some(visit);
-        let Some(kept) = kept else { return self.past_store(flight, hand) };
+        let Some(kept) = kept else { return self.past_store(flight, status) };
         let tried = u32::try_from(kept.tried.saturating_add(1)).unwrap_or(u32::MAX);
         let remaining = kept.requested_at.after(kept.lifetime).until(self.now);
-        let pause = policy::pause_with_token(tried, remaining, &mut || self.around.unit());
+        let pause = policy::pause_with_token(tried, remaining, &mut || self.env.unit());
         let again_at = self.now.after(pause);
         self.does_at_store(flight, Task::Announce { again_at });
     }
 
-    pub(super) fn announced(&mut self, id: FlightId, hand: Hand<E>) {
+    pub(super) fn announced(&mut self, id: FlightId, status: CredentialStatus<E>) {
         let Some((mut flight, visit)) = self.take_visitor(id) else { return };
         flight.visit = Some(visit);
-        self.past_store(flight, hand);
+        self.past_store(flight, status);
     }
 
-    /// The time of the fetch itself begins.
-    fn past_store(&mut self, mut flight: Flight<E>, hand: Hand<E>) {
+    /// The fetch's own time starts now.
+    fn past_store(&mut self, mut flight: Flight<E>, status: CredentialStatus<E>) {
         let (now, index) = (self.now, flight.entry);
-        // Saving comes behind the fetch's own time.
+        // The time for saving is added to the fetch's own.
         let at = now.after(self.core.settings.store_timeout.unwrap_or_default());
         let (kept, _, policy) = self.entry(index);
         kept.begins_at(policy, flight.id, at);
-        flight.begin_anew(policy, now);
+        flight.restart(policy, now);
         self.stale.add(index);
-        self.go_on(flight, hand);
+        self.go_on(flight, status);
     }
 }

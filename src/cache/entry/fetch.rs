@@ -1,4 +1,4 @@
-//! An entry's fetch, as the entry sees it: how long it is believed in, and what its end means.
+//! The entry's view of its fetch: until when it waits for it, and what its end means.
 
 use std::time::Duration;
 
@@ -10,78 +10,79 @@ use super::{Entry, Held, Remembered, fresh_until};
 use crate::clock::BootTime;
 use crate::life::Life;
 
-/// A token that a fetch brought.
+/// A token obtained by a fetch.
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) struct Grant {
     pub(in super::super) serial: u64,
     pub(in super::super) requested_at: BootTime,
     pub(in super::super) lifetime: Duration,
-    /// The very token that is cached already.
+    /// It is the token that is already cached.
     pub(in super::super) same_value: bool,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Fetch {
     pub(super) id: FlightId,
-    /// Somebody waits, or waited, for it.
+    /// It has, or had, a waiter.
     pub(super) awaited: bool,
-    /// It was started for nobody who waits, so that nobody's leaving ends it.
+    /// Started with no caller waiting; callers leaving does not cancel it.
     pub(super) background: bool,
-    /// It finds out whether a refusal still stands.
+    /// It probes whether a refusal still stands.
     pub(super) probes: bool,
     /// There was a valid token when it began.
     pub(super) renews: bool,
-    /// When the entry stops believing in it. `None`: it waits for a thread.
+    /// When the entry gives it up. `None`: it waits for a thread.
     pub(super) give_up_at: Option<BootTime>,
-    /// Until when somebody waits for it.
+    /// The latest deadline of its waiters.
     pub(super) awaited_until: BootTime,
     /// It waits for its credentials.
-    pub(super) unread: Option<Unread>,
+    pub(super) credential_wait: Option<CredentialWait>,
 }
 
-/// A fetch's wait for its credentials. That takes the time of its callers, and none of its own.
+/// A fetch's wait for its credentials. It is bounded by the callers' time, not by the fetch's own.
 #[derive(Clone, Debug)]
-pub(super) struct Unread {
+pub(super) struct CredentialWait {
     pub(super) since: BootTime,
-    /// What is left of the fetch's own time.
+    /// What remains of the fetch's own time.
     pub(super) rest: Duration,
-    /// How long it waits when nobody waits for it.
+    /// How long it waits without waiters.
     pub(super) patience: Duration,
 }
 
 /// How a fetch is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum GivenUp {
-    /// It has overrun its time: remembered as its failure.
+    /// It overran its time limit, which is remembered as its failure.
     Overrun,
-    /// Its credentials did not come while anybody waited for it. Nothing is remembered: the next
-    /// caller has time of its own.
-    Unread,
+    /// Its credentials did not arrive while any caller waited. Nothing is remembered: the next
+    /// caller brings time of its own.
+    CredentialsPending,
 }
 
 impl<E: Clone> Entry<E> {
-    /// When the fetch that is under way will be given up.
+    /// When the current fetch will be given up.
     pub(in super::super) fn give_up_at(&self) -> Option<BootTime> {
         let fetch = self.fetch.as_ref()?;
-        match &fetch.unread {
-            Some(unread) => Some(unread.since.after(unread.patience).max(fetch.awaited_until)),
+        match &fetch.credential_wait {
+            Some(credential_wait) => {
+                Some(credential_wait.since.after(credential_wait.patience).max(fetch.awaited_until))
+            }
             None => fetch.give_up_at,
         }
     }
 
-    /// When those who wait for the fetch under way are to look at it again. `None`: see
-    /// [`Entry::give_up_at`].
+    /// When waiters of the current fetch must ask again. `None`: see [`Entry::give_up_at`].
     pub(in super::super) fn look_again_at(&self, now: BootTime) -> Option<BootTime> {
-        let unread = self.fetch.as_ref().and_then(|fetch| fetch.unread.as_ref());
-        let tried_again = unread.map(|unread| {
-            let waited = now.since(unread.since).as_nanos() / policy::HUNG.as_nanos();
+        let credential_wait = self.fetch.as_ref().and_then(|fetch| fetch.credential_wait.as_ref());
+        let tried_again = credential_wait.map(|credential_wait| {
+            let waited = now.since(credential_wait.since).as_nanos() / policy::HUNG.as_nanos();
             let times = u32::try_from(waited).unwrap_or(u32::MAX).saturating_add(1);
-            unread.since.after(policy::HUNG.saturating_mul(times))
+            credential_wait.since.after(policy::HUNG.saturating_mul(times))
         });
         self.give_up_at().map(|at| tried_again.map_or(at, |again| again.min(at)))
     }
 
-    /// A thread is ready for the fetch. `None`: it is not wanted any more.
+    /// A thread is ready for the fetch. `None`: it is no longer wanted.
     pub(in super::super) fn begin(
         &mut self,
         policy: &Policy,
@@ -104,7 +105,7 @@ impl<E: Clone> Entry<E> {
         Some(Attempts::begin(policy, now))
     }
 
-    /// An attempt of the fetch failed: when it makes the next one. `None`: the fetch has failed.
+    /// An attempt failed. Returns when the next one is made; `None`: the fetch has failed.
     pub(in super::super) fn attempt_failed(
         &self,
         limits: &mut Limits<Fault<E>>,
@@ -119,15 +120,16 @@ impl<E: Clone> Entry<E> {
         attempts.after(failure, pause, self.most_attempts(has_waiters, now), now)
     }
 
-    /// How many attempts the fetch may make, as things stand now: a renewal whose token has ended
-    /// meanwhile is worth what any other fetch is to those who wait for it.
+    /// How many attempts the fetch may make as of now. A renewal whose token has expired meanwhile
+    /// is worth as many as any other fetch, if a caller waits for it.
     fn most_attempts(&self, has_waiters: bool, now: BootTime) -> u32 {
         let is_needed = self.fetch.as_ref().is_some_and(|fetch| has_waiters || !fetch.renews);
         let goes_on = is_needed && self.failed == 0 && self.remaining(now).is_zero();
         if goes_on { policy::ATTEMPTS } else { 1 }
     }
 
-    /// The fetch has more to do than to ask the endpoint: its time counts from `at`. False: it is not wanted any more.
+    /// The fetch has work to do before or after asking the endpoint: its time counts from `at`.
+    /// Returns false if it is no longer wanted.
     pub(in super::super) fn begins_at(
         &mut self,
         policy: &Policy,
@@ -141,35 +143,36 @@ impl<E: Clone> Entry<E> {
         })
     }
 
-    /// The fetch needs credentials that have to be asked for: its own time stands still. False: it
-    /// is not wanted any more.
+    /// The fetch waits for credentials, and its own time stops. Returns false if it is no longer
+    /// wanted.
     pub(in super::super) fn waits_for_credentials(&mut self, id: FlightId, now: BootTime) -> bool {
         let has_token = !self.remaining(now).is_zero();
         let Some(fetch) = self.fetch.as_mut().filter(|fetch| fetch.id == id) else {
             return false;
         };
-        // Whoever has no token may try anew soon after the last caller has gone; a renewal can wait.
+        // Without a token a new fetch may start soon after the last caller has left; a renewal can
+        // wait.
         let patience = if has_token || !fetch.awaited { policy::HUNG } else { policy::MIN_SPACING };
         let rest = fetch.give_up_at.map_or(Duration::ZERO, |at| at.until(now));
-        fetch.unread = Some(Unread { since: now, rest, patience });
+        fetch.credential_wait = Some(CredentialWait { since: now, rest, patience });
         true
     }
 
-    /// The wait for its credentials has ended; the fetch has what was left of its time. How long that
-    /// took; `None`: it is not wanted any more.
+    /// The wait for credentials has ended, and the fetch has the rest of its time. Returns how long
+    /// the wait took; `None`: the fetch is no longer wanted.
     pub(in super::super) fn goes_on(&mut self, id: FlightId, now: BootTime) -> Option<Duration> {
         let fetch = self.fetch.as_mut().filter(|fetch| fetch.id == id)?;
-        let unread = fetch.unread.take()?;
-        fetch.give_up_at = Some(now.after(unread.rest));
-        Some(now.since(unread.since))
+        let credential_wait = fetch.credential_wait.take()?;
+        fetch.give_up_at = Some(now.after(credential_wait.rest));
+        Some(now.since(credential_wait.since))
     }
 
-    /// Whether the fetch under way waits for its credentials.
-    pub(in super::super) fn is_unread(&self) -> bool {
-        self.fetch.as_ref().is_some_and(|fetch| fetch.unread.is_some())
+    /// Whether the current fetch waits for its credentials.
+    pub(in super::super) fn credentials_pending(&self) -> bool {
+        self.fetch.as_ref().is_some_and(|fetch| fetch.credential_wait.is_some())
     }
 
-    /// Gives up a fetch that has overrun its time. Those who wait for it are to be told the error.
+    /// Gives up the current fetch if it has overrun its time. If so, its waiters must be told.
     pub(in super::super) fn give_up(
         &mut self,
         limits: &mut Limits<Fault<E>>,
@@ -179,15 +182,15 @@ impl<E: Clone> Entry<E> {
         if self.give_up_at().is_none_or(|at| now < at) {
             return None;
         }
-        if self.is_unread() {
+        if self.credentials_pending() {
             self.flight().into_iter().for_each(|id| self.withdraw(limits, id, now));
-            return Some(GivenUp::Unread);
+            return Some(GivenUp::CredentialsPending);
         }
         self.failed_with(limits, Failure::transient(Fault::Overrun), now, random);
         Some(GivenUp::Overrun)
     }
 
-    /// The fetch brought a token. Whether it is now the current one.
+    /// The fetch obtained a token. Returns whether it is now the current one.
     pub(in super::super) fn granted(
         &mut self,
         policy: &Policy,
@@ -203,7 +206,8 @@ impl<E: Clone> Entry<E> {
         if current {
             self.fetch = None;
         } else if expires_at <= known_until {
-            // A fetch that was given up comes home late: welcome only if it is of use.
+            // A late result of a fetch that was given up is used only if it outlives the cached
+            // token.
             return false;
         }
         self.start_afresh();
@@ -225,9 +229,9 @@ impl<E: Clone> Entry<E> {
         true
     }
 
-    /// The token came from a store: nobody was asked, so nobody has to wait a second before it is
-    /// renewed. Other processes have begun that `tried` times without a success, and it may be
-    /// begun again at `again_at`.
+    /// The token came from a store. The endpoint was not asked, so the spacing of one second does
+    /// not apply. Other processes have tried to renew it `tried` times without success; the next
+    /// try may start at `again_at`.
     pub(in super::super) fn found(&mut self, tried: u64, again_at: BootTime) {
         self.last_start = None;
         self.failed = u32::try_from(tried).unwrap_or(u32::MAX);
@@ -236,7 +240,7 @@ impl<E: Clone> Entry<E> {
         }
     }
 
-    /// The fetch failed. Whether it was the one the entry believes in.
+    /// The fetch failed. Returns whether it was the entry's current one.
     pub(in super::super) fn failed(
         &mut self,
         limits: &mut Limits<Fault<E>>,
@@ -287,8 +291,8 @@ impl<E: Clone> Entry<E> {
         });
     }
 
-    /// The fetch could not be made: no budget left, a `Retry-After`. Nothing is remembered here; what
-    /// blocked it still does.
+    /// The fetch could not be made, for lack of budget or because of a `Retry-After`. Nothing is
+    /// remembered here: whatever blocked it still does.
     pub(in super::super) fn withdraw(
         &mut self,
         limits: &mut Limits<Fault<E>>,
@@ -301,9 +305,9 @@ impl<E: Clone> Entry<E> {
         }
     }
 
-    /// No thread could be had for the fetch. That is no failure, and the next caller may start
-    /// another at once; only what the entry does by itself pauses. Whether it was the fetch that the
-    /// entry believes in.
+    /// No thread is available for the fetch. That is not a failure, and the next caller may start
+    /// another at once; only automatic fetches pause. Returns whether it was the entry's current
+    /// fetch.
     pub(in super::super) fn not_started(
         &mut self,
         limits: &mut Limits<Fault<E>>,
@@ -320,7 +324,7 @@ impl<E: Clone> Entry<E> {
         current
     }
 
-    /// When the entry may by itself start a fetch, after one that no thread could be had for.
+    /// When the entry may start a fetch by itself, after one for which no thread was available.
     pub(in super::super) fn by_itself_at(&self) -> BootTime {
         self.by_itself_at
     }

@@ -1,13 +1,13 @@
-//! What goes wrong and may pass: pauses, attempts, threads that cannot be had, fetches that hang, and
-//! how each of them ends.
+//! Failures that may pass: pauses, attempts, missing threads, fetches that hang, and how each of
+//! them ends.
 
 use super::*;
 
 impl Scene {
-    /// Fails again and again, each time as soon as a fetch may start, and tells the pauses.
+    /// Lets fetches fail repeatedly, each as soon as it may start, and returns the pauses.
     pub(super) fn pauses_between(&mut self, failures: usize, class: Class) -> Vec<f64> {
         let pause = |scene: &mut Self| {
-            scene.suffers(failure(class));
+            scene.fails_one_fetch(failure(class));
             let wait = scene.core.next_request_in(scene.on, scene.now, None);
             scene.now = scene.now.after(wait);
             wait.as_secs_f64()
@@ -22,7 +22,7 @@ fn a_valid_token_is_served_while_fetches_fail_with_growing_pauses() {
     assert_eq!(scene.at(600.0).asks(), ServedAndStarted);
     scene.begins();
     scene.fails(failure(Class::Transient));
-    assert!(scene.tells(|news| matches!(news, News::ServedWhileFailing { .. })));
+    assert!(scene.notifies(|notice| matches!(notice, Notice::ServedWhileFailing { .. })));
     assert_eq!(scene.at(604.999).asks(), Served);
     scene.at(605.0);
     assert_eq!(scene.pauses_between(6, Class::Transient), [10.0, 20.0, 40.0, 60.0, 60.0, 60.0]);
@@ -57,7 +57,7 @@ fn in_the_hard_window_a_failed_fetch_leaves_the_token_to_callers() {
 #[test]
 fn cold_failures_are_remembered_for_a_second_doubling_to_44() {
     let mut scene = Scene::new(1.0);
-    scene.suffers(failure(Class::TransientOnce));
+    scene.fails_one_fetch(failure(Class::TransientOnce));
     assert_eq!(scene.asks(), Fails(Trouble::Network));
     assert_eq!(scene.at(0.999).asks_for(&AT_ONCE), Fails(Trouble::Network));
     scene.at(1.0);
@@ -73,9 +73,9 @@ fn cold_failures_are_remembered_for_a_second_doubling_to_44() {
 }
 
 #[test]
-fn the_error_of_a_pause_tells_the_wait_that_is_left() {
+fn a_remembered_error_carries_the_remaining_wait() {
     let mut scene = Scene::new(1.0);
-    scene.suffers(failure(Class::Terminal));
+    scene.fails_one_fetch(failure(Class::Terminal));
     for (second, left) in [(20.0, 40.0), (59.0, 1.0)] {
         assert_eq!(scene.at(second).asks(), Fails(Trouble::InvalidScope));
         assert_eq!(scene.is_told_to_wait(), left);
@@ -93,9 +93,9 @@ fn a_fetch_makes_three_attempts_unless_a_token_is_valid_or_the_one_before_failed
     assert_eq!(most(&mut scene), 3);
     scene.fails(failure(Class::TransientOnce));
     assert_eq!(most(scene.at(1.0)), 1);
-    scene.brings(1200);
+    scene.receives_token(1200);
     assert_eq!(most(scene.at(700.0)), 1);
-    scene.brings(1200);
+    scene.receives_token(1200);
     assert_eq!(most(scene.at(2000.0)), 3);
 }
 
@@ -106,8 +106,12 @@ fn attempts_are_limited_by_the_time_of_their_fetch() {
     scene.begins();
     assert_eq!(scene.sends(), Some((10.0, 0.0)));
     assert_eq!(scene.at(9.0).attempt_fails(failure(Class::Transient)), Some(9.25));
-    assert!(scene.tells(|news| matches!(news, News::AttemptFailed { attempt: 1, wait, took, .. }
-        if (wait.as_millis(), took.as_millis()) == (250, 9000))));
+    assert!(
+        scene.notifies(
+            |notice| matches!(notice, Notice::AttemptFailed { attempt: 1, wait, took, .. }
+        if (wait.as_millis(), took.as_millis()) == (250, 9000))
+        )
+    );
     scene.at(9.2).goes_on();
     assert_eq!(scene.goes_on_at(), Some(9.25), "it is not time yet");
     scene.at(9.25).begins();
@@ -115,7 +119,7 @@ fn attempts_are_limited_by_the_time_of_their_fetch() {
 }
 
 #[test]
-fn a_renewal_goes_on_while_somebody_waits_and_the_token_has_ended() {
+fn a_renewal_retries_while_a_caller_waits_and_the_token_has_expired() {
     let mut scene = Scene::with_token(0.0, 8);
     scene.at(6.0).asks();
     scene.begins();
@@ -126,14 +130,14 @@ fn a_renewal_goes_on_while_somebody_waits_and_the_token_has_ended() {
         (20.999, 1, Some(20.999)),
         (21.0, 1, None),
     ] {
-        scene.around.waiting[0] = waiting;
+        scene.env.waiting[0] = waiting;
         let found = scene.at(second).clone().attempt_fails(failure(Class::Transient));
         assert_eq!(found, again, "at {second} s, {waiting} wait");
     }
 }
 
 #[test]
-fn a_renewal_goes_on_to_as_many_attempts_as_any_fetch() {
+fn an_awaited_renewal_of_an_expired_token_makes_as_many_attempts_as_any_fetch() {
     let mut scene = Scene::with_token(0.0, 8);
     scene.at(6.0).asks();
     scene.begins();
@@ -142,9 +146,9 @@ fn a_renewal_goes_on_to_as_many_attempts_as_any_fetch() {
 }
 
 #[test]
-fn a_renewal_that_follows_a_failed_fetch_makes_one_attempt_whoever_waits() {
+fn a_renewal_after_a_failed_fetch_makes_one_attempt_even_if_callers_wait() {
     let mut scene = Scene::with_token(0.0, 8);
-    scene.at(6.0).suffers(failure(Class::Transient));
+    scene.at(6.0).fails_one_fetch(failure(Class::Transient));
     scene.at(7.5).asks();
     scene.begins();
     assert_eq!(scene.at(8.0).asks(), Waits);
@@ -170,7 +174,7 @@ fn a_fetch_for_a_caller_that_cannot_wait_makes_three_attempts_all_the_same() {
 }
 
 #[test]
-fn a_pause_between_attempts_after_another_failure_is_of_its_fetch_alone() {
+fn a_pause_between_attempts_after_another_failure_binds_its_fetch_alone() {
     let mut scene = Scene::new(1.0);
     scene.asks();
     scene.begins();
@@ -179,52 +183,52 @@ fn a_pause_between_attempts_after_another_failure_is_of_its_fetch_alone() {
 }
 
 #[test]
-fn a_token_that_has_ended_before_it_arrives_is_a_failure_like_another() {
+fn a_token_that_expires_before_it_arrives_is_a_failed_attempt() {
     let mut scene = Scene::new(1.0);
     scene.asks();
     scene.begins();
     let (flight, two) = (scene.flight(), Duration::from_secs(2));
-    assert!(!scene.at(2.0).comes_home(flight, two, false));
+    assert!(!scene.at(2.0).arrives(flight, two, false));
     assert_eq!(scene.goes_on_at(), Some(2.25));
     scene.at(2.25).begins();
-    assert!(scene.at(3.0).brings(2), "it lives from the second request on");
+    assert!(scene.at(3.0).receives_token(2), "it lives from the second request on");
     assert_eq!(scene.at(4.249).state(), State::Hard);
     assert_eq!(scene.at(4.25).state(), State::Expired);
 }
 
 #[test]
-fn a_renewal_is_due_when_the_token_turns_soft_or_what_forbids_it_ends() {
+fn a_renewal_is_due_at_the_soft_point_or_when_a_block_ends() {
     let mut scene = Scene::kept_warm(1.0);
     scene.gets(1200);
     assert_eq!(scene.alarm(), Some(600.0));
-    scene.at(700.0).is_looked_at();
+    scene.at(700.0).ticks();
     assert_eq!(scene.starts(0), Some(Rank::Background));
     assert_eq!(scene.alarm(), Some(715.5), "it is under way");
     scene.begins();
     scene.fails(failure(Class::Transient));
     assert_eq!(scene.alarm(), Some(705.0));
-    scene.on(1).suffers(refusals::rate_limited_for(100));
-    assert_eq!(scene.on(0).at(705.0).is_looked_at().alarm(), Some(800.0));
-    scene.at(800.0).is_looked_at().begins();
+    scene.on(1).fails_one_fetch(refusals::rate_limited_for(100));
+    assert_eq!(scene.on(0).at(705.0).ticks().alarm(), Some(800.0));
+    scene.at(800.0).ticks().begins();
     scene.fails(failure(Class::Terminal));
     assert_eq!(scene.alarm(), None, "a refusal is not tried again by itself");
-    assert_eq!(scene.at(900.0).is_looked_at().alarm(), None);
+    assert_eq!(scene.at(900.0).ticks().alarm(), None);
 }
 
 #[test]
-fn a_fetch_that_could_not_be_made_leaves_no_memory() {
+fn a_fetch_that_could_not_be_made_is_not_remembered() {
     let mut scene = Scene::new(1.0);
     scene.asks();
     let first = scene.flight();
     scene.is_withdrawn();
     assert_eq!(scene.asks(), Later(1.0));
     assert_eq!(scene.at(1.0).asks(), WaitsAndStarted);
-    scene.thread_comes(first, Some(Err(Unread::NoThread(Trouble::NoThread))));
+    scene.thread_comes(first, Some(Err(NoCredentials::NoThread(Trouble::NoThread))));
     assert_eq!(scene.asks(), Waits, "another one is not meant");
 }
 
 #[test]
-fn a_fetch_without_a_thread_is_no_failed_fetch() {
+fn a_fetch_without_a_thread_is_not_a_failed_fetch() {
     let mut scene = Scene::kept_warm(0.0);
     scene.gets(1200);
     assert_eq!(scene.alarm(), Some(900.0));
@@ -239,7 +243,7 @@ fn a_fetch_without_a_thread_is_no_failed_fetch() {
     assert_eq!(scene.core.counters(0).failures, 0);
     assert_eq!(scene.at(then).asks(), ServedAndStarted);
     scene.begins();
-    scene.brings(1200);
+    scene.receives_token(1200);
     assert_eq!(scene.alarm(), Some(then + 900.0));
     assert_eq!(scene.at(then + 900.0).asks(), ServedAndStarted);
     scene.is_not_started();
@@ -255,7 +259,7 @@ fn without_a_thread_half_of_a_short_life_is_left_for_the_next_try() {
     let mut tries = vec![];
     scene.at(6.0);
     for _ in 0..4 {
-        scene.is_looked_at().is_not_started();
+        scene.ticks().is_not_started();
         let next = scene.alarm().unwrap();
         tries.push(next);
         scene.at(next);
@@ -264,7 +268,7 @@ fn without_a_thread_half_of_a_short_life_is_left_for_the_next_try() {
 }
 
 #[test]
-fn an_overrun_fetch_is_given_up_and_its_late_token_is_welcome() {
+fn an_overrun_fetch_is_given_up_and_its_late_token_is_used() {
     let mut scene = Scene::new(1.0);
     scene.asks();
     assert_eq!(scene.at(100.0).is_given_up(), None, "it has not begun: it waits for a thread");
@@ -272,21 +276,21 @@ fn an_overrun_fetch_is_given_up_and_its_late_token_is_welcome() {
     let lost = scene.flight();
     assert_eq!(scene.at(115.499).is_given_up(), None);
     assert_eq!(scene.at(115.5).is_given_up(), Some(GivenUp::Overrun));
-    assert!(scene.says(|output| matches!(
+    assert!(scene.has_output(|output| matches!(
         output,
         Output::Finish { outcome: Outcome::Fail(Reason::Failed { fault: Fault::Overrun, .. }), .. }
     )));
     assert_eq!(scene.is_given_up(), None, "it is given up once");
     assert_eq!(scene.asks(), Fails(Trouble::Overrun));
     assert_eq!(scene.at(116.5).asks(), WaitsAndStarted);
-    assert!(scene.at(120.0).comes_home(lost, Duration::from_secs(1200), false));
+    assert!(scene.at(120.0).arrives(lost, Duration::from_secs(1200), false));
     assert_eq!(scene.asks(), Served);
     assert_ne!(scene.flight(), lost, "the fetch that followed goes on");
     assert_eq!(scene.core.entry_of(lost), None);
 }
 
 #[test]
-fn a_fetch_that_waits_is_let_go_of_when_it_is_given_up() {
+fn a_waiting_fetch_is_dropped_when_it_is_given_up() {
     let mut scene = Scene::new(1.0);
     scene.asks();
     scene.begins();
@@ -295,11 +299,11 @@ fn a_fetch_that_waits_is_let_go_of_when_it_is_given_up() {
     assert_eq!(scene.at(15.5).is_given_up(), Some(GivenUp::Overrun));
     assert_eq!(scene.core.entry_of(flight), None);
     scene.thread_comes(flight, Some(Ok(scene.pair())));
-    assert!(scene.said.is_empty());
+    assert!(scene.outputs.is_empty());
 }
 
 #[test]
-fn a_late_token_never_takes_the_place_of_a_better_one() {
+fn a_late_token_never_replaces_a_better_one() {
     let mut scene = Scene::new(1.0);
     scene.asks();
     scene.begins();
@@ -307,12 +311,12 @@ fn a_late_token_never_takes_the_place_of_a_better_one() {
     assert!(scene.at(15.5).is_given_up().is_some());
     scene.at(16.5).gets(1200);
     let better = scene.serial();
-    assert!(!scene.at(20.0).comes_home(lost, Duration::from_secs(1200), false));
+    assert!(!scene.at(20.0).arrives(lost, Duration::from_secs(1200), false));
     assert!(scene.is_refused(better));
 }
 
 #[test]
-fn a_late_failure_of_a_fetch_that_was_given_up_says_nothing() {
+fn a_late_failure_of_a_fetch_that_was_given_up_is_ignored() {
     let mut scene = Scene::new(1.0);
     scene.asks();
     scene.begins();
@@ -320,7 +324,7 @@ fn a_late_failure_of_a_fetch_that_was_given_up_says_nothing() {
     assert!(scene.at(15.5).is_given_up().is_some());
     assert_eq!(scene.at(16.5).asks(), WaitsAndStarted);
     scene.answers(lost, Err(failure(Class::Terminal)));
-    assert!(!scene.says(|output| matches!(output, Output::Finish { .. })));
+    assert!(!scene.has_output(|output| matches!(output, Output::Finish { .. })));
     assert_eq!(scene.asks(), Waits, "the fetch that followed goes on");
 }
 
@@ -328,8 +332,8 @@ fn a_late_failure_of_a_fetch_that_was_given_up_says_nothing() {
 fn waking_ends_pauses_at_once_without_a_token_and_within_five_seconds_with_one() {
     let mut scene = Scene::with_token(1.0, 1200);
     scene.at(600.0).pauses_between(4, Class::Transient);
-    scene.suffers(failure(Class::Transient));
-    scene.on(1).suffers(failure(Class::TransientOnce));
+    scene.fails_one_fetch(failure(Class::Transient));
+    scene.on(1).fails_one_fetch(failure(Class::TransientOnce));
     let woken = seconds(scene.now);
     scene.wakes();
     assert_eq!(scene.asks(), Later(woken + 1.0), "the spacing alone is left");
@@ -343,7 +347,7 @@ fn waking_ends_pauses_at_once_without_a_token_and_within_five_seconds_with_one()
 #[test]
 fn waking_never_makes_a_pause_longer() {
     let mut scene = Scene::with_token(1.0, 1200);
-    scene.at(600.0).suffers(failure(Class::Transient));
+    scene.at(600.0).fails_one_fetch(failure(Class::Transient));
     scene.at(604.0).wakes();
     assert_eq!(scene.at(605.0).asks(), ServedAndStarted);
 }
@@ -351,7 +355,7 @@ fn waking_never_makes_a_pause_longer() {
 #[test]
 fn an_invalidation_does_not_end_a_pause() {
     let mut scene = Scene::with_token(1.0, 1200);
-    scene.at(600.0).suffers(failure(Class::Transient));
+    scene.at(600.0).fails_one_fetch(failure(Class::Transient));
     assert!(scene.is_invalidated());
     assert_eq!(scene.at(604.999).asks(), Fails(Trouble::Network));
     assert_eq!(scene.at(605.0).asks(), WaitsAndStarted);

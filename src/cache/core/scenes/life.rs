@@ -1,4 +1,4 @@
-//! The life of a token and of its fetches. What goes wrong is in the files beside this one.
+//! The life of a token and of its fetches when nothing goes wrong.
 
 use super::*;
 
@@ -27,7 +27,7 @@ fn a_token_lives_from_before_its_request() {
     let mut scene = Scene::new(0.0);
     scene.asks();
     scene.at(3.0).begins();
-    scene.at(9.0).brings(1200);
+    scene.at(9.0).receives_token(1200);
     assert_eq!(scene.at(1202.999).state(), State::Hard);
     assert_eq!(scene.at(1203.0).state(), State::Expired);
 }
@@ -40,7 +40,7 @@ fn callers_on_a_cold_entry_share_one_fetch() {
     scene.at(0.1).begins();
     assert_eq!(scene.at(0.2).asks(), Waits);
     assert_eq!(scene.asks_for(&AT_ONCE), Fails(Trouble::Pending));
-    scene.at(0.5).brings(1200);
+    scene.at(0.5).receives_token(1200);
     assert_eq!(scene.asks(), Served);
 }
 
@@ -63,7 +63,7 @@ fn exactly_one_background_fetch_runs_in_the_soft_window() {
     }
     scene.begins();
     assert_eq!(scene.at(1000.5).asks(), Served);
-    scene.brings(1200);
+    scene.receives_token(1200);
     assert_eq!(scene.at(1899.999).asks(), Served);
     assert_eq!(scene.at(1900.0).asks(), ServedAndStarted);
 }
@@ -86,7 +86,8 @@ fn a_background_fetch_becomes_awaited_by_its_first_waiter() {
     let mut scene = Scene::with_token(0.0, 8);
     assert_eq!(scene.at(6.0).asks(), ServedAndStarted);
     assert_eq!(scene.at(7.2).asks_for(&AT_ONCE), Served);
-    let hastens = |scene: &Scene| scene.says(|output| matches!(output, Output::Hasten { .. }));
+    let hastens =
+        |scene: &Scene| scene.has_output(|output| matches!(output, Output::Hasten { .. }));
     assert!(!hastens(&scene));
     assert_eq!(scene.asks(), WaitsTill(7.6));
     assert!(hastens(&scene), "it may be in a queue");
@@ -101,7 +102,7 @@ fn a_caller_in_the_hard_window_that_cannot_wait_is_served_and_starts_the_fetch()
 }
 
 #[test]
-fn an_awaited_fetch_is_dropped_if_nobody_waits_when_its_thread_is_ready() {
+fn an_awaited_fetch_is_dropped_if_no_caller_waits_when_its_thread_is_ready() {
     let mut scene = Scene::new(0.0);
     assert_eq!(scene.asks(), WaitsAndStarted);
     assert_eq!(scene.leaves().goes_on().sends(), None);
@@ -111,12 +112,12 @@ fn an_awaited_fetch_is_dropped_if_nobody_waits_when_its_thread_is_ready() {
 }
 
 #[test]
-fn a_thread_that_comes_for_another_fetch_goes_away() {
+fn a_thread_for_an_unknown_fetch_changes_nothing() {
     let mut scene = Scene::new(0.0);
     scene.asks();
     let other = scene.flight() + 100;
     scene.thread_comes(other, Some(Ok(scene.pair())));
-    assert!(scene.said.is_empty());
+    assert!(scene.outputs.is_empty());
     scene.begins();
 }
 
@@ -128,7 +129,7 @@ fn two_fetches_start_a_second_apart_though_the_token_lives_no_longer() {
     assert_eq!(scene.at(0.95).asks(), Served);
     assert_eq!(scene.at(1.0).asks(), WaitsAndStarted);
     scene.at(1.2).begins();
-    scene.at(1.3).brings(1);
+    scene.at(1.3).receives_token(1);
     let serial = scene.serial();
     assert!(scene.at(1.4).is_refused(serial));
     assert_eq!(scene.asks(), Later(2.2));
@@ -155,24 +156,24 @@ fn a_greedy_min_ttl_costs_four_requests_a_lifetime() {
         if let WaitsTillAndStarted(_) = scene.at(second as f64).asks_for(&min_ttl(86_400)) {
             fetches += 1;
             scene.begins();
-            scene.brings(1200);
+            scene.receives_token(1200);
         }
     }
     assert_eq!(fetches, 16);
 }
 
 #[test]
-fn the_same_token_again_is_kept_and_not_asked_for_before_half_of_its_rest() {
+fn the_same_token_again_is_kept_until_half_of_its_rest() {
     let mut scene = Scene::with_token(0.0, 1200);
     scene.at(900.0).asks();
     scene.begins();
-    assert!(!scene.brings_the_same_token(Duration::from_secs(300)), "it is not new");
+    assert!(!scene.receives_same_token(Duration::from_secs(300)), "it is not new");
     assert_eq!(scene.serves_until(), 1050.0);
     assert_eq!(scene.at(1049.999).asks(), Served);
     assert_eq!(scene.asks_for(&min_ttl(3600)), Served);
     assert_eq!(scene.at(1050.0).asks(), ServedAndStarted);
     scene.begins();
-    scene.brings_the_same_token(Duration::from_secs(140));
+    scene.receives_same_token(Duration::from_secs(140));
     assert_eq!(scene.at(1124.999).asks(), Served);
     assert_eq!(scene.at(1125.0).asks(), ServedAndStarted);
     assert_eq!(scene.at(1200.0).state(), State::Expired);
@@ -183,7 +184,7 @@ fn the_same_token_with_more_life_counts_as_new() {
     let mut scene = Scene::with_token(0.0, 1200);
     scene.at(900.0).asks();
     scene.begins();
-    assert!(scene.brings_the_same_token(Duration::from_secs(1200)));
+    assert!(scene.receives_same_token(Duration::from_secs(1200)));
     assert_eq!(scene.at(1799.999).asks(), Served);
 }
 
@@ -206,11 +207,11 @@ fn a_forked_child_draws_its_own_jitter_and_has_no_fetch() {
     let mut scene = Scene::with_token(0.0, 1200);
     scene.at(900.0).asks();
     scene.begins();
-    scene.around.chance = 1.0;
+    scene.env.chance = 1.0;
     scene.forks();
     assert_eq!(scene.core.life(0).map(|life| seconds(life.fresh_until)), Some(600.0));
     let redraws = |output: &_| matches!(output, Output::Redraw { entry: 0, fresh_until, .. } if *fresh_until == second(600.0));
-    assert!(scene.says(redraws));
+    assert!(scene.has_output(redraws));
     assert_eq!(scene.at(900.5).asks(), Served, "the parent's request is a second ago at least");
     assert_eq!(scene.at(901.0).asks(), ServedAndStarted);
     assert_eq!(scene.at(1200.0).state(), State::Expired);

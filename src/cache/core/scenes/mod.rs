@@ -1,23 +1,24 @@
-//! The core in scenes: what happens at which second, and what a caller then hears. Everything goes
-//! through the one door, as the client does it.
+//! Scenes: tests of the core that say what happens at which second and what callers get. All input
+//! goes through `Core::handle`, as in the client.
 //!
-//! - [`scene`], [`words`] the stage
+//! - [`scene`], [`steps`] the test harness
 //! - [`life`], [`failures`], [`refusals`] a token, its fetches, and what goes wrong with them
-//! - [`unread`], [`trials`], [`store`] fetches that wait for their credentials, or for other processes
-//! - [`threads`], [`warm`] who is given a thread, and what a client does by itself
-//! - [`properties`], [`world`] whatever happens, against a second account of what is allowed
+//! - [`credentials_pending`], [`trials`], [`store`] fetches that wait for credentials or for other
+//!   processes
+//! - [`threads`], [`warm`] the order of threads, and what a client does without a caller
+//! - [`properties`], [`world`] random events, checked against a simpler model
 
+mod credentials_pending;
 mod failures;
 mod life;
 mod properties;
 mod refusals;
 mod scene;
+mod steps;
 mod store;
 mod threads;
 mod trials;
-mod unread;
 mod warm;
-mod words;
 mod world;
 
 use std::time::Duration;
@@ -25,9 +26,9 @@ use std::time::Duration;
 use super::{Core, Settings};
 use crate::cache::entry::{GivenUp, State, Want};
 use crate::cache::flight::{Class, Failure, Fault, FlightId};
-use crate::cache::input::{Granted, Input, Lock, Pair, Record, SourceKind, Unread, Waited};
+use crate::cache::input::{Granted, Input, Lock, NoCredentials, Pair, Record, SourceKind, Waited};
 use crate::cache::limits::Obstacle;
-use crate::cache::output::{Brings, Miss, News, Outcome, Output, Rank, Reason, Task, Wait};
+use crate::cache::output::{Miss, Notice, Outcome, Output, Rank, Reason, ResumeWith, Task, Wait};
 use crate::clock::BootTime;
 use scene::Heard::{
     Fails, FailsAndStarted, Later, Served, ServedAndStarted, Waits, WaitsAndStarted, WaitsTill,

@@ -1,5 +1,5 @@
-//! Whatever happens, in whatever order: random events under a clock turned by hand, against the
-//! account of what is allowed.
+//! Property tests: random events in random order under a manual clock, checked against a model of
+//! what is allowed.
 
 use proptest::prelude::*;
 
@@ -9,18 +9,18 @@ use super::*;
 #[derive(Clone, Debug)]
 pub(super) enum Event {
     Pass(Duration),
-    /// This share of the token's remaining life passes.
+    /// Lets this share of the token's remaining life pass.
     Age(f64),
-    /// The next that has a time to happen at does: a timer, an alarm, the end of a caller's wait.
+    /// Lets the next timed event happen: a timer, an alarm, or the end of a caller's wait.
     Next,
     Ask {
         min_ttl: Duration,
         at_once: bool,
         patience: Option<Duration>,
     },
-    /// One of the things that are under way comes to its end.
+    /// One of the pending operations ends.
     Comes(usize, Come),
-    /// Something is said of a fetch that is over, or never was.
+    /// Input about a fetch that is over or never existed.
     Stray(usize),
     Look,
     Late {
@@ -73,19 +73,19 @@ fn failures() -> impl Strategy<Value = Failure<Trouble>> {
     )
 }
 
-fn credentials() -> impl Strategy<Value = Option<Result<(bool, bool), Unread<Trouble>>>> {
+fn credentials() -> impl Strategy<Value = Option<Result<(bool, bool), NoCredentials<Trouble>>>> {
     prop_oneof![
         10 => (any::<bool>(), any::<bool>()).prop_map(|pair| Some(Ok(pair))),
         4 => Just(None),
-        2 => Just(Some(Err(Unread::Failed(Trouble::Credentials)))),
-        1 => Just(Some(Err(Unread::NoThread(Trouble::NoThread)))),
+        2 => Just(Some(Err(NoCredentials::Failed(Trouble::Credentials)))),
+        1 => Just(Some(Err(NoCredentials::NoThread(Trouble::NoThread)))),
     ]
 }
 
 fn records() -> impl Strategy<Value = Option<Record>> {
     let parts = (lifetimes(), 0.0..1.0f64, 0..3u64, times(), any::<bool>(), any::<bool>());
     let record = parts.prop_map(|(lifetime, age, tried, again, same_value, was_refused)| Record {
-        // So long before now.
+        // This long before now.
         requested_at: BootTime::ZERO.after(lifetime.mul_f64(age)),
         lifetime,
         tried,
@@ -103,13 +103,13 @@ fn comes() -> impl Strategy<Value = Come> {
     let locks = prop_oneof![4 => Just(Lock::Taken), 3 => Just(Lock::Busy), 1 => Just(Lock::Failed)];
     let reads = (any::<bool>(), any::<bool>(), prop::bool::weighted(0.1));
     (prop::bool::weighted(0.93), credentials(), answers, records(), locks, reads).prop_map(
-        |(thread, credentials, answer, record, lock, (brought, is_other, given))| Come {
+        |(thread, credentials, answer, record, lock, (obtained, is_other, given))| Come {
             thread,
             credentials,
             answer,
             record,
             lock,
-            brought,
+            obtained,
             is_other,
             given,
         },
@@ -138,7 +138,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_happens_the_promises_hold(
+    fn the_invariants_hold_under_random_events(
         budget in prop_oneof![1..=4u32, Just(600)],
         keep_warm in any::<bool>(),
         has_store in any::<bool>(),
@@ -147,7 +147,7 @@ proptest! {
     ) {
         let mut world = World::new(budget, keep_warm, has_store, kind);
         for (entry, chance, event) in steps {
-            (world.scene.on, world.scene.around.chance) = (entry, chance);
+            (world.scene.on, world.scene.env.chance) = (entry, chance);
             world.happens(&event);
             world.check();
         }

@@ -1,5 +1,5 @@
-//! What binds more than one fetch: refusals, rate limits, refused logins and the budget, and how each
-//! of them ends.
+//! What affects more than one fetch: refusals, rate limits, refused logins and the budget, and how
+//! each of them ends.
 
 use super::*;
 
@@ -7,22 +7,23 @@ pub(super) fn rate_limited_for(seconds: u64) -> Failure<Trouble> {
     Failure { retry_after: Some(Duration::from_secs(seconds)), ..failure(Class::RateLimited) }
 }
 
-/// What the process knows of logins to the proxy.
+/// Sets what the process knows of logins to the proxy.
 fn refuse_logins(scene: &mut Scene, until: Option<f64>) {
-    scene.around.refused_login = until.map(second);
+    scene.env.refused_login = until.map(second);
 }
 
 #[test]
-fn a_login_that_the_proxy_refused_holds_every_entry_whatever_happens_to_the_client() {
+fn a_refused_proxy_login_blocks_every_entry_whatever_happens_to_the_client() {
     let mut scene = Scene::kept_warm(1.0);
     refuse_logins(&mut scene, Some(1800.0));
-    scene.suffers(failure(Class::LoginRefused));
+    scene.fails_one_fetch(failure(Class::LoginRefused));
     assert_eq!(scene.at(100.0).asks(), Fails(Trouble::Proxy));
     assert_eq!(scene.is_told_to_wait(), 1700.0);
     assert_eq!(scene.rotates().asks(), Fails(Trouble::Proxy));
     assert_eq!(scene.wakes().on(1).asks(), Fails(Trouble::Proxy));
-    // Kept warm, it looks each minute whether another client was let in, and starts nothing.
-    assert_eq!(scene.is_looked_at().alarm(), Some(160.0));
+    // Kept warm, it checks every minute whether another client's login was accepted, and starts
+    // nothing.
+    assert_eq!(scene.ticks().alarm(), Some(160.0));
     refuse_logins(&mut scene, None);
     assert_eq!(scene.asks(), WaitsAndStarted);
     scene.begins();
@@ -40,27 +41,27 @@ fn a_valid_token_is_served_while_the_proxy_refuses_logins() {
     assert_eq!(scene.serves_until(), 661.0);
     assert_eq!(scene.at(1199.0).asks(), Served);
     assert_eq!(scene.at(1200.0).asks(), Fails(Trouble::Proxy));
-    // Another client was let in.
+    // Another client's login was accepted.
     refuse_logins(&mut scene, None);
     assert_eq!(scene.asks(), WaitsAndStarted);
 }
 
 #[test]
-fn another_entrys_rate_limit_is_told_as_what_is_remembered() {
+fn another_entrys_rate_limit_is_reported_as_remembered() {
     let mut scene = Scene::new(1.0);
-    scene.suffers(rate_limited_for(100));
+    scene.fails_one_fetch(rate_limited_for(100));
     assert_eq!(scene.on(1).at(10.0).asks(), Fails(Trouble::RateLimited));
     let obstacle = |output: &_| {
         matches!(output, Output::Fail(Reason::Blocked { obstacle: Obstacle::Remembered(_), .. }))
     };
-    assert!(scene.says(obstacle));
+    assert!(scene.has_output(obstacle));
     assert_eq!(scene.is_told_to_wait(), 90.0);
 }
 
 #[test]
 fn a_refused_scope_is_remembered_for_a_minute_doubling_to_ten_then_probed_once() {
     let mut scene = Scene::new(1.0);
-    scene.suffers(failure(Class::Terminal));
+    scene.fails_one_fetch(failure(Class::Terminal));
     assert_eq!(scene.at(59.999).asks(), Fails(Trouble::InvalidScope));
     assert_eq!(scene.on(1).asks(), WaitsAndStarted, "another scope may be allowed");
     scene.on(0).at(60.0);
@@ -73,7 +74,7 @@ fn a_refused_scope_is_remembered_for_a_minute_doubling_to_ten_then_probed_once()
 #[test]
 fn a_refused_scope_leaves_a_valid_token_to_callers() {
     let mut scene = Scene::with_token(0.0, 1200);
-    scene.at(900.0).suffers(failure(Class::Terminal));
+    scene.at(900.0).fails_one_fetch(failure(Class::Terminal));
     assert_eq!(scene.at(959.999).asks(), Served);
     assert_eq!(scene.at(960.0).asks(), ServedAndStarted);
 }
@@ -82,7 +83,7 @@ fn a_refused_scope_leaves_a_valid_token_to_callers() {
 fn refused_credentials_block_all_entries_until_they_change() {
     let mut scene = Scene::new(1.0);
     scene.on(1).gets(8);
-    scene.on(0).suffers(failure(Class::Refused));
+    scene.on(0).fails_one_fetch(failure(Class::Refused));
     for entry in [0, 2] {
         assert_eq!(scene.on(entry).at(4.0).asks(), Fails(Trouble::InvalidClient));
     }
@@ -108,13 +109,13 @@ fn a_token_for_one_entry_ends_the_refusal_of_the_credentials_for_all() {
     let mut scene = Scene::new(1.0);
     scene.on(1).asks();
     scene.begins();
-    scene.on(0).suffers(failure(Class::Refused));
+    scene.on(0).fails_one_fetch(failure(Class::Refused));
     assert_eq!(scene.on(2).asks(), Fails(Trouble::InvalidClient));
-    scene.on(1).brings(1200);
+    scene.on(1).receives_token(1200);
     assert_eq!(scene.on(2).asks(), WaitsAndStarted);
 }
 
-/// The ways in which a fetch that is to find out whether a refusal still stands never gets to ask.
+/// Ways in which a probe of a refusal never gets to send its request.
 const NOT_MADE: [fn(&mut Scene); 3] = [Scene::is_not_started, Scene::is_withdrawn, |scene| {
     assert_eq!(scene.leaves().goes_on().sends(), None);
 }];
@@ -123,7 +124,7 @@ const NOT_MADE: [fn(&mut Scene); 3] = [Scene::is_not_started, Scene::is_withdraw
 fn a_probe_that_was_not_made_lets_the_next_caller_probe() {
     for is_not_made in NOT_MADE {
         let mut scene = Scene::new(0.0);
-        scene.suffers(failure(Class::Refused));
+        scene.fails_one_fetch(failure(Class::Refused));
         assert_eq!(scene.at(59.999).asks(), Fails(Trouble::InvalidClient));
         assert_eq!(scene.at(60.0).asks(), WaitsAndStarted);
         assert_eq!(scene.on(1).asks(), Fails(Trouble::InvalidClient), "one probes for all");
@@ -138,7 +139,7 @@ fn readers_of_all_entries_are_told_that_a_probe_was_not_made() {
     for is_not_made in NOT_MADE {
         let mut scene = Scene::new(0.0);
         scene.on(1).gets(1200);
-        scene.on(0).at(839.0).suffers(failure(Class::Refused));
+        scene.on(0).at(839.0).fails_one_fetch(failure(Class::Refused));
         assert_eq!(scene.at(900.0).asks(), WaitsAndStarted);
         assert_eq!(scene.on(1).asks(), Served);
         assert_eq!(scene.serves_until(), 915.0, "so long they need not ask");
@@ -153,7 +154,7 @@ fn the_longest_of_two_retry_afters_binds() {
     let mut scene = Scene::new(1.0);
     scene.on(1).asks();
     scene.begins();
-    scene.on(0).suffers(rate_limited_for(100));
+    scene.on(0).fails_one_fetch(rate_limited_for(100));
     assert_eq!(scene.on(1).attempt_fails(rate_limited_for(10)), Some(10.0));
     assert_eq!(scene.on(2).at(99.999).asks(), Fails(Trouble::RateLimited));
     assert_eq!(scene.at(100.0).asks(), WaitsAndStarted);
@@ -163,7 +164,7 @@ fn the_longest_of_two_retry_afters_binds() {
 fn a_retry_after_binds_every_entry_and_nothing_shortens_it() {
     let mut scene = Scene::new(1.0);
     scene.on(1).gets(8);
-    scene.on(0).suffers(rate_limited_for(100));
+    scene.on(0).fails_one_fetch(rate_limited_for(100));
     scene.at(4.0).wakes();
     scene.rotates();
     scene.forks();
@@ -175,7 +176,7 @@ fn a_retry_after_binds_every_entry_and_nothing_shortens_it() {
 }
 
 #[test]
-fn a_retry_after_binds_from_the_attempt_on_that_was_told_it() {
+fn a_retry_after_binds_from_the_attempt_that_received_it() {
     let mut scene = Scene::new(1.0);
     scene.asks();
     scene.begins();
@@ -185,7 +186,7 @@ fn a_retry_after_binds_from_the_attempt_on_that_was_told_it() {
 }
 
 #[test]
-fn a_fetch_that_has_begun_waits_out_what_another_was_told_or_ends_with_it() {
+fn a_running_fetch_waits_out_anothers_retry_after_or_ends_with_it() {
     for (wait, goes_on_at) in [(5, Some(5.0)), (100, None)] {
         let mut scene = Scene::new(1.0);
         scene.on(1).asks();
@@ -200,13 +201,13 @@ fn a_fetch_that_has_begun_waits_out_what_another_was_told_or_ends_with_it() {
                 Output::Finish { entry: 1, outcome: Outcome::Fail(Reason::Blocked { .. }) }
             )
         };
-        assert_eq!(scene.says(ends), goes_on_at.is_none());
+        assert_eq!(scene.has_output(ends), goes_on_at.is_none());
         assert_eq!(scene.core.counters(1).failures, 0, "it did not fail");
     }
 }
 
 #[test]
-fn a_pause_between_attempts_after_a_rate_limit_is_of_the_whole_client() {
+fn a_pause_between_attempts_after_a_rate_limit_binds_the_whole_client() {
     for told in [failure(Class::RateLimited), rate_limited_for(0)] {
         let mut scene = Scene::new(1.0);
         scene.on(1).asks();
@@ -236,7 +237,7 @@ fn a_rate_limit_without_a_wait_pauses_the_whole_client() {
 }
 
 #[test]
-fn beyond_the_budget_there_is_the_valid_token_or_an_error() {
+fn beyond_the_budget_callers_get_the_valid_token_or_an_error() {
     let mut scene = Scene::with_budget(0.0, 2);
     scene.gets(1200);
     scene.at(870.0).on(1).gets(8);
@@ -247,33 +248,33 @@ fn beyond_the_budget_there_is_the_valid_token_or_an_error() {
 }
 
 #[test]
-fn that_the_budget_has_run_out_is_told_once_a_minute() {
+fn an_exhausted_budget_is_reported_once_a_minute() {
     let mut scene = Scene::with_budget(0.0, 1);
-    let tells = |scene: &Scene| scene.tells(|news| matches!(news, News::Budget { .. }));
+    let notifies = |scene: &Scene| scene.notifies(|notice| matches!(notice, Notice::Budget { .. }));
     scene.gets(1200);
     scene.on(1);
     for (second, is_told) in [(0.0, true), (0.1, false), (59.999, false), (60.0, false)] {
         assert_eq!(scene.at(second).asks() == Fails(Trouble::Budget), second < 60.0);
-        assert_eq!(tells(&scene), is_told, "at {second} s");
+        assert_eq!(notifies(&scene), is_told, "at {second} s");
     }
     scene.begins();
-    scene.brings(8);
-    // Served, and told nothing: whoever listens to events is.
+    scene.receives_token(8);
+    // The caller is served and notices nothing; an event reports it.
     assert_eq!(scene.at(66.0).asks(), Served);
-    assert!(tells(&scene));
-    // A fetch that has begun, and finds nothing left, ends.
+    assert!(notifies(&scene));
+    // A running fetch that finds the budget used up ends.
     scene.on(2).at(120.0).asks();
     assert_eq!(scene.on(1).asks(), WaitsAndStarted);
     scene.begins();
     scene.on(2).goes_on();
-    assert!(!tells(&scene), "six seconds are left of that minute");
+    assert!(!notifies(&scene), "six seconds are left of that minute");
     assert_eq!(scene.entries[2].fetch, None);
     assert_eq!(scene.at(126.0).asks(), Fails(Trouble::Budget));
-    assert!(tells(&scene));
+    assert!(notifies(&scene));
 }
 
 #[test]
-fn looking_ahead_to_a_renewal_does_not_forget_the_budget() {
+fn scheduling_a_renewal_does_not_forget_the_budget() {
     let mut settings = scene::settings();
     (settings.keep_warm, settings.policy.max_requests_per_minute) = (true, 1);
     let mut scene = Scene::set_to(settings, 0.0);
@@ -285,24 +286,24 @@ fn looking_ahead_to_a_renewal_does_not_forget_the_budget() {
 #[test]
 fn waking_allows_one_probe_of_a_refusal() {
     let mut scene = Scene::new(1.0);
-    scene.suffers(failure(Class::Terminal));
-    scene.on(1).suffers(failure(Class::Refused));
+    scene.fails_one_fetch(failure(Class::Terminal));
+    scene.on(1).fails_one_fetch(failure(Class::Refused));
     scene.at(10.0).wakes();
     assert_eq!(scene.asks(), WaitsAndStarted);
     scene.begins();
     scene.fails(failure(Class::Refused));
     assert_eq!(scene.on(0).at(129.999).asks(), Fails(Trouble::InvalidClient));
-    scene.at(130.0).suffers(failure(Class::Terminal));
+    scene.at(130.0).fails_one_fetch(failure(Class::Terminal));
     assert_eq!(scene.at(249.999).asks(), Fails(Trouble::InvalidScope));
 }
 
 #[test]
 fn new_credentials_end_refusals_and_pauses_but_not_the_spacing() {
     let mut scene = Scene::new(1.0);
-    scene.suffers(failure(Class::Terminal));
+    scene.fails_one_fetch(failure(Class::Terminal));
     scene.rotates();
     assert_eq!(scene.at(0.5).asks(), Later(1.0));
-    scene.at(1.0).suffers(failure(Class::Terminal));
+    scene.at(1.0).fails_one_fetch(failure(Class::Terminal));
     assert_eq!(scene.at(60.999).asks(), Fails(Trouble::InvalidScope), "a minute, not two");
     assert_eq!(scene.at(61.0).asks(), WaitsAndStarted);
 }

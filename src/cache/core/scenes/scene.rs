@@ -1,9 +1,9 @@
-//! A client on a stage: a clock that is turned by hand, chance that is fixed, words for what happens
-//! and for what a caller hears, and a driver that does what a scene tells it to.
+//! The test harness: a client with a manual clock, fixed randomness, and a driver that a test steps
+//! by hand.
 
 use super::*;
 use crate::cache::Random;
-use crate::cache::input::{Around, Source};
+use crate::cache::input::{Environment, Source};
 use crate::cache::limits::Blocked;
 use crate::cache::output::Outputs;
 use crate::cache::policy;
@@ -11,10 +11,10 @@ use crate::cache::policy;
 pub(super) const START: BootTime = BootTime::from_nanos(1_000_000_000_000);
 pub(super) const FOREVER: BootTime = BootTime::from_nanos(u64::MAX);
 pub(super) const AT_ONCE: Want = Want { min_ttl: Duration::ZERO, at_once: true, until: FOREVER };
-/// A caller with all the time there is.
+/// A caller without a deadline.
 pub(super) const PATIENT: Want = Want { at_once: false, ..AT_ONCE };
 
-/// What may be wrong, as the core remembers it, and as callers are told.
+/// An error, as the core remembers it and as callers get it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trouble {
     Network,
@@ -24,17 +24,17 @@ pub(super) enum Trouble {
     InvalidClient,
     Credentials,
     NoThread,
-    // What the core finds out by itself.
+    // Detected by the core itself.
     Overrun,
     Ended,
     Budget,
     Pending,
     TimedOut,
-    AsTold,
+    AlreadyReported,
     Closed,
 }
 
-/// What a caller hears. "Started": its asking has started a fetch. Numbers are seconds.
+/// What a caller gets. "Started": its call has started a fetch. Numbers are seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Heard {
     Served,
@@ -48,15 +48,15 @@ pub(super) enum Heard {
     FailsAndStarted(Trouble),
 }
 
-/// What the core asks while it decides.
+/// The environment that the core queries while it decides.
 #[derive(Clone, Debug)]
 pub(super) struct Surroundings {
-    /// What every draw gives: 0 for no jitter and the shortest pauses, 1 for the most of both.
+    /// The result of every draw: 0 means no jitter and the shortest pauses, 1 the most of both.
     pub(super) chance: f64,
-    /// How many wait for each entry's fetch.
+    /// The number of waiters of each entry.
     pub(super) waiting: Vec<usize>,
     pub(super) asked: Vec<bool>,
-    /// Until when the proxy's refusal of a login holds.
+    /// Until when the proxy's refusal of a login is in force.
     pub(super) refused_login: Option<BootTime>,
 }
 
@@ -66,7 +66,7 @@ impl Random for Surroundings {
     }
 }
 
-impl Around<Trouble> for Surroundings {
+impl Environment<Trouble> for Surroundings {
     fn has_waiters(&self, entry: usize) -> bool {
         self.waiting[entry] > 0
     }
@@ -80,13 +80,13 @@ impl Around<Trouble> for Surroundings {
     }
 }
 
-/// What can be seen of an entry from outside.
+/// What is visible of an entry from outside.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
-    /// Its fetch that is under way.
+    /// Its current fetch.
     pub(super) fetch: Option<FlightId>,
     pub(super) serial: u64,
-    /// Until when readers need not ask, as far as they were told.
+    /// Until when readers need not ask, according to the outputs.
     pub(super) serve_until: BootTime,
     pub(super) alarm: Option<BootTime>,
 }
@@ -95,13 +95,13 @@ pub(super) struct Seen {
 #[derive(Clone, Debug)]
 pub(super) struct Scene {
     pub(super) core: Core<Trouble>,
-    pub(super) around: Surroundings,
+    pub(super) env: Surroundings,
     pub(super) source: Source,
     pub(super) entries: Vec<Seen>,
     pub(super) on: usize,
     pub(super) now: BootTime,
-    /// What the last step led to.
-    pub(super) said: Vec<Output<Trouble>>,
+    /// The outputs of the last step.
+    pub(super) outputs: Vec<Output<Trouble>>,
 }
 
 pub(super) fn settings() -> Settings {
@@ -119,7 +119,7 @@ impl Scene {
         Self::set_to(settings, chance)
     }
 
-    /// What is asked for renews itself.
+    /// With `keep_warm`.
     pub(super) fn kept_warm(chance: f64) -> Self {
         Self::set_to(Settings { keep_warm: true, ..settings() }, chance)
     }
@@ -129,7 +129,7 @@ impl Scene {
         let entries = (0..3).map(|_| core.add_entry(START)).count();
         Self {
             core,
-            around: Surroundings {
+            env: Surroundings {
                 chance,
                 waiting: vec![0; entries],
                 asked: vec![false; entries],
@@ -139,11 +139,11 @@ impl Scene {
             entries: vec![Seen::default(); entries],
             on: 0,
             now: START,
-            said: Vec::new(),
+            outputs: Vec::new(),
         }
     }
 
-    /// A scene in which a token of so many seconds has come at second 0.
+    /// A scene in which a token with this lifetime arrived at second 0.
     pub(super) fn with_token(chance: f64, lifetime: u64) -> Self {
         let mut scene = Self::new(chance);
         scene.gets(lifetime);
@@ -152,25 +152,25 @@ impl Scene {
 
     pub(super) fn at(&mut self, seconds: f64) -> &mut Self {
         let then = second(seconds);
-        assert!(then >= self.now, "a scene does not go back in time");
+        assert!(then >= self.now, "time does not go back");
         self.now = then;
         self
     }
 
-    /// Turns to another entry of the client.
+    /// Switches to another entry of the client.
     pub(super) fn on(&mut self, entry: usize) -> &mut Self {
         self.on = entry;
         self
     }
 
-    // --- the door --------------------------------------------------------------------------------
+    // --- the entry point -------------------------------------------------------------------------
 
-    /// Something happens. What is carried out under the client's lock is taken note of.
+    /// Passes an input to the core, and applies the outputs that belong under the client's lock.
     pub(super) fn step(&mut self, input: Input<Trouble>) -> &[Output<Trouble>] {
-        let Outputs { list, .. } = self.core.handle(self.now, &mut self.around, input);
+        let Outputs { list, .. } = self.core.handle(self.now, &mut self.env, input);
         list.iter().for_each(|output| self.note(output));
-        self.said = list;
-        &self.said
+        self.outputs = list;
+        &self.outputs
     }
 
     fn note(&mut self, output: &Output<Trouble>) {
@@ -187,8 +187,8 @@ impl Scene {
                 }
             }
             Output::Clear { entry } => self.entries[entry].serve_until = BootTime::ZERO,
-            Output::Finish { entry, .. } => self.around.waiting[entry] = 0,
-            Output::Wait { entry, .. } => self.around.waiting[entry] += 1,
+            Output::Finish { entry, .. } => self.env.waiting[entry] = 0,
+            Output::Wait { entry, .. } => self.env.waiting[entry] += 1,
             Output::Start { flight, entry, rank: Rank::Awaited | Rank::Background, .. } => {
                 let former = self.entries[entry].fetch.replace(flight);
                 assert_eq!(former, None, "two fetches of one entry");
@@ -197,41 +197,43 @@ impl Scene {
                 let seen = self.entries.iter_mut().filter(|seen| seen.fetch == Some(flight));
                 seen.for_each(|seen| seen.fetch = None);
             }
-            Output::Tell { entry, news: News::GivenUp { .. } } => self.entries[entry].fetch = None,
+            Output::Notify { entry, notice: Notice::GivenUp { .. } } => {
+                self.entries[entry].fetch = None
+            }
             Output::Alarm { entry, at } => self.entries[entry].alarm = Some(at),
             _ => {}
         }
     }
 
-    pub(super) fn says(&self, is_such: impl Fn(&Output<Trouble>) -> bool) -> bool {
-        self.said.iter().any(is_such)
+    pub(super) fn has_output(&self, is_such: impl Fn(&Output<Trouble>) -> bool) -> bool {
+        self.outputs.iter().any(is_such)
     }
 
-    pub(super) fn tells(&self, is_such: impl Fn(&News<Trouble>) -> bool) -> bool {
-        self.says(|output| matches!(output, Output::Tell { news, .. } if is_such(news)))
+    pub(super) fn notifies(&self, is_such: impl Fn(&Notice<Trouble>) -> bool) -> bool {
+        self.has_output(|output| matches!(output, Output::Notify { notice, .. } if is_such(notice)))
     }
 
-    // --- what else happens -----------------------------------------------------------------------
+    // --- other inputs ----------------------------------------------------------------------------
 
-    /// The entry's alarm rings.
-    pub(super) fn is_looked_at(&mut self) -> &mut Self {
+    /// The entry's alarm fires.
+    pub(super) fn ticks(&mut self) -> &mut Self {
         let entry = self.on;
         self.step(Input::Tick { entry });
         self
     }
 
-    /// Whether the entry's fetch is given up when it is looked at, and how.
+    /// Lets the entry's alarm fire, and returns how its fetch was given up, if it was.
     pub(super) fn is_given_up(&mut self) -> Option<GivenUp> {
-        self.is_looked_at();
-        self.said.iter().find_map(|output| match *output {
-            Output::Tell { news: News::GivenUp { how, .. }, .. } => Some(how),
+        self.ticks();
+        self.outputs.iter().find_map(|output| match *output {
+            Output::Notify { notice: Notice::GivenUp { how, .. }, .. } => Some(how),
             _ => None,
         })
     }
 
-    /// When the entry is to be looked at, as the last step says.
+    /// The entry's next alarm, from the outputs of the last step.
     pub(super) fn alarm(&self) -> Option<f64> {
-        self.said.iter().rev().find_map(|output| match *output {
+        self.outputs.iter().rev().find_map(|output| match *output {
             Output::Alarm { entry, at } if entry == self.on => Some(seconds(at)),
             _ => None,
         })
@@ -242,11 +244,11 @@ impl Scene {
         self.is_refused(self.serial())
     }
 
-    /// An API refuses a token: whether it was the cached one.
+    /// An API refuses a token. Returns whether it was the cached one.
     pub(super) fn is_refused(&mut self, serial: u64) -> bool {
         let entry = self.on;
         self.step(Input::Invalidate { entry, serial });
-        self.says(|output| matches!(output, Output::Clear { .. }))
+        self.has_output(|output| matches!(output, Output::Clear { .. }))
     }
 
     pub(super) fn serial(&self) -> u64 {
@@ -258,7 +260,7 @@ impl Scene {
         self
     }
 
-    /// The program gives other credentials.
+    /// The program sets other credentials.
     pub(super) fn rotates(&mut self) -> &mut Self {
         let version = self.source.version + 1;
         self.source = Source { kind: SourceKind::Given, version };
@@ -267,26 +269,29 @@ impl Scene {
     }
 
     pub(super) fn forks(&mut self) {
-        self.around.waiting.fill(0);
+        self.env.waiting.fill(0);
         self.entries.iter_mut().for_each(|seen| seen.fetch = None);
         self.step(Input::Forked);
     }
 
-    // --- what can be read off --------------------------------------------------------------------
+    // --- what can be read ------------------------------------------------------------------------
 
     pub(super) fn state(&self) -> State {
         self.core.state(self.on, self.now)
     }
 
-    /// Until when readers need not ask; as they were told, if that is right.
+    /// Until when readers need not ask. Checks that the outputs have not told them more.
     pub(super) fn serves_until(&mut self) -> f64 {
         let until = self.core.serve_until(self.on, self.now);
         let told = self.entries[self.on].serve_until;
-        assert!(told <= until || told <= self.now, "they know {told:?}, and it is {until:?}");
+        assert!(
+            told <= until || told <= self.now,
+            "readers were told {told:?}, but it is {until:?}"
+        );
         seconds(until)
     }
 
-    /// How long no caller may start a fetch.
+    /// How long no fetch may start.
     pub(super) fn is_blocked_for(&mut self) -> f64 {
         self.core.next_request_in(self.on, self.now, None).as_secs_f64()
     }
@@ -307,7 +312,7 @@ pub(super) fn min_ttl(seconds: u64) -> Want {
     Want { min_ttl: Duration::from_secs(seconds), ..PATIENT }
 }
 
-/// A caller whose time ends at this second.
+/// A caller with a deadline at this second.
 pub(super) fn until(seconds: f64) -> Want {
     Want { until: second(seconds), ..PATIENT }
 }

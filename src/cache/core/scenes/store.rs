@@ -2,13 +2,13 @@
 
 use super::*;
 
-/// A client whose tokens are kept in a store, one operation on which takes a second at most.
+/// A client with a store whose operations take at most a second.
 fn scene(chance: f64) -> Scene {
     let store_timeout = Some(Duration::from_secs(1));
     Scene::set_to(Settings { store_timeout, ..scene::settings() }, chance)
 }
 
-/// A record of a token that was asked for at that second, and is not this process's.
+/// The record of another process's token that was requested at that second.
 fn record(requested_at: f64, lifetime: u64) -> Record {
     Record {
         requested_at: second(requested_at),
@@ -21,10 +21,10 @@ fn record(requested_at: f64, lifetime: u64) -> Record {
 }
 
 impl Scene {
-    /// What the fetch finds in the store, and does next.
+    /// The fetch reads this record from the store. Returns what it does next.
     fn finds(&mut self, record: Option<Record>) -> Option<Task> {
-        let (flight, hand) = (self.flight(), self.hand(Some(Ok(self.pair()))));
-        self.step(Input::Looked { flight, record, hand });
+        let (flight, status) = (self.flight(), self.status(Some(Ok(self.pair()))));
+        self.step(Input::Looked { flight, record, status });
         self.does()
     }
 
@@ -35,62 +35,65 @@ impl Scene {
     }
 
     fn has_announced(&mut self) -> &mut Self {
-        let (flight, hand) = (self.flight(), self.hand(Some(Ok(self.pair()))));
-        self.step(Input::Announced { flight, hand });
+        let (flight, status) = (self.flight(), self.status(Some(Ok(self.pair()))));
+        self.step(Input::Announced { flight, status });
         self
     }
 
     fn has_saved(&mut self, lifetime: u64) -> bool {
         let (flight, lifetime) = (self.flight(), Duration::from_secs(lifetime));
         self.step(Input::Saved { flight, granted: Granted { lifetime, same_value: false } });
-        self.says(|output| matches!(output, Output::Publish { .. }))
+        self.has_output(|output| matches!(output, Output::Publish { .. }))
     }
 
-    /// A caller asks, the store has nothing, and the endpoint grants a token.
+    /// A caller asks, the store is empty, and the endpoint grants a token.
     fn gets_and_saves(&mut self, lifetime: u64) {
         self.asks();
         assert_eq!(self.goes_on().does(), Some(Task::Look));
         assert_eq!(self.finds(None), Some(Task::TryLock));
         assert_eq!(self.tries_lock(Lock::Taken), Some(Task::Look));
         self.finds(None);
-        assert!(self.sends().is_some() && !self.brings(lifetime));
+        assert!(self.sends().is_some() && !self.receives_token(lifetime));
         assert_eq!(self.does(), Some(Task::Save));
         assert!(self.has_saved(lifetime));
     }
 
     fn finishes(&self) -> Option<&Outcome<Trouble>> {
-        self.said.iter().find_map(|output| match output {
+        self.outputs.iter().find_map(|output| match output {
             Output::Finish { outcome, .. } => Some(outcome),
             _ => None,
         })
     }
 
     fn misses(&self) -> Option<Option<Miss>> {
-        self.said.iter().find_map(|output| match output {
-            Output::Tell { news: News::StoreMiss { why, .. }, .. } => Some(*why),
+        self.outputs.iter().find_map(|output| match output {
+            Output::Notify { notice: Notice::StoreMiss { why, .. }, .. } => Some(*why),
             _ => None,
         })
     }
 }
 
 #[test]
-fn what_another_process_has_is_taken_at_the_first_look() {
+fn a_stored_token_is_taken_at_the_first_look() {
     let mut scene = scene(0.0);
     scene.at(100.0).asks();
     assert_eq!(scene.goes_on().does(), Some(Task::Look));
-    assert!(!scene.tells(|news| matches!(news, News::FetchStarted)), "nobody was asked");
+    assert!(
+        !scene.notifies(|notice| matches!(notice, Notice::FetchStarted)),
+        "the endpoint was not asked"
+    );
     assert_eq!(scene.finds(Some(record(40.0, 1200))), None);
-    assert!(scene.tells(|news| matches!(news, News::StoreHit { .. })));
+    assert!(scene.notifies(|notice| matches!(notice, Notice::StoreHit { .. })));
     assert!(matches!(scene.finishes(), Some(Outcome::Token)));
     assert_eq!(scene.serves_until(), 940.0);
     assert_eq!(scene.core.counters(0).requests, 0);
-    // Nobody was asked, so nobody has to wait a second.
+    // The endpoint was not asked, so the one-second spacing does not apply.
     assert!(scene.is_invalidated());
     assert_eq!(scene.asks(), WaitsAndStarted);
 }
 
 #[test]
-fn a_stored_token_that_is_about_to_end_leaves_callers_to_wait_for_its_successor() {
+fn callers_wait_for_the_successor_of_a_stored_token_in_its_hard_window() {
     let mut scene = scene(0.0);
     scene.at(100.0).asks();
     scene.goes_on();
@@ -100,15 +103,15 @@ fn a_stored_token_that_is_about_to_end_leaves_callers_to_wait_for_its_successor(
 }
 
 #[test]
-fn without_a_record_the_endpoint_is_asked_under_the_lock_and_its_answer_saved_first() {
+fn without_a_record_the_fetch_runs_under_the_lock_and_saves_before_it_serves() {
     let mut scene = scene(0.0);
     scene.gets_and_saves(1200);
     assert_eq!(scene.core.counters(0).requests, 1);
-    assert!(scene.tells(|news| matches!(news, News::Succeeded { attempt: 1, .. })));
+    assert!(scene.notifies(|notice| matches!(notice, Notice::Succeeded { attempt: 1, .. })));
 }
 
 #[test]
-fn the_others_are_told_of_a_renewal_before_the_endpoint_is_asked() {
+fn a_renewal_is_announced_before_the_request() {
     let mut scene = scene(0.0);
     scene.gets_and_saves(1200);
     let kept = Record { same_value: true, ..record(0.0, 1200) };
@@ -120,9 +123,9 @@ fn the_others_are_told_of_a_renewal_before_the_endpoint_is_asked() {
     assert_eq!(scene.finds(Some(kept)), Some(Task::Announce { again_at }));
     assert_eq!(scene.misses(), Some(Some(Miss::NotNewer)));
     assert_eq!(scene.has_announced().sends(), Some((10.0, 0.0)));
-    // If that fails, the record says until when, before anybody is told.
+    // If that fails, the record gets the next time before waiters are notified.
     scene.fails(failure(Class::Transient));
-    let place = |is_it: fn(&Output<Trouble>) -> bool| scene.said.iter().position(is_it).unwrap();
+    let place = |is_it: fn(&Output<Trouble>) -> bool| scene.outputs.iter().position(is_it).unwrap();
     assert!(
         place(|output| matches!(output, Output::PutOff { wait, .. } if wait.as_millis() == 2500))
             < place(|output| matches!(output, Output::Finish { .. }))
@@ -130,8 +133,8 @@ fn the_others_are_told_of_a_renewal_before_the_endpoint_is_asked() {
 }
 
 #[test]
-fn whoever_waited_for_another_process_shares_its_failure() {
-    // One had to wait for the lock; the other came when the renewal had been begun and had failed.
+fn a_process_that_waited_for_another_shares_its_failure() {
+    // One waited for the lock; the other came after the renewal had been tried and had failed.
     for (lock, tried) in [(Lock::Busy, 0), (Lock::Taken, 1)] {
         let mut scene = scene(1.0);
         scene.gets_and_saves(1200);
@@ -153,7 +156,7 @@ fn whoever_waited_for_another_process_shares_its_failure() {
 }
 
 #[test]
-fn what_another_process_got_meanwhile_is_taken_at_the_second_look() {
+fn a_token_stored_meanwhile_is_taken_at_the_second_look() {
     let mut scene = scene(1.0);
     scene.asks();
     scene.goes_on();
@@ -170,7 +173,7 @@ fn what_another_process_got_meanwhile_is_taken_at_the_second_look() {
 }
 
 #[test]
-fn a_lock_that_cannot_be_had_is_done_without_and_takes_none_of_the_fetchs_time() {
+fn a_fetch_goes_on_without_an_unavailable_lock_and_keeps_its_own_time() {
     for (lock, second) in [(Lock::Failed, 0.5), (Lock::Busy, 12.0)] {
         let mut scene = scene(1.0);
         scene.asks();
@@ -197,24 +200,24 @@ fn a_lock_that_cannot_be_had_is_done_without_and_takes_none_of_the_fetchs_time()
 }
 
 #[test]
-fn a_token_that_dies_while_it_is_saved_is_a_failure_like_another() {
+fn a_token_that_expires_while_it_is_saved_is_a_failed_attempt() {
     let mut scene = scene(1.0);
     scene.asks();
     scene.goes_on();
     scene.finds(None);
     scene.tries_lock(Lock::Taken);
     scene.finds(None);
-    assert!(!scene.brings(2));
+    assert!(!scene.receives_token(2));
     assert_eq!(scene.does(), Some(Task::Save));
     assert!(!scene.at(2.0).has_saved(2));
     assert_eq!(scene.goes_on_at(), Some(2.25));
-    // The store was visited: it asks the endpoint at once.
+    // The visit to the store is over: the endpoint is asked at once.
     scene.at(2.25).begins();
-    assert!(!scene.brings(8) && scene.has_saved(8));
+    assert!(!scene.receives_token(8) && scene.has_saved(8));
 }
 
 #[test]
-fn a_record_that_is_worth_no_more_is_a_miss() {
+fn a_record_that_is_no_better_is_a_miss() {
     let mut warm = scene(0.0);
     warm.gets_and_saves(1200);
     assert_eq!(warm.at(900.0).asks(), ServedAndStarted);
@@ -223,7 +226,7 @@ fn a_record_that_is_worth_no_more_is_a_miss() {
     warm.tries_lock(Lock::Taken);
     warm.finds(Some(record(0.0, 1199)));
     assert_eq!(warm.misses(), Some(Some(Miss::NotNewer)));
-    assert!(warm.sends().is_some(), "it is another token's: nobody has to be told");
+    assert!(warm.sends().is_some(), "another token's record: nothing to announce");
 
     let refused = Record { was_refused: true, ..record(0.0, 1200) };
     for (want, record, miss) in [
@@ -250,22 +253,22 @@ fn waking_ends_the_pause_before_the_next_look_at_the_lock() {
     scene.finds(None);
     scene.tries_lock(Lock::Busy);
     let flight = scene.flight();
-    assert_eq!(scene.wakes().released(), [(flight, Brings::Nothing)]);
+    assert_eq!(scene.wakes().released(), [(flight, ResumeWith::Nothing)]);
     assert_eq!(scene.goes_on().does(), Some(Task::TryLock));
 }
 
 #[test]
-fn credentials_that_were_replaced_on_a_visit_are_had_again_before_the_endpoint_is_asked() {
+fn credentials_replaced_during_the_store_visit_are_read_before_the_request() {
     let mut scene = scene(1.0);
     scene.asks();
     scene.goes_on();
     scene.finds(None);
     scene.tries_lock(Lock::Taken);
-    let (flight, hand) = (scene.flight(), scene.hand(None));
-    scene.step(Input::Looked { flight, record: None, hand });
+    let (flight, status) = (scene.flight(), scene.status(None));
+    scene.step(Input::Looked { flight, record: None, status });
     assert_eq!(scene.is_parked(), Some(false));
     let (ticket, _) = scene.asks_source().unwrap();
-    scene.are_read(false, ticket);
+    scene.credentials_arrive(false, ticket);
     scene.begins();
 }
 
@@ -275,11 +278,11 @@ fn a_visit_that_is_given_up_leaves_nothing_behind() {
     scene.asks();
     scene.goes_on();
     let flight = scene.flight();
-    // The wait for the lock, four operations on the store, and the fetch's own time.
+    // The wait for the lock, four store operations, and the fetch's own time.
     assert_eq!(scene.at(31.499).is_given_up(), None);
     assert_eq!(scene.at(31.5).is_given_up(), Some(GivenUp::Overrun));
-    let hand = scene.hand(Some(Ok(scene.pair())));
-    scene.step(Input::Looked { flight, record: None, hand });
+    let status = scene.status(Some(Ok(scene.pair())));
+    scene.step(Input::Looked { flight, record: None, status });
     assert!(scene.sends().is_none());
     assert_eq!(scene.core.entry_of(flight), None);
 }

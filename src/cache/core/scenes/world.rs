@@ -1,36 +1,37 @@
-//! A client to which anything may happen, and a second, simpler account of what is then allowed. What
-//! is to be done is done in any order, which is what threads make of it.
+//! A model of the client: it gets random events, and a second, simpler account checks what is
+//! allowed. Outputs are carried out in any order, as threads would.
 
 use super::properties::Event;
 use super::*;
-use crate::cache::input::Hand;
+use crate::cache::input::CredentialStatus;
 use account::Account;
 
 mod account;
 
 const SECOND: Duration = Duration::from_secs(1);
-/// Of what hangs, so much is asked for beside it.
-const MOST_READS: usize = 4;
-/// Nobody is told to wait for longer without looking again.
+/// Maximum number of parallel reads of a source.
+const MAX_READS: usize = 4;
+/// No caller waits longer without checking again.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// How something ends that is under way, whatever it is.
+/// How a pending operation ends, whatever it is.
 #[derive(Clone, Debug)]
 pub(super) struct Come {
-    /// There is a thread for it.
+    /// A thread is available for it.
     pub(super) thread: bool,
-    /// Whether the pair is another than the refused one, and was asked for.
-    pub(super) credentials: Option<Result<(bool, bool), Unread<Trouble>>>,
+    /// Whether the credentials differ from the refused ones, and whether the source was asked for
+    /// them.
+    pub(super) credentials: Option<Result<(bool, bool), NoCredentials<Trouble>>>,
     pub(super) answer: Result<Granted, Failure<Trouble>>,
-    /// Its times are told from now.
+    /// With times relative to now.
     pub(super) record: Option<Record>,
     pub(super) lock: Lock,
-    pub(super) brought: bool,
+    pub(super) obtained: bool,
     pub(super) is_other: bool,
     pub(super) given: bool,
 }
 
-/// All goes well.
+/// Everything succeeds.
 fn well() -> Come {
     Come {
         thread: true,
@@ -38,13 +39,13 @@ fn well() -> Come {
         answer: Ok(Granted { lifetime: 1200 * SECOND, same_value: false }),
         record: None,
         lock: Lock::Taken,
-        brought: true,
+        obtained: true,
         is_other: false,
         given: false,
     }
 }
 
-/// What is under way.
+/// A pending operation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Work {
     Thread(FlightId),
@@ -57,11 +58,11 @@ struct Caller {
     entry: usize,
     want: Want,
     wait: Wait,
-    /// The fetch that it waits for. `None`: it waits until one may start, or for its time to end.
+    /// The fetch it waits for. `None`: it waits until one may start, or for its deadline.
     flight: Option<FlightId>,
 }
 
-/// The scene, and the account that is kept of it.
+/// The scene and its accounts.
 pub(super) struct World {
     pub(super) scene: Scene,
     accounts: Vec<Account>,
@@ -74,9 +75,9 @@ pub(super) struct World {
     work: Vec<Work>,
     timers: Vec<(BootTime, FlightId)>,
     callers: Vec<Caller>,
-    /// Who asks in this step.
+    /// The caller of this step.
     asking: Option<(usize, Want, Waited)>,
-    /// Who is to ask again after it.
+    /// Callers that ask again after this step.
     told: Vec<(Caller, bool)>,
     flights: Vec<FlightId>,
 }
@@ -131,7 +132,7 @@ impl World {
         self.is_within_budget() && bounds.iter().all(|bound| self.scene.now >= *bound)
     }
 
-    // --- what happens ----------------------------------------------------------------------------
+    // --- events ----------------------------------------------------------------------------------
 
     pub(super) fn happens(&mut self, event: &Event) {
         let (on, now) = (self.scene.on, self.scene.now);
@@ -174,13 +175,13 @@ impl World {
         }
     }
 
-    /// Something happens, and what comes of it is judged.
+    /// Passes an input to the core and judges the outputs.
     fn step(&mut self, input: Input<Trouble>) {
-        for (entry, waiting) in self.scene.around.waiting.iter_mut().enumerate() {
+        for (entry, waiting) in self.scene.env.waiting.iter_mut().enumerate() {
             *waiting = self.callers.iter().filter(|caller| caller.entry == entry).count();
         }
         self.scene.step(input);
-        for output in self.scene.said.clone() {
+        for output in self.scene.outputs.clone() {
             self.judge(&output);
         }
         self.asking = None;
@@ -192,7 +193,7 @@ impl World {
 
     fn ask(&mut self, entry: usize, want: Want, waited: Option<Waited>) {
         self.scene.on = entry;
-        self.scene.around.asked[entry] = true;
+        self.scene.env.asked[entry] = true;
         self.asking = Some((entry, want, waited.unwrap_or_default()));
         self.step(Input::Ask { entry, want, waited });
     }
@@ -204,7 +205,7 @@ impl World {
         assert!(alarm.is_none_or(|at| at > self.scene.now), "it would be looked at for ever");
     }
 
-    /// Time passes until something is due, which then happens.
+    /// Lets time pass until something is due, and lets that happen.
     fn next(&mut self) {
         let timer = self.timers.iter().map(|(at, _)| *at).min();
         let caller = self.callers.iter().map(|caller| caller.wait.until).min();
@@ -233,8 +234,8 @@ impl World {
             }
             Work::Thread(flight) => {
                 self.begin(flight);
-                let hand = self.hand(flight, come);
-                self.step(Input::ThreadReady { flight, hand });
+                let status = self.status(flight, come);
+                self.step(Input::ThreadReady { flight, status });
             }
             Work::Task(flight, Task::GoOn) => self.work.push(Work::Thread(flight)),
             Work::Task(flight, task) => self.ends(flight, task, come),
@@ -242,34 +243,34 @@ impl World {
                 self.step(Input::CredentialsGiven { refused, ticket });
             }
             Work::Read { refused, ticket } => {
-                let version = (come.brought && come.is_other).then(|| self.new_version());
-                let brought = come.brought;
-                self.step(Input::CredentialsRead { refused, ticket, brought, version });
+                let version = (come.obtained && come.is_other).then(|| self.new_version());
+                let obtained = come.obtained;
+                self.step(Input::CredentialsRead { refused, ticket, obtained, version });
             }
         }
     }
 
-    /// What a thread has in its hands. If that is no pair, the fetch may fail with it.
-    fn hand(&mut self, flight: FlightId, come: &Come) -> Hand<Trouble> {
-        if matches!(come.credentials, Some(Err(Unread::Failed(_)))) {
+    /// What a thread knows about its credentials. Without any, the fetch may fail with that error.
+    fn status(&mut self, flight: FlightId, come: &Come) -> CredentialStatus<Trouble> {
+        if matches!(come.credentials, Some(Err(NoCredentials::Failed(_)))) {
             self.fails_with(flight, Class::Transient, None, true);
         }
         let pair = self.scene.pair();
         let credentials = come.credentials.clone().map(|credentials| {
             credentials.map(|(is_other, was_asked_for)| Pair { is_other, was_asked_for, ..pair })
         });
-        self.scene.hand(credentials)
+        self.scene.status(credentials)
     }
 
-    /// What a fetch's thread did has ended.
+    /// A fetch's thread has finished a task.
     fn ends(&mut self, flight: FlightId, task: Task, come: &Come) {
-        let (now, hand) = (self.scene.now, self.hand(flight, come));
+        let (now, status) = (self.scene.now, self.status(flight, come));
         let answer = self.same_if_held(flight, &come.answer);
         match task {
             Task::Send { .. } => {
                 let source = self.scene.source;
                 let (class, wait) = match &answer {
-                    // It may have ended before it arrived.
+                    // The token may have expired before it arrived.
                     Ok(_) => (Class::Transient, None),
                     Err(failure) => (failure.class, failure.retry_after),
                 };
@@ -292,15 +293,15 @@ impl World {
                 if let Some(account) = self.account_of(flight) {
                     account.record = record;
                 }
-                self.step(Input::Looked { flight, record, hand });
+                self.step(Input::Looked { flight, record, status });
             }
             Task::TryLock => self.step(Input::LockTried { flight, lock: come.lock }),
-            Task::Announce { .. } => self.step(Input::Announced { flight, hand }),
+            Task::Announce { .. } => self.step(Input::Announced { flight, status }),
             Task::GoOn => {}
         }
     }
 
-    /// The token that is there can be granted again only if there is one, and then ends when it did.
+    /// The cached token can be granted again only if there is one; it then keeps its expiry.
     fn same_if_held(
         &mut self,
         flight: FlightId,
@@ -317,14 +318,22 @@ impl World {
         self.accounts.iter_mut().find(|account| account.flight == Some(flight))
     }
 
-    /// If the fetch ends now, it is with this.
-    fn fails_with(&mut self, flight: FlightId, class: Class, wait: Option<Duration>, unread: bool) {
-        if let Some(account) = self.account_of(flight).filter(|it| !(unread && it.asks_anew)) {
+    /// Records what the fetch would fail with if it ended now.
+    fn fails_with(
+        &mut self,
+        flight: FlightId,
+        class: Class,
+        wait: Option<Duration>,
+        no_credentials: bool,
+    ) {
+        if let Some(account) =
+            self.account_of(flight).filter(|it| !(no_credentials && it.awaits_reread))
+        {
             account.failure = Some((class, wait));
         }
     }
 
-    /// A thread comes to a fetch: its first one is its begin.
+    /// A thread comes to a fetch. Its first thread begins it.
     fn begin(&mut self, flight: FlightId) {
         let (now, entry) = (self.scene.now, self.scene.core.entry_of(flight));
         let has_waiters = self.callers.iter().any(|caller| Some(caller.entry) == entry);
@@ -343,26 +352,26 @@ impl World {
         let gone: Vec<_> =
             self.flights.iter().filter(gone).copied().chain([FlightId::MAX]).collect();
         let (flight, source) = (gone[which % gone.len()], self.scene.source);
-        let hand = self.scene.hand(Some(Ok(self.scene.pair())));
+        let status = self.scene.status(Some(Ok(self.scene.pair())));
         let granted = Granted { lifetime: SECOND * 1200, same_value: false };
         let inputs = [
-            Input::ThreadReady { flight, hand: hand.clone() },
+            Input::ThreadReady { flight, status: status.clone() },
             Input::NotStarted { flight, error: Trouble::NoThread },
             Input::Answered { flight, answer: Ok(granted), source },
             Input::Saved { flight, granted },
-            Input::Looked { flight, record: None, hand: hand.clone() },
+            Input::Looked { flight, record: None, status: status.clone() },
             Input::LockTried { flight, lock: Lock::Taken },
-            Input::Announced { flight, hand },
+            Input::Announced { flight, status },
         ];
         for input in inputs {
             self.step(input);
             let is_quiet =
                 |output: &_| matches!(output, Output::ServeUntil { .. } | Output::ServeUntilOfAll);
-            assert!(self.scene.said.iter().all(is_quiet), "{:?}", self.scene.said);
+            assert!(self.scene.outputs.iter().all(is_quiet), "{:?}", self.scene.outputs);
         }
     }
 
-    /// Other credentials are about to be known: what the former earned is forgotten.
+    /// New credentials are about to become known: failures of the previous ones are forgotten.
     fn new_version(&mut self) -> u64 {
         self.forget_refused_credentials();
         self.accounts.iter_mut().for_each(Account::forget_failures);
@@ -399,9 +408,9 @@ impl World {
             || self.accounts.iter().any(|account| account.flight == Some(flight))
     }
 
-    // --- in the end --------------------------------------------------------------------------------
+    // --- at the end ------------------------------------------------------------------------------
 
-    /// However it has come to stand: a day later one good answer an entry makes all well.
+    /// From any state: a day later, one good answer per entry restores everything.
     pub(super) fn recovers(&mut self) {
         self.scene.now = self.scene.now.after(SECOND * 90_000);
         for entry in 0..self.accounts.len() {
@@ -426,14 +435,14 @@ impl World {
         }
     }
 
-    /// And however it stands, its end leaves nothing behind.
+    /// And from any state: closing leaves nothing behind.
     pub(super) fn closes(&mut self) {
         self.step(Input::Close);
         assert!(self.flights.iter().all(|flight| self.scene.core.entry_of(*flight).is_none()));
         self.ask_after_the_end();
         while !self.work.is_empty() {
             self.comes(0, &well());
-            assert!(self.scene.said.is_empty(), "{:?}", self.scene.said);
+            assert!(self.scene.outputs.is_empty(), "{:?}", self.scene.outputs);
         }
     }
 

@@ -1,21 +1,21 @@
-//! The account that is kept of a world: of everything that is to be done it judges whether it may.
+//! The account of a world: judges whether each output is allowed.
 
 use super::*;
 
-/// What the account knows of an entry. Points in time are the earliest at which a fetch may start.
+/// What the account knows of an entry. Times are the earliest at which a fetch may start.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Account {
     pub(super) flight: Option<FlightId>,
-    /// It was started by somebody who waits.
+    /// It was started by a waiting caller.
     pub(super) for_waiters: bool,
     pub(super) has_begun: bool,
-    /// How it failed last, and whether its source is asked for another pair because of that.
+    /// How it failed last, and whether its source is asked for other credentials because of that.
     pub(super) failure: Option<(Class, Option<Duration>)>,
-    pub(super) asks_anew: bool,
-    /// The record that it was found with.
+    pub(super) awaits_reread: bool,
+    /// The record it found in the store.
     pub(super) record: Option<Record>,
     pub(super) last_begin: Option<BootTime>,
-    /// Of the token, if there is one.
+    /// Expiry and serial of the token, if there is one.
     pub(super) expires_at: BootTime,
     pub(super) serial: Option<u64>,
     pub(super) refusals: u32,
@@ -72,12 +72,16 @@ impl World {
                     self.judge_request(flight);
                 }
                 let is_its = |work: &&Work| matches!(work, Work::Task(of, task) if *of == flight && *task != Task::GoOn);
-                assert_eq!(self.work.iter().filter(is_its).count(), 0, "it is in two hands");
+                assert_eq!(
+                    self.work.iter().filter(is_its).count(),
+                    0,
+                    "two threads work on one fetch"
+                );
                 self.work.push(Work::Task(flight, task));
             }
             Output::Park { flight, refused } => {
                 if let Some(account) = self.account_of(flight) {
-                    account.asks_anew = refused;
+                    account.awaits_reread = refused;
                 }
             }
             Output::Pause { flight, until, .. } => {
@@ -93,9 +97,9 @@ impl World {
                 self.work.push(Work::Read { refused, ticket });
                 let is_same =
                     |work: &&Work| matches!(work, Work::Read { refused: of, .. } if *of == refused);
-                assert!(self.work.iter().filter(is_same).count() <= MOST_READS);
+                assert!(self.work.iter().filter(is_same).count() <= MAX_READS);
             }
-            Output::Tell { entry, news: News::GivenUp { how, .. } } => {
+            Output::Notify { entry, notice: Notice::GivenUp { how, .. } } => {
                 self.judge_given_up(entry, how)
             }
             _ => {}
@@ -103,7 +107,8 @@ impl World {
     }
 
     fn judge_answer(&mut self, answer: &Output<Trouble>) {
-        let (now, (entry, want, waited)) = (self.scene.now, self.asking.expect("somebody asks"));
+        let (now, (entry, want, waited)) =
+            (self.scene.now, self.asking.expect("no caller in this step"));
         let is_valid = self.is_valid(entry);
         match answer {
             Output::Serve { .. } => assert!(is_valid, "a dead token was served"),
@@ -122,7 +127,7 @@ impl World {
                     Reason::Blocked { wait, .. } => assert!(!wait.is_zero()),
                     Reason::Pending { .. } => assert!(want.at_once),
                     Reason::TimedOut { .. } => assert!(now >= want.until),
-                    Reason::AsTold => assert!(waited.failed),
+                    Reason::AlreadyReported => assert!(waited.failed),
                     _ => panic!("{reason:?} is told when a wait ends"),
                 }
             }
@@ -135,7 +140,7 @@ impl World {
         assert!(self.may_start(entry), "a fetch started before its time");
         let account = &mut self.accounts[entry];
         (account.flight, account.for_waiters) = (Some(flight), rank == Rank::Awaited);
-        (account.has_begun, account.failure, account.asks_anew) = (false, None, false);
+        (account.has_begun, account.failure, account.awaits_reread) = (false, None, false);
         account.record = None;
         assert!(!self.flights.contains(&flight));
         self.flights.push(flight);
@@ -147,9 +152,9 @@ impl World {
         assert!(now >= self.retry_after && self.is_within_budget(), "a request before its time");
         assert!(now >= self.pause_until, "a request before its time");
         self.sent.push(now);
-        let account = self.account_of(flight).expect("nobody sends for nobody");
+        let account = self.account_of(flight).expect("a request without an entry's fetch");
         assert!(account.has_begun);
-        account.asks_anew = false;
+        account.awaits_reread = false;
     }
 
     fn judge_given_up(&mut self, entry: usize, how: GivenUp) {
@@ -157,9 +162,11 @@ impl World {
         let account = &mut self.accounts[entry];
         account.flight = None;
         account.failure = (how == GivenUp::Overrun).then_some((Class::Transient, None));
-        // If its credentials did not come, nobody's wait is ended who has time left.
-        let is_unread = how == GivenUp::Unread;
-        for caller in self.callers.iter_mut().filter(|caller| is_unread && caller.entry == entry) {
+        // If its credentials did not arrive, only waits whose deadline has passed may end.
+        let credentials_pending = how == GivenUp::CredentialsPending;
+        for caller in
+            self.callers.iter_mut().filter(|caller| credentials_pending && caller.entry == entry)
+        {
             assert!(caller.flight.is_none() || caller.want.until <= now);
             caller.flight = None;
         }
@@ -192,11 +199,12 @@ impl World {
         }
     }
 
-    /// A token came. The same one again, or a record that says so, is not asked for at once.
+    /// A token was obtained. If it is the same one again, or its record says so, the next fetch has
+    /// to wait.
     fn holds(&mut self, entry: usize) {
         let now = self.scene.now;
-        let is_new = self.scene.says(|output| matches!(output, Output::Publish { .. }));
-        let is_answer = self.scene.tells(|news| matches!(news, News::Succeeded { .. }));
+        let is_new = self.scene.has_output(|output| matches!(output, Output::Publish { .. }));
+        let is_answer = self.scene.notifies(|notice| matches!(notice, Notice::Succeeded { .. }));
         let account = &mut self.accounts[entry];
         match account.record {
             _ if is_answer && is_new => account.hold_until = BootTime::ZERO,
@@ -222,7 +230,7 @@ impl World {
                 account.refusals += 1;
                 account.refused_until = now.after(refusal_pause(account.refusals));
             }
-            // Fetches that were under way when the credentials were refused tell nothing new.
+            // Refusals of fetches that were in flight at the time of the first add nothing.
             Class::Refused if stands_refused => {}
             Class::Refused => {
                 self.refusals += 1;
@@ -236,7 +244,8 @@ impl World {
         }
     }
 
-    // --- what must hold after every event ----------------------------------------------------------
+    // --- invariants, checked after every event
+    // -----------------------------------------------------
 
     pub(in super::super) fn check(&mut self) {
         let now = self.scene.now;
@@ -259,18 +268,18 @@ impl World {
         }
     }
 
-    /// Until then, a plain ask is answered with the token, and starts nothing.
+    /// Until then, a plain call gets the token and starts nothing.
     fn check_readers_need_not_ask(&self, entry: usize, until: BootTime) {
         let now = self.scene.now;
         let last = until.before(Duration::from_nanos(1));
         let middle = now.after(until.until(now) / 2);
         for then in [now, middle, last].into_iter().filter(|then| now <= *then && *then < until) {
-            let (mut core, mut around) = (self.scene.core.clone(), self.scene.around.clone());
+            let (mut core, mut env) = (self.scene.core.clone(), self.scene.env.clone());
             let input = Input::Ask { entry, want: scene::PATIENT, waited: None };
-            let said = core.handle(then, &mut around, input).list;
-            let is_served = said.iter().any(|output| matches!(output, Output::Serve { .. }));
-            let starts = said.iter().any(|output| matches!(output, Output::Start { .. }));
-            assert!(is_served && !starts, "{said:?} at {then:?}, though it is {until:?}");
+            let outputs = core.handle(then, &mut env, input).list;
+            let is_served = outputs.iter().any(|output| matches!(output, Output::Serve { .. }));
+            let starts = outputs.iter().any(|output| matches!(output, Output::Start { .. }));
+            assert!(is_served && !starts, "{outputs:?} at {then:?}, though it is {until:?}");
         }
     }
 }

@@ -1,54 +1,54 @@
-//! Fetches that wait for their credentials: whose time that is, and when it ends.
+//! Fetches that wait for their credentials: whose time the wait takes, and when it ends.
 
 use super::*;
 
 impl Scene {
-    /// Credentials come from there from now on.
+    /// From now on credentials come from this kind of source.
     pub(super) fn from(&mut self, kind: SourceKind) -> &mut Self {
         self.source.kind = kind;
         self
     }
 
-    /// A thread takes the fetch up, and its source has to be asked.
+    /// A thread takes the fetch, and the source must be asked.
     pub(super) fn waits_for_credentials(&mut self) {
         self.thread_comes(self.flight(), None);
-        assert_eq!(self.is_parked(), Some(false), "{:?}", self.said);
+        assert_eq!(self.is_parked(), Some(false), "{:?}", self.outputs);
     }
 
-    /// Which asking for credentials the last step has begun, and whether beside one that hangs.
+    /// The read that the last step has started, and whether it is in parallel with one that hangs.
     pub(super) fn asks_source(&self) -> Option<(u64, bool)> {
-        self.said.iter().find_map(|output| match *output {
-            Output::AskSource { ticket, anew, .. } => Some((ticket, anew)),
+        self.outputs.iter().find_map(|output| match *output {
+            Output::AskSource { ticket, is_retry, .. } => Some((ticket, is_retry)),
             _ => None,
         })
     }
 
-    /// An asking has brought a pair. If it is that of files, it is one that the client did not know.
-    pub(super) fn are_read(&mut self, refused: bool, ticket: u64) {
+    /// A read has obtained credentials. Those from files are new to the client.
+    pub(super) fn credentials_arrive(&mut self, refused: bool, ticket: u64) {
         let is_other = self.source.kind == SourceKind::Files;
         self.source.version += u64::from(is_other);
         let version = is_other.then_some(self.source.version);
-        self.step(Input::CredentialsRead { refused, ticket, brought: true, version });
+        self.step(Input::CredentialsRead { refused, ticket, obtained: true, version });
     }
 
-    /// Which fetches go on, and what they bring with them.
-    pub(super) fn released(&self) -> Vec<(FlightId, Brings)> {
+    /// Which fetches resume, and with what.
+    pub(super) fn released(&self) -> Vec<(FlightId, ResumeWith)> {
         let of = |output: &_| match *output {
             Output::Start { rank: Rank::Awaited | Rank::Background, .. } => None,
-            Output::Start { flight, brings, .. } => Some((flight, brings)),
+            Output::Start { flight, resume_with, .. } => Some((flight, resume_with)),
             _ => None,
         };
-        self.said.iter().filter_map(of).collect()
+        self.outputs.iter().filter_map(of).collect()
     }
 
-    /// A pair that is another than the refused one.
-    pub(super) fn other_pair(&self) -> Option<Result<Pair, Unread<Trouble>>> {
+    /// Credentials that differ from the refused ones.
+    pub(super) fn other_pair(&self) -> Option<Result<Pair, NoCredentials<Trouble>>> {
         Some(Ok(Pair { is_other: true, was_asked_for: true, ..self.pair() }))
     }
 }
 
 #[test]
-fn the_wait_takes_nothing_of_the_fetchs_own_time() {
+fn the_wait_does_not_count_against_the_fetchs_time() {
     let mut scene = Scene::new(1.0);
     scene.from(SourceKind::Files).asks_for(&until(600.0));
     scene.begins();
@@ -56,11 +56,11 @@ fn the_wait_takes_nothing_of_the_fetchs_own_time() {
     assert_eq!(scene.is_parked(), Some(true));
     let (ticket, _) = scene.asks_source().unwrap();
     assert_eq!(scene.at(500.0).is_given_up(), None);
-    scene.are_read(true, ticket);
+    scene.credentials_arrive(true, ticket);
     let flight = scene.flight();
-    assert_eq!(scene.released(), [(flight, Brings::Credentials)]);
+    assert_eq!(scene.released(), [(flight, ResumeWith::Credentials)]);
     scene.thread_comes(flight, scene.other_pair());
-    // Ten of its fifteen seconds are left, and the half that is granted beyond.
+    // Ten of its fifteen seconds are left, plus the half second before it is given up.
     assert_eq!(scene.sends(), Some((10.0, 5.0)));
     assert_eq!(scene.at(507.5).attempt_fails(failure(Class::Transient)), Some(508.0));
     scene.at(508.0).begins();
@@ -70,23 +70,26 @@ fn the_wait_takes_nothing_of_the_fetchs_own_time() {
 }
 
 #[test]
-fn it_ends_with_the_last_caller_and_is_not_remembered() {
+fn the_wait_ends_with_the_last_caller_and_is_not_remembered() {
     let mut scene = Scene::new(1.0);
     scene.asks_for(&until(30.0));
     scene.waits_for_credentials();
     scene.at(20.0).asks_for(&until(50.0));
     assert_eq!(scene.at(49.999).is_given_up(), None);
     let flight = scene.flight();
-    assert_eq!(scene.at(50.0).is_given_up(), Some(GivenUp::Unread));
+    assert_eq!(scene.at(50.0).is_given_up(), Some(GivenUp::CredentialsPending));
     assert_eq!(scene.core.entry_of(flight), None);
     let told = Waited::default();
     assert_eq!(scene.asks_again(&until(50.0), Some(told)), Fails(Trouble::TimedOut));
-    assert!(scene.says(|output| matches!(output, Output::Fail(Reason::TimedOut { unread: true }))));
+    assert!(scene.has_output(|output| matches!(
+        output,
+        Output::Fail(Reason::TimedOut { credentials_pending: true })
+    )));
     assert_eq!(scene.asks(), WaitsAndStarted, "the next caller has a new try, at once");
 }
 
 #[test]
-fn callers_in_a_hurry_give_it_a_second() {
+fn a_fetch_whose_callers_left_waits_a_second_for_credentials() {
     let mut scene = Scene::new(1.0);
     scene.asks_for(&until(0.0));
     scene.waits_for_credentials();
@@ -111,7 +114,7 @@ fn a_renewal_waits_longer_and_leaves_the_token_to_callers() {
 }
 
 #[test]
-fn those_who_wait_look_again_now_and_then() {
+fn waiters_check_the_fetch_periodically() {
     let mut scene = Scene::new(1.0);
     let looks_again_at = |scene: &mut Scene| {
         scene.asks_for(&until(25.0));
@@ -129,22 +132,22 @@ fn those_who_wait_look_again_now_and_then() {
 }
 
 #[test]
-fn whoever_was_given_up_does_not_go_on() {
+fn a_fetch_that_was_given_up_does_not_continue() {
     let mut scene = Scene::new(1.0);
     scene.asks_for(&until(2.0));
     scene.waits_for_credentials();
     let lost = scene.flight();
     let (ticket, _) = scene.asks_source().unwrap();
     assert!(scene.at(2.0).is_given_up().is_some());
-    scene.are_read(false, ticket);
+    scene.credentials_arrive(false, ticket);
     assert_eq!(scene.released(), []);
     scene.asks();
     for credentials in [None, Some(Ok(scene.pair()))] {
         scene.thread_comes(lost, credentials);
-        assert!(scene.said.is_empty());
+        assert!(scene.outputs.is_empty());
     }
-    // Nor does one that was not told so.
+    // Nor does one that has not been told.
     scene.waits_for_credentials();
     scene.goes_on();
-    assert!(scene.said.is_empty());
+    assert!(scene.outputs.is_empty());
 }

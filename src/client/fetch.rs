@@ -4,12 +4,12 @@
 use std::io;
 use std::sync::Arc;
 
-use super::drive::Hands;
+use super::drive::StepContext;
 use super::shared::Shared;
 use super::state::Slot;
 use super::stored::Stored;
 use crate::cache::flight::FlightId;
-use crate::cache::input::{self, Hand, Input, Unread};
+use crate::cache::input::{self, CredentialStatus, Input, NoCredentials};
 use crate::cache::output::Task;
 use crate::clock::BootTime;
 use crate::credentials::{Pair, View};
@@ -19,7 +19,7 @@ use crate::process::Mailbox;
 use crate::threads::Job;
 
 /// What a fetch has beside what the core knows of it.
-pub(crate) struct Errand {
+pub(crate) struct Fetch {
     pub(super) id: FlightId,
     pub(super) slot: Arc<Slot>,
     pub(super) began: BootTime,
@@ -39,7 +39,7 @@ pub(crate) struct Errand {
     pub(super) stored: Stored,
 }
 
-impl Errand {
+impl Fetch {
     pub(super) fn new(id: FlightId, slot: Arc<Slot>, now: BootTime) -> Self {
         Self {
             id,
@@ -57,42 +57,43 @@ impl Errand {
     }
 
     /// The token that it brings, from the endpoint or from the store.
-    pub(super) fn brings(&self) -> Option<&Granted> {
+    pub(super) fn received(&self) -> Option<&Granted> {
         self.granted.as_ref().or(self.stored.found())
     }
 }
 
-impl Hands<'_> {
+impl StepContext<'_> {
     /// What the thread has to go on with, as the source stands now.
-    pub(super) fn hand(&mut self, view: &View) -> Hand<Error> {
-        let credentials = self.errand.as_mut().and_then(|errand| errand.credentials(view));
-        let credentials = credentials.map(|read| read.map_err(|error| self.unread(error)));
-        Hand { source: view.source, credentials }
+    pub(super) fn credential_status(&mut self, view: &View) -> CredentialStatus<Error> {
+        let credentials = self.fetch.as_mut().and_then(|fetch| fetch.credentials(view));
+        let credentials =
+            credentials.map(|read| read.map_err(|error| self.credentials_pending(error)));
+        CredentialStatus { source: view.source, credentials }
     }
 
     /// The same, if the store was what it waited for: the pair may have been replaced meanwhile.
-    pub(super) fn hand_past_store(&mut self, view: &View) -> Hand<Error> {
-        if let Some(errand) = &mut self.errand {
+    pub(super) fn credential_status_after_store(&mut self, view: &View) -> CredentialStatus<Error> {
+        if let Some(fetch) = &mut self.fetch {
             let is_outdated = |pair: &Pair| pair.version != view.source.version;
-            errand.fresh.take_if(|read| read.as_ref().is_ok_and(is_outdated));
+            fetch.fresh.take_if(|read| read.as_ref().is_ok_and(is_outdated));
         }
-        self.hand(view)
+        self.credential_status(view)
     }
 
-    fn unread(&mut self, mut error: Error) -> Unread<Error> {
+    fn credentials_pending(&mut self, mut error: Error) -> NoCredentials<Error> {
         match error.kind() {
-            ErrorKind::Internal => Unread::NoThread(error),
+            ErrorKind::Internal => NoCredentials::NoThread(error),
             _ => {
                 // What is remembered is let go under the lock, where no foreign code may run. So the
                 // cause goes to those who wait for this very fetch, and to nobody later.
                 self.cause = error.take_cause();
-                Unread::Failed(error)
+                NoCredentials::Failed(error)
             }
         }
     }
 }
 
-impl Errand {
+impl Fetch {
     /// The pair to go on with stays here; why there is none is handed over.
     fn credentials(&mut self, view: &View) -> Option<Result<input::Pair, Error>> {
         let was_asked_for = self.fresh.is_some();
@@ -118,61 +119,63 @@ impl Shared {
     /// What a pool's thread does for a fetch, until it ends or waits.
     pub(super) fn run_flight(self: &Arc<Self>, id: FlightId) {
         let view = self.source.view();
-        let mut hands = Hands { looks_at_clocks: true, ..Hands::default() };
-        self.step(&mut hands, &mut |state, hands, _| {
-            hands.looks_at_clocks = false;
-            let errand = hands.errand.insert(state.take_errand(id)?);
-            (errand.job, errand.bell) = (None, None);
-            Some(Input::ThreadReady { flight: id, hand: hands.hand(&view) })
+        let mut context = StepContext { looks_at_clocks: true, ..StepContext::default() };
+        self.step(&mut context, &mut |state, context, _| {
+            context.looks_at_clocks = false;
+            let fetch = context.fetch.insert(state.take_fetch(id)?);
+            (fetch.job, fetch.bell) = (None, None);
+            Some(Input::ThreadReady { flight: id, status: context.credential_status(&view) })
         });
-        self.go_on(&mut hands);
+        self.go_on(&mut context);
     }
 
-    fn go_on(self: &Arc<Self>, hands: &mut Hands<'_>) {
-        while let (Some(task), Some(errand)) = (hands.task.take(), &mut hands.errand) {
-            let id = errand.id;
+    fn go_on(self: &Arc<Self>, context: &mut StepContext<'_>) {
+        while let (Some(task), Some(fetch)) = (context.task.take(), &mut context.fetch) {
+            let id = fetch.id;
             match task {
                 Task::Send { limit, spent } => {
-                    self.send(hands, TimeLimit { attempt: limit, spent });
+                    self.send(context, TimeLimit { attempt: limit, spent });
                 }
                 Task::GoOn => {
                     let view = self.source.view();
-                    self.step(hands, &mut |_, hands, _| {
-                        Some(Input::ThreadReady { flight: id, hand: hands.hand(&view) })
+                    self.step(context, &mut |_, context, _| {
+                        Some(Input::ThreadReady {
+                            flight: id,
+                            status: context.credential_status(&view),
+                        })
                     });
                 }
-                Task::Look => self.look_into_store(hands),
-                Task::TryLock => self.try_store_lock(hands),
-                Task::Announce { again_at } => self.announce_renewal(hands, again_at),
-                Task::Save => self.put_into_store(hands),
+                Task::Look => self.look_into_store(context),
+                Task::TryLock => self.try_store_lock(context),
+                Task::Announce { again_at } => self.announce_renewal(context, again_at),
+                Task::Save => self.put_into_store(context),
             }
         }
         // Nobody watches the clock: this thread waits by itself.
-        if let Some((id, bell, until)) = hands.sleeps.take() {
+        if let Some((id, bell, until)) = context.sleeps.take() {
             bell.take(&self.clock, until);
             self.run_flight(id);
         }
     }
 
-    fn send(self: &Arc<Self>, hands: &mut Hands<'_>, limit: TimeLimit) {
-        let Some(errand) = &mut hands.errand else { return };
-        let Some(Ok(pair)) = errand.fresh.take() else { return };
-        (errand.refused, errand.granted) = (None, None);
-        let asked =
-            self.endpoint.fetch(&self.options, &pair.credentials, &errand.slot.scope, limit);
-        errand.used = Some(pair);
+    fn send(self: &Arc<Self>, context: &mut StepContext<'_>, limit: TimeLimit) {
+        let Some(fetch) = &mut context.fetch else { return };
+        let Some(Ok(pair)) = fetch.fresh.take() else { return };
+        (fetch.refused, fetch.granted) = (None, None);
+        let asked = self.endpoint.fetch(&self.options, &pair.credentials, &fetch.slot.scope, limit);
+        fetch.used = Some(pair);
         self.tell_of_trust();
-        let id = errand.id;
+        let id = fetch.id;
         let mut failure = None;
         match asked {
-            Ok(granted) => errand.granted = Some(granted),
+            Ok(granted) => fetch.granted = Some(granted),
             Err(failed) => failure = Some(failed),
         }
         let source = self.source.view().source;
-        self.step(hands, &mut |state, hands, _| {
+        self.step(context, &mut |state, context, _| {
             let answer = match failure.take() {
                 Some(failure) => Err(failure),
-                None => Ok(hands.grant(state)?),
+                None => Ok(context.grant(state)?),
             };
             Some(Input::Answered { flight: id, answer, source })
         });
@@ -191,21 +194,21 @@ impl Shared {
     }
 
     fn not_started(self: &Arc<Self>, id: FlightId, error: &io::Error) {
-        let mut hands = Hands::default();
+        let mut context = StepContext::default();
         let error = no_thread(THE_REQUEST, error);
-        self.step(&mut hands, &mut |state, hands, _| {
-            hands.errand = state.take_errand(id);
+        self.step(&mut context, &mut |state, context, _| {
+            context.fetch = state.take_fetch(id);
             Some(Input::NotStarted { flight: id, error: error.clone() })
         });
     }
 }
 
-impl Hands<'_> {
+impl StepContext<'_> {
     /// The token in hand, as the core looks at it.
     pub(super) fn grant(&self, state: &super::state::ClientState) -> Option<input::Granted> {
-        let errand = self.errand.as_ref()?;
-        let granted = errand.granted.as_ref()?;
-        let same_value = state.seats[errand.slot.index].shows(granted.value.reveal());
+        let fetch = self.fetch.as_ref()?;
+        let granted = fetch.granted.as_ref()?;
+        let same_value = state.seats[fetch.slot.index].shows(granted.value.reveal());
         Some(input::Granted { lifetime: granted.lifetime, same_value })
     }
 }

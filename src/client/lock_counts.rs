@@ -55,7 +55,7 @@ mod tests {
         }
         let tests = std::env::current_exe().unwrap();
         let status = Command::new(tests)
-            .args(["client::lockings::tests::a_call_takes_the_lock_once_a_step", "--exact"])
+            .args(["client::lock_counts::tests::a_call_takes_the_lock_once_a_step", "--exact"])
             .env("TU_TOKEN_COUNTS_LOCKINGS", "1")
             .status()
             .unwrap();

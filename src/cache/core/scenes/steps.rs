@@ -1,7 +1,7 @@
-//! Words for what callers and fetches do on the stage, and what they are told.
+//! Steps of callers and fetches, and what the core answers.
 
 use super::*;
-use crate::cache::input::Hand;
+use crate::cache::input::CredentialStatus;
 use scene::Heard;
 
 impl Scene {
@@ -17,10 +17,10 @@ impl Scene {
 
     pub(super) fn asks_again(&mut self, want: &Want, waited: Option<Waited>) -> Heard {
         let entry = self.on;
-        self.around.asked[entry] = true;
+        self.env.asked[entry] = true;
         self.step(Input::Ask { entry, want: *want, waited });
         let starts = self.starts(entry).is_some();
-        let mut answers = self.said.iter().filter_map(|output| match output {
+        let mut answers = self.outputs.iter().filter_map(|output| match output {
             Output::Serve { .. } if starts => Some(ServedAndStarted),
             Output::Serve { .. } => Some(Served),
             Output::Wait { wait, .. } => Some(self.waits(wait, starts)),
@@ -30,7 +30,7 @@ impl Scene {
         });
         match (answers.next(), answers.next()) {
             (Some(heard), None) => heard,
-            _ => panic!("not one answer: {:?}", self.said),
+            _ => panic!("not one answer: {:?}", self.outputs),
         }
     }
 
@@ -44,39 +44,39 @@ impl Scene {
         }
     }
 
-    /// Until when the caller waits that has just asked, at most.
+    /// Until when the last caller waits at most.
     pub(super) fn waits_until(&self) -> f64 {
-        let until = self.said.iter().find_map(|output| match output {
+        let until = self.outputs.iter().find_map(|output| match output {
             Output::Wait { wait, .. } => Some(seconds(wait.until)),
             _ => None,
         });
-        until.expect("it waits")
+        until.expect("the caller waits")
     }
 
-    /// The wait that goes with the error that a caller has just been told.
+    /// The wait in the error that the last caller got.
     pub(super) fn is_told_to_wait(&self) -> f64 {
-        let wait = self.said.iter().find_map(|output| match output {
+        let wait = self.outputs.iter().find_map(|output| match output {
             Output::Fail(Reason::Blocked { wait, .. } | Reason::Failed { wait, .. }) => Some(wait),
             _ => None,
         });
-        wait.expect("it is told an error").as_secs_f64()
+        wait.expect("the caller got an error").as_secs_f64()
     }
 
-    /// Whoever waited for the entry has gone.
+    /// All waiters of the entry leave.
     pub(super) fn leaves(&mut self) -> &mut Self {
-        self.around.waiting[self.on] = 0;
+        self.env.waiting[self.on] = 0;
         self
     }
 
     // --- a fetch ---------------------------------------------------------------------------------
 
     pub(super) fn flight(&self) -> FlightId {
-        self.entries[self.on].fetch.expect("a fetch is under way")
+        self.entries[self.on].fetch.expect("a fetch is in progress")
     }
 
-    /// With which rank the last step has started a fetch of the entry.
+    /// The rank of the fetch of this entry that the last step started, if any.
     pub(super) fn starts(&self, entry: usize) -> Option<Rank> {
-        self.said.iter().find_map(|output| match *output {
+        self.outputs.iter().find_map(|output| match *output {
             Output::Start { entry: of, rank, .. } if of == entry => {
                 matches!(rank, Rank::Awaited | Rank::Background).then_some(rank)
             }
@@ -84,12 +84,15 @@ impl Scene {
         })
     }
 
-    /// What a thread has in its hands: `credentials`, or nothing.
-    pub(super) fn hand(&self, credentials: Option<Result<Pair, Unread<Trouble>>>) -> Hand<Trouble> {
-        Hand { source: self.source, credentials }
+    /// What the fetch's thread knows about its credentials.
+    pub(super) fn status(
+        &self,
+        credentials: Option<Result<Pair, NoCredentials<Trouble>>>,
+    ) -> CredentialStatus<Trouble> {
+        CredentialStatus { source: self.source, credentials }
     }
 
-    /// The pair that the source gives now.
+    /// The source's current credentials.
     pub(super) fn pair(&self) -> Pair {
         Pair { version: self.source.version, is_other: false, was_asked_for: false }
     }
@@ -97,26 +100,26 @@ impl Scene {
     pub(super) fn thread_comes(
         &mut self,
         flight: FlightId,
-        credentials: Option<Result<Pair, Unread<Trouble>>>,
+        credentials: Option<Result<Pair, NoCredentials<Trouble>>>,
     ) {
-        let hand = self.hand(credentials);
-        self.step(Input::ThreadReady { flight, hand });
+        let status = self.status(credentials);
+        self.step(Input::ThreadReady { flight, status });
     }
 
-    /// A thread takes up the fetch, and has its credentials.
+    /// A thread takes the fetch, with credentials at hand.
     pub(super) fn goes_on(&mut self) -> &mut Self {
         self.thread_comes(self.flight(), Some(Ok(self.pair())));
         self
     }
 
-    /// A thread takes up the fetch and sends its first request.
+    /// A thread takes the fetch and sends its first request.
     pub(super) fn begins(&mut self) {
-        assert!(self.goes_on().sends().is_some(), "{:?}", self.said);
+        assert!(self.goes_on().sends().is_some(), "{:?}", self.outputs);
     }
 
-    /// How long the request may take that is being sent, and what was spent of the fetch's time.
+    /// The time limit of the request being sent, and how much of the fetch's time was used before.
     pub(super) fn sends(&self) -> Option<(f64, f64)> {
-        self.said.iter().find_map(|output| match *output {
+        self.outputs.iter().find_map(|output| match *output {
             Output::Do { task: Task::Send { limit, spent }, .. } => {
                 Some((limit.as_secs_f64(), spent.as_secs_f64()))
             }
@@ -126,16 +129,17 @@ impl Scene {
 
     /// What the fetch's thread does next.
     pub(super) fn does(&self) -> Option<Task> {
-        self.said.iter().find_map(|output| match *output {
+        self.outputs.iter().find_map(|output| match *output {
             Output::Do { task, .. } => Some(task),
             _ => None,
         })
     }
 
-    /// Whether it waits for credentials, or for a trial; with true, for others than it had.
+    /// Whether it waits for credentials or for a trial; `Some(true)`: for other credentials than it
+    /// had.
     pub(super) fn is_parked(&self) -> Option<bool> {
-        let is_paused = self.says(|output| matches!(output, Output::Pause { .. }));
-        self.said.iter().find_map(|output| match *output {
+        let is_paused = self.has_output(|output| matches!(output, Output::Pause { .. }));
+        self.outputs.iter().find_map(|output| match *output {
             Output::Park { refused, .. } if !is_paused => Some(refused),
             _ => None,
         })
@@ -151,40 +155,40 @@ impl Scene {
         self
     }
 
-    pub(super) fn brings(&mut self, lifetime: u64) -> bool {
-        self.comes_home(self.flight(), Duration::from_secs(lifetime), false)
+    pub(super) fn receives_token(&mut self, lifetime: u64) -> bool {
+        self.arrives(self.flight(), Duration::from_secs(lifetime), false)
     }
 
-    pub(super) fn brings_the_same_token(&mut self, lifetime: Duration) -> bool {
-        self.comes_home(self.flight(), lifetime, true)
+    pub(super) fn receives_same_token(&mut self, lifetime: Duration) -> bool {
+        self.arrives(self.flight(), lifetime, true)
     }
 
-    /// Whether its token is the current one from now on.
-    pub(super) fn comes_home(
+    /// Returns whether the token is now the current one.
+    pub(super) fn arrives(
         &mut self,
         flight: FlightId,
         lifetime: Duration,
         same_value: bool,
     ) -> bool {
         self.answers(flight, Ok(Granted { lifetime, same_value }));
-        self.says(|output| matches!(output, Output::Publish { .. }))
+        self.has_output(|output| matches!(output, Output::Publish { .. }))
     }
 
-    /// A caller asks, and the fetch that starts brings a token in no time.
+    /// A caller asks, and the fetch obtains a token immediately.
     pub(super) fn gets(&mut self, lifetime: u64) {
         let heard = self.asks();
         self.begins();
-        assert!(self.brings(lifetime), "{heard:?}");
+        assert!(self.receives_token(lifetime), "{heard:?}");
     }
 
-    /// An attempt fails: at which second the next is made. `None`: that was the last.
+    /// An attempt fails. Returns when the next one is made; `None`: that was the last.
     pub(super) fn attempt_fails(&mut self, failure: Failure<Trouble>) -> Option<f64> {
         self.answers(self.flight(), Err(failure)).goes_on_at()
     }
 
-    /// When the fetch goes on that is to wait, or not to wait.
+    /// When the paused fetch continues.
     pub(super) fn goes_on_at(&self) -> Option<f64> {
-        self.said.iter().find_map(|output| match *output {
+        self.outputs.iter().find_map(|output| match *output {
             Output::Pause { until, .. } => Some(seconds(until)),
             Output::Do { task: Task::GoOn, .. } => Some(seconds(self.now)),
             _ => None,
@@ -193,19 +197,19 @@ impl Scene {
 
     /// The fetch fails with this attempt.
     pub(super) fn fails(&mut self, failure: Failure<Trouble>) {
-        assert_eq!(self.attempt_fails(failure), None, "it goes on");
-        assert_eq!(self.is_parked(), None, "it goes on");
+        assert_eq!(self.attempt_fails(failure), None, "the fetch continues");
+        assert_eq!(self.is_parked(), None, "the fetch continues");
     }
 
-    /// A caller asks, and the fetch that starts fails in no time.
-    pub(super) fn suffers(&mut self, failure: Failure<Trouble>) {
+    /// A caller asks, and the fetch fails immediately.
+    pub(super) fn fails_one_fetch(&mut self, failure: Failure<Trouble>) {
         let heard = self.asks();
         assert!(self.entries[self.on].fetch.is_some(), "nothing was started: {heard:?}");
         self.begins();
         self.fails(failure);
     }
 
-    /// How many attempts the fetch would make in all, that is sending now, if each failed at once.
+    /// How many attempts the current fetch would make in total if each failed at once.
     pub(super) fn most_attempts(&self) -> u32 {
         let mut scene = self.clone();
         for made in 1.. {
@@ -218,10 +222,10 @@ impl Scene {
     }
 
     pub(super) fn is_withdrawn(&mut self) {
-        self.thread_comes(self.flight(), Some(Err(Unread::NoThread(Trouble::NoThread))));
+        self.thread_comes(self.flight(), Some(Err(NoCredentials::NoThread(Trouble::NoThread))));
     }
 
-    /// No thread can be had for the fetch that has just been started.
+    /// No thread is available for the fetch that was just started.
     pub(super) fn is_not_started(&mut self) {
         let flight = self.flight();
         self.step(Input::NotStarted { flight, error: Trouble::NoThread });
@@ -232,13 +236,13 @@ impl Scene {
 fn trouble(reason: &Reason<Trouble>) -> Trouble {
     match reason {
         Reason::Closed => Trouble::Closed,
-        Reason::AsTold => Trouble::AsTold,
+        Reason::AlreadyReported => Trouble::AlreadyReported,
         Reason::Pending { .. } => Trouble::Pending,
         Reason::TimedOut { .. } => Trouble::TimedOut,
         Reason::Blocked { obstacle: Obstacle::Budget { .. }, .. } => Trouble::Budget,
         Reason::Blocked { obstacle: Obstacle::Remembered(fault), .. }
         | Reason::Failed { fault, .. } => match fault {
-            Fault::Told(trouble) => *trouble,
+            Fault::Reported(trouble) => *trouble,
             Fault::Overrun => Trouble::Overrun,
             Fault::Ended(_) => Trouble::Ended,
         },

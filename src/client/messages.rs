@@ -4,20 +4,20 @@ use std::time::Duration;
 
 use once_cell::race::OnceBox;
 
-use super::drive::Hands;
+use super::drive::StepContext;
 use super::shared::Shared;
 use super::state::Slot;
 use crate::cache::entry::GivenUp;
 use crate::cache::flight::Fault;
 use crate::cache::limits::Obstacle;
-use crate::cache::output::{Miss, News, Reason};
+use crate::cache::output::{Miss, Notice, Reason};
 use crate::error::{Error, ErrorKind};
 use crate::events::{Event, EventKind};
 
 /// What a fetch failed with, as an error.
 pub(super) fn error_of(fault: &Fault<Error>) -> Error {
     match fault {
-        Fault::Told(error) => error.clone(),
+        Fault::Reported(error) => error.clone(),
         Fault::Overrun => Error::new(
             ErrorKind::Network,
             "the token request did not end within fetch_timeout: name resolution or the proxy may \
@@ -56,17 +56,19 @@ impl Shared {
     pub(super) fn error(&self, slot: &Slot, reason: &Reason<Error>, told: Option<Error>) -> Error {
         match reason {
             Reason::Closed => Self::closed_error(),
-            Reason::AsTold => told.unwrap_or_else(Self::closed_error),
-            Reason::Pending { unread } => {
-                let why = unread.then(|| format!(" ({})", self.source.what_is_awaited()));
+            Reason::AlreadyReported => told.unwrap_or_else(Self::closed_error),
+            Reason::Pending { credentials_pending } => {
+                let why =
+                    credentials_pending.then(|| format!(" ({})", self.source.what_is_awaited()));
                 let why = why.unwrap_or_default();
                 Error::new(
                     ErrorKind::Pending,
                     format!("no token yet; it is being fetched{why}, and this call does not wait"),
                 )
             }
-            Reason::TimedOut { unread } => {
-                let why = unread.then(|| format!(": {}", self.source.what_is_awaited()));
+            Reason::TimedOut { credentials_pending } => {
+                let why =
+                    credentials_pending.then(|| format!(": {}", self.source.what_is_awaited()));
                 Error::new(
                     ErrorKind::Timeout,
                     format!(
@@ -94,82 +96,82 @@ impl Shared {
     }
 
     /// Tells whoever listens to events.
-    pub(super) fn tell_news(&self, slot: &Slot, news: News<Error>, hands: &Hands<'_>) {
-        let stored = hands.errand.as_ref().map(|errand| &errand.stored);
+    pub(super) fn notify(&self, slot: &Slot, notice: Notice<Error>, context: &StepContext<'_>) {
+        let stored = context.fetch.as_ref().map(|fetch| &fetch.stored);
         let was_told = stored.is_some_and(|stored| stored.was_told);
-        if matches!(news, News::StoreMiss { .. }) && was_told {
+        if matches!(notice, Notice::StoreMiss { .. }) && was_told {
             return;
         }
-        match &news {
-            News::Doubted => self.events.tell(|| self.event(&news, hands)),
-            _ => self.tell(slot, || self.event(&news, hands)),
+        match &notice {
+            Notice::FreshTokenRefused => self.events.tell(|| self.event(&notice, context)),
+            _ => self.tell(slot, || self.event(&notice, context)),
         }
-        let granted = hands.errand.as_ref().and_then(|errand| errand.granted.as_ref());
-        let granted = granted.filter(|_| matches!(news, News::Succeeded { .. }));
+        let granted = context.fetch.as_ref().and_then(|fetch| fetch.granted.as_ref());
+        let granted = granted.filter(|_| matches!(notice, Notice::Succeeded { .. }));
         for warning in granted.into_iter().flat_map(|granted| &granted.warnings) {
             self.tell(slot, || Event::new(EventKind::Warning, warning.as_str()));
         }
     }
 
-    fn event(&self, news: &News<Error>, hands: &Hands<'_>) -> Event {
-        let errand = hands.errand.as_ref();
-        let fetched = || errand.and_then(|errand| fingerprint(errand.brings()?.value.reveal()));
-        match news {
-            News::FetchStarted => Event::new(EventKind::FetchStarted, "requesting a token"),
-            News::Succeeded { attempt, took, lifetime } => {
+    fn event(&self, notice: &Notice<Error>, context: &StepContext<'_>) -> Event {
+        let fetch = context.fetch.as_ref();
+        let fetched = || fetch.and_then(|fetch| fingerprint(fetch.received()?.value.reveal()));
+        match notice {
+            Notice::FetchStarted => Event::new(EventKind::FetchStarted, "requesting a token"),
+            Notice::Succeeded { attempt, took, lifetime } => {
                 let message = format!("received a token; its lifetime is {} s", lifetime.as_secs());
                 let mut event = Event::new(EventKind::FetchSucceeded, message);
                 (event.http_status, event.attempt) = (Some(200), *attempt);
                 (event.duration, event.fingerprint) = (*took, fetched());
                 event
             }
-            News::StoreHit { took } => {
+            Notice::StoreHit { took } => {
                 let message = "store hit: another process had already fetched a token";
                 let mut event = Event::new(EventKind::Store, message);
                 (event.duration, event.fingerprint) = (*took, fetched());
                 event
             }
-            News::StoreMiss { why, took } => {
+            Notice::StoreMiss { why, took } => {
                 let (why, is_odd) = match why {
                     Some(Miss::Refused) => ("an API has refused its token", false),
                     Some(Miss::NotNewer) => ("it has no newer token", false),
                     Some(Miss::TooShort) => {
                         ("its token expires too soon for a caller's min_ttl", false)
                     }
-                    None => errand.map_or(("", false), |errand| errand.stored.miss),
+                    None => fetch.map_or(("", false), |fetch| fetch.stored.miss),
                 };
                 let mut event = Event::new(EventKind::Store, format!("store miss: {why}"));
                 event.error = is_odd.then_some(ErrorKind::BadResponse);
                 event.duration = *took;
                 event
             }
-            News::AttemptFailed { fault, attempt, took, wait } => {
+            Notice::AttemptFailed { fault, attempt, took, wait } => {
                 let told = error_of(fault).told(Some(*wait));
                 let mut event = Event::new(EventKind::FetchFailed, told.message());
                 (event.error, event.http_status) = (Some(told.kind()), told.http_status());
                 (event.attempt, event.duration, event.wait) = (*attempt, *took, Some(*wait));
                 event
             }
-            News::GivenUp { how, wait } => self.given_up(*how, *wait),
-            News::ServedWhileFailing { fault, wait } => {
+            Notice::GivenUp { how, wait } => self.given_up(*how, *wait),
+            Notice::ServedWhileFailing { fault, wait } => {
                 let message = "the renewal failed; the cached token is still served";
                 let mut event = Event::new(EventKind::ServedWhileFailing, message);
                 (event.error, event.wait) = (Some(error_of(fault).kind()), Some(*wait));
                 event
             }
-            News::Budget { obstacle, wait } => {
+            Notice::Budget { obstacle, wait } => {
                 let error = error_of_obstacle(obstacle, *wait);
                 let mut event = Event::new(EventKind::Budget, error.message());
                 (event.error, event.wait) = (Some(ErrorKind::Budget), error.retry_after());
                 event
             }
-            News::Invalidated => {
+            Notice::Invalidated => {
                 let message = "an API refused the token; the next call gets a new one";
                 let mut event = Event::new(EventKind::Invalidated, message);
-                event.fingerprint.clone_from(&hands.fingerprint);
+                event.fingerprint.clone_from(&context.fingerprint);
                 event
             }
-            News::Doubted => Event::new(
+            Notice::FreshTokenRefused => Event::new(
                 EventKind::Warning,
                 "an API refused a newly fetched token: it may not accept API Tokens v2 \
                  yet, or the key may have been revoked",
@@ -183,7 +185,7 @@ impl Shared {
                 let error = error_of(&Fault::Overrun);
                 (error.kind(), error.message().to_owned())
             }
-            GivenUp::Unread => (
+            GivenUp::CredentialsPending => (
                 ErrorKind::Credentials,
                 format!(
                     "no credentials for the token request: {}, and no caller is waiting any more",
