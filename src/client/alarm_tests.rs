@@ -1,4 +1,4 @@
-//! Timers of clients: they take the place of one another, and do not pile up.
+//! Timers of clients replace one another and do not pile up.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use crate::process::Mailbox;
 use crate::threads::timers_waiting;
 use crate::{Client, Config, GetOptions, State};
 
-/// As many as other tests of this process have at most, and a client with one scope by far.
+/// More than the other tests of this process, or a client with one scope, ever have.
 const FEW: usize = 500;
 const MANY: usize = 20_000;
 
-/// An endpoint that hands out a token, or never answers.
+/// An endpoint that grants a token, or never answers.
 struct Answers(bool);
 
 impl Transport for Answers {
@@ -67,7 +67,7 @@ fn waits_that_end_early_leave_no_timers() {
         timeout: Some(Duration::from_secs(seconds)),
         ..GetOptions::default()
     };
-    // One that is there all the time, and due first.
+    // Stays pending throughout, and is due first.
     let _waits = client.get_future(&within(600));
     let before = timers_waiting();
     for _ in 0..MANY {

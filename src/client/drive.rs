@@ -1,9 +1,9 @@
-//! The driver: hands the core what happens, and carries out what it wants done.
+//! The driver: passes inputs to the core and carries out its outputs.
 //!
-//! A step is one locking of the client's lock and one reading of its clock. What is published to
-//! readers, and who waits, changes under the lock; all else is done when it is free. So the outputs of
-//! two steps may be carried out in either order: alarms carry the number of their step, and a fetch's
-//! job is there before the lock is let go, so that a hastening may overtake a start.
+//! A step takes the client's lock once and reads its clock once. Published tokens and waiters
+//! change under the lock; everything else is done after it is released. So the outputs of two steps
+//! may be carried out in either order. Alarms therefore carry the number of their step, and a
+//! fetch's job is stored before the lock is released, so that a hastening may overtake the start.
 
 use std::io;
 use std::sync::Arc;
@@ -24,51 +24,51 @@ use crate::process::Mailbox;
 use crate::threads::{self, ClockHold, Job};
 use crate::token::Token;
 
-/// What a caller is told.
+/// What a caller gets.
 pub(super) enum Reply {
     Token(Token),
     Wait(Wait),
     Fail(Reason<Error>),
 }
 
-/// What whoever takes a step has in its hands, and gets into them.
+/// What the thread that takes a step brings along, and what it gets.
 #[derive(Default)]
 pub(super) struct StepContext<'a> {
-    /// The fetch whose thread this is.
+    /// The fetch that this thread works on.
     pub(super) fetch: Option<Fetch>,
-    /// Whether it is looked if the machine has slept, or its clock was set.
+    /// Whether to check for a suspend or a wall clock change.
     pub(super) looks_at_clocks: bool,
-    /// What it does next.
+    /// What the thread does next.
     pub(super) task: Option<Task>,
-    /// It goes on with the pair that it has; otherwise each attempt asks the source.
+    /// The fetch keeps its credentials; otherwise each attempt asks the source.
     pub(super) keeps_pair: bool,
-    /// It has nobody to wake it.
+    /// The thread must wait by itself: there is no clock watcher.
     pub(super) sleeps: Option<Sleep>,
-    /// What the program's function failed with.
+    /// The cause reported by the program's credentials function.
     pub(super) cause: Option<Arc<Cause>>,
     /// The caller that asks.
     pub(super) waiter: Option<&'a Arc<Waiter>>,
     pub(super) reply: Option<Reply>,
-    /// No thread could be had for the fetch that the caller's asking started.
+    /// No thread could be started for the fetch that this call started.
     pub(super) not_started: Option<io::Error>,
-    /// Credentials that were read just now.
+    /// Credentials that were just read.
     pub(super) read: Option<&'a Result<Pair, Error>>,
-    /// Rung when the credential files have been looked at.
+    /// Rung when the credential files have been read.
     pub(super) looked: Option<Arc<Mailbox<()>>>,
-    /// They are being looked at.
+    /// A read of the files has started.
     pub(super) looks: bool,
-    /// Of the token that an API refused.
+    /// Fingerprint of the token that an API refused.
     pub(super) fingerprint: Option<String>,
 }
 
 impl StepContext<'_> {
-    /// The fetch, if this is its thread.
+    /// The fetch, if this thread works on it.
     fn fetch_of(&mut self, flight: FlightId) -> Option<&mut Fetch> {
         self.fetch.as_mut().filter(|fetch| fetch.id == flight)
     }
 }
 
-/// What is done when the lock is free.
+/// What to do after the lock is released.
 pub(super) enum Later {
     Do(Output<Error>),
     Finish(Arc<Slot>, Vec<Arc<Waiter>>, Result<Outcome, Reason<Error>>),
@@ -86,7 +86,7 @@ pub(super) enum Later {
     Notify(Arc<Slot>, output::Notice<Error>),
 }
 
-/// Makes an input of what is under the lock; `None`: nothing has happened.
+/// Produces an input from the state under the lock; `None`: nothing happened.
 pub(super) type Happens<'f, 'h> =
     &'f mut dyn FnMut(&mut ClientState, &mut StepContext<'h>, BootTime) -> Option<Input<Error>>;
 
@@ -120,7 +120,7 @@ impl Shared {
         }
     }
 
-    /// The part of it that is under the lock.
+    /// The part of a step that is done under the lock.
     pub(super) fn settle(
         self: &Arc<Self>,
         state: &mut ClientState,
@@ -132,7 +132,7 @@ impl Shared {
         for output in outputs.list {
             laters.extend(self.settle_one(state, context, output, now));
         }
-        // What no thread has to do anything for waits in its place.
+        // A fetch that needs no thread now is kept in the state.
         if context.task.is_none() {
             let waits = |fetch: &mut Fetch| state.core.entry_of(fetch.id).is_some();
             let waiting = context.fetch.take_if(waits);
@@ -261,7 +261,7 @@ impl Shared {
         Some(Token::new(granted.value.reveal(), &granted.scope, serial, life, unix_ms))
     }
 
-    /// Has a fetch get a thread, or wakes the one that it has.
+    /// Gets the fetch a thread, or wakes the one it has.
     fn job_for(
         self: &Arc<Self>,
         state: &mut ClientState,
@@ -287,7 +287,7 @@ impl Shared {
         Some(Later::Submit(job, of_pool(rank)))
     }
 
-    /// The pair that a fetch goes on with.
+    /// The credentials that the fetch continues with.
     fn resume_pair(
         &self,
         state: &ClientState,
@@ -303,7 +303,7 @@ impl Shared {
         }
     }
 
-    /// The part of a step that is done when the lock is free.
+    /// The part of a step that is done after the lock is released.
     pub(super) fn carry_out(
         self: &Arc<Self>,
         context: &mut StepContext<'_>,
@@ -331,7 +331,7 @@ impl Shared {
                 Later::Do(output) => self.carry_out_one(context, step, output),
             }
         }
-        // It is over.
+        // The fetch is over, or another thread will continue it.
         if context.task.is_none() {
             context.fetch = None;
         }
@@ -363,7 +363,7 @@ impl Shared {
         }
     }
 
-    /// Ends waits. Threads first: a function may take its time.
+    /// Ends waits; threads first, because callbacks may take long.
     fn finish(
         self: &Arc<Self>,
         context: &mut StepContext<'_>,
@@ -381,12 +381,12 @@ impl Shared {
                 None => error,
             })
         });
-        // A thread of the pool comes to the functions when it has done what it does.
+        // A worker thread gets to the callbacks when it has finished its current work.
         wait::end(waiters, outcome, context.fetch.is_some());
     }
 
-    /// Has a fetch go on then, with a thread that it does not hold meanwhile. If nobody watches the
-    /// clock, it keeps its own.
+    /// Continues the fetch at `until` without holding a thread. If there is no clock watcher, the
+    /// fetch keeps its thread.
     fn pause(
         self: &Arc<Self>,
         context: &mut StepContext<'_>,
@@ -396,7 +396,7 @@ impl Shared {
     ) {
         let watched = matches!(self.clock, Clock::System).then(ClockHold::take);
         if let Some(Ok(hold)) = watched {
-            // The fetch holds its job: what ends the fetch ends the pause.
+            // The fetch owns its job, so the end of the fetch ends the pause.
             let (owner, job) = (Arc::downgrade(self), Arc::downgrade(&job));
             return threads::alarm(until, owner, 2 * flight + 1, step, move |_| {
                 if let Some(job) = job.upgrade() {
@@ -407,14 +407,15 @@ impl Shared {
         }
         let bell = Arc::<Mailbox<()>>::default();
         if let Some(fetch) = self.state().fetch(flight) {
-            // Whoever has ended the pause already found no bell, and may find no thread but this one.
+            // If the pause has already been ended, no bell was found, and there may be no thread
+            // but this one.
             let is_over = !fetch.job.as_ref().is_some_and(|latest| Arc::ptr_eq(latest, &job));
             fetch.bell = Some(bell.clone());
             context.sleeps = Some((flight, bell, if is_over { BootTime::ZERO } else { until }));
         }
     }
 
-    /// An alarm rings. On the clock watcher's thread.
+    /// An alarm fires. Runs on the clock watcher's thread.
     pub(super) fn tick(self: &Arc<Self>, entry: usize) {
         let mut context = StepContext { looks_at_clocks: true, ..StepContext::default() };
         self.step(&mut context, &mut |_, _, _| Some(Input::Tick { entry }));
@@ -422,7 +423,7 @@ impl Shared {
 }
 
 impl ClientState {
-    /// Hands the core an input.
+    /// Passes an input to the core.
     pub(super) fn take(
         &mut self,
         now: BootTime,

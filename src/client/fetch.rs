@@ -1,5 +1,5 @@
-//! A fetch as its thread has it in its hands: credentials, request, answer. What comes next the core
-//! says; here it is done.
+//! The work of a fetch on its thread: credentials, request, answer. The core decides what comes
+//! next.
 
 use std::io;
 use std::sync::Arc;
@@ -18,22 +18,22 @@ use crate::error::{Error, ErrorKind};
 use crate::process::Mailbox;
 use crate::threads::Job;
 
-/// What a fetch has beside what the core knows of it.
+/// The client's data of a fetch, in addition to what the core keeps.
 pub(crate) struct Fetch {
     pub(super) id: FlightId,
     pub(super) slot: Arc<Slot>,
     pub(super) began: BootTime,
     /// When the last request was about to be sent.
     pub(super) sent_at: BootTime,
-    /// It is on its way to a thread.
+    /// Its job, while it waits for a thread.
     pub(super) job: Option<Arc<Job>>,
-    /// It waits on its own thread, because nobody watches the clock; rung to end that.
+    /// Set while it waits on its own thread for lack of a clock watcher; ringing it ends the wait.
     pub(super) bell: Option<Arc<Mailbox<()>>>,
-    /// What was read: for the next attempt.
+    /// Credentials read for the next attempt.
     pub(super) fresh: Option<Result<Pair, Error>>,
-    /// What the last request was made with.
+    /// Credentials used by the last request.
     pub(super) used: Option<Pair>,
-    /// A pair that was refused, while its source is asked for another.
+    /// Refused credentials, while the source is asked for others.
     pub(super) refused: Option<Pair>,
     pub(super) granted: Option<Granted>,
     pub(super) stored: Stored,
@@ -56,14 +56,14 @@ impl Fetch {
         }
     }
 
-    /// The token that it brings, from the endpoint or from the store.
+    /// The token obtained, from the endpoint or from the store.
     pub(super) fn received(&self) -> Option<&Granted> {
         self.granted.as_ref().or(self.stored.found())
     }
 }
 
 impl StepContext<'_> {
-    /// What the thread has to go on with, as the source stands now.
+    /// What the thread knows about its credentials, given the source's current state.
     pub(super) fn credential_status(&mut self, view: &View) -> CredentialStatus<Error> {
         let credentials = self.fetch.as_mut().and_then(|fetch| fetch.credentials(view));
         let credentials =
@@ -71,7 +71,7 @@ impl StepContext<'_> {
         CredentialStatus { source: view.source, credentials }
     }
 
-    /// The same, if the store was what it waited for: the pair may have been replaced meanwhile.
+    /// The same after a visit to the store, during which the credentials may have been replaced.
     pub(super) fn credential_status_after_store(&mut self, view: &View) -> CredentialStatus<Error> {
         if let Some(fetch) = &mut self.fetch {
             let is_outdated = |pair: &Pair| pair.version != view.source.version;
@@ -84,8 +84,8 @@ impl StepContext<'_> {
         match error.kind() {
             ErrorKind::Internal => NoCredentials::NoThread(error),
             _ => {
-                // What is remembered is let go under the lock, where no foreign code may run. So the
-                // cause goes to those who wait for this very fetch, and to nobody later.
+                // The core drops remembered errors under the lock, where no foreign code may run.
+                // So the cause goes only to the waiters of this fetch.
                 self.cause = error.take_cause();
                 NoCredentials::Failed(error)
             }
@@ -94,7 +94,8 @@ impl StepContext<'_> {
 }
 
 impl Fetch {
-    /// The pair to go on with stays here; why there is none is handed over.
+    /// Keeps the credentials to continue with; returns what the core needs to know of them, or the
+    /// error.
     fn credentials(&mut self, view: &View) -> Option<Result<input::Pair, Error>> {
         let was_asked_for = self.fresh.is_some();
         let read = self.fresh.take().or_else(|| match &self.refused {
@@ -116,7 +117,7 @@ impl Fetch {
 }
 
 impl Shared {
-    /// What a pool's thread does for a fetch, until it ends or waits.
+    /// Runs a fetch on a worker thread until it ends or waits.
     pub(super) fn run_flight(self: &Arc<Self>, id: FlightId) {
         let view = self.source.view();
         let mut context = StepContext { looks_at_clocks: true, ..StepContext::default() };
@@ -151,7 +152,7 @@ impl Shared {
                 Task::Save => self.put_into_store(context),
             }
         }
-        // Nobody watches the clock: this thread waits by itself.
+        // There is no clock watcher: this thread waits by itself.
         if let Some((id, bell, until)) = context.sleeps.take() {
             bell.take(&self.clock, until);
             self.run_flight(id);
@@ -181,7 +182,7 @@ impl Shared {
         });
     }
 
-    /// What a fetch needs a thread for, and who is told if it gets none.
+    /// The job that gets the fetch a thread, or reports that there is none.
     pub(super) fn job(self: &Arc<Self>, id: FlightId) -> Arc<Job> {
         let shared = self.clone();
         let policy = &self.options.policy;
@@ -204,7 +205,7 @@ impl Shared {
 }
 
 impl StepContext<'_> {
-    /// The token in hand, as the core looks at it.
+    /// The obtained token, as the core sees it.
     pub(super) fn grant(&self, state: &super::state::ClientState) -> Option<input::Granted> {
         let fetch = self.fetch.as_ref()?;
         let granted = fetch.granted.as_ref()?;
@@ -216,8 +217,8 @@ impl StepContext<'_> {
 /// What a thread is needed for.
 pub(super) const THE_REQUEST: &str = "the token request";
 
-/// The system has no thread for something that was asked for. No bug of ours, and no failed fetch:
-/// nothing is remembered.
+/// The system cannot start a thread. This is neither a bug nor a failed fetch: nothing is
+/// remembered.
 pub(super) fn no_thread(what: &str, error: &io::Error) -> Error {
     let message = format!(
         "no thread can be started for {what} ({error}): check the limits on processes (ulimit -u, \
@@ -226,5 +227,5 @@ pub(super) fn no_thread(what: &str, error: &io::Error) -> Error {
     Error::new(ErrorKind::Internal, message).with_retryable(true)
 }
 
-/// When a fetch that has its thread to itself goes on, and what is rung to have it go on before.
+/// When a fetch that waits on its own thread continues, and the bell that ends the wait early.
 pub(super) type Sleep = (FlightId, Arc<Mailbox<()>>, BootTime);

@@ -1,4 +1,4 @@
-//! A token to come, for programs that await.
+//! Futures for asynchronous programs.
 
 use std::fmt;
 use std::future::Future;
@@ -26,7 +26,7 @@ impl Client {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn get_future(&self, options: &GetOptions<'_>) -> TokenFuture {
-        // First: a signal handler may fork in the middle, and the child has no part in what was begun.
+        // First: a signal handler may fork in between, and the child does not own what was started.
         let process = Process::this();
         match Asking::begin(&self.shared, options) {
             Ok((outcome, asking)) => TokenFuture { outcome, asking: Some(asking), process },
@@ -35,8 +35,7 @@ impl Client {
     }
 }
 
-/// What was asked for, and what it takes to ask for it again. Nothing of it is allocated before there
-/// is a wait.
+/// A request and what is needed to repeat it. Allocates nothing before it has to wait.
 struct Asking {
     client: Weak<Shared>,
     clock: Clock,
@@ -45,7 +44,7 @@ struct Asking {
     wait: Option<Wait>,
 }
 
-/// A wait under way. It is given up when this is dropped.
+/// A wait in progress; dropping it ends the wait.
 struct Wait {
     parked: Arc<Locked<Parked>>,
     registration: Registration,
@@ -58,7 +57,7 @@ impl Drop for Wait {
 }
 
 impl Asking {
-    /// Takes what is known at once, and waits for what is not.
+    /// Returns a result that is available at once; otherwise starts a wait.
     fn begin(client: &Arc<Shared>, options: &GetOptions<'_>) -> Result<(Known, Self), Error> {
         let known = client.known(options)?;
         let mut asking = Self {
@@ -83,8 +82,8 @@ impl Asking {
         Ok(())
     }
 
-    /// The token that came has died before anybody took it: asks for another one, within the same
-    /// time limit. What is known at once is returned.
+    /// The token expired before it was taken: asks for another within the same deadline. Returns a
+    /// result that is available at once.
     fn go_on(&mut self) -> Known {
         let Some(client) = self.client.upgrade() else { return Some(Err(Shared::closed_error())) };
         if self.clock.now() >= self.request.deadline() {
@@ -94,7 +93,7 @@ impl Asking {
     }
 }
 
-/// An outcome, if there is one.
+/// The result, if available.
 type Known = Option<Result<Token, Error>>;
 
 #[derive(Default)]
@@ -103,7 +102,7 @@ struct Parked {
     waker: Option<Waker>,
 }
 
-/// What came before a fork is good in the child too.
+/// A result from before a fork is valid in the child too.
 impl Inherited for Parked {
     type Remains = ();
 
@@ -111,7 +110,7 @@ impl Inherited for Parked {
 }
 
 impl Parked {
-    /// The function that puts an outcome into its place.
+    /// The callback that stores the result.
     fn function(place: &Arc<Locked<Self>>) -> Function {
         let place = place.clone();
         Box::new(move |outcome| {
@@ -138,7 +137,7 @@ impl Parked {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct TokenFuture {
-    /// What was known at once, until it is taken.
+    /// A result that was available at once, until it is taken.
     outcome: Known,
     asking: Option<Asking>,
     /// The process that waits.
@@ -171,7 +170,7 @@ impl Future for TokenFuture {
 }
 
 impl TokenFuture {
-    /// What the wait has brought. If that is nothing yet, the task is woken when it has.
+    /// The result of the wait. Without one, the task is woken when there is.
     fn waited_for(&self, context: &Context<'_>) -> Known {
         let wait = self.asking.as_ref()?.wait.as_ref()?;
         let (outcome, former);
@@ -183,13 +182,13 @@ impl TokenFuture {
                 None => parked.waker.replace(context.waker().clone()),
             };
         }
-        // Whoever made the former waker may do as it likes when it is dropped: not under the lock.
+        // Dropping a waker runs foreign code: not under the lock.
         drop(former);
         outcome
     }
 
-    /// An outcome, looked at by the clock now: however long a task takes to come to it, it is given
-    /// no dead token. `None`: another one is on its way.
+    /// Checks a result against the clock now, so that a slow task never gets an expired token.
+    /// `None`: another one is on its way.
     fn still_good(&mut self, outcome: Result<Token, Error>) -> Known {
         let Some(asking) = &mut self.asking else { return Some(outcome) };
         match outcome {

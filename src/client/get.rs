@@ -1,4 +1,4 @@
-//! A caller's way to a token that is not at hand.
+//! The slow path of a get.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,17 +22,17 @@ use crate::token::Token;
 
 const FOREVER: BootTime = BootTime::from_nanos(u64::MAX);
 
-/// What a caller asks for, with its time limit as a point in time.
+/// What a caller asks for, with its deadline.
 #[derive(Clone)]
 pub(super) struct Request {
     pub(super) slot: Arc<Slot>,
     want: Want,
 }
 
-/// Where a caller is left.
+/// The next step of a caller.
 pub(super) enum Next {
     Done(Result<Token, Error>),
-    /// At once: the entry holds no waiter.
+    /// At once. The entry holds no waiter.
     AskAgain,
     Wait(Wait),
 }
@@ -41,17 +41,17 @@ pub(super) enum Next {
 #[derive(Clone, Debug, Default)]
 pub(super) struct WaitHistory {
     waited: Option<Waited>,
-    /// What it was told when its wait ended.
+    /// The error that ended its wait.
     error: Option<Error>,
 }
 
 impl WaitHistory {
-    /// Of a caller that waits again.
+    /// For a caller that waits again.
     pub(super) fn after(waited: Option<Waited>) -> Self {
         Self { waited, error: None }
     }
 
-    /// Waits as it was told.
+    /// Records the wait that the core asked for.
     pub(super) fn waits(&mut self, wait: &Wait) {
         self.waited = Some(Waited { serve_at: wait.serve_at, failed: false });
     }
@@ -68,12 +68,12 @@ impl Request {
         self.want.at_once
     }
 
-    /// For a caller that does not wait: never. Its time is not what ends its call.
+    /// For a caller that does not wait: never, because its call does not end by timeout.
     pub(super) fn deadline(&self) -> BootTime {
         self.want.until
     }
 
-    /// The same without waiting.
+    /// The same request without waiting.
     pub(super) fn at_once(&self) -> Self {
         let want = Want { at_once: true, until: FOREVER, ..self.want };
         Self { slot: self.slot.clone(), want }
@@ -87,7 +87,7 @@ impl Shared {
         }
         match self.at_hand(options.scope.map(str::as_bytes), options.min_ttl) {
             Some(token) => Ok(token),
-            // What a call that waits needs is its own, whatever becomes of the handle meanwhile.
+            // The waiting call keeps its own reference, so it does not depend on the handle.
             None => self.clone().wait_for_token(options),
         }
     }
@@ -101,7 +101,7 @@ impl Shared {
         Ok(Request { slot, want: Want { min_ttl: options.min_ttl, at_once, until } })
     }
 
-    /// The way of a caller that may have to wait.
+    /// For a caller that may have to wait.
     #[cold]
     fn wait_for_token(self: &Arc<Self>, options: &GetOptions<'_>) -> Result<Token, Error> {
         let request = self.request(options)?;
@@ -127,7 +127,7 @@ impl Shared {
         }
     }
 
-    /// A credentials callback that waits for the very fetch it serves would wait for ever.
+    /// A credentials callback must not wait for the fetch that it serves: it would wait forever.
     pub(super) fn refuse_self_wait(self: &Arc<Self>, request: &Request) -> Result<(), Error> {
         if request.is_at_once() || !credentials::is_asking_for(Arc::as_ptr(self) as usize) {
             return Ok(());
@@ -140,7 +140,7 @@ impl Shared {
         }
     }
 
-    /// Asks the core, and joins the wait if there is one.
+    /// Asks the core, and becomes a waiter if it has to wait.
     pub(super) fn ask(
         self: &Arc<Self>,
         request: &Request,
@@ -157,7 +157,7 @@ impl Shared {
             (_, Some(error)) => Next::Done(self.valid_token(&request.slot).ok_or(error)),
             (Some(Reply::Wait(wait)), None) => Next::Wait(wait),
             (Some(Reply::Fail(reason)), None) => self.refused(request, waiter, history, reason),
-            // It was there a moment ago.
+            // The token was there a moment ago.
             (None, None) => Next::AskAgain,
         }
     }
@@ -170,7 +170,7 @@ impl Shared {
         reason: Reason<Error>,
     ) -> Next {
         if matches!(reason, Reason::Blocked { .. }) {
-            // Only a caller that may wait anyway waits for a look at the files, and not for long.
+            // Only a caller that may wait waits for a check of the files, and only briefly.
             let left = request.deadline().until(self.clock.now());
             let longest = policy::FILE_LOOK_PATIENCE.min(left);
             let (waits, is_call) = (!request.is_at_once(), waiter.is_call());
@@ -187,8 +187,8 @@ impl Shared {
         Next::Done(Err(self.error(&request.slot, &reason, history.error.clone())))
     }
 
-    /// What a caller gets whose wait has ended. What is handed out is looked at by the clock now,
-    /// however long ago it was found. `None`: nothing yet; it asks the core again.
+    /// The result of a caller whose wait has ended. A token is checked against the clock now,
+    /// however long ago it was obtained. `None`: no result yet; ask the core again.
     pub(super) fn end_of_wait(
         self: &Arc<Self>,
         outcome: Outcome,
@@ -221,11 +221,11 @@ impl Shared {
 
     pub(super) fn valid_token(self: &Arc<Self>, slot: &Slot) -> Option<Token> {
         let state = self.state();
-        // Under the lock: whoever had to wait for it must not go by the time before.
+        // Under the lock: after waiting for the lock, an earlier reading would be out of date.
         state.valid_token(slot.index, self.clock.now())
     }
 
-    /// The time of a caller is over that has waited.
+    /// The deadline of a waiting caller has passed.
     pub(super) fn timed_out(self: &Arc<Self>, request: &Request) -> Result<Token, Error> {
         let over = WaitHistory::after(Some(Waited::default()));
         loop {

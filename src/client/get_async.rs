@@ -1,9 +1,9 @@
-//! A caller's way to a token without a thread that waits: a function is called.
+//! Asynchronous gets: a callback instead of a waiting thread.
 //!
-//! Once a call has been accepted its function is called, whatever happens. What ends a wait may
-//! depend on the clock, and on a thread of the pool that the clock watcher gets hold of when there is
-//! none at that moment. So the watcher is there before anything is registered, and stays until the
-//! function has been called or let go.
+//! Once a call has been accepted, its callback is called, whatever happens. The end of a wait may
+//! depend on the clock, and on a worker thread that the clock watcher starts when none could be
+//! started before. So the watcher is started before anything is registered, and it is kept until
+//! the callback has been called or dropped.
 
 use std::io;
 use std::sync::{Arc, Weak};
@@ -21,31 +21,31 @@ use crate::token::Token;
 
 pub(super) type Function = Box<dyn FnOnce(Result<Token, Error>) + Send>;
 
-/// A function that is to be called, and what makes sure of it.
+/// A callback to be called, and what keeps the clock watcher for it.
 struct PendingCallback {
     function: Function,
     _clock: ClockHold,
 }
 
-/// A function on its way to being called, once.
+/// A call whose callback is called once.
 struct Call {
     request: Arc<Request>,
     cancel: Option<Cancel>,
     function: Locked<OneProcess<Option<PendingCallback>>>,
     /// How it has waited so far.
     waited: Locked<AnyProcess<Option<Waited>>>,
-    /// Where it waits now.
+    /// Its current waiter.
     waiter: Locked<AnyProcess<Weak<Waiter>>>,
 }
 
-/// A way to give up on a function that has not been called.
+/// Allows to abandon a call before its callback is called.
 pub(super) struct Registration(Weak<Call>);
 
 impl Registration {
-    /// Ends the wait without calling the function.
+    /// Ends the wait without calling the callback.
     pub(super) fn abandon(&self) {
         let Some(call) = self.0.upgrade() else { return };
-        // First, so that a wait that begins just now sees it.
+        // First, so that a wait that is just starting notices.
         drop(call.take_function());
         let waiter = call.waiter.lock().upgrade();
         if let Some(waiter) = waiter {
@@ -71,7 +71,7 @@ impl Call {
 }
 
 impl Shared {
-    /// For a caller that has looked whether its answer is known.
+    /// For a caller that has already tried the fast path.
     pub(crate) fn get_async(
         self: &Arc<Self>,
         options: &GetOptions<'_>,
@@ -81,7 +81,7 @@ impl Shared {
         self.begin_async(&request, options.cancel, function)
     }
 
-    /// Begins a wait, or goes on with that of a caller whose token has died on its way.
+    /// Starts a wait, or continues the wait of a caller whose token expired on its way.
     pub(super) fn begin_async(
         self: &Arc<Self>,
         request: &Arc<Request>,
@@ -107,7 +107,7 @@ impl Shared {
         Ok(Registration(Arc::downgrade(&call)))
     }
 
-    /// Nobody may wait: the function is called only if there is an answer already.
+    /// Waiting is impossible: the callback is called only if the result is available.
     #[cold]
     fn answer_without_clock(
         self: &Arc<Self>,
@@ -155,7 +155,7 @@ impl Shared {
             }
         };
         call.waited.lock().0 = Some(Waited { serve_at: wait.serve_at, failed: false });
-        // The entry holds the waiter, for as long as there is something to wait for.
+        // The entry holds the waiter as long as there is something to wait for.
         threads::at(wait.until, Arc::downgrade(&waiter), |waiter| {
             wait::end(vec![waiter], Outcome::AskAgain, false);
         });
@@ -170,7 +170,7 @@ impl Shared {
     }
 }
 
-/// Calls a function whose answer is there.
+/// Calls a callback whose result is available.
 pub(super) fn answered(function: Function, outcome: Result<Token, Error>) -> Registration {
     function(outcome);
     Registration(Weak::new())

@@ -1,5 +1,5 @@
-//! The hit path: what a call takes that finds its token at hand. It locks nothing, counts nothing and
-//! allocates nothing but the copy. Every surface comes this way first.
+//! The hit path: a call that finds its token in the cache. It takes no lock, counts nothing and
+//! allocates nothing but the copy. Every language's calls try it first.
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -70,10 +70,10 @@ impl Client {
     }
 }
 
-/// For the C ABI's fast way: scopes in bytes, not looked at before they are found.
+/// For the C ABI's fast path: scopes as bytes, not validated before they are found.
 #[cfg(feature = "capi")]
 impl Client {
-    /// In each place by itself: where there is no `min_ttl`, nothing is computed of it.
+    /// Inlined everywhere, so that nothing is computed where there is no `min_ttl`.
     #[inline(always)]
     pub(crate) fn serial_of_bytes(
         &self,
@@ -88,7 +88,7 @@ impl Client {
         self.shared.at_hand(scope, Duration::ZERO)
     }
 
-    /// `Bearer <token>`, copied: its length, or as an error the length needed.
+    /// Copies `Bearer <token>` and returns its length, or as an error the length needed.
     #[inline]
     pub(crate) fn copy_at_hand(
         &self,
@@ -100,7 +100,7 @@ impl Client {
 }
 
 impl Shared {
-    /// What needs neither a wait nor the client's lock.
+    /// The result, if it needs neither a wait nor the client's lock.
     pub(super) fn known(
         self: &Arc<Self>,
         options: &GetOptions<'_>,
@@ -112,15 +112,15 @@ impl Shared {
         Ok(self.at_hand(options.scope.map(str::as_bytes), options.min_ttl).map(Ok))
     }
 
-    /// The token, if it is at hand: nothing is locked, counted or allocated but the copy. `None`
-    /// says nothing more; what it returns fits into registers, because a result that goes through
-    /// memory would have to wait until the copy before it has been stored.
+    /// The token, if it is in the cache; allocates nothing but the copy. `None` means: take the
+    /// slow path. The return value fits into registers: one that goes through memory would have to
+    /// wait until the copy before it has been stored.
     #[inline(always)]
     pub(super) fn at_hand(&self, scope: Option<&[u8]>, min_ttl: Duration) -> Option<Token> {
         let slot = self.slot_ref(scope).filter(|_| self.is_own_generation())?;
         let now = self.clock.now();
         let view = slot.current.look(now, now.after(min_ttl))?;
-        // A token from the start, so that it is wiped if it is not to be trusted.
+        // A `Token` from the start, so that it is wiped if the copy is inconsistent.
         let token = Token::from_words(view.to_words());
         if !view.holds() {
             return None;
@@ -129,8 +129,8 @@ impl Shared {
         Some(token)
     }
 
-    /// The same for `Bearer <token>`, copied to the caller: its length, or as an error the length
-    /// that is needed.
+    /// The same for `Bearer <token>`, copied into the caller's buffer. Returns its length, or as an
+    /// error the length needed.
     #[inline(always)]
     pub(super) fn copy_at_hand(
         &self,
@@ -146,7 +146,7 @@ impl Shared {
         };
         view.copy_bytes(TEXT + BEARER_AT / 8, place);
         if !view.holds() {
-            // Whatever comes of the other way, no piece of a token stays behind.
+            // Leave no part of a token behind, whatever the slow path returns.
             place.fill(0);
             return None;
         }
@@ -154,7 +154,7 @@ impl Shared {
         Some(Ok(length))
     }
 
-    /// Which token is at hand.
+    /// The serial of the token, if it is in the cache.
     #[inline(always)]
     pub(super) fn serial_at_hand(
         &self,
@@ -172,7 +172,7 @@ impl Shared {
         NonZeroU64::new(serial)
     }
 
-    /// Written once a renewal, read by all: the cache line stays shared.
+    /// Written once per renewal and read by all, so the cache line stays shared.
     #[inline]
     pub(super) fn note_asked(&self, slot: &Slot) {
         if !slot.asked.load(Ordering::Relaxed) {
@@ -180,7 +180,7 @@ impl Shared {
         }
     }
 
-    /// The entry a scope stands for, if it has been spelled so before.
+    /// The slot of a scope, if a caller has spelled it like this before.
     #[inline]
     pub(super) fn slot_ref(&self, scope: Option<&[u8]>) -> Option<&Arc<Slot>> {
         match scope {
@@ -231,7 +231,7 @@ mod tests {
         Client::with_endpoint(&config, Clock::Manual(clock.clone()), endpoint).unwrap()
     }
 
-    /// What the future brings when it is polled for the first time.
+    /// The future's result at its first poll.
     fn at_once(client: &Client, options: &GetOptions<'_>) -> Option<Result<Token, Error>> {
         let mut context = Context::from_waker(Waker::noop());
         match pin!(client.get_future(options)).poll(&mut context) {
@@ -247,7 +247,7 @@ mod tests {
         client.token().unwrap();
         client.get(&scoped).unwrap();
         let held = Locked::new(());
-        // With one lock held, the next one that this thread takes would panic: see `Pass::enter`.
+        // While it holds a lock, this thread would panic when taking another: see `Pass::enter`.
         let _guard = held.lock();
         let long = GetOptions { min_ttl: Duration::from_secs(1199), ..GetOptions::default() };
         for options in [&GetOptions::default(), &scoped, &long] {

@@ -1,4 +1,4 @@
-//! How often a call takes its client's lock: once a step.
+//! Counts how often a call takes its client's lock: once per step.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,7 +28,7 @@ mod tests {
     use crate::process::Mailbox;
     use crate::{Client, Config};
 
-    /// Says how often the lock was taken when a request is about to be sent.
+    /// Reports the count when a request is about to be sent.
     struct Counts(Arc<Mailbox<usize>>);
 
     impl Transport for Counts {
@@ -47,7 +47,7 @@ mod tests {
         std::env::var_os("TU_TOKEN_COUNTS_LOCKINGS").is_some()
     }
 
-    /// In a process of its own: other tests have clients too.
+    /// Runs in a process of its own, because other tests have clients too.
     #[test]
     fn a_call_takes_the_lock_once_a_step() {
         if alone() {

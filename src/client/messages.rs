@@ -1,4 +1,4 @@
-//! What the core decides, in words: errors for callers, and events.
+//! Turns the core's decisions into errors and events.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::cache::output::{Miss, Notice, Reason};
 use crate::error::{Error, ErrorKind};
 use crate::events::{Event, EventKind};
 
-/// What a fetch failed with, as an error.
+/// The error for a fault.
 pub(super) fn error_of(fault: &Fault<Error>) -> Error {
     match fault {
         Fault::Reported(error) => error.clone(),
@@ -30,7 +30,7 @@ pub(super) fn error_of(fault: &Fault<Error>) -> Error {
     }
 }
 
-/// Why no fetch may start, for those for whose sake nothing was asked.
+/// The error of a caller for whom no fetch may start.
 fn error_of_obstacle(obstacle: &Obstacle<Fault<Error>>, wait: Duration) -> Error {
     let error = match obstacle {
         Obstacle::Remembered(fault) => error_of(fault),
@@ -52,7 +52,7 @@ fn error_of_obstacle(obstacle: &Obstacle<Fault<Error>>, wait: Duration) -> Error
 }
 
 impl Shared {
-    /// Why a caller gets no token. `told`: what ended its wait.
+    /// The error of a caller that gets no token. `told`: the error that ended its wait.
     pub(super) fn error(&self, slot: &Slot, reason: &Reason<Error>, told: Option<Error>) -> Error {
         match reason {
             Reason::Closed => Self::closed_error(),
@@ -95,7 +95,7 @@ impl Shared {
         });
     }
 
-    /// Tells whoever listens to events.
+    /// Reports an event.
     pub(super) fn notify(&self, slot: &Slot, notice: Notice<Error>, context: &StepContext<'_>) {
         let stored = context.fetch.as_ref().map(|fetch| &fetch.stored);
         let was_told = stored.is_some_and(|stored| stored.was_told);
@@ -199,7 +199,7 @@ impl Shared {
     }
 }
 
-/// Eight hex digits that tell tokens apart and nothing about them: a hash keyed with chance.
+/// Eight hex digits that identify a token without revealing it: a hash with a random key.
 pub(super) fn fingerprint(token: &str) -> Option<String> {
     static KEY: OnceBox<ring::hmac::Key> = OnceBox::new();
     let key = KEY.get_or_try_init(|| {

@@ -1,16 +1,17 @@
 //! The client: the cached tokens of one set of credentials.
 //!
-//! - this file: what a program calls; [`config`], [`builder`], [`future`]
-//! - [`hit`] a call that finds its token at hand
-//! - [`shared`] what its handles and our threads have in common
-//! - [`names`] from a scope as spelled to its entry
-//! - [`state`] what changes, under one lock: the core (`cache::core`), and what it knows nothing of
-//! - [`drive`] hands the core what happens, and carries out what it wants done
+//! - this file: the public API; [`config`], [`builder`], [`future`]
+//! - [`hit`] a cache hit: no lock
 //! - [`get`], [`get_async`] callers that wait
-//! - [`errand`] a fetch in its thread's hands; [`stored`] what it does with a token store
-//! - [`reading`] asking for credentials
-//! - [`wait`] those who wait
-//! - [`words`] what the core decides, in words
+//! - [`shared`] what its handles and the library's threads share
+//! - [`names`] from a scope as spelled to its entry
+//! - [`state`] the state behind the client's one lock: the core (`cache::core`), and what the
+//!   client keeps beside it
+//! - [`drive`] passes inputs to the core and carries out its outputs
+//! - [`fetch`] a fetch on its worker thread; [`stored`] its use of a token store
+//! - [`reading`] reading credentials
+//! - [`wait`] waiters and callbacks
+//! - [`messages`] turns the core's decisions into errors and events
 
 mod builder;
 mod config;
@@ -69,7 +70,7 @@ use state::ClientState;
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
-    /// Counts the program's handles; threads of ours hold `shared` alone.
+    /// Counts the program's handles; the library's threads hold only `shared`.
     _handle: Arc<Handle>,
 }
 

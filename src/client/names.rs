@@ -1,16 +1,16 @@
-//! From a scope, as a caller spells it, to its cache entry: without a lock and without parsing. And
-//! all entries by their canonical scopes, where a child finds them whatever happened at its fork.
+//! Maps a scope, as spelled by a caller, to its cache entry, without a lock and without parsing.
+//! Also lists all entries by canonical scope, where a forked child finds them whatever happened at
+//! the fork.
 //!
-//! A trie over the bits of the name's hash whose nodes are only ever added. Readers follow
-//! pointers that change once, from nothing to something; a fork in the middle of an insertion
-//! leaves a whole trie.
+//! This is a trie over the bits of the name's hash, and nodes are only added. Readers follow
+//! pointers that change once, from null to a node; a fork during an insertion leaves a valid trie.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
 use once_cell::race::OnceBox;
 
-/// Three bits of the hash choose one of eight children.
+/// Three bits of the hash select one of eight children.
 const BITS: u32 = 3;
 const CHILDREN: usize = 1 << BITS;
 
@@ -20,7 +20,7 @@ struct Node<T> {
     children: [OnceBox<Node<T>>; CHILDREN],
 }
 
-/// Names that are added and never taken away.
+/// A set of names that only grows.
 pub(crate) struct Names<T> {
     hasher: RandomState,
     root: OnceBox<Node<T>>,
@@ -42,7 +42,7 @@ impl<T> Names<T> {
         Some(&node.value)
     }
 
-    /// Shows every value that has been added.
+    /// Visits every value.
     pub(crate) fn for_each(&self, mut show: impl FnMut(&T)) {
         let mut nodes: Vec<&Node<T>> = self.root.get().into_iter().collect();
         while let Some(node) = nodes.pop() {
@@ -51,7 +51,8 @@ impl<T> Names<T> {
         }
     }
 
-    /// Adds a name. If it is there already, by another thread perhaps, that one stays.
+    /// Adds a name. If it exists already, perhaps added by another thread, the existing value
+    /// stays.
     pub(crate) fn insert(&self, name: &str, value: T) {
         let mut hash = self.hasher.hash_one(name.as_bytes());
         let mut new = Box::new(Node {

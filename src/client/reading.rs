@@ -1,7 +1,8 @@
-//! Asking for a client's credentials, which are read from files or given by a function.
+//! Reading a client's credentials from files or from a function.
 //!
-//! Both may hang, so neither is done by a fetch or by a caller: a thread that is there for that asks
-//! (see `credentials::asking`). Which fetches wait for what, and go on when it has come, the core says.
+//! Both may hang, so neither is done on the thread of a fetch or of a caller: dedicated threads do
+//! it (see `credentials::asking`). The core decides which fetches wait for a read and resume after
+//! it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +19,12 @@ use crate::events::{Event, EventKind};
 use crate::process::Mailbox;
 use crate::threads;
 
-/// What became of a look at credential files.
+/// The result of a check of the credential files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Look {
-    /// There are none, or somebody has looked just now.
+    /// There are no files, or they have just been checked.
     NotDue,
-    /// It is under way.
+    /// A check is in progress.
     Begun,
     Ended,
 }
@@ -53,8 +54,8 @@ impl Shared {
         });
     }
 
-    /// Files hang, and so cannot be read: fetches that wait for them go on with the pair that was
-    /// read last.
+    /// The files hang and so cannot be read: the fetches that wait for them continue with the
+    /// credentials read last.
     pub(super) fn use_last_pair(self: &Arc<Self>, refused: bool) {
         if let Some((pair, change)) = self.source.last_of_files() {
             let version = self.tell_change(change).then_some(pair.version);
@@ -66,7 +67,7 @@ impl Shared {
         }
     }
 
-    /// The credentials have come, or the reason why not.
+    /// The credentials have arrived, or the reason why there are none.
     fn have_read(
         self: &Arc<Self>,
         refused: bool,
@@ -95,7 +96,8 @@ impl Shared {
         }
     }
 
-    /// Tells that files cannot be read any more, or can be again. Whether they hold another pair.
+    /// Reports that the files cannot be read any more, or can be again. Returns whether they hold
+    /// different credentials.
     fn tell_change(&self, change: Change) -> bool {
         if let Some(event) = change.told {
             self.events.tell(|| event);
@@ -103,7 +105,7 @@ impl Shared {
         change.is_other
     }
 
-    /// Credential files that cannot be read are a mistake in the options, told at once.
+    /// Unreadable credential files are a configuration error, reported at once.
     pub(super) fn check_files(&self) -> Result<(), Error> {
         if !self.source.is_files() {
             return Ok(());
@@ -124,8 +126,8 @@ impl Shared {
         Ok(())
     }
 
-    /// While callers fail, credential files are looked at once a second: the person who mends them
-    /// should not have to wait, or to restart anything. A thread waits for it for a moment at most.
+    /// While callers fail, credential files are checked once a second, so that fixing them needs
+    /// neither patience nor a restart. A calling thread waits for the check only briefly.
     pub(super) fn look_at_files(self: &Arc<Self>, patience: Duration) -> Look {
         if !self.source.is_files() {
             return Look::NotDue;

@@ -1,4 +1,4 @@
-//! What a program's handles and our threads have in common, and what changes it.
+//! What a client's handles and the library's threads share.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -28,33 +28,33 @@ use crate::store::Bounded;
 use crate::sync::atomic::{AtomicBool, AtomicU32};
 use crate::threads;
 
-/// Most spellings of scopes that are remembered; further ones are read at each call.
+/// Maximum number of scope spellings remembered; others are parsed at each call.
 const MAX_SPELLINGS: u32 = 40_000;
 
-/// What the program's handles and our threads have in common.
+/// What a client's handles and the library's threads share.
 pub(crate) struct Shared {
     pub(super) options: Options,
     pub(super) clock: Clock,
     pub(super) source: Source,
     pub(super) endpoint: Endpoint,
-    /// `None`: tokens stay in this process's memory.
+    /// `None`: tokens are only kept in memory.
     pub(super) store: Option<Bounded>,
     pub(super) events: Arc<EventQueue>,
-    /// The entry of the client's own scope: no look-up.
+    /// The slot of the client's own scope, which needs no lookup.
     pub(super) own: Option<Arc<Slot>>,
     pub(super) names: Names<Arc<Slot>>,
     pub(super) spellings: AtomicU32,
-    /// Every entry's slot; the state has it as well.
+    /// Every entry's slot; also in the state.
     pub(super) scopes: Arc<Names<Arc<Slot>>>,
-    /// The state says so as well, if a fork has left it whole.
+    /// Also in the state, unless a fork has left that inconsistent.
     pub(super) closed: AtomicBool,
-    /// The fork generation that the published tokens belong to.
+    /// The fork generation of the published tokens.
     pub(super) generation: AtomicU32,
     pub(super) state: Locked<ClientState>,
 }
 
 impl Shared {
-    /// The state, made this process's own if it was the parent's.
+    /// The state. After a fork, it is made this process's own first.
     pub(super) fn state(self: &Arc<Self>) -> Guard<'_, ClientState> {
         #[cfg(test)]
         super::lock_counts::note();
@@ -68,8 +68,8 @@ impl Shared {
         }
     }
 
-    /// Tells the core that this process is a fork, if it does not know yet. `first`: what happens
-    /// before that.
+    /// Tells the core about a fork, if it does not know yet. `first`: input to be handled before
+    /// that.
     fn adopt(self: &Arc<Self>, first: Option<Input<Error>>) {
         let (chance, refused_login) = (Chance::draw(), self.endpoint.refused_login());
         let generation = process::generation();
@@ -97,7 +97,7 @@ impl Shared {
             let (is_closed, step) = (state.core.is_closed(), outputs.step);
             (is_closed, step, self.settle(&mut state, &mut context, outputs, now))
         };
-        // What else the parent's callers wait for is let go of now, not when it is next met.
+        // Drop everything else that the parent's callers wait for now, not at its next use.
         wait::drop_parents_callbacks();
         threads::forget_parents_events();
         if !is_closed {
@@ -111,7 +111,7 @@ impl Shared {
         Error::new(ErrorKind::Closed, "the client is closed; create a new one")
     }
 
-    /// The entry a scope stands for. Reads the scope only the first time it is spelled so.
+    /// The slot of a scope. Parses the scope only the first time it is spelled like this.
     pub(super) fn slot(self: &Arc<Self>, scope: Option<&str>) -> Result<Arc<Slot>, Error> {
         match self.slot_ref(scope.map(str::as_bytes)) {
             Some(slot) => Ok(slot.clone()),
@@ -143,8 +143,8 @@ impl Shared {
             self.step(&mut context, &mut |state, _, _| {
                 let seats = state.seats.iter_mut().enumerate().skip(next);
                 let is_it = |seat: &Seat| {
-                    // Once a token: an endpoint that hands the same one out again is not asked in
-                    // circles.
+                    // Once per token: an endpoint that returns the same token again must not be
+                    // asked in a loop.
                     seat.shows(value) && !(fingerprint.is_some() && seat.invalidated == fingerprint)
                 };
                 let (entry, seat) = seats.into_iter().find(|(_, seat)| is_it(seat))?;
@@ -186,7 +186,7 @@ impl Shared {
     }
 
     pub(super) fn wake(self: &Arc<Self>) {
-        // First, so that no fetch that begins now shares a look-up of before.
+        // First, so that a fetch that starts now does not share an old name lookup.
         names::wake();
         self.endpoint.wake();
         self.step(&mut StepContext::default(), &mut |_, _, _| Some(Input::Wake));
@@ -233,7 +233,7 @@ impl Shared {
         }
     }
 
-    /// Tells of a suspend, or of a wall clock that was set.
+    /// Reports a suspend or a wall clock change.
     pub(super) fn tell_jump(&self, jump: Jump) {
         let (what, by) = match jump {
             Jump::Slept(by) => ("the machine slept for", by),
@@ -248,22 +248,22 @@ impl Shared {
         });
     }
 
-    /// Tells what is odd about the files that connections are made with.
+    /// Reports oddities of the files used for connections.
     pub(super) fn tell_of_trust(&self) {
         for message in self.endpoint.news() {
             self.events.tell(|| Event::new(EventKind::Warning, message));
         }
     }
 
-    /// Lets the client's functions go, each as soon as no call of it runs; events that wait to be told
-    /// are told before.
+    /// Releases the client's callbacks, each as soon as no call of it is running; pending events
+    /// are delivered first.
     pub(super) fn release_functions(&self) {
         self.source.release();
         self.events.release();
     }
 }
 
-/// What the core is set to by the options.
+/// The core's settings, from the options.
 pub(super) fn settings(options: &Options, store: Option<&Bounded>) -> Settings {
     Settings {
         policy: options.policy.clone(),

@@ -1,4 +1,4 @@
-//! What is under a client's one lock: the core, and beside it what the core knows nothing of.
+//! The state behind a client's one lock: the core, and what the client keeps beside it.
 
 use std::sync::Arc;
 
@@ -22,7 +22,8 @@ use crate::store::seal::Seal;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::token::Token;
 
-/// Most different scopes of one client: beyond it, a program is most likely making them up.
+/// Maximum number of different scopes of a client. A program that exceeds it is most likely
+/// generating them.
 const MAX_SCOPES: usize = 10_000;
 
 /// One entry as readers see it.
@@ -30,17 +31,17 @@ pub(crate) struct Slot {
     pub(crate) index: usize,
     pub(crate) scope: ScopeSet,
     pub(crate) current: Current,
-    /// Somebody asked since this was last looked at; for `keep_warm`.
+    /// A caller has asked since this was last read; for `keep_warm`.
     pub(crate) asked: AtomicBool,
 }
 
-/// One entry's readers, and those who wait for it.
+/// One entry's slot, waiters and store data.
 pub(super) struct Seat {
     pub(super) slot: Arc<Slot>,
     pub(super) waiters: Vec<Arc<Waiter>>,
-    /// What sealed the token's record, if there is a store.
+    /// Seals the token's record, if there is a store.
     pub(super) seal: Option<Arc<Seal>>,
-    /// Which token an API refused last.
+    /// Fingerprint of the last token that an API refused.
     pub(super) invalidated: Option<String>,
 }
 
@@ -49,7 +50,7 @@ impl Seat {
         Self { slot, waiters: Vec::new(), seal: None, invalidated: None }
     }
 
-    /// Adds a waiter; those that are over make room.
+    /// Adds a waiter; before the list grows, waiters that are done are removed.
     pub(super) fn add_waiter(&mut self, waiter: Arc<Waiter>) {
         if self.waiters.len() == self.waiters.capacity() {
             self.waiters.retain(|waiter| waiter.is_open());
@@ -57,49 +58,50 @@ impl Seat {
         self.waiters.push(waiter);
     }
 
-    /// Whether this is the token that an API refused last.
+    /// Whether this is the last token that an API refused.
     pub(super) fn refused(&self, value: &str) -> bool {
         self.invalidated.is_some() && self.invalidated == fingerprint(value)
     }
 
-    /// Whether this is the token that readers find.
+    /// Whether this is the published token.
     pub(super) fn shows(&self, value: &str) -> bool {
         self.slot.current.read().is_some_and(|token| token.value() == value)
     }
 }
 
-/// Everything of a client that changes.
+/// The mutable state of a client.
 pub(crate) struct ClientState {
     pub(super) found: Found,
     pub(super) core: Core<Error>,
-    /// By the numbers of the core's entries.
+    /// Indexed like the core's entries.
     pub(super) seats: Vec<Seat>,
-    /// Fetches that no thread has in its hands.
+    /// Fetches that no thread is working on.
     pub(super) fetches: Vec<Fetch>,
-    /// The pair that a fetch tries out in the place of a refused one.
+    /// The credentials that a fetch is trying out instead of refused ones.
     pub(super) tried: Option<(FlightId, Pair)>,
-    /// A caller who waits a moment for a look at the credential files.
+    /// A caller that waits briefly for a check of the credential files.
     pub(super) looker: Option<Arc<Mailbox<()>>>,
     pub(super) jumps: Jumps,
-    /// Hosts that may not accept these tokens; each is told once.
+    /// Hosts that may not accept API Tokens v2; reported once each.
     pub(super) warned_hosts: Vec<String>,
-    /// Every entry's slot by its canonical scope. Not in the lock alone: see [`Default`].
+    /// Every entry's slot by its canonical scope. Also kept outside the lock: see [`Default`].
     pub(super) scopes: Arc<Names<Arc<Slot>>>,
 }
 
-/// How a process finds the state.
+/// Whose state this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     Own,
-    /// The core does not know yet that this is a fork.
+    /// The process has forked, and the core does not know yet.
     Parents,
-    /// There was a fork that did not leave it whole; see [`Default`].
+    /// A fork left the state inconsistent; see [`Default`].
     Blank,
 }
 
-/// What waits and what fetches is the parent's.
+/// Waiters and fetches belong to the parent.
 impl Inherited for ClientState {
-    /// Functions of the parent's callers are dropped, not called: the parent calls its own.
+    /// Callbacks of the parent's callers are dropped without being called: the parent calls its
+    /// own.
     type Remains = (Vec<Arc<Waiter>>, Vec<Fetch>);
 
     fn adopt(&mut self) -> Self::Remains {
@@ -117,7 +119,8 @@ impl ClientState {
         Self {
             found: Found::Own,
             core: Core::new(settings, 0),
-            // Most clients have one scope; growing by itself, a list would begin with four places.
+            // Most clients have one scope; a list that grows by itself would start with room for
+            // four.
             seats: Vec::with_capacity(1),
             fetches: Vec::new(),
             tried: None,
@@ -128,7 +131,7 @@ impl ClientState {
         }
     }
 
-    /// The entry of a scope set, made if it is new.
+    /// The slot of a scope set; created if it is new.
     pub(super) fn slot_for(&mut self, scope: ScopeSet, now: BootTime) -> Result<Arc<Slot>, Error> {
         if let Some(slot) = self.scopes.get(scope.canonical().as_bytes()) {
             return Ok(slot.clone());
@@ -160,14 +163,13 @@ impl ClientState {
         Some(self.fetches.swap_remove(place))
     }
 
-    /// The cached token, if it lives.
+    /// The cached token, if it has not expired.
     pub(super) fn valid_token(&self, index: usize, now: BootTime) -> Option<Token> {
         let current = &self.seats[index].slot.current;
         self.core.is_valid(index, now).then(|| current.read()).flatten()
     }
 
-    /// The process is a fork, and what its parent knew may have been half changed: there are the
-    /// same entries, and nothing in them.
+    /// In a forked child that cannot rely on the parent's state: the same entries, all empty.
     pub(super) fn rebuild(
         &mut self,
         settings: Settings,
@@ -175,13 +177,13 @@ impl ClientState {
         clocks: Reading,
         scopes: &Arc<Names<Arc<Slot>>>,
     ) {
-        // Each in its place: a name that the parent was just moving may come twice.
+        // By index: a name that the parent was inserting may appear twice.
         let mut slots = Vec::new();
         scopes.for_each(|slot| {
             slots.resize(slots.len().max(slot.index + 1), None);
             slots[slot.index] = Some(slot.clone());
         });
-        // Numbers that the parent gave out are not given out again.
+        // Ids that the parent used are not reused.
         let core = Core::new(settings.clone(), u64::from(generation) << 40);
         let scopes = scopes.clone();
         *self = Self { scopes, core, ..Self::new(settings, clocks) };
@@ -193,8 +195,8 @@ impl ClientState {
     }
 }
 
-/// What a child finds if it could not be seen to that nobody was changing the parent's state at the
-/// fork (see `process`).
+/// The state of a child for which the fork handlers could not make sure that no thread was changing
+/// the parent's (see `process`).
 impl Default for ClientState {
     fn default() -> Self {
         let new = Self::new(Settings::default(), Clock::System.reading());
@@ -202,7 +204,7 @@ impl Default for ClientState {
     }
 }
 
-/// What the core asks for while it decides.
+/// What the core needs while it decides.
 pub(super) struct ClientEnvironment<'a> {
     pub(super) seats: &'a [Seat],
     pub(super) chance: Chance,
@@ -229,8 +231,8 @@ impl Environment<Error> for ClientEnvironment<'_> {
     }
 }
 
-/// The chance of one step: drawn from the operating system before the lock, because that is a system
-/// call. So forked children draw different numbers.
+/// The randomness of one step, drawn from the operating system before the lock is taken, because
+/// that is a system call. So forked children draw different numbers.
 #[derive(Default)]
 pub(super) struct Chance(u64);
 
@@ -238,7 +240,7 @@ impl Chance {
     pub(super) fn draw() -> Self {
         let mut bytes = [0; 8];
         let random = ring::rand::SystemRandom::new();
-        // Without randomness: in the middle of everything.
+        // Without randomness: any fixed value will do.
         let drawn = ring::rand::SecureRandom::fill(&random, &mut bytes);
         Self(drawn.map_or(0, |()| u64::from_le_bytes(bytes)))
     }
@@ -251,7 +253,7 @@ impl Random for Chance {
         crate::schedules::time::chance()
     }
 
-    /// One step of SplitMix64 (Steele, Lea, Flood, 2014), and the 53 bits of it that an f64 holds.
+    /// One step of SplitMix64 (Steele, Lea, Flood, 2014); an f64 holds 53 bits of it.
     #[cfg(not(all(test, feature = "__shuttle")))]
     fn unit(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -1,7 +1,8 @@
-//! What a fetch does with a token store, on its thread. When it does what, the core says; callers wait
-//! as they wait for any fetch.
+//! A fetch's store operations, on its thread. The core decides when to do which; callers wait as
+//! for any fetch.
 //!
-//! Nothing about a store is an error. What cannot be done is told in one event a fetch and left.
+//! Store problems are never errors. A failure is reported in one event per fetch and otherwise
+//! ignored.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +25,7 @@ use crate::store::seal::Seal;
 use crate::store::{Bounded, Problem, StoreLock, boot};
 use crate::threads;
 
-/// The store that the options name.
+/// The store chosen by the options.
 pub(super) fn open(options: &Options) -> Option<Bounded> {
     match &options.store {
         StoreChoice::Memory => None,
@@ -33,28 +34,28 @@ pub(super) fn open(options: &Options) -> Option<Bounded> {
             let store = crate::store::file::FileStore::new(directory.as_deref());
             Some(Bounded::new(Arc::new(store), options.store_timeout))
         }
-        // The option's reader has refused it.
+        // Rejected when the option was parsed.
         #[cfg(not(unix))]
         StoreChoice::File(_) => None,
     }
 }
 
-/// What one fetch knows of its store.
+/// A fetch's state at the store.
 #[derive(Default)]
 pub(super) struct Stored {
-    /// Held while this process asks for all.
+    /// Held while this process fetches for all.
     lock: Option<Arc<StoreLock>>,
     /// The store is too slow: it is not used for the rest of the fetch.
     is_off: bool,
-    /// A failure has been told: once a fetch is enough.
+    /// A failure has been reported; once per fetch is enough.
     pub(super) was_told: bool,
-    /// The record, as it was last seen.
+    /// The record as last seen.
     kept: Option<Kept>,
-    /// Why there was none of use, and whether something is wrong with it.
+    /// Why there was no usable record, and whether that indicates a problem.
     pub(super) miss: (&'static str, bool),
 }
 
-/// What a record holds.
+/// The contents of a record.
 struct Kept {
     granted: Granted,
     asked: Asked,
@@ -72,7 +73,7 @@ impl Stored {
         self.kept.as_ref().map(|kept| &kept.granted)
     }
 
-    /// The record, as the core looks at it.
+    /// The record as the core sees it.
     fn record(&self, seat: &Seat) -> Option<Record> {
         let kept = self.kept.as_ref()?;
         let value = kept.granted.value.reveal();
@@ -88,7 +89,7 @@ impl Stored {
 }
 
 impl Shared {
-    /// Looks for a token that is worth more than what this process has.
+    /// Looks for a token that is better than this process's own.
     pub(super) fn look_into_store(self: &Arc<Self>, context: &mut StepContext<'_>) {
         let Some(fetch) = &mut context.fetch else { return };
         let id = fetch.id;
@@ -116,10 +117,10 @@ impl Shared {
         }
     }
 
-    /// One look. Why there is no record of use, and whether something is wrong with it.
+    /// Reads the record once. On a miss, returns the reason and whether it indicates a problem.
     fn look(self: &Arc<Self>, fetch: &mut Fetch) -> Result<Kept, (&'static str, bool)> {
         let odd = |why| (why, true);
-        // The core has seen to it that there is a pair.
+        // The core has made sure that there are credentials.
         let (Some(store), Some(Ok(pair))) = (&self.store, fetch.fresh.clone()) else {
             return Err(("no store is set", false));
         };
@@ -148,7 +149,7 @@ impl Shared {
         Ok(Kept { granted, asked, life })
     }
 
-    /// What seals the entry's records with this pair.
+    /// The seal for the entry's records with these credentials.
     fn seal(self: &Arc<Self>, fetch: &Fetch, pair: &Pair) -> Arc<Seal> {
         let seal = Arc::new(Seal::new(&self.options, &pair.credentials, &fetch.slot.scope));
         let former = self.state().seats[fetch.slot.index].seal.replace(seal.clone());
@@ -161,7 +162,7 @@ impl Shared {
         Clocks { boot, now: self.clock.now(), wall_ms: self.clock.wall_ms() }
     }
 
-    /// Tries to take the entry's lock, so that one process asks the endpoint and the others wait.
+    /// Tries to take the entry's lock, so that one process asks the endpoint while the others wait.
     pub(super) fn try_store_lock(self: &Arc<Self>, context: &mut StepContext<'_>) {
         let Some(fetch) = &mut context.fetch else { return };
         let id = fetch.id;
@@ -189,7 +190,7 @@ impl Shared {
         }
     }
 
-    /// Keeps the lock, but not longer than a fetch may take: one that hangs must not hold up the
+    /// Keeps the lock, but no longer than a fetch may take: a fetch that hangs must not block the
     /// other processes.
     fn hold(&self, fetch: &mut Fetch, lock: Arc<StoreLock>) {
         let until = self.clock.now().after(self.options.policy.longest_fetch());
@@ -197,7 +198,7 @@ impl Shared {
         fetch.stored.lock = Some(lock);
     }
 
-    /// Tells the other processes when they may renew the token of the record.
+    /// Tells the other processes when they may renew the record's token.
     pub(super) fn announce_renewal(
         self: &Arc<Self>,
         context: &mut StepContext<'_>,
@@ -223,8 +224,8 @@ impl Shared {
         self.write_again_at(fetch, again_at);
     }
 
-    /// Writes into the record of a token when its renewal may be begun again; as far as it has a
-    /// record, and nobody else can be changing that.
+    /// Writes into the token's record when its renewal may be tried again, if there is a record and
+    /// no other process can be changing it.
     fn write_again_at(self: &Arc<Self>, fetch: &mut Fetch, again_at: BootTime) {
         let Some(store) = &self.store else { return };
         if fetch.stored.is_off || fetch.stored.lock.is_none() {
@@ -239,7 +240,7 @@ impl Shared {
         self.save(fetch, store, &seal, &text, left);
     }
 
-    /// Saves what the endpoint granted, and lets the other processes go on.
+    /// Saves what the endpoint granted and releases the lock.
     pub(super) fn put_into_store(self: &Arc<Self>, context: &mut StepContext<'_>) {
         let Some(fetch) = &mut context.fetch else { return };
         let id = fetch.id;
@@ -284,7 +285,7 @@ impl Shared {
         }
     }
 
-    /// An API refused this token: other processes should not find it. Nobody waits for that.
+    /// An API refused this token: other processes should not find it. Does not block.
     pub(super) fn drop_from_store(&self, seal: &Option<Arc<Seal>>, value: &str) {
         let (Some(store), Some(seal)) = (&self.store, seal.clone()) else { return };
         let value = Zeroizing::new(value.to_owned());

@@ -1,4 +1,4 @@
-//! Those who wait for a fetch, and how a wait is cancelled.
+//! Waiters, cancelling, and callbacks.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,28 +14,28 @@ use crate::sync::global;
 use crate::threads::{self, Job, Rank};
 use crate::token::Token;
 
-/// After so long a function that is called keeps no others waiting: another thread calls them.
+/// If a callback takes longer, another thread calls those behind it.
 const HELP_AFTER: Duration = Duration::from_millis(100);
 
-/// What a wait ends with.
+/// The result of a wait.
 #[derive(Clone)]
 pub(crate) enum Outcome {
     Token(Arc<Token>),
     Failed(Error),
-    /// It is time to ask again.
+    /// Time to ask again.
     AskAgain,
 }
 
 type Call = Box<dyn FnOnce(Outcome) + Send>;
 
 enum Waits {
-    /// A thread sleeps on it.
+    /// A sleeping thread.
     Thread(Mailbox<Outcome>),
-    /// A function is called. A child has no part in its parent's waits: there it is only dropped.
+    /// A callback. In a forked child it is only dropped: the wait belongs to the parent.
     Call(Locked<OneProcess<Option<Call>>>),
 }
 
-/// One caller's wait. It ends once, by whatever comes first.
+/// One caller's wait. Whatever comes first ends it, once.
 pub(crate) struct Waiter {
     how: Waits,
     open: AtomicBool,
@@ -58,12 +58,12 @@ impl Waiter {
         self.open.load(Ordering::Acquire)
     }
 
-    /// Whether ending the wait would run foreign code.
+    /// Whether ending the wait runs foreign code.
     pub(crate) fn is_call(&self) -> bool {
         matches!(self.how, Waits::Call(_))
     }
 
-    /// Ends the wait, unless it has ended.
+    /// Ends the wait, unless it has already ended.
     pub(crate) fn complete(&self, outcome: Outcome) {
         if !self.open.swap(false, Ordering::AcqRel) {
             return;
@@ -74,13 +74,13 @@ impl Waiter {
             }
             Waits::Call(call) => {
                 let call = call.lock().take();
-                // One that panics must not take the others with it.
+                // A callback that panics must not prevent the others.
                 let _ = catch_unwind(AssertUnwindSafe(|| call.map(|call| call(outcome))));
             }
         }
     }
 
-    /// Sleeps until the wait has ended, or until a point in time. For [`Waiter::thread`].
+    /// Sleeps until the wait has ended, or until `until`. For [`Waiter::thread`].
     pub(crate) fn sleep(&self, clock: &Clock, until: BootTime) -> Option<Outcome> {
         match &self.how {
             Waits::Thread(mailbox) => mailbox.take(clock, until),
@@ -88,18 +88,18 @@ impl Waiter {
         }
     }
 
-    /// The caller has gone; whatever comes later is for nobody. What came just now is returned.
+    /// The caller leaves; later results are discarded. Returns a result that has just arrived.
     pub(crate) fn leave(&self) -> Option<Outcome> {
         let was_open = self.open.swap(false, Ordering::AcqRel);
         match &self.how {
-            // Whoever closed it is about to put the outcome in, or has done so.
-            // (In a child of the process that it waits in nobody will, and this does not wait.)
+            // The thread that closed it is about to deliver the outcome, or has done so. (In a
+            // child of the waiting process no thread will, and this does not wait.)
             Waits::Thread(mailbox) if !was_open => {
                 mailbox.take(&Clock::System, BootTime::from_nanos(u64::MAX))
             }
             Waits::Thread(_) => None,
             Waits::Call(call) => {
-                // The function goes now: later, the waiter may be dropped under a lock.
+                // Drop the callback now: later the waiter may be dropped under a lock.
                 let call = call.lock().take();
                 drop(call);
                 None
@@ -128,7 +128,7 @@ pub struct Cancel {
 
 struct CancelState {
     triggered: AtomicBool,
-    /// The waits that this would end. A forked child has no part in its parent's.
+    /// The waits to end. A forked child does not own its parent's.
     waiters: Locked<OneProcess<Vec<Weak<Waiter>>>>,
 }
 
@@ -180,13 +180,13 @@ impl Cancel {
         self.state.triggered.load(Ordering::SeqCst)
     }
 
-    /// Has the waiter end when this is triggered, or now if it has been.
+    /// Ends the waiter when this is triggered, or now if it has been.
     pub(crate) fn watch(&self, waiter: &Arc<Waiter>) {
         {
             let mut waiters = self.state.waiters.lock();
             if waiters.len() == waiters.capacity() {
-                // About to grow: forget those that are over instead, if there are any. (They are
-                // not looked into: dropping one here could run foreign code under the lock.)
+                // About to grow: first drop waiters that are gone. (They are not upgraded: dropping
+                // one here could run foreign code under the lock.)
                 waiters.retain(|waiter| waiter.strong_count() > 0);
             }
             waiters.push(Arc::downgrade(waiter));
@@ -197,8 +197,8 @@ impl Cancel {
     }
 }
 
-/// Ends waits. Functions are called on a thread of the pool, never on this one: they may take their
-/// time. `soon`: this is such a thread, and comes to them when it has done what it does.
+/// Ends waits. Callbacks run on a worker thread, never on this one, because they may take long.
+/// `soon`: this is a worker thread, and it gets to them when it has finished its current work.
 pub(super) fn end(waiters: Vec<Arc<Waiter>>, outcome: Outcome, soon: bool) {
     let (calls, threads): (Vec<_>, Vec<_>) =
         waiters.into_iter().partition(|waiter| waiter.is_call());
@@ -210,7 +210,7 @@ pub(super) fn end(waiters: Vec<Arc<Waiter>>, outcome: Outcome, soon: bool) {
         return;
     }
     let job = batch_job(CallbackQueue::add(calls, &outcome));
-    // They are owed: whoever takes on such a call sees to it that the clock is watched until then.
+    // These callbacks must run: a call that accepts one keeps the clock watcher until then.
     help_later();
     match soon {
         true => threads::enqueue(&job, Rank::Call),
@@ -231,8 +231,8 @@ fn help_later() {
     threads::alarm_for_answers(Clock::System.now().after(HELP_AFTER), help);
 }
 
-/// A function keeps those behind it waiting, or has no thread yet: if there may be one more, it goes
-/// on with them. On the clock watcher's thread.
+/// If a callback blocks those behind it, or they have no thread yet, another thread continues with
+/// them, within the limit. Runs on the clock watcher's thread.
 fn help() {
     let unfinished = CALLBACKS.lock().unfinished();
     if unfinished.is_empty() {
@@ -248,18 +248,18 @@ fn help() {
     help_later();
 }
 
-/// Lets go of what a forked child inherits of its parent's answers.
+/// Drops the callbacks that a forked child inherited from its parent.
 pub(crate) fn drop_parents_callbacks() {
     drop(CALLBACKS.lock());
 }
 
 type Batch = VecDeque<(Arc<Waiter>, Outcome)>;
 
-/// Functions on their way to being called. They are kept here, and not by the threads that call
-/// them, so that a forked child finds and drops those that its parent's threads hold.
+/// Callbacks waiting to be called. They are kept here rather than by the threads that call them, so
+/// that a forked child finds and drops those that its parent's threads hold.
 #[derive(Default)]
 struct CallbackQueue {
-    /// By their numbers, which rise.
+    /// By id, ascending.
     batches: Vec<(u64, Batch)>,
     last: u64,
 }
@@ -267,7 +267,7 @@ struct CallbackQueue {
 impl Inherited for CallbackQueue {
     type Remains = Vec<(u64, Batch)>;
 
-    /// (A number is not given twice: one who calls the parent's may have come along.)
+    /// (Ids are not reused: a thread that runs a parent's batch may exist in the child.)
     fn adopt(&mut self) -> Self::Remains {
         std::mem::take(&mut self.batches)
     }
@@ -304,7 +304,7 @@ impl CallbackQueue {
         next
     }
 
-    /// Those with functions that nobody has begun to call.
+    /// The batches with callbacks that no thread has started to call.
     fn unfinished(&self) -> Vec<u64> {
         let is_open = |(_, batch): &&(u64, Batch)| !batch.is_empty();
         self.batches.iter().filter(is_open).map(|(id, _)| *id).collect()
