@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lives_too_short_is_not_at_hand() {
+    fn a_token_too_short_for_min_ttl_is_not_at_hand() {
         let clock = Arc::new(ManualClock::default());
         let client = client(&clock);
         let serial = client.token().unwrap().serial();

@@ -191,7 +191,7 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 #[test]
-fn what_one_process_fetched_the_next_finds_with_the_life_that_is_left() {
+fn one_process_finds_anothers_token_with_its_remaining_life() {
     let world = World::default();
     let first = world.first();
     world.pass(100);
@@ -222,7 +222,7 @@ fn one_process_renews_for_all() {
 }
 
 #[test]
-fn a_token_in_its_soft_window_is_taken_and_renewed_by_the_next_get() {
+fn a_stored_token_in_its_soft_window_is_served_and_renewed_by_the_next_get() {
     let world = World::default();
     world.first();
     world.pass(1000);
@@ -234,7 +234,7 @@ fn a_token_in_its_soft_window_is_taken_and_renewed_by_the_next_get() {
 }
 
 #[test]
-fn a_token_in_its_hard_window_is_renewed_first_and_will_do_if_that_fails() {
+fn a_stored_token_in_its_hard_window_is_renewed_first_and_served_if_that_fails() {
     let world = World::default();
     world.first();
     world.pass(1175);
@@ -252,7 +252,7 @@ fn a_token_in_its_hard_window_is_renewed_first_and_will_do_if_that_fails() {
 }
 
 #[test]
-fn a_process_that_lives_for_a_moment_renews_ahead() {
+fn a_short_lived_process_renews_ahead() {
     let world = World::default();
     world.first();
     assert_eq!(world.short_lived(), ("token-1".to_owned(), 0));
@@ -286,7 +286,7 @@ fn renewals_that_fail_pause_for_all_processes() {
 }
 
 #[test]
-fn what_a_server_asked_for_holds_for_all_processes() {
+fn a_retry_after_binds_all_processes() {
     let world = World::default();
     world.first();
     world.pass(950);
@@ -304,7 +304,7 @@ fn what_a_server_asked_for_holds_for_all_processes() {
 }
 
 #[test]
-fn whoever_waited_for_anothers_renewal_shares_its_failure() {
+fn a_process_that_waited_for_anothers_renewal_shares_its_failure() {
     let world = World::default();
     // Later than it can be on this machine, whose own clock ends the holding of locks.
     world.pass(1 << 32);
@@ -499,7 +499,7 @@ impl Store for Busy {
 }
 
 #[test]
-fn while_another_process_asks_this_one_waits_and_takes_what_that_one_got() {
+fn a_process_waits_for_anothers_fetch_and_takes_its_token() {
     let world = World::default();
     let store = Busy::new(&world);
     let waiting = world.process_with(&[], Arc::new(store.clone()));
@@ -517,7 +517,7 @@ fn while_another_process_asks_this_one_waits_and_takes_what_that_one_got() {
 }
 
 #[test]
-fn a_lock_that_is_never_free_is_not_waited_for_for_ever() {
+fn the_wait_for_a_lock_that_is_never_free_is_bounded() {
     let world = World::default();
     let store = Busy::new(&world);
     let waiting = world.process_with(
@@ -532,7 +532,7 @@ fn a_lock_that_is_never_free_is_not_waited_for_for_ever() {
 }
 
 #[test]
-fn credentials_that_change_during_the_wait_are_those_that_are_used() {
+fn credentials_that_change_during_the_lock_wait_are_used() {
     let world = World::default();
     let store = Busy::new(&world);
     let waiting = world.process_with(&[], Arc::new(store.clone()));
@@ -577,7 +577,7 @@ impl Store for Hung {
 }
 
 #[test]
-fn a_store_that_hangs_is_left_alone_after_its_time() {
+fn a_store_that_hangs_is_not_used_after_its_timeout() {
     let world = World::default();
     let end = Arc::new(Mailbox::default());
     let process = world.process_with(&[("store_timeout", "10ms")], Arc::new(Hung(end.clone())));
@@ -612,7 +612,7 @@ impl Store for Slow {
 }
 
 #[test]
-fn a_token_that_dies_while_it_is_saved_is_followed_by_another() {
+fn a_token_that_expires_while_it_is_saved_is_replaced() {
     let world = World::default();
     let store = Arc::new(Slow(world.clone(), AtomicUsize::new(0)));
     let patient = [("timeout", "2h"), ("fetch_timeout", "1h"), ("store_timeout", "1h")];

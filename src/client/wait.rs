@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_that_are_over_do_not_pile_up() {
+    fn finished_waits_do_not_pile_up() {
         let cancel = Cancel::new();
         for _ in 0..10_000 {
             cancel.watch(&Waiter::thread());

@@ -1,4 +1,4 @@
-//! Functions that are given an answer and take their time.
+//! Callbacks that take long.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use crate::process::Mailbox;
 use crate::{Cancel, Client, ErrorKind, GetOptions};
 
 const FOREVER: BootTime = BootTime::from_nanos(u64::MAX);
-/// So long a function blocks.
+/// How long a callback blocks.
 const LONG: Duration = Duration::from_secs(60);
-/// So soon another thread calls those behind it.
+/// After this, another thread calls those behind it.
 const HELP: Duration = Duration::from_millis(200);
 
-/// Asks with a function that tells what it was given and when, and then blocks.
+/// Asks with a callback that reports its result and the time, and then blocks.
 fn ask(
     client: &Client,
     cancel: Option<&Cancel>,
@@ -39,7 +39,7 @@ fn when(told: &Mailbox<(Got, Duration)>, wanted: &Got) -> Duration {
 }
 
 #[test]
-fn a_function_that_blocks_keeps_no_other_waiting() {
+fn a_blocking_callback_does_not_delay_others() {
     explore(|| {
         let (client, endpoint) = stage::client(|_, _| stage::token("one").after(SECOND));
         let calls = [LONG, LONG, Duration::ZERO].map(|blocks| ask(&client, None, blocks));
@@ -51,9 +51,9 @@ fn a_function_that_blocks_keeps_no_other_waiting() {
     });
 }
 
-/// More of them than may run at a time.
+/// More callbacks than may run at a time.
 #[test]
-fn many_functions_that_block_are_called_a_few_at_a_time() {
+fn many_blocking_callbacks_are_called_a_few_at_a_time() {
     explore(|| {
         let (client, endpoint) = stage::client(|_, _| stage::token("one").after(9 * SECOND));
         let cancel = Cancel::new();
@@ -69,9 +69,9 @@ fn many_functions_that_block_are_called_a_few_at_a_time() {
     });
 }
 
-/// As many as there are places for renewals, each given its answer by one.
+/// As many as there are places for renewals; one fetch ends all their waits.
 #[test]
-fn a_function_that_blocks_holds_no_fetchs_place() {
+fn a_blocking_callback_holds_no_fetchs_place() {
     explore(|| {
         let no_wait = GetOptions { timeout: Some(Duration::ZERO), ..GetOptions::default() };
         let slow = [(); 8].map(|()| {

@@ -1,4 +1,4 @@
-//! Fetches that wait for their credentials, and what else happens just then.
+//! Fetches that wait for their credentials, and what else happens meanwhile.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use super::stage::{Got, SECOND, Scripted, at, client_of, end, failure, got, ok, 
 use super::{explore, time};
 use crate::{Client, Config, Credentials, ErrorKind, GetOptions};
 
-/// A client whose function takes so long, and gives "new" when the last pair was refused. The
+/// A client whose credentials function takes this long and returns "new" after a refusal. The
 /// endpoint refuses every other secret.
 fn client(takes: Duration) -> (Client, Arc<Scripted>, Arc<AtomicUsize>) {
     let calls = Arc::new(AtomicUsize::new(0));
@@ -48,7 +48,7 @@ fn callers_of_all_scopes_are_served_by_the_pair_that_one_of_them_tries_out() {
 }
 
 #[test]
-fn a_function_that_takes_longer_than_a_fetch_may_serves_whoever_waits() {
+fn a_credentials_function_slower_than_a_fetch_still_serves_its_waiters() {
     explore(|| {
         let (client, scripted, calls) = client(12 * SECOND);
         let callers = ["a", "a", "b"].map(|scope| caller(&client, scope));
@@ -62,14 +62,14 @@ fn a_function_that_takes_longer_than_a_fetch_may_serves_whoever_waits() {
 }
 
 #[test]
-fn a_rotation_while_the_credentials_come_leaves_nobody_waiting() {
+fn a_rotation_while_credentials_arrive_leaves_no_waiter() {
     explore(|| {
         let (client, scripted, _) = client(SECOND);
         let callers = ["a", "b"].map(|scope| caller(&client, scope));
         let rotated = client.clone();
         let rotation = at(SECOND, move || rotated.rotate("id", "rotated").unwrap());
         for caller in callers {
-            // What was refused just before the rotation was refused.
+            // A refusal just before the rotation stands.
             let got = caller.join().unwrap();
             assert!([ok("good"), Err(ErrorKind::InvalidClient)].contains(&got), "{got:?}");
         }
@@ -80,7 +80,7 @@ fn a_rotation_while_the_credentials_come_leaves_nobody_waiting() {
 }
 
 #[test]
-fn a_close_while_the_credentials_come_ends_every_wait_and_leaves_nothing() {
+fn a_close_while_credentials_arrive_ends_every_wait_and_leaves_nothing() {
     explore(|| {
         let (client, scripted, _) = client(SECOND);
         let callers = ["a", "b"].map(|scope| caller(&client, scope));
@@ -97,7 +97,7 @@ fn a_close_while_the_credentials_come_ends_every_wait_and_leaves_nothing() {
 }
 
 #[test]
-fn callers_that_leave_while_the_credentials_come_take_nothing_along() {
+fn callers_that_leave_while_credentials_arrive_do_not_affect_others() {
     explore(|| {
         let (client, scripted, _) = client(2 * SECOND);
         let hasty = client.clone();

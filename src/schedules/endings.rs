@@ -1,4 +1,4 @@
-//! The end of a client while it is in use.
+//! Closing a client while it is in use.
 
 use shuttle::thread;
 
@@ -7,7 +7,7 @@ use super::{explore, time};
 use crate::{ErrorKind, GetOptions};
 
 #[test]
-fn a_close_ends_all_waits_though_the_token_lands() {
+fn a_close_ends_all_waits_while_the_token_arrives() {
     explore(|| {
         let (client, endpoint) = stage::client(|_, _| stage::token("one").after(SECOND));
         let waits = [caller(&client), caller(&client)];
@@ -44,7 +44,7 @@ fn a_close_ends_waits_at_once_however_new_they_are() {
     });
 }
 
-/// A close rings whoever pauses between two attempts: its thread is free at once.
+/// A close wakes a fetch that pauses between attempts: its thread is free at once.
 #[test]
 fn a_close_ends_the_pause_between_attempts() {
     explore(|| {
@@ -63,7 +63,7 @@ fn a_close_ends_the_pause_between_attempts() {
 }
 
 #[test]
-fn letting_go_of_the_last_handle_ends_calls() {
+fn dropping_the_last_handle_ends_calls() {
     explore(|| {
         let (client, endpoint) = stage::client(|_, _| stage::token("one").after(SECOND));
         let calls = [(); 2].map(|()| Call::new(&client, &GetOptions::default()));

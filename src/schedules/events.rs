@@ -1,4 +1,4 @@
-//! Events on their way to the program.
+//! Delivery of events.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -29,7 +29,7 @@ struct Heard {
 }
 
 impl Heard {
-    /// A callback that notes what it is told, and that it is told one thing at a time.
+    /// A callback that records events and checks that calls do not overlap.
     fn callback(self: &Arc<Self>) -> EventFn {
         let (heard, dropped) = (self.clone(), Dropped(self.drops.clone()));
         let busy = AtomicBool::new(false);
@@ -42,9 +42,9 @@ impl Heard {
         })
     }
 
-    fn of(&self, teller: char) -> Vec<String> {
+    fn of(&self, queue: char) -> Vec<String> {
         let messages = self.messages.lock().unwrap();
-        messages.iter().filter(|message| message.starts_with(teller)).cloned().collect()
+        messages.iter().filter(|message| message.starts_with(queue)).cloned().collect()
     }
 
     fn drops(&self) -> usize {
@@ -57,7 +57,7 @@ fn tell(queue: &Arc<EventQueue>, message: String) {
 }
 
 #[test]
-fn every_event_is_told_once_and_in_order() {
+fn every_event_is_delivered_once_and_in_order() {
     explore(|| {
         let heard = Arc::new(Heard::default());
         let queue = EventQueue::new("", Some(Callback::new(heard.callback())), LogLevel::Off);
@@ -66,7 +66,7 @@ fn every_event_is_told_once_and_in_order() {
         (0..3).for_each(|n| tell(&queue, format!("b{n}")));
         tells.join().unwrap();
         drop(queue);
-        // Not yet as long as an idle teller stays: whatever was told late was overslept.
+        // Shorter than an idle dispatcher stays: a later delivery would mean a lost wake-up.
         time::sleep(Duration::from_secs(9));
         assert_eq!(heard.of('a'), ["a0", "a1", "a2"]);
         assert_eq!(heard.of('b'), ["b0", "b1", "b2"]);
@@ -76,7 +76,7 @@ fn every_event_is_told_once_and_in_order() {
 }
 
 #[test]
-fn events_of_two_clients_are_told_by_the_one_teller() {
+fn one_dispatcher_delivers_the_events_of_two_clients() {
     explore(|| {
         let heard = Arc::new(Heard::default());
         let queues = [(); 2]
@@ -94,9 +94,9 @@ fn events_of_two_clients_are_told_by_the_one_teller() {
     });
 }
 
-/// The teller leaves after ten seconds without an event, the very moment one comes.
+/// The dispatcher ends after ten seconds without an event, at the moment when one comes.
 #[test]
-fn an_event_that_comes_while_the_teller_leaves_is_told() {
+fn an_event_that_comes_while_the_dispatcher_ends_is_delivered() {
     explore(|| {
         let heard = Arc::new(Heard::default());
         let queue = EventQueue::new("", Some(Callback::new(heard.callback())), LogLevel::Off);
@@ -114,7 +114,7 @@ fn an_event_that_comes_while_the_teller_leaves_is_told() {
 }
 
 #[test]
-fn a_client_lets_go_of_its_callback_once() {
+fn a_client_drops_its_callback_once() {
     explore(|| {
         let heard = Arc::new(Heard::default());
         let mut config = stage::config();

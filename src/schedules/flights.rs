@@ -9,7 +9,7 @@ use super::{Time, explore, explore_in, time};
 use crate::threads::{self, Job, Rank};
 use crate::{Cancel, ErrorKind, GetOptions};
 
-/// The longest that a fetch may take, and a little: then it is given up.
+/// Slightly more than the longest time of a fetch; then it is given up.
 const GIVEN_UP: Duration = Duration::from_millis(15_500);
 
 #[test]
@@ -32,7 +32,7 @@ fn cold_callers_share_one_request() {
 }
 
 #[test]
-fn callers_that_come_while_the_token_lands_get_it() {
+fn callers_that_come_while_the_token_arrives_get_it() {
     explore(|| {
         let (client, endpoint) = stage::client(|_, _| stage::token("one").after(SECOND));
         let first = caller(&client);
@@ -51,8 +51,8 @@ fn callers_that_come_while_the_token_lands_get_it() {
 }
 
 #[test]
-fn all_callers_are_told_that_the_fetch_failed() {
-    // A refused scope is asked for once; an ailing server three times, with pauses.
+fn all_callers_get_the_failure_of_the_fetch() {
+    // A refused scope is requested once; a failing server three times, with pauses.
     for (status, error, kind, requests) in [
         (400, "invalid_scope", ErrorKind::InvalidScope, 1),
         (500, "server_error", ErrorKind::Server, 3),
@@ -74,7 +74,7 @@ fn all_callers_are_told_that_the_fetch_failed() {
 }
 
 #[test]
-fn whoever_leaves_while_the_token_lands_takes_nothing_along() {
+fn a_caller_that_leaves_while_the_token_arrives_does_not_affect_others() {
     explore(|| {
         let (client, endpoint) = stage::client(|_, _| stage::token("one").after(SECOND));
         let cancel = Cancel::new();
@@ -135,7 +135,7 @@ fn a_cancel_ends_waits_at_once_however_new_they_are() {
     });
 }
 
-/// A fetch that nobody waits for when its turn comes is not made; whoever comes then starts another.
+/// A fetch without waiters when its turn comes is not made; the next caller starts another.
 #[test]
 fn a_caller_that_comes_while_all_others_leave_is_served() {
     explore(|| {
@@ -157,9 +157,9 @@ fn a_caller_that_comes_while_all_others_leave_is_served() {
     });
 }
 
-/// A fetch that nobody believes in any more brings its token after all.
+/// A fetch that was given up obtains its token after all.
 #[test]
-fn a_token_that_lands_while_its_fetch_is_given_up_is_kept() {
+fn a_token_that_arrives_while_its_fetch_is_given_up_is_kept() {
     explore(|| {
         let (client, endpoint) = stage::client(|_, _| stage::token("late").after(GIVEN_UP));
         let waits = caller(&client);
@@ -176,9 +176,9 @@ fn a_token_that_lands_while_its_fetch_is_given_up_is_kept() {
     });
 }
 
-/// The same, but it fails: the failure is of no interest, and the next fetch is not hindered.
+/// The same, but it fails: the failure is ignored, and the next fetch is not hindered.
 #[test]
-fn a_failure_that_lands_while_its_fetch_is_given_up_does_no_harm() {
+fn a_failure_that_arrives_while_its_fetch_is_given_up_does_no_harm() {
     explore(|| {
         let (client, endpoint) = stage::client(|number, _| match number {
             1 => stage::failure(400, "invalid_scope").after(GIVEN_UP),
@@ -189,7 +189,7 @@ fn a_failure_that_lands_while_its_fetch_is_given_up_does_no_harm() {
         let outcome = waits.join().unwrap();
         assert_eq!(call.wait(), outcome);
         assert_eq!(time::elapsed(), GIVEN_UP, "somebody overslept");
-        // What nobody was told is not remembered either.
+        // An error that no caller got is not remembered either.
         time::sleep(match outcome {
             Err(ErrorKind::Network) => 2 * SECOND,
             Err(ErrorKind::InvalidScope) => 61 * SECOND,
@@ -202,9 +202,9 @@ fn a_failure_that_lands_while_its_fetch_is_given_up_does_no_harm() {
     });
 }
 
-/// A fetch that was given up lands together with its successor.
+/// A fetch that was given up ends together with its successor.
 #[test]
-fn a_given_up_fetch_and_its_successor_land_together() {
+fn a_given_up_fetch_and_its_successor_end_together() {
     explore(|| {
         let landing = 20 * SECOND;
         let (client, endpoint) = stage::client(move |number, _| {
@@ -226,14 +226,15 @@ fn a_given_up_fetch_and_its_successor_land_together() {
     });
 }
 
-/// Renewals of other clients hold every place that the pool has for such fetches, so one more stands in
-/// line. Whoever comes to wait for it, at whichever step of its start, has it begin at once.
+/// Renewals of other clients hold every place that the pool has for such fetches, so one more is
+/// queued. A caller that starts to wait for it, at any step of its start, makes it begin at once.
 ///
-/// Once a fetch was made known under the client's lock, and its job under a second locking of it. A caller
-/// that came between the two found nothing to hasten and waited nine seconds for a place: in that code this
-/// failed within the first ten orders. `lost-hastening` of `faults.md` is that order again.
+/// In an earlier version a fetch became known under the client's lock, but its job only when the
+/// lock was taken a second time. A caller that came in between found nothing to hasten and waited
+/// nine seconds for a place; this test failed within the first ten schedules. `lost-hastening` in
+/// `faults.md` reproduces that order.
 #[test]
-fn whoever_waits_for_a_renewal_in_line_has_it_begin_at_once() {
+fn a_waiter_makes_a_queued_renewal_begin_at_once() {
     explore(|| {
         let (client, endpoint) = stage::client(|number, _| stage::token(&number.to_string()));
         assert_eq!(got(client.token()), ok("1"));
@@ -255,7 +256,7 @@ fn whoever_waits_for_a_renewal_in_line_has_it_begin_at_once() {
     });
 }
 
-/// A clock that jumps at any time ends waits early, but each once, and nothing hangs.
+/// A clock that jumps at any time ends waits early, but each only once, and nothing hangs.
 #[test]
 fn waits_end_once_whatever_the_clock_does() {
     explore_in(Time::Restless, || {
@@ -272,7 +273,7 @@ fn waits_end_once_whatever_the_clock_does() {
             at(2 * SECOND, move || cancel.trigger())
         };
         let stays = caller(&client);
-        // They may be kept from running until their time is over, or the fetch's is.
+        // Callers may not get to run until their deadline has passed, or the fetch's.
         let late = [ok("one"), Err(ErrorKind::Timeout), Err(ErrorKind::Network)];
         for outcome in [got(client.get(&options)), call.wait()] {
             let is_expected = late.contains(&outcome) || outcome == Err(ErrorKind::Cancelled);

@@ -41,7 +41,8 @@ fn no_lock_is_held_at_the_moment_of_a_fork() {
     });
 }
 
-/// A fork that does not wait knows whether it left somebody inside, and the gate is open after it.
+/// A fork that does not wait knows whether a thread was still inside, and the gate is open after
+/// it.
 #[test]
 fn a_fork_that_gives_up_says_so_and_the_parent_goes_on() {
     explore(|| {
@@ -61,10 +62,10 @@ fn a_fork_that_gives_up_says_so_and_the_parent_goes_on() {
     });
 }
 
-/// What such a fork's child does: the lock that nobody will ever let go of is left alone, and all
-/// threads find the same new one. The thread that came out of a signal handler lets go of the old.
+/// The child of such a fork: the lock that will never be released is left alone, and all threads
+/// find the same new one. The thread that came out of a signal handler releases the old.
 #[test]
-fn a_child_begins_anew_behind_every_lock_once() {
+fn a_child_starts_with_one_new_value_behind_every_lock() {
     explore(|| {
         let value = Arc::new(Locked::new(AnyProcess(vec!["the parent's"])));
         let survivor = value.lock();
@@ -81,8 +82,8 @@ fn a_child_begins_anew_behind_every_lock_once() {
     });
 }
 
-/// Threads of a child that find what was their parent's: the first makes it the child's own, the
-/// others find it so, and what was the parent's goes when nobody holds the lock.
+/// Threads of a child that find their parent's value: the first makes it the child's own, the
+/// others find it done, and what was the parent's is dropped when the lock is free.
 #[test]
 fn a_parents_value_is_adopted_once() {
     explore(|| {
@@ -102,12 +103,12 @@ fn a_parents_value_is_adopted_once() {
 }
 
 #[test]
-fn what_is_kept_is_found_whole_by_a_child_that_begins_anew() {
+fn a_kept_value_survives_in_a_child_that_starts_with_new_locks() {
     explore(|| {
         let value = Arc::new(Kept::new(AnyProcess(["first"; 2])));
         let lost = value.clone();
         thread::spawn(move || {
-            // Half changed, and nobody is left to go on with it.
+            // Half changed, with no thread left to finish.
             let mut lost = lost.lock();
             lost[0] = "second";
             std::mem::forget(lost);
@@ -132,7 +133,7 @@ fn what_is_kept_is_found_whole_by_a_child_that_begins_anew() {
 }
 
 #[test]
-fn nobody_oversleeps_what_is_put_into_a_mailbox() {
+fn no_thread_oversleeps_a_message_in_a_mailbox() {
     explore(|| {
         let mailbox = Arc::new(Mailbox::default());
         let putters = ["one", "other"].map(|word| {

@@ -1,4 +1,4 @@
-//! When a wait ends: at the caller's own limit, and with nothing that is dead.
+//! When a wait ends: at the caller's own deadline, and never with an expired token.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::clock::{BootTime, Clock};
 use crate::process::Mailbox;
 use crate::{Client, ErrorKind, GetOptions};
 
-/// A caller on a thread of its own, and what it got when.
+/// A caller on its own thread; returns its result and the time.
 fn bounded(client: &Client, timeout: Duration) -> JoinHandle<(Got, Duration)> {
     let client = client.clone();
     thread::spawn(move || {
@@ -20,10 +20,10 @@ fn bounded(client: &Client, timeout: Duration) -> JoinHandle<(Got, Duration)> {
     })
 }
 
-/// A token of twenty minutes about to end is dropped while callers wait for its successor. When half
-/// of what it had left is over there is nothing to hand out, so they wait on.
+/// A token of twenty minutes in its hard window is dropped while callers wait for its successor. At
+/// half of its remaining life there is nothing to hand out, so they continue to wait.
 #[test]
-fn whoever_loses_its_token_while_it_waits_waits_on_to_its_own_limit() {
+fn a_waiter_whose_token_is_dropped_waits_until_its_own_deadline() {
     explore(|| {
         let hard = 1180 * SECOND;
         let (client, endpoint) = stage::client(|number, _| match number {
@@ -51,10 +51,10 @@ fn whoever_loses_its_token_while_it_waits_waits_on_to_its_own_limit() {
     });
 }
 
-/// Tokens of six seconds and a machine that lets nobody run when it should: nobody's time is over
-/// before it is, and everybody is answered.
+/// Tokens of six seconds on a machine that delays every thread: no call times out early, and every
+/// call is answered.
 #[test]
-fn no_time_out_comes_before_its_time_however_late_threads_wake() {
+fn no_call_times_out_early_however_late_threads_wake() {
     explore_in(Time::Restless, || {
         let (client, endpoint) = stage::client(|number, _| {
             let took = SECOND.mul_f64(time::chance());
@@ -75,7 +75,7 @@ fn no_time_out_comes_before_its_time_however_late_threads_wake() {
                         let took = time::elapsed() - begin;
                         assert!(took >= timeout, "a time-out after {took:?}");
                     }
-                    // To where the token is about to be renewed, or to end.
+                    // To where the token is about to be renewed, or to expire.
                     time::sleep(SECOND * 3 + SECOND.mul_f64(3.0 * time::chance()));
                 }
             })
@@ -85,9 +85,9 @@ fn no_time_out_comes_before_its_time_however_late_threads_wake() {
     });
 }
 
-/// The second is called by another thread, which comes a little later than the token lives.
+/// The second callback is called by another thread, slightly after the token has expired.
 #[test]
-fn a_function_that_takes_its_time_leaves_no_dead_token_to_the_next() {
+fn a_slow_callback_does_not_pass_an_expired_token_to_the_next() {
     explore(|| {
         let (client, endpoint) = stage::client(|number, _| {
             stage::token_of(&format!("number{number}"), 1).after(SECOND * 19 / 20)

@@ -1,8 +1,8 @@
-//! The memory orderings of the sequence lock in `cache/current.rs`, by [`loom`].
+//! The memory orderings of the sequence lock in `cache/current.rs`, explored with [`loom`].
 //!
-//! That file is compiled a second time here, with loom's atomics: a load may then bring any value
-//! that the C++ memory model lets it, and all ways to do so are gone through, up to a bound of
-//! preemptions. A word more multiplies them, so the tokens are a few words without a text.
+//! That file is compiled a second time here, with loom's atomics. A load may then return any value
+//! that the C++ memory model allows, and all possibilities are explored, up to a bound on
+//! preemptions. Each additional word multiplies them, so the tokens are a few words without text.
 
 #[allow(clippy::duplicate_mod, dead_code)]
 #[path = "../cache/copy.rs"]
@@ -21,12 +21,12 @@ use crate::clock::BootTime;
 use current::Current;
 
 const PREEMPTIONS: usize = 3;
-/// As few as the file takes.
+/// As few as the file allows.
 const WORDS: usize = 4;
 const NOW: BootTime = BootTime::from_nanos(5);
 const LATER: BootTime = BootTime::from_nanos(7);
 
-/// The smallest block, with the same number in every word: the time of its end is one of them.
+/// The smallest block, with the same number in every word, including the expiry.
 fn token(number: u64) -> Token {
     Token::from_words(vec![number; WORDS].into())
 }
@@ -37,9 +37,10 @@ fn read(current: &Current) -> Option<Vec<u64>> {
     view.holds().then(|| words.into_vec())
 }
 
-/// Has the token 8 replaced by something while it is read. All that a reader may have seen.
+/// Replaces token 8 while it is read. Returns everything that a reader may have seen.
 ///
-/// Loom lets the thread that begins be overtaken at few places only: either of the two is it once.
+/// Loom allows the first thread to be preempted at few places only, so each of the two is that
+/// thread once.
 fn seen_during(write: fn(&Current)) -> Vec<Option<Vec<u64>>> {
     let seen = std::sync::Arc::new(Mutex::new(Vec::new()));
     for reader_begins in [false, true] {

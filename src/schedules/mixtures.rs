@@ -1,4 +1,4 @@
-//! Calls of all kinds, drawn by chance, at the same time.
+//! Random calls of all kinds at the same time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::stage::{self, Answer, Call, Got, SECOND, got, ok};
 use super::{Time, explore_in, time};
 use crate::{Cancel, Client, ErrorKind, GetOptions};
 
-/// What an endpoint might answer, by chance and in a time by chance.
+/// A random answer of the endpoint, after a random time.
 fn any_answer(number: usize) -> Answer {
     let answer = match (time::chance() * 6.0) as u32 {
         0 => stage::failure(503, "server_error"),
@@ -20,7 +20,7 @@ fn any_answer(number: usize) -> Answer {
     answer.after(SECOND.mul_f64((time::chance() * 20.0).floor()))
 }
 
-/// One call of a kind by chance. The calls whose functions are still to be called are added.
+/// One random call. Calls with callbacks still to be called are added to `calls`.
 fn do_something(client: &Client, cancel: &Cancel, calls: &mut Vec<Arc<Call>>) {
     let own = GetOptions::default();
     let bounded =

@@ -1,35 +1,36 @@
-//! What threads may do in any order, tried out in thousands of orders.
+//! Concurrency tests: scenarios explored under thousands of thread schedules.
 //!
 //! ```text
 //! cargo test --features __shuttle --lib schedules
 //! ```
 //!
-//! Built so, the library's locks, condition variables, atomics and threads (see `sync.rs`) are those
-//! of the [`shuttle`] crate: all threads of a scenario run on one thread of the machine, and at each
-//! use of a lock or an atomic a scheduler says who goes on. Each scenario here runs under two of
-//! them: one that chooses by chance, and one that preempts rarely but at any place (PCT). What
-//! fails is printed with its schedule.
+//! With this feature, the library's locks, condition variables, atomics and threads (see `sync.rs`)
+//! are those of the [`shuttle`] crate. All threads of a scenario then run on one thread of the
+//! machine, and at each use of a lock or an atomic a scheduler chooses which one runs next. Each
+//! scenario runs under two schedulers: a random one, and one that preempts rarely but anywhere
+//! (PCT). A failure is printed with its schedule.
 //!
-//! - `TU_TOKEN_SCHEDULES=20000`: so many schedules per scenario and scheduler, in place of 1000
-//! - `SHUTTLE_RANDOM_SEED=7`: others than the usual ones, which are the same in every run
-//! - `TU_TOKEN_REPLAY=9101...`: the one schedule that was printed; name the test as well
+//! - `TU_TOKEN_SCHEDULES=20000`: the number of schedules per scenario and scheduler, instead of
+//!   1000
+//! - `SHUTTLE_RANDOM_SEED=7`: other schedules than the usual ones, which are the same in every run
+//! - `TU_TOKEN_REPLAY=9101...`: only the schedule that was printed; name the test as well
 //!
-//! **Time.** Nothing here takes any. The boot clock stands still while any thread can go on, and
-//! jumps to the next point that somebody sleeps for when none can ([`Time::Quiet`]). So whatever
-//! ends at the same time races, and a wake-up that was lost shows: the sleeper oversleeps until
-//! its time limit, and the scenario sees that time has passed. With [`Time::Restless`] the clock
-//! may jump whenever it likes, as it may for a thread that the machine does not let run.
+//! **Time.** Time is virtual. The boot clock stands still while any thread can run, and jumps to
+//! the next wake-up time when none can ([`Time::Quiet`]). So events at the same time race, and a
+//! lost wake-up shows: the sleeper sleeps until its time limit, and the scenario notices that time
+//! has passed. With [`Time::Restless`] the clock may jump at any time, as it appears to a thread
+//! that the machine does not run.
 //!
-//! **What is real.** Everything but the transport of a request, which a scenario scripts
-//! ([`stage`]): the pool, the clock watcher and the teller of events run as they are.
+//! **What is real.** Everything except the transport of requests, which a scenario scripts
+//! ([`stage`]): the pool, the clock watcher and the event dispatcher run unchanged.
 //!
-//! **What they are worth.** Faults that are put in on purpose are found: `faults.md` has the list,
-//! `make faults` does it again.
+//! **How they are checked.** Deliberate faults are found: `faults.md` lists them, and `make faults`
+//! checks each.
 //!
-//! **What this does not show.** Shuttle has one order for all threads: it finds no bug that needs a
-//! weak memory ordering. The one place that depends on orderings, the sequence lock, is explored by
-//! [`loom`] as well ([`memory`]). A forked child is not modelled, only what its parent does around
-//! the fork. `once_cell` and `Arc` are taken as they are.
+//! **What this does not show.** Shuttle runs all threads in one sequentially consistent order, so
+//! it finds no bug that needs a weak memory ordering. The only code that depends on orderings, the
+//! sequence lock, is explored with [`loom`] as well ([`memory`]). A forked child is not modelled,
+//! only the parent's side of a fork. `once_cell` and `Arc` are not instrumented.
 
 mod answers;
 mod credentials;
@@ -57,7 +58,7 @@ use shuttle::{Config, MaxSteps, Runner};
 /// When the clock moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Time {
-    /// When no thread can go on.
+    /// Only when no thread can run.
     Quiet,
     /// At any time.
     Restless,
@@ -65,12 +66,12 @@ enum Time {
 
 /// Schedules per scenario and scheduler.
 const SCHEDULES: usize = 1000;
-/// Any number: the same schedules in every run.
+/// Any number: every run has the same schedules.
 const SEED: u64 = 20;
 /// How often PCT preempts.
 const PREEMPTIONS: usize = 4;
 
-/// Runs a scenario under many schedules, with a clock that stands still while anybody can go on.
+/// Runs a scenario under many schedules, with a clock that stands still while any thread can run.
 fn explore(scenario: impl Fn() + Send + Sync + 'static) {
     explore_in(Time::Quiet, scenario);
 }
@@ -124,7 +125,7 @@ impl<S: Scheduler> Scheduler for Paced<S> {
             runnable.iter().partition(|task| is_clock(task));
         time::set_alone(others.is_empty());
         let may_go_on = match self.time {
-            // Whoever sleeps until the same point in time is woken at the same time.
+            // Threads that sleep until the same time are woken at the same time.
             _ if time::is_ringing() => &clock,
             Time::Quiet if !others.is_empty() => &others,
             _ => runnable,

@@ -1,4 +1,4 @@
-//! The library's own threads when they have just become idle, or are about to leave.
+//! The library's own threads when they have just become idle, or are about to end.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use crate::process::Mailbox;
 use crate::threads::{self, Job, Rank};
 
 const LONG: Duration = Duration::from_secs(60);
-/// After that long without work a thread leaves.
+/// An idle thread ends after this time.
 const IDLE: Duration = Duration::from_secs(10);
 const FOREVER: BootTime = BootTime::from_nanos(u64::MAX);
 
@@ -27,7 +27,7 @@ fn submit(done: &Arc<Mailbox<()>>, runs: &Arc<AtomicUsize>) -> Arc<Job> {
 }
 
 #[test]
-fn a_job_that_comes_while_a_thread_leaves_is_done_at_once() {
+fn a_job_submitted_while_a_thread_ends_runs_at_once() {
     explore(|| {
         let runs = Arc::new(AtomicUsize::new(0));
         for round in 0..3 {
@@ -41,16 +41,16 @@ fn a_job_that_comes_while_a_thread_leaves_is_done_at_once() {
     });
 }
 
-/// Who hands out a job may be kept from running for long just then.
+/// The thread that hands out a job may be delayed for long at that moment.
 #[test]
-fn a_job_that_comes_while_a_thread_leaves_is_not_lost_in_a_suspend() {
+fn a_job_submitted_while_a_thread_ends_is_not_lost_in_a_suspend() {
     explore_in(Time::Restless, || {
         let runs = Arc::new(AtomicUsize::new(0));
         for round in 1..=2 {
             submit(&Arc::default(), &runs);
             time::sleep(IDLE);
             submit(&Arc::default(), &runs);
-            // Long enough for a thread that is there, whatever the clock does to it.
+            // Long enough for an existing thread, whatever the clock does to it.
             time::sleep(10 * LONG);
             assert_eq!(runs.load(Ordering::SeqCst), 2 * round);
         }
@@ -78,7 +78,7 @@ fn jobs_from_two_threads_are_done_once_though_hastened() {
     });
 }
 
-/// Who begins to wait for a job may come before whoever submits it.
+/// A waiter may come before the job has been submitted.
 #[test]
 fn a_hastening_that_overtakes_the_submission_is_not_lost() {
     explore(|| {
@@ -122,7 +122,7 @@ fn timers_ring_in_time_though_the_watcher_leaves() {
     explore(|| {
         let owner = Arc::new(());
         for round in 0..3 {
-            // The watcher has had nothing to do for so long, and is about to leave.
+            // The watcher has been idle for so long that it is about to end.
             time::sleep(IDLE);
             let begin = time::elapsed();
             let rung = [1, 2].map(|seconds| {

@@ -1,4 +1,4 @@
-//! One thing takes the place of another: credentials in a fetch, a token under its readers.
+//! Replacing credentials during a fetch, and a token under its readers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ fn refuses_old(form: &str) -> Answer {
 }
 
 #[test]
-fn nobody_sees_the_refusal_of_a_pair_that_was_rotated_away() {
+fn no_caller_sees_the_refusal_of_replaced_credentials() {
     explore(|| {
         let rotated = Arc::new(Mailbox::default());
         let waits_for = rotated.clone();
@@ -46,13 +46,13 @@ fn nobody_sees_the_refusal_of_a_pair_that_was_rotated_away() {
 }
 
 #[test]
-fn a_rotation_while_the_refusal_lands_ends_it() {
+fn a_rotation_while_the_refusal_arrives_ends_it() {
     explore(|| {
         let (client, endpoint) = stage::client(|_, form| refuses_old(form).after(SECOND));
         let callers = [caller(&client), caller(&client)];
         time::sleep_until(SECOND);
         client.rotate("id", "new").unwrap();
-        // From here on the old pair and its refusal are history.
+        // From here on the old credentials and their refusal do not matter.
         assert_eq!(got(client.token()), ok("new"));
         for caller in callers {
             let outcome = caller.join().unwrap();
@@ -67,7 +67,7 @@ fn a_rotation_while_the_refusal_lands_ends_it() {
 
 #[test]
 fn an_invalidated_token_is_gone_and_its_successor_is_not() {
-    // Before the renewal starts, while it is under way, and while it lands.
+    // Before the renewal starts, while it is in progress, and as it ends.
     for delay in [Duration::ZERO, SECOND / 2, SECOND] {
         explore(move || {
             let (client, endpoint) = stage::client(|number, _| match number {
@@ -91,7 +91,7 @@ fn an_invalidated_token_is_gone_and_its_successor_is_not() {
             assert_eq!(got(client.token()), ok("two"));
             renews.join().unwrap();
             reads.join().unwrap();
-            // Had the successor been dropped with it, another would have been asked for.
+            // Had the successor been dropped with it, another would have been requested.
             assert_eq!(got(client.token()), ok("two"));
             assert_eq!(endpoint.requests(), 2);
             assert!(time::elapsed() <= soft + delay + SECOND, "somebody overslept");
@@ -108,7 +108,7 @@ fn readers_of_the_current_token_see_all_of_it_or_nothing() {
             lifetime: 1200 * SECOND,
             fresh_until: time::now().after(600 * SECOND),
         };
-        // Of two sizes: the second is in another block.
+        // Of two sizes: the third is in another block.
         let tokens = ["a".repeat(8), "b".repeat(8), "c".repeat(90)]
             .map(|value| Token::new(&value, "a", 1, &life, 0).words().to_vec());
         let (current, tokens) = (Arc::new(Current::default()), Arc::new(tokens));

@@ -1,15 +1,15 @@
-//! Threads that cannot be started.
+//! Simulated failure to start threads.
 
 use std::cell::RefCell;
 
-// All threads of a scenario run on one thread of the machine.
+// All of a scenario's threads run on one thread of the machine.
 std::thread_local! {
     static REFUSED: RefCell<Refused> = const { RefCell::new(Refused::NONE) };
 }
 
 struct Refused {
     names: &'static [&'static str],
-    /// So many starts are refused.
+    /// How many starts fail.
     left: usize,
 }
 
@@ -18,11 +18,11 @@ impl Refused {
 }
 
 pub(super) const OF_ALL: &[&str] = &["tu-token", "tu-clock"];
-/// Of those of the pool.
+/// The pool's threads.
 pub(super) const OF_WORKERS: &[&str] = &["tu-token"];
 pub(super) const OF_CLOCKS: &[&str] = &["tu-clock"];
 
-/// From now on no thread of these names can be started.
+/// From now on no thread with one of these names can be started.
 pub(super) fn begin(names: &'static [&'static str]) {
     begin_for(names, usize::MAX);
 }
@@ -38,7 +38,7 @@ pub(super) fn end() {
 
 /// Whether a thread cannot be started now.
 pub(crate) fn refuses(name: &str) -> bool {
-    // Where a start fails, others have gone on meanwhile.
+    // While a start fails, other threads run.
     shuttle::thread::yield_now();
     REFUSED.with_borrow_mut(|refused| {
         let is_refused = refused.left > 0 && refused.names.contains(&name);

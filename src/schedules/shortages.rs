@@ -1,4 +1,4 @@
-//! A system that has no thread to give, for a while or for ever.
+//! A system that cannot start threads, temporarily or permanently.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ use crate::threads::{self, Job, Rank};
 use crate::{Cancel, Client, Config, ErrorKind, Event, EventFn, EventKind, GetOptions};
 
 const HALF: Duration = Duration::from_millis(500);
-/// The clock watcher tries again this soon at first.
+/// The clock watcher's first retry comes this soon.
 const TRIES_AGAIN: Duration = Duration::from_millis(50);
 
 fn warm() -> Config {
@@ -35,7 +35,7 @@ fn within(timeout: Duration) -> GetOptions<'static> {
     GetOptions { timeout: Some(timeout), ..GetOptions::default() }
 }
 
-/// Asks with a function that counts its calls, and says how often it was called and let go so far.
+/// Asks with a callback; counts how often it was called and dropped.
 fn ask(client: &Client) -> (Result<(), crate::Error>, Arc<AtomicUsize>, Arc<()>) {
     let (calls, kept) = (Arc::new(AtomicUsize::new(0)), Arc::new(()));
     let (counted, held) = (calls.clone(), kept.clone());
@@ -46,9 +46,9 @@ fn ask(client: &Client) -> (Result<(), crate::Error>, Arc<AtomicUsize>, Arc<()>)
     (accepted, calls, kept)
 }
 
-// --- functions that are owed an answer -------------------------------------------------------
+// --- callbacks that must be called ---------------------------------------------------------------
 
-/// How a wait ends while its fetch goes on.
+/// How a wait ends while its fetch continues.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum End {
     TimesOut,
@@ -64,7 +64,8 @@ const ENDS: [(End, ErrorKind); 4] = [
     (End::IsFreed, ErrorKind::Closed),
 ];
 
-/// A wait that ends after a second, while no thread can be started; when its function is called.
+/// A wait that ends after a second, while no thread can be started. Returns when its callback is
+/// called.
 fn answered_at(end: End, kind: ErrorKind, shortage_ends: Option<Duration>) -> Duration {
     let (client, endpoint) = stage::client(|_, _| stage::token("late").after(9 * SECOND));
     let cancel = Cancel::new();
@@ -96,7 +97,7 @@ fn answered_at(end: End, kind: ErrorKind, shortage_ends: Option<Duration>) -> Du
 }
 
 #[test]
-fn a_hand_over_that_fails_is_tried_again_and_answered_once() {
+fn a_failed_thread_start_is_retried_and_the_call_answered_once() {
     for (end, kind) in ENDS {
         explore(move || {
             let shortage_ends = SECOND + 2 * TRIES_AGAIN;
@@ -107,9 +108,9 @@ fn a_hand_over_that_fails_is_tried_again_and_answered_once() {
     }
 }
 
-/// If there is no thread for so long, the clock watcher calls the function itself.
+/// If there is no thread for this long, the clock watcher calls the callback itself.
 #[test]
-fn a_hand_over_that_fails_for_ever_is_answered_once_all_the_same() {
+fn a_call_without_threads_is_still_answered_once() {
     for (end, kind) in ENDS {
         explore(move || {
             let answered = answered_at(end, kind, None);
@@ -128,10 +129,10 @@ fn a_call_without_a_clock_is_not_accepted() {
         assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Internal, true));
         assert_eq!(Arc::strong_count(&kept), 1, "its function is let go");
         let future = shuttle::future::block_on(client.token_async());
-        // The fetch has been started all the same, and may have ended.
+        // The fetch has been started nevertheless, and may have ended.
         assert!([ok("1"), Err(ErrorKind::Internal)].contains(&got(future)));
         assert_eq!(got(client.token()), ok("1"));
-        // What is there needs no thread.
+        // A cached token needs no thread.
         let at_hand = Call::new(&client, &GetOptions::default());
         assert_eq!(at_hand.wait(), ok("1"));
         shortage::end();
@@ -141,9 +142,10 @@ fn a_call_without_a_clock_is_not_accepted() {
     });
 }
 
-/// Whoever relies on a thread that somebody else is about to start must not be left without one.
+/// A call that relies on a thread which another call is about to start must not be left without
+/// one.
 #[test]
-fn calls_that_come_while_the_clock_fails_to_start_are_refused_or_answered() {
+fn calls_during_a_failed_watcher_start_are_refused_or_answered() {
     explore(|| {
         let (client, endpoint) = stage::client(|_, _| stage::token("late").after(9 * SECOND));
         shortage::begin_for(OF_CLOCKS, 1);
@@ -178,7 +180,7 @@ fn calls_that_come_while_the_clock_fails_to_start_are_refused_or_answered() {
 // --- fetches ---------------------------------------------------------------------------------
 
 #[test]
-fn callers_without_a_thread_are_told_at_once_and_nothing_is_remembered() {
+fn callers_without_a_thread_fail_at_once_and_nothing_is_remembered() {
     explore(|| {
         let (client, endpoint) = stage::client(numbered);
         shortage::begin(OF_ALL);
@@ -196,7 +198,7 @@ fn callers_without_a_thread_are_told_at_once_and_nothing_is_remembered() {
     });
 }
 
-/// Two that cannot be started must not each rely on the other.
+/// Two jobs that cannot be started must not rely on each other.
 #[test]
 fn no_job_is_left_behind_by_starts_that_fail_together() {
     explore(|| {
@@ -222,11 +224,11 @@ fn no_job_is_left_behind_by_starts_that_fail_together() {
 
 /// A caller's job may be the one that another thread has just failed to start.
 #[test]
-fn nobody_waits_for_a_start_that_somebody_else_has_failed_at() {
+fn no_call_waits_for_a_start_that_has_failed_in_another_thread() {
     explore(|| {
         let clients = [(); 2].map(|()| stage::client(numbered));
         shortage::begin(OF_ALL);
-        // Something lacks a thread: whoever asks tries to start what waits.
+        // A job lacks a thread: each call tries to start what waits.
         assert_eq!(got(clients[0].0.token()), Err(ErrorKind::Internal));
         let tries = thread::spawn(threads::start_waiting_jobs);
         let callers = [caller(&clients[0].0), caller(&clients[1].0)];
@@ -240,9 +242,9 @@ fn nobody_waits_for_a_start_that_somebody_else_has_failed_at() {
     });
 }
 
-/// A thread that is busy for long is no reason to wait for it.
+/// A call does not wait for a thread that is busy for long.
 #[test]
-fn a_fetch_need_not_wait_for_the_threads_that_are_there() {
+fn a_fetch_does_not_wait_for_busy_threads() {
     explore(|| {
         let (slow, slow_endpoint) = stage::client(|_, _| stage::token("slow").after(9 * SECOND));
         let (client, endpoint) = stage::client(numbered);
@@ -260,8 +262,8 @@ fn a_fetch_need_not_wait_for_the_threads_that_are_there() {
     });
 }
 
-/// A fetch keeps its thread while it pauses, because nobody watches the clock. A wake that comes just
-/// then finds no other thread.
+/// Without a clock watcher, a fetch keeps its thread while it pauses. A wake at that moment finds
+/// no other thread.
 #[test]
 fn a_wake_ends_a_pause_that_is_just_beginning() {
     const MOMENT: Duration = Duration::from_millis(1);
@@ -291,10 +293,10 @@ fn a_wake_ends_a_pause_that_is_just_beginning() {
     });
 }
 
-// --- what is done without being asked for ----------------------------------------------------
+// --- without a caller ----------------------------------------------------------------------------
 
 #[test]
-fn a_warm_client_is_made_without_any_thread_and_recovers_by_itself() {
+fn a_warm_client_created_without_any_thread_recovers_by_itself() {
     explore(|| {
         shortage::begin(OF_ALL);
         let (client, endpoint) = stage::client_of(&warm(), numbered);
@@ -303,7 +305,7 @@ fn a_warm_client_is_made_without_any_thread_and_recovers_by_itself() {
         client.rotate("id", "new").unwrap();
         assert_eq!(endpoint.requests(), 0);
         shortage::end();
-        // Whatever the library is asked next brings the thread that watches the clock.
+        // Any further call of the library starts the clock watcher.
         assert!(client.stats(None).is_ok());
         time::sleep(9 * SECOND);
         assert_eq!(endpoint.requests(), 1);
@@ -312,9 +314,9 @@ fn a_warm_client_is_made_without_any_thread_and_recovers_by_itself() {
     });
 }
 
-/// The same when nobody ever asks that client anything: another one's fetch is enough.
+/// The same without any further call of that client: another client's fetch is enough.
 #[test]
-fn a_thread_of_ours_starts_what_could_not_be_started() {
+fn a_library_thread_starts_jobs_that_could_not_be_started() {
     explore(|| {
         shortage::begin(OF_ALL);
         let (client, endpoint) = stage::client_of(&warm(), numbered);
@@ -328,14 +330,14 @@ fn a_thread_of_ours_starts_what_could_not_be_started() {
     });
 }
 
-/// And when nobody asks any client anything: a thread that is there, though idle, is enough.
+/// The same without any further call at all: an existing idle thread is enough.
 #[test]
-fn an_idle_thread_starts_what_could_not_be_started() {
+fn an_idle_thread_starts_jobs_that_could_not_be_started() {
     explore(|| {
         let (other, others_endpoint) = stage::client(numbered);
         assert_eq!(got(other.token()), ok("1"));
         shortage::begin(OF_ALL);
-        // The idle thread fetches for it; there is none to watch the clock.
+        // The idle thread runs its fetch; there is no clock watcher.
         let (client, endpoint) = stage::client_of(&warm(), numbered);
         time::sleep(SECOND);
         shortage::end();
@@ -347,7 +349,7 @@ fn an_idle_thread_starts_what_could_not_be_started() {
 }
 
 #[test]
-fn a_renewal_that_comes_due_in_a_shortage_is_made_after_it() {
+fn a_renewal_due_during_a_shortage_happens_after_it() {
     explore(|| {
         let (client, endpoint) = stage::client_of(&warm(), numbered);
         assert_eq!(got(client.token()), ok("1"));
@@ -360,7 +362,7 @@ fn a_renewal_that_comes_due_in_a_shortage_is_made_after_it() {
         let stats = client.stats(None).unwrap();
         assert_eq!((stats.requests, stats.failures), (1, 0));
         shortage::end();
-        // By itself: at most a minute after the shortage.
+        // Without a caller: at most a minute after the shortage.
         time::sleep(61 * SECOND);
         assert_eq!(endpoint.requests(), 2);
         assert_eq!(got(client.token()), ok("2"));
@@ -369,14 +371,14 @@ fn a_renewal_that_comes_due_in_a_shortage_is_made_after_it() {
 }
 
 #[test]
-fn a_fetch_that_is_owed_stays_owed_in_a_shortage() {
+fn a_promised_fetch_stays_promised_during_a_shortage() {
     explore(|| {
         let (client, endpoint) = stage::client(numbered);
         client.invalidate(&client.token().unwrap());
         let no_wait = within(Duration::ZERO);
         assert_eq!(got(client.get(&no_wait)), Err(ErrorKind::Pending));
         time::sleep(HALF);
-        // The thread that fetched is idle: it has to be gone, or busy.
+        // The thread that fetched is idle: it must be gone or busy.
         let (slow, slow_endpoint) = stage::client(|_, _| stage::token("slow").after(60 * SECOND));
         let waits = caller(&slow);
         shortage::begin(OF_WORKERS);
@@ -394,7 +396,7 @@ fn a_fetch_that_is_owed_stays_owed_in_a_shortage() {
 
 // --- events ----------------------------------------------------------------------------------
 
-/// A queue, how many events of it were told, and something that its callback holds.
+/// A queue, the count of its delivered events, and something that its callback holds.
 fn heard() -> (Arc<EventQueue>, Arc<AtomicUsize>, Arc<()>) {
     let (told, kept) = (Arc::new(AtomicUsize::new(0)), Arc::new(()));
     let (counted, held) = (told.clone(), kept.clone());
@@ -406,7 +408,7 @@ fn heard() -> (Arc<EventQueue>, Arc<AtomicUsize>, Arc<()>) {
 }
 
 #[test]
-fn events_of_a_shortage_are_told_after_it() {
+fn events_of_a_shortage_are_delivered_after_it() {
     explore(|| {
         let (queue, told, _kept) = heard();
         shortage::begin(OF_ALL);
@@ -421,9 +423,9 @@ fn events_of_a_shortage_are_told_after_it() {
     });
 }
 
-/// The same when nothing is asked of the library any more.
+/// The same without any further call of the library.
 #[test]
-fn events_of_a_shortage_are_told_after_it_by_itself() {
+fn events_of_a_shortage_are_delivered_after_it_without_a_call() {
     explore(|| {
         let (queue, told, kept) = heard();
         shortage::begin(OF_WORKERS);
@@ -441,9 +443,9 @@ fn events_of_a_shortage_are_told_after_it_by_itself() {
     });
 }
 
-/// And before its end, if there is a thread of the pool: when it has done what it does.
+/// Even before the shortage ends, if there is a worker thread: after its current work.
 #[test]
-fn a_thread_that_is_there_tells_the_events_of_a_shortage() {
+fn an_existing_thread_delivers_the_events_of_a_shortage() {
     explore(|| {
         let (queue, told, kept) = heard();
         let heard = queue.clone();
@@ -465,7 +467,7 @@ fn a_thread_that_is_there_tells_the_events_of_a_shortage() {
 }
 
 #[test]
-fn a_callback_is_let_go_though_its_events_cannot_be_told() {
+fn a_callback_is_dropped_even_if_its_events_cannot_be_delivered() {
     for is_for_ever in [true, false] {
         explore(move || {
             let (queue, told, kept) = heard();

@@ -1,4 +1,4 @@
-//! A client whose endpoint answers as a scenario says, and its callers.
+//! A client with a scripted endpoint, and its callers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ use crate::endpoint::{Endpoint, TimeLimit, Transport};
 use crate::process::Mailbox;
 use crate::{Client, Config, Error, ErrorKind, GetOptions, Token};
 
-/// What a caller got: the token's text, or the kind of the error.
+/// A caller's result: the token's text, or the kind of the error.
 pub(super) type Got = Result<String, ErrorKind>;
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
@@ -33,7 +33,7 @@ pub(super) fn token(value: &str) -> Answer {
     token_of(value, 1200)
 }
 
-/// A token of so many seconds.
+/// A token with this lifetime in seconds.
 pub(super) fn token_of(value: &str, lifetime: u32) -> Answer {
     let body =
         format!(r#"{{"access_token":"{value}","token_type":"Bearer","expires_in":{lifetime}}}"#);
@@ -46,13 +46,13 @@ pub(super) fn failure(status: u16, error: &str) -> Answer {
 }
 
 impl Answer {
-    /// The same answer, but it takes so long.
+    /// The same answer, delayed.
     pub(super) fn after(self, after: Duration) -> Self {
         Self { after, ..self }
     }
 }
 
-/// Told which request it is, from 1, and its form.
+/// Gets the request's number, from 1, and its form.
 type Script = Box<dyn Fn(usize, &str) -> Answer + Send + Sync>;
 
 /// The endpoint's side of a client.
@@ -62,7 +62,7 @@ pub(super) struct Scripted {
 }
 
 impl Scripted {
-    /// How many requests came.
+    /// The number of requests so far.
     pub(super) fn requests(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
     }
@@ -91,7 +91,7 @@ pub(super) fn config() -> Config {
     config
 }
 
-/// A client with them, and its endpoint.
+/// A client with these options, and its endpoint.
 pub(super) fn client(
     script: impl Fn(usize, &str) -> Answer + Send + Sync + 'static,
 ) -> (Client, Arc<Scripted>) {
@@ -116,13 +116,13 @@ pub(super) fn ok(value: &str) -> Got {
     Ok(value.to_owned())
 }
 
-/// A caller on a thread of its own.
+/// A caller on its own thread.
 pub(super) fn caller(client: &Client) -> JoinHandle<Got> {
     let client = client.clone();
     thread::spawn(move || got(client.token()))
 }
 
-/// Does something on a thread of its own, so long after the beginning.
+/// Runs an action on its own thread at this time.
 pub(super) fn at(when: Duration, action: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
     thread::spawn(move || {
         time::sleep_until(when);
@@ -130,7 +130,7 @@ pub(super) fn at(when: Duration, action: impl FnOnce() + Send + 'static) -> Join
     })
 }
 
-/// A call of `get_async`. Its function is called once and then let go.
+/// A call of `get_async`. Its callback is called once and then dropped.
 pub(super) struct Call {
     got: Mailbox<Got>,
     times: AtomicUsize,
@@ -152,16 +152,16 @@ impl Call {
         self.got.take(&Clock::System, BootTime::from_nanos(u64::MAX)).unwrap()
     }
 
-    /// After [`end`]: the function was called once, and nobody holds it.
+    /// After [`end`]: whether the callback was called once and has been dropped.
     pub(super) fn is_over(self: &Arc<Self>) -> bool {
         self.times.load(Ordering::SeqCst) == 1 && Arc::strong_count(self) == 1
     }
 }
 
-/// Lets go of the client, and sees that nothing of it is left when every thread has gone idle.
+/// Drops the client, and checks that nothing of it is left when every thread is idle.
 pub(super) fn end(client: Client, scripted: &Arc<Scripted>) {
     drop(client);
-    // Where time may fly, a quarter of an hour is no proof that every thread has come to rest.
+    // If the clock may jump, a quarter of an hour does not prove that every thread is idle.
     let most = if time::is_restless() { 200 } else { 1 };
     for _ in 0..most {
         time::sleep(900 * SECOND);

@@ -1,4 +1,4 @@
-//! The boot clock of a scenario, and waiting that it ends.
+//! The boot clock of a scenario, and waits that it ends.
 
 use std::cell::{Cell, RefCell};
 use std::sync::{Arc, LockResult, PoisonError};
@@ -11,27 +11,28 @@ use shuttle::thread;
 use crate::clock::{BootTime, Clock};
 use crate::process::Mailbox;
 
-/// The number of the clock's thread: the first that a scenario's main thread starts.
+/// The task id of the clock's thread: the first that a scenario's main thread starts.
 pub(super) const TASK: usize = 1;
 
-/// When a scenario begins. Not zero, so that "a while ago" can be expressed.
+/// Start of a scenario. Not zero, so that "a while ago" can be expressed.
 const START: BootTime = BootTime::from_nanos(1_000_000_000_000);
 
-/// A restless clock moves at one of so many opportunities: else nothing would ever be in time.
+/// A restless clock uses one of this many opportunities to move: otherwise nothing would ever be in
+/// time.
 const OPPORTUNITIES: u32 = 16;
 
-// All threads of a scenario run on one thread of the machine.
+// All of a scenario's threads run on one thread of the machine.
 std::thread_local! {
     static NOW: Cell<BootTime> = const { Cell::new(START) };
     static SLEEPERS: RefCell<Sleepers> = const { RefCell::new(Sleepers::NONE) };
     static RESTLESS: Cell<bool> = const { Cell::new(false) };
-    /// Whether no other thread can go on.
+    /// Whether no other thread can run.
     static ALONE: Cell<bool> = const { Cell::new(false) };
-    /// Whether the clock's thread is about to wake those that are due.
+    /// Whether the clock's thread is about to wake sleepers that are due.
     static RINGING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Who sleeps, and until when.
+/// The sleeping threads, and until when they sleep.
 struct Sleepers {
     sleeping: Vec<Sleeper>,
     last: u64,
@@ -56,7 +57,7 @@ impl Sleepers {
         self.sleeping.retain(|sleeper| sleeper.number != number);
     }
 
-    /// Moves the clock to the next point that somebody sleeps for. Who is to be woken.
+    /// Moves the clock to the next wake-up time. Returns the sleepers to wake.
     fn turn(&self) -> Vec<Arc<shuttle::sync::Condvar>> {
         let next = self.sleeping.iter().map(|sleeper| sleeper.until).min();
         NOW.set(NOW.get().max(next.unwrap_or_default()));
@@ -65,7 +66,7 @@ impl Sleepers {
     }
 }
 
-/// Sets the clock to the beginning and lets it run. On the main thread, before anything else.
+/// Resets and starts the clock. Call this first, on the main thread.
 pub(super) fn start(restless: bool) {
     NOW.set(START);
     RESTLESS.set(restless);
@@ -82,7 +83,7 @@ fn run() {
         if ALONE.get() || (RESTLESS.get() && opportunities % OPPORTUNITIES == 0) {
             let due = SLEEPERS.with_borrow(Sleepers::turn);
             if due.is_empty() && ALONE.get() {
-                // Either everything is over, or nothing will ever go on: that is told by shuttle.
+                // Either all threads have ended, or none can ever run again: shuttle reports that.
                 return;
             }
             RINGING.set(true);
@@ -93,7 +94,7 @@ fn run() {
     }
 }
 
-/// Whether the clock may move while others can go on.
+/// Whether the clock may move while other threads can run.
 pub(super) fn is_restless() -> bool {
     RESTLESS.get()
 }
@@ -110,12 +111,12 @@ pub(crate) fn now() -> BootTime {
     NOW.get()
 }
 
-/// How long the scenario has lasted.
+/// The time since the scenario started.
 pub(super) fn elapsed() -> Duration {
     now().since(START)
 }
 
-/// Sleeps until so long after the beginning.
+/// Sleeps until this time after the start.
 pub(super) fn sleep_until(at: Duration) {
     Mailbox::<()>::default().take(&Clock::System, START.after(at));
 }
@@ -124,7 +125,7 @@ pub(super) fn sleep(duration: Duration) {
     sleep_until(elapsed() + duration);
 }
 
-/// A point in time, as the gate measures how long it waits.
+/// A point in time, as used by the gate to limit its wait.
 pub(crate) struct Instant(BootTime);
 
 impl Instant {
@@ -137,12 +138,12 @@ impl Instant {
     }
 }
 
-/// Chance that a schedule decides.
+/// A random number that the schedule decides.
 pub(crate) fn chance() -> f64 {
     (shuttle::rand::thread_rng().next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// A condition variable with time limits, which shuttle's does not have.
+/// A condition variable with timeouts, which shuttle's does not have.
 #[derive(Debug, Default)]
 pub(crate) struct Condvar(Arc<shuttle::sync::Condvar>);
 

@@ -1,5 +1,5 @@
-//! What is true of a client, whatever its core believes: the token that was really given, the waits
-//! that were really ordered, the requests that were really sent. By this the core is judged.
+//! The truth about a client, independent of what its core believes: the token that was really
+//! issued, the waits really imposed, the requests really sent. The core is judged by this.
 
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ use crate::clock::BootTime;
 /// A token.
 #[derive(Clone, Copy)]
 struct Given {
-    /// The endpoint honours it until then.
+    /// The endpoint accepts it until then.
     dies_at: BootTime,
-    /// The client was told that it is good until then.
+    /// The client was told that it is valid until then.
     expires_at: BootTime,
 }
 
@@ -21,12 +21,12 @@ pub(super) struct Account<'a> {
     scenario: &'a Scenario,
     tally: &'a mut Tally,
     token: Given,
-    /// The one that came last, whether the core has taken it or not.
+    /// The last token that arrived, whether or not the core has taken it.
     arrived: Given,
     retry_after: BootTime,
-    /// Since when the client has been asked for a token in vain.
+    /// Since when callers have been asking for a token without success.
     wanting: Option<BootTime>,
-    /// When the last request was sent that failed.
+    /// When the last failed request was sent.
     failure_sent_at: BootTime,
     requests_in_outage: Vec<u32>,
 }
@@ -58,14 +58,14 @@ impl<'a> Account<'a> {
         }
     }
 
-    /// A call ended with a token, and until then further ones are served the same.
+    /// A call got a token. Further calls before `quiet_until` are served the same way.
     pub(super) fn is_served(&mut self, took: Duration, quiet_until: BootTime, now: BootTime) {
         let dies_at = self.token.dies_at;
         self.tally.served_dead += u64::from(now >= dies_at || quiet_until > dies_at);
         self.call_ends(took);
     }
 
-    /// A call failed, and so many in all did until its caller will be told something else.
+    /// `calls` calls failed, until the caller gets a different result.
     pub(super) fn is_failed(&mut self, took: Duration, calls: u64, now: BootTime) {
         self.tally.failed_with_token += u64::from(now < self.token.expires_at);
         self.tally.failed_calls += calls;
@@ -107,7 +107,7 @@ impl<'a> Account<'a> {
         }
     }
 
-    /// What arrived is the client's token from now on.
+    /// The token that arrived is now the client's.
     pub(super) fn has_token(&mut self, now: BootTime) {
         self.token = self.arrived;
         self.tally.tokens += 1;
@@ -116,7 +116,7 @@ impl<'a> Account<'a> {
 
     // --- outages ----------------------------------------------------------------------------------
 
-    /// How long it took from the end of each outage that was waited through.
+    /// Records the recovery time from each outage that was waited through.
     fn recovers(&mut self, now: BootTime) {
         let Some(since) = self.wanting.take() else { return };
         for (outage, tally) in self.scenario.outages().zip(&mut self.tally.outages) {
@@ -130,7 +130,8 @@ impl<'a> Account<'a> {
     }
 
     pub(super) fn day_ends(mut self, end: BootTime) {
-        // Whoever still wants a token has not recovered, and it counts as late as can be known.
+        // A client that still has no token has not recovered; it counts as the latest time that can
+        // be known.
         self.recovers(end);
         for (outage, requests) in self.tally.outages.iter_mut().zip(self.requests_in_outage) {
             outage.most_requests = outage.most_requests.max(requests);

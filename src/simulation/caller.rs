@@ -1,4 +1,4 @@
-//! Those who ask a client for its token: one thread of a program each.
+//! Callers of a client; each is one thread of a program.
 
 use std::time::Duration;
 
@@ -6,22 +6,22 @@ use super::chance::Chance;
 use crate::cache::output::Wait;
 use crate::clock::BootTime;
 
-/// A program whose call failed asks again after a time between these.
+/// After a failed call, a program asks again after a time in this range.
 const ASKS_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
 
-/// After everything that happens.
+/// After all events.
 pub(super) const NEVER: BootTime = BootTime::from_nanos(u64::MAX);
 
-/// What a caller does until its time comes.
+/// What a caller does until its next event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Doing {
-    /// Works with the token it was given; will ask at its time.
+    /// Works with the token it got; asks at its time.
     Away,
-    /// Waits as it was told; at its time it asks again.
+    /// Waits as the core decided; asks again at its time.
     Waiting {
         serve_at: Option<BootTime>,
     },
-    /// Its wait has ended: with a token, or with an error that others would be told until then.
+    /// Its wait has ended, with a token, or with an error that others would get until then.
     HasToken,
     WasFailed {
         until: BootTime,
@@ -30,12 +30,12 @@ pub(super) enum Doing {
 
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
-    /// Between its calls, on average.
+    /// Mean time between its calls.
     mean: Duration,
     pub(super) min_ttl: Duration,
     pub(super) doing: Doing,
     pub(super) due: BootTime,
-    /// When its present call began.
+    /// Start of its current call.
     pub(super) since: BootTime,
 }
 
@@ -52,15 +52,16 @@ impl Caller {
         (self.doing, self.due) = (Doing::Waiting { serve_at: wait.serve_at }, wait.until);
     }
 
-    /// Has its token and will ask again. Calls before `quiet_until` would be served at once with
-    /// nothing else happening, so they are left out: calls are independent of each other, and how
-    /// long the next one is off does not depend on those that were made.
+    /// Got its token and will ask again. Calls before `quiet_until` would be served at once without
+    /// any effect, so they are skipped: calls are independent, and the time to the next one does
+    /// not depend on earlier ones.
     pub(super) fn is_served(&mut self, quiet_until: BootTime, chance: &mut Chance) {
         self.doing = Doing::Away;
         self.due = quiet_until.after(chance.exponential(self.mean));
     }
 
-    /// Its call failed, and so would every one before `until`: how many it makes in vain.
+    /// Its call failed, and so would every one before `until`. Returns how many it makes without
+    /// success.
     pub(super) fn fails(&mut self, now: BootTime, until: BootTime, chance: &mut Chance) -> u64 {
         self.doing = Doing::Away;
         self.due = now;
@@ -75,7 +76,7 @@ impl Caller {
     }
 }
 
-/// A kind of program: how many threads ask, and how often each does, on average.
+/// A kind of program: how many threads ask, and how often each does on average.
 struct Kind {
     share: f64,
     callers: usize,
@@ -89,7 +90,7 @@ const fn kind(share: f64, callers: usize, keep_warm: bool, least: u64, most: u64
     Kind { share, callers, keep_warm, least, most }
 }
 
-/// Busy services, gateways that report now and then, jobs that run now and then, and programs that
+/// Busy services, gateways that report occasionally, jobs that run occasionally, and programs that
 /// keep their token warm. The shares add up to 1.
 const KINDS: [Kind; 4] = [
     kind(0.30, 3, false, 1, 5),
@@ -98,11 +99,11 @@ const KINDS: [Kind; 4] = [
     kind(0.10, 1, true, 60, 1800),
 ];
 
-/// One caller in this many wants a token that is good for another minute.
+/// The share of callers that want a token valid for another minute.
 const WITH_MIN_TTL: f64 = 0.05;
 const MIN_TTL: Duration = Duration::from_secs(60);
 
-/// The callers of one client, and whether it keeps its token warm.
+/// Draws the callers of one client, and whether it keeps its token warm.
 pub(super) fn draw(chance: &mut Chance) -> (Vec<Caller>, bool) {
     let mut left = crate::cache::Random::unit(chance);
     let found = KINDS.iter().find(|kind| {

@@ -1,4 +1,4 @@
-//! Chance that can be had again: the same seed gives the same day.
+//! Reproducible randomness: the same seed gives the same day.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ pub(super) struct Chance(u64);
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Chance {
-    /// The stream of one client. Neighbours' streams have nothing to do with each other.
+    /// The stream of one client. Streams are independent of each other.
     pub(super) fn new(seed: u64, stream: u64) -> Self {
         Self(mix(mix(seed.wrapping_add(GOLDEN)) ^ stream.wrapping_mul(GOLDEN)))
     }
@@ -23,12 +23,12 @@ impl Chance {
         least + (most - least).mul_f64(self.unit())
     }
 
-    /// Small and large orders of magnitude alike.
+    /// Log-uniform: every order of magnitude is equally likely.
     pub(super) fn of_any_order(&mut self, least: Duration, most: Duration) -> Duration {
         least.mul_f64((most.as_secs_f64() / least.as_secs_f64()).powf(self.unit()))
     }
 
-    /// The time to the next of events that come independently of each other.
+    /// The time to the next of independent events.
     pub(super) fn exponential(&mut self, mean: Duration) -> Duration {
         mean.mul_f64(-(1.0 - self.unit()).ln())
     }
@@ -37,7 +37,7 @@ impl Chance {
 impl Random for Chance {
     fn unit(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(GOLDEN);
-        // The 53 bits that an f64 holds exactly.
+        // An f64 holds 53 bits exactly.
         (mix(self.0) >> 11) as f64 / (1u64 << 53) as f64
     }
 }

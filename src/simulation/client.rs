@@ -1,8 +1,7 @@
 //! One client's day: the core between its callers and the endpoint.
 //!
-//! What a client does with threads, timers and sockets is done here with points in time: whatever the
-//! core wants done becomes an event that is due, and what comes of it is the next input. Nothing is
-//! decided here.
+//! Threads, timers and sockets are replaced by points in time: every output of the core becomes an
+//! event, and the result of the event is the next input. Nothing is decided here.
 
 use std::time::Duration;
 
@@ -24,18 +23,18 @@ use crate::cache::output::{Outcome, Output, Reason, Task};
 use crate::cache::policy::Policy;
 use crate::clock::BootTime;
 
-/// The one entry of each client.
+/// The only entry of each client.
 const ENTRY: usize = 0;
 
-/// The program gives the credentials, once and for all.
+/// The credentials are fixed.
 const SOURCE: Source = Source { kind: SourceKind::Given, version: 0 };
 const PAIR: Pair = Pair { version: 0, is_other: false, was_asked_for: false };
 
-/// A fetch under way, and when it goes on.
+/// A fetch in progress, and when it continues.
 struct Flight {
     id: FlightId,
     due: BootTime,
-    /// What will come back. `None`: it has a thread then.
+    /// The pending response. `None`: it gets a thread then.
     request: Option<Request>,
 }
 
@@ -44,7 +43,7 @@ struct Request {
     reply: Reply,
 }
 
-/// What happens next.
+/// The next event.
 enum Next {
     Flight,
     Caller(usize),
@@ -74,7 +73,7 @@ impl<'a> SimulatedClient<'a> {
     ) -> Self {
         let mut chance = Chance::new(scenario.seed, index);
         let (mut callers, keep_warm) = caller::draw(&mut chance);
-        // Programs are started one by one in the course of a lifetime.
+        // Programs start one by one over the course of a lifetime.
         let started = START.after(scenario.lifetime.mul_f64(chance.unit()));
         callers.iter_mut().for_each(|caller| caller.is_served(started, &mut chance));
         let (policy, own) = (policy.clone(), Some(ENTRY));
@@ -93,7 +92,7 @@ impl<'a> SimulatedClient<'a> {
         }
     }
 
-    /// The whole day.
+    /// Runs the whole day.
     pub(super) fn live(mut self) {
         let end = START.after(self.scenario.length);
         loop {
@@ -110,7 +109,7 @@ impl<'a> SimulatedClient<'a> {
         self.account.day_ends(end);
     }
 
-    /// The few pending events are the queue.
+    /// There are few pending events; this finds the first.
     fn next(&self) -> (BootTime, Next) {
         let mut first = (self.alarm, Next::Alarm);
         for (index, caller) in self.callers.iter().enumerate() {
@@ -124,7 +123,8 @@ impl<'a> SimulatedClient<'a> {
         }
     }
 
-    // --- what happens -----------------------------------------------------------------------------
+    // --- events
+    // -----------------------------------------------------------------------------------
 
     fn caller_acts(&mut self, index: usize, now: BootTime) {
         let waited = match self.callers[index].doing {
@@ -144,7 +144,7 @@ impl<'a> SimulatedClient<'a> {
 
     fn asks(&mut self, index: usize, waited: Option<Waited>, now: BootTime) {
         self.account.is_asked(now);
-        // No limit of its own ends its wait: that is up to the core.
+        // Without a deadline, the end of its wait is up to the core.
         let want = Want { min_ttl: self.callers[index].min_ttl, at_once: false, until: NEVER };
         match self.takes(Input::Ask { entry: ENTRY, want, waited }, now) {
             Some(Output::Wait { wait, .. }) => self.callers[index].waits(wait),
@@ -160,7 +160,7 @@ impl<'a> SimulatedClient<'a> {
 
     fn flight_goes_on(&mut self, now: BootTime) {
         let Some(flight) = &mut self.flight else { return };
-        // Until it is told what to do next.
+        // Until the core decides what it does next.
         let (id, request) = (flight.id, flight.request.take());
         flight.due = NEVER;
         let input = match request {
@@ -182,11 +182,13 @@ impl<'a> SimulatedClient<'a> {
         self.takes(input, now);
     }
 
-    // --- what is to be done ---------------------------------------------------------------------------
+    // --- outputs
+    // ----------------------------------------------------------------------------------
 
-    /// Takes a step, and carries out what it leads to but for what it tells the caller who asked.
+    /// Takes a step and carries out its outputs, except for the one to the caller that asked, which
+    /// is returned.
     fn takes(&mut self, input: Input<Mishap>, now: BootTime) -> Option<Output<Mishap>> {
-        // The one draw that a token makes is the jitter of the renewal point.
+        // A new token draws exactly once: the jitter of its renewal.
         let is_token = matches!(&input, Input::Answered { answer: Ok(_), .. });
         let share = if is_token { self.scenario.jitter } else { 1.0 };
         let (callers, chance) = (&self.callers, &mut self.chance);
@@ -220,7 +222,7 @@ impl<'a> SimulatedClient<'a> {
                 self.flight.take_if(|own| own.id == flight);
             }
             Output::Alarm { at, .. } => self.alarm = at,
-            // Each fetch has a thread and credentials at once, and nobody listens.
+            // Each fetch gets a thread and credentials at once, and no one receives events.
             _ => {}
         }
     }
@@ -263,7 +265,7 @@ impl<'a> SimulatedClient<'a> {
 
     fn is_served(&mut self, index: usize, now: BootTime) {
         let quiet_until = self.quiet_until(index).max(now);
-        // What a fetch under way brings may make it sooner.
+        // A fetch in progress may change the result sooner.
         let quiet_until = if self.flight.is_some() { now } else { quiet_until };
         self.account.is_served(now.since(self.callers[index].since), quiet_until, now);
         self.callers[index].is_served(quiet_until, &mut self.chance);
@@ -287,7 +289,7 @@ impl<'a> SimulatedClient<'a> {
     }
 }
 
-/// How long whoever is told this would be told the same.
+/// How long a caller that gets this error would keep getting it.
 fn wait_of(reason: &Reason<Mishap>) -> Duration {
     match reason {
         Reason::Blocked { wait, .. } | Reason::Failed { wait, .. } => *wait,
@@ -295,11 +297,11 @@ fn wait_of(reason: &Reason<Mishap>) -> Duration {
     }
 }
 
-/// What the core asks while it decides.
+/// What the core needs while it decides.
 struct Surroundings<'a> {
     callers: &'a [Caller],
     chance: &'a mut Chance,
-    /// Of what is left to chance.
+    /// The result of the draws.
     share: f64,
 }
 

@@ -1,23 +1,23 @@
-//! A fleet of clients under virtual time: what many caches together do to a token endpoint.
+//! A fleet of clients under virtual time: the combined effect of many caches on a token endpoint.
 //!
-//! A cache that is right by itself can still be wrong in numbers: after an outage all clients want
-//! a token in the same minute, and with equal lifetimes they all want the next one together again.
-//! Here the real core is driven through a day by the one door that a client drives it by, with the
-//! endpoint and the callers played by chance. Nothing is decided here that the library decides, and
+//! A cache that is correct on its own can still be wrong in numbers: after an outage all clients
+//! want a token in the same minute, and with equal lifetimes they all want the next one together
+//! again. The real core is driven through a day, by the same entry point as in a client, against a
+//! random endpoint and random callers. Nothing is decided here that the library decides, and
 //! nothing waits, so a day of 100,000 clients takes seconds.
 //!
-//! Clients share nothing but the endpoint, and what the endpoint answers depends on the time and
-//! on chance only. So each client lives its whole day alone, with its own few pending events as
-//! the queue, and threads take clients in any order without changing a figure.
+//! Clients share only the endpoint, and its answers depend only on time and chance. So each client
+//! runs through its whole day alone, with its own few pending events, and threads can take clients
+//! in any order without changing a figure.
 //!
 //! - [`scenario`] what is simulated, and the bounds
-//! - `server`, `caller` the two sides that the core stands between
+//! - `server`, `caller` the two sides of the core
 //! - `client` one client's day
-//! - `account` what is true of it, whatever the core believes
-//! - `tally`, [`report`] what was counted, and what follows from it
+//! - `account` the truth about it, independent of what the core believes
+//! - `tally`, [`report`] counts, and the figures derived from them
 //!
-//! Not part of the library: compiled for tests and, by the feature `__simulation`, for the example
-//! `fleet`. It lives here so that the core need not be public to be simulated.
+//! Not part of the library: compiled for tests and, with the feature `__simulation`, for the
+//! example `fleet`. It is in this crate so that the core can stay private.
 
 mod account;
 mod caller;
@@ -36,7 +36,7 @@ use report::Report;
 use scenario::Scenario;
 use tally::Tally;
 
-/// Lives through the scenario with every client, on as many threads as there are processors.
+/// Runs the scenario for every client, with one thread per processor.
 pub fn run(scenario: &Scenario) -> Report {
     let policy = &Options::default().policy;
     let threads = thread::available_parallelism().map_or(1, usize::from);
@@ -49,7 +49,7 @@ pub fn run(scenario: &Scenario) -> Report {
     Report::new(scenario.clone(), total)
 }
 
-/// Every `step`-th client from `first` on.
+/// Runs every `step`-th client from `first` on.
 fn run_share(scenario: &Scenario, policy: &Policy, first: usize, step: usize) -> Tally {
     let server = server::Server::new(scenario);
     let mut tally = Tally::new(scenario);

@@ -1,4 +1,4 @@
-//! What follows from a day: the figures, and whether they keep their bounds.
+//! The results of a day: the figures, and whether they are within their bounds.
 
 use std::fmt;
 use std::ops::Range;
@@ -7,30 +7,30 @@ use std::time::Duration;
 use super::scenario::{Scenario, Spell, minute_of};
 use super::tally::{OutageTally, Tally};
 
-/// A figure of the table.
+/// A row of the table.
 #[derive(Clone, Debug)]
 pub struct Figure {
     pub name: String,
     pub measured: String,
-    /// What it must not exceed, and whether it does not.
+    /// The upper bound, and whether the figure is within it.
     pub bound: Option<(String, bool)>,
 }
 
-/// The end of an outage, as the clients lived through it.
+/// How the clients recovered from an outage.
 #[derive(Clone, Copy, Debug)]
 pub struct Recovery {
-    /// Clients that had been asked for a token in vain.
+    /// Clients whose callers had been asking without success.
     pub clients: usize,
-    /// From the outage's end until 99 of 100 of them had a token, and until all had.
+    /// Time from the end of the outage until 99 of 100 of them had a token, and until all had.
     pub most: Duration,
     pub all: Duration,
-    /// The same for all of those whose requests did not fail once more by chance.
+    /// Time until all of those had a token that had no further random failure.
     pub undisturbed: Duration,
-    /// How many had none when the bound was reached.
+    /// How many had no token when the bound was reached.
     pub late: usize,
 }
 
-/// A day that is over.
+/// The results of a day.
 #[derive(Clone, Debug)]
 pub struct Report {
     pub scenario: Scenario,
@@ -48,7 +48,7 @@ impl Report {
         &self.tally.requests
     }
 
-    /// Token requests of an undisturbed minute, on average.
+    /// Mean token requests of an undisturbed minute.
     pub fn calm_mean(&self) -> f64 {
         let minutes = self.requests().iter().enumerate();
         let calm: Vec<u64> =
@@ -56,16 +56,16 @@ impl Report {
         calm.iter().sum::<u64>() as f64 / calm.len() as f64
     }
 
-    /// The highest minute around the `lifetimes`-th lifetime after an outage, in mean minutes.
+    /// The highest minute around the `lifetimes`-th lifetime after an outage, relative to the mean.
     pub fn echo(&self, outage: &Spell, lifetimes: u32) -> f64 {
-        // The first echo comes early: tokens are renewed from half of their lives on.
+        // The first echo comes early: tokens are renewed from half of their lifetime on.
         let from = if lifetimes == 1 { 0.25 } else { f64::from(lifetimes) - 0.5 };
         let at = |share: f64| minute_of(outage.to + self.scenario.lifetime.mul_f64(share));
         let (_, peak) = self.peak(at(from)..at(f64::from(lifetimes) + 0.5));
         peak as f64 / self.calm_mean()
     }
 
-    /// The highest of some minutes, and which it is.
+    /// The highest of some minutes: its index and its count.
     fn peak(&self, minutes: Range<usize>) -> (usize, u64) {
         let within = minutes.start..minutes.end.min(self.requests().len());
         within.map(|at| (at, self.requests()[at])).max_by_key(|(_, n)| *n).unwrap_or_default()
@@ -85,12 +85,12 @@ impl Report {
         }
     }
 
-    /// The way out of each outage.
+    /// The recovery from each outage.
     pub fn recoveries(&self) -> Vec<Recovery> {
         self.tally.outages.iter().map(|outage| self.recovery(outage)).collect()
     }
 
-    /// Whether every bound is kept.
+    /// Whether all figures are within their bounds.
     pub fn keeps_its_bounds(&self) -> bool {
         self.figures().iter().all(|figure| figure.bound.as_ref().is_none_or(|(_, kept)| *kept))
     }
@@ -214,12 +214,12 @@ fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
 }
 
-/// Such as 04:10.
+/// Like 04:10.
 pub fn time_of_day(minute: usize) -> String {
     format!("{:02}:{:02}", minute / 60, minute % 60)
 }
 
-/// Such as 1,234,567.
+/// Like 1,234,567.
 pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();

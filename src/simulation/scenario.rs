@@ -10,16 +10,16 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// Boot time at the start of the day; not zero, so that "a while ago" can be expressed.
 pub(super) const START: BootTime = BootTime::from_nanos(1_000_000_000_000);
 
-/// What is wrong with the endpoint for a while.
+/// A temporary problem of the endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// Every request fails: refused at once, or after a time-out.
+    /// Every request fails: connection refused, or a timeout.
     Outage,
-    /// Half of the requests are answered with 429.
+    /// Half of the requests get a 429.
     Throttled,
 }
 
-/// A stretch of time in which something is wrong. Times count from the start of the day.
+/// A period in which something is wrong. Times count from the start of the day.
 #[derive(Clone, Copy, Debug)]
 pub struct Spell {
     pub trouble: Trouble,
@@ -37,12 +37,12 @@ impl Spell {
     }
 }
 
-/// What is asserted of a day.
+/// The bounds asserted for a day.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// From the end of an outage until every client that was asked for a token has one.
+    /// From the end of an outage until every client whose callers asked has a token.
     pub recovery: Duration,
-    /// The highest minute around one and two lifetimes after an outage, in mean calm minutes.
+    /// The highest minute around one and two lifetimes after an outage, relative to the calm mean.
     pub echo: f64,
     /// Token requests of one client during the longest outage.
     pub requests_in_outage: u32,
@@ -51,30 +51,30 @@ pub struct Bounds {
 /// A day of a fleet.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// Each has one entry and limits of its own.
+    /// Each has one entry and its own limits.
     pub clients: u32,
     pub length: Duration,
     pub seed: u64,
-    /// Of every token.
+    /// Lifetime of every token.
     pub lifetime: Duration,
-    /// Share of requests that fail by chance all day: half with a 5xx, the rest with a reset or a
-    /// time-out.
+    /// Share of requests that fail at random all day: half with a 5xx, the rest with a reset or a
+    /// timeout.
     pub flaky: f64,
-    /// Share of requests that are answered with 429 all day, half of them with `Retry-After`.
+    /// Share of requests answered with 429 all day, half of them with `Retry-After`.
     pub limited: f64,
-    /// Share of the policy's jitter of the renewal point that is used: 1, but for a comparison.
+    /// Share of the policy's renewal jitter that is used: 1, except for comparisons.
     pub jitter: f64,
     pub spells: Vec<Spell>,
     pub bounds: Bounds,
 }
 
 impl Scenario {
-    /// The fewest hours in which both outages and their echoes have room.
+    /// The fewest hours that have room for both outages and their echoes.
     ///
     /// cbindgen:ignore
     pub const LEAST_HOURS: u32 = 8;
 
-    /// A day with an outage of 10 minutes after a sixth of it, one of 2 hours a little before the
+    /// A day with an outage of 10 minutes after a sixth of it, one of 2 hours shortly before the
     /// middle, and 15 minutes of throttling in its last quarter.
     pub fn day(clients: u32, hours: u32, seed: u64) -> Self {
         let length = HOUR * hours;
@@ -97,7 +97,7 @@ impl Scenario {
         }
     }
 
-    /// The outages alone, in the order of time.
+    /// Only the outages, in chronological order.
     pub fn outages(&self) -> impl Iterator<Item = &Spell> {
         self.spells.iter().filter(|spell| spell.trouble == Trouble::Outage)
     }
@@ -106,8 +106,8 @@ impl Scenario {
         minute_of(self.length)
     }
 
-    /// Whether nothing is wrong in a minute, nor was so within three lifetimes. What rings on
-    /// after that is even in the mean.
+    /// Whether nothing is wrong in this minute, nor was within three lifetimes before it. Later
+    /// echoes average out.
     pub(super) fn is_calm(&self, minute: usize) -> bool {
         let (from, settled) = (MINUTE * minute as u32, self.lifetime * 3);
         let disturbs = |spell: &Spell| spell.from < from + MINUTE && from < spell.to + settled;
@@ -115,7 +115,7 @@ impl Scenario {
     }
 }
 
-/// Which minute of the day a point in it lies in.
+/// The minute of the day that contains this time.
 pub(super) fn minute_of(time: Duration) -> usize {
     (time.as_secs() / 60) as usize
 }

@@ -1,4 +1,4 @@
-//! The token endpoint, played by chance and the time of day.
+//! The token endpoint, driven by chance and the time of day.
 
 use std::time::Duration;
 
@@ -7,22 +7,22 @@ use super::scenario::{START, Scenario, Trouble};
 use crate::cache::flight::{Class, Failure};
 use crate::clock::BootTime;
 
-/// Share of answers 429 while the endpoint is throttled.
+/// Share of 429 answers while the endpoint is throttled.
 const THROTTLED_SHARE: f64 = 0.5;
-/// Share of answers 429 that say how long to wait, and how long that is.
+/// Share of 429 answers with `Retry-After`, and its value.
 const WITH_RETRY_AFTER: f64 = 0.5;
 const MIN_RETRY_AFTER: Duration = Duration::from_secs(1);
 const MOST_RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// An answer takes at least this, and on average the second on top of it.
+/// Minimum latency, and the mean of what is added to it.
 const LEAST_LATENCY: Duration = Duration::from_millis(40);
 const MEAN_LATENCY: Duration = Duration::from_millis(160);
 /// A refused connection takes at most this.
 const REFUSED_WITHIN: Duration = Duration::from_millis(50);
-/// A connection into nothing is given up after this (the option `connect_timeout`).
+/// A connection to an unreachable host times out after this (the option `connect_timeout`).
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a request fails with.
+/// Why a request failed.
 pub(super) type Mishap = &'static str;
 
 const REFUSED: Mishap = "connection refused";
@@ -31,9 +31,9 @@ const SLOW: Mishap = "too slow";
 const BROKEN: Mishap = "status 503";
 const LIMITED: Mishap = "status 429";
 
-/// What comes back from a request.
+/// The result of a request.
 pub(super) enum Reply {
-    /// A token, and when the endpoint stops honouring it.
+    /// A token, and until when the endpoint accepts it.
     Token {
         dies_at: BootTime,
     },
@@ -49,7 +49,7 @@ impl<'a> Server<'a> {
         Self { scenario }
     }
 
-    /// What a request that is sent now leads to, and when that is known.
+    /// The result of a request sent now, and when it is known.
     pub(super) fn ask(
         &self,
         now: BootTime,
@@ -73,7 +73,7 @@ impl<'a> Server<'a> {
         } else if chance.happens(self.scenario.flaky) {
             return self.flaky(now, timeout, latency, chance);
         } else {
-            // Made half-way through; its life counts from there.
+            // Issued half-way through the request; its lifetime starts there.
             Reply::Token { dies_at: now.after(latency / 2).after(self.scenario.lifetime) }
         };
         (reply, now.after(latency))
@@ -89,7 +89,7 @@ impl<'a> Server<'a> {
             let took = chance.between(Duration::ZERO, REFUSED_WITHIN).min(timeout);
             return (failed(REFUSED), now.after(took));
         }
-        // Into nothing, or connected to what never answers.
+        // Unreachable, or connected to a server that never answers.
         let took = if chance.happens(0.5) { CONNECT_TIMEOUT.min(timeout) } else { timeout };
         (failed(SLOW), now.after(took))
     }

@@ -1,21 +1,21 @@
-//! What is counted while a fleet lives.
+//! Counts of a simulated fleet.
 
 use std::time::Duration;
 
 use super::scenario::Scenario;
 
-/// One client's way out of an outage.
+/// One client's recovery from an outage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Recovery {
-    /// From the outage's end to the token.
+    /// From the end of the outage to the token.
     pub(super) took: Duration,
-    /// A request it sent after the outage's end failed once more, by chance.
+    /// A request sent after the end of the outage failed once more, at random.
     pub(super) failed_again: bool,
 }
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct OutageTally {
-    /// Of the clients that had been asked in vain when it ended.
+    /// Clients whose callers had been asking without success when it ended.
     pub(super) recoveries: Vec<Recovery>,
     pub(super) most_requests: u32,
 }
@@ -27,7 +27,7 @@ pub(super) struct Tally {
     pub(super) failed_calls: u64,
     pub(super) longest_call: Duration,
     pub(super) outages: Vec<OutageTally>,
-    // What must not be.
+    // Violations.
     pub(super) failed_with_token: u64,
     pub(super) served_dead: u64,
     pub(super) sent_in_retry_after: u64,
@@ -49,7 +49,7 @@ impl Tally {
         }
     }
 
-    /// Both together.
+    /// Adds two tallies.
     pub(super) fn and(mut self, other: Self) -> Self {
         for (own, others) in self.requests.iter_mut().zip(other.requests) {
             *own += others;

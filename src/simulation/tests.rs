@@ -1,4 +1,4 @@
-//! The simulation at a size that a debug build has done in seconds.
+//! The simulation at a size that a debug build finishes within seconds.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ fn small_day() -> Scenario {
 }
 
 #[test]
-fn a_small_fleet_keeps_its_promises() {
+fn a_small_fleet_stays_within_its_bounds() {
     let report = run(&small_day());
     assert!(report.keeps_its_bounds(), "{report}");
     for recovery in report.recoveries() {
@@ -21,7 +21,7 @@ fn a_small_fleet_keeps_its_promises() {
 }
 
 #[test]
-fn a_narrow_jitter_rings() {
+fn a_narrow_jitter_causes_echoes() {
     let scenario = Scenario { jitter: 0.1, ..small_day() };
     let report = run(&scenario);
     let bound = scenario.bounds.echo;
@@ -30,7 +30,7 @@ fn a_narrow_jitter_rings() {
 }
 
 #[test]
-fn the_seed_decides_the_day_and_the_threads_do_not() {
+fn the_seed_alone_determines_the_day() {
     let day_of = |seed| Scenario::day(60, Scenario::LEAST_HOURS, seed);
     let policy = &Options::default().policy;
     let day = |seed| run_share(&day_of(seed), policy, 0, 1);
@@ -40,7 +40,7 @@ fn the_seed_decides_the_day_and_the_threads_do_not() {
 }
 
 #[test]
-fn a_broken_promise_breaks_the_bounds() {
+fn a_violation_breaks_the_bounds() {
     let scenario = Scenario { spells: Vec::new(), ..small_day() };
     let breaks: [fn(&mut Tally); 5] = [
         |tally| tally.failed_with_token = 1,
