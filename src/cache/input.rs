@@ -142,7 +142,7 @@ pub(crate) struct Pair {
     /// They differ from those the fetch was refused with.
     pub(crate) is_other: bool,
     /// The source was asked for them by this fetch, or on its behalf.
-    pub(crate) was_asked_for: bool,
+    pub(crate) was_requested: bool,
 }
 
 /// Why there are no credentials.

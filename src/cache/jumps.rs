@@ -8,7 +8,8 @@ use crate::clock::Reading;
 
 /// Smaller jumps are not reported.
 const MIN_REPORTED: Duration = Duration::from_secs(2);
-/// NTP slews a clock by at most a thousandth, and it is correct again before it is far off.
+/// A clock that is being slewed runs up to a thousandth faster or slower than another, and is
+/// correct again before it is far off.
 const DRIFT: u32 = 1000;
 const MAX_DRIFT: Duration = Duration::from_secs(60);
 

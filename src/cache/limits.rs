@@ -1,5 +1,5 @@
 //! What binds all entries of one client: a running `Retry-After`, refused credentials, a login
-//! refused by the proxy, a pause after a 429, and the budget of requests per minute.
+//! refused by the proxy, a pause after a rate limit, and the budget of requests per minute.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -68,7 +68,7 @@ pub(crate) struct Limits<E> {
     /// Times of the last minute's requests, oldest first.
     requests: VecDeque<BootTime>,
     retry_after: Option<Box<Hold<E>>>,
-    /// The back-off after a 429 without `Retry-After`.
+    /// The back-off after a rate limit.
     pause: Option<Box<Hold<E>>>,
     refused: Option<Box<Hold<E>>>,
     refused_times: u32,

@@ -16,7 +16,7 @@ struct UnderWay<K, W> {
     key: K,
     /// Unfinished tries, oldest first.
     tries: Vec<(Ticket, BootTime)>,
-    /// The latest try that obtained a result.
+    /// The most recently started try that has obtained a result.
     obtained: Ticket,
     waiting: Vec<W>,
 }

@@ -114,7 +114,7 @@ impl Shared {
                 (outputs.step, self.settle(&mut state, context, outputs, now))
             })
         };
-        jumps.into_iter().flatten().for_each(|jump| self.tell_jump(jump));
+        jumps.into_iter().flatten().for_each(|jump| self.report_jump(jump));
         if let Some((step, laters)) = happened {
             self.carry_out(context, step, laters);
         }

@@ -97,7 +97,7 @@ impl Fetch {
     /// Keeps the credentials to continue with; returns what the core needs to know of them, or the
     /// error.
     fn credentials(&mut self, view: &View) -> Option<Result<input::Pair, Error>> {
-        let was_asked_for = self.fresh.is_some();
+        let was_requested = self.fresh.is_some();
         let read = self.fresh.take().or_else(|| match &self.refused {
             None => view.given.clone(),
             // Rotated meanwhile.
@@ -109,7 +109,7 @@ impl Fetch {
         let refused = self.refused.as_ref();
         Some(read.map(|pair| {
             let is_other = refused.is_some_and(|refused| !pair.same_as(refused));
-            let known = input::Pair { version: pair.version, is_other, was_asked_for };
+            let known = input::Pair { version: pair.version, is_other, was_requested };
             self.fresh = Some(Ok(pair));
             known
         }))
@@ -165,7 +165,7 @@ impl Shared {
         (fetch.refused, fetch.granted) = (None, None);
         let asked = self.endpoint.fetch(&self.options, &pair.credentials, &fetch.slot.scope, limit);
         fetch.used = Some(pair);
-        self.tell_of_trust();
+        self.report_trust();
         let id = fetch.id;
         let mut failure = None;
         match asked {

@@ -211,7 +211,7 @@ impl Client {
             options,
         });
         shared.check_files()?;
-        shared.tell_of_trust();
+        shared.report_trust();
         if let Some(own) = &shared.own {
             shared.tick(own.index);
         }

@@ -58,7 +58,7 @@ impl Shared {
     /// credentials read last.
     pub(super) fn use_last_pair(self: &Arc<Self>, refused: bool) {
         if let Some((pair, change)) = self.source.last_of_files() {
-            let version = self.tell_change(change).then_some(pair.version);
+            let version = self.report_change(change).then_some(pair.version);
             let read = Ok(pair);
             let mut context = StepContext { read: Some(&read), ..StepContext::default() };
             self.step(&mut context, &mut |_, _, _| {
@@ -81,7 +81,7 @@ impl Shared {
         }
         let mut version = None;
         let read = self.source.adopt(read).map(|(pair, change)| {
-            version = self.tell_change(change).then_some(pair.version);
+            version = self.report_change(change).then_some(pair.version);
             pair
         });
         let obtained = read.is_ok();
@@ -98,7 +98,7 @@ impl Shared {
 
     /// Reports that the files cannot be read any more, or can be again. Returns whether they hold
     /// different credentials.
-    fn tell_change(&self, change: Change) -> bool {
+    fn report_change(&self, change: Change) -> bool {
         if let Some(event) = change.told {
             self.events.tell(|| event);
         }

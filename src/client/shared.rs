@@ -234,7 +234,7 @@ impl Shared {
     }
 
     /// Reports a suspend or a wall clock change.
-    pub(super) fn tell_jump(&self, jump: Jump) {
+    pub(super) fn report_jump(&self, jump: Jump) {
         let (what, by) = match jump {
             Jump::Slept(by) => ("the machine slept for", by),
             Jump::Forward(by) => ("the wall clock was set forward by", by),
@@ -249,7 +249,7 @@ impl Shared {
     }
 
     /// Reports oddities of the files used for connections.
-    pub(super) fn tell_of_trust(&self) {
+    pub(super) fn report_trust(&self) {
         for message in self.endpoint.news() {
             self.events.tell(|| Event::new(EventKind::Warning, message));
         }

@@ -1,4 +1,4 @@
-//! Two clients with one store under virtual time: each stands for a process.
+//! Clients that share a store under virtual time; each stands for a process.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -63,7 +63,7 @@ impl World {
     fn process_with(&self, more: &[(&str, &str)], store: Arc<dyn Store>) -> Process {
         let mut config = Config::new();
         config.set("client_id", "id").set("client_secret", "secret").set("scope", "a");
-        // A busy machine is not what these tests are about.
+        // The tests must not depend on the machine's load.
         config.set("store_timeout", "20s");
         for (key, value) in more {
             config.set(key, value);
@@ -89,13 +89,13 @@ impl World {
         self.clock.advance(Duration::from_secs(seconds));
     }
 
-    /// From now on the endpoint answers so; `None`: with tokens.
+    /// Sets the endpoint's answer; `None`: tokens.
     fn answers(&self, with: Option<(u16, Option<u64>)>) {
         let with = with.map(|(status, wait)| (status, wait.map(Duration::from_secs)));
         *self.endpoint.1.lock().unwrap() = with;
     }
 
-    /// What a process gets that lives for a moment, and the requests that it has made.
+    /// Returns a short-lived process's token and its number of requests.
     fn short_lived(&self) -> (String, usize) {
         let before = self.requests();
         let process = self.process();
@@ -105,7 +105,7 @@ impl World {
         (got, self.requests() - before)
     }
 
-    /// Does something that has a record saved; a fetch may unlock when its callers have gone on.
+    /// Runs an action that saves a record. A fetch may unlock after its callers have returned.
     fn saving<T>(&self, act: impl FnOnce() -> T) -> T {
         let before = self.store.records();
         let outcome = act();
@@ -113,7 +113,7 @@ impl World {
         outcome
     }
 
-    /// A process that has fetched and saved.
+    /// A process that has fetched and saved a token.
     fn first(&self) -> Process {
         let first = self.process();
         assert_eq!(self.saving(|| first.get()), "token-1");
@@ -121,16 +121,16 @@ impl World {
     }
 }
 
-/// A get on a thread of its own. Not a scoped one: when a test fails, it must end although its
-/// clock stands still and the get never returns.
+/// A get on its own thread. Not a scoped one: a failing test must end even though its clock stands
+/// still and the get never returns.
 struct Getting {
     thread: JoinHandle<Result<Token, Error>>,
     clock: Arc<ManualClock>,
 }
 
 impl Getting {
-    /// Its outcome. The get may be about to wait until a time that has not come yet, e.g. for a lock
-    /// that the fetch before it has not released, so the clock moves on if it takes long.
+    /// Its result. The get may wait for a time that has not come yet, e.g. for a lock that the
+    /// previous fetch has not released, so the clock advances if it takes long.
     fn outcome(self) -> Result<Token, Error> {
         let begun = Instant::now();
         until("the get returns", || {
@@ -158,7 +158,7 @@ impl Process {
         self.getting(Duration::ZERO).token()
     }
 
-    /// Asks for more life than any token has, so that the one at hand is renewed.
+    /// Asks for more life than any token has, so that the cached one is renewed.
     fn get_longer(&self) -> String {
         self.getting_longer().token()
     }
@@ -274,7 +274,7 @@ fn renewals_that_fail_pause_for_all_processes() {
         asked_after.extend((requests > 0).then_some(second));
         world.pass(1);
     }
-    // After 5, 10, 20, 40 and 60 seconds, or half of that by chance.
+    // After 5, 10, 20, 40 and 60 seconds, or down to half of that.
     assert!((4..=8).contains(&asked_after.len()), "{asked_after:?}");
     assert!(asked_after[0] == 0 && (3..=5).contains(&asked_after[1]), "{asked_after:?}");
     world.answers(None);
@@ -298,7 +298,7 @@ fn a_retry_after_binds_all_processes() {
     }
     world.pass(10);
     assert_eq!(world.short_lived(), ("token-1".to_owned(), 1));
-    // In the hard window it holds, too.
+    // The same in the hard window.
     world.pass(80);
     assert_eq!(world.short_lived(), ("token-1".to_owned(), 0));
 }
@@ -306,7 +306,7 @@ fn a_retry_after_binds_all_processes() {
 #[test]
 fn a_process_that_waited_for_anothers_renewal_shares_its_failure() {
     let world = World::default();
-    // Later than it can be on this machine, whose own clock ends the holding of locks.
+    // Longer than this machine has been up; its own clock bounds how long locks are held.
     world.pass(1 << 32);
     world.first();
     world.pass(1000);
@@ -316,7 +316,7 @@ fn a_process_that_waited_for_anothers_renewal_shares_its_failure() {
     let mut endpoint = world.endpoint.1.lock().unwrap();
     let getting = processes.each_ref().map(Process::getting_longer);
     until("asked", || world.requests() == 2);
-    // The clock stands still, so each of the two others looks at the lock once.
+    // The clock stands still, so each of the two others checks the lock once.
     until("waiting", || world.store.refused_locks() >= 2);
     *endpoint = Some((503, None));
     drop(endpoint);
@@ -332,7 +332,7 @@ fn a_token_too_short_for_a_caller_is_not_taken_for_it() {
     let second = world.process();
     let long = Duration::from_secs(1000);
     assert_eq!(world.saving(|| second.getting(long).token()), "token-2");
-    // Younger than a quarter of its life, it has to do.
+    // Younger than a quarter of its life, so it is good enough.
     world.pass(250);
     assert_eq!(world.process().getting(long).token(), "token-2");
 }
@@ -344,7 +344,7 @@ fn a_refused_token_goes_from_the_store_and_does_not_come_back() {
     let kept = world.store.records();
     first.client.invalidate_value("Bearer token-1");
     until("removed", || world.store.records().is_empty());
-    // Another process puts it back.
+    // Another process saves it again.
     let other = world.process();
     assert_eq!(world.saving(|| other.get()), "token-2");
     world.store.tamper(|record| record.clone_from(&kept[0]));
@@ -413,7 +413,7 @@ fn a_record_damaged_anywhere_is_a_miss_and_is_replaced() {
         assert_eq!((got, world.requests()), (format!("token-{}", requests + 1), requests + 1));
         process.heard("the record is damaged");
     };
-    // Records of one token are of one length, but for the number of the token.
+    // Records of one token have the same length, apart from the digits of its number.
     let shortest = world.store.records()[0].len();
     for at in 0..shortest {
         is_replaced(&|record| record[at] ^= 1 << (at % 8));
@@ -459,7 +459,7 @@ fn a_record_is_checked_like_an_answer() {
     }
 }
 
-/// A store whose locks another process holds until it is told to let go.
+/// A store whose locks another process holds until the test releases them.
 #[derive(Clone)]
 struct Busy {
     store: Scripted,
@@ -473,7 +473,7 @@ impl Busy {
         Self { store, is_free: Arc::default(), tries: Arc::default() }
     }
 
-    /// Until somebody waits for a lock: from then on its time runs.
+    /// Waits until a fetch waits for a lock; its time runs from then on.
     fn is_waited_for(&self) {
         until("waiting", || self.tries.load(Ordering::SeqCst) > 0);
     }
@@ -506,7 +506,7 @@ fn a_process_waits_for_anothers_fetch_and_takes_its_token() {
     let brief = GetOptions { timeout: Some(Duration::ZERO), ..GetOptions::default() };
     assert!(waiting.client.get(&brief).is_err());
     store.is_waited_for();
-    // Longer than a fetch may take: none of that time is the fetch's.
+    // Longer than a fetch may take: none of this counts against the fetch.
     world.pass(11);
     assert_eq!(world.requests(), 0);
     let other = world.process();
@@ -546,7 +546,7 @@ fn credentials_that_change_during_the_lock_wait_are_used() {
     assert_eq!(next.get(), "token-1");
 }
 
-/// A store whose every operation hangs until the test is over.
+/// A store whose operations hang until the test is over.
 struct Hung(Arc<Mailbox<()>>);
 
 impl Hung {
@@ -587,7 +587,7 @@ fn a_store_that_hangs_is_not_used_after_its_timeout() {
     end.put(());
 }
 
-/// A store that takes longer to save a record, the first time, than a token of twenty minutes lives.
+/// A store whose first save takes longer than a token of twenty minutes lives.
 struct Slow(World, AtomicUsize);
 
 impl Store for Slow {
@@ -618,7 +618,7 @@ fn a_token_that_expires_while_it_is_saved_is_replaced() {
     let patient = [("timeout", "2h"), ("fetch_timeout", "1h"), ("store_timeout", "1h")];
     let process = world.process_with(&patient, store);
     let got = process.getting(Duration::ZERO);
-    // Its pause between two attempts.
+    // The pause between two attempts.
     until("the fetch ends", || {
         world.pass(1);
         got.thread.is_finished()

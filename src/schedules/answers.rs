@@ -69,7 +69,7 @@ fn many_blocking_callbacks_are_called_a_few_at_a_time() {
     });
 }
 
-/// As many as there are places for renewals; one fetch ends all their waits.
+/// As many blocking callbacks as there are places for renewals, one for each fetch.
 #[test]
 fn a_blocking_callback_holds_no_fetchs_place() {
     explore(|| {
@@ -87,7 +87,7 @@ fn a_blocking_callback_holds_no_fetchs_place() {
         let (client, endpoint) = stage::client(|_, _| stage::token("one"));
         assert_eq!(got(client.get(&no_wait)), Err(ErrorKind::Pending));
         time::sleep(SECOND);
-        assert_eq!(endpoint.requests(), 1, "functions hold the places of fetches");
+        assert_eq!(endpoint.requests(), 1, "callbacks hold the places of fetches");
         time::sleep(2 * LONG);
         stage::end(client, &endpoint);
         slow.into_iter().for_each(|(client, endpoint)| stage::end(client, &endpoint));

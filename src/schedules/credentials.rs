@@ -41,7 +41,7 @@ fn callers_of_all_scopes_are_served_by_the_pair_that_one_of_them_tries_out() {
         for caller in callers {
             assert_eq!(caller.join().unwrap(), ok("good"));
         }
-        assert_eq!(time::elapsed(), Duration::ZERO, "somebody waited for a time limit");
+        assert_eq!(time::elapsed(), Duration::ZERO, "a call waited for a time limit");
         assert!(scripted.requests() <= 8, "{} requests", scripted.requests());
         end(client, &scripted);
     });
@@ -74,7 +74,7 @@ fn a_rotation_while_credentials_arrive_leaves_no_waiter() {
             assert!([ok("good"), Err(ErrorKind::InvalidClient)].contains(&got), "{got:?}");
         }
         rotation.join().unwrap();
-        assert_eq!(time::elapsed(), SECOND, "somebody waited for what nobody asks any more");
+        assert_eq!(time::elapsed(), SECOND, "a call waited for a read that had ended");
         end(client, &scripted);
     });
 }

@@ -21,7 +21,7 @@ fn a_close_ends_all_waits_while_the_token_arrives() {
         }
         closes.join().unwrap();
         assert_eq!(got(client.token()), Err(ErrorKind::Closed));
-        assert_eq!(time::elapsed(), SECOND, "somebody overslept");
+        assert_eq!(time::elapsed(), SECOND, "a wake-up was lost");
         stage::end(client, &endpoint);
         assert!(call.is_over());
     });
@@ -38,7 +38,7 @@ fn a_close_ends_waits_at_once_however_new_they_are() {
         assert_eq!(call.wait(), Err(ErrorKind::Closed));
         assert_eq!(waits.join().unwrap(), Err(ErrorKind::Closed));
         closes.join().unwrap();
-        assert_eq!(time::elapsed().as_secs(), 0, "somebody overslept");
+        assert_eq!(time::elapsed().as_secs(), 0, "a wake-up was lost");
         stage::end(client, &endpoint);
         assert!(call.is_over());
     });
@@ -58,7 +58,7 @@ fn a_close_ends_the_pause_between_attempts() {
         closes.join().unwrap();
         drop(client);
         time::sleep(std::time::Duration::from_millis(1));
-        assert_eq!(std::sync::Arc::strong_count(&endpoint), 1, "the fetch goes on");
+        assert_eq!(std::sync::Arc::strong_count(&endpoint), 1, "the fetch continues");
     });
 }
 
@@ -73,7 +73,7 @@ fn dropping_the_last_handle_ends_calls() {
             assert!(outcome == ok("one") || outcome == Err(ErrorKind::Closed), "{outcome:?}");
         }
         frees.join().unwrap();
-        assert_eq!(time::elapsed(), SECOND, "somebody overslept");
+        assert_eq!(time::elapsed(), SECOND, "a wake-up was lost");
         time::sleep(3600 * SECOND);
         assert_eq!(std::sync::Arc::strong_count(&endpoint), 1);
         assert!(calls.iter().all(Call::is_over));

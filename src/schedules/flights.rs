@@ -25,7 +25,7 @@ fn cold_callers_share_one_request() {
             assert_eq!(caller.join().unwrap(), ok("one"));
         }
         assert_eq!(endpoint.requests(), 1);
-        assert_eq!(time::elapsed(), Duration::ZERO, "somebody overslept");
+        assert_eq!(time::elapsed(), Duration::ZERO, "a wake-up was lost");
         stage::end(client, &endpoint);
         assert!(call.is_over());
     });
@@ -44,7 +44,7 @@ fn callers_that_come_while_the_token_arrives_get_it() {
         assert_eq!(first.join().unwrap(), ok("one"));
         second.join().unwrap();
         assert_eq!(endpoint.requests(), 1);
-        assert_eq!(time::elapsed(), SECOND, "somebody overslept");
+        assert_eq!(time::elapsed(), SECOND, "a wake-up was lost");
         stage::end(client, &endpoint);
         assert!(call.is_over());
     });
@@ -66,7 +66,7 @@ fn all_callers_get_the_failure_of_the_fetch() {
                 assert_eq!(caller.join().unwrap(), Err(kind));
             }
             assert_eq!(endpoint.requests(), requests);
-            assert!(time::elapsed() <= SECOND, "somebody overslept");
+            assert!(time::elapsed() <= SECOND, "a wake-up was lost");
             stage::end(client, &endpoint);
             assert!(call.is_over());
         });
@@ -102,7 +102,7 @@ fn a_caller_that_leaves_while_the_token_arrives_does_not_affect_others() {
         assert_eq!(stays.join().unwrap(), ok("one"));
         trigger.join().unwrap();
         assert_eq!(endpoint.requests(), 1);
-        assert_eq!(time::elapsed(), SECOND, "somebody overslept");
+        assert_eq!(time::elapsed(), SECOND, "a wake-up was lost");
         stage::end(client, &endpoint);
         assert!(cancelled_call.is_over() && impatient_call.is_over());
     });
@@ -129,7 +129,7 @@ fn a_cancel_ends_waits_at_once_however_new_they_are() {
         assert_eq!(call.wait(), Err(ErrorKind::Cancelled));
         assert_eq!(waits.join().unwrap(), Err(ErrorKind::Cancelled));
         trigger.join().unwrap();
-        assert_eq!(time::elapsed(), Duration::ZERO, "somebody overslept");
+        assert_eq!(time::elapsed(), Duration::ZERO, "a wake-up was lost");
         stage::end(client, &endpoint);
         assert!(call.is_over());
     });
@@ -151,7 +151,7 @@ fn a_caller_that_comes_while_all_others_leave_is_served() {
         assert_eq!(call.wait(), Err(ErrorKind::Cancelled));
         trigger.join().unwrap();
         assert_eq!(endpoint.requests(), 1);
-        assert_eq!(time::elapsed(), SECOND, "somebody overslept");
+        assert_eq!(time::elapsed(), SECOND, "a wake-up was lost");
         stage::end(client, &endpoint);
         assert!(call.is_over());
     });
@@ -167,7 +167,7 @@ fn a_token_that_arrives_while_its_fetch_is_given_up_is_kept() {
         for outcome in [waits.join().unwrap(), call.wait()] {
             assert!(outcome == ok("late") || outcome == Err(ErrorKind::Network), "{outcome:?}");
         }
-        assert_eq!(time::elapsed(), GIVEN_UP, "somebody overslept");
+        assert_eq!(time::elapsed(), GIVEN_UP, "a wake-up was lost");
         time::sleep(SECOND);
         assert_eq!(got(client.token()), ok("late"));
         assert_eq!(endpoint.requests(), 1);
@@ -188,7 +188,7 @@ fn a_failure_that_arrives_while_its_fetch_is_given_up_does_no_harm() {
         let call = Call::new(&client, &GetOptions::default());
         let outcome = waits.join().unwrap();
         assert_eq!(call.wait(), outcome);
-        assert_eq!(time::elapsed(), GIVEN_UP, "somebody overslept");
+        assert_eq!(time::elapsed(), GIVEN_UP, "a wake-up was lost");
         // An error that no caller got is not remembered either.
         time::sleep(match outcome {
             Err(ErrorKind::Network) => 2 * SECOND,
@@ -218,7 +218,7 @@ fn a_given_up_fetch_and_its_successor_end_together() {
         for outcome in [waits.join().unwrap(), call.wait()] {
             assert!(outcome == ok("late") || outcome == ok("next"), "{outcome:?}");
         }
-        assert_eq!(time::elapsed(), landing, "somebody overslept");
+        assert_eq!(time::elapsed(), landing, "a wake-up was lost");
         assert!(client.token().is_ok());
         assert_eq!(endpoint.requests(), 2);
         stage::end(client, &endpoint);
@@ -249,7 +249,7 @@ fn a_waiter_makes_a_queued_renewal_begin_at_once() {
         });
         let longer = GetOptions { min_ttl: 300 * SECOND, ..GetOptions::default() };
         assert_eq!(got(client.get(&longer)), ok("2"));
-        assert_eq!(time::elapsed(), soft, "it waited for a place");
+        assert_eq!(time::elapsed(), soft, "it waited for a free place");
         starts.join().unwrap();
         assert_eq!(endpoint.requests(), 2);
         stage::end(client, &endpoint);

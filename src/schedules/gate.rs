@@ -144,7 +144,7 @@ fn no_thread_oversleeps_a_message_in_a_mailbox() {
         assert!(mailbox.take(&crate::clock::Clock::System, end).is_some());
         let put = putters.map(|thread| thread.join().unwrap());
         assert!(put.into_iter().any(|is_put| is_put));
-        assert_eq!(time::elapsed(), Duration::ZERO, "somebody overslept");
+        assert_eq!(time::elapsed(), Duration::ZERO, "a wake-up was lost");
     });
 }
 
@@ -159,7 +159,7 @@ fn callers_are_served_though_the_process_forks() {
         for caller in callers {
             assert_eq!(caller.join().unwrap(), ok("one"));
         }
-        assert_eq!(time::elapsed(), Duration::ZERO, "somebody overslept");
+        assert_eq!(time::elapsed(), Duration::ZERO, "a wake-up was lost");
         stage::end(client, &endpoint);
     });
 }

@@ -41,7 +41,7 @@ fn a_waiter_whose_token_is_dropped_waits_until_its_own_deadline() {
         let drops = at(hard + 5 * SECOND, move || dropped.invalidate_value("one"));
         assert_eq!(impatient.join().unwrap(), (Err(ErrorKind::Timeout), hard + 12 * SECOND));
         assert_eq!(impatient_call.wait(), Err(ErrorKind::Timeout));
-        assert_eq!(time::elapsed(), hard + 12 * SECOND, "a time-out before the time, or after it");
+        assert_eq!(time::elapsed(), hard + 12 * SECOND, "timed out early or late");
         assert_eq!(waits.join().unwrap(), (ok("two"), hard + 14 * SECOND));
         assert_eq!(call.wait(), ok("two"));
         drops.join().unwrap();
@@ -73,7 +73,7 @@ fn no_call_times_out_early_however_late_threads_wake() {
                     };
                     if outcome == Err(ErrorKind::Timeout) {
                         let took = time::elapsed() - begin;
-                        assert!(took >= timeout, "a time-out after {took:?}");
+                        assert!(took >= timeout, "timed out after {took:?}");
                     }
                     // To where the token is about to be renewed, or to expire.
                     time::sleep(SECOND * 3 + SECOND.mul_f64(3.0 * time::chance()));
@@ -107,7 +107,7 @@ fn a_slow_callback_does_not_pass_an_expired_token_to_the_next() {
         for told in outcomes {
             assert_eq!(told.take(&Clock::System, BootTime::from_nanos(u64::MAX)), Some(true));
         }
-        assert_eq!(waits.join().unwrap(), ok("number1"), "a thread does not wait for functions");
+        assert_eq!(waits.join().unwrap(), ok("number1"), "a thread does not wait for callbacks");
         assert_eq!(endpoint.requests(), 2);
         stage::end(client, &endpoint);
     });

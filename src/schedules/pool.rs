@@ -95,7 +95,7 @@ fn a_hastening_that_overtakes_the_submission_is_not_lost() {
         let hastens = thread::spawn(move || threads::hasten(&hastened));
         is_submitted.store(1, Ordering::SeqCst);
         threads::submit(&job, Rank::Background).unwrap();
-        assert_eq!(done.take(&Clock::System, FOREVER), Some(1), "begun before it was submitted");
+        assert_eq!(done.take(&Clock::System, FOREVER), Some(1), "it began before it was submitted");
         assert_eq!(time::elapsed(), Duration::ZERO, "the hastening was lost");
         hastens.join().unwrap();
     });

@@ -40,7 +40,7 @@ fn no_caller_sees_the_refusal_of_replaced_credentials() {
             assert_eq!(caller.join().unwrap(), ok("new"));
         }
         assert_eq!(endpoint.requests(), 2);
-        assert_eq!(time::elapsed(), SECOND, "somebody overslept");
+        assert_eq!(time::elapsed(), SECOND, "a wake-up was lost");
         stage::end(client, &endpoint);
     });
 }
@@ -60,7 +60,7 @@ fn a_rotation_while_the_refusal_arrives_ends_it() {
             assert!(expected.contains(&outcome), "{outcome:?}");
         }
         assert_eq!(endpoint.requests(), 2);
-        assert!(time::elapsed() <= 2 * SECOND, "somebody overslept");
+        assert!(time::elapsed() <= 2 * SECOND, "a wake-up was lost");
         stage::end(client, &endpoint);
     });
 }
@@ -94,7 +94,7 @@ fn an_invalidated_token_is_gone_and_its_successor_is_not() {
             // Had the successor been dropped with it, another would have been requested.
             assert_eq!(got(client.token()), ok("two"));
             assert_eq!(endpoint.requests(), 2);
-            assert!(time::elapsed() <= soft + delay + SECOND, "somebody overslept");
+            assert!(time::elapsed() <= soft + delay + SECOND, "a wake-up was lost");
             stage::end(client, &endpoint);
         });
     }

@@ -92,7 +92,7 @@ fn answered_at(end: End, kind: ErrorKind, shortage_ends: Option<Duration>) -> Du
     drop(client);
     time::sleep(900 * SECOND);
     assert_eq!(Arc::strong_count(&endpoint), 1, "something still holds the client");
-    assert!(call.is_over(), "{end:?}: it was not answered once");
+    assert!(call.is_over(), "{end:?}: not answered exactly once");
     answered
 }
 
@@ -127,7 +127,7 @@ fn a_call_without_a_clock_is_not_accepted() {
         let (accepted, calls, kept) = ask(&client);
         let error = accepted.unwrap_err();
         assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Internal, true));
-        assert_eq!(Arc::strong_count(&kept), 1, "its function is let go");
+        assert_eq!(Arc::strong_count(&kept), 1, "its callback has been dropped");
         let future = shuttle::future::block_on(client.token_async());
         // The fetch has been started nevertheless, and may have ended.
         assert!([ok("1"), Err(ErrorKind::Internal)].contains(&got(future)));
@@ -136,7 +136,7 @@ fn a_call_without_a_clock_is_not_accepted() {
         let at_hand = Call::new(&client, &GetOptions::default());
         assert_eq!(at_hand.wait(), ok("1"));
         shortage::end();
-        assert_eq!(time::elapsed(), Duration::ZERO, "somebody overslept");
+        assert_eq!(time::elapsed(), Duration::ZERO, "a wake-up was lost");
         stage::end(client, &endpoint);
         assert_eq!(calls.load(Ordering::SeqCst), 0);
     });
@@ -193,7 +193,7 @@ fn callers_without_a_thread_fail_at_once_and_nothing_is_remembered() {
         assert_eq!(client.stats(None).unwrap().failures, 0);
         shortage::end();
         assert_eq!(got(client.token()), ok("1"));
-        assert_eq!(time::elapsed(), Duration::ZERO, "somebody waited");
+        assert_eq!(time::elapsed(), Duration::ZERO, "a call waited");
         stage::end(client, &endpoint);
     });
 }
@@ -236,7 +236,7 @@ fn no_call_waits_for_a_start_that_has_failed_in_another_thread() {
             assert_eq!(caller.join().unwrap(), Err(ErrorKind::Internal));
         }
         tries.join().unwrap();
-        assert_eq!(time::elapsed(), Duration::ZERO, "somebody waited");
+        assert_eq!(time::elapsed(), Duration::ZERO, "a call waited");
         shortage::end();
         clients.into_iter().for_each(|(client, endpoint)| stage::end(client, &endpoint));
     });
@@ -342,7 +342,7 @@ fn an_idle_thread_starts_jobs_that_could_not_be_started() {
         time::sleep(SECOND);
         shortage::end();
         time::sleep(901 * SECOND);
-        assert_eq!(endpoint.requests(), 2, "nobody renewed the token");
+        assert_eq!(endpoint.requests(), 2, "the token was not renewed");
         stage::end(other, &others_endpoint);
         stage::end(client, &endpoint);
     });
@@ -385,7 +385,7 @@ fn a_promised_fetch_stays_promised_during_a_shortage() {
         time::sleep_until(5 * SECOND);
         shortage::end();
         time::sleep(9 * SECOND);
-        assert_eq!(endpoint.requests(), 2, "nobody fetched what was promised");
+        assert_eq!(endpoint.requests(), 2, "the promised token was not fetched");
         drop(slow);
         assert!(waits.join().is_ok());
         stage::end(client, &endpoint);
@@ -436,7 +436,7 @@ fn events_of_a_shortage_are_delivered_after_it_without_a_call() {
         assert_eq!(told.load(Ordering::SeqCst), 0);
         shortage::end();
         time::sleep(2 * SECOND);
-        assert_eq!(told.load(Ordering::SeqCst), 1, "the clock watcher did not try again");
+        assert_eq!(told.load(Ordering::SeqCst), 1, "the clock watcher did not retry");
         queue.release();
         time::sleep(60 * SECOND);
         assert_eq!(Arc::strong_count(&kept), 1);
@@ -458,7 +458,7 @@ fn an_existing_thread_delivers_the_events_of_a_shortage() {
         time::sleep(HALF);
         assert_eq!(told.load(Ordering::SeqCst), 0);
         time::sleep(SECOND);
-        assert_eq!(told.load(Ordering::SeqCst), 1, "the thread did not come to it");
+        assert_eq!(told.load(Ordering::SeqCst), 1, "the thread did not get to it");
         shortage::end();
         queue.release();
         time::sleep(60 * SECOND);

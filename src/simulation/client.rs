@@ -28,7 +28,7 @@ const ENTRY: usize = 0;
 
 /// The credentials are fixed.
 const SOURCE: Source = Source { kind: SourceKind::Given, version: 0 };
-const PAIR: Pair = Pair { version: 0, is_other: false, was_asked_for: false };
+const PAIR: Pair = Pair { version: 0, is_other: false, was_requested: false };
 
 /// A fetch in progress, and when it continues.
 struct Flight {
@@ -192,7 +192,8 @@ impl<'a> SimulatedClient<'a> {
         let is_token = matches!(&input, Input::Answered { answer: Ok(_), .. });
         let share = if is_token { self.scenario.jitter } else { 1.0 };
         let (callers, chance) = (&self.callers, &mut self.chance);
-        let outputs = self.core.handle(now, &mut Surroundings { callers, chance, share }, input);
+        let outputs =
+            self.core.handle(now, &mut SimulatedEnvironment { callers, chance, share }, input);
         let mut told = None;
         for output in outputs.list {
             match output {
@@ -298,20 +299,20 @@ fn wait_of(reason: &Reason<Mishap>) -> Duration {
 }
 
 /// What the core needs while it decides.
-struct Surroundings<'a> {
+struct SimulatedEnvironment<'a> {
     callers: &'a [Caller],
     chance: &'a mut Chance,
     /// The result of the draws.
     share: f64,
 }
 
-impl Random for Surroundings<'_> {
+impl Random for SimulatedEnvironment<'_> {
     fn unit(&mut self) -> f64 {
         self.share * self.chance.unit()
     }
 }
 
-impl Environment<Mishap> for Surroundings<'_> {
+impl Environment<Mishap> for SimulatedEnvironment<'_> {
     fn has_waiters(&self, _: usize) -> bool {
         self.callers.iter().any(Caller::is_waiting)
     }

@@ -63,13 +63,13 @@ impl<E: Clone> Step<'_, E> {
         let (entry, limits, _) = self.entry(index);
         let held_back = limits.may_request(now).err().filter(|_| entry.flight().is_none());
         if let Some(blocked) = held_back {
-            self.tell_budget(index, &blocked);
+            self.report_budget(index, &blocked);
         }
         self.put(Output::Serve { entry: index });
     }
 
     fn refuse(&mut self, index: usize, blocked: Blocked<Fault<E>>) {
-        self.tell_budget(index, &blocked);
+        self.report_budget(index, &blocked);
         if let Some(reason) = self.reason(blocked) {
             self.put(Output::Fail(reason));
         }
@@ -102,7 +102,7 @@ impl<E: Clone> Step<'_, E> {
                 // next.
                 let known = |at| waited.serve_at.map_or(at, |known| known.min(at));
                 let serve_at = serve_at.map(known);
-                let check_at = entry.look_again_at(now).unwrap_or(overrun);
+                let check_at = entry.check_again_at(now).unwrap_or(overrun);
                 Wait { until: serve_at.map_or(check_at, |at| at.min(check_at)), serve_at }
             }
             Answer::Serve => return,
@@ -131,13 +131,13 @@ impl<E: Clone> Step<'_, E> {
     }
 
     /// Reports an exhausted budget, at most once per budget window.
-    pub(super) fn tell_budget(&mut self, index: usize, blocked: &Blocked<Fault<E>>) {
+    pub(super) fn report_budget(&mut self, index: usize, blocked: &Blocked<Fault<E>>) {
         let now = self.now;
         let was_told = |at| now.since(at) < BUDGET_WINDOW;
-        if !blocked.is_budget() || self.core.budget_told_at.is_some_and(was_told) {
+        if !blocked.is_budget() || self.core.budget_reported_at.is_some_and(was_told) {
             return;
         }
-        self.core.budget_told_at = Some(now);
+        self.core.budget_reported_at = Some(now);
         if let Some(obstacle) = blocked.obstacle.clone() {
             let wait = blocked.until.until(now);
             self.put(Output::Notify { entry: index, notice: Notice::Budget { obstacle, wait } });

@@ -48,8 +48,8 @@ impl<E: Clone> Step<'_, E> {
     }
 
     pub(super) fn look_at_files(&mut self) {
-        if self.now.since(self.core.looked_at_files) >= policy::FILE_LOOK_SPACING {
-            self.core.looked_at_files = self.now;
+        if self.now.since(self.core.files_checked_at) >= policy::FILE_LOOK_SPACING {
+            self.core.files_checked_at = self.now;
             self.put(Output::Looking);
             self.ask_source(false);
         }
@@ -172,7 +172,7 @@ impl<E: Clone> Step<'_, E> {
                 }
                 return self.send(flight);
             }
-            Some(Ok(pair)) => pair.was_asked_for,
+            Some(Ok(pair)) => pair.was_requested,
             Some(Err(_)) => true,
             None => false,
         };

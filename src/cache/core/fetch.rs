@@ -28,7 +28,7 @@ pub(super) struct Flight<E> {
     /// Start of the attempt, including the wait for its credentials.
     attempt_began: BootTime,
     /// It is past the store, and its start has been reported.
-    has_told: bool,
+    start_reported: bool,
     /// The version of the credentials it uses.
     pub(super) version: u64,
     /// Its source has been asked to replace refused credentials; happens once per fetch.
@@ -86,7 +86,7 @@ impl<E> Flight<E> {
             attempts: Attempts::begin(&settings.policy, now),
             began: now,
             attempt_began: now,
-            has_told: false,
+            start_reported: false,
             version: 0,
             was_reread: false,
             replaced: 0,
@@ -203,7 +203,7 @@ impl<E: Clone> Step<'_, E> {
             return self.after_reread(flight, failure, status);
         }
         if flight.visit.is_none() {
-            self.tell_started(&mut flight);
+            self.report_start(&mut flight);
         }
         match status.credentials {
             // The status predates a rotation, and the rotation has released all waits for the old
@@ -217,7 +217,7 @@ impl<E: Clone> Step<'_, E> {
             }
             Some(Err(NoCredentials::Failed(error))) => {
                 flight.version = status.source.version;
-                self.tell_started(&mut flight);
+                self.report_start(&mut flight);
                 flight.attempts.next(self.now);
                 self.attempt_failed(flight, Failure::transient(Fault::Reported(error)));
             }
@@ -231,14 +231,14 @@ impl<E: Clone> Step<'_, E> {
         }
     }
 
-    fn tell_started(&mut self, flight: &mut Flight<E>) {
-        if !std::mem::replace(&mut flight.has_told, true) {
+    fn report_start(&mut self, flight: &mut Flight<E>) {
+        if !std::mem::replace(&mut flight.start_reported, true) {
             self.put(Output::Notify { entry: flight.entry, notice: Notice::FetchStarted });
         }
     }
 
     pub(super) fn send(&mut self, mut flight: Flight<E>) {
-        self.tell_started(&mut flight);
+        self.report_start(&mut flight);
         let now = self.now;
         let (entry, limits, policy) = self.entry(flight.entry);
         if let Err(blocked) = limits.may_request(now) {
@@ -258,7 +258,7 @@ impl<E: Clone> Step<'_, E> {
         if let Some(at) = flight.attempts.within(blocked.until) {
             return self.pause(flight, at);
         }
-        self.tell_budget(flight.entry, &blocked);
+        self.report_budget(flight.entry, &blocked);
         match self.reason(blocked) {
             Some(reason) => self.withdraw(flight, reason),
             None => self.withdraw(flight, Reason::Ended),
@@ -353,14 +353,14 @@ impl<E: Clone> Step<'_, E> {
         let again = entry.attempt_failed(limits, attempts, &failure, has_waiters, now, random);
         match again {
             Some(at) if self.is_wanted(&flight) => {
-                self.tell_attempt(&flight, &failure.error, at.until(now));
+                self.report_attempt(&flight, &failure.error, at.until(now));
                 self.pause(flight, at);
             }
             _ => self.fail(flight, failure),
         }
     }
 
-    fn tell_attempt(&mut self, flight: &Flight<E>, fault: &Fault<E>, wait: Duration) {
+    fn report_attempt(&mut self, flight: &Flight<E>, fault: &Fault<E>, wait: Duration) {
         let notice = Notice::AttemptFailed {
             fault: fault.clone(),
             attempt: flight.attempts.made(),
@@ -378,7 +378,7 @@ impl<E: Clone> Step<'_, E> {
         let (now, index) = (self.now, flight.entry);
         let version = self.core.credentials_version.max(flight.version);
         if self.is_wanted(&flight) && self.is_outdated(&mut flight, &failure, version) {
-            self.tell_attempt(&flight, &failure.error, Duration::ZERO);
+            self.report_attempt(&flight, &failure.error, Duration::ZERO);
             return self.pause(flight, now);
         }
         let fault = failure.error.clone();
@@ -386,7 +386,7 @@ impl<E: Clone> Step<'_, E> {
         let (entry, random) = (&mut entries[index], &mut || self.env.unit());
         let is_believed = entry.failed(limits, flight.id, failure, now, random);
         let wait = entry.next_request_in(limits, now);
-        self.tell_attempt(&flight, &fault, wait);
+        self.report_attempt(&flight, &fault, wait);
         if is_believed {
             self.note_failure(index, LastError::Fault(fault.clone()));
             self.core.entries[index].counters.last_fetch = flight.took(now);

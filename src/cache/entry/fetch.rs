@@ -72,7 +72,7 @@ impl<E: Clone> Entry<E> {
     }
 
     /// When waiters of the current fetch must ask again. `None`: see [`Entry::give_up_at`].
-    pub(in super::super) fn look_again_at(&self, now: BootTime) -> Option<BootTime> {
+    pub(in super::super) fn check_again_at(&self, now: BootTime) -> Option<BootTime> {
         let credential_wait = self.fetch.as_ref().and_then(|fetch| fetch.credential_wait.as_ref());
         let tried_again = credential_wait.map(|credential_wait| {
             let waited = now.since(credential_wait.since).as_nanos() / policy::HUNG.as_nanos();
@@ -117,12 +117,12 @@ impl<E: Clone> Entry<E> {
     ) -> Option<BootTime> {
         let pause = attempts.pause(failure, random);
         limits.attempt_failed(failure, pause, now);
-        attempts.after(failure, pause, self.most_attempts(has_waiters, now), now)
+        attempts.after(failure, pause, self.max_attempts(has_waiters, now), now)
     }
 
     /// How many attempts the fetch may make as of now. A renewal whose token has expired meanwhile
     /// is worth as many as any other fetch, if a caller waits for it.
-    fn most_attempts(&self, has_waiters: bool, now: BootTime) -> u32 {
+    fn max_attempts(&self, has_waiters: bool, now: BootTime) -> u32 {
         let is_needed = self.fetch.as_ref().is_some_and(|fetch| has_waiters || !fetch.renews);
         let goes_on = is_needed && self.failed == 0 && self.remaining(now).is_zero();
         if goes_on { policy::ATTEMPTS } else { 1 }

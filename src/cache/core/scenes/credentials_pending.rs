@@ -43,7 +43,7 @@ impl Scene {
 
     /// Credentials that differ from the refused ones.
     pub(super) fn other_pair(&self) -> Option<Result<Pair, NoCredentials<Trouble>>> {
-        Some(Ok(Pair { is_other: true, was_asked_for: true, ..self.pair() }))
+        Some(Ok(Pair { is_other: true, was_requested: true, ..self.pair() }))
     }
 }
 
@@ -85,7 +85,7 @@ fn the_wait_ends_with_the_last_caller_and_is_not_remembered() {
         output,
         Output::Fail(Reason::TimedOut { credentials_pending: true })
     )));
-    assert_eq!(scene.asks(), WaitsAndStarted, "the next caller has a new try, at once");
+    assert_eq!(scene.asks(), WaitsAndStarted, "the next caller starts again at once");
 }
 
 #[test]
@@ -97,7 +97,10 @@ fn a_fetch_whose_callers_left_waits_a_second_for_credentials() {
     assert!(scene.at(1.0).is_given_up().is_some());
     assert_eq!(scene.asks(), WaitsAndStarted);
     scene.waits_for_credentials();
-    assert!(matches!(scene.asks_source(), Some((_, true))), "beside the one that may hang");
+    assert!(
+        matches!(scene.asks_source(), Some((_, true))),
+        "in parallel with the one that may hang"
+    );
 }
 
 #[test]
@@ -127,7 +130,7 @@ fn waiters_check_the_fetch_periodically() {
     scene.attempt_fails(failure(Class::Refused));
     assert_eq!(looks_again_at(&mut scene), 10.0);
     assert_eq!(looks_again_at(scene.at(10.0)), 20.0);
-    assert!(scene.asks_source().is_some(), "and have the source asked again");
+    assert!(scene.asks_source().is_some(), "and the source is asked again");
     assert_eq!(looks_again_at(scene.at(24.0)), 25.0);
 }
 

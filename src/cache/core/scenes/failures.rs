@@ -88,7 +88,7 @@ fn a_fetch_makes_three_attempts_unless_a_token_is_valid_or_the_one_before_failed
     let most = |scene: &mut Scene| {
         scene.asks();
         scene.begins();
-        scene.most_attempts()
+        scene.max_attempts()
     };
     assert_eq!(most(&mut scene), 3);
     scene.fails(failure(Class::TransientOnce));
@@ -142,7 +142,7 @@ fn an_awaited_renewal_of_an_expired_token_makes_as_many_attempts_as_any_fetch() 
     scene.at(6.0).asks();
     scene.begins();
     assert_eq!(scene.at(8.0).asks(), Waits);
-    assert_eq!(scene.most_attempts(), 3);
+    assert_eq!(scene.max_attempts(), 3);
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn a_renewal_after_a_failed_fetch_makes_one_attempt_even_if_callers_wait() {
     scene.at(7.5).asks();
     scene.begins();
     assert_eq!(scene.at(8.0).asks(), Waits);
-    assert_eq!(scene.most_attempts(), 1);
+    assert_eq!(scene.max_attempts(), 1);
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn a_token_that_is_refused_while_it_is_renewed_leaves_callers_with_none() {
     scene.begins();
     assert!(scene.is_invalidated());
     assert_eq!(scene.asks(), Waits);
-    assert_eq!(scene.most_attempts(), 3);
+    assert_eq!(scene.max_attempts(), 3);
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn a_fetch_for_a_caller_that_cannot_wait_makes_three_attempts_all_the_same() {
     let mut scene = Scene::new(0.0);
     scene.asks_for(&AT_ONCE);
     scene.begins();
-    assert_eq!(scene.most_attempts(), 3, "it is for nobody who could leave");
+    assert_eq!(scene.max_attempts(), 3, "it was started with no caller waiting");
 }
 
 #[test]
@@ -285,7 +285,7 @@ fn an_overrun_fetch_is_given_up_and_its_late_token_is_used() {
     assert_eq!(scene.at(116.5).asks(), WaitsAndStarted);
     assert!(scene.at(120.0).arrives(lost, Duration::from_secs(1200), false));
     assert_eq!(scene.asks(), Served);
-    assert_ne!(scene.flight(), lost, "the fetch that followed goes on");
+    assert_ne!(scene.flight(), lost, "its successor continues");
     assert_eq!(scene.core.entry_of(lost), None);
 }
 
@@ -325,7 +325,7 @@ fn a_late_failure_of_a_fetch_that_was_given_up_is_ignored() {
     assert_eq!(scene.at(16.5).asks(), WaitsAndStarted);
     scene.answers(lost, Err(failure(Class::Terminal)));
     assert!(!scene.has_output(|output| matches!(output, Output::Finish { .. })));
-    assert_eq!(scene.asks(), Waits, "the fetch that followed goes on");
+    assert_eq!(scene.asks(), Waits, "its successor continues");
 }
 
 #[test]
@@ -339,7 +339,7 @@ fn waking_ends_pauses_at_once_without_a_token_and_within_five_seconds_with_one()
     assert_eq!(scene.asks(), Later(woken + 1.0), "the spacing alone is left");
     assert_eq!(scene.at(woken + 1.0).asks(), WaitsAndStarted);
     scene.begins();
-    assert_eq!(scene.most_attempts(), 3, "as if nothing had failed");
+    assert_eq!(scene.max_attempts(), 3, "as if nothing had failed");
     assert_eq!(scene.on(0).at(woken + 4.999).asks(), Served);
     assert_eq!(scene.at(woken + 5.0).asks(), ServedAndStarted);
 }

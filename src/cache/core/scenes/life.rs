@@ -107,7 +107,7 @@ fn an_awaited_fetch_is_dropped_if_no_caller_waits_when_its_thread_is_ready() {
     assert_eq!(scene.asks(), WaitsAndStarted);
     assert_eq!(scene.leaves().goes_on().sends(), None);
     assert_eq!(scene.entries[0].fetch, None);
-    assert_eq!(scene.asks(), WaitsAndStarted, "what never began asks for no spacing");
+    assert_eq!(scene.asks(), WaitsAndStarted, "a fetch that never began needs no spacing");
     scene.begins();
 }
 
@@ -212,7 +212,7 @@ fn a_forked_child_draws_its_own_jitter_and_has_no_fetch() {
     assert_eq!(scene.core.life(0).map(|life| seconds(life.fresh_until)), Some(600.0));
     let redraws = |output: &_| matches!(output, Output::Redraw { entry: 0, fresh_until, .. } if *fresh_until == second(600.0));
     assert!(scene.has_output(redraws));
-    assert_eq!(scene.at(900.5).asks(), Served, "the parent's request is a second ago at least");
+    assert_eq!(scene.at(900.5).asks(), Served, "the one-second spacing outlives the fork");
     assert_eq!(scene.at(901.0).asks(), ServedAndStarted);
     assert_eq!(scene.at(1200.0).state(), State::Expired);
 }

@@ -27,7 +27,7 @@ fn a_refused_proxy_login_blocks_every_entry_whatever_happens_to_the_client() {
     refuse_logins(&mut scene, None);
     assert_eq!(scene.asks(), WaitsAndStarted);
     scene.begins();
-    assert_eq!(scene.most_attempts(), 3, "it was not the endpoint that failed");
+    assert_eq!(scene.max_attempts(), 3, "it was not the endpoint that failed");
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn readers_of_all_entries_are_told_that_a_probe_was_not_made() {
         scene.on(0).at(839.0).fails_one_fetch(failure(Class::Refused));
         assert_eq!(scene.at(900.0).asks(), WaitsAndStarted);
         assert_eq!(scene.on(1).asks(), Served);
-        assert_eq!(scene.serves_until(), 915.0, "so long they need not ask");
+        assert_eq!(scene.serves_until(), 915.0, "until then they need not ask");
         is_not_made(scene.on(0));
         assert_eq!(scene.on(1).serves_until(), 0.0);
         assert_eq!(scene.asks(), ServedAndStarted);
@@ -182,7 +182,7 @@ fn a_retry_after_binds_from_the_attempt_that_received_it() {
     scene.begins();
     assert_eq!(scene.attempt_fails(rate_limited_for(5)), Some(5.0));
     assert_eq!(scene.on(1).asks(), Fails(Trouble::RateLimited));
-    assert_eq!(scene.on(0).asks(), Waits, "its fetch is still under way");
+    assert_eq!(scene.on(0).asks(), Waits, "its fetch is still in progress");
 }
 
 #[test]

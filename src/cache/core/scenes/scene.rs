@@ -50,7 +50,7 @@ pub(super) enum Heard {
 
 /// The environment that the core queries while it decides.
 #[derive(Clone, Debug)]
-pub(super) struct Surroundings {
+pub(super) struct SceneEnvironment {
     /// The result of every draw: 0 means no jitter and the shortest pauses, 1 the most of both.
     pub(super) chance: f64,
     /// The number of waiters of each entry.
@@ -60,13 +60,13 @@ pub(super) struct Surroundings {
     pub(super) refused_login: Option<BootTime>,
 }
 
-impl Random for Surroundings {
+impl Random for SceneEnvironment {
     fn unit(&mut self) -> f64 {
         self.chance
     }
 }
 
-impl Environment<Trouble> for Surroundings {
+impl Environment<Trouble> for SceneEnvironment {
     fn has_waiters(&self, entry: usize) -> bool {
         self.waiting[entry] > 0
     }
@@ -95,7 +95,7 @@ pub(super) struct Seen {
 #[derive(Clone, Debug)]
 pub(super) struct Scene {
     pub(super) core: Core<Trouble>,
-    pub(super) env: Surroundings,
+    pub(super) env: SceneEnvironment,
     pub(super) source: Source,
     pub(super) entries: Vec<Seen>,
     pub(super) on: usize,
@@ -129,7 +129,7 @@ impl Scene {
         let entries = (0..3).map(|_| core.add_entry(START)).count();
         Self {
             core,
-            env: Surroundings {
+            env: SceneEnvironment {
                 chance,
                 waiting: vec![0; entries],
                 asked: vec![false; entries],

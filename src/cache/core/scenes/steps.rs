@@ -94,7 +94,7 @@ impl Scene {
 
     /// The source's current credentials.
     pub(super) fn pair(&self) -> Pair {
-        Pair { version: self.source.version, is_other: false, was_asked_for: false }
+        Pair { version: self.source.version, is_other: false, was_requested: false }
     }
 
     pub(super) fn thread_comes(
@@ -210,7 +210,7 @@ impl Scene {
     }
 
     /// How many attempts the current fetch would make in total if each failed at once.
-    pub(super) fn most_attempts(&self) -> u32 {
+    pub(super) fn max_attempts(&self) -> u32 {
         let mut scene = self.clone();
         for made in 1.. {
             match scene.attempt_fails(failure(Class::Transient)) {

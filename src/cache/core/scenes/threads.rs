@@ -46,7 +46,7 @@ fn a_promised_fetch_starts_as_soon_as_it_may() {
     assert_eq!(scene.asks_for(&AT_ONCE), Fails(Trouble::Pending));
     assert_eq!(scene.alarm(), Some(1.0));
     scene.at(0.9).ticks();
-    assert_eq!((scene.starts(0), scene.alarm()), (None, Some(1.0)), "an alarm may come too early");
+    assert_eq!((scene.starts(0), scene.alarm()), (None, Some(1.0)), "an alarm may fire early");
     scene.at(1.0).ticks();
     assert_eq!((scene.starts(0), scene.alarm()), (Some(Rank::Background), None));
     scene.begins();

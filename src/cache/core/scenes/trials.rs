@@ -104,7 +104,7 @@ fn failing_callers_trigger_a_check_of_the_files_once_a_second() {
     scene.from(SourceKind::Files).asks();
     scene.begins();
     is_refused(&mut scene, 0);
-    let same = Pair { was_asked_for: true, ..scene.pair() };
+    let same = Pair { was_requested: true, ..scene.pair() };
     let (ticket, _) = scene.asks_source().unwrap();
     let none = Input::CredentialsRead { refused: true, ticket, obtained: true, version: None };
     scene.step(none);
@@ -146,7 +146,7 @@ fn one_fetch_tries_out_what_the_function_gives_and_the_others_wait_for_it() {
     let flights = [0, 1, 2].map(|entry| {
         let flight = is_refused(&mut scene, entry);
         assert_eq!(scene.is_parked(), Some(true));
-        assert_eq!(scene.asks_source().is_some(), entry == 0, "one asks for all");
+        assert_eq!(scene.asks_source().is_some(), entry == 0, "one reads for all");
         flight
     });
     scene.credentials_arrive(true, 1);
@@ -217,7 +217,7 @@ fn a_trial_does_not_wait_for_itself() {
     scene.rotates();
     assert_eq!(scene.released().len(), 2);
     scene.on(0).goes_on();
-    assert_eq!((scene.is_parked(), scene.goes_on_at()), (None, Some(0.0)), "it is sent once more");
+    assert_eq!((scene.is_parked(), scene.goes_on_at()), (None, Some(0.0)), "it is sent again");
     scene.begins();
     is_refused(&mut scene, 0);
     assert!(fails_with_refusal(&scene, 0) && scene.core.entry_of(first).is_none());

@@ -7,7 +7,7 @@ fn an_entry_kept_warm_is_renewed_by_its_alarm() {
     let mut scene = Scene::kept_warm(0.0);
     scene.gets(1200);
     assert_eq!(scene.alarm(), Some(900.0));
-    assert_eq!(scene.at(899.0).ticks().alarm(), Some(900.0), "it may ring too early");
+    assert_eq!(scene.at(899.0).ticks().alarm(), Some(900.0), "an alarm may fire early");
     scene.at(900.0).ticks();
     assert_eq!((scene.starts(0), scene.alarm()), (Some(Rank::Background), Some(915.5)));
     scene.at(910.0).begins();

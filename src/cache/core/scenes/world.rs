@@ -202,7 +202,7 @@ impl World {
         self.scene.entries[entry].alarm = None;
         self.step(Input::Tick { entry });
         let alarm = self.scene.entries[entry].alarm;
-        assert!(alarm.is_none_or(|at| at > self.scene.now), "it would be looked at for ever");
+        assert!(alarm.is_none_or(|at| at > self.scene.now), "the alarm would fire forever");
     }
 
     /// Lets time pass until something is due, and lets that happen.
@@ -257,7 +257,7 @@ impl World {
         }
         let pair = self.scene.pair();
         let credentials = come.credentials.clone().map(|credentials| {
-            credentials.map(|(is_other, was_asked_for)| Pair { is_other, was_asked_for, ..pair })
+            credentials.map(|(is_other, was_requested)| Pair { is_other, was_requested, ..pair })
         });
         self.scene.status(credentials)
     }
@@ -342,7 +342,10 @@ impl World {
         };
         if has_waiters || !account.for_waiters {
             let last = account.last_begin;
-            assert!(last.is_none_or(|last| now >= last.after(SECOND)), "no second between two");
+            assert!(
+                last.is_none_or(|last| now >= last.after(SECOND)),
+                "two fetches less than a second apart"
+            );
             (account.has_begun, account.last_begin) = (true, Some(now));
         }
     }

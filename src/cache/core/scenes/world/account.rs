@@ -111,7 +111,7 @@ impl World {
             (self.scene.now, self.asking.expect("no caller in this step"));
         let is_valid = self.is_valid(entry);
         match answer {
-            Output::Serve { .. } => assert!(is_valid, "a dead token was served"),
+            Output::Serve { .. } => assert!(is_valid, "an expired token was served"),
             Output::Wait { wait, .. } => {
                 assert!(!want.at_once && now < wait.until.max(now.after(Duration::from_nanos(1))));
                 assert!(wait.until <= now.after(LONGEST_WAIT) && wait.until <= want.until);
@@ -122,13 +122,13 @@ impl World {
                 self.callers.push(Caller { entry, want, wait: *wait, flight });
             }
             Output::Fail(reason) => {
-                assert!(!is_valid, "{reason:?}, in spite of a valid token");
+                assert!(!is_valid, "{reason:?} despite a valid token");
                 match reason {
                     Reason::Blocked { wait, .. } => assert!(!wait.is_zero()),
                     Reason::Pending { .. } => assert!(want.at_once),
                     Reason::TimedOut { .. } => assert!(now >= want.until),
                     Reason::AlreadyReported => assert!(waited.failed),
-                    _ => panic!("{reason:?} is told when a wait ends"),
+                    _ => panic!("{reason:?} belongs to the end of a wait"),
                 }
             }
             _ => {}
@@ -189,7 +189,7 @@ impl World {
             Outcome::Fail(_) => {}
         }
         let is_token = matches!(outcome, Outcome::Token);
-        assert!(!is_token || now < self.accounts[entry].expires_at, "a dead token was served");
+        assert!(!is_token || now < self.accounts[entry].expires_at, "an expired token was served");
         let failed = matches!(outcome, Outcome::Fail(_));
         let (of_entry, others) = self.callers.drain(..).partition(|caller| caller.entry == entry);
         self.callers = others;
@@ -215,7 +215,7 @@ impl World {
                 account.last_begin = None;
                 account.hold_until = record.again_at.min(account.expires_at);
             }
-            None => panic!("a token out of nothing"),
+            None => panic!("a token from nowhere"),
         }
     }
 
@@ -262,7 +262,7 @@ impl World {
             assert_eq!(expires_at, account.expires_at);
             let (until, told) =
                 (self.scene.core.serve_until(entry, now), self.scene.entries[entry].serve_until);
-            assert!(until.max(told) <= expires_at, "readers would serve a dead token");
+            assert!(until.max(told) <= expires_at, "readers would serve an expired token");
             self.check_readers_need_not_ask(entry, until);
             self.check_readers_need_not_ask(entry, told);
         }
