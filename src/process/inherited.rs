@@ -127,6 +127,8 @@ mod tests {
 
     /// Forks and returns whether `body` succeeded in the child.
     fn in_child(body: impl FnOnce()) -> bool {
+        // Without them the child would not know that it is one, unless another test had installed them.
+        crate::process::install_handlers();
         // SAFETY: the child does little, and ends without unwinding into the test runner.
         match unsafe { libc::fork() } {
             0 => {
