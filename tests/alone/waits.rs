@@ -286,14 +286,30 @@ fn a_task_that_comes_late_to_its_future_gets_another_token() {
     assert_eq!(server.requests(), 2);
 }
 
+/// Whether a future's task was woken.
+#[derive(Default)]
+struct Told(AtomicBool);
+
+impl Wake for Told {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 #[test]
 fn a_future_whose_client_has_gone_gives_no_dead_token() {
     let _alone = alone();
     let (_server, gate, client, clock) = short_lived();
-    gate.store(true, Ordering::SeqCst);
-    let mut context = Context::from_waker(Waker::noop());
     let mut futures = [(); 2].map(|()| client.token_async());
-    until("the token is there", || client.stats(None).unwrap().state != State::Empty);
+    let told = [(); 2].map(|()| Arc::new(Told::default()));
+    for (future, told) in futures.iter_mut().zip(&told) {
+        let waker = Waker::from(told.clone());
+        assert!(std::pin::pin!(future).poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    gate.store(true, Ordering::SeqCst);
+    // The entry has its token a moment before its waiters are notified.
+    until("both are notified", || told.iter().all(|told| told.0.load(Ordering::SeqCst)));
+    let mut context = Context::from_waker(Waker::noop());
     drop(client);
     let mut poll = |at: usize| match std::pin::pin!(&mut futures[at]).poll(&mut context) {
         Poll::Ready(outcome) => outcome,
