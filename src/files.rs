@@ -264,10 +264,21 @@ fn not_again() -> io::Error {
 }
 
 fn bytes_of(file: File, size: u64) -> io::Result<Zeroizing<Vec<u8>>> {
-    // Allocated in full: a buffer that grows leaves unwiped copies behind.
-    let room = usize::try_from(size.min(MAX_BYTES)).unwrap_or_default() + 4096;
+    let mut file = file.take(MAX_BYTES + 1);
+    let mut room = usize::try_from(size.min(MAX_BYTES)).unwrap_or_default() + 4096;
     let mut bytes = Zeroizing::new(Vec::with_capacity(room));
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    loop {
+        file.by_ref().take((room - bytes.len()) as u64).read_to_end(&mut bytes)?;
+        if bytes.len() < room {
+            break;
+        }
+        // A pipe does not tell how much it holds. A buffer that grew by itself would leave unwiped
+        // copies behind.
+        room *= 2;
+        let mut larger = Zeroizing::new(Vec::with_capacity(room));
+        larger.extend_from_slice(&bytes);
+        bytes = larger;
+    }
     // It is kept, so without the excess capacity.
     Ok(Zeroizing::new(bytes.as_slice().to_vec()))
 }

@@ -60,6 +60,14 @@ fn a_pipe_gives_its_text_once_and_that_is_kept() {
 }
 
 #[test]
+fn a_pipe_that_holds_more_than_a_page_is_read_in_full() {
+    for length in [4096, 4097, 8192, 8193, 20_000] {
+        let text = "0123456789".repeat(length)[..length].to_owned();
+        assert_eq!(reads(&named(&pipe_with(&text))), Ok(text), "{length}");
+    }
+}
+
+#[test]
 fn clients_of_one_pipe_share_its_text_and_other_pipes_do_not() {
     let pipe = pipe_with("shared");
     let first = named(&pipe);
