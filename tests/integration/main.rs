@@ -6,6 +6,7 @@
 
 mod diagnosis;
 mod documents;
+mod error_table;
 mod events;
 mod failures;
 mod hostile_endpoint;
