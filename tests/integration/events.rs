@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::support::{Reply, Server, Step, builder, until, value};
-use tu_token::{Client, Clock, Config, Credentials, Event, EventKind, GetOptions, ManualClock};
+use tu_token::{Client, Clock, Config, Credentials, Event, EventKind, ManualClock};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -309,29 +309,6 @@ fn a_rate_limit_says_how_long_and_a_remembered_error_that_it_is_one() {
             Some(live)
         );
     }
-}
-
-#[test]
-fn a_fetch_that_is_given_up_is_told_with_the_wait_until_the_next() {
-    let scene = Scene::over(
-        Server::always(vec![Step::Hang]),
-        &[("request_timeout", "30s"), ("fetch_timeout", "30s")],
-    );
-    std::thread::scope(|scope| {
-        let caller = scope.spawn(|| {
-            scene.client.get(&GetOptions { timeout: Some(SECOND * 100), ..GetOptions::default() })
-        });
-        until("the request is out", || scene.server.requests() == 1);
-        scene.clock.advance(SECOND * 31);
-        let error = caller.join().unwrap().unwrap_err();
-        assert!(error.message().contains("did not end within fetch_timeout"), "{error}");
-        let later = scene.client.token().unwrap_err();
-        assert!(later.message().ends_with("(remembered; next try in 1 s)"), "{later}");
-        let told = scene.told(EventKind::FetchFailed);
-        assert_eq!(told.len(), 1);
-        assert_eq!((told[0].error, told[0].wait), (Some(error.kind()), error.retry_after()));
-        assert!(told[0].wait.is_some_and(|wait| wait > Duration::ZERO && wait <= SECOND));
-    });
 }
 
 #[test]

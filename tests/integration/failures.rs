@@ -1,135 +1,16 @@
-//! The table of failures, row by row: which error, how many requests, how long it is remembered.
+//! Failures that depend on threads, real time or memory. Which answer gives which error: `error_table.rs`; how long it
+//! is remembered: `tests/vectors/retries.json`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::support::tls::Files;
 use crate::support::{
-    ID, Reply, SECRET, Server, Step, answer, builder, each, failure_in_time, manual_client,
-    oauth_error, patient_builder, together, token, until, value,
+    ID, SECRET, Server, answer, manual_client, patient_builder, together, token, until, value,
 };
-use tu_token::ErrorKind::{
-    BadResponse, Budget, Credentials as NoCredentials, InvalidClient, InvalidScope, Network, OAuth,
-    RateLimited, Server as InTrouble,
-};
-use tu_token::{Client, Credentials, CredentialsFn, ErrorKind, GetOptions};
-
-/// The first fetch makes so many requests and fails so; the next call gets the same from memory.
-fn check(reply: Reply, kind: ErrorKind, requests: usize) {
-    let shown = match &reply[..] {
-        [Step::Send(bytes)] => String::from_utf8_lossy(&bytes[..bytes.len().min(200)]).into_owned(),
-        steps => format!("{steps:?}"),
-    };
-    let server = Server::always(reply);
-    let client = patient_builder(&server.url()).build().unwrap();
-    let error = client.token().unwrap_err();
-    assert_eq!((error.kind(), server.requests()), (kind, requests), "{shown}: {error}");
-    let again = client.token().unwrap_err();
-    assert_eq!((again.kind(), server.requests()), (kind, requests), "again, {shown}: {again}");
-    let wait = again.retry_after().expect("the wait is known");
-    // A rate limit says how long from the first on.
-    let live = error.message().split(" (next try in ").next().unwrap();
-    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-    assert_eq!(again.message(), format!("{live} (remembered; next try in {seconds} s)"));
-    assert_eq!(live == error.message(), kind != RateLimited, "{error}");
-    // A refusal is remembered for a minute, a transient error for a second at most.
-    let most = Duration::from_secs(if requests == 1 { 60 } else { 1 });
-    assert!(wait <= most && wait > Duration::ZERO, "{shown}: {wait:?}");
-    let transient = requests > 1;
-    if kind != ErrorKind::InvalidClient && kind != ErrorKind::InvalidScope {
-        assert_eq!(error.is_retryable(), transient, "{shown}");
-    }
-}
-
-fn check_all(rows: Vec<(Reply, ErrorKind)>, requests: usize) {
-    each(rows, |(reply, kind)| check(reply, kind, requests));
-}
-
-#[test]
-fn what_will_not_pass_is_asked_once() {
-    let narrow = r#"{"access_token":"t","expires_in":1200,"scope":"a"}"#;
-    let mut rows = vec![
-        (oauth_error(400, "invalid_client"), InvalidClient),
-        (oauth_error(401, "invalid_client"), InvalidClient),
-        (oauth_error(500, "invalid_client"), InvalidClient),
-        (oauth_error(200, "invalid_client"), InvalidClient),
-        (oauth_error(403, "unauthorized_client"), InvalidClient),
-        (answer(401, "", ""), InvalidClient),
-        (answer(401, "", "<html>401</html>"), InvalidClient),
-        (answer(401, "", r#"{"message":"no"}"#), InvalidClient),
-        (oauth_error(400, "invalid_scope"), InvalidScope),
-        (oauth_error(401, "invalid_scope"), InvalidScope),
-        (answer(200, "", narrow), InvalidScope),
-        (oauth_error(400, "unsupported_grant_type"), OAuth),
-        (oauth_error(400, "invalid_request"), OAuth),
-        (oauth_error(400, "invalid_grant"), OAuth),
-    ];
-    for status in [300, 301, 302, 303, 304, 307, 308] {
-        rows.push((answer(status, "Location: https://trap.example/\r\n", ""), BadResponse));
-    }
-    check_all(rows, 1);
-}
-
-#[test]
-fn what_may_pass_is_asked_three_times() {
-    let mut rows = vec![
-        (answer(429, "", ""), RateLimited),
-        (oauth_error(429, "invalid_client"), RateLimited),
-        (answer(503, "Retry-After: 0\r\n", ""), RateLimited),
-        (oauth_error(400, "server_error"), InTrouble),
-        (oauth_error(400, "temporarily_unavailable"), InTrouble),
-        (answer(503, "Retry-After: soon\r\n", ""), InTrouble),
-        (oauth_error(400, "slow_down"), OAuth),
-        (oauth_error(200, "access_denied"), OAuth),
-        (vec![Step::Reset], Network),
-        (vec![], Network),
-    ];
-    for status in [408, 425, 500, 501, 502, 503, 504, 599] {
-        rows.push((answer(status, "", "<html>oops</html>"), InTrouble));
-    }
-    check_all(rows, 3);
-}
-
-#[test]
-fn what_is_not_a_token_is_asked_three_times() {
-    let token = |members: &str| answer(200, "", &format!("{{{members}}}"));
-    let mut replies = vec![
-        answer(403, "", ""),
-        answer(404, "", "<html>404</html>"),
-        answer(400, "", r#"{"error":7}"#),
-        answer(201, "", r#"{"access_token":"t","expires_in":9}"#),
-        answer(204, "", ""),
-        answer(200, "", ""),
-        answer(200, "", "<html>log in</html>"),
-        answer(200, "", r#"{"access_token":"t","expi"#),
-        answer(200, "", r#"[{"access_token":"t","expires_in":9}]"#),
-        answer(200, "", r#"{"access_token":"t","expires_in":9} {}"#),
-        answer(200, "", &format!(r#"{{"access_token":"t","x":"{}"}}"#, "x".repeat(65_536))),
-        answer(200, "", &r#"{"a":"#.repeat(13_000)),
-        token(r#""expires_in":9"#),
-        token(&format!(r#""expires_in":9,"access_token":"{}""#, "x".repeat(16_385))),
-    ];
-    for access_token in [r#""""#, "7", "null", r#""a b""#, r#""a\r\nX-Evil: 1""#, r#""\u0000""#] {
-        replies.push(token(&format!(r#""expires_in":9,"access_token":{access_token}"#)));
-    }
-    for expires_in in ["0", "-5", "true", r#""1e3""#, r#""+5""#, r#""""#, "{}"] {
-        replies.push(token(&format!(r#""access_token":"t","expires_in":{expires_in}"#)));
-    }
-    for more in [r#""token_type":"DPoP""#, r#""expires_in":9"#, r#""scope":7"#] {
-        replies.push(token(&format!(r#""access_token":"t","expires_in":9,{more}"#)));
-    }
-    check_all(replies.into_iter().map(|reply| (reply, BadResponse)).collect(), 3);
-}
-
-#[test]
-fn nobody_at_the_port() {
-    let url = Server::always(vec![]).url();
-    let client = patient_builder(&url).build().unwrap();
-    assert_eq!(client.token().unwrap_err().kind(), Network);
-    assert_eq!(client.token().unwrap_err().kind(), Network);
-    assert_eq!(client.stats(None).unwrap().requests, 3);
-}
+use tu_token::ErrorKind::{Budget, Credentials as NoCredentials, RateLimited};
+use tu_token::{Client, Credentials, CredentialsFn, GetOptions};
 
 #[test]
 fn credentials_that_cannot_be_had() {
@@ -168,49 +49,6 @@ fn a_credential_file_that_has_gone_is_served_from_memory() {
 }
 
 // --- Retry-After -----------------------------------------------------------------------------
-
-#[test]
-fn a_short_retry_after_is_waited_for_inside_the_fetch() {
-    for (status, wait) in [(429, "1"), (503, "1")] {
-        let server = Server::new(move |before, _| match before {
-            0 => answer(status, &format!("Retry-After: {wait}\r\n"), ""),
-            _ => token("after-the-wait", 1200),
-        });
-        let client = patient_builder(&server.url()).build().unwrap();
-        assert_eq!(value(client.token()), "after-the-wait");
-        let times: Vec<Instant> = server.received().iter().map(|request| request.at).collect();
-        assert_eq!(times.len(), 2);
-        assert!(times[1] - times[0] >= Duration::from_millis(990), "{:?}", times[1] - times[0]);
-    }
-}
-
-#[test]
-fn a_long_retry_after_ends_the_fetch_and_binds_the_whole_client() {
-    for (written, seconds) in [
-        ("60", 60),
-        ("901", 900),
-        ("99999999999999999999999999", 900),
-        ("Sun, 06 Nov 1994 08:51:07 GMT\r\nDate: Sun, 06 Nov 1994 08:49:07 GMT", 120),
-        ("Fri, 31 Dec 9999 23:59:59 GMT", 900),
-    ] {
-        let server = Server::always(answer(429, &format!("Retry-After: {written}\r\n"), ""));
-        let client = builder(&server.url()).build().unwrap();
-        let started = Instant::now();
-        let error = failure_in_time(&client);
-        assert!(started.elapsed() < Duration::from_millis(700), "it waited");
-        assert_eq!(error.kind(), RateLimited, "{written}");
-        // Whatever the program does, nothing is sent before that.
-        client.wake();
-        client.rotate("other-id", "other-secret").unwrap();
-        let other = client.get(&GetOptions { scope: Some("c"), ..GetOptions::default() });
-        for error in [error, failure_in_time(&client), other.unwrap_err()] {
-            assert_eq!(error.kind(), RateLimited, "{written}");
-            let (wait, most) = (error.retry_after().unwrap(), Duration::from_secs(seconds));
-            assert!(wait <= most && wait > most - Duration::from_secs(3), "{written}: {wait:?}");
-        }
-        assert_eq!(server.requests(), 1);
-    }
-}
 
 #[test]
 fn a_retry_after_in_the_past_ends_no_fetch() {
@@ -263,93 +101,7 @@ fn a_rate_limit_without_a_time_holds_back_the_whole_client_from_the_first_attemp
     }
 }
 
-#[test]
-fn requests_go_on_when_a_retry_after_has_passed() {
-    let server = Server::new(|before, _| match before {
-        0 => answer(503, "Retry-After: 100\r\n", ""),
-        _ => token("t", 1200),
-    });
-    let (client, clock) = manual_client(&server);
-    assert_eq!(client.token().unwrap_err().kind(), RateLimited);
-    clock.advance(Duration::from_secs(99));
-    let error = client.token().unwrap_err();
-    assert_eq!((error.retry_after(), server.requests()), (Some(Duration::from_secs(1)), 1));
-    clock.advance(Duration::from_secs(1));
-    assert_eq!(value(client.token()), "t");
-}
-
-// --- how long it is remembered ---------------------------------------------------------------
-
-#[test]
-fn a_refusal_is_probed_after_a_minute_then_after_two() {
-    for code in ["invalid_client", "invalid_scope", "invalid_request"] {
-        let server = Server::always(oauth_error(400, code));
-        let (client, clock) = manual_client(&server);
-        let mut requests = 0;
-        for seconds in [60, 120, 240, 480, 600, 600] {
-            client.token().unwrap_err();
-            requests += 1;
-            assert_eq!(server.requests(), requests, "{code}");
-            clock.advance(Duration::from_secs(seconds - 1));
-            let error = client.token().unwrap_err();
-            assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
-            assert_eq!(server.requests(), requests, "{code}");
-            clock.advance(Duration::from_secs(1));
-        }
-    }
-}
-
-#[test]
-fn new_credentials_end_a_refusal_at_once() {
-    let server = Server::new(|_, request| match request.body.contains("good-secret") {
-        true => token("t", 1200),
-        false => oauth_error(401, "invalid_client"),
-    });
-    let client = builder(&server.url()).build().unwrap();
-    assert_eq!(failure_in_time(&client).kind(), InvalidClient);
-    // The whole client is refused, so another scope is not even asked for.
-    let other = client.get(&GetOptions { scope: Some("c"), ..GetOptions::default() });
-    assert_eq!(other.unwrap_err().kind(), InvalidClient);
-    assert_eq!(server.requests(), 1);
-    client.rotate(ID, "good-secret").unwrap();
-    assert_eq!(value(client.token()), "t");
-    assert_eq!(server.requests(), 2);
-}
-
-#[test]
-fn a_refused_scope_leaves_the_others_alone() {
-    let server = Server::new(|_, request| match request.body.ends_with("scope=a+b") {
-        true => oauth_error(400, "invalid_scope"),
-        false => token("t", 1200),
-    });
-    let client = builder(&server.url()).build().unwrap();
-    let error = failure_in_time(&client);
-    assert_eq!(error.kind(), InvalidScope);
-    assert!(error.message().contains("a b"), "{error}");
-    let other = client.get(&GetOptions { scope: Some("c"), ..GetOptions::default() });
-    assert_eq!(value(other), "t");
-}
-
-#[test]
-fn after_a_failed_fetch_the_next_makes_one_attempt() {
-    let server = Server::always(answer(500, "", ""));
-    let (client, clock) = manual_client(&server);
-    std::thread::scope(|scope| {
-        let first = scope.spawn(|| client.token().unwrap_err());
-        // Turns the pauses between the attempts into nothing.
-        until("the first fetch ends", || {
-            clock.advance(Duration::from_millis(5));
-            first.is_finished()
-        });
-    });
-    let first = server.requests();
-    assert!((1..=3).contains(&first), "{first}");
-    for failed in 1..=3 {
-        clock.advance(Duration::from_secs(60));
-        assert_eq!(client.token().unwrap_err().kind(), InTrouble);
-        assert_eq!(server.requests(), first + failed);
-    }
-}
+// --- the budget, and the cause of a failure ---------------------------------------------------
 
 #[test]
 fn a_program_gone_wild_runs_into_its_budget() {
