@@ -9,7 +9,7 @@ use crate::support::credentials::*;
 use crate::support::tls::Files;
 use crate::support::{Server, after, answer, oauth_error, together, token, until, with_timeout};
 use tu_token::ErrorKind::{
-    Budget, Credentials as NoCredentials, InvalidClient, InvalidScope, Pending, RateLimited,
+    Budget, Credentials as NoCredentials, InvalidClient, InvalidScope, Pending,
 };
 use tu_token::{Credentials, Error, ErrorKind, EventKind};
 
@@ -18,28 +18,6 @@ use tu_token::{Credentials, Error, ErrorKind, EventKind};
 /// A function that gives another secret at each call.
 fn fresh(before: usize, _refused: bool) -> Option<Credentials> {
     pair(&format!("secret-of-call-{before}"))
-}
-
-#[test]
-fn a_secret_that_is_another_at_each_call_is_refused_once_for_all_scopes() {
-    let _alone = alone();
-    for scopes in [1, 4] {
-        let server = Server::always(oauth_error(401, "invalid_client"));
-        let (client, clock, ..) = of_function(&server, &[], fresh);
-        for _ in 0..20 {
-            for scope in 0..scopes {
-                assert_eq!(kind(of_scope(&client, &format!("s{scope}"))), InvalidClient);
-            }
-            clock.advance(SECOND);
-        }
-        assert_eq!(server.requests(), 2, "{scopes} scopes");
-        // The probe after the cool-down, and its second try.
-        clock.advance(Duration::from_secs(45));
-        for scope in 0..scopes {
-            assert_eq!(kind(of_scope(&client, &format!("s{scope}"))), InvalidClient);
-        }
-        assert_eq!(server.requests(), 4, "{scopes} scopes");
-    }
 }
 
 #[test]
@@ -79,22 +57,6 @@ fn a_function_that_knows_the_new_pair_costs_no_scope_an_error() {
     let outcomes = together(4, |thread| of_scope(&client, &format!("s{thread}")));
     assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
     assert!(server.requests() <= 8, "{} requests", server.requests());
-}
-
-#[test]
-fn a_new_pair_of_a_function_ends_no_cool_down() {
-    let _alone = alone();
-    let server = Server::new(|_, request| match request.body.contains("scope=bad") {
-        true => oauth_error(400, "invalid_scope"),
-        false => token("good", 1200),
-    });
-    let (client, clock, ..) = of_function(&server, &[], fresh);
-    for second in 0..5 {
-        assert_eq!(kind(of_scope(&client, "bad")), InvalidScope);
-        assert!(of_scope(&client, &format!("good-{second}")).is_ok());
-        clock.advance(SECOND);
-    }
-    assert_eq!(server.requests(), 6);
 }
 
 // --- files that are mended ------------------------------------------------------------------------
@@ -316,39 +278,6 @@ fn a_child_that_may_not_read_the_file_any_more_goes_on_with_the_pair_that_was_re
     unsafe { libc::waitpid(child, &mut status, 0) };
     assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 7, "{status:x}");
     assert!(server.received()[0].body.contains(OLD));
-}
-
-#[test]
-fn a_mended_file_does_not_shorten_a_retry_after() {
-    let _alone = alone();
-    let server = Server::always(answer(429, "Retry-After: 600\r\n", ""));
-    let files = Files::new();
-    let path = files.write("secret", OLD);
-    let (client, clock) = of_file(&server, &path, &[]);
-    assert_eq!(kind(client.token()), RateLimited);
-    files.write("secret", NEW);
-    for _ in 0..5 {
-        clock.advance(2 * SECOND);
-        assert_eq!(kind(client.token()), RateLimited);
-    }
-    assert_eq!(server.requests(), 1);
-}
-
-#[test]
-fn kept_warm_a_client_whose_file_was_mended_asks_by_itself() {
-    let _alone = alone();
-    let server = server_that_takes_the_new_secret();
-    let files = Files::new();
-    let path = files.write("secret", OLD);
-    let (client, clock) = of_file(&server, &path, &[("keep_warm", "true")]);
-    assert_eq!(kind(client.token()), InvalidClient);
-    files.write("secret", NEW);
-    clock.advance(2 * SECOND);
-    // One call that fails has the file looked at; it does not wait for what comes of that.
-    assert_eq!(kind(client.get(&with_timeout(Duration::ZERO))), InvalidClient);
-    until("a token that nobody asked for", || {
-        client.stats(None).unwrap().state == tu_token::State::Fresh
-    });
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::support::{
     Server, Step, after, builder, client, oauth_error, together, token, until, value, with_timeout,
 };
 use tu_token::ErrorKind::{Cancelled, Closed, InvalidClient, Pending, Timeout};
-use tu_token::{Cancel, GetOptions, State};
+use tu_token::{Cancel, GetOptions};
 
 const SLOW: Duration = Duration::from_millis(200);
 
@@ -25,16 +25,6 @@ fn a_cold_cache_makes_one_request_for_all() {
     assert!(started.elapsed() < Duration::from_secs(2));
     assert!(outcomes.into_iter().all(|outcome| value(outcome) == "shared"));
     assert_eq!((server.requests(), server.connections()), (1, 1));
-}
-
-#[test]
-fn a_refusal_is_everybodys_and_makes_one_request() {
-    let server = Server::always(after(SLOW, oauth_error(401, "invalid_client")));
-    let client = client(&server);
-    for outcome in together(100, |_| client.token()) {
-        assert_eq!(outcome.unwrap_err().kind(), InvalidClient);
-    }
-    assert_eq!(server.requests(), 1);
 }
 
 #[test]
@@ -70,16 +60,6 @@ fn one_callers_time_limit_hurts_nobody() {
             _ => assert_eq!(value(outcome), "shared"),
         }
     }
-    assert_eq!(server.requests(), 1);
-}
-
-#[test]
-fn a_fetch_goes_on_when_all_its_callers_have_gone() {
-    let server = Server::always(after(SLOW, token("kept", 1200)));
-    let client = client(&server);
-    assert_eq!(client.get(&with_timeout(SLOW / 4)).unwrap_err().kind(), Timeout);
-    until("the fetch ends", || client.stats(None).unwrap().state == State::Fresh);
-    assert_eq!(value(client.token()), "kept");
     assert_eq!(server.requests(), 1);
 }
 
