@@ -155,3 +155,45 @@ proptest! {
         world.closes();
     }
 }
+
+/// A refused fetch rereads its files and finds other credentials, but then has none: that is no
+/// refusal, and other entries may start.
+#[test]
+fn a_lack_of_credentials_after_a_reread_is_not_a_refusal() {
+    let come = |which, credentials, answer| {
+        let come = Come {
+            thread: true,
+            credentials: Some(credentials),
+            answer,
+            record: None,
+            lock: Lock::Taken,
+            obtained: true,
+            is_other: true,
+            given: false,
+        };
+        Event::Comes(which, come)
+    };
+    let granted = Ok(Granted { lifetime: Duration::from_secs(21), same_value: false });
+    let (same, lack) = (Ok((false, false)), Err(NoCredentials::Failed(Trouble::Credentials)));
+    let ask = || Event::Ask { min_ttl: Duration::ZERO, at_once: false, patience: None };
+    let mut world = World::new(600, false, false, SourceKind::Files);
+    let steps = [
+        (0, ask()),
+        (0, come(0, same.clone(), granted.clone())),
+        (0, come(0, same.clone(), Err(scene::failure(Class::Refused)))),
+        // The reread, and a thread.
+        (0, come(0, same, granted.clone())),
+        (0, come(0, lack.clone(), granted.clone())),
+        // Once more, with the other credentials.
+        (0, come(0, lack.clone(), granted.clone())),
+        // Past the fetch's time, so it ends with this.
+        (0, Event::Pass(Duration::from_secs(15))),
+        (0, come(0, lack, granted)),
+        (1, ask()),
+    ];
+    for (entry, event) in steps {
+        world.scene.on = entry;
+        world.happens(&event);
+        world.check();
+    }
+}

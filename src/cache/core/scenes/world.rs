@@ -235,6 +235,10 @@ impl World {
             Work::Thread(flight) => {
                 self.begin(flight);
                 let status = self.status(flight, come);
+                // From now on, a lack of credentials counts as such again.
+                if let Some(account) = self.account_of(flight) {
+                    account.awaits_reread = false;
+                }
                 self.step(Input::ThreadReady { flight, status });
             }
             Work::Task(flight, Task::GoOn) => self.work.push(Work::Thread(flight)),
