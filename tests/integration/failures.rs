@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::support::tls::Files;
 use crate::support::{
     ID, SECRET, Server, answer, manual_client, patient_builder, together, token, until, value,
 };
@@ -30,21 +29,6 @@ fn credentials_that_cannot_be_had() {
     // The function has some: no new client is needed.
     has_some.store(true, Ordering::SeqCst);
     client.wake();
-    assert_eq!(value(client.token()), "token-1");
-}
-
-#[test]
-fn a_credential_file_that_has_gone_is_served_from_memory() {
-    let (server, files) = (Server::tokens(1200), Files::new());
-    let path = files.write("secret", SECRET);
-    let client = Client::builder()
-        .client_id(ID)
-        .set("client_secret_file", &path)
-        .scope("a")
-        .token_url(&server.url())
-        .build()
-        .unwrap();
-    std::fs::remove_file(files.path("secret")).unwrap();
     assert_eq!(value(client.token()), "token-1");
 }
 
