@@ -14,13 +14,13 @@ help:
 	@echo "make demo      see what the library does, without an account (the emulator runs by itself)"
 	@echo "make test      run every check and test (ONLY='c: memcheck': these and what they need; LIST=1: list them)"
 	@echo "make soak      $(SOAK_SECONDS) s of short tokens and a server in trouble (SOAK_SECONDS=...)"
-	@echo "make faults    put faults in on purpose, one after the other, and see that a test finds each"
+	@echo "make faults    put known faults into the code, one at a time, and check that a test finds each"
 	@echo "make install   install the C library: PREFIX=$(PREFIX), DESTDIR"
-	@echo "make dist      build what is handed out into dist/: tarballs, packages, wheels, Go modules (TARGETS=...)"
-	@echo "make dist-test use what is in dist/ as its users do, where there is no Rust"
-	@echo "make bench     measure the hot path beside a cache made by hand"
+	@echo "make dist      build what users install, into dist/: tarballs, packages, wheels, Go modules (TARGETS=...)"
+	@echo "make dist-test install and use what is in dist/, where there is no Rust"
+	@echo "make bench     compare the hot path with a hand-written cache"
 	@echo "make fleet     simulate a day of 100,000 clients, with outages"
-	@echo "make header    write include/tu_token.h anew from src/ffi"
+	@echo "make header    generate include/tu_token.h from src/ffi"
 
 setup:
 	@scripts/setup.sh test
