@@ -7,6 +7,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 emulator=${EMULATOR_BINARY:-target/debug/tu-token-emulator}
+if [ ! -x "$emulator" ]; then
+  echo "$emulator is missing: build it with \`make emulator\`." >&2
+  exit 1
+fi
 directory=$(mktemp -d)
 # shellcheck disable=SC2317  # called by the trap
 end() {

@@ -6,6 +6,13 @@
 # testees/LANGUAGE.sh builds the testee, into target/conformance, and sets `command` to start it.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+testees=(tests/conformance/testees/*.sh)
+testees=("${testees[@]##*/}")
+languages=${testees[*]%.sh}
+if [ $# = 0 ]; then
+  echo "usage: tests/conformance/run.sh LANGUAGE [--only TEXT]; languages: $languages" >&2
+  exit 2
+fi
 language=$1
 shift
 built=target/conformance
@@ -16,7 +23,7 @@ c_flags="-g -O1 -Wall -Wextra -Wpedantic -Werror -Iinclude"
 c_libraries="-L$built/debug -ltu_token -Wl,-rpath,$PWD/$built/debug -lpthread"
 
 if [ ! -e "tests/conformance/testees/$language.sh" ]; then
-  echo "There is no testee for $language."
+  echo "There is no testee for $language; there are: $languages."
   echo "0 passed, 1 failed"
   exit 1
 fi

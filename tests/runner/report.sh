@@ -153,5 +153,5 @@ list() {
     [ -z "$last" ] || total=$((total + ${last%%	*}))
     printf '%-48s %6s  %s\n' "${names[i]}" "${last:+${last%%	*} s}" "${last##*	}"
   done
-  echo "Together at their last runs: $total s"
+  if [ "$total" -gt 0 ]; then echo "Together at their last runs: $total s"; else echo "None has run here yet."; fi
 }
