@@ -225,7 +225,7 @@ fn steps<'de, D: serde::Deserializer<'de>>(source: D) -> Result<Vec<Step>, D::Er
 }
 
 fn step(mut members: Map<String, Value>) -> Result<Step, String> {
-    let name = members.get("do").and_then(Value::as_str).ok_or("it does nothing")?.to_owned();
+    let name = members.get("do").and_then(Value::as_str).ok_or("has no \"do\"")?.to_owned();
     if OWN.contains(&name.as_str()) {
         let written = Value::Object(members);
         let own = serde_json::from_value(written.clone()).map_err(|error| error.to_string())?;
@@ -238,6 +238,8 @@ fn step(mut members: Map<String, Value>) -> Result<Step, String> {
         Some(Value::Bool(poll)) => poll,
         Some(other) => return Err(format!("\"poll\" is {other}")),
     };
-    let expect = expect.ok_or_else(|| format!("what \"{name}\" should answer is not said"))?;
-    Ok(Step::Ask(Ask { request: protocol::request(&name, members)?, expect, poll }))
+    // First: an unknown step or member is a misspelling, perhaps of "expect".
+    let request = protocol::request(&name, members)?;
+    let expect = expect.ok_or_else(|| format!("\"{name}\" needs an \"expect\""))?;
+    Ok(Step::Ask(Ask { request, expect, poll }))
 }

@@ -28,7 +28,7 @@ pub fn request(name: &str, mut members: Map<String, Value>) -> Result<Value, Str
     let (_, known) = REQUESTS
         .iter()
         .find(|(request, _)| *request == name)
-        .ok_or_else(|| format!("unknown request \"{name}\""))?;
+        .ok_or_else(|| format!("unknown step \"{name}\""))?;
     if let Some(member) = members.keys().find(|member| !known.contains(&member.as_str())) {
         return Err(format!("\"{name}\" has no member \"{member}\""));
     }

@@ -65,9 +65,12 @@ impl Suite {
         if let Some(text) = &self.only {
             cases.retain(|case| case.name.contains(text.as_str()));
         }
-        match cases.is_empty() {
-            true => Err(format!("{}: there is no such case", self.vectors.display())),
-            false => Ok(cases),
+        match (cases.is_empty(), &self.only) {
+            (false, _) => Ok(cases),
+            (true, Some(text)) => {
+                Err(format!("no case in {} has '{text}' in its name", self.vectors.display()))
+            }
+            (true, None) => Err(format!("{}: there are no cases", self.vectors.display())),
         }
     }
 

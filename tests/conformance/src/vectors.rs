@@ -197,13 +197,14 @@ mod tests {
     #[test]
     fn mistakes_are_reported() {
         for (bad, word) in [
-            (json!([{"do": "fetch"}]), "fetch"),
-            (json!([{"do": "get"}]), "not said"),
+            (json!([{"do": "fetch"}]), "unknown step \"fetch\""),
+            (json!([{"do": "get"}]), "needs an \"expect\""),
+            (json!([{"do": "get", "expct": {}}]), "expct"),
             (json!([{"do": "get", "scpe": "a", "expect": {}}]), "scpe"),
             (json!([{"do": "release"}]), "name"),
             (json!([{"do": "release", "name": "a", "x": 1}]), "x"),
             (json!([{"do": "wake", "poll": 1}]), "poll"),
-            (json!([{}]), "nothing"),
+            (json!([{}]), "no \"do\""),
             (json!([{"do": "wake", "client": "${what}"}]), "what"),
         ] {
             let problem = read_one(case(bad)).unwrap_err();
