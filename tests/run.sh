@@ -113,7 +113,12 @@ else
 fi
 # shellcheck disable=SC2086
 scripts/setup.sh base $tools || exit
-trap '{ [ -z "$running" ] || kill "$running" "$watching"; } 2>/dev/null; exit 130' INT TERM
+interrupted() {
+  { [ -z "$running" ] || kill "$running" "$watching"; } 2>/dev/null
+  printf '\nInterrupted. The output so far is in %s.\n' "$logs"
+  exit 130
+}
+trap interrupted INT TERM
 rm -rf "$logs" && mkdir -p "$logs"
 for number in "${!names[@]}"; do
   [ -z "${wanted[number]}" ] || run_step "$number"
