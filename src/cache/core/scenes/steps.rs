@@ -7,14 +7,17 @@ use scene::Heard;
 impl Scene {
     // --- callers ---------------------------------------------------------------------------------
 
+    #[track_caller]
     pub(super) fn asks(&mut self) -> Heard {
         self.asks_for(&PATIENT)
     }
 
+    #[track_caller]
     pub(super) fn asks_for(&mut self, want: &Want) -> Heard {
         self.asks_again(want, None)
     }
 
+    #[track_caller]
     pub(super) fn asks_again(&mut self, want: &Want, waited: Option<Waited>) -> Heard {
         let entry = self.on;
         self.env.asked[entry] = true;
@@ -45,21 +48,23 @@ impl Scene {
     }
 
     /// Until when the last caller waits at most.
+    #[track_caller]
     pub(super) fn waits_until(&self) -> f64 {
         let until = self.outputs.iter().find_map(|output| match output {
             Output::Wait { wait, .. } => Some(seconds(wait.until)),
             _ => None,
         });
-        until.expect("the caller waits")
+        until.expect("the caller does not wait")
     }
 
     /// The wait in the error that the last caller got.
+    #[track_caller]
     pub(super) fn is_told_to_wait(&self) -> f64 {
         let wait = self.outputs.iter().find_map(|output| match output {
             Output::Fail(Reason::Blocked { wait, .. } | Reason::Failed { wait, .. }) => Some(wait),
             _ => None,
         });
-        wait.expect("the caller got an error").as_secs_f64()
+        wait.expect("the caller got no error that says how long to wait").as_secs_f64()
     }
 
     /// All waiters of the entry leave.
@@ -70,8 +75,9 @@ impl Scene {
 
     // --- a fetch ---------------------------------------------------------------------------------
 
+    #[track_caller]
     pub(super) fn flight(&self) -> FlightId {
-        self.entries[self.on].fetch.expect("a fetch is in progress")
+        self.entries[self.on].fetch.expect("no fetch of this entry is in progress")
     }
 
     /// The rank of the fetch of this entry that the last step started, if any.
@@ -107,14 +113,16 @@ impl Scene {
     }
 
     /// A thread takes the fetch, with credentials at hand.
+    #[track_caller]
     pub(super) fn goes_on(&mut self) -> &mut Self {
         self.thread_comes(self.flight(), Some(Ok(self.pair())));
         self
     }
 
     /// A thread takes the fetch and sends its first request.
+    #[track_caller]
     pub(super) fn begins(&mut self) {
-        assert!(self.goes_on().sends().is_some(), "{:?}", self.outputs);
+        assert!(self.goes_on().sends().is_some(), "no request is sent: {:?}", self.outputs);
     }
 
     /// The time limit of the request being sent, and how much of the fetch's time was used before.
@@ -155,10 +163,12 @@ impl Scene {
         self
     }
 
+    #[track_caller]
     pub(super) fn receives_token(&mut self, lifetime: u64) -> bool {
         self.arrives(self.flight(), Duration::from_secs(lifetime), false)
     }
 
+    #[track_caller]
     pub(super) fn receives_same_token(&mut self, lifetime: Duration) -> bool {
         self.arrives(self.flight(), lifetime, true)
     }
@@ -175,13 +185,15 @@ impl Scene {
     }
 
     /// A caller asks, and the fetch obtains a token immediately.
+    #[track_caller]
     pub(super) fn gets(&mut self, lifetime: u64) {
         let heard = self.asks();
         self.begins();
-        assert!(self.receives_token(lifetime), "{heard:?}");
+        assert!(self.receives_token(lifetime), "the token is not used: {heard:?}");
     }
 
     /// An attempt fails. Returns when the next one is made; `None`: that was the last.
+    #[track_caller]
     pub(super) fn attempt_fails(&mut self, failure: Failure<Trouble>) -> Option<f64> {
         self.answers(self.flight(), Err(failure)).goes_on_at()
     }
@@ -196,12 +208,14 @@ impl Scene {
     }
 
     /// The fetch fails with this attempt.
+    #[track_caller]
     pub(super) fn fails(&mut self, failure: Failure<Trouble>) {
         assert_eq!(self.attempt_fails(failure), None, "the fetch continues");
         assert_eq!(self.is_parked(), None, "the fetch continues");
     }
 
     /// A caller asks, and the fetch fails immediately.
+    #[track_caller]
     pub(super) fn fails_one_fetch(&mut self, failure: Failure<Trouble>) {
         let heard = self.asks();
         assert!(self.entries[self.on].fetch.is_some(), "nothing was started: {heard:?}");
@@ -221,11 +235,13 @@ impl Scene {
         unreachable!()
     }
 
+    #[track_caller]
     pub(super) fn is_withdrawn(&mut self) {
         self.thread_comes(self.flight(), Some(Err(NoCredentials::NoThread(Trouble::NoThread))));
     }
 
     /// No thread is available for the fetch that was just started.
+    #[track_caller]
     pub(super) fn is_not_started(&mut self) {
         let flight = self.flight();
         self.step(Input::NotStarted { flight, error: Trouble::NoThread });
