@@ -122,6 +122,28 @@ fn every_status_and_event_is_there_in_every_language() {
     assert!(missing.is_empty(), "in include/tu_token.h, but not in {missing:#?}");
 }
 
+/// The bindings' own tests compare more, but have to build the library first.
+#[test]
+fn every_option_is_there_in_every_language() {
+    let python = include_str!("../../bindings/python/tu_token/_options.py");
+    let go = include_str!("../../bindings/go/config.go");
+    let mut missing = Vec::new();
+    for key in tu_token::OPTIONS.iter().map(|option| option.key) {
+        let places = [
+            ("bindings/python/tu_token/_options.py, Options", python, format!("\n    {key}: ")),
+            (
+                "bindings/python/tu_token/_options.py, _READERS",
+                python,
+                format!("\n    \"{key}\": "),
+            ),
+            ("bindings/go/config.go, options", go, format!("\n\t\t{{\"{key}\", ")),
+        ];
+        let lacking = places.iter().filter(|(_, file, text)| !file.contains(text));
+        missing.extend(lacking.map(|(place, ..)| format!("{place}: {key}")));
+    }
+    assert!(missing.is_empty(), "options are missing: {missing:#?}");
+}
+
 /// The files whose public items are the crate's API.
 const API: [&str; 13] = [
     "cache/entry.rs",
