@@ -9,6 +9,7 @@ cd "$(dirname "$0")/../.."
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
+trap '[ -z "$running" ] || kill "$running" "$watching"; exit 130' INT TERM
 logs=$scratch/logs times=$scratch/times bound=60
 mkdir "$logs"
 cases_passed=0 cases_failed=0

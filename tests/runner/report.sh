@@ -12,7 +12,8 @@ watch() { # PID SECONDS LOG
   local sleeping
   sleep "$2" &
   sleeping=$!
-  trap 'kill "$sleeping" 2>/dev/null; exit' TERM
+  # INT too: Ctrl-C ends a `wait` even in the background, where INT is ignored otherwise.
+  trap 'kill "$sleeping" 2>/dev/null; exit' INT TERM
   wait "$sleeping"
   trap - TERM
   : >"$logs/timed-out"
