@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the module for development, installs it into target/venv-python, checks its types and runs its
-# tests. Needs a running emulator: scripts/emulator.sh bindings/python/tests/run.sh
+# tests; with arguments, which are pytest's, only the tests. Needs a running emulator:
+#   scripts/emulator.sh bindings/python/tests/run.sh [-k PART-OF-A-NAME]
 set -euo pipefail
 # shellcheck source=bindings/python/tests/environment.sh
 . "$(dirname "$0")/environment.sh"
@@ -11,9 +12,11 @@ pip install --quiet --disable-pip-version-check --force-reinstall --no-deps \
   target/wheels/development/*.whl
 
 # From the root, where Python finds no sources of the module: checks what is installed.
-python -m mypy --config-file bindings/python/pyproject.toml --cache-dir target/mypy \
-  bindings/python/tu_token bindings/python/tests examples/python benches/python \
-  tests/conformance/testees/python.py
-MYPYPATH='' python -m mypy.stubtest tu_token
+if [ $# = 0 ]; then
+  python -m mypy --config-file bindings/python/pyproject.toml --cache-dir target/mypy \
+    bindings/python/tu_token bindings/python/tests examples/python benches/python \
+    tests/conformance/testees/python.py
+  MYPYPATH='' python -m mypy.stubtest tu_token
+fi
 exec python -m pytest -c bindings/python/pyproject.toml --rootdir bindings/python \
   -p no:cacheprovider --timeout 60 "$@" bindings/python/tests
