@@ -118,8 +118,8 @@ interrupted() {
   printf '\nInterrupted. The output so far is in %s.\n' "$logs"
   exit 130
 }
-trap interrupted INT TERM
-rm -rf "$logs" && mkdir -p "$logs"
+trap interrupted INT TERM HUP QUIT
+own_logs || exit 2
 for number in "${!names[@]}"; do
   [ -z "${wanted[number]}" ] || run_step "$number"
 done

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.."
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-trap '[ -z "$running" ] || kill "$running" "$watching"; exit 130' INT TERM
+trap '[ -z "$running" ] || kill "$running" "$watching"; exit 130' INT TERM HUP QUIT
 logs=$scratch/logs times=$scratch/times bound=60
 mkdir "$logs"
 cases_passed=0 cases_failed=0
@@ -78,6 +78,7 @@ cat >"$scratch/others" <<'LOG'
 FAILED bindings/python/tests/test_loops.py::test_of_a_loop - AssertionError: 1
 --- FAIL: TestOfGo (0.01s)
 tests/c/forks.c:12: not so: made == 1
+tests/c/odd_forks.c:58: failed: longest_ms < LONGEST_MS
 FAILED  shared, C++
 error[E0425]: cannot find value `x` in this scope
 error: test failed, to rerun pass `--lib`
@@ -93,6 +94,9 @@ step "others" "" sh -c "cat $scratch/others; exit 1"
 step "a signal" "" sh -c 'kill -SEGV $$'
 step "a hang" "" sh -c "cat $scratch/libtest; sleep 600"
 step "a skip" "" sh -c 'echo "SKIPPED: no browser"; exit 77'
+step "a skip without a word" "" sh -c 'exit 77'
+step "a skip after binary data" "" sh -c 'printf "a\0b\377\n"; echo "SKIPPED: no moon"; exit 77'
+step "a long line" "" sh -c 'head -c 50000000 /dev/zero | tr "\0" x; echo; echo "--- FAIL: TestOfLines"; exit 1'
 step "what works" "" sh -c 'echo "7 passed, 0 failed"'
 choose ''
 for number in "${!names[@]}"; do
@@ -100,7 +104,8 @@ for number in "${!names[@]}"; do
   run_step "$number"
   bound=60
 done >"$scratch/said" 2>&1
-said=$(cat "$scratch/said")
+check "no flood" "short" "$([ "$(wc -c <"$scratch/said")" -lt 20000 ] && echo short)"
+said=$(head -c 20000 "$scratch/said")
 check "lines of steps" 'not run: it needs "a broken build"
     ld: no such library
 skipped' "$said"
@@ -114,18 +119,25 @@ FAILED: others: exit status 1 after
 FAILED: a signal: killed by signal 11 (SIGSEGV) after
 FAILED: a hang: timed out after 2 s
 SKIPPED: a skip: no browser
+SKIPPED: a skip without a word: it does not say why
+SKIPPED: a skip after binary data: no moon
+FAILED: a long line: exit status 1 after
+    TestOfLines
 NOT RUN, because they need a step that failed: 1 steps: what needs it
-12 passed, 3 failed, 1 skipped, in" "$said"
+12 passed, 3 failed, 3 skipped, in" "$said"
 check "it fits" "short" "$([ "$(wc -l <<<"$said")" -le 25 ] && echo short)"
 check "tests of every kind" "waits::one_that_fails
 still running: waits::one_that_hangs
 bindings/python/tests/test_loops.py::test_of_a_loop
 TestOfGo
 tests/c/forks.c:12: not so: made == 1
+tests/c/odd_forks.c:58: failed: longest_ms < LONGEST_MS
 shared, C++
 cannot find value
 died: tu_token-0a1b" "$(failures_of "$scratch/libtest" 9; failures_of "$scratch/others" 9)"
 check "no test that ended" "none" "$(failures_of "$scratch/libtest" 9 | grep -q slow || echo none)"
+check "a second run at the same time" "running here already" "$(own_logs; (own_logs) 2>&1)"
+check "no place for logs" "cannot write" "$(logs=/dev/null/logs; own_logs 2>&1)"
 check "times at the last run" "a hang  
 failed
 what works" "$(list)"

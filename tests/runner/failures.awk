@@ -33,7 +33,7 @@ listing && /^\t+[A-Z][^ ]* \(/ { sub(/^\t+/, ""); say("still running: " $0); nex
 
 # This project's own
 /^(FAILED|not ok) +/ { sub(/^(FAILED|not ok) +/, ""); say($0); next }
-/^[^ ]+:[0-9]+: not so: / { say($0); next }
+/^[^ ]+:[0-9]+: (not so|failed): / { say($0); next }
 /^==[0-9]+== (Invalid |Conditional jump|Use of uninit|.*definitely lost in )/ { sub(/^==[0-9]+== /, "memcheck: "); say($0); next }
 
 # tests/runner/stacks.sh

@@ -7,6 +7,17 @@ log_of() { # NAME
   echo "$logs/$(tr -c 'a-z0-9\n' '-' <<<"$1").log"
 }
 
+# Empties the directory of the logs. One run at a time may use it: two would also build into the same places.
+own_logs() {
+  { mkdir -p "$logs" && : >>"$logs/.lock"; } ||
+    { echo "The tests cannot write their logs to $logs." >&2; return 1; }
+  exec 8<"$logs/.lock"
+  # macOS has no flock.
+  ! command -v flock >/dev/null || flock --nonblock 8 ||
+    { echo "The tests are running here already. Wait for that run, or use another clone." >&2; return 1; }
+  rm -f "$logs"/*
+}
+
 # After the time limit, writes the stacks of the step's processes to its log and ends them.
 watch() { # PID SECONDS LOG
   local sleeping
@@ -14,7 +25,8 @@ watch() { # PID SECONDS LOG
   sleeping=$!
   # INT too: Ctrl-C ends a `wait` even in the background, where INT is ignored otherwise.
   trap 'kill "$sleeping" 2>/dev/null; exit' INT TERM
-  wait "$sleeping"
+  # If only the sleep was ended, by another program, the step's time is not up.
+  wait "$sleeping" || return
   trap - TERM
   : >"$logs/timed-out"
   tests/runner/stacks.sh "$1" >>"$3" 2>&1
@@ -27,9 +39,9 @@ run_bounded() { # SECONDS LOG COMMAND...: sets `status`
   rm -f "$logs/timed-out"
   status=0
   # `timeout` forms a process group and forwards the signal that ends it. Its own limit is for gdb hanging in `watch`.
-  timeout --kill-after=10 "$(($1 + 180))" "${@:3}" >"$2" 2>&1 </dev/null &
+  timeout --kill-after=10 "$(($1 + 180))" "${@:3}" >"$2" 2>&1 </dev/null 8<&- &
   running=$!
-  watch "$running" "$1" "$2" 2>/dev/null &
+  watch "$running" "$1" "$2" 2>/dev/null 8<&- &
   watching=$!
   wait "$running" || status=$?
   { kill "$watching" && wait "$watching"; } 2>/dev/null
@@ -78,39 +90,46 @@ run_step() { # NUMBER
   eval "run+=(${commands[i]})"
   run_bounded "$limit" "$log" "${run[@]}"
   seconds=$((SECONDS - from))
-  count "$log"
+  count "$log" "$status"
   case $status in
     0) results[i]=ok && echo "ok ($seconds s$counted)" ;;
     77) results[i]=skipped && echo "skipped" ;;
     *)
       results[i]=failed reasons[i]=$(why "$status" "$seconds" "$limit")
       echo "FAILED: ${reasons[i]}"
-      tail -n 60 "$log" | sed 's/^/    /'
+      short_lines "$log" | tail -n 60 | sed 's/^/    /'
       ;;
   esac
   remember "$name" "$seconds" "${results[i]}"
 }
 
+# The log with its lines cut, because tools take minutes for a line of a gigabyte, and without NUL, which makes grep say
+# only that a binary file matches.
+short_lines() { # LOG
+  LC_ALL=C cut -b 1-1000 "$1" | tr -d '\000'
+}
+
 # Reads from the log what passed, failed and was skipped.
-count() { # LOG: adds to the totals and sets `counted`
-  local passed failed line
-  read -r passed failed < <(grep -E '^(test result: |[0-9]+ passed, [0-9]+ failed)' "$1" | tr ';,' '\n\n' |
+count() { # LOG STATUS: adds to the totals and sets `counted`
+  local passed failed line before=${#skipped[@]}
+  read -r passed failed < <(short_lines "$1" | grep -aE '^(test result: |[0-9]+ passed, [0-9]+ failed)' | tr ';,' '\n\n' |
     awk '/[0-9]+ passed/ {sub(/ passed.*/, ""); sub(/.* /, ""); passed += $0}
       /[0-9]+ failed/ {sub(/ failed.*/, ""); sub(/.* /, ""); failed += $0} END {print passed + 0, failed + 0}')
   [ "$((passed + failed))" = 0 ] || counted=", $passed passed"
   total_passed=$((total_passed + passed)) total_failed=$((total_failed + failed))
-  while IFS= read -r line; do skipped+=("$name: ${line#SKIPPED: }"); done < <(grep '^SKIPPED: ' "$1")
+  while IFS= read -r line; do skipped+=("$name: ${line#SKIPPED: }"); done < <(short_lines "$1" | grep -a '^SKIPPED: ')
+  [ "$2" != 77 ] || [ "${#skipped[@]}" -gt "$before" ] || skipped+=("$name: it does not say why")
 }
 
 # The failed tests in a log, or its last lines if it names none.
 failures_of() { # LOG LINES
   local named
-  named=$(awk -f tests/runner/failures.awk "$1")
+  named=$(short_lines "$1" | LC_ALL=C awk -f tests/runner/failures.awk)
   if [ -n "$named" ]; then
     head -n "$2" <<<"$named"
     [ "$(wc -l <<<"$named")" -le "$2" ] || echo "... and $(($(wc -l <<<"$named") - $2)) lines more"
   else
-    grep -v '^[[:space:]]*$' "$1" | tail -n "$(($2 < 4 ? $2 : 4))" | cut -c1-170
+    short_lines "$1" | grep -av '^[[:space:]]*$' | tail -n "$(($2 < 4 ? $2 : 4))" | cut -c1-170
   fi
 }
 
@@ -126,11 +145,12 @@ report() {
   echo
   for line in ${skipped[@]+"${skipped[@]}"}; do echo "SKIPPED: $line"; done
   lines=$((failed > 0 ? 16 / failed : 0))
-  [ "$lines" -gt 0 ] || lines=1
+  # With many failures, only the names of the steps fit.
+  [ "$lines" -gt 0 ] || lines=$((2 * failed + ${#skipped[@]} <= 22))
   for i in "${!names[@]}"; do
     [ "${results[i]:-}" = failed ] || continue
     echo "FAILED: ${names[i]}: ${reasons[i]} ($(log_of "${names[i]}"))"
-    failures_of "$(log_of "${names[i]}")" "$lines" | sed 's/^/    /'
+    [ "$lines" = 0 ] || failures_of "$(log_of "${names[i]}")" "$lines" | sed 's/^/    /'
   done
   if [ ${#unmet[@]} -gt 0 ]; then
     echo "NOT RUN, because they need a step that failed: ${#unmet[@]} steps: $(printf '%s; ' "${unmet[@]}" | cut -c1-400)"
