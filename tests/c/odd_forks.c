@@ -55,7 +55,7 @@ static void tell(const char *what, int forks) {
   printf("%s: %d forks, %d children lost, the longest fork %.1f ms\n", what, forks, lost, longest_ms);
   fflush(NULL);
   CHECK(lost == 0);
-  CHECK(longest_ms < LONGEST_MS);
+  CHECK(longest_ms < LONGEST_MS * slowdown());
   lost = 0;
   longest_ms = 0;
 }
@@ -186,7 +186,7 @@ static void with_handlers_of_the_programs(int forks) {
       _exit(!good_in_child || !get_good());
     }
     /* The library starts fetches at least 1 s apart, also after an invalidation. */
-    CHECK(now_ms() - began < 1000 + 10 * LONGEST_MS);
+    CHECK(now_ms() - began < 1000 + 10 * LONGEST_MS * slowdown());
     reap(pid);
   }
   use_in_handlers = 0;
@@ -220,7 +220,7 @@ static void many_at_once(int forks) {
 /* --- at the end of a thread, and of a process ---------------------------------------------- */
 
 static void fork_at_the_end(void) {
-  if (fork_one() > LONGEST_MS || lost > 0) _exit(1);
+  if (fork_one() > LONGEST_MS * slowdown() || lost > 0) _exit(1);
 }
 
 static void fork_at_the_threads_end(void *unused) {
