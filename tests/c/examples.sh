@@ -60,6 +60,19 @@ stopped_while_it_waits() {
   curl -sS --fail-with-body -X DELETE "$EMULATOR_URL/_emulator/faults" >/dev/null
 }
 
+# Signals that come until the process has gone do not kill it.
+signals_until_the_end() {
+  local pid status=0
+  for _ in $(seq 40); do
+    "$built/event_loop" -1 1 >"$said" 2>&1 &
+    pid=$!
+    wait_for grep -q '^a token of' "$said"
+    while kill -TERM "$pid" 2>/dev/null; do :; done
+    wait "$pid" || status=$?
+    [ "$status" = 0 ] || fail "many SIGTERM ended it with $status"
+  done
+}
+
 has_requests() { # number
   [ "$(curl -sS "$EMULATOR_URL/_emulator/count?route=token")" -ge "$1" ]
 }
@@ -107,7 +120,8 @@ unit() {
 build
 event_loop
 stopped_while_it_waits
+signals_until_the_end
 events_in_syslog
 rotated_secret
 unit
-echo "6 passed, 0 failed"
+echo "7 passed, 0 failed"
