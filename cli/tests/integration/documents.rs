@@ -156,6 +156,22 @@ fn testing() {
     runs(&shell, &script(&blocks(&page("testing.md")), &[""]));
 }
 
+/// If the emulator does not start, the tests do not run with the caller's own credentials. Bash
+/// continues after a file that is not there.
+#[test]
+fn testing_without_an_emulator() {
+    let (shell, page) = (Shell::new(), page("testing.md"));
+    let home = shell.home.path();
+    std::fs::create_dir(home.join("bin")).expect("made");
+    let command = shell.write("bin/tu-token", "#!/bin/sh\n[ $1 = emulator ] || touch reached\n");
+    crate::common::set_mode(&command, 0o700);
+    let search = format!("{}:{}", home.join("bin").display(), path().to_string_lossy());
+    let mut bash = Command::new("bash");
+    bash.args(["-c", &script(&blocks(&page), &[""])]).current_dir(home).env("PATH", search);
+    let run = shell.output(&mut bash);
+    assert!(run.code != Some(0) && !home.join("reached").exists(), "{run:?}");
+}
+
 /// The script that notifies a gateway about the network, with a systemctl that prints its arguments.
 #[test]
 fn a_gateway_is_notified_that_the_network_is_back() {
