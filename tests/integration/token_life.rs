@@ -1,14 +1,11 @@
 //! Tokens as a wrapper sees them, hits that allocate nothing, and futures. The states of a token:
 //! `tests/vectors/life.json`.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::support::{Server, client, manual_client, until, value, with_timeout};
 use tu_token::ErrorKind::Timeout;
-use tu_token::GetOptions;
 
 const SOFT: Duration = Duration::from_secs(1000);
 const EXPIRED: Duration = Duration::from_secs(1201);
@@ -94,6 +91,10 @@ mod allocations {
 #[test]
 #[cfg(not(feature = "capi"))]
 fn a_hit_allocates_nothing_but_the_copy() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use tu_token::GetOptions;
+
     let server = Server::tokens(1200);
     let client = client(&server);
     let scoped = GetOptions { scope: Some("site.view"), ..GetOptions::default() };
