@@ -138,6 +138,12 @@ died: tu_token-0a1b" "$(failures_of "$scratch/libtest" 9; failures_of "$scratch/
 check "no test that ended" "none" "$(failures_of "$scratch/libtest" 9 | grep -q slow || echo none)"
 check "a second run at the same time" "running here already" "$(own_logs; (own_logs) 2>&1)"
 check "no place for logs" "cannot write" "$(logs=/dev/null/logs; own_logs 2>&1)"
+quick_steps() {
+  trap 'echo ended' EXIT
+  local number
+  for number in $(seq 150); do run_bounded 60 "$scratch/quick" true; done
+}
+check "the watcher of a quick step runs no trap of the script's" "ended 1 times" "ended $( (quick_steps) | grep -c ended) times"
 check "times at the last run" "a hang  
 failed
 what works" "$(list)"

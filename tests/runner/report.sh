@@ -20,14 +20,8 @@ own_logs() {
 
 # After the time limit, writes the stacks of the step's processes to its log and ends them.
 watch() { # PID SECONDS LOG
-  local sleeping
-  sleep "$2" &
-  sleeping=$!
-  # INT too: Ctrl-C ends a `wait` even in the background, where INT is ignored otherwise.
-  trap 'kill "$sleeping" 2>/dev/null; exit' INT TERM
-  # If only the sleep was ended, by another program, the step's time is not up.
-  wait "$sleeping" || return
-  trap - TERM
+  # Ends with the step. Not by a signal: one that comes before bash has set up this subshell runs the script's EXIT trap.
+  ! read -r -t "$2" _ <&7 || return
   : >"$logs/timed-out"
   tests/runner/stacks.sh "$1" >>"$3" 2>&1
   kill -TERM "$1"
@@ -36,15 +30,18 @@ watch() { # PID SECONDS LOG
 running= watching=
 # In the background, so that Ctrl-C ends this script and the step at once. Standard input is empty.
 run_bounded() { # SECONDS LOG COMMAND...: sets `status`
-  rm -f "$logs/timed-out"
+  rm -f "$logs/timed-out" "$logs/.ended"
+  mkfifo "$logs/.ended" && exec 7<>"$logs/.ended"
   status=0
   # `timeout` forms a process group and forwards the signal that ends it. Its own limit is for gdb hanging in `watch`.
-  timeout --kill-after=10 "$(($1 + 180))" "${@:3}" >"$2" 2>&1 </dev/null 8<&- &
+  timeout --kill-after=10 "$(($1 + 180))" "${@:3}" >"$2" 2>&1 </dev/null 7<&- 8<&- &
   running=$!
   watch "$running" "$1" "$2" 2>/dev/null 8<&- &
   watching=$!
   wait "$running" || status=$?
-  { kill "$watching" && wait "$watching"; } 2>/dev/null
+  echo >&7
+  wait "$watching" 2>/dev/null
+  exec 7<&-
   running= watching=
 }
 
