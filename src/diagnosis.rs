@@ -142,6 +142,8 @@ impl Diagnosis {
     pub fn try_store(&self) -> Result<Option<PathBuf>, Error> {
         match &self.options.store {
             StoreChoice::Memory => Ok(None),
+            #[cfg(feature = "redis")]
+            StoreChoice::Redis(_) => Ok(None),
             StoreChoice::File(directory) => {
                 let tried = store::try_files(directory.clone(), self.options.store_timeout);
                 tried.map(Some).map_err(|problem| Error::new(problem.kind, problem.message))

@@ -137,6 +137,13 @@ impl Policy {
         self.request_timeout + LOCK_MARGIN
     }
 
+    /// How long a lock lasts that does not end with its holder: longer than an attempt, and less
+    /// than others wait for it, so that one of them takes it if the holder was killed.
+    #[cfg(feature = "redis")]
+    pub(crate) fn lock_life(&self) -> Duration {
+        self.request_timeout + LOCK_MARGIN / 2
+    }
+
     /// The most a store adds to a fetch's own time if each operation may take `timeout`.
     pub(crate) fn longest_visit(&self, timeout: Duration) -> Duration {
         // One look before the lock, one after it, the last try for the lock, and the save.

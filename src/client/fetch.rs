@@ -163,6 +163,8 @@ impl Shared {
         let Some(fetch) = &mut context.fetch else { return };
         let Some(Ok(pair)) = fetch.fresh.take() else { return };
         (fetch.refused, fetch.granted) = (None, None);
+        #[cfg(feature = "redis")]
+        fetch.stored.renew_lock();
         let asked = self.endpoint.fetch(&self.options, &pair.credentials, &fetch.slot.scope, limit);
         fetch.used = Some(pair);
         self.report_trust();

@@ -22,7 +22,7 @@ use crate::error::ErrorKind;
 use crate::events::{Event, EventKind};
 use crate::store::record::{self, Asked, Clocks, LocalLife, Unusable};
 use crate::store::seal::Seal;
-use crate::store::{Bounded, Problem, StoreLock, boot};
+use crate::store::{Bounded, Problem, SAME_LIFE, StoreLock, boot};
 use crate::threads;
 
 /// The store chosen by the options.
@@ -34,11 +34,26 @@ pub(super) fn open(options: &Options) -> Option<Bounded> {
             let store = crate::store::file::FileStore::new(directory.as_deref());
             Some(Bounded::new(Arc::new(store), options.store_timeout))
         }
+        #[cfg(feature = "redis")]
+        StoreChoice::Redis(choice) => {
+            let (timeout, lock_life) = (options.store_timeout, options.policy.lock_life());
+            let store = crate::store::redis::RedisStore::new(choice, timeout, lock_life);
+            Some(Bounded::new(Arc::new(store), timeout))
+        }
         // Rejected when the option was parsed.
         #[cfg(not(unix))]
         StoreChoice::File(_) => None,
     }
 }
+
+const ENDED: &str = "its token has expired, or may have";
+/// By how many hard windows the clocks of store and machine must differ to call one of them wrong.
+/// The last two are those in which a record is not used anyway.
+#[cfg(feature = "redis")]
+const CLOCK_MARGINS: u32 = 3;
+#[cfg(feature = "redis")]
+const OFF_CLOCK: &str = "its record is valid by the store's clock and not by this machine's: set the \
+                         clocks of the machines that share it (NTP); the record is left as it is";
 
 /// A fetch's state at the store.
 #[derive(Default)]
@@ -49,6 +64,9 @@ pub(super) struct Stored {
     is_off: bool,
     /// A failure has been reported; once per fetch is enough.
     pub(super) was_told: bool,
+    /// The record is alive by the store's clock and not by this machine's: it is not replaced.
+    #[cfg(feature = "redis")]
+    is_off_clock: bool,
     /// The record as last seen.
     kept: Option<Kept>,
     /// Why there was no usable record, and whether that indicates a problem.
@@ -69,6 +87,14 @@ impl Kept {
 }
 
 impl Stored {
+    /// Before an attempt: keeps the lock for as long as that may take.
+    #[cfg(feature = "redis")]
+    pub(super) fn renew_lock(&self) {
+        if let Some(lock) = &self.lock {
+            lock.renew();
+        }
+    }
+
     pub(super) fn found(&self) -> Option<&Granted> {
         self.kept.as_ref().map(|kept| &kept.granted)
     }
@@ -120,6 +146,10 @@ impl Shared {
     /// Reads the record once. On a miss, returns the reason and whether it indicates a problem.
     fn look(self: &Arc<Self>, fetch: &mut Fetch) -> Result<Kept, (&'static str, bool)> {
         let odd = |why| (why, true);
+        #[cfg(feature = "redis")]
+        {
+            fetch.stored.is_off_clock = false;
+        }
         // The core has made sure that there are credentials.
         let (Some(store), Some(Ok(pair))) = (&self.store, fetch.fresh.clone()) else {
             return Err(("no store is set", false));
@@ -128,25 +158,55 @@ impl Shared {
             return Err(("it is not used for the rest of this fetch", false));
         }
         let seal = self.seal(fetch, &pair);
-        let sealed = match store.load(seal.name()) {
-            Ok(sealed) => sealed.ok_or(("it has no such token", false))?,
+        let found = match store.load(seal.name()) {
+            Ok(found) => found.ok_or(("it has no such token", false))?,
             Err(problem) => {
                 self.store_failed(fetch, "look for a token", &problem);
                 return Err(("it could not be read", false));
             }
         };
-        let text = seal.open(&sealed).ok_or(odd("the record is damaged or foreign"))?;
+        let text = seal.open(&found.record).ok_or(odd("the record is damaged or foreign"))?;
         let narrowed = self.options.allow_narrowed_scope;
         let record = record::Record::read(&text, &fetch.slot.scope, narrowed).map_err(odd)?;
         let record::Record { granted, asked } = record;
         let here = self.here(store);
+        #[cfg(feature = "redis")]
+        let granted_for = granted.lifetime;
         let life = record::life(&asked, granted.lifetime, &here, &self.options.policy).map_err(
             |unusable| match unusable {
-                Unusable::Ended => ("its token has expired, or may have", false),
+                Unusable::Ended => (ENDED, false),
                 Unusable::FromTheFuture => odd("the record is from the future"),
             },
-        )?;
-        Ok(Kept { granted, asked, life })
+        );
+        #[cfg(feature = "redis")]
+        let life = self.by_store(fetch, life, found.left, granted_for, here.now);
+        Ok(Kept { granted, asked, life: life? })
+    }
+
+    /// What remains of a token's life if the store ends its record after `left`. A record that has
+    /// long to live there and none here is not used, and not replaced: one of the clocks is wrong,
+    /// and replacing it would only make the others miss.
+    #[cfg(feature = "redis")]
+    fn by_store(
+        &self,
+        fetch: &mut Fetch,
+        life: Result<LocalLife, (&'static str, bool)>,
+        left: Option<Duration>,
+        lifetime: Duration,
+        now: BootTime,
+    ) -> Result<LocalLife, (&'static str, bool)> {
+        let margin = self.options.policy.hard_window(lifetime);
+        fetch.stored.is_off_clock =
+            life.is_err() && left.is_some_and(|left| left > CLOCK_MARGINS * margin);
+        if fetch.stored.is_off_clock {
+            return Err((OFF_CLOCK, true));
+        }
+        let mut life = life?;
+        if let Some(left) = left {
+            life.lifetime = life.lifetime.min(now.since(life.requested_at) + left);
+        }
+        let is_alive = life.expires_at() > now;
+        is_alive.then_some(life).ok_or((ENDED, false))
     }
 
     /// The seal for the entry's records with these credentials.
@@ -232,12 +292,10 @@ impl Shared {
             return;
         }
         let Some(kept) = &mut fetch.stored.kept else { return };
-        let now = self.clock.now();
         kept.asked.again_ns = again_at.nanos().saturating_sub(kept.life.requested_at.nanos());
-        let left = kept.life.expires_at().until(now);
         let text = record::rewrite(&kept.granted, &kept.asked);
         let Some(seal) = self.state().seats[fetch.slot.index].seal.clone() else { return };
-        self.save(fetch, store, &seal, &text, left);
+        self.save(fetch, store, &seal, &text, SAME_LIFE);
     }
 
     /// Saves what the endpoint granted and releases the lock.
@@ -257,6 +315,10 @@ impl Shared {
         };
         let was_refused = self.state().seats[fetch.slot.index].refused(granted.value.reveal());
         if fetch.stored.is_off || was_refused {
+            return;
+        }
+        #[cfg(feature = "redis")]
+        if fetch.stored.is_off_clock {
             return;
         }
         let seal = self.seal(fetch, pair);
@@ -291,10 +353,10 @@ impl Shared {
         let value = Zeroizing::new(value.to_owned());
         store.run_later(move |store| {
             let kept = store.load(seal.name()).ok().flatten();
-            let text = kept.and_then(|sealed| seal.open(&sealed));
+            let Some(found) = kept else { return };
             // Another process may have saved its successor already.
-            if text.is_some_and(|text| record::is_of(&text, &value)) {
-                let _ = store.remove(seal.name());
+            if seal.open(&found.record).is_some_and(|text| record::is_of(&text, &value)) {
+                let _ = store.remove(seal.name(), &found.record);
             }
         });
     }
@@ -302,6 +364,10 @@ impl Shared {
     fn store_failed(self: &Arc<Self>, fetch: &mut Fetch, what: &str, problem: &Problem) {
         fetch.stored.is_off |= problem.kind == ErrorKind::Timeout;
         if std::mem::replace(&mut fetch.stored.was_told, true) {
+            return;
+        }
+        #[cfg(feature = "redis")]
+        if problem.was_told {
             return;
         }
         self.tell(&fetch.slot, || {

@@ -14,7 +14,7 @@ use crate::endpoint::request::TokenRequest;
 use crate::endpoint::{Endpoint, TimeLimit, Transport};
 use crate::process::Mailbox;
 use crate::store::scripted::{Health, Scripted};
-use crate::store::{HeldLock, Store};
+use crate::store::{Found, HeldLock, Store};
 use crate::{Client, Config, Error, Event, EventKind, GetOptions, Token};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -480,14 +480,14 @@ impl Busy {
 }
 
 impl Store for Busy {
-    fn load(&self, name: &str) -> Result<Option<Vec<u8>>, Problem> {
+    fn load(&self, name: &str) -> Result<Option<Found>, Problem> {
         self.store.load(name)
     }
     fn save(&self, name: &str, record: &[u8], life: Duration) -> Result<(), Problem> {
         self.store.save(name, record, life)
     }
-    fn remove(&self, name: &str) -> Result<(), Problem> {
-        self.store.remove(name)
+    fn remove(&self, name: &str, record: &[u8]) -> Result<(), Problem> {
+        self.store.remove(name, record)
     }
     fn try_lock(&self, name: &str) -> Result<Option<Box<dyn HeldLock>>, Problem> {
         self.tries.fetch_add(1, Ordering::SeqCst);
@@ -559,13 +559,13 @@ impl Hung {
 }
 
 impl Store for Hung {
-    fn load(&self, _: &str) -> Result<Option<Vec<u8>>, Problem> {
+    fn load(&self, _: &str) -> Result<Option<Found>, Problem> {
         self.hang()
     }
     fn save(&self, _: &str, _: &[u8], _: Duration) -> Result<(), Problem> {
         self.hang()
     }
-    fn remove(&self, _: &str) -> Result<(), Problem> {
+    fn remove(&self, _: &str, _: &[u8]) -> Result<(), Problem> {
         self.hang()
     }
     fn try_lock(&self, _: &str) -> Result<Option<Box<dyn HeldLock>>, Problem> {
@@ -591,7 +591,7 @@ fn a_store_that_hangs_is_not_used_after_its_timeout() {
 struct Slow(World, AtomicUsize);
 
 impl Store for Slow {
-    fn load(&self, name: &str) -> Result<Option<Vec<u8>>, Problem> {
+    fn load(&self, name: &str) -> Result<Option<Found>, Problem> {
         self.0.store.load(name)
     }
     fn save(&self, name: &str, record: &[u8], life: Duration) -> Result<(), Problem> {
@@ -600,8 +600,8 @@ impl Store for Slow {
         }
         self.0.store.save(name, record, life)
     }
-    fn remove(&self, name: &str) -> Result<(), Problem> {
-        self.0.store.remove(name)
+    fn remove(&self, name: &str, record: &[u8]) -> Result<(), Problem> {
+        self.0.store.remove(name, record)
     }
     fn try_lock(&self, name: &str) -> Result<Option<Box<dyn HeldLock>>, Problem> {
         self.0.store.try_lock(name)
@@ -624,4 +624,89 @@ fn a_token_that_expires_while_it_is_saved_is_replaced() {
         got.thread.is_finished()
     });
     assert_eq!(got.token(), "token-2");
+}
+
+/// A store on a server, which ends the records' lives itself.
+#[cfg(feature = "redis")]
+struct Remote(Scripted, Arc<Mutex<Option<Duration>>>);
+
+#[cfg(feature = "redis")]
+impl Store for Remote {
+    fn load(&self, name: &str) -> Result<Option<Found>, Problem> {
+        let left = *self.1.lock().unwrap();
+        Ok(self.0.load(name)?.map(|found| Found { left, ..found }))
+    }
+    fn save(&self, name: &str, record: &[u8], life: Duration) -> Result<(), Problem> {
+        self.0.save(name, record, life)
+    }
+    fn remove(&self, name: &str, record: &[u8]) -> Result<(), Problem> {
+        self.0.remove(name, record)
+    }
+    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn HeldLock>>, Problem> {
+        self.0.try_lock(name)
+    }
+    fn is_local(&self) -> bool {
+        false
+    }
+}
+
+/// A world whose store is on a server, and what that says is left of the record's life.
+#[cfg(feature = "redis")]
+fn remote() -> (World, Arc<Mutex<Option<Duration>>>, impl Fn(&World) -> Process) {
+    let (world, left) = (World::default(), Arc::<Mutex<Option<Duration>>>::default());
+    let of_store = Arc::clone(&left);
+    let process = move |world: &World| {
+        world.process_with(&[], Arc::new(Remote(world.store.clone(), of_store.clone())))
+    };
+    (world, left, process)
+}
+
+#[cfg(feature = "redis")]
+#[test]
+fn a_token_lives_no_longer_than_its_record() {
+    let (world, left, process) = remote();
+    assert_eq!(world.saving(|| process(&world).get()), "token-1");
+    for (says, lives) in [(None, 1170), (Some(1200), 1170), (Some(700), 700), (Some(0), 0)] {
+        *left.lock().unwrap() = says.map(Duration::from_secs);
+        let next = process(&world);
+        if lives == 0 {
+            assert_eq!(world.saving(|| next.get()), "token-2");
+        } else {
+            assert_eq!(next.get(), "token-1");
+            let stats = next.client.stats(None).unwrap();
+            assert_eq!(stats.expires_in.as_secs(), lives, "{says:?}");
+        }
+    }
+}
+
+#[cfg(feature = "redis")]
+#[test]
+fn a_machine_that_misses_because_of_its_clock_replaces_no_live_record() {
+    const HOUR: i64 = 3_600_000;
+    for (off, left, is_replaced) in [
+        (-HOUR, 1200, false),
+        (HOUR, 1200, false),
+        // By any clock it is about to end.
+        (HOUR, 90, true),
+        // A second too slow is enough to see a record from the future.
+        (-1000, 1199, false),
+    ] {
+        let (world, says, process) = remote();
+        assert_eq!(world.saving(|| process(&world).get()), "token-1");
+        let kept = world.store.records();
+        *says.lock().unwrap() = Some(Duration::from_secs(left));
+        world.clock.set_wall(off);
+        let other = process(&world);
+        let got = other.get();
+        assert_eq!(got, "token-2", "{off} ms");
+        until("unlocked", || !world.store.is_locked());
+        assert_eq!(world.store.records() != kept, is_replaced, "{off} ms, {left} s");
+        if !is_replaced {
+            other.heard("set the clocks of the machines that share it");
+        }
+        // On a machine whose clock is right.
+        world.clock.set_wall(-off);
+        let expected = if is_replaced { "token-3" } else { "token-1" };
+        assert_eq!(process(&world).get(), expected, "{off} ms");
+    }
 }

@@ -6,7 +6,7 @@
 //! - [`given`] what the program and the environment set; [`options`] the resulting values
 //! - [`parse`] parses the text of a value
 //! - [`token_url`] the URL that the secret is sent to; [`proxy`] how it is reached; [`api_hosts`]
-//!   where a token may be sent
+//!   where a token may be sent; `redis_url` the URL of a shared store
 //! - [`authority`] which host and port a URL names
 
 pub(crate) mod api_hosts;
@@ -15,6 +15,8 @@ pub(crate) mod given;
 pub(crate) mod options;
 pub(crate) mod parse;
 pub(crate) mod proxy;
+#[cfg(feature = "redis")]
+pub(crate) mod redis_url;
 pub(crate) mod secrecy;
 pub(crate) mod table;
 pub(crate) mod token_url;

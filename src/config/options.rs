@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use super::authority::Authority;
 use super::proxy::ProxyChoice;
+#[cfg(feature = "redis")]
+use super::redis_url;
 use super::table::OPTIONS;
 use super::token_url::TokenUrl;
 use crate::error::Error;
@@ -32,6 +34,9 @@ pub(crate) enum StoreChoice {
     Memory,
     /// In a directory; in the user's own if none is named.
     File(Option<PathBuf>),
+    /// On a server; or why its URL is not one.
+    #[cfg(feature = "redis")]
+    Redis(redis_url::Choice),
 }
 
 /// The options about a token's life; `cache::policy` derives the rest from them.

@@ -412,6 +412,11 @@ fn store_choice(value: &str) -> Result<StoreChoice, String> {
         }
         Some(directory) => Ok(StoreChoice::File(Some(parse::path(directory)?))),
         None if is_file => Ok(StoreChoice::File(None)),
+        #[cfg(feature = "redis")]
+        _ if super::redis_url::is_meant(value) => {
+            Ok(StoreChoice::Redis(super::redis_url::parse(value)))
+        }
+        #[cfg(not(feature = "redis"))]
         _ if value.starts_with("redis://") || value.starts_with("rediss://") => {
             Err("a Redis store is not built in; use memory or file".to_owned())
         }
@@ -430,6 +435,7 @@ mod tests {
             find("store").unwrap().read_into(&mut options, value).map(|()| options.store)
         };
         assert_eq!(read("memory").unwrap(), StoreChoice::Memory);
+        #[cfg(not(feature = "redis"))]
         for value in ["redis://localhost", "rediss://:hush@x"] {
             let error = read(value).unwrap_err();
             assert!(error.message().contains("not built in"));

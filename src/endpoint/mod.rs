@@ -34,7 +34,7 @@ pub(crate) mod request;
 pub(crate) mod resolve;
 pub(crate) mod response;
 mod secure;
-mod trust;
+pub(crate) mod trust;
 mod tunnel;
 mod unreachable;
 

@@ -5,6 +5,8 @@
 //! [`names`].
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+#[cfg(feature = "redis")]
+use std::time::Duration;
 
 use ureq::http::Uri;
 use ureq::http::uri::Scheme;
@@ -47,6 +49,15 @@ impl Resolver for SharedResolver {
             return Err(ureq::Error::HostNotFound);
         }
         Ok(resolved)
+    }
+}
+
+/// The addresses of a store's server.
+#[cfg(feature = "redis")]
+pub(crate) fn addresses(host: &str, longest: Duration) -> Result<Vec<IpAddr>, Problem> {
+    match known(host) {
+        Some(addresses) => Ok(addresses),
+        None => names::of_process().look_up(host, longest, longest).map(alternate),
     }
 }
 

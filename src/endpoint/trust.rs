@@ -21,7 +21,7 @@ use crate::files::{Content, Named};
 use crate::process::{Inherited, Kept};
 
 /// The sources of one client's certificates.
-pub(super) struct Trust {
+pub(crate) struct Trust {
     pub(super) ca_file: Option<Arc<Named>>,
     /// Certificate and key.
     own: Option<(Arc<Named>, Arc<Named>)>,
@@ -55,11 +55,11 @@ enum About {
 }
 
 /// What one connection is secured with.
-pub(super) struct Security {
-    pub(super) config: Arc<ClientConfig>,
+pub(crate) struct Security {
+    pub(crate) config: Arc<ClientConfig>,
     pub(super) identity: Arc<Identity>,
     /// Where the roots come from, for messages.
-    pub(super) store: String,
+    pub(crate) store: String,
 }
 
 impl Trust {
@@ -79,8 +79,15 @@ impl Trust {
         Ok(trust)
     }
 
+    /// What a store's server is verified with. The file is read when it is needed.
+    #[cfg(feature = "redis")]
+    pub(crate) fn for_store(ca_file: Option<PathBuf>, patience: Duration) -> Self {
+        let (ca_file, known) = (ca_file.map(Named::new), Kept::new(Known::default()));
+        Self { ca_file, own: None, patience, known }
+    }
+
     /// What the next connection is secured with, or why it cannot be.
-    pub(super) fn security(&self) -> Result<Security, String> {
+    pub(crate) fn security(&self) -> Result<Security, String> {
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()

@@ -16,7 +16,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use super::directory::{Directory, is_writable, own_user, problem};
 use super::seal::NAME_LENGTH;
-use super::{HeldLock, MAX_RECORD_BYTES, Problem, Store, lock};
+use super::{Found, HeldLock, MAX_RECORD_BYTES, Problem, Store, lock};
 
 /// Prefix of each name: a directory of the user's choice may also hold other programs' files, and a
 /// name of hex digits alone could be one of theirs.
@@ -155,7 +155,7 @@ fn remove_entry(directory: &Directory, entry: &str, now: i64) {
 }
 
 impl Store for FileStore {
-    fn load(&self, name: &str) -> Result<Option<Vec<u8>>, Problem> {
+    fn load(&self, name: &str) -> Result<Option<Found>, Problem> {
         let Some(directory) = Directory::open(self.path()?)? else { return Ok(None) };
         let name = file_name(name, RECORD);
         let Some(file) = directory.read(&name)? else { return Ok(None) };
@@ -163,7 +163,7 @@ impl Store for FileStore {
         file.take(MAX_RECORD_BYTES as u64 + 1)
             .read_to_end(&mut record)
             .map_err(|error| problem("read", &name, &error))?;
-        Ok(Some(record))
+        Ok(Some(Found::lasting(record)))
     }
 
     fn save(&self, name: &str, record: &[u8], _life: Duration) -> Result<(), Problem> {
@@ -184,7 +184,7 @@ impl Store for FileStore {
         saved
     }
 
-    fn remove(&self, name: &str) -> Result<(), Problem> {
+    fn remove(&self, name: &str, _record: &[u8]) -> Result<(), Problem> {
         match Directory::open(self.path()?)? {
             Some(directory) => directory.remove(&file_name(name, RECORD)),
             None => Ok(()),

@@ -42,7 +42,7 @@ impl Scene {
         let problems = [
             self.store.load(NAME).unwrap_err(),
             self.save(b"x").unwrap_err(),
-            self.store.remove(NAME).unwrap_err(),
+            self.store.remove(NAME, b"").unwrap_err(),
             self.store.try_lock(NAME).err().unwrap(),
         ];
         for problem in problems {
@@ -68,14 +68,14 @@ fn make_old(path: &Path) {
 fn what_was_saved_is_loaded_until_it_is_removed() {
     let scene = Scene::new();
     assert_eq!(scene.store.load(NAME).unwrap(), None);
-    scene.store.remove(NAME).unwrap();
+    scene.store.remove(NAME, b"").unwrap();
     assert!(!scene.directory().exists(), "reading must not create it");
     scene.save(b"one").unwrap();
     scene.save(b"two").unwrap();
-    assert_eq!(scene.store.load(NAME).unwrap().unwrap(), b"two");
+    assert_eq!(scene.store.load(NAME).unwrap().unwrap().record, b"two");
     assert_eq!(scene.store.load("other").unwrap(), None);
     assert_eq!(scene.names(), [file_name(NAME, RECORD)]);
-    scene.store.remove(NAME).unwrap();
+    scene.store.remove(NAME, b"").unwrap();
     assert_eq!(scene.store.load(NAME).unwrap(), None);
 }
 
@@ -126,7 +126,7 @@ fn a_link_instead_of_a_record_is_not_followed_but_replaced() {
     assert!(scene.store.load(NAME).is_err());
     assert!(scene.store.try_lock(NAME).is_err());
     scene.save(b"new").unwrap();
-    assert_eq!(scene.store.load(NAME).unwrap().unwrap(), b"new");
+    assert_eq!(scene.store.load(NAME).unwrap().unwrap().record, b"new");
     assert_eq!(std::fs::read(&target).unwrap(), b"precious");
 }
 
@@ -158,7 +158,7 @@ fn a_record_that_others_can_write_to_is_refused() {
 fn a_huge_record_is_read_only_up_to_the_limit() {
     let scene = Scene::new();
     scene.save(&vec![0; 10 * MAX_RECORD_BYTES]).unwrap();
-    assert_eq!(scene.store.load(NAME).unwrap().unwrap().len(), MAX_RECORD_BYTES + 1);
+    assert_eq!(scene.store.load(NAME).unwrap().unwrap().record.len(), MAX_RECORD_BYTES + 1);
 }
 
 #[test]
@@ -315,13 +315,13 @@ fn a_process_killed_while_it_saves_leaves_a_whole_record() {
         let mut byte = [0];
         chance.fill(&mut byte).unwrap();
         for _ in 0..byte[0] {
-            let record = scene.store.load(NAME).unwrap().unwrap();
+            let record = scene.store.load(NAME).unwrap().unwrap().record;
             assert_eq!(record, [record[0]; LENGTH], "while it is being written");
         }
         saver.kill().unwrap();
         saver.wait().unwrap();
-        let record = scene.store.load(NAME).unwrap().unwrap();
+        let record = scene.store.load(NAME).unwrap().unwrap().record;
         assert_eq!(record, [record[0]; LENGTH], "after the writer was killed");
-        scene.store.remove(NAME).unwrap();
+        scene.store.remove(NAME, b"").unwrap();
     }
 }

@@ -4,6 +4,7 @@
 //! - [`record`] what is stored, and whether it may be used here and now
 //! - [`seal`] how a record is encrypted and named
 //! - [`file`](mod@file) records in a directory; [`directory`], [`lock`] the system calls for that
+//! - `redis` records on a server, for the processes of many machines (feature `redis`)
 //! - [`trial`] a trial of all operations, for diagnosis
 //! - [`boot`] which boot of which machine the boot clock belongs to
 //!
@@ -19,6 +20,8 @@ pub(crate) mod file;
 #[cfg(unix)]
 mod lock;
 pub(crate) mod record;
+#[cfg(feature = "redis")]
+pub(crate) mod redis;
 #[cfg(all(test, not(feature = "__shuttle")))]
 pub(crate) mod scripted;
 pub(crate) mod seal;
@@ -42,17 +45,29 @@ pub(crate) const MAX_RECORD_BYTES: usize = 64 * 1024;
 pub(crate) struct Problem {
     pub(crate) kind: ErrorKind,
     pub(crate) message: String,
+    /// The store has reported the same before, and has not worked since.
+    #[cfg(feature = "redis")]
+    pub(crate) was_told: bool,
 }
 
 impl Problem {
     /// A problem that a person has to fix.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { kind: ErrorKind::Config, message: message.into() }
+        Self::of(ErrorKind::Config, message.into())
+    }
+
+    fn of(kind: ErrorKind, message: String) -> Self {
+        Self {
+            kind,
+            message,
+            #[cfg(feature = "redis")]
+            was_told: false,
+        }
     }
 
     fn slow(timeout: Duration) -> Self {
         let message = format!("it did not answer within store_timeout ({timeout:?})");
-        Self { kind: ErrorKind::Timeout, message }
+        Self::of(ErrorKind::Timeout, message)
     }
 }
 
@@ -69,18 +84,48 @@ pub(crate) fn try_files(_: Option<PathBuf>, _: Duration) -> Result<PathBuf, Prob
 }
 
 /// A lock that is held until this is dropped. Dropping may block.
-pub(crate) trait HeldLock: Send {}
+pub(crate) trait HeldLock: Send {
+    /// What keeps it for another attempt of the fetch, if it ends by itself. May block.
+    #[cfg(feature = "redis")]
+    fn renewal(&mut self) -> Option<Box<dyn FnOnce() + Send>> {
+        None
+    }
+}
+
+/// A record as it was found.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) record: Vec<u8>,
+    /// How much longer the store keeps it, if the store ends its life.
+    #[cfg(feature = "redis")]
+    pub(crate) left: Option<Duration>,
+}
+
+impl Found {
+    /// A record that stays until it is replaced.
+    pub(crate) fn lasting(record: Vec<u8>) -> Self {
+        Self {
+            record,
+            #[cfg(feature = "redis")]
+            left: None,
+        }
+    }
+}
+
+/// As the life of a record that is saved: the one that it has. If there is no record any more, none
+/// is saved.
+pub(crate) const SAME_LIFE: Duration = Duration::MAX;
 
 /// Where sealed records are stored. Every operation may block, and runs on a thread meant for that.
 pub(crate) trait Store: Send + Sync + 'static {
     /// Returns the record of this name, if there is one.
-    fn load(&self, name: &str) -> Result<Option<Vec<u8>>, Problem>;
+    fn load(&self, name: &str) -> Result<Option<Found>, Problem>;
 
-    /// Replaces the record of this name atomically. It is useful for `life`.
+    /// Replaces the record of this name atomically. It is useful for `life`, see [`SAME_LIFE`].
     fn save(&self, name: &str, record: &[u8], life: Duration) -> Result<(), Problem>;
 
-    /// Removes the record of this name.
-    fn remove(&self, name: &str) -> Result<(), Problem>;
+    /// Removes the record of this name; on a server only if it is still this one.
+    fn remove(&self, name: &str, record: &[u8]) -> Result<(), Problem>;
 
     /// Takes the lock of this name if it is free. It ends with the process that holds it.
     fn try_lock(&self, name: &str) -> Result<Option<Box<dyn HeldLock>>, Problem>;
@@ -114,7 +159,7 @@ impl Bounded {
         self.timeout
     }
 
-    pub(crate) fn load(&self, name: &str) -> Result<Option<Vec<u8>>, Problem> {
+    pub(crate) fn load(&self, name: &str) -> Result<Option<Found>, Problem> {
         let name = name.to_owned();
         self.run(move |store| store.load(&name))
     }
@@ -182,6 +227,15 @@ impl Inherited for Holder {
 }
 
 impl StoreLock {
+    /// Keeps the lock for another attempt, in the background.
+    #[cfg(feature = "redis")]
+    pub(crate) fn renew(&self) {
+        let renewal = self.0.lock().0.as_mut().and_then(|held| held.renewal());
+        if let Some(renewal) = renewal {
+            let _ = threads::submit(&Job::new(Duration::MAX, renewal), Rank::Store);
+        }
+    }
+
     /// Releases the lock, on a thread that may block.
     pub(crate) fn release(&self) {
         let Some(held) = self.0.lock().0.take() else { return };

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{HeldLock, Problem, Store};
+use super::{Found, HeldLock, Problem, Store};
 
 /// How its operations behave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,8 +74,8 @@ impl Scripted {
 }
 
 impl Store for Scripted {
-    fn load(&self, name: &str) -> Result<Option<Vec<u8>>, Problem> {
-        Ok(self.well(false)?.records.get(name).cloned())
+    fn load(&self, name: &str) -> Result<Option<Found>, Problem> {
+        Ok(self.well(false)?.records.get(name).cloned().map(Found::lasting))
     }
 
     fn save(&self, name: &str, record: &[u8], _life: Duration) -> Result<(), Problem> {
@@ -83,7 +83,7 @@ impl Store for Scripted {
         Ok(())
     }
 
-    fn remove(&self, name: &str) -> Result<(), Problem> {
+    fn remove(&self, name: &str, _record: &[u8]) -> Result<(), Problem> {
         self.well(true)?.records.remove(name);
         Ok(())
     }

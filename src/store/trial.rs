@@ -24,8 +24,9 @@ impl FileStore {
         let _ = directory.remove(&second);
         match outcome {
             Ok(()) => Ok(path.to_owned()),
-            Err(Problem { kind, message }) => {
-                Err(Problem { kind, message: format!("in {}: {message}", path.display()) })
+            Err(mut problem) => {
+                problem.message = format!("in {}: {}", path.display(), problem.message);
+                Err(problem)
             }
         }
     }

@@ -1,0 +1,217 @@
+//! The store's operations: a record and its lock are two keys of one slot.
+//!
+//! The lock ends by itself a little after an attempt must have ended, and its holder renews it for
+//! each further attempt. Its value names the holder: only the holder's own lock is removed or
+//! renewed, even if it ended meanwhile and another process has taken it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ring::rand::{SecureRandom, SystemRandom};
+
+use super::Server;
+use super::link::Link;
+use super::trouble::{Class, Trouble};
+use super::wire::{Reply, command};
+use crate::config::redis_url::Choice;
+use crate::error::ErrorKind;
+use crate::process::Process;
+use crate::store::{Found, HeldLock, MAX_RECORD_BYTES, Problem, SAME_LIFE, Store};
+use crate::threads::{self, Job, Rank};
+
+/// Removes a key if it still has this value.
+const REMOVE: &[u8] = b"if redis.call('get',KEYS[1])==ARGV[1] then \
+                        return redis.call('del',KEYS[1]) else return 0 end";
+/// Lets a key that still has this value live for so many milliseconds.
+const RENEW: &[u8] = b"if redis.call('get',KEYS[1])==ARGV[1] then \
+                       return redis.call('pexpire',KEYS[1],ARGV[2]) else return 0 end";
+
+/// A lock this young needs no renewal.
+const YOUNG: Duration = Duration::from_millis(500);
+
+/// The store.
+pub(crate) struct RedisStore {
+    server: Arc<Server>,
+    lock_life: Duration,
+}
+
+impl RedisStore {
+    /// `lock_life`: longer than one attempt of a fetch may take.
+    pub(crate) fn new(choice: &Choice, timeout: Duration, lock_life: Duration) -> Self {
+        Self { server: Server::get(choice, timeout), lock_life }
+    }
+
+    #[cfg(test)]
+    pub(super) fn server(&self) -> &Arc<Server> {
+        &self.server
+    }
+
+    fn key(&self, name: &str, kind: &str) -> Vec<u8> {
+        let prefix = self.server.choice.as_ref().map_or("", |target| target.prefix.as_str());
+        // What the braces enclose decides the slot.
+        format!("{prefix}{{{name}}}:{kind}").into_bytes()
+    }
+
+    fn record_key(&self, name: &str) -> Vec<u8> {
+        self.key(name, "token")
+    }
+}
+
+fn millis(life: Duration) -> Vec<u8> {
+    life.as_millis().to_string().into_bytes()
+}
+
+/// Sends commands; an error in reply to any of them is the operation's.
+fn ask<const N: usize>(link: &mut Link, commands: [&[u8]; N]) -> Result<[Reply; N], Trouble> {
+    let replies = link.ask(&commands)?;
+    for reply in &replies {
+        if let Reply::Refused(code) = reply {
+            return Err(Trouble::refused(code));
+        }
+    }
+    replies.try_into().map_err(|_| odd())
+}
+
+/// Replies of another type than the commands have.
+fn odd() -> Trouble {
+    Trouble::foreign(0)
+}
+
+fn eval(
+    script: &[u8],
+    key: &[u8],
+    args: &[&[u8]],
+) -> impl Fn(&mut Link) -> Result<bool, Trouble> + use<> {
+    let eval = command(&[&[b"EVAL", script, b"1", key], args].concat());
+    move |link| match ask(link, [&eval])? {
+        [Reply::Number(number)] => Ok(number != 0),
+        _ => Err(odd()),
+    }
+}
+
+impl Store for RedisStore {
+    fn load(&self, name: &str) -> Result<Option<Found>, Problem> {
+        let key = self.record_key(name);
+        // Not GET: whatever the key holds, no more than this is sent.
+        let get = command(&[b"GETRANGE", &key, b"0", MAX_RECORD_BYTES.to_string().as_bytes()]);
+        let life = command(&[b"PTTL", &key]);
+        self.server.run(|link| match ask(link, [&get, &life])? {
+            [Reply::Bytes(record), Reply::Number(left)] => {
+                // Negative: no such key, or one that lives until it is removed.
+                let left = u64::try_from(left).ok().map(Duration::from_millis);
+                Ok((!record.is_empty()).then_some(Found { record, left }))
+            }
+            _ => Err(odd()),
+        })
+    }
+
+    fn save(&self, name: &str, record: &[u8], life: Duration) -> Result<(), Problem> {
+        let key = self.record_key(name);
+        let set = match life {
+            SAME_LIFE => command(&[b"SET", &key, record, b"XX", b"KEEPTTL"]),
+            _ if life < Duration::from_millis(1) => return Ok(()),
+            _ => command(&[b"SET", &key, record, b"PX", &millis(life)]),
+        };
+        self.server.run(|link| match ask(link, [&set])? {
+            [Reply::Done | Reply::Nothing] => Ok(()),
+            _ => Err(odd()),
+        })?;
+        self.server.works();
+        Ok(())
+    }
+
+    fn remove(&self, name: &str, record: &[u8]) -> Result<(), Problem> {
+        self.server.run(eval(REMOVE, &self.record_key(name), &[record])).map(drop)
+    }
+
+    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn HeldLock>>, Problem> {
+        let key = self.key(name, "lock");
+        let owner = owner().map_err(|what| {
+            Trouble::new(Class::Refused, what).problem("", self.server.timeout, false)
+        })?;
+        let set = command(&[b"SET", &key, &owner, b"NX", b"PX", &millis(self.lock_life)]);
+        // The value decides, not whether it was set now: the reply to an earlier try may have been
+        // lost with its connection.
+        let get = command(&[b"GET", &key]);
+        let lock = RedisLock {
+            server: self.server.clone(),
+            key,
+            owner,
+            life: self.lock_life,
+            renewed: Instant::now(),
+            process: Process::this(),
+        };
+        let taken = self.server.run(|link| match ask(link, [&set, &get])? {
+            [Reply::Done | Reply::Nothing, Reply::Bytes(value)] => Ok(value == lock.owner),
+            // It ended in between.
+            [Reply::Nothing, Reply::Nothing] => Ok(false),
+            _ => Err(odd()),
+        });
+        match taken {
+            Ok(true) => Ok(Some(Box::new(lock))),
+            Ok(false) => {
+                lock.forget();
+                Ok(None)
+            }
+            Err(problem) if problem.kind != ErrorKind::Timeout => {
+                lock.forget();
+                Err(problem)
+            }
+            Err(problem) => {
+                // The server may have set it nevertheless.
+                let _ = threads::submit(&Job::new(Duration::MAX, move || drop(lock)), Rank::Store);
+                Err(problem)
+            }
+        }
+    }
+
+    fn is_local(&self) -> bool {
+        false
+    }
+}
+
+/// A value that no other try for a lock has.
+fn owner() -> Result<Vec<u8>, &'static str> {
+    let mut chance = [0; 16];
+    SystemRandom::new().fill(&mut chance).map_err(|_| "cannot be used: no random numbers")?;
+    Ok(format!("{:032x}", u128::from_ne_bytes(chance)).into_bytes())
+}
+
+/// A lock that this process holds, or may hold, until it is removed or its time is over.
+struct RedisLock {
+    server: Arc<Server>,
+    key: Vec<u8>,
+    owner: Vec<u8>,
+    life: Duration,
+    /// When its time last began, at the latest.
+    renewed: Instant,
+    process: Process,
+}
+
+impl RedisLock {
+    /// It is another process's.
+    fn forget(mut self) {
+        self.owner.clear();
+    }
+}
+
+impl HeldLock for RedisLock {
+    fn renewal(&mut self) -> Option<Box<dyn FnOnce() + Send>> {
+        if self.renewed.elapsed() < YOUNG {
+            return None;
+        }
+        self.renewed = Instant::now();
+        let server = self.server.clone();
+        let renew = eval(RENEW, &self.key, &[&self.owner, &millis(self.life)]);
+        // If it was lost, another process may fetch as well: one request more.
+        Some(Box::new(move || drop(server.run(renew))))
+    }
+}
+
+impl Drop for RedisLock {
+    fn drop(&mut self) {
+        if !self.owner.is_empty() && self.process.is_this() {
+            let _ = self.server.run(eval(REMOVE, &self.key, &[&self.owner]));
+        }
+    }
+}

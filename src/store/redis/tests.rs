@@ -1,0 +1,469 @@
+//! The store against servers that misbehave as a script says, and against a real one.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::AtomicUsize;
+use std::thread;
+
+use super::*;
+use crate::config::redis_url;
+use crate::error::ErrorKind;
+use crate::store::{Bounded, MAX_RECORD_BYTES, SAME_LIFE, Store, StoreLock};
+
+/// Ten times what the operations take at most.
+const TIMEOUT: Duration = Duration::from_millis(300);
+const LONG: Duration = Duration::from_secs(3);
+const LIFE: Duration = Duration::from_secs(60);
+const NAME: &str = "0123456789abcdef0123456789abcdef01234567";
+
+fn store(url: &str, timeout: Duration) -> RedisStore {
+    RedisStore::new(&redis_url::parse(url), timeout, LIFE)
+}
+
+/// Clients of two machines share no server object.
+fn stores(url: &str) -> (RedisStore, RedisStore) {
+    (store(url, Duration::from_secs(20)), store(url, Duration::from_secs(21)))
+}
+
+/// A server that treats each connection as a test says.
+struct Peer {
+    url: String,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Peer {
+    fn new(act: impl Fn(TcpStream, usize) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("redis://{}", listener.local_addr().unwrap());
+        let connections = Arc::new(AtomicUsize::new(0));
+        let (count, act) = (connections.clone(), Arc::new(act));
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (act, number) = (act.clone(), count.fetch_add(1, Ordering::SeqCst));
+                thread::spawn(move || act(stream, number));
+            }
+        });
+        Self { url, connections }
+    }
+
+    fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+/// Sends an answer to whatever comes first, and then nothing.
+fn answers(bytes: &'static [u8]) -> impl Fn(TcpStream, usize) {
+    move |mut stream, _| {
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = stream.write_all(bytes);
+        let _ = stream.read_to_end(&mut Vec::new());
+    }
+}
+
+#[test]
+fn what_is_no_redis_is_described_once_and_left_alone_after_three_failures() {
+    for (bytes, part) in [
+        (&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], "one for HTTP"),
+        (b"\x15\x03\x01\x00\x02\x02\x50", "write rediss://"),
+        (b"SSH-2.0-x\r\n", "does not answer like a Redis"),
+        (b"+OK\r\n+OK\r\n", "does not answer like a Redis"),
+        (b"*1\r\n*1\r\n*1\r\n", "does not answer like a Redis"),
+        (b"-DENIED Redis is running in protected mode\r\n+OK\r\n", "protected mode"),
+        (b"-NOAUTH Authentication required.\r\n+OK\r\n", "wants a password"),
+        (b"-LOADING x\r\n+OK\r\n", "still loading"),
+        (b"-MOVED 7 h:1\r\n+OK\r\n", "node of a cluster"),
+    ] {
+        let peer = Peer::new(answers(bytes));
+        let store = store(&peer.url, LONG);
+        let problem = store.load(NAME).unwrap_err();
+        assert!(problem.message.contains(part), "{problem:?}");
+        assert!(problem.message.starts_with(&peer.url) && !problem.was_told, "{problem:?}");
+        for _ in 0..5 {
+            assert!(store.load(NAME).unwrap_err().was_told);
+        }
+        assert!(peer.connections() <= 3, "{part}: {}", peer.connections());
+    }
+}
+
+#[test]
+fn the_time_limit_holds_for_all_of_an_operation() {
+    fn trickle(mut stream: TcpStream, bytes: &[u8]) {
+        for byte in bytes.iter().cycle() {
+            thread::sleep(Duration::from_millis(20));
+            if stream.write_all(&[*byte]).is_err() {
+                return;
+            }
+        }
+    }
+    let silent = Peer::new(|stream, _| {
+        thread::sleep(10 * LONG);
+        drop(stream);
+    });
+    let trickles = Peer::new(|stream, _| trickle(stream, b"$65000\r\nxxxxx"));
+    let line = Peer::new(|stream, _| trickle(stream, b"+"));
+    let tls = Peer::new(|stream, _| trickle(stream, b"\x16\x03\x03\x3f\xff"));
+    let secured = tls.url.replace("redis:", "rediss:") + "?ca_file=/dev/null";
+    let slow_login = silent.url.replace("//", "//:hush@");
+    for url in [&silent.url, &trickles.url, &line.url, &secured, &slow_login] {
+        let begun = Instant::now();
+        let problem = store(url, TIMEOUT).load(NAME).unwrap_err();
+        let took = begun.elapsed();
+        assert!(took < 10 * TIMEOUT, "{url}: {took:?}");
+        if *url == secured {
+            // No certificate can be read.
+            assert_eq!(problem.kind, ErrorKind::Tls, "{problem:?}");
+            continue;
+        }
+        assert_eq!(problem.kind, ErrorKind::Timeout, "{url}: {problem:?}");
+        assert!(problem.message.contains("within store_timeout (300ms)"), "{problem:?}");
+        assert!(!problem.message.contains("hush"));
+    }
+}
+
+#[test]
+fn the_tls_handshake_is_part_of_the_time_limit() {
+    let directory = tempfile::tempdir().unwrap();
+    let ca_file = directory.path().join("ca.pem");
+    let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(&ca_file, key.cert.pem()).unwrap();
+    let peer = Peer::new(|mut stream, _| {
+        for byte in b"\x16\x03\x03\x3f\xff".iter().chain(&[0; 1000]) {
+            thread::sleep(Duration::from_millis(20));
+            let _ = stream.write_all(&[*byte]);
+        }
+    });
+    let plain = Peer::new(answers(b"-ERR unknown command\r\n"));
+    for (peer, kind, part) in [
+        (&peer, ErrorKind::Timeout, "TLS handshake"),
+        (&plain, ErrorKind::Tls, "does not speak TLS"),
+    ] {
+        let url = peer.url.replace("redis:", "rediss:").replace("127.0.0.1", "localhost");
+        let url = format!("{url}?ca_file={}", ca_file.display());
+        let begun = Instant::now();
+        let problem = store(&url, TIMEOUT).load(NAME).unwrap_err();
+        assert!(begun.elapsed() < 10 * TIMEOUT);
+        assert_eq!(problem.kind, kind, "{problem:?}");
+        assert!(problem.message.contains(part), "{problem:?}");
+    }
+}
+
+#[test]
+fn a_name_that_does_not_resolve_and_a_port_that_nothing_listens_on() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for (url, part) in [
+        (format!("redis://127.0.0.1:{port}"), "cannot be connected to"),
+        ("redis://no-such-host.invalid".to_owned(), ""),
+        ("redis:///no/such.sock".to_owned(), "cannot be connected to"),
+    ] {
+        let begun = Instant::now();
+        let problem = store(&url, TIMEOUT).load(NAME).unwrap_err();
+        assert!(begun.elapsed() < 10 * TIMEOUT);
+        assert!(problem.message.contains(part), "{problem:?}");
+        assert!(matches!(problem.kind, ErrorKind::Network | ErrorKind::Timeout), "{problem:?}");
+    }
+}
+
+#[test]
+fn a_mistake_in_the_url_is_a_problem_of_every_operation_told_once() {
+    let store = store("redis:/hush", LONG);
+    let problem = store.load(NAME).unwrap_err();
+    assert_eq!(problem.kind, ErrorKind::Config);
+    assert!(problem.message.starts_with("the option store lacks"), "{problem:?}");
+    let again = store.try_lock(NAME).err().unwrap();
+    assert!(again.was_told && !problem.was_told && !again.message.contains("hush"));
+}
+
+#[test]
+fn what_a_server_says_is_never_quoted() {
+    let peer = Peer::new(answers(
+        b"-ERR unknown command 'AUTH', with args beginning with: 'user' 'hush'\r\n",
+    ));
+    let problem = store(&peer.url.replace("//", "//user:hush@"), LONG).load(NAME).unwrap_err();
+    assert!(problem.message.contains("accepts no such login"), "{problem:?}");
+    assert!(!problem.message.contains("hush") && !problem.message.contains("user:"));
+}
+
+#[test]
+fn a_connection_is_used_again_unless_the_server_has_ended_it() {
+    let peer = Peer::new(|mut stream, number| {
+        // Each connection answers two operations, the first of them with more than was asked for.
+        for turn in 0..2 {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(b"$1\r\nx\r\n:1000\r\n");
+            if number == 1 && turn == 0 {
+                let _ = stream.write_all(b"+OK\r\n");
+            }
+        }
+    });
+    let store = store(&peer.url, LONG);
+    for connections in [1, 1, 2, 3, 3] {
+        let found = store.load(NAME).unwrap().unwrap();
+        assert_eq!((found.record, found.left), (b"x".to_vec(), Some(Duration::from_secs(1))));
+        assert_eq!(peer.connections(), connections);
+        // What comes uninvited has arrived.
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn clients_share_a_server_and_close_its_connections_at_the_end() {
+    let peer = Peer::new(answers(b"$0\r\n\r\n:-2\r\n"));
+    let (one, other) = (store(&peer.url, LONG), store(&peer.url, LONG));
+    assert!(Arc::ptr_eq(one.server(), other.server()));
+    assert_eq!(one.load(NAME).unwrap(), None);
+    assert_eq!(idle::count(one.server()), 1);
+    let number = one.server().clone();
+    drop((one, other));
+    assert_eq!(Arc::strong_count(&number), 1);
+    assert_eq!(idle::count(&number), 1);
+    idle::close(number.number);
+    assert_eq!(idle::count(&number), 0);
+}
+
+// --- a real server ------------------------------------------------------------------------------
+
+/// A server of this test, on a Unix socket.
+struct Redis {
+    child: Child,
+    socket: PathBuf,
+    _directory: tempfile::TempDir,
+}
+
+impl Redis {
+    /// `None`: it is not installed.
+    fn start(options: &[&str]) -> Option<Self> {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("redis.sock");
+        let started = Command::new("redis-server")
+            .args(["--port", "0", "--save", "", "--databases", "4", "--unixsocket"])
+            .arg(&socket)
+            .arg("--dir")
+            .arg(directory.path())
+            .args(options)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let Ok(child) = started else {
+            eprintln!("skipped: redis-server is not installed");
+            return None;
+        };
+        let mut redis = Self { child, socket, _directory: directory };
+        let end = Instant::now() + Duration::from_secs(60);
+        while std::os::unix::net::UnixStream::connect(&redis.socket).is_err() {
+            let has_ended = redis.child.try_wait().unwrap().is_some();
+            assert!(!has_ended && Instant::now() < end, "redis-server does not start");
+            thread::sleep(Duration::from_millis(10));
+        }
+        Some(redis)
+    }
+
+    fn url(&self, login: &str, query: &str) -> String {
+        format!("redis://{login}{}?{query}", self.socket.display())
+    }
+
+    /// Runs a command as the default user without a password.
+    fn run(&self, args: &[&[u8]]) -> wire::Reply {
+        let target = redis_url::parse(&self.url("", "")).unwrap();
+        let trust = Trust::for_store(None, LONG);
+        let mut link = Link::open(&target, &trust, Instant::now() + 10 * LONG).unwrap();
+        link.ask(&[&wire::command(args)]).unwrap().remove(0)
+    }
+
+    fn signal(&self, signal: libc::c_int) {
+        // SAFETY: the child is this test's own and was not reaped.
+        unsafe { libc::kill(self.child.id() as libc::pid_t, signal) };
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn records_are_saved_with_their_life_and_removed_if_they_are_still_the_same() {
+    let Some(redis) = Redis::start(&[]) else { return };
+    let (one, other) = stores(&redis.url("", "db=3&prefix=p:"));
+    assert_eq!(one.load(NAME).unwrap(), None);
+    one.save(NAME, b"first", SAME_LIFE).unwrap();
+    assert_eq!(one.load(NAME).unwrap(), None, "there was nothing to replace");
+    one.save(NAME, b"first", Duration::ZERO).unwrap();
+    assert_eq!(one.load(NAME).unwrap(), None, "its life was over");
+    one.save(NAME, b"first", LIFE).unwrap();
+    let found = other.load(NAME).unwrap().unwrap();
+    assert_eq!(found.record, b"first");
+    assert!(found.left.is_some_and(|left| left <= LIFE && left > LIFE / 2), "{found:?}");
+    other.save(NAME, b"again", SAME_LIFE).unwrap();
+    let again = one.load(NAME).unwrap().unwrap();
+    assert!(again.record == b"again" && again.left.is_some_and(|left| left > LIFE / 2));
+    one.remove(NAME, b"first").unwrap();
+    assert_eq!(one.load(NAME).unwrap().unwrap().record, b"again");
+    one.remove(NAME, b"again").unwrap();
+    assert_eq!(other.load(NAME).unwrap(), None);
+    // No more than a record may have is read, whatever the key holds.
+    one.save(NAME, &vec![b'x'; 200_000], LIFE).unwrap();
+    assert_eq!(one.load(NAME).unwrap().unwrap().record.len(), MAX_RECORD_BYTES + 1);
+    // One key, in the database and with the prefix that were asked for.
+    assert_eq!(redis.run(&[b"DBSIZE"]), wire::Reply::Number(0));
+    let key = format!("p:{{{NAME}}}:token");
+    let move_it = redis.run(&[
+        b"EVAL",
+        b"redis.call('select',3) return redis.call('exists',KEYS[1])",
+        b"1",
+        key.as_bytes(),
+    ]);
+    assert_eq!(move_it, wire::Reply::Number(1));
+}
+
+#[test]
+fn a_lock_has_one_holder_and_ends_with_it_or_by_itself() {
+    let Some(redis) = Redis::start(&[]) else { return };
+    let (one, other) = stores(&redis.url("", ""));
+    let held = one.try_lock(NAME).unwrap().unwrap();
+    assert!(other.try_lock(NAME).unwrap().is_none() && one.try_lock(NAME).unwrap().is_none());
+    assert!(other.try_lock("another").unwrap().is_some());
+    drop(held);
+    let held = other.try_lock(NAME).unwrap().expect("it was released");
+    // It ends meanwhile, and another process takes it.
+    let key = format!("tu-token:{{{NAME}}}:lock");
+    assert_eq!(redis.run(&[b"DEL", key.as_bytes()]), wire::Reply::Number(1));
+    let taken = one.try_lock(NAME).unwrap().unwrap();
+    drop(held);
+    assert!(other.try_lock(NAME).unwrap().is_none(), "the former holder has not removed it");
+    // Killed: nothing releases it, and it ends by itself.
+    std::mem::forget(taken);
+    assert_eq!(redis.run(&[b"PEXPIRE", key.as_bytes(), b"100"]), wire::Reply::Number(1));
+    thread::sleep(Duration::from_millis(300));
+    assert!(other.try_lock(NAME).unwrap().is_some());
+}
+
+#[test]
+fn a_lock_is_renewed_for_a_later_attempt() {
+    let Some(redis) = Redis::start(&[]) else { return };
+    let one = RedisStore::new(&redis_url::parse(&redis.url("", "")), 10 * LONG, LIFE);
+    let mut held = one.try_lock(NAME).unwrap().unwrap();
+    assert!(held.renewal().is_none(), "it is young");
+    let key = format!("tu-token:{{{NAME}}}:lock");
+    let left = || match redis.run(&[b"PTTL", key.as_bytes()]) {
+        wire::Reply::Number(left) => left,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(redis.run(&[b"PEXPIRE", key.as_bytes(), b"20000"]), wire::Reply::Number(1));
+    thread::sleep(Duration::from_millis(600));
+    held.renewal().unwrap()();
+    assert!((20_001..=60_000).contains(&left()), "{}", left());
+    // Another's is left as it is.
+    redis.run(&[b"SET", key.as_bytes(), b"another", b"PX", b"20000"]);
+    thread::sleep(Duration::from_millis(600));
+    held.renewal().unwrap()();
+    assert!(left() <= 20_000);
+    drop(held);
+    assert!(left() > 0);
+}
+
+#[test]
+fn a_login_is_used_and_a_wrong_one_described_once() {
+    let options = "--requirepass top --user fleet on >hu@sh ~tu-token:* -@all +getrange +pttl +set \
+                   +get +eval +del +pexpire --user other on >hush ~tu-token:* -@all +getrange +pttl";
+    let options: Vec<&str> = options.split_whitespace().collect();
+    let Some(redis) = Redis::start(&options) else { return };
+    let good = [("fleet:hu%40sh@", ""), ("fleet:hu@sh@", ""), (":top@", "db=2")];
+    for (login, query) in good {
+        let store = store(&redis.url(login, query), 10 * LONG);
+        store.save(NAME, b"x", LIFE).unwrap();
+        assert!(store.try_lock(NAME).unwrap().is_some() && store.load(NAME).unwrap().is_some());
+        assert!(store.try_lock(NAME).unwrap().is_some(), "it was released");
+        store.remove(NAME, b"x").unwrap();
+    }
+    for (login, query, part) in [
+        ("fleet:hush@", "", "refuses the user or password"),
+        ("", "", "wants a password"),
+        (":top@", "db=4", "has no database 4"),
+        ("other:hush@", "prefix=x", "does not permit"),
+    ] {
+        let store = store(&redis.url(login, query), 10 * LONG);
+        let problem = store.load(NAME).unwrap_err();
+        assert!(problem.message.contains(part), "{problem:?}");
+        assert_eq!((problem.kind, problem.was_told), (ErrorKind::Config, false));
+        assert!(!problem.message.contains("hush") && !problem.message.contains("top"));
+        assert!(store.load(NAME).unwrap_err().was_told);
+    }
+}
+
+#[test]
+fn a_full_server_and_a_replica_are_described_and_still_read() {
+    let Some(redis) = Redis::start(&[]) else { return };
+    let store = store(&redis.url("", ""), 10 * LONG);
+    store.save(NAME, b"x", LIFE).unwrap();
+    for (set, part) in [
+        (&[&b"CONFIG"[..], b"SET", b"maxmemory", b"1"][..], "is full"),
+        (&[b"REPLICAOF", b"127.0.0.1", b"1"], "read-only replica"),
+    ] {
+        redis.run(&[b"CONFIG", b"SET", b"maxmemory", b"0"]);
+        redis.run(set);
+        store.server().works();
+        for turn in 0..5 {
+            let problem = store.save(NAME, b"y", LIFE).unwrap_err();
+            assert!(problem.message.contains(part), "{problem:?}");
+            assert_eq!(problem.was_told, turn > 0);
+            assert_eq!(store.load(NAME).unwrap().unwrap().record, b"x");
+        }
+    }
+}
+
+#[test]
+fn a_stopped_server_costs_three_timeouts_and_is_found_again() {
+    let Some(redis) = Redis::start(&[]) else { return };
+    let store = store(&redis.url("", ""), TIMEOUT);
+    redis.signal(libc::SIGSTOP);
+    let begun = Instant::now();
+    for turn in 0..100 {
+        let problem = store.load(NAME).unwrap_err();
+        assert_eq!(problem.kind == ErrorKind::Timeout, turn < 3, "{problem:?}");
+    }
+    assert!(begun.elapsed() < 20 * TIMEOUT, "{:?}", begun.elapsed());
+    redis.signal(libc::SIGCONT);
+    // As if the rest were over.
+    store.server().known.lock().circuit = Circuit::default();
+    let begun = Instant::now();
+    while store.load(NAME).is_err() {
+        store.server().known.lock().circuit = Circuit::default();
+        assert!(begun.elapsed() < 10 * LONG);
+    }
+}
+
+#[test]
+fn a_lock_that_may_have_been_set_unnoticed_is_removed() {
+    let Some(redis) = Redis::start(&[]) else { return };
+    let store = store(&redis.url("", ""), TIMEOUT);
+    store.load(NAME).unwrap();
+    redis.signal(libc::SIGSTOP);
+    assert!(store.try_lock(NAME).is_err());
+    redis.signal(libc::SIGCONT);
+    let (other, _) = stores(&redis.url("", ""));
+    let end = Instant::now() + 10 * LONG;
+    while other.try_lock(NAME).unwrap().is_none() {
+        assert!(Instant::now() < end);
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn through_the_bound_a_lock_is_released_in_the_background() {
+    let Some(redis) = Redis::start(&[]) else { return };
+    let (one, other) = stores(&redis.url("", ""));
+    let bounded = Bounded::new(Arc::new(one), 10 * LONG);
+    let lock: Arc<StoreLock> = bounded.try_lock(NAME).unwrap().unwrap();
+    assert!(other.try_lock(NAME).unwrap().is_none());
+    lock.renew();
+    drop(lock);
+    let end = Instant::now() + 10 * LONG;
+    while other.try_lock(NAME).unwrap().is_none() {
+        assert!(Instant::now() < end);
+        thread::sleep(Duration::from_millis(10));
+    }
+}
