@@ -79,11 +79,13 @@ pub(crate) fn parse(url: &str) -> Choice {
         Some((login, host)) => (Some(login), host),
         None => (None, full),
     };
-    let (user, password) = login.map_or(Ok((None, None)), read_login)?;
     let after = &rest[full.len()..];
-    if after.contains('#') {
-        return Err("has a \"#\": in a password it is written %23".to_owned());
+    if after.contains('#') || (login.is_none() && after.contains('@')) {
+        return Err("has a \"#\", or an \"@\" in its path: in a password \"/\" is written %2F, \
+                    \"?\" %3F and \"#\" %23"
+            .to_owned());
     }
+    let (user, password) = login.map_or(Ok((None, None)), read_login)?;
     let (path, query) = after.split_once('?').unwrap_or((after, ""));
     let given = Query::parse(query)?;
     let (place, database) = match host {
@@ -261,8 +263,9 @@ mod tests {
             ("redis://hush:@h", "user without a password"),
             ("redis://hush@h", "user without a password"),
             ("redis://:hu sh@h", "0x20"),
-            ("redis://u:pass#hush@h", "port"),
-            ("redis://u:pass/hush@h", "port"),
+            ("redis://u:pass#hush@h", "%23"),
+            ("redis://u:pass/hush@h", "%2F"),
+            ("redis://u:pass?hush@h", "%3F"),
             ("redis://h#hush", "%23"),
             ("redis://h:0", "port"),
             ("redis://h/hush", "database"),

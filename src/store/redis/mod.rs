@@ -159,4 +159,4 @@ impl Drop for Server {
 }
 
 #[cfg(all(test, not(feature = "__shuttle")))]
-mod tests;
+pub(crate) mod tests;

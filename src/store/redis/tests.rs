@@ -22,6 +22,25 @@ fn store(url: &str, timeout: Duration) -> RedisStore {
     RedisStore::new(&redis_url::parse(url), timeout, LIFE)
 }
 
+/// Forks and returns whether `body` succeeded in the child.
+fn in_child(body: impl FnOnce()) -> bool {
+    crate::process::install_handlers();
+    // SAFETY: the child does little, and ends without unwinding into the test runner.
+    match unsafe { libc::fork() } {
+        0 => {
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body));
+            // SAFETY: ends the process.
+            unsafe { libc::_exit(i32::from(outcome.is_err())) }
+        }
+        child => {
+            let mut status = -1;
+            // SAFETY: the child is this process's own, and `status` outlives the call.
+            let waited = unsafe { libc::waitpid(child, &mut status, 0) };
+            (waited, status) == (child, 0)
+        }
+    }
+}
+
 /// Clients of two machines share no server object.
 fn stores(url: &str) -> (RedisStore, RedisStore) {
     (store(url, Duration::from_secs(20)), store(url, Duration::from_secs(21)))
@@ -225,7 +244,7 @@ fn clients_share_a_server_and_close_its_connections_at_the_end() {
 // --- a real server ------------------------------------------------------------------------------
 
 /// A server of this test, on a Unix socket.
-struct Redis {
+pub(crate) struct Redis {
     child: Child,
     socket: PathBuf,
     _directory: tempfile::TempDir,
@@ -233,7 +252,7 @@ struct Redis {
 
 impl Redis {
     /// `None`: it is not installed.
-    fn start(options: &[&str]) -> Option<Self> {
+    pub(crate) fn start(options: &[&str]) -> Option<Self> {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("redis.sock");
         let started = Command::new("redis-server")
@@ -259,7 +278,7 @@ impl Redis {
         Some(redis)
     }
 
-    fn url(&self, login: &str, query: &str) -> String {
+    pub(crate) fn url(&self, login: &str, query: &str) -> String {
         format!("redis://{login}{}?{query}", self.socket.display())
     }
 
@@ -269,6 +288,14 @@ impl Redis {
         let trust = Trust::for_store(None, LONG);
         let mut link = Link::open(&target, &trust, Instant::now() + 10 * LONG).unwrap();
         link.ask(&[&wire::command(args)]).unwrap().remove(0)
+    }
+
+    /// The number of keys in the first database.
+    pub(crate) fn keys(&self) -> i64 {
+        match self.run(&[b"DBSIZE"]) {
+            wire::Reply::Number(number) => number,
+            other => panic!("{other:?}"),
+        }
     }
 
     fn signal(&self, signal: libc::c_int) {
@@ -465,5 +492,65 @@ fn through_the_bound_a_lock_is_released_in_the_background() {
     while other.try_lock(NAME).unwrap().is_none() {
         assert!(Instant::now() < end);
         thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_forked_child_uses_connections_and_locks_of_its_own() {
+    let Some(redis) = Redis::start(&[]) else { return };
+    let store = store(&redis.url("", ""), 10 * LONG);
+    store.save(NAME, b"x", LIFE).unwrap();
+    let held = store.try_lock(NAME).unwrap().unwrap();
+    let parents = || redis.run(&[b"CLIENT", b"LIST", b"TYPE", b"normal"]);
+    assert_eq!(idle::count(store.server()), 1);
+    let is_fine = in_child(|| {
+        assert_eq!(idle::count(store.server()), 0);
+        assert_eq!(store.load(NAME).unwrap().unwrap().record, b"x");
+        assert!(store.try_lock(NAME).unwrap().is_none());
+        // What it inherited is not its own to release.
+        assert!(store.try_lock("another").unwrap().is_some());
+    });
+    assert!(is_fine);
+    // The parent's connection has not been closed, and its lock is held.
+    let wire::Reply::Bytes(list) = parents() else { panic!("no list") };
+    assert_eq!(list.iter().filter(|byte| **byte == b'\n').count(), 2, "its own and this one");
+    assert_eq!(store.load(NAME).unwrap().unwrap().record, b"x");
+    assert!(store.try_lock(NAME).unwrap().is_none());
+    drop(held);
+}
+
+#[test]
+fn over_tls_a_server_is_verified_with_the_given_roots() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(path("cert.pem"), made.cert.pem()).unwrap();
+    std::fs::write(path("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    std::fs::write(path("other.pem"), other.cert.pem()).unwrap();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let (cert, key) = (path("cert.pem"), path("key.pem"));
+    let options = ["--tls-port", &port, "--tls-cert-file", cert.to_str().unwrap()];
+    let more = ["--tls-key-file", key.to_str().unwrap(), "--tls-auth-clients", "no"];
+    let Some(_redis) = Redis::start(&[options, more].concat()) else { return };
+    let url =
+        |host: &str, file: &str| format!("rediss://{host}:{port}?ca_file={}", path(file).display());
+    let good = store(&url("localhost", "cert.pem"), 10 * LONG);
+    good.save(NAME, b"x", LIFE).unwrap();
+    assert!(good.load(NAME).unwrap().is_some() && good.try_lock(NAME).unwrap().is_some());
+    assert_eq!(idle::count(good.server()), 1);
+    for (url, part) in [
+        (url("localhost", "other.pem"), "cannot be trusted"),
+        (url("127.0.0.1", "cert.pem"), "another host name"),
+        (url("localhost", "missing.pem"), "missing.pem"),
+        (format!("rediss://localhost:{port}"), "is signed by no authority in"),
+        (format!("redis://localhost:{port}"), ""),
+    ] {
+        let problem = store(&url, 10 * LONG).load(NAME).unwrap_err();
+        assert!(
+            problem.message.contains(part)
+                || part == "is signed by no authority in" && problem.kind == ErrorKind::Tls,
+            "{problem:?}"
+        );
     }
 }

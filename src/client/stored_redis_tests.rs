@@ -1,0 +1,151 @@
+//! Clients that share a store on a server.
+
+use super::*;
+use crate::clock::Clock;
+use crate::store::redis::tests::Redis;
+
+/// A store on a server, which ends the records' lives itself.
+struct Remote(Scripted, Arc<Mutex<Option<Duration>>>);
+
+impl Store for Remote {
+    fn load(&self, name: &str) -> Result<Option<Found>, Problem> {
+        let left = *self.1.lock().unwrap();
+        Ok(self.0.load(name)?.map(|found| Found { left, ..found }))
+    }
+    fn save(&self, name: &str, record: &[u8], life: Duration) -> Result<(), Problem> {
+        self.0.save(name, record, life)
+    }
+    fn remove(&self, name: &str, record: &[u8]) -> Result<(), Problem> {
+        self.0.remove(name, record)
+    }
+    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn HeldLock>>, Problem> {
+        self.0.try_lock(name)
+    }
+    fn is_local(&self) -> bool {
+        false
+    }
+}
+
+/// A world whose store is on a server, and what that says is left of the record's life.
+fn remote() -> (World, Arc<Mutex<Option<Duration>>>, impl Fn(&World) -> Process) {
+    let (world, left) = (World::default(), Arc::<Mutex<Option<Duration>>>::default());
+    let of_store = Arc::clone(&left);
+    let process = move |world: &World| {
+        world.process_with(&[], Arc::new(Remote(world.store.clone(), of_store.clone())))
+    };
+    (world, left, process)
+}
+
+#[test]
+fn a_token_lives_no_longer_than_its_record() {
+    let (world, left, process) = remote();
+    assert_eq!(world.saving(|| process(&world).get()), "token-1");
+    for (says, lives) in [(None, 1170), (Some(1200), 1170), (Some(700), 700), (Some(0), 0)] {
+        *left.lock().unwrap() = says.map(Duration::from_secs);
+        let next = process(&world);
+        if lives == 0 {
+            assert_eq!(world.saving(|| next.get()), "token-2");
+        } else {
+            assert_eq!(next.get(), "token-1");
+            let stats = next.client.stats(None).unwrap();
+            assert_eq!(stats.expires_in.as_secs(), lives, "{says:?}");
+        }
+    }
+}
+
+#[test]
+fn a_machine_that_misses_because_of_its_clock_replaces_no_live_record() {
+    const HOUR: i64 = 3_600_000;
+    for (off, left, is_replaced) in [
+        (-HOUR, 1200, false),
+        (HOUR, 1200, false),
+        // By any clock it is about to end.
+        (HOUR, 90, true),
+        // A second too slow is enough to see a record from the future.
+        (-1000, 1199, false),
+    ] {
+        let (world, says, process) = remote();
+        assert_eq!(world.saving(|| process(&world).get()), "token-1");
+        let kept = world.store.records();
+        *says.lock().unwrap() = Some(Duration::from_secs(left));
+        world.clock.set_wall(off);
+        let other = process(&world);
+        let got = other.get();
+        assert_eq!(got, "token-2", "{off} ms");
+        until("unlocked", || !world.store.is_locked());
+        assert_eq!(world.store.records() != kept, is_replaced, "{off} ms, {left} s");
+        if !is_replaced {
+            other.heard("set the clocks of the machines that share it");
+        }
+        // On a machine whose clock is right.
+        world.clock.set_wall(-off);
+        let expected = if is_replaced { "token-3" } else { "token-1" };
+        assert_eq!(process(&world).get(), expected, "{off} ms");
+    }
+}
+
+/// A process with a store as the option says.
+fn process_at(world: &World, url: &str) -> Process {
+    process_with_secret(world, url, "secret")
+}
+
+fn process_with_secret(world: &World, url: &str, secret: &str) -> Process {
+    let mut config = Config::new();
+    config.set("client_id", "id").set("client_secret", secret).set("scope", "a");
+    // The tests must not depend on the machine's load.
+    config.set("store_timeout", "20s").set("store", url);
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let events = told.clone();
+    config.on_event(move |event: &Event| events.lock().unwrap().push(event.clone()));
+    let (endpoint, clock) = (world.endpoint.clone(), Clock::Manual(world.clock.clone()));
+    let client = Client::with_endpoint(&config, clock, |_| Ok(Endpoint::over(endpoint)));
+    Process { client: client.unwrap(), clock: world.clock.clone(), told }
+}
+
+#[test]
+fn clients_share_a_token_through_a_server_until_it_is_refused_or_the_secret_changes() {
+    let Some(redis) = Redis::start(&[]) else { return };
+    let (world, url) = (World::default(), redis.url("", ""));
+    let (first, second) = (process_at(&world, &url), process_at(&world, &url));
+    assert_eq!(first.get(), "token-1");
+    first.heard("store miss: it has no such token");
+    until("saved", || redis.keys() == 1);
+    assert_eq!((second.get(), world.requests()), ("token-1".to_owned(), 1));
+    second.heard("store hit");
+    // An API refuses it: no other process finds it.
+    let refused = second.getting(Duration::ZERO).outcome().unwrap();
+    second.client.invalidate(&refused);
+    until("removed", || redis.keys() == 0);
+    assert_eq!(process_at(&world, &url).get(), "token-2");
+    until("saved", || redis.keys() == 1);
+    assert_eq!((second.get(), world.requests()), ("token-2".to_owned(), 2));
+    let rotated = process_with_secret(&world, &url, "rotated");
+    assert_eq!((rotated.get(), world.requests()), ("token-3".to_owned(), 3));
+}
+
+#[test]
+fn a_store_that_cannot_be_used_costs_one_event_and_no_token() {
+    let Some(redis) = Redis::start(&[]) else { return };
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for (url, part) in [
+        ("redis:/host".to_owned(), "lacks \"//\""),
+        ("redis://host?prefix=a{b}".to_owned(), "braces"),
+        (format!("redis://127.0.0.1:{port}"), "cannot be connected to"),
+        (redis.url("", "db=99"), "has no database 99"),
+        (redis.url(":hush@", ""), "accepts no such login"),
+        (redis.url("someone:hush@", ""), "refuses the user or password"),
+    ] {
+        let world = World::default();
+        let process = process_at(&world, &url);
+        for number in 1..=6 {
+            assert_eq!(process.getting_longer().token(), format!("token-{number}"));
+            world.pass(1200);
+        }
+        process.heard(part);
+        let failures = process.store_events();
+        let failures: Vec<_> =
+            failures.iter().filter(|(message, _)| message.contains("store failure")).collect();
+        assert_eq!(failures.len(), 1, "{failures:?}");
+        assert!(failures[0].1 && !failures[0].0.contains("hush"));
+    }
+}
