@@ -39,6 +39,14 @@ pub struct Way {
     pub decided_by: Decision,
 }
 
+/// Where processes share tokens.
+pub enum StorePlace {
+    /// In the files of a directory.
+    Directory(PathBuf),
+    /// On a server: its URL, without user and password.
+    Server(String),
+}
+
 /// What can be said about a response without showing its body.
 pub struct Answer {
     /// The HTTP status.
@@ -133,20 +141,22 @@ impl Diagnosis {
         self.options.connect_timeout
     }
 
-    /// Tries the store out, as a fetch uses it. Returns the directory of its files; `None`: tokens
-    /// stay in memory.
+    /// Tries the store out, as a fetch uses it. Returns where it is; `None`: tokens stay in memory.
     ///
     /// # Errors
     /// Why it cannot be used; [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) after
     /// `store_timeout`.
-    pub fn try_store(&self) -> Result<Option<PathBuf>, Error> {
+    pub fn try_store(&self) -> Result<Option<StorePlace>, Error> {
         match &self.options.store {
             StoreChoice::Memory => Ok(None),
             #[cfg(feature = "redis")]
-            StoreChoice::Redis(_) => Ok(None),
+            StoreChoice::Redis(choice) => {
+                let tried = store::redis::try_server(choice, self.options.store_timeout);
+                tried.map(|server| Some(StorePlace::Server(server))).map_err(of_store)
+            }
             StoreChoice::File(directory) => {
                 let tried = store::try_files(directory.clone(), self.options.store_timeout);
-                tried.map(Some).map_err(|problem| Error::new(problem.kind, problem.message))
+                tried.map(|path| Some(StorePlace::Directory(path))).map_err(of_store)
             }
         }
     }
@@ -198,6 +208,10 @@ impl Diagnosis {
             retry_after: answer.retry_after,
         })
     }
+}
+
+fn of_store(problem: store::Problem) -> Error {
+    Error::new(problem.kind, problem.message)
 }
 
 fn way_of(http: &Http) -> Way {

@@ -363,11 +363,13 @@ impl Shared {
 
     fn store_failed(self: &Arc<Self>, fetch: &mut Fetch, what: &str, problem: &Problem) {
         fetch.stored.is_off |= problem.kind == ErrorKind::Timeout;
-        if std::mem::replace(&mut fetch.stored.was_told, true) {
-            return;
-        }
+        let was_told = std::mem::replace(&mut fetch.stored.was_told, true);
         #[cfg(feature = "redis")]
-        if problem.was_told {
+        let was_told = {
+            let is_news = self.store.as_ref().and_then(|store| store.is_news(problem));
+            is_news.map_or(was_told, |is_news| !is_news)
+        };
+        if was_told {
             return;
         }
         self.tell(&fetch.slot, || {

@@ -384,12 +384,14 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "store",
         default: "memory",
-        meaning: "Where tokens are shared between processes: memory (not shared), file (in the user's own directory) or file:<dir>.",
+        meaning: "Where tokens are shared between processes: memory (not shared), file (in the user's own directory), file:<dir> or, if built in, redis://<host>.",
         read: |options, value| {
             options.store = store_choice(value)?;
             Ok(())
         },
-        ..may_carry_secret(|value| is_place(value) || is_plain_url(value))
+        ..may_carry_secret(|value| {
+            is_place(value) || is_plain_url(value) && !value.contains(['?', '#'])
+        })
     },
     OptionSpec {
         key: "store_timeout",

@@ -45,9 +45,9 @@ pub(crate) const MAX_RECORD_BYTES: usize = 64 * 1024;
 pub(crate) struct Problem {
     pub(crate) kind: ErrorKind,
     pub(crate) message: String,
-    /// The store has reported the same before, and has not worked since.
+    /// What kind of problem it is to a store that keeps account of which were reported.
     #[cfg(feature = "redis")]
-    pub(crate) was_told: bool,
+    pub(crate) class: Option<redis::Class>,
 }
 
 impl Problem {
@@ -61,7 +61,7 @@ impl Problem {
             kind,
             message,
             #[cfg(feature = "redis")]
-            was_told: false,
+            class: None,
         }
     }
 
@@ -130,6 +130,13 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// Takes the lock of this name if it is free. It ends with the process that holds it.
     fn try_lock(&self, name: &str) -> Result<Option<Box<dyn HeldLock>>, Problem>;
 
+    /// Whether a problem that is about to be reported was not reported before. `None`: the store
+    /// keeps no account.
+    #[cfg(feature = "redis")]
+    fn is_news(&self, _problem: &Problem) -> Option<bool> {
+        None
+    }
+
     /// Whether only this machine sees the records, so that boot times are comparable.
     fn is_local(&self) -> bool;
 }
@@ -153,6 +160,11 @@ impl Bounded {
 
     pub(crate) fn is_local(&self) -> bool {
         self.store.is_local()
+    }
+
+    #[cfg(feature = "redis")]
+    pub(crate) fn is_news(&self, problem: &Problem) -> Option<bool> {
+        self.store.is_news(problem)
     }
 
     pub(crate) fn timeout(&self) -> Duration {

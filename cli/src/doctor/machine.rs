@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use tu_token::diagnosis::Diagnosis;
+use tu_token::diagnosis::{Diagnosis, StorePlace};
 use tu_token::{Error, OPTIONS, OptionSpec};
 
 use super::report::{Check, State};
@@ -134,14 +134,18 @@ pub fn store(diagnosis: &Diagnosis) -> Check {
     const NAME: &str = "store";
     match diagnosis.try_store() {
         Ok(None) => Check::ok(NAME, "memory", "tokens stay in memory; each run requests its own"),
-        Ok(Some(directory)) => {
+        Ok(Some(StorePlace::Server(url))) => {
+            Check::ok(NAME, "usable", format!("machines share tokens through {url}"))
+                .detail("server", url)
+        }
+        Ok(Some(StorePlace::Directory(directory))) => {
             let shown = directory.display().to_string();
             Check::ok(NAME, "usable", format!("runs share tokens in {shown}"))
                 .detail("directory", shown)
         }
         Err(error) => Check::new(NAME, State::Warning, "unusable", error.message()).remedy(
             "tokens can still be obtained, but each run requests its own: fix this, or use another \
-             directory (--store file:<dir> or TRACKUNIT_STORE)",
+             store (--store file:<dir> or redis://host, or TRACKUNIT_STORE)",
         ),
     }
 }

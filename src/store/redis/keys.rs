@@ -11,7 +11,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use super::Server;
 use super::link::Link;
-use super::trouble::{Class, Trouble};
+use super::trouble::Trouble;
 use super::wire::{Reply, command};
 use crate::config::redis_url::Choice;
 use crate::error::ErrorKind;
@@ -56,6 +56,27 @@ impl RedisStore {
         self.key(name, "token")
     }
 }
+
+impl RedisStore {
+    /// Locks, saves, reads and removes a record whose name no other process uses.
+    pub(super) fn try_out(&self) -> Result<(), Problem> {
+        let name = owner().map_err(Problem::new)?;
+        let name = format!("trial-{}", String::from_utf8_lossy(&name));
+        let lock = self.try_lock(&name)?;
+        self.save(&name, TRIAL, TRIAL_LIFE)?;
+        let found = self.load(&name)?;
+        self.remove(&name, TRIAL)?;
+        let is_whole = |found: &Found| found.record == TRIAL && found.left.is_some();
+        match lock.is_some() && found.as_ref().is_some_and(is_whole) {
+            true => Ok(()),
+            false => Err(Problem::new("reading it back returned something else")),
+        }
+    }
+}
+
+/// About as long as a record.
+const TRIAL: &[u8] = &[b'x'; 4096];
+const TRIAL_LIFE: Duration = Duration::from_secs(10);
 
 fn millis(life: Duration) -> Vec<u8> {
     life.as_millis().to_string().into_bytes()
@@ -126,9 +147,7 @@ impl Store for RedisStore {
 
     fn try_lock(&self, name: &str) -> Result<Option<Box<dyn HeldLock>>, Problem> {
         let key = self.key(name, "lock");
-        let owner = owner().map_err(|what| {
-            Trouble::new(Class::Refused, what).problem("", self.server.timeout, false)
-        })?;
+        let owner = owner().map_err(Problem::new)?;
         let set = command(&[b"SET", &key, &owner, b"NX", b"PX", &millis(self.lock_life)]);
         // The value decides, not whether it was set now: the reply to an earlier try may have been
         // lost with its connection.
@@ -165,6 +184,10 @@ impl Store for RedisStore {
         }
     }
 
+    fn is_news(&self, problem: &Problem) -> Option<bool> {
+        problem.class.map(|class| self.server.is_news(class))
+    }
+
     fn is_local(&self) -> bool {
         false
     }
@@ -173,7 +196,7 @@ impl Store for RedisStore {
 /// A value that no other try for a lock has.
 fn owner() -> Result<Vec<u8>, &'static str> {
     let mut chance = [0; 16];
-    SystemRandom::new().fill(&mut chance).map_err(|_| "cannot be used: no random numbers")?;
+    SystemRandom::new().fill(&mut chance).map_err(|_| "the system's random generator failed")?;
     Ok(format!("{:032x}", u128::from_ne_bytes(chance)).into_bytes())
 }
 

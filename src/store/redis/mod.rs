@@ -26,13 +26,26 @@ pub(crate) use keys::RedisStore;
 
 use self::circuit::Circuit;
 use self::link::Link;
-use self::trouble::{Class, Trouble};
+pub(crate) use self::trouble::Class;
+use self::trouble::Trouble;
 use super::Problem;
 use crate::clock::Clock;
 use crate::config::redis_url::{Choice, Target};
 use crate::endpoint::trust::Trust;
+use crate::lists::add_new;
 use crate::process::{AnyProcess, Locked};
 use crate::sync::global;
+
+/// Tries a server out, for diagnosis: everything that a fetch does with it, leaving nothing behind.
+/// Returns its URL without user and password.
+pub(crate) fn try_server(choice: &Choice, timeout: Duration) -> Result<String, Problem> {
+    let store = RedisStore::new(choice, timeout, TRIAL_LOCK_LIFE);
+    super::within(TRIAL_OPERATIONS * timeout, move || store.try_out())?;
+    Ok(choice.as_ref().map(Target::shown).unwrap_or_default())
+}
+
+const TRIAL_OPERATIONS: u32 = 6;
+const TRIAL_LOCK_LIFE: Duration = Duration::from_secs(10);
 
 /// A server as this process knows it; shared by the clients that name it.
 pub(super) struct Server {
@@ -93,28 +106,16 @@ impl Server {
             (_, false) => Err(Trouble::new(Class::Resting, "is not tried again yet")),
             (Ok(target), true) => self.within_time(target, act),
         };
-        let now = Clock::System.now();
-        let was_told = {
-            let mut known = self.known.lock();
-            match &done {
-                Err(trouble) if trouble.class == Class::Resting => true,
-                Err(trouble) => {
-                    if trouble.is_failure() {
-                        known.circuit.failed(now);
-                    } else {
-                        known.circuit.succeeded();
-                    }
-                    !crate::lists::add_new(&mut known.told, trouble.class)
-                }
-                Ok(_) => {
-                    known.circuit.succeeded();
-                    false
-                }
+        match &done {
+            Err(trouble) if trouble.class == Class::Resting => {}
+            Err(trouble) if trouble.is_failure() => {
+                self.known.lock().circuit.failed(Clock::System.now());
             }
-        };
+            _ => self.known.lock().circuit.succeeded(),
+        }
         done.map_err(|trouble| {
             let shown = self.choice.as_ref().map(Target::shown).unwrap_or_default();
-            trouble.problem(&shown, self.timeout, was_told)
+            trouble.problem(&shown, self.timeout)
         })
     }
 
@@ -144,6 +145,11 @@ impl Server {
             idle::keep(self, link);
         }
         done
+    }
+
+    /// Whether a problem was not reported before; from now on it was.
+    fn is_news(&self, class: Class) -> bool {
+        class != Class::Resting && add_new(&mut self.known.lock().told, class)
     }
 
     /// A token was saved: from now on every trouble is news.

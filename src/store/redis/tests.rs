@@ -46,6 +46,10 @@ fn stores(url: &str) -> (RedisStore, RedisStore) {
     (store(url, Duration::from_secs(20)), store(url, Duration::from_secs(21)))
 }
 
+fn is_news(store: &RedisStore, problem: &crate::store::Problem) -> bool {
+    store.is_news(problem).unwrap()
+}
+
 /// A server that treats each connection as a test says.
 struct Peer {
     url: String,
@@ -98,9 +102,9 @@ fn what_is_no_redis_is_described_once_and_left_alone_after_three_failures() {
         let store = store(&peer.url, LONG);
         let problem = store.load(NAME).unwrap_err();
         assert!(problem.message.contains(part), "{problem:?}");
-        assert!(problem.message.starts_with(&peer.url) && !problem.was_told, "{problem:?}");
+        assert!(problem.message.starts_with(&peer.url) && is_news(&store, &problem));
         for _ in 0..5 {
-            assert!(store.load(NAME).unwrap_err().was_told);
+            assert!(!is_news(&store, &store.load(NAME).unwrap_err()));
         }
         assert!(peer.connections() <= 3, "{part}: {}", peer.connections());
     }
@@ -191,7 +195,8 @@ fn a_mistake_in_the_url_is_a_problem_of_every_operation_told_once() {
     assert_eq!(problem.kind, ErrorKind::Config);
     assert!(problem.message.starts_with("the option store lacks"), "{problem:?}");
     let again = store.try_lock(NAME).err().unwrap();
-    assert!(again.was_told && !problem.was_told && !again.message.contains("hush"));
+    assert!(is_news(&store, &problem) && !is_news(&store, &again));
+    assert!(!again.message.contains("hush"));
 }
 
 #[test]
@@ -347,6 +352,17 @@ fn records_are_saved_with_their_life_and_removed_if_they_are_still_the_same() {
 }
 
 #[test]
+fn a_trial_uses_all_of_it_and_leaves_nothing() {
+    let Some(redis) = Redis::start(&[]) else { return };
+    let url = redis.url("", "");
+    assert_eq!(try_server(&redis_url::parse(&url), 10 * LONG).unwrap(), format!("{url}db=0"));
+    assert_eq!(redis.keys(), 0);
+    redis.run(&[b"CONFIG", b"SET", b"maxmemory", b"1"]);
+    let problem = try_server(&redis_url::parse(&url), 10 * LONG).unwrap_err();
+    assert!(problem.message.contains("is full"), "{problem:?}");
+}
+
+#[test]
 fn a_lock_has_one_holder_and_ends_with_it_or_by_itself() {
     let Some(redis) = Redis::start(&[]) else { return };
     let (one, other) = stores(&redis.url("", ""));
@@ -415,9 +431,9 @@ fn a_login_is_used_and_a_wrong_one_described_once() {
         let store = store(&redis.url(login, query), 10 * LONG);
         let problem = store.load(NAME).unwrap_err();
         assert!(problem.message.contains(part), "{problem:?}");
-        assert_eq!((problem.kind, problem.was_told), (ErrorKind::Config, false));
+        assert!(problem.kind == ErrorKind::Config && is_news(&store, &problem));
         assert!(!problem.message.contains("hush") && !problem.message.contains("top"));
-        assert!(store.load(NAME).unwrap_err().was_told);
+        assert!(!is_news(&store, &store.load(NAME).unwrap_err()));
     }
 }
 
@@ -436,7 +452,7 @@ fn a_full_server_and_a_replica_are_described_and_still_read() {
         for turn in 0..5 {
             let problem = store.save(NAME, b"y", LIFE).unwrap_err();
             assert!(problem.message.contains(part), "{problem:?}");
-            assert_eq!(problem.was_told, turn > 0);
+            assert_eq!(is_news(&store, &problem), turn == 0);
             assert_eq!(store.load(NAME).unwrap().unwrap().record, b"x");
         }
     }

@@ -11,7 +11,7 @@ use crate::store::Problem;
 
 /// What kind of trouble it is: each kind is reported once until the store works again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Class {
+pub(crate) enum Class {
     Setting,
     Unreachable,
     Slow,
@@ -175,7 +175,7 @@ impl Trouble {
     }
 
     /// The problem to report. `shown`: the server's URL without secrets.
-    pub(super) fn problem(&self, shown: &str, timeout: Duration, was_told: bool) -> Problem {
+    pub(super) fn problem(&self, shown: &str, timeout: Duration) -> Problem {
         let mut message = match self.class {
             Class::Setting => format!("the option store {}", self.what),
             _ => format!("{shown} {}", self.what),
@@ -189,6 +189,6 @@ impl Trouble {
             Class::Unreachable | Class::Resting => ErrorKind::Network,
             Class::Setting | Class::Foreign | Class::Login | Class::Refused => ErrorKind::Config,
         };
-        Problem { kind, message, was_told }
+        Problem { kind, message, class: Some(self.class) }
     }
 }
