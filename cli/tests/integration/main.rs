@@ -11,3 +11,4 @@ mod documents;
 mod exec;
 mod get;
 mod killed;
+mod redis;
