@@ -137,11 +137,12 @@ impl Policy {
         self.request_timeout + LOCK_MARGIN
     }
 
-    /// How long a lock lasts that does not end with its holder: longer than an attempt, and less
-    /// than others wait for it, so that one of them takes it if the holder was killed.
+    /// How long a lock lasts that does not end with its holder: longer than an attempt. And less
+    /// than others wait for it: if the holder was killed, one of them takes it and fetches while
+    /// the rest still wait.
     #[cfg(feature = "redis")]
     pub(crate) fn lock_life(&self) -> Duration {
-        self.request_timeout + LOCK_MARGIN / 2
+        self.request_timeout + LOCK_MARGIN / 4
     }
 
     /// The most a store adds to a fetch's own time if each operation may take `timeout`.

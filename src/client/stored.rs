@@ -64,6 +64,9 @@ pub(super) struct Stored {
     is_off: bool,
     /// A failure has been reported; once per fetch is enough.
     pub(super) was_told: bool,
+    /// When the store ends the record that was last seen.
+    #[cfg(feature = "redis")]
+    ends_at: Option<BootTime>,
     /// The record is alive by the store's clock and not by this machine's: it is not replaced.
     #[cfg(feature = "redis")]
     is_off_clock: bool,
@@ -149,6 +152,7 @@ impl Shared {
         #[cfg(feature = "redis")]
         {
             fetch.stored.is_off_clock = false;
+            fetch.stored.ends_at = None;
         }
         // The core has made sure that there are credentials.
         let (Some(store), Some(Ok(pair))) = (&self.store, fetch.fresh.clone()) else {
@@ -165,6 +169,10 @@ impl Shared {
                 return Err(("it could not be read", false));
             }
         };
+        #[cfg(feature = "redis")]
+        {
+            fetch.stored.ends_at = found.left.map(|left| self.clock.now().after(left));
+        }
         let text = seal.open(&found.record).ok_or(odd("the record is damaged or foreign"))?;
         let narrowed = self.options.allow_narrowed_scope;
         let record = record::Record::read(&text, &fetch.slot.scope, narrowed).map_err(odd)?;
@@ -242,12 +250,27 @@ impl Shared {
                 self.hold(fetch, lock);
                 Lock::Taken
             }
+            // Its holder has saved a token: no need to wait for the lock itself, one after another.
+            #[cfg(feature = "redis")]
+            Ok(None) if self.has_new_record(fetch, store, &seal) => Lock::Failed,
             Ok(None) => Lock::Busy,
             Err(problem) => {
                 self.store_failed(fetch, "take its lock", &problem);
                 Lock::Failed
             }
         }
+    }
+
+    /// Whether the record was replaced since it was last seen, by one that the store keeps longer.
+    #[cfg(feature = "redis")]
+    fn has_new_record(&self, fetch: &Fetch, store: &Bounded, seal: &Seal) -> bool {
+        const NOTICEABLE: Duration = Duration::from_secs(1);
+        if store.is_local() {
+            return false;
+        }
+        let Ok(Some(left)) = store.left(seal.name()) else { return false };
+        let known = fetch.stored.ends_at.map_or(BootTime::ZERO, |at| at.after(NOTICEABLE));
+        self.clock.now().after(left) > known
     }
 
     /// Keeps the lock, but no longer than a fetch may take: a fetch that hangs must not block the

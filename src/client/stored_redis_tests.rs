@@ -7,6 +7,31 @@ use crate::store::redis::tests::Redis;
 /// A store on a server, which ends the records' lives itself.
 struct Remote(Scripted, Arc<Mutex<Option<Duration>>>);
 
+/// The same, and another machine holds its lock.
+struct Locked(Remote, Arc<AtomicUsize>);
+
+impl Store for Locked {
+    fn load(&self, name: &str) -> Result<Option<Found>, Problem> {
+        self.0.load(name)
+    }
+    fn save(&self, name: &str, record: &[u8], life: Duration) -> Result<(), Problem> {
+        self.0.save(name, record, life)
+    }
+    fn remove(&self, name: &str, record: &[u8]) -> Result<(), Problem> {
+        self.0.remove(name, record)
+    }
+    fn try_lock(&self, _: &str) -> Result<Option<Box<dyn HeldLock>>, Problem> {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        Ok(None)
+    }
+    fn left(&self, name: &str) -> Result<Option<Duration>, Problem> {
+        Ok(self.0.load(name)?.and_then(|found| found.left))
+    }
+    fn is_local(&self) -> bool {
+        false
+    }
+}
+
 impl Store for Remote {
     fn load(&self, name: &str) -> Result<Option<Found>, Problem> {
         let left = *self.1.lock().unwrap();
@@ -50,6 +75,33 @@ fn a_token_lives_no_longer_than_its_record() {
             let stats = next.client.stats(None).unwrap();
             assert_eq!(stats.expires_in.as_secs(), lives, "{says:?}");
         }
+    }
+}
+
+#[test]
+fn those_who_wait_take_a_saved_token_before_the_lock_is_free() {
+    for has_old in [false, true] {
+        let (world, left, process) = remote();
+        let tries = Arc::<AtomicUsize>::default();
+        if has_old {
+            *left.lock().unwrap() = Some(Duration::from_secs(1200));
+            assert_eq!(world.saving(|| process(&world).get()), "token-1");
+            world.pass(1150);
+            *left.lock().unwrap() = Some(Duration::from_secs(50));
+        }
+        let store = Locked(Remote(world.store.clone(), left.clone()), tries.clone());
+        let waiting = world.process_with(&[], Arc::new(store));
+        let got = waiting.getting(Duration::ZERO);
+        until("waiting", || {
+            world.clock.advance(Duration::from_millis(5));
+            tries.load(Ordering::SeqCst) > 5
+        });
+        // The holder saves its token.
+        let expected = if has_old { "token-2" } else { "token-1" };
+        assert_eq!(world.saving(|| process(&world).get()), expected);
+        *left.lock().unwrap() = Some(Duration::from_secs(1200));
+        assert_eq!(got.token(), expected);
+        assert_eq!(world.requests(), if has_old { 2 } else { 1 });
     }
 }
 

@@ -130,6 +130,13 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// Takes the lock of this name if it is free. It ends with the process that holds it.
     fn try_lock(&self, name: &str) -> Result<Option<Box<dyn HeldLock>>, Problem>;
 
+    /// How much longer the store keeps the record of this name. `None`: there is none, or the store
+    /// keeps it until it is replaced.
+    #[cfg(feature = "redis")]
+    fn left(&self, _name: &str) -> Result<Option<Duration>, Problem> {
+        Ok(None)
+    }
+
     /// Whether a problem that is about to be reported was not reported before. `None`: the store
     /// keeps no account.
     #[cfg(feature = "redis")]
@@ -160,6 +167,12 @@ impl Bounded {
 
     pub(crate) fn is_local(&self) -> bool {
         self.store.is_local()
+    }
+
+    #[cfg(feature = "redis")]
+    pub(crate) fn left(&self, name: &str) -> Result<Option<Duration>, Problem> {
+        let name = name.to_owned();
+        self.run(move |store| store.left(&name))
     }
 
     #[cfg(feature = "redis")]

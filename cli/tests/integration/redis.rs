@@ -16,7 +16,7 @@ use crate::common::{Run, Shell, Started};
 
 /// Runs at the same time.
 const MANY: usize = 40;
-/// A lock ends a second after this.
+/// A lock ends half a second after this.
 const REQUEST_TIMEOUT: &str = "1s";
 /// Far above the lock's time.
 const PATIENCE: Duration = Duration::from_secs(30);

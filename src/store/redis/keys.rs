@@ -93,6 +93,11 @@ fn ask<const N: usize>(link: &mut Link, commands: [&[u8]; N]) -> Result<[Reply; 
     replies.try_into().map_err(|_| odd())
 }
 
+/// A reply to PTTL. Negative: no such key, or one that lives until it is removed.
+fn lifetime(left: i64) -> Option<Duration> {
+    u64::try_from(left).ok().map(Duration::from_millis)
+}
+
 /// Replies of another type than the commands have.
 fn odd() -> Trouble {
     Trouble::foreign(0)
@@ -118,9 +123,7 @@ impl Store for RedisStore {
         let life = command(&[b"PTTL", &key]);
         self.server.run(|link| match ask(link, [&get, &life])? {
             [Reply::Bytes(record), Reply::Number(left)] => {
-                // Negative: no such key, or one that lives until it is removed.
-                let left = u64::try_from(left).ok().map(Duration::from_millis);
-                Ok((!record.is_empty()).then_some(Found { record, left }))
+                Ok((!record.is_empty()).then_some(Found { record, left: lifetime(left) }))
             }
             _ => Err(odd()),
         })
@@ -182,6 +185,14 @@ impl Store for RedisStore {
                 Err(problem)
             }
         }
+    }
+
+    fn left(&self, name: &str) -> Result<Option<Duration>, Problem> {
+        let life = command(&[b"PTTL", &self.record_key(name)]);
+        self.server.run(|link| match ask(link, [&life])? {
+            [Reply::Number(left)] => Ok(lifetime(left)),
+            _ => Err(odd()),
+        })
     }
 
     fn is_news(&self, problem: &Problem) -> Option<bool> {
