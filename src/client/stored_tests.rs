@@ -626,6 +626,6 @@ fn a_token_that_expires_while_it_is_saved_is_replaced() {
     assert_eq!(got.token(), "token-2");
 }
 
-#[cfg(feature = "redis")]
+#[cfg(all(unix, feature = "redis"))]
 #[path = "stored_redis_tests.rs"]
 mod redis;

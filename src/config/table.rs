@@ -390,7 +390,8 @@ pub static OPTIONS: &[OptionSpec] = &[
             Ok(())
         },
         ..may_carry_secret(|value| {
-            is_place(value) || is_plain_url(value) && !value.contains(['?', '#'])
+            let may_have_query = cfg!(not(feature = "redis")) || !value.contains(['?', '#']);
+            is_place(value) || is_plain_url(value) && may_have_query
         })
     },
     OptionSpec {

@@ -13,6 +13,7 @@ mod hostile_endpoint;
 mod pages;
 mod proxy;
 mod proxy_logins;
+mod redis;
 mod requirements;
 mod rotation;
 mod single_flight;

@@ -78,7 +78,7 @@ fn take_all(is_such: impl Fn(&Idle) -> bool) -> Vec<Idle> {
     taken
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "__shuttle")))]
 pub(super) fn count(server: &Server) -> usize {
     IDLE.lock().iter().filter(|one| one.server == server.number).count()
 }

@@ -41,7 +41,7 @@ impl RedisStore {
         Self { server: Server::get(choice, timeout), lock_life }
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(feature = "__shuttle")))]
     pub(super) fn server(&self) -> &Arc<Server> {
         &self.server
     }

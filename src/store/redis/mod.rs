@@ -164,5 +164,5 @@ impl Drop for Server {
     }
 }
 
-#[cfg(all(test, not(feature = "__shuttle")))]
+#[cfg(all(test, unix, not(feature = "__shuttle")))]
 pub(crate) mod tests;
