@@ -444,6 +444,21 @@ mod tests {
             assert!(error.message().contains("not built in"));
             assert!(!error.message().contains("hush"));
         }
+        #[cfg(feature = "redis")]
+        for (value, is_good) in [
+            ("redis://localhost", true),
+            ("rediss://:hush@x", true),
+            // A mistake costs no token either.
+            ("redis:/hush", false),
+        ] {
+            let StoreChoice::Redis(choice) = read(value).unwrap() else { panic!("{value}") };
+            assert_eq!(choice.is_ok(), is_good, "{value}: {choice:?}");
+            assert!(!format!("{choice:?}").contains("hush"));
+        }
+        #[cfg(feature = "redis")]
+        for value in ["redis://u:hush@x", "redis://x?prefix=hush", "redis:hush", "redis:/hush"] {
+            assert!(find("store").unwrap().holds_secret(value), "{value}");
+        }
         for value in ["", "files", "file:", "FILE", "disk"] {
             assert!(read(value).is_err(), "{value}");
         }
