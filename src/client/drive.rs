@@ -115,6 +115,10 @@ impl Shared {
             })
         };
         jumps.into_iter().flatten().for_each(|jump| self.report_jump(jump));
+        #[cfg(feature = "redis")]
+        if let (Some(fetch), None) = (&mut context.fetch, &context.task) {
+            fetch.stored.release_lock();
+        }
         if let Some((step, laters)) = happened {
             self.carry_out(context, step, laters);
         }

@@ -46,6 +46,10 @@ pub(super) fn open(options: &Options) -> Option<Bounded> {
     }
 }
 
+/// How long the end of a fetch waits for the release of its lock.
+#[cfg(feature = "redis")]
+const LONGEST_RELEASE: Duration = Duration::from_millis(50);
+
 const ENDED: &str = "its token has expired, or may have";
 /// By how many hard windows the clocks of store and machine must differ to call one of them wrong.
 /// The last two are those in which a record is not used anyway.
@@ -90,6 +94,15 @@ impl Kept {
 }
 
 impl Stored {
+    /// The fetch has ended: releases a lock that does not end with this process, before a caller
+    /// hears of it and perhaps ends the process.
+    #[cfg(feature = "redis")]
+    pub(super) fn release_lock(&mut self) {
+        if let Some(lock) = self.lock.take_if(|lock| lock.outlives_process()) {
+            lock.release_now(LONGEST_RELEASE);
+        }
+    }
+
     /// Before an attempt: keeps the lock for as long as that may take.
     #[cfg(feature = "redis")]
     pub(super) fn renew_lock(&self) {
@@ -263,12 +276,19 @@ impl Shared {
 
     /// Whether the record was replaced since it was last seen, by one that the store keeps longer.
     #[cfg(feature = "redis")]
-    fn has_new_record(&self, fetch: &Fetch, store: &Bounded, seal: &Seal) -> bool {
+    fn has_new_record(self: &Arc<Self>, fetch: &mut Fetch, store: &Bounded, seal: &Seal) -> bool {
         const NOTICEABLE: Duration = Duration::from_secs(1);
         if store.is_local() {
             return false;
         }
-        let Ok(Some(left)) = store.left(seal.name()) else { return false };
+        let left = match store.left(seal.name()) {
+            Ok(left) => left,
+            Err(problem) => {
+                self.store_failed(fetch, "look for a token", &problem);
+                None
+            }
+        };
+        let Some(left) = left else { return false };
         let known = fetch.stored.ends_at.map_or(BootTime::ZERO, |at| at.after(NOTICEABLE));
         self.clock.now().after(left) > known
     }
@@ -349,6 +369,8 @@ impl Shared {
         let text = record::write(granted, fetch.sent_at, &here);
         let left = fetch.sent_at.after(granted.lifetime).until(here.now);
         self.save(fetch, store, &seal, &text, left);
+        #[cfg(feature = "redis")]
+        fetch.stored.release_lock();
         fetch.stored.lock = None;
     }
 

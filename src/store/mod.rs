@@ -85,6 +85,12 @@ pub(crate) fn try_files(_: Option<PathBuf>, _: Duration) -> Result<PathBuf, Prob
 
 /// A lock that is held until this is dropped. Dropping may block.
 pub(crate) trait HeldLock: Send {
+    /// Whether it stays for a while if this process is killed.
+    #[cfg(feature = "redis")]
+    fn outlives_process(&self) -> bool {
+        false
+    }
+
     /// What keeps it for another attempt of the fetch, if it ends by itself. May block.
     #[cfg(feature = "redis")]
     fn renewal(&mut self) -> Option<Box<dyn FnOnce() + Send>> {
@@ -252,12 +258,35 @@ impl Inherited for Holder {
 }
 
 impl StoreLock {
+    /// Whether it stays if this process is killed.
+    #[cfg(feature = "redis")]
+    pub(crate) fn outlives_process(&self) -> bool {
+        self.0.lock().0.as_ref().is_some_and(|held| held.outlives_process())
+    }
+
     /// Keeps the lock for another attempt, in the background.
     #[cfg(feature = "redis")]
     pub(crate) fn renew(&self) {
         let renewal = self.0.lock().0.as_mut().and_then(|held| held.renewal());
         if let Some(renewal) = renewal {
             let _ = threads::submit(&Job::new(Duration::MAX, renewal), Rank::Store);
+        }
+    }
+
+    /// Releases the lock, and waits for that a little: a process that ends now must not leave it
+    /// to the others until it ends by itself.
+    #[cfg(feature = "redis")]
+    pub(crate) fn release_now(&self, longest: Duration) {
+        let Some(held) = self.0.lock().0.take() else { return };
+        let done = Arc::new(Mailbox::default());
+        let told = done.clone();
+        let job = Job::new(Duration::MAX, move || {
+            drop(held);
+            told.put(());
+        });
+        if threads::submit(&job, Rank::Store).is_ok() {
+            let clock = Clock::System;
+            done.take(&clock, clock.now().after(longest));
         }
     }
 

@@ -219,12 +219,14 @@ fn a_server_that_does_not_answer_costs_little_time_and_no_token() {
 }
 
 #[test]
-fn after_an_endpoint_has_failed_the_next_run_asks_again() {
+fn a_run_leaves_no_lock_whether_it_gets_a_token_or_not() {
     let shell = Shell::with(Fault { count: Some(1), ..Fault::error("invalid_request") });
     let Some(redis) = Redis::start(shell.home.path()) else { return };
     assert_ne!(shell.output(&mut get(&shell, &redis)).code, Some(0));
+    assert!(redis.ask("DBSIZE\r\n").starts_with(":0"), "its lock stays");
     let run = shell.output(&mut get(&shell, &redis));
     assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(redis.ask("DBSIZE\r\n").starts_with(":1"), "its lock stays");
 }
 
 #[test]

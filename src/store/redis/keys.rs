@@ -230,6 +230,10 @@ impl RedisLock {
 }
 
 impl HeldLock for RedisLock {
+    fn outlives_process(&self) -> bool {
+        true
+    }
+
     fn renewal(&mut self) -> Option<Box<dyn FnOnce() + Send>> {
         if self.renewed.elapsed() < YOUNG {
             return None;
