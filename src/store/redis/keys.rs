@@ -11,11 +11,12 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use super::Server;
 use super::link::Link;
-use super::trouble::Trouble;
+use super::trouble::{Class, Trouble};
 use super::wire::{Reply, command};
 use crate::config::redis_url::Choice;
 use crate::error::ErrorKind;
-use crate::process::Process;
+use crate::lists::add_new;
+use crate::process::{AnyProcess, Locked, Process};
 use crate::store::{Found, HeldLock, MAX_RECORD_BYTES, Problem, SAME_LIFE, Store};
 use crate::threads::{self, Job, Rank};
 
@@ -33,12 +34,21 @@ const YOUNG: Duration = Duration::from_millis(500);
 pub(crate) struct RedisStore {
     server: Arc<Server>,
     lock_life: Duration,
+    /// Troubles that the client reported since it last saved a token: everything works then.
+    told: Locked<AnyProcess<Vec<Class>>>,
 }
 
 impl RedisStore {
     /// `lock_life`: longer than one attempt of a fetch may take.
     pub(crate) fn new(choice: &Choice, timeout: Duration, lock_life: Duration) -> Self {
-        Self { server: Server::get(choice, timeout), lock_life }
+        let told = Locked::new(AnyProcess::default());
+        Self { server: Server::get(choice, timeout), lock_life, told }
+    }
+
+    /// As if a token had been saved.
+    #[cfg(all(test, not(feature = "__shuttle")))]
+    pub(super) fn forget_told(&self) {
+        self.told.lock().clear();
     }
 
     #[cfg(all(test, not(feature = "__shuttle")))]
@@ -140,7 +150,7 @@ impl Store for RedisStore {
             [Reply::Done | Reply::Nothing] => Ok(()),
             _ => Err(odd()),
         })?;
-        self.server.works();
+        self.told.lock().clear();
         Ok(())
     }
 
@@ -196,7 +206,8 @@ impl Store for RedisStore {
     }
 
     fn is_news(&self, problem: &Problem) -> Option<bool> {
-        problem.class.map(|class| self.server.is_news(class))
+        let class = problem.class?;
+        Some(class != Class::Resting && add_new(&mut self.told.lock(), class))
     }
 
     fn is_local(&self) -> bool {

@@ -32,7 +32,6 @@ use super::Problem;
 use crate::clock::Clock;
 use crate::config::redis_url::{Choice, Target};
 use crate::endpoint::trust::Trust;
-use crate::lists::add_new;
 use crate::process::{AnyProcess, Locked};
 use crate::sync::global;
 
@@ -54,15 +53,8 @@ pub(super) struct Server {
     choice: Choice,
     trust: Trust,
     timeout: Duration,
-    known: Locked<AnyProcess<Known>>,
-}
-
-/// What was learned about a server. True for a forked child as well.
-#[derive(Default)]
-struct Known {
-    circuit: Circuit,
-    /// Troubles reported since a token was last saved: everything works then.
-    told: Vec<Class>,
+    /// True for a forked child as well.
+    circuit: Locked<AnyProcess<Circuit>>,
 }
 
 global! {
@@ -89,7 +81,7 @@ impl Server {
             choice: choice.clone(),
             trust: Trust::for_store(ca_file, timeout),
             timeout,
-            known: Locked::new(AnyProcess::default()),
+            circuit: Locked::new(AnyProcess::default()),
         });
         SERVERS.lock().push(Arc::downgrade(&server));
         server
@@ -100,7 +92,7 @@ impl Server {
         self: &Arc<Self>,
         act: impl Fn(&mut Link) -> Result<T, Trouble>,
     ) -> Result<T, Problem> {
-        let may_try = self.known.lock().circuit.may_try(Clock::System.now());
+        let may_try = self.circuit.lock().may_try(Clock::System.now());
         let done = match (&self.choice, may_try) {
             (Err(mistake), _) => Err(Trouble::new(Class::Setting, mistake.as_str())),
             (_, false) => Err(Trouble::new(Class::Resting, "is not tried again yet")),
@@ -109,9 +101,9 @@ impl Server {
         match &done {
             Err(trouble) if trouble.class == Class::Resting => {}
             Err(trouble) if trouble.is_failure() => {
-                self.known.lock().circuit.failed(Clock::System.now());
+                self.circuit.lock().failed(Clock::System.now());
             }
-            _ => self.known.lock().circuit.succeeded(),
+            _ => self.circuit.lock().succeeded(),
         }
         done.map_err(|trouble| {
             let shown = self.choice.as_ref().map(Target::shown).unwrap_or_default();
@@ -145,16 +137,6 @@ impl Server {
             idle::keep(self, link);
         }
         done
-    }
-
-    /// Whether a problem was not reported before; from now on it was.
-    fn is_news(&self, class: Class) -> bool {
-        class != Class::Resting && add_new(&mut self.known.lock().told, class)
-    }
-
-    /// A token was saved: from now on every trouble is news.
-    fn works(&self) {
-        self.known.lock().told.clear();
     }
 }
 
