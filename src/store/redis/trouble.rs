@@ -162,7 +162,9 @@ impl Trouble {
                 "is a node of a cluster, which is not supported: name a single server",
             ),
             _ => {
-                return Self::new(Class::Refused, format!("refused a command (error code {code})"));
+                let what =
+                    format!("refused a command (error code {code}): is it Redis 6 or later?");
+                return Self::new(Class::Refused, what);
             }
         };
         Self::new(class, what)
