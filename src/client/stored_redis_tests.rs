@@ -100,7 +100,11 @@ fn those_who_wait_take_a_saved_token_before_the_lock_is_free() {
         let expected = if has_old { "token-2" } else { "token-1" };
         assert_eq!(world.saving(|| process(&world).get()), expected);
         *left.lock().unwrap() = Some(Duration::from_secs(1200));
+        let saved_at = Clock::Manual(world.clock.clone()).now();
         assert_eq!(got.token(), expected);
+        // Much less than the wait for a lock that is never free.
+        let took = Clock::Manual(world.clock.clone()).now().since(saved_at);
+        assert!(took < Duration::from_secs(6), "{took:?}");
         assert_eq!(world.requests(), if has_old { 2 } else { 1 });
     }
 }

@@ -212,22 +212,27 @@ fn what_a_server_says_is_never_quoted() {
 #[test]
 fn a_connection_is_used_again_unless_the_server_has_ended_it() {
     let peer = Peer::new(|mut stream, number| {
-        // Each connection answers two operations, the first of them with more than was asked for.
-        for turn in 0..2 {
+        // Each connection answers two operations, some with more than was asked for.
+        const REPLY: &[u8] = b"$1\r\nx\r\n:1000\r\n";
+        for _ in 0..2 {
             let _ = stream.read(&mut [0; 4096]);
-            let _ = stream.write_all(b"$1\r\nx\r\n:1000\r\n");
-            if number == 1 && turn == 0 {
+            let _ = match number {
+                1 => stream.write_all(&[REPLY, b"+OK\r\n"].concat()),
+                _ => stream.write_all(REPLY),
+            };
+            if number == 2 {
+                thread::sleep(Duration::from_millis(20));
                 let _ = stream.write_all(b"+OK\r\n");
             }
         }
     });
     let store = store(&peer.url, LONG);
-    for connections in [1, 1, 2, 3, 3] {
+    for connections in [1, 1, 2, 3, 4, 4] {
         let found = store.load(NAME).unwrap().unwrap();
         assert_eq!((found.record, found.left), (b"x".to_vec(), Some(Duration::from_secs(1))));
         assert_eq!(peer.connections(), connections);
         // What comes uninvited has arrived.
-        thread::sleep(Duration::from_millis(50));
+        thread::sleep(Duration::from_millis(200));
     }
 }
 
