@@ -8,13 +8,14 @@ SOAK_SECONDS ?= 60
 # For `make dist`: Rust's names of targets, and nothing for all of packaging/dist/targets.txt.
 TARGETS ?=
 
-.PHONY: help demo test soak faults library emulator header install dist dist-test bench fleet setup clean
+.PHONY: help demo test soak faults abi library emulator header install dist dist-test bench fleet setup clean
 
 help:
 	@echo "make demo      see what the library does, without an account (the emulator runs by itself)"
 	@echo "make test      run every check and test (ONLY='c: memcheck': these and what they need; LIST=1: list them)"
 	@echo "make soak      $(SOAK_SECONDS) s of short tokens and a server in trouble (SOAK_SECONDS=...)"
 	@echo "make faults    put known faults into the code, one at a time, and check that a test finds each"
+	@echo "make abi       check what docs/abi-policy.md promises"
 	@echo "make install   install the C library: PREFIX=$(PREFIX), DESTDIR"
 	@echo "make dist      build what users install, into dist/: tarballs, packages, wheels, Go modules (TARGETS=...)"
 	@echo "make dist-test install and use what is in dist/, where there is no Rust"
@@ -55,6 +56,11 @@ soak:
 
 faults:
 	@tests/faults.sh
+
+abi: library emulator
+	@scripts/setup.sh base binutils abigail python
+	@tests/steps.sh stage_package >/dev/null
+	@tests/abi/run.sh
 
 header:
 	@TU_TOKEN_HEADER=$(CURDIR)/include/tu_token.h $(CARGO) check --quiet --features capi,__header -p tu-token

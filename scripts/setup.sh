@@ -32,7 +32,7 @@ see_to() { # GROUP
     test)
       see_to demo
       local group
-      for group in c++ clang cmake valgrind binutils go shells browser json python python-servers packages; do
+      for group in c++ clang cmake valgrind binutils abigail go shells browser json python python-servers packages; do
         see_to "$group"
       done
       ;;
@@ -56,6 +56,7 @@ see_to() { # GROUP
     cmake) need cmake cmake ;;
     valgrind) need valgrind valgrind ;;
     binutils) need nm binutils ;;
+    abigail) need abidiff abigail-tools ;;
     go)
       need go golang-go
       need pkg-config pkg-config

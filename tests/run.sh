@@ -42,6 +42,7 @@ build stage "build: installed package" "library" stage_package
 step "library: exports, size, SONAME" "library binutils" exports
 step "header: C99 to C17, C++17 to C++23" "c++ clang" tests/header/check.sh
 step "package: install, pkg-config, CMake" "library c++ cmake pkg-config" tests/install/run.sh
+step "abi: lists, baseline, dlopen, copies" "stage emulator binutils abigail python" tests/abi/run.sh
 build programs "c: build against the package" "stage c++ pkg-config libcurl" build_c_tests
 step "c and c++: the contract" "emulator c/contract" contract
 step "c and c++: callbacks that misbehave" "emulator c/callbacks" callbacks
