@@ -49,6 +49,10 @@ pub(crate) enum Place {
 }
 
 impl Target {
+    pub(crate) fn has_login(&self) -> bool {
+        self.user.is_some() || self.password.is_some()
+    }
+
     /// The URL without user and password, for messages.
     pub(crate) fn shown(&self) -> String {
         let database = self.database;

@@ -390,8 +390,11 @@ pub static OPTIONS: &[OptionSpec] = &[
             Ok(())
         },
         ..may_carry_secret(|value| {
-            let may_have_query = cfg!(not(feature = "redis")) || !value.contains(['?', '#']);
-            is_place(value) || is_plain_url(value) && may_have_query
+            #[cfg(feature = "redis")]
+            if super::redis_url::is_meant(value) {
+                return super::redis_url::parse(value).is_ok_and(|target| !target.has_login());
+            }
+            is_place(value) || is_plain_url(value)
         })
     },
     OptionSpec {
@@ -422,6 +425,9 @@ fn store_choice(value: &str) -> Result<StoreChoice, String> {
         #[cfg(not(feature = "redis"))]
         _ if value.starts_with("redis://") || value.starts_with("rediss://") => {
             Err("a Redis store is not built in; use memory or file".to_owned())
+        }
+        _ if cfg!(feature = "redis") => {
+            Err("must be memory, file, file:<dir> or redis://<host>".to_owned())
         }
         _ => Err("must be memory, file or file:<dir>".to_owned()),
     }
@@ -456,8 +462,18 @@ mod tests {
             assert!(!format!("{choice:?}").contains("hush"));
         }
         #[cfg(feature = "redis")]
-        for value in ["redis://u:hush@x", "redis://x?prefix=hush", "redis:hush", "redis:/hush"] {
-            assert!(find("store").unwrap().holds_secret(value), "{value}");
+        for (value, may_hold) in [
+            ("redis://u:hush@x", true),
+            ("redis://:hush@/run/redis.sock", true),
+            ("redis://u:pass?hush@x", true),
+            ("redis://x?hush", true),
+            ("redis:hush", true),
+            ("redis:/hush", true),
+            ("redis://x#hush", true),
+            ("rediss://x?prefix=a:&ca_file=/ca.pem", false),
+            ("redis:///run/redis.sock?db=1", false),
+        ] {
+            assert_eq!(find("store").unwrap().holds_secret(value), may_hold, "{value}");
         }
         for value in ["", "files", "file:", "FILE", "disk"] {
             assert!(read(value).is_err(), "{value}");

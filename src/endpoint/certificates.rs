@@ -129,7 +129,7 @@ impl Attempt<'_> {
 }
 
 /// The meaning of an error with this name; otherwise the name without its fields.
-fn unfit(name: &str) -> Result<&'static str, &str> {
+pub(crate) fn unfit(name: &str) -> Result<&'static str, &str> {
     match UNFIT.into_iter().find(|(part, _)| name.contains(part)) {
         Some((_, told)) => Ok(told),
         None => Err(name.split_once(" {").map_or(name, |(name, _)| name)),
@@ -138,7 +138,7 @@ fn unfit(name: &str) -> Result<&'static str, &str> {
 
 /// The names that a certificate is for, as webpki formats them: a few, without characters that
 /// names cannot have.
-fn names_of(presented: &[String]) -> String {
+pub(crate) fn names_of(presented: &[String]) -> String {
     const MOST: usize = 3;
     const LONGEST: usize = 64;
     let is_fit = |character: &char| {

@@ -16,7 +16,7 @@
 //! - [`redact`] what may be quoted from a response; [`pieces`] finds pieces of secrets in it, in
 //!   all its [`readings`]
 
-mod certificates;
+pub(crate) mod certificates;
 mod connect;
 mod errors;
 mod headers;

@@ -2,16 +2,19 @@
 
 #![cfg(target_os = "linux")]
 
+mod server;
+mod troubles;
+
 use std::collections::BTreeSet;
-use std::io::{Read as _, Write as _};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use tu_token_emulator::Fault;
 
+use self::server::{Redis, until_silent};
 use crate::common::{Run, Shell, Started};
 
 /// Runs at the same time.
@@ -20,74 +23,6 @@ const MANY: usize = 40;
 const REQUEST_TIMEOUT: &str = "1s";
 /// Far above the lock's time.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A server of this test, on a Unix socket.
-struct Redis {
-    child: Child,
-    socket: PathBuf,
-}
-
-impl Redis {
-    fn start(home: &Path) -> Option<Self> {
-        let socket = home.join("redis.sock");
-        let started = Command::new("redis-server")
-            .args(["--port", "0", "--save", "", "--dir"])
-            .arg(home)
-            .arg("--unixsocket")
-            .arg(&socket)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        let Ok(child) = started else {
-            eprintln!("skipped: redis-server is not installed");
-            return None;
-        };
-        let redis = Self { child, socket };
-        let end = Instant::now() + PATIENCE;
-        while UnixStream::connect(&redis.socket).is_err() {
-            assert!(Instant::now() < end, "redis-server does not start");
-            sleep(Duration::from_millis(10));
-        }
-        Some(redis)
-    }
-
-    fn url(&self) -> String {
-        format!("redis://{}", self.socket.display())
-    }
-
-    /// Sends commands as lines; returns what comes within a moment.
-    fn ask(&self, commands: &str) -> String {
-        let mut stream = self.connect();
-        stream.write_all(commands.as_bytes()).expect("sent");
-        until_silent(&mut stream)
-    }
-
-    fn connect(&self) -> UnixStream {
-        let stream = UnixStream::connect(&self.socket).expect("connected");
-        stream.set_read_timeout(Some(Duration::from_millis(200))).expect("set");
-        stream
-    }
-
-    fn signal(&self, signal: libc::c_int) {
-        // SAFETY: the child is this test's own and was not reaped.
-        unsafe { libc::kill(self.child.id() as libc::pid_t, signal) };
-    }
-}
-
-fn until_silent(stream: &mut UnixStream) -> String {
-    let (mut all, mut chunk) = (Vec::new(), [0; 65536]);
-    while let Ok(length @ 1..) = stream.read(&mut chunk) {
-        all.extend_from_slice(&chunk[..length]);
-    }
-    String::from_utf8_lossy(&all).into_owned()
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 fn get(shell: &Shell, redis: &Redis) -> Command {
     let mut command = shell.command(&["get"]);
@@ -227,35 +162,4 @@ fn a_run_leaves_no_lock_whether_it_gets_a_token_or_not() {
     let run = shell.output(&mut get(&shell, &redis));
     assert_eq!(run.code, Some(0), "{run:?}");
     assert!(redis.ask("DBSIZE\r\n").starts_with(":1"), "its lock stays");
-}
-
-#[test]
-fn the_doctor_tries_the_server_out() {
-    let shell = Shell::new();
-    let Some(redis) = Redis::start(shell.home.path()) else { return };
-    let doctor = |url: &str| {
-        let mut command = shell.command(&["doctor", "--json"]);
-        let run = shell.output(command.env("TRACKUNIT_STORE", url));
-        assert!(!run.out.contains("hush") && !run.err.contains("hush"), "{run:?}");
-        let checks = run.json()["checks"].as_array().expect("checks").clone();
-        checks.into_iter().find(|check| check["check"] == "store").expect("the store's")
-    };
-    let good = doctor(&redis.url());
-    assert_eq!(
-        (&good["code"], &good["server"]),
-        (&"usable".into(), &(redis.url() + "?db=0").into())
-    );
-    assert!(redis.ask("DBSIZE\r\n").starts_with(":0"), "nothing stays");
-    let login = redis.url().replace("//", "//someone:hush@");
-    for (url, part) in [
-        (login, "refuses the user or password"),
-        ("redis:/hush".to_owned(), "lacks \\\"//\\\""),
-        ("redis://h?prefix=a%20hush".to_owned(), "prefix"),
-        ("redis://127.0.0.1:1".to_owned(), "cannot be connected to"),
-        (shell.emulator.token_url().replace("http", "redis").replace("/token/v2", ""), "for HTTP"),
-    ] {
-        let bad = doctor(&url);
-        assert_eq!(bad["code"], "unusable", "{bad}");
-        assert!(bad.to_string().contains(part), "{bad}");
-    }
 }

@@ -119,8 +119,9 @@ fn eval(
     args: &[&[u8]],
 ) -> impl Fn(&mut Link) -> Result<bool, Trouble> + use<> {
     let eval = command(&[&[b"EVAL", script, b"1", key], args].concat());
-    move |link| match ask(link, [&eval])? {
-        [Reply::Number(number)] => Ok(number != 0),
+    move |link| match &link.ask(&[&eval])?[..] {
+        [Reply::Number(number)] => Ok(*number != 0),
+        [Reply::Refused(code)] => Err(Trouble::script(code)),
         _ => Err(odd()),
     }
 }

@@ -23,6 +23,8 @@ pub(super) struct Link {
     received: Received,
     /// All commands sent so far have been answered.
     is_sound: bool,
+    /// The server has answered nothing yet, and may be waiting for TLS.
+    may_have_tls: bool,
 }
 
 enum Stream {
@@ -50,7 +52,8 @@ impl Link {
             Place::Tcp { host, is_tls: true, .. } => secure(plain, host, trust)?,
             _ => Stream::Plain(plain),
         };
-        let mut link = Self { stream, received: Received::default(), is_sound: true };
+        let may_have_tls = matches!(target.place, Place::Tcp { is_tls: false, .. });
+        let mut link = Self { stream, received: Received::default(), is_sound: true, may_have_tls };
         link.log_in(target)?;
         Ok(link)
     }
@@ -71,7 +74,7 @@ impl Link {
             let select = command(&[b"SELECT", number.as_bytes()]);
             match &self.ask(&[&select])?[..] {
                 [Reply::Refused(code)] if code == "ERR" => {
-                    let what = format!("has no database {number}");
+                    let what = format!("has no database {number} (see its setting databases)");
                     return Err(Trouble::new(Class::Login, what));
                 }
                 [Reply::Refused(code)] => return Err(Trouble::refused(code)),
@@ -84,19 +87,32 @@ impl Link {
     /// Sends commands and reads a reply to each.
     pub(super) fn ask(&mut self, commands: &[&[u8]]) -> Result<Vec<Reply>, Trouble> {
         self.is_sound = false;
-        let trouble = |error: io::Error| Trouble::io(&error, Step::Reply);
-        self.stream.write_all(&Zeroizing::new(commands.concat())).map_err(trouble)?;
-        self.stream.flush().map_err(trouble)?;
+        let bytes = Zeroizing::new(commands.concat());
+        if let Err(error) = self.stream.write_all(&bytes).and_then(|()| self.stream.flush()) {
+            let farewell = self.received.next(&mut self.stream).ok();
+            return Err(self.ended(&error, farewell.as_ref()));
+        }
         let mut replies = Vec::with_capacity(commands.len());
         for _ in commands {
-            let reply = self.received.next(&mut self.stream);
-            replies.push(reply.map_err(|fault| match fault {
-                Fault::Io(error) => trouble(error),
-                Fault::Foreign(first) => Trouble::foreign(first),
-            })?);
+            match self.received.next(&mut self.stream) {
+                Ok(reply) => replies.push(reply),
+                Err(Fault::Foreign(first)) => return Err(Trouble::foreign(first)),
+                Err(Fault::Io(error)) => return Err(self.ended(&error, replies.last())),
+            }
         }
         self.is_sound = self.received.is_empty();
+        self.may_have_tls = false;
         Ok(replies)
+    }
+
+    /// The connection failed. A server that takes no more connections, or none from strangers, says so
+    /// in an error and ends the connection, perhaps before it has received a command.
+    fn ended(&self, error: &io::Error, last: Option<&Reply>) -> Trouble {
+        match (last, Trouble::reply(error)) {
+            (Some(Reply::Refused(code)), _) => Trouble::refused(code),
+            (_, trouble) if self.may_have_tls && trouble.has_ended => Trouble::without_reply(),
+            (_, trouble) => trouble,
+        }
     }
 
     /// Whether it may be used for another operation.
@@ -135,8 +151,9 @@ fn connect(place: &Place, deadline: Instant) -> Result<Socket, Trouble> {
 
 /// Tries all addresses, each with half of the remaining time, the last one with all of it.
 fn connect_tcp(host: &str, port: u16, deadline: Instant) -> Result<Socket, Trouble> {
-    let addresses = resolve::addresses(host, left(deadline))
-        .map_err(|problem| Trouble::new(Class::Unreachable, problem.to_string()))?;
+    let addresses = resolve::addresses(host, left(deadline)).map_err(|problem| {
+        Trouble::new(Class::Unreachable, format!("cannot be reached: {problem}"))
+    })?;
     let mut failed = Trouble::new(Class::Unreachable, "has no address");
     for (at, address) in addresses.iter().enumerate() {
         let left = left(deadline);

@@ -94,9 +94,10 @@ fn what_is_no_redis_is_described_once_and_left_alone_after_three_failures() {
         (b"+OK\r\n+OK\r\n", "does not answer like a Redis"),
         (b"*1\r\n*1\r\n*1\r\n", "does not answer like a Redis"),
         (b"-DENIED Redis is running in protected mode\r\n+OK\r\n", "protected mode"),
-        (b"-NOAUTH Authentication required.\r\n+OK\r\n", "wants a password"),
+        (b"-NOAUTH Authentication required.\r\n+OK\r\n", "requires a password"),
         (b"-LOADING x\r\n+OK\r\n", "still loading"),
         (b"-MOVED 7 h:1\r\n+OK\r\n", "node of a cluster"),
+        (b"-ERR max number of clients reached\r\n+OK\r\n", "maxclients"),
     ] {
         let peer = Peer::new(answers(bytes));
         let store = store(&peer.url, LONG);
@@ -429,7 +430,7 @@ fn a_login_is_used_and_a_wrong_one_described_once() {
     }
     for (login, query, part) in [
         ("fleet:hush@", "", "refuses the user or password"),
-        ("", "", "wants a password"),
+        ("", "", "requires a password"),
         (":top@", "db=4", "has no database 4"),
         ("other:hush@", "prefix=x", "does not permit"),
     ] {
@@ -561,11 +562,11 @@ fn over_tls_a_server_is_verified_with_the_given_roots() {
     assert!(good.load(NAME).unwrap().is_some() && good.try_lock(NAME).unwrap().is_some());
     assert_eq!(idle::count(good.server()), 1);
     for (url, part) in [
-        (url("localhost", "other.pem"), "cannot be trusted"),
+        (url("localhost", "other.pem"), "signed by an authority with the name of one in ca_file"),
         (url("127.0.0.1", "cert.pem"), "another host name"),
         (url("localhost", "missing.pem"), "missing.pem"),
         (format!("rediss://localhost:{port}"), "is signed by no authority in"),
-        (format!("redis://localhost:{port}"), ""),
+        (format!("redis://localhost:{port}"), "if it has TLS, write rediss://"),
     ] {
         let problem = store(&url, 10 * LONG).load(NAME).unwrap_err();
         assert!(

@@ -4,8 +4,9 @@
 use std::io;
 use std::time::Duration;
 
-use rustls::CertificateError;
+use rustls::{AlertDescription, CertificateError};
 
+use crate::endpoint::certificates::{names_of, unfit};
 use crate::error::ErrorKind;
 use crate::store::Problem;
 
@@ -34,6 +35,9 @@ pub(super) struct Trouble {
     pub(super) has_ended: bool,
 }
 
+/// Given to the error of a server with too many connections, which has no code of its own.
+pub(super) const MAX_CLIENTS: &str = "MAXCLIENTS";
+
 /// The step in which time ran out.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Step {
@@ -52,7 +56,11 @@ impl Trouble {
             Class::Slow,
             match step {
                 Step::Connect => "could not be connected to within store_timeout",
-                Step::Handshake => "did not finish the TLS handshake within store_timeout",
+                // A Redis server without TLS waits for the rest of what it takes for a command.
+                Step::Handshake => {
+                    "did not finish the TLS handshake (if it has no TLS, write redis://) within \
+                     store_timeout"
+                }
                 Step::Reply => "did not answer within store_timeout",
             },
         )
@@ -69,6 +77,27 @@ impl Trouble {
                 has_ended: true,
                 ..Self::new(Class::Unreachable, format!("ended the connection: {error}"))
             },
+        }
+    }
+
+    /// A connection failed while a reply was awaited. With TLS 1.3 that is when the server says that it
+    /// does not accept the client.
+    pub(super) fn reply(error: &io::Error) -> Self {
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        match inner {
+            Some(rustls::Error::AlertReceived(_)) => Self::handshake(error, ""),
+            _ => Self::io(error, Step::Reply),
+        }
+    }
+
+    /// A connection without TLS ended before the first reply: so do servers with TLS.
+    pub(super) fn without_reply() -> Self {
+        Self {
+            has_ended: true,
+            ..Self::new(
+                Class::Unreachable,
+                "ended the connection without a reply: if it has TLS, write rediss://",
+            )
         }
     }
 
@@ -100,8 +129,9 @@ impl Trouble {
                     "has a certificate signed by no authority in {roots}: name the root of a \
                      private one with ?ca_file="
                 ),
-                C::NotValidForName | C::NotValidForNameContext { .. } => {
-                    "has a certificate for another host name".to_owned()
+                C::NotValidForName => "has a certificate for another host name".to_owned(),
+                C::NotValidForNameContext { presented, .. } => {
+                    format!("has a certificate for another host name{}", names_of(presented))
                 }
                 C::Expired | C::ExpiredContext { .. } => {
                     "has an expired certificate, or this device's clock is ahead".to_owned()
@@ -110,8 +140,20 @@ impl Trouble {
                     "has a certificate that is not yet valid: is this device's clock right?"
                         .to_owned()
                 }
-                _ => "has a certificate that cannot be trusted".to_owned(),
+                C::BadSignature => format!(
+                    "has a certificate signed by an authority with the name of one in {roots}, and \
+                     another key"
+                ),
+                other => match unfit(&format!("{other:?}")) {
+                    Ok(told) => format!("cannot be trusted: {told}"),
+                    Err(name) => format!("has a certificate that cannot be trusted ({name})"),
+                },
             },
+            Some(rustls::Error::AlertReceived(AlertDescription::CertificateRequired)) => {
+                "requires a client certificate, which is not supported: set its tls-auth-clients \
+                 to no"
+                    .to_owned()
+            }
             Some(rustls::Error::AlertReceived(alert)) => {
                 format!("refused the TLS handshake (alert {alert:?})")
             }
@@ -124,10 +166,17 @@ impl Trouble {
     pub(super) fn login(code: &str) -> Self {
         let what = match code {
             "WRONGPASS" => "refuses the user or password".to_owned(),
-            "ERR" => "accepts no such login: it has no password set, or knows no users".to_owned(),
+            "ERR" => "accepts no such login: it has no password (leave it out of the URL), or is \
+                      older than Redis 6 and has no users"
+                .to_owned(),
             _ => return Self::refused(code),
         };
         Self::new(Class::Login, what)
+    }
+
+    /// It refused a script. These scripts are known to work if the user may run their commands.
+    pub(super) fn script(code: &str) -> Self {
+        Self::refused(if code == "ERR" { "NOPERM" } else { code })
     }
 
     /// It refused a command.
@@ -135,7 +184,7 @@ impl Trouble {
         let (class, what) = match code {
             "NOAUTH" => (
                 Class::Login,
-                "wants a password: redis://user:password@host or redis://:password@host",
+                "requires a password: write redis://user:password@host or redis://:password@host",
             ),
             "DENIED" => (
                 Class::Login,
@@ -143,11 +192,15 @@ impl Trouble {
             ),
             "NOPERM" => (
                 Class::Refused,
-                "does not permit a command: the user needs GETRANGE, PTTL, SET, GET and EVAL on \
-                 the keys with the store's prefix",
+                "does not permit a command: the user needs +getrange +pttl +set +get +eval +del \
+                 +pexpire +select, and the keys with the store's prefix",
             ),
             "READONLY" => (Class::Refused, "is a read-only replica: name the primary"),
-            "OOM" => (Class::Refused, "is full (maxmemory)"),
+            "OOM" => (
+                Class::Refused,
+                "is full: raise its maxmemory, or set its maxmemory-policy to volatile-ttl",
+            ),
+            MAX_CLIENTS => (Class::Unreachable, "has no connection left (maxclients)"),
             "MISCONF" => {
                 (Class::Refused, "refuses writes because it cannot save to disk (MISCONF)")
             }

@@ -10,6 +10,7 @@ use std::io::{self, Read};
 use redis::Value;
 use zeroize::Zeroizing;
 
+use super::trouble::MAX_CLIENTS;
 use crate::store::MAX_RECORD_BYTES;
 
 /// Maximum length of a line: a status, an error or a number.
@@ -104,7 +105,10 @@ fn read(reply: &[u8]) -> Option<Reply> {
         Value::Int(number) => Some(Reply::Number(number)),
         Value::BulkString(bytes) => Some(Reply::Bytes(bytes)),
         Value::ServerError(error) => {
-            let code = error.code();
+            let code = match error.details() {
+                Some(text) if text.starts_with("max number of clients") => MAX_CLIENTS,
+                _ => error.code(),
+            };
             let is_code = !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_uppercase());
             Some(Reply::Refused(if is_code && code.len() <= 20 { code } else { "ERR" }.to_owned()))
         }
