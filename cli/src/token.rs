@@ -4,15 +4,18 @@
 //! due. It does not wait long, because the stored token is still valid, and not every run does while
 //! the endpoint hangs or fails: the record in the store says when the next attempt is allowed.
 
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use tu_token::diagnosis;
-use tu_token::{Client, Error, ErrorKind, GetOptions, Token};
+use tu_token::{Client, Error, ErrorKind, Event, EventFn, GetOptions, Token};
 
 use crate::settings::Settings;
 
 /// How long a run that has a valid token waits for a renewal.
 const MOMENT: Duration = Duration::from_secs(1);
+/// How long a run waits at its end until its events have been written to standard error, which may block.
+const EVENTS: Duration = Duration::from_millis(500);
 
 /// Gets a token for the client's own scope.
 pub fn get(settings: &Settings) -> Result<Token, Error> {
@@ -47,15 +50,22 @@ struct Sharing {
     client: Client,
     timeout: Duration,
     began: Instant,
+    /// Disconnected once all events have been delivered.
+    events: Receiver<()>,
 }
 
 impl Sharing {
     fn begin(settings: &Settings) -> Result<Self, Error> {
         let began = Instant::now();
         settings.warn();
-        let config = settings.sharing_config();
+        let mut config = settings.sharing_config();
+        let (sender, events) = channel();
+        // Sends nothing. It is dropped after the last event has been delivered, and so is the sender.
+        config.on_event(EventFn::from(move |_: &Event| {
+            let _: &Sender<()> = &sender;
+        }));
         let client = Client::new(&config)?;
-        Ok(Self { client, timeout: diagnosis::timeout(&config)?, began })
+        Ok(Self { client, timeout: diagnosis::timeout(&config)?, began, events })
     }
 
     /// Waits a moment, then, if there is still no token, for the rest of the timeout.
@@ -68,5 +78,13 @@ impl Sharing {
             }
             outcome => outcome,
         }
+    }
+}
+
+impl Drop for Sharing {
+    /// The library writes events on a thread of its own, which the end of the process would cut short.
+    fn drop(&mut self) {
+        self.client.close();
+        let _ = self.events.recv_timeout(EVENTS);
     }
 }
