@@ -8,6 +8,17 @@ SOAK_SECONDS ?= 60
 # For `make dist`: Rust's names of targets, and nothing for all of packaging/dist/targets.txt.
 TARGETS ?=
 
+# REDIS=1: the C library with the store for Redis and Valkey. From the environment too, where other programs may have a
+# REDIS that means something else: that is no mistake.
+REDIS ?=
+comma := ,
+with_redis := $(filter 1,$(REDIS))
+ifeq ($(origin REDIS),command line)
+ifneq ($(filter-out 0 1,$(REDIS)),)
+$(error REDIS=$(REDIS): it is 1 (with the Redis store) or 0)
+endif
+endif
+
 .PHONY: help demo test soak faults abi library emulator header install dist dist-test bench fleet setup clean
 
 help:
@@ -16,7 +27,7 @@ help:
 	@echo "make soak      $(SOAK_SECONDS) s of short tokens and a server in trouble (SOAK_SECONDS=...)"
 	@echo "make faults    put known faults into the code, one at a time, and check that a test finds each"
 	@echo "make abi       check what docs/abi-policy.md promises"
-	@echo "make install   install the C library: PREFIX=$(PREFIX), DESTDIR"
+	@echo "make install   install the C library: PREFIX=$(PREFIX), DESTDIR, REDIS=1 (with the store for Redis and Valkey)"
 	@echo "make dist      build what users install, into dist/: tarballs, packages, wheels, Go modules (TARGETS=...)"
 	@echo "make dist-test install and use what is in dist/, where there is no Rust"
 	@echo "make bench     compare the hot path with a hand-written cache"
@@ -33,7 +44,7 @@ endif
 
 library:
 	@# Not as an rlib beside them: with one, nothing is optimised across crates.
-	@$(CARGO) rustc --quiet --release --features capi -p tu-token --crate-type cdylib,staticlib $(install_name)
+	@$(CARGO) rustc --quiet --release --features capi$(if $(with_redis),$(comma)redis) -p tu-token --crate-type cdylib,staticlib $(install_name)
 
 emulator:
 	@$(CARGO) build --quiet -p tu-token-emulator
@@ -69,7 +80,7 @@ install: library
 	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" TARGET_DIR=target/release packaging/install.sh
 
 dist:
-	@packaging/dist.sh "$(TARGETS)"
+	@REDIS=$(with_redis) packaging/dist.sh "$(TARGETS)"
 
 dist-test:
 	@scripts/setup.sh dist-test

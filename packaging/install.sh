@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what `make library` built, and the files by which other programs find it. Environment
+# Installs what `make library` built (REDIS=1: with the store for Redis and Valkey), and the files by which other programs find it. Environment
 # variables:
 #
 #   PREFIX      where it will live                      /usr/local

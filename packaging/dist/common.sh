@@ -13,6 +13,9 @@ build=$work/build
 # With HOST_PART=1 (in `make test`) nothing is compiled for a release: the builds of the other steps of `make test`
 # are packed in the same way. They need this machine's glibc.
 host_part=${HOST_PART:-}
+# What the C library is built with. REDIS=1: with the store for Redis and Valkey.
+features=capi
+[[ ${REDIS:-} != 1 ]] || features=capi,redis
 table=$root/packaging/dist/targets.txt
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$root/Cargo.toml" | head -n 1)
 host=$("${RUSTC:-rustc}" -vV 2>/dev/null | sed -n 's/^host: //p' || true)

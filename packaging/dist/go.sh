@@ -16,7 +16,7 @@ for target in "$@"; do
     flags=$(sed -n 's/^Libs: .*-l:libtu_token\.a *//p' "$pc")
     archives+=("--archive=$(column "$target" go)=$tree/lib/libtu_token.a=$flags")
 done
-put_documents "$stage/documents" tutoken --package tu-token --features capi --target "$@"
+put_documents "$stage/documents" tutoken --package tu-token --features "$features" --target "$@"
 python3 "$root/packaging/dist/gomodule.py" --version "v$version" --documents "$stage/documents" \
     --output "$dist/go" "${archives[@]}"
 say "Go modules, with archives for: $(for target in "$@"; do column "$target" go; done | tr '\n' ' ')"

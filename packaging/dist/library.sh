@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the library for a target and packs it: shared, static, headers, pkg-config, CMake.
 #
-#   packaging/dist/library.sh TARGET
+#   packaging/dist/library.sh TARGET        REDIS=1: with the store for Redis and Valkey
 #
 # Leaves the tree that the Debian packages and the Go module are made from in target/dist/stage/TARGET.
 # shellcheck source=packaging/dist/common.sh
@@ -16,7 +16,7 @@ rm -rf "$stage"
 
 build_library() {
     CARGO_TARGET_DIR=$build CARGO_ENCODED_RUSTFLAGS=$(flags_of_shared "$target") \
-        cargo-zigbuild rustc --locked --release --features capi -p tu-token --lib \
+        cargo-zigbuild rustc --locked --release --features "$features" -p tu-token --lib \
         --crate-type cdylib,staticlib --target "$(for_zig "$target")" \
         -- --print native-static-libs
 }
@@ -49,6 +49,6 @@ put_library "$stage/tarball/$name" PREFIX=/ PKG_CONFIG_PREFIX='${pcfiledir}/../.
 multiarch=$(column "$target" multiarch)
 [[ -z $multiarch ]] || put_library "$stage/debian" PREFIX=/usr LIBDIR="lib/$multiarch"
 put_documents "$stage/tarball/$name/share/doc/tu-token" libtu_token \
-    --package tu-token --features capi --target "$target"
+    --package tu-token --features "$features" --target "$target"
 install -m 644 "$root/CHANGELOG.md" "$stage/tarball/$name/share/doc/tu-token"
 pack "$stage/tarball/$name" "$dist/$name.tar.gz"

@@ -1,7 +1,9 @@
 # Installs the tarball that `make dist` builds on a Yocto image. NOT RUN: no Yocto was available.
 #
 # Put the tarballs where SRC_URI finds them (your mirror, or files/ next to this recipe), and their checksums from
-# SHA256SUMS below. The command is not included: take tu-token-gateway-VERSION-TARGET.tar.gz for that.
+# SHA256SUMS below. PACKAGECONFIG:append:pn-libtu-token = " redis" takes those with the store for Redis and Valkey, which
+# `make dist REDIS=1` makes under the same names: put them into a directory redis/ there. The command is not included:
+# take tu-token-gateway-VERSION-TARGET.tar.gz for that.
 
 SUMMARY = "Access tokens for Trackunit's IRIS APIs, for C and C++ (not affiliated with Trackunit)"
 HOMEPAGE = "https://tu-token.example/tu-token"
@@ -19,8 +21,12 @@ TU_TARGET:arm = "armv7-unknown-linux-gnueabihf"
 TU_TARGET:libc-musl:x86-64 = "x86_64-unknown-linux-musl"
 TU_TARGET:libc-musl:aarch64 = "aarch64-unknown-linux-musl"
 
+PACKAGECONFIG ??= ""
+PACKAGECONFIG[redis] = ""
+TU_REDIS = "${@bb.utils.contains('PACKAGECONFIG', 'redis', 'redis/', '', d)}"
+
 TU_TREE = "libtu_token-${PV}-${TU_TARGET}"
-SRC_URI = "file://${TU_TREE}.tar.gz;name=${TU_TARGET}"
+SRC_URI = "file://${TU_REDIS}${TU_TREE}.tar.gz;name=${TU_TARGET}"
 SRC_URI[x86_64-unknown-linux-gnu.sha256sum] = ""
 SRC_URI[aarch64-unknown-linux-gnu.sha256sum] = ""
 SRC_URI[armv7-unknown-linux-gnueabihf.sha256sum] = ""
