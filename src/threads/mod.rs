@@ -67,10 +67,26 @@ pub(crate) fn write_to_stderr(line: &str) {
     {
         use std::io::Write;
         use std::os::fd::FromRawFd;
+        if stderr_is_a_connection() {
+            return;
+        }
         // SAFETY: the descriptor is only borrowed: the file is never dropped, so never closed.
         let mut stderr = std::mem::ManuallyDrop::new(unsafe { std::fs::File::from_raw_fd(2) });
         let _ = stderr.write_all(format!("{line}\n").as_bytes());
     }
     #[cfg(not(unix))]
     eprintln!("{line}");
+}
+
+/// In a program that has closed its stderr, the next connection receives the number 2: perhaps one
+/// to the token endpoint, in the middle of a request. A log may be a socket too, but a local one.
+#[cfg(unix)]
+fn stderr_is_a_connection() -> bool {
+    // SAFETY: plain data for which zeros are valid. The call writes at most `length` bytes to it.
+    let (status, family) = unsafe {
+        let mut name: libc::sockaddr = std::mem::zeroed();
+        let mut length = std::mem::size_of_val(&name) as libc::socklen_t;
+        (libc::getsockname(2, &mut name, &mut length), name.sa_family)
+    };
+    status == 0 && matches!(i32::from(family), libc::AF_INET | libc::AF_INET6)
 }
