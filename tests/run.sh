@@ -38,6 +38,7 @@ step "public CI: the workflow" "go" workflow
 step "header: as generated" "" header_drift
 build library "build: release library" "slow" make --no-print-directory library
 build emulator "build: emulator" "" cargo build -p tu-token-emulator
+build front "build: TLS in front of the emulator" "" cargo build -p tu-token --example tls-front
 build stage "build: installed package" "library" stage_package
 step "library: exports, size, SONAME" "library binutils" exports
 step "header: C99 to C17, C++17 to C++23" "c++ clang" tests/header/check.sh
@@ -55,6 +56,8 @@ step "c: forks at odd moments" "service c/odd_forks" forks_at_odd_moments
 step "c: forks of a real-time thread" "c/realtime_forks" forks_of_a_realtime_thread
 step "c: 1,000 waits, most of them cancelled" "service c/cancels" cancelled_waits
 step "c and c++: no thread to be had" "service c/shortage" shortage_of_threads
+step "c: no threads, no descriptors, at each place" "service front c/scarcity" scarcity
+step "c: odd files, a full disk, chroot" "service front c/odd_files c/surroundings" odd_files
 step "c: 10,000 clients, all cold at once" "service c/many_clients" cold_clients
 step "c: 10,000 clients renewing" "service c/many_clients" warm_clients
 step "c: quickstart, once more after a 401" "service c/quickstart binutils" quickstart_repeats_after_401

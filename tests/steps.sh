@@ -87,8 +87,8 @@ stage_package() {
   PREFIX=$PWD/target/stage TARGET_DIR=target/release packaging/install.sh
 }
 
-all_c_programs="contract callbacks threads print_token forks handler_forks odd_forks realtime_forks cancels shortage
-  many_clients soak cpp-contract quickstart fleet pages"
+all_c_programs="contract callbacks threads print_token forks handler_forks odd_forks realtime_forks cancels
+  shortage scarcity odd_files surroundings many_clients soak cpp-contract quickstart fleet pages"
 
 # Builds the C tests against the installed package, once as C and once as C++: those named by C_PROGRAMS, or all.
 build_c_tests() {
@@ -223,6 +223,16 @@ cancelled_waits() {
 
 shortage_of_threads() {
   target/c-tests/shortage && target/c-tests/shortage++
+}
+
+tls_front=target/debug/examples/tls-front
+
+scarcity() {
+  $tls_front target/c-tests/scarcity
+}
+
+odd_files() {
+  $tls_front target/c-tests/odd_files && $tls_front target/c-tests/surroundings
 }
 
 cold_clients() {
