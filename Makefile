@@ -4,6 +4,7 @@ CARGO ?= cargo
 PREFIX ?= /usr/local
 DESTDIR ?=
 SOAK_SECONDS ?= 60
+FORKS ?= 30000
 
 # For `make dist`: Rust's names of targets, and nothing for all of packaging/dist/targets.txt.
 TARGETS ?=
@@ -19,12 +20,13 @@ $(error REDIS=$(REDIS): it is 1 (with the Redis store) or 0)
 endif
 endif
 
-.PHONY: help demo test soak faults abi library emulator header install dist dist-test bench fleet setup clean
+.PHONY: help demo test soak forks faults abi library emulator header install dist dist-test bench fleet setup clean
 
 help:
 	@echo "make demo      see what the library does, without an account (the emulator runs by itself)"
 	@echo "make test      run every check and test (ONLY='c: memcheck': these and what they need; LIST=1: list them)"
 	@echo "make soak      $(SOAK_SECONDS) s of short tokens and a server in trouble (SOAK_SECONDS=...)"
+	@echo "make forks     fork a busy program at $(FORKS) random points, most in C, some in Python (FORKS=..., SEED=...)"
 	@echo "make faults    put known faults into the code, one at a time, and check that a test finds each"
 	@echo "make abi       check what docs/abi-policy.md promises"
 	@echo "make install   install the C library: PREFIX=$(PREFIX), DESTDIR, REDIS=1 (with the store for Redis and Valkey)"
@@ -64,6 +66,11 @@ soak:
 	@scripts/setup.sh demo
 	@$(MAKE) --no-print-directory library emulator
 	@tests/soak.sh $(SOAK_SECONDS)
+
+forks:
+	@scripts/setup.sh demo python
+	@$(MAKE) --no-print-directory library emulator
+	@tests/processes/run.sh $(FORKS) $(SEED)
 
 faults:
 	@tests/faults.sh

@@ -56,6 +56,7 @@ step "c: forks at odd moments" "service c/odd_forks" forks_at_odd_moments
 step "c: forks of a real-time thread" "c/realtime_forks" forks_of_a_realtime_thread
 step "c: 1,000 waits, most of them cancelled" "service c/cancels" cancelled_waits
 step "c and c++: no thread to be had" "service c/shortage" shortage_of_threads
+step "c: forks at random points" "service front c/random_forks" forks_at_random_points
 step "c: no threads, no descriptors, at each place" "service front c/scarcity" scarcity
 step "c: odd files, a full disk, chroot" "service front c/odd_files c/surroundings" odd_files
 step "c: 10,000 clients, all cold at once" "service c/many_clients" cold_clients
@@ -89,7 +90,7 @@ step "conformance: go" "go" conformance go
 step "conformance: memcheck, c" "json valgrind" memcheck_conformance
 step "a certified authorization server" "c/print_token" foreign_server
 step "emulator: its page in a browser" "browser" page_in_a_browser
-step "python: types, tests, documents, examples" "service python python-servers" python_module
+step "python: types, tests, documents, examples" "service front python python-servers" python_module
 build wheel "python: wheel and source distribution" "service python slow" python_installed
 step "dist: what it says if something is missing" "go python" dist_refusals
 build command "build: command" "" cargo build --workspace --bin tu-token

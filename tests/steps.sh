@@ -87,7 +87,7 @@ stage_package() {
   PREFIX=$PWD/target/stage TARGET_DIR=target/release packaging/install.sh
 }
 
-all_c_programs="contract callbacks threads print_token forks handler_forks odd_forks realtime_forks cancels
+all_c_programs="contract callbacks threads print_token forks handler_forks odd_forks realtime_forks random_forks cancels
   shortage scarcity odd_files surroundings many_clients soak cpp-contract quickstart fleet pages"
 
 # Builds the C tests against the installed package, once as C and once as C++: those named by C_PROGRAMS, or all.
@@ -226,6 +226,11 @@ shortage_of_threads() {
 }
 
 tls_front=target/debug/examples/tls-front
+
+# `make forks` makes more.
+forks_at_random_points() {
+  $tls_front target/c-tests/random_forks 1000
+}
 
 scarcity() {
   $tls_front target/c-tests/scarcity

@@ -20,3 +20,11 @@ environment() {
 
 environment target/venv-python bindings/python/tests/requirements.txt
 export VIRTUAL_ENV=$PWD/target/venv-python PATH=$PWD/target/venv-python/bin:$PATH
+
+# Builds the module for development and installs it there.
+install_module() {
+  rm -rf target/wheels/development
+  maturin build --quiet --manifest-path bindings/python/Cargo.toml --out target/wheels/development
+  pip install --quiet --disable-pip-version-check --force-reinstall --no-deps \
+    target/wheels/development/*.whl
+}

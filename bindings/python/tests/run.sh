@@ -6,10 +6,7 @@ set -euo pipefail
 # shellcheck source=bindings/python/tests/environment.sh
 . "$(dirname "$0")/environment.sh"
 
-rm -rf target/wheels/development
-maturin build --quiet --manifest-path bindings/python/Cargo.toml --out target/wheels/development
-pip install --quiet --disable-pip-version-check --force-reinstall --no-deps \
-  target/wheels/development/*.whl
+install_module
 
 # From the root, where Python finds no sources of the module: checks what is installed.
 if [ $# = 0 ]; then

@@ -5,8 +5,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -152,6 +155,18 @@ def test_forks_that_c_code_makes(
     reset its locks."""
     ended = run_program(FORKS_OF_C, "PyDLL" if holds_the_interpreter else "CDLL")
     assert ended.stdout == "0 True\n", ended
+
+
+def test_forks_at_random_points(emulator: Emulator) -> None:
+    """Over TLS where the endpoint for it is built, as in `make test`. `make forks` makes more."""
+    script = str(Path(__file__).with_name("random_forks.py"))
+    front = Path(__file__).parents[3] / "target" / "debug" / "examples" / "tls-front"
+    command = [str(front), "--name", "localhost"] if front.exists() else []
+    ended = subprocess.run(
+        [*command, sys.executable, script, "150"], capture_output=True, text=True, timeout=50
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "150 forks from Python" in ended.stdout
 
 
 def test_a_callback_does_not_block_a_fork(emulator: Emulator) -> None:
