@@ -6,12 +6,15 @@
 #   tests/run.sh 'go: tests|python'     several patterns; `*` matches anything, case is ignored
 #   tests/run.sh --list [PATTERN]       lists the steps with their time at the last run; make test LIST=1
 #
-# The output of a step goes to target/test-logs. Exit status 77 of a step means that it cannot run here; with CI=true
-# that is a failure. TEST_STEP_SECONDS is the time limit of a step, 900 by default; slow ones have twice that.
+# Two steps run at a time, as far as their needs allow (JOBS=1: one); the line of each is printed when it ends. The
+# output of a step goes to target/test-logs. Exit status 77 of a step means that it cannot run here; with CI=true that
+# is a failure. TEST_STEP_SECONDS is the time limit of a step, 900 by default; slow ones have twice that.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=tests/runner/choose.sh
 . tests/runner/choose.sh
+# shellcheck source=tests/runner/lanes.sh
+. tests/runner/lanes.sh
 # shellcheck source=tests/runner/report.sh
 . tests/runner/report.sh
 
@@ -20,25 +23,27 @@ logs=target/test-logs times=target/test-times bound=${TEST_STEP_SECONDS:-900}
 # --- The steps. tests/runner/choose.sh explains the words in the second column; the functions are in tests/steps.sh.
 
 step "make test: what it chooses and reports" "" tests/runner/check.sh
+step "make test: two steps at a time" "" tests/runner/check-lanes.sh
 step "formatting" "" formatting
-step "lints" "slow" lints
-step "rust: build of the tests" "slow" cargo test --workspace --no-run
-step "rust: unit tests" "" cargo test --workspace --no-fail-fast --lib --bins
+step "lints" "slow cargo" lints
+step "rust: build of the tests" "slow cargo binary" cargo test --workspace --no-run
+step "rust: unit tests" "cargo" cargo test --workspace --no-fail-fast --lib --bins
 # The conformance suite's test needs a feature: it is a step below.
-step "rust: integration tests" "shells" \
+step "rust: integration tests" "shells cargo binary" \
   cargo test --workspace --exclude tu-token-conformance --no-fail-fast --test '*'
-step "rust: documentation" "" cargo test --workspace --no-fail-fast --doc
-step "command: without the emulator" "" command_without_emulator
+step "rust: documentation" "cargo" cargo test --workspace --no-fail-fast --doc
+step "command: without the emulator" "cargo binary" command_without_emulator
 step "rust: packages of the crates" "" packages_of_crates
 step "rust: the oldest compiler" "" oldest_rust
-step "rust: the same core with the C ABI" "" cargo test -p tu-token --features capi --lib
-step "rust: schedules of threads, explored" "slow" cargo test -p tu-token --features __shuttle --lib schedules
+step "rust: the same core with the C ABI" "cargo" cargo test -p tu-token --features capi --lib
+step "rust: schedules of threads, explored" "slow cargo" cargo test -p tu-token --features __shuttle --lib schedules
 step "rust: faults put in on purpose, the list" "" tests/faults.sh check
 step "public CI: the workflow" "go" workflow
-step "header: as generated" "" header_drift
+step "header: as generated" "cargo" header_drift
+build venv "build: Python's tools" "python" python_tools
 build library "build: release library" "slow" make --no-print-directory library
-build emulator "build: emulator" "" cargo build -p tu-token-emulator
-build front "build: TLS in front of the emulator" "" cargo build -p tu-token --example tls-front
+build emulator "build: emulator" "cargo" cargo build --workspace --bin tu-token-emulator
+build front "build: TLS in front of the emulator" "cargo" cargo build --workspace --example tls-front
 build stage "build: installed package" "library" stage_package
 step "library: exports, size, SONAME" "library binutils" exports
 step "header: C99 to C17, C++17 to C++23" "c++ clang" tests/header/check.sh
@@ -85,17 +90,17 @@ step "conformance: that it can fail" "" conformance_can_fail
 step "conformance: rust" "" conformance rust
 step "conformance: c" "json" conformance c
 step "conformance: c++" "c++ json" conformance cpp
-step "conformance: python" "python" conformance python
+step "conformance: python" "venv" conformance python
 step "conformance: go" "go" conformance go
 step "conformance: memcheck, c" "json valgrind" memcheck_conformance
 step "a certified authorization server" "c/print_token" foreign_server
-step "emulator: its page in a browser" "browser" page_in_a_browser
-step "python: types, tests, documents, examples" "service front python python-servers" python_module
-build wheel "python: wheel and source distribution" "service python slow" python_installed
+step "emulator: its page in a browser" "browser cargo" page_in_a_browser
+step "python: types, tests, documents, examples" "service front venv python-servers" python_module
+build wheel "python: wheel and source distribution" "service venv slow" python_installed
 step "dist: what it says if something is missing" "go python" dist_refusals
-build command "build: command" "" cargo build --workspace --bin tu-token
+build command "build: command" "cargo binary" cargo build --workspace --bin tu-token
 step "dist: packages and archives of this machine" \
-  "library emulator wheel command c++ cmake go packages slow" dist_host
+  "library emulator wheel command c++ cmake go packages slow binary" dist_host
 
 # ---
 
@@ -118,14 +123,7 @@ else
 fi
 # shellcheck disable=SC2086
 scripts/setup.sh base $tools || exit
-interrupted() {
-  { [ -z "$running" ] || kill "$running" "$watching"; } 2>/dev/null
-  printf '\nInterrupted. The output so far is in %s.\n' "$logs"
-  exit 130
-}
 trap interrupted INT TERM HUP QUIT
 own_logs || exit 2
-for number in "${!names[@]}"; do
-  [ -z "${wanted[number]}" ] || run_step "$number"
-done
+run_steps
 report

@@ -39,8 +39,9 @@ oldest_rust() {
   rustup run "$oldest" rustc --version ||
     rustup toolchain install "$oldest" --profile minimal --no-self-update ||
     { echo "no Rust $oldest is to be had here"; return 0; }
+  # In a place of its own: the compilers share nothing, and would wait for each other.
   cargo "+$oldest" check --locked -p tu-token -p tu-token-python -p tu-token-cli --no-default-features \
-    --features tu-token/capi
+    --features tu-token/capi --target-dir target/oldest-rust
 }
 
 # What would go to a registry: every file and version that a package needs is there. Nothing is sent, and nothing
@@ -333,7 +334,7 @@ memcheck_forks_at_odd_moments() {
 
 # A suite that cannot fail is worth nothing.
 conformance_can_fail() {
-  cargo test -p tu-token-conformance --features testee
+  cargo test -p tu-token-conformance --features testee --target-dir target/conformance
 }
 
 conformance() {
@@ -348,6 +349,11 @@ memcheck_conformance() {
 foreign_server() {
   have npm || { echo "SKIPPED: npm is missing, so is the authorization server we did not write"; exit 77; }
   tests/peers/oidc-provider/run.sh target/c-tests/print_token
+}
+
+# The environment that the steps for Python share.
+python_tools() {
+  (. bindings/python/tests/environment.sh)
 }
 
 # Types, then the tests of the module as a user would have it.

@@ -5,5 +5,5 @@ cd "$(dirname "$0")/../.."
 
 cargo rustc --quiet -p tu-token --features capi,test-clock --crate-type cdylib \
   --target-dir target/conformance
-# The name that the loader searches for.
-ln -sf libtu_token.so target/conformance/debug/libtu_token.so.0
+# The name that the loader searches for. Never absent, because another step may be using it.
+[ -L target/conformance/debug/libtu_token.so.0 ] || ln -sf libtu_token.so target/conformance/debug/libtu_token.so.0

@@ -30,6 +30,7 @@ fi
 command=()
 # shellcheck source=/dev/null
 . "tests/conformance/testees/$language.sh"
-cargo build --quiet -p tu-token-conformance
+# Not in target/debug, where it would wait for other steps of `make test`; with the testee's feature, for its crates.
+cargo build --quiet -p tu-token-conformance --features testee --bin tu-token-conformance --target-dir "$built"
 # shellcheck disable=SC2086
-target/debug/tu-token-conformance "$@" "$language" -- ${TESTEE_UNDER:-} "${command[@]}"
+"$built/debug/tu-token-conformance" "$@" "$language" -- ${TESTEE_UNDER:-} "${command[@]}"

@@ -4,31 +4,19 @@ set -uo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=tests/runner/choose.sh
 . tests/runner/choose.sh
+JOBS=1
+# shellcheck source=tests/runner/lanes.sh
+. tests/runner/lanes.sh
 # shellcheck source=tests/runner/report.sh
 . tests/runner/report.sh
+# shellcheck source=tests/runner/checking.sh
+. tests/runner/checking.sh
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-trap '[ -z "$running" ] || kill "$running" "$watching"; exit 130' INT TERM HUP QUIT
-logs=$scratch/logs times=$scratch/times bound=60
+trap 'end_steps; exit 130' INT TERM HUP QUIT
+logs=$scratch/logs times=$scratch/times
 mkdir "$logs"
-cases_passed=0 cases_failed=0
-
-# check NAME EXPECTED FOUND: whether FOUND contains every line of EXPECTED.
-check() {
-  local line wrong=
-  while IFS= read -r line; do
-    grep -qF -- "$line" <<<"$3" || { wrong=1; echo "$1: lacks: $line"; }
-  done <<<"$2"
-  if [ -z "$wrong" ]; then
-    cases_passed=$((cases_passed + 1))
-  else
-    cases_failed=$((cases_failed + 1))
-    echo "FAILED  $1; it says:"
-    printf '%s\n' "$3"
-  fi
-}
-
 chosen_by() { # PATTERN: the names of what runs, with `+` before what is only needed
   local i
   choose "$1" || { echo "none"; return; }
@@ -92,18 +80,17 @@ step "what needs it" "broken" true
 step "libtest" "" sh -c "cat $scratch/libtest; exit 101"
 step "others" "" sh -c "cat $scratch/others; exit 1"
 step "a signal" "" sh -c 'kill -SEGV $$'
-step "a hang" "" sh -c "cat $scratch/libtest; sleep 600"
+step "a hang" "hangs" sh -c "cat $scratch/libtest; sleep 600"
 step "a skip" "" sh -c 'echo "SKIPPED: no browser"; exit 77'
 step "a skip without a word" "" sh -c 'exit 77'
 step "a skip after binary data" "" sh -c 'printf "a\0b\377\n"; echo "SKIPPED: no moon"; exit 77'
 step "a long line" "" sh -c 'head -c 50000000 /dev/zero | tr "\0" x; echo; echo "--- FAIL: TestOfLines"; exit 1'
 step "what works" "" sh -c 'echo "7 passed, 0 failed"'
 choose ''
-for number in "${!names[@]}"; do
-  [ "${names[number]}" != "a hang" ] || bound=2
-  run_step "$number"
-  bound=60
-done >"$scratch/said" 2>&1
+limit_of() { # NUMBER
+  case ${needs[$1]} in hangs) echo 2 ;; *) echo 60 ;; esac
+}
+run_steps >"$scratch/said" 2>&1
 check "no flood" "short" "$([ "$(wc -c <"$scratch/said")" -lt 20000 ] && echo short)"
 said=$(head -c 20000 "$scratch/said")
 check "lines of steps" 'not run: it needs "a broken build"
@@ -140,13 +127,12 @@ check "a second run at the same time" "running here already" "$(own_logs; (own_l
 check "no place for logs" "cannot write" "$(logs=/dev/null/logs; own_logs 2>&1)"
 quick_steps() {
   trap 'echo ended' EXIT
-  local number
-  for number in $(seq 150); do run_bounded 60 "$scratch/quick" true; done
+  local number step status
+  for number in $(seq 150); do run_bounded 60 "$scratch/quick" "$scratch/quick" true; done
 }
 check "the watcher of a quick step runs no trap of the script's" "ended 1 times" "ended $( (quick_steps) | grep -c ended) times"
 check "times at the last run" "a hang  
 failed
 what works" "$(list)"
 
-echo "$cases_passed passed, $cases_failed failed"
-[ "$cases_failed" = 0 ]
+finish_checks

@@ -8,6 +8,9 @@ ids=() names=() needs=() commands=()
 #   c/PROGRAM           `build programs` builds this program of tests/c (or cpp-contract, quickstart, fleet, pages)
 #   service             the command runs against an emulator, in scripts/emulator.sh
 #   slow                the step may take twice as long as others
+#   cargo               it builds in target/debug, where cargo does one thing at a time: no two such steps run together
+#   binary              the same for target/debug/tu-token, which steps build with different features
+#   alone               no other step runs meanwhile
 #   anything else       a group of tools in scripts/setup.sh
 step() {
   add "" "$@"
@@ -92,7 +95,7 @@ tools_needed() {
   for i in "${!names[@]}"; do
     [ -n "${wanted[i]}" ] || continue
     for word in ${needs[i]}; do
-      case $word in slow | service | c/*) continue ;; esac
+      case $word in slow | service | cargo | binary | alone | c/*) continue ;; esac
       number_of "$word" >/dev/null || echo "$word"
     done
   done | sort -u | tr '\n' ' '

@@ -1,4 +1,4 @@
-# To be sourced: runs a step, and reports at the end what failed and why.
+# To be sourced: reports each step, and at the end what failed and why.
 # shellcheck shell=bash disable=SC2154
 
 results=() reasons=() skipped=() total_passed=0 total_failed=0
@@ -18,86 +18,39 @@ own_logs() {
   rm -f "$logs"/*
 }
 
-# After the time limit, writes the stacks of the step's processes to its log and ends them.
-watch() { # PID SECONDS LOG
-  # Ends with the step. Not by a signal: one that comes before bash has set up this subshell runs the script's EXIT trap.
-  ! read -r -t "$2" _ <&7 || return
-  : >"$logs/timed-out"
-  tests/runner/stacks.sh "$1" >>"$3" 2>&1
-  kill -TERM "$1"
-}
-
-running= watching=
-# In the background, so that Ctrl-C ends this script and the step at once. Standard input is empty.
-run_bounded() { # SECONDS LOG COMMAND...: sets `status`
-  rm -f "$logs/timed-out" "$logs/.ended"
-  mkfifo "$logs/.ended" && exec 7<>"$logs/.ended"
-  status=0
-  # `timeout` forms a process group and forwards the signal that ends it. Its own limit is for gdb hanging in `watch`.
-  timeout --kill-after=10 "$(($1 + 180))" "${@:3}" >"$2" 2>&1 </dev/null 7<&- 8<&- &
-  running=$!
-  watch "$running" "$1" "$2" 2>/dev/null 8<&- &
-  watching=$!
-  wait "$running" || status=$?
-  echo >&7
-  wait "$watching" 2>/dev/null
-  exec 7<&-
-  running= watching=
-}
-
-why() { # STATUS SECONDS BOUND
-  if [ -e "$logs/timed-out" ]; then
-    echo "timed out after $3 s"
-  elif [ "$1" -gt 128 ] && kill -l "$(($1 - 128))" >/dev/null 2>&1; then
-    echo "killed by signal $(($1 - 128)) (SIG$(kill -l "$(($1 - 128))")) after $2 s"
+why() { # NUMBER STATUS SECONDS
+  if [ -e "$logs/.$1.timed-out" ]; then
+    echo "timed out after $(limit_of "$1") s"
+  elif [ "$2" -gt 128 ] && kill -l "$(($2 - 128))" >/dev/null 2>&1; then
+    echo "killed by signal $(($2 - 128)) (SIG$(kill -l "$(($2 - 128))")) after $3 s"
   else
-    echo "exit status $1 after $2 s"
+    echo "exit status $2 after $3 s"
   fi
 }
 
-# Saves the time a step took, for --list.
-remember() { # NAME SECONDS RESULT
+# Saves the times of a step, for --list.
+remember() { # NAME SECONDS RESULT CPU-SECONDS
   touch "$times"
-  { name=$1 awk -F '\t' '$1 != ENVIRON["name"]' "$times"; printf '%s\t%s\t%s\n' "$@"; } >"$times.new"
+  { name=$1 awk -F '\t' '$1 != ENVIRON["name"]' "$times"; printf '%s\t%s\t%s\t%s\n' "$@"; } >"$times.new"
   mv "$times.new" "$times"
 }
 
-# The name of a needed step that failed, if any.
-missing_need() { # NUMBER
-  local word other
-  for word in ${needs[$1]}; do
-    other=$(number_of "$word") || continue
-    case ${results[other]:-} in failed | unmet) echo "${names[other]}"; return ;; esac
-  done
-}
-
-run_step() { # NUMBER
-  local i=$1 name=${names[$1]} log status from=$SECONDS seconds limit=$bound unmet counted=
+# The line of a step that has ended, and what its log says if it failed.
+report_step() { # NUMBER STATUS SECONDS CPU-SECONDS
+  local i=$1 name=${names[$1]} log counted=
   log=$(log_of "$name")
-  printf '%-44s ' "$name"
-  unmet=$(missing_need "$i")
-  if [ -n "$unmet" ]; then
-    results[i]=unmet reasons[i]=$unmet
-    echo "not run: it needs \"$unmet\""
-    return
-  fi
-  case " ${needs[i]} " in *' slow '*) limit=$((bound * 2)) ;; esac
-  local run=(tests/steps.sh)
-  case " ${needs[i]} " in *' service '*) run=(scripts/emulator.sh tests/steps.sh) ;; esac
-  eval "run+=(${commands[i]})"
-  run_bounded "$limit" "$log" "${run[@]}"
-  seconds=$((SECONDS - from))
-  count "$log" "$status"
-  case $status in
-    0) results[i]=ok && echo "ok ($seconds s$counted)" ;;
-    77) results[i]=skipped && echo "skipped" ;;
+  : >>"$log"
+  count "$log" "$2"
+  case $2 in
+    0) results[i]=ok && say "$name" "ok ($3 s$counted)" ;;
+    77) results[i]=skipped && say "$name" "skipped" ;;
     *)
-      results[i]=failed reasons[i]=$(why "$status" "$seconds" "$limit")
-      echo "FAILED: ${reasons[i]}"
+      results[i]=failed reasons[i]=$(why "$1" "$2" "$3")
+      say "$name" "FAILED: ${reasons[i]}"
       short_lines "$log" | tail -n 60 | sed 's/^/    /'
       ;;
   esac
-  remember "$name" "$seconds" "${results[i]}"
+  remember "$name" "$3" "${results[i]}" "$4"
 }
 
 # The log with its lines cut, because tools take minutes for a line of a gigabyte, and without NUL, which makes grep say
@@ -162,14 +115,19 @@ report() {
   fi
 }
 
-# The chosen steps in order, with their times and results at the last run.
+# The chosen steps in order, with what the last run of each took: seconds, and those of CPU time.
 list() {
-  local i last total=0
+  local i last seconds result cpu total=0 total_cpu=0
   for i in "${!names[@]}"; do
     [ -n "${chosen[i]}" ] || continue
-    last=$(name=${names[i]} awk -F '\t' '$1 == ENVIRON["name"] {print $2 "\t" $3}' "$times" 2>/dev/null)
-    [ -z "$last" ] || total=$((total + ${last%%	*}))
-    printf '%-48s %6s  %s\n' "${names[i]}" "${last:+${last%%	*} s}" "${last##*	}"
+    last=$(name=${names[i]} awk -F '\t' '$1 == ENVIRON["name"] {print $2, $3, $4}' "$times" 2>/dev/null)
+    read -r seconds result cpu <<<"$last"
+    total=$((total + ${seconds:-0})) total_cpu=$((total_cpu + ${cpu:-0}))
+    printf '%-48s %6s %10s  %s\n' "${names[i]}" "${seconds:+$seconds s}" "${cpu:+CPU $cpu s}" "$result"
   done
-  if [ "$total" -gt 0 ]; then echo "Together at their last runs: $total s"; else echo "None has run here yet."; fi
+  if [ "$total" -gt 0 ]; then
+    echo "Together at their last runs: $total s, of which $lanes steps ran at a time; CPU time $total_cpu s"
+  else
+    echo "None has run here yet."
+  fi
 }

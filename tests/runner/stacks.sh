@@ -4,16 +4,8 @@
 # and permission to attach.
 set -uo pipefail
 
-descendants() {
-  ps -A -o pid= -o ppid= | awk -v root="$1" '
-    { parent[$1] = $2 }
-    END {
-      for (pid in parent) {
-        for (above = parent[pid]; above != "" && above != root && above > 1; above = parent[above]);
-        if (above == root) print pid
-      }
-    }' | sort -n
-}
+# shellcheck source=tests/runner/processes.sh
+. "$(dirname "$0")/processes.sh"
 
 # Skips processes that only wait for others.
 is_of_interest() {
