@@ -19,8 +19,9 @@ formatting() {
 lints() {
   cargo clippy --version >/dev/null 2>&1 || { echo "SKIPPED: this toolchain has no clippy"; exit 77; }
   cargo clippy --workspace --all-targets -- -D warnings
-  cargo clippy -p tu-token --all-targets --features capi,test-clock -- -D warnings
-  cargo clippy -p tu-token-conformance --all-targets --features testee -- -D warnings
+  # The whole workspace again, so that the crates it uses are not checked with other features.
+  cargo clippy --workspace --all-targets --features tu-token/capi,tu-token/test-clock,tu-token-conformance/testee \
+    -- -D warnings
 }
 
 # With the features of the whole workspace otherwise, so that little is built anew.
