@@ -122,7 +122,8 @@ static void *renews(void *unused) {
   for (int turn = 0; !done; turn++) {
     if (turn % 4 == 0) drop_token(shared);
     count_failure(is_served(shared, turn % 2 ? NULL : "site.view asset.view"));
-    names_take_ms = turn % 3;
+    /* Longer than a fork waits for it, now and then. */
+    names_take_ms = turn % 16 == 0 ? 80 : turn % 3;
     nap_ms(1);
   }
   return unused;
@@ -152,10 +153,10 @@ static void *waits(void *unused) {
 
 /* Look-ups that the library does not know of. */
 static void *resolves(void *unused) {
-  while (!done) {
+  for (int turn = 0; !done; turn++) {
     struct addrinfo *found = NULL;
-    if (getaddrinfo("localhost", "80", NULL, &found) == 0) freeaddrinfo(found);
-    nap_ms(1);
+    if (getaddrinfo(turn % 8 ? "localhost" : "foreign.test", "80", NULL, &found) == 0) freeaddrinfo(found);
+    nap_ms(2);
   }
   return unused;
 }
@@ -199,7 +200,7 @@ static void child(int act, unsigned ending, int is_handler) {
 
 /* --- ways to fork --------------------------------------------------------------------------- */
 
-static volatile int next_act, handlers_child;
+static volatile int next_act, handlers_child, is_near;
 static volatile unsigned next_ending;
 static sem_t realtime_wanted, forked;
 static double longest_fork_ms;
@@ -225,7 +226,8 @@ static void on_signal(int number) {
   errno = before;
 }
 
-/* Only calls that do not allocate: a fork must not interrupt the C library's allocator. */
+/* Without a pause when a signal is near. Only calls that do not allocate: a fork must not interrupt the C
+ * library's allocator. */
 static void *calls(void *unused) {
   sigset_t signals;
   sigemptyset(&signals);
@@ -240,7 +242,7 @@ static void *calls(void *unused) {
     if (turn % 8 == 0) tu_token_copy(shared, NULL, bearer, sizeof bearer, &length, NULL);
     else if (turn % 64 == 1) tu_client_wake(shared);
     else tu_client_stats(shared, NULL, &stats, NULL);
-    if (turn % 64 == 0) nap_ms(1);
+    while (!is_near && !done) nap_ms(1);
   }
   return unused;
 }
@@ -268,11 +270,18 @@ static pid_t begin(int way, const char *program) {
   next_ending = drawn(12);
   switch (way) {
     case SPAWNED: return spawned(program);
-    case IN_HANDLER: pthread_kill(caller, SIGUSR1); break;
+    case IN_HANDLER: {
+      struct timespec pause = {0, 1000000 + (long)drawn(500) * 1000};
+      is_near = 1;
+      nanosleep(&pause, NULL);
+      pthread_kill(caller, SIGUSR1);
+      break;
+    }
     case REALTIME: sem_post(&realtime_wanted); break;
     default: return fork_child(0);
   }
   while (sem_wait(&forked) != 0) continue;
+  is_near = 0;
   return handlers_child;
 }
 

@@ -163,10 +163,10 @@ def test_forks_at_random_points(emulator: Emulator) -> None:
     front = Path(__file__).parents[3] / "target" / "debug" / "examples" / "tls-front"
     command = [str(front), "--name", "localhost"] if front.exists() else []
     ended = subprocess.run(
-        [*command, sys.executable, script, "150"], capture_output=True, text=True, timeout=50
+        [*command, sys.executable, script, "100"], capture_output=True, text=True, timeout=50
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "150 forks from Python" in ended.stdout
+    assert "100 forks from Python" in ended.stdout
 
 
 def test_a_callback_does_not_block_a_fork(emulator: Emulator) -> None:
