@@ -32,7 +32,8 @@ see_to() { # GROUP
     test)
       see_to demo
       local group
-      for group in c++ clang cmake valgrind binutils abigail go shells browser json python python-servers packages; do
+      for group in c++ clang cmake valgrind redis-server binutils abigail go shells browser json python python-servers \
+          packages; do
         see_to "$group"
       done
       ;;
@@ -55,6 +56,8 @@ see_to() { # GROUP
     clang) need clang++ clang ;;
     cmake) need cmake cmake ;;
     valgrind) need valgrind valgrind ;;
+    # Valkey's server serves as well.
+    redis-server) command -v valkey-server >/dev/null 2>&1 || need redis-server redis-server ;;
     binutils) need nm binutils ;;
     abigail) need abidiff abigail-tools ;;
     go)
@@ -106,11 +109,25 @@ for group in "${@:-test}"; do
 done
 [ ${#missing[@]} -eq 0 ] && exit 0
 
+# Debian starts the service of a package and enables it. Tests start the servers they need, so a service that comes with
+# a package installed here is neither left running nor enabled.
+install_packages() (
+  policy=/usr/sbin/policy-rc.d
+  if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    trap 'exit 130' INT TERM HUP
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+  fi
+  apt-get update &&
+    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}" || exit
+  case " ${missing[*]} " in *' redis-server '*) update-rc.d redis-server disable || true ;; esac
+)
+
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
   echo "Installing: ${missing[*]}"
   log=$(mktemp)
-  if (apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-      "${missing[@]}") >"$log" 2>&1; then
+  if install_packages >"$log" 2>&1; then
     rm -f "$log"
     exit 0
   fi

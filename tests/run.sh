@@ -27,10 +27,13 @@ step "make test: two steps at a time" "" tests/runner/check-lanes.sh
 step "formatting" "" formatting
 step "lints" "slow cargo" lints
 step "rust: build of the tests" "slow cargo binary" cargo test --workspace --no-run
-step "rust: unit tests" "cargo" cargo test --workspace --no-fail-fast --lib --bins
+step "rust: unit tests" "cargo redis-server" with_redis cargo test --workspace --no-fail-fast --lib --bins
 # The conformance suite's test needs a feature: it is a step below.
-step "rust: integration tests" "shells cargo binary" \
-  cargo test --workspace --exclude tu-token-conformance --no-fail-fast --test '*'
+step "rust: integration tests" "shells redis-server cargo binary" \
+  with_redis cargo test --workspace --exclude tu-token-conformance --no-fail-fast --test '*'
+# What takes a minute each: those tests are ignored otherwise.
+step "redis: a fleet, and a server in trouble" "redis-server cargo binary" \
+  with_redis cargo test --workspace --no-fail-fast --test integration redis:: -- --ignored
 step "rust: documentation" "cargo" cargo test --workspace --no-fail-fast --doc
 step "command: without the emulator" "cargo binary" command_without_emulator
 step "rust: packages of the crates" "" packages_of_crates
@@ -41,7 +44,7 @@ step "rust: faults put in on purpose, the list" "" tests/faults.sh check
 step "public CI: the workflow" "go" workflow
 step "header: as generated" "cargo" header_drift
 build venv "build: Python's tools" "python" python_tools
-build library "build: release library" "slow" make --no-print-directory library
+build library "build: release library" "slow" make --no-print-directory library REDIS=0
 build emulator "build: emulator" "cargo" cargo build --workspace --bin tu-token-emulator
 build front "build: TLS in front of the emulator" "cargo" cargo build --workspace --example tls-front
 build stage "build: installed package" "library" stage_package
@@ -53,6 +56,7 @@ build programs "c: build against the package" "stage c++ pkg-config libcurl" bui
 step "c and c++: the contract" "emulator c/contract" contract
 step "c and c++: callbacks that misbehave" "emulator c/callbacks" callbacks
 step "c and c++: the pages' programs" "service c/pages" programs_of_the_pages
+step "c: a library with the Redis store" "emulator redis-server c/print_token binutils slow cargo" with_redis c_with_redis
 step "c: 64 threads, one request" "service c/threads" one_request_for_64_threads
 step "c: 100 refusals, one request" "service c/threads" one_request_for_100_refusals
 step "c: children of a busy process" "service c/forks" forked_children
@@ -95,7 +99,7 @@ step "conformance: go" "go" conformance go
 step "conformance: memcheck, c" "json valgrind" memcheck_conformance
 step "a certified authorization server" "c/print_token" foreign_server
 step "emulator: its page in a browser" "browser cargo" page_in_a_browser
-step "python: types, tests, documents, examples" "service front venv python-servers" python_module
+step "python: types, tests, documents, examples" "service front venv python-servers redis-server" python_module
 build wheel "python: wheel and source distribution" "service venv slow" python_installed
 step "dist: what it says if something is missing" "go python" dist_refusals
 build command "build: command" "cargo binary" cargo build --workspace --bin tu-token

@@ -11,6 +11,34 @@ have() {
   command -v "$1" >/dev/null 2>&1
 }
 
+# with_redis COMMAND...: runs tests of which some start a Redis server. Those that find none pass; libtest hides what
+# they print, so it is said here. A server that outlives the tests fails the step.
+with_redis() {
+  local status=0
+  if have redis-server; then
+    :
+  elif have valkey-server; then
+    mkdir -p target/tools/valkey
+    ln -sf "$(command -v valkey-server)" target/tools/valkey/redis-server
+    PATH=$PWD/target/tools/valkey:$PATH
+  else
+    echo "SKIPPED: tests with a Redis server: neither redis-server nor valkey-server is installed"
+  fi
+  "$@" || status=$?
+  ! redis_servers_of_this_step || { echo "these Redis servers were left running"; return 1; }
+  return "$status"
+}
+
+# Those in the process group that `make test` gives to each step.
+redis_servers_of_this_step() {
+  local group
+  [ -r /proc/self/stat ] || return 1
+  group=$(awk '{print $5}' /proc/self/stat)
+  cat /proc/[0-9]*/stat 2>/dev/null | awk -v group="$group" '
+    $2 ~ /^\((redis|valkey)-server\)$/ && $5 == group && $3 != "Z" { print; found = 1 }
+    END { exit !found }'
+}
+
 formatting() {
   cargo fmt --version >/dev/null 2>&1 || { echo "SKIPPED: this toolchain has no rustfmt"; exit 77; }
   cargo fmt --all --check
@@ -22,6 +50,8 @@ lints() {
   # The whole workspace again, so that the crates it uses are not checked with other features.
   cargo clippy --workspace --all-targets --features tu-token/capi,tu-token/test-clock,tu-token-conformance/testee \
     -- -D warnings
+  # The workspace has the Redis store; the library alone has not.
+  cargo clippy -p tu-token --lib --features capi -- -D warnings
 }
 
 # With the features of the whole workspace otherwise, so that little is built anew.
@@ -190,6 +220,17 @@ contract() {
 
 callbacks() {
   scripts/emulator.sh target/c-tests/callbacks && scripts/emulator.sh target/c-tests/callbacks++
+}
+
+# `make library REDIS=1`, but not optimised, which takes minutes: the same exports and SONAME, and two C programs with
+# one token between them.
+c_with_redis() {
+  have redis-server || return 77
+  cargo rustc -p tu-token --features capi,redis --crate-type cdylib
+  mkdir -p target/with-redis
+  cp target/debug/libtu_token.so target/with-redis/libtu_token.so.0
+  MOST_BYTES=none packaging/check-exports.sh target/with-redis/libtu_token.so.0
+  scripts/emulator.sh tests/c/with_redis.sh target/with-redis target/c-tests/print_token
 }
 
 one_request_for_64_threads() {
