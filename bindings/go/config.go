@@ -49,7 +49,7 @@ type Config struct {
 	UserAgent            string        // User-Agent of token requests
 	APIHosts             string        // hosts that HTTPClient may send the token to, separated by spaces
 	Log                  string        // events on stderr: "off", "warn" or "info"
-	Store                string        // where tokens are shared: "memory", "file" or "file:<dir>"
+	Store                string        // where tokens are shared: "memory", "file", "file:<dir>" or, if built in, "redis://..."
 	StoreTimeout         time.Duration // maximum duration of one store operation
 
 	// Options sets options as text, by their keys in docs/options.md: for programs that read them from

@@ -133,6 +133,7 @@ func TestMistakesInTheConfiguration(t *testing.T) {
 		"proxy":                   func(c *Config) { c.Proxy = "gopher://x" },
 		"log":                     func(c *Config) { c.Log = "loud" },
 		"store":                   func(c *Config) { c.Store = "cupboard" },
+		"store with a password":   func(c *Config) { c.Store = "redist://u:s3cret@host" },
 		"api_hosts":               func(c *Config) { c.APIHosts = "http://x/" },
 	} {
 		config := valid
@@ -196,6 +197,7 @@ func TestEmptyConfigurationComesFromTheEnvironment(t *testing.T) {
 
 func TestConfigurationIsNotShown(t *testing.T) {
 	config := Config{ClientID: "id", ClientSecret: "s3cret", Scope: "asset.view", Proxy: "http://u:s3cret@p"}
+	config.Store = "redis://u:s3cret@host"
 	shown := slog.AnyValue(config).Resolve().String()
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d"} {
 		shown += fmt.Sprintf(verb+verb, config, &config)
