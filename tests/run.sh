@@ -39,7 +39,7 @@ step "command: without the emulator" "cargo binary" command_without_emulator
 step "rust: packages of the crates" "" packages_of_crates
 step "rust: the oldest compiler" "" oldest_rust
 step "rust: the same core with the C ABI" "cargo" cargo test -p tu-token --features capi --lib
-step "rust: schedules of threads, explored" "slow cargo" cargo test -p tu-token --features __shuttle --lib schedules
+step "rust: schedules of threads, explored" "slow cargo" schedules_explored
 step "rust: faults put in on purpose, the list" "" tests/faults.sh check
 step "public CI: the workflow" "go" workflow
 step "header: as generated" "cargo" header_drift

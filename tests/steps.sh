@@ -75,6 +75,11 @@ oldest_rust() {
     --features tu-token/capi --target-dir target/oldest-rust
 }
 
+# With a little optimisation: the tests run in half the time, which is more than compiling takes in addition.
+schedules_explored() {
+  cargo test --config 'profile.dev.package.tu-token.opt-level=1' -p tu-token --features __shuttle --lib schedules
+}
+
 # What would go to a registry: every file and version that a package needs is there. Nothing is sent, and nothing
 # built: the test of the Rust example has done that.
 packages_of_crates() {
