@@ -39,6 +39,7 @@ mod events;
 #[allow(missing_docs)]
 pub mod ffi;
 mod files;
+mod leftovers;
 mod life;
 mod lists;
 mod process;

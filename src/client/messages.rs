@@ -13,6 +13,7 @@ use crate::cache::limits::Obstacle;
 use crate::cache::output::{Miss, Notice, Reason};
 use crate::error::{Error, ErrorKind};
 use crate::events::{Event, EventKind};
+use crate::leftovers::wipe_stack;
 
 /// The error for a fault.
 pub(super) fn error_of(fault: &Fault<Error>) -> Error {
@@ -206,6 +207,14 @@ pub(super) fn fingerprint(token: &str) -> Option<String> {
         let random = ring::rand::SystemRandom::new();
         ring::hmac::Key::generate(ring::hmac::HMAC_SHA256, &random).map(Box::new)
     });
-    let tag = ring::hmac::sign(key.ok()?, token.as_bytes());
+    let tag = tag(key.ok()?, token);
+    // It also runs on callers' threads.
+    wipe_stack::<4096>();
     Some(tag.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// In a frame of its own, below the caller's: what ring leaves there is wiped by the caller.
+#[inline(never)]
+fn tag(key: &ring::hmac::Key, token: &str) -> ring::hmac::Tag {
+    ring::hmac::sign(key, token.as_bytes())
 }

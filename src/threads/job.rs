@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::rank::{Rank, TABLE};
+use crate::leftovers::wipe_thread;
 use crate::process::Parcel;
 use crate::sync::atomic::AtomicU8;
 
@@ -54,6 +55,8 @@ impl Job {
         if let Some(body) = self.take() {
             // A panic is a bug of the library; it must not cost the pool this thread.
             let _ = catch_unwind(AssertUnwindSafe(|| body(Ok(()))));
+            // The thread may now be idle for a long time, or end: its stack would stay.
+            wipe_thread();
         }
     }
 

@@ -20,6 +20,7 @@ use std::sync::{Arc, Weak};
 use super::spawn::spawn;
 use super::{IDLE, lack_threads};
 use crate::clock::{BootTime, Clock};
+use crate::leftovers::wipe_thread;
 use crate::process::{Inherited, Locked, Mailbox, Process};
 use crate::sync::global;
 
@@ -307,7 +308,10 @@ fn watch(bell: &Arc<Mailbox<()>>) {
         drop(unwanted);
         match step {
             Step::Leave => return,
-            Step::Act(timer) => drop(catch_unwind(AssertUnwindSafe(|| timer.action.act()))),
+            Step::Act(timer) => {
+                drop(catch_unwind(AssertUnwindSafe(|| timer.action.act())));
+                wipe_thread();
+            }
             Step::Wait(until) => drop(bell.take(&clock, until)),
         }
     }
