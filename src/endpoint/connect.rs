@@ -13,6 +13,7 @@ use ureq::unversioned::transport::{
 use ureq::{Error, Proxy, Timeout};
 
 use super::errors::ConnectionError;
+use super::hidden::Hidden;
 use super::interim::WithoutInterim;
 use super::login::{self, Login};
 use super::secure::secure;
@@ -30,6 +31,7 @@ pub(super) struct Connect {
     deadline: Instant,
     /// Required if the proxy's URL has user and password.
     login: Option<Login>,
+    hidden: Hidden,
 }
 
 impl Connect {
@@ -39,6 +41,7 @@ impl Connect {
         timeout: Duration,
         login: Option<Login>,
         tls: Option<Arc<ClientConfig>>,
+        hidden: Hidden,
     ) -> Self {
         Self {
             tls,
@@ -46,6 +49,7 @@ impl Connect {
             connect_timeout,
             deadline: Instant::now() + timeout,
             login,
+            hidden,
         }
     }
 }
@@ -62,7 +66,10 @@ impl Connector for Connect {
             Some(proxy) => self.through(proxy, details),
             None => self.directly(details),
         };
-        Ok(Some(Box::new(WithoutInterim::new(connection?, self.deadline))))
+        let answers = WithoutInterim::new(connection?, self.deadline);
+        let config = details.config;
+        let sizes = (config.input_buffer_size(), config.output_buffer_size());
+        Ok(Some(self.hidden.connection(answers, sizes)))
     }
 }
 

@@ -17,6 +17,7 @@ use super::Failure;
 use super::connect::Connect;
 use super::errors::MAY_WANT;
 use super::headers::{self, text};
+use super::hidden::Hidden;
 use super::login::{Account, Login, NotNow};
 use super::request::TokenRequest;
 use super::resolve::SharedResolver;
@@ -32,7 +33,7 @@ use crate::error::{Error, ErrorKind};
 use crate::token::Token;
 
 /// Maximum size of a response body.
-const MAX_BODY_BYTES: usize = 64 * 1024;
+pub(super) const MAX_BODY_BYTES: usize = 64 * 1024;
 const TOO_LONG: &str = "is over 64 KiB";
 pub(super) const MAX_HEADER_BYTES: usize = 16 * 1024;
 /// Larger than the headers may be; otherwise ureq takes endless headers for a closed connection.
@@ -135,10 +136,10 @@ impl Transport for Http {
                 .header("Content-Type", "application/x-www-form-urlencoded"),
         );
         if let Some(authorization) = &request.authorization {
-            call = call.header("Authorization", sensitive(authorization)?);
+            call = call.header("Authorization", attempt.authorization(authorization)?);
         }
-        let response =
-            call.send(request.body.as_bytes()).map_err(|error| attempt.failure(error))?;
+        let body = attempt.hidden.body(&request.body);
+        let response = call.send(body.as_bytes()).map_err(|error| attempt.failure(error))?;
         attempt.answer(response)
     }
 
@@ -162,6 +163,7 @@ impl Transport for Http {
 pub(super) struct Attempt<'a> {
     pub(super) http: &'a Http,
     agent: ureq::Agent,
+    hidden: Hidden,
     pub(super) limit: TimeLimit,
     /// `None`: plain HTTP.
     pub(super) security: Option<Security>,
@@ -179,7 +181,7 @@ impl Http {
         let attempt = self.attempt(TimeLimit { attempt: timeout, spent: Duration::ZERO })?;
         let mut call = asking_for_json(attempt.agent.get(self.url.uri()));
         if let Some(token) = token {
-            call = call.header("Authorization", sensitive(token.bearer())?);
+            call = call.header("Authorization", attempt.authorization(token.bearer())?);
         }
         let response = call.call().map_err(|error| attempt.failure(error))?;
         attempt.answer(response)
@@ -194,7 +196,9 @@ impl Http {
             security.transpose().map_err(|problem| self.insecure(&self.origin, &problem))?;
         let (login, left) = self.admitted(limit.attempt)?;
         let tls = security.as_ref().map(|security| security.config.clone());
-        let connect = Connect::new(&self.user_agent, self.connect_timeout, left, login, tls);
+        let hidden = Hidden::default();
+        let connect =
+            Connect::new(&self.user_agent, self.connect_timeout, left, login, tls, hidden.clone());
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -210,7 +214,7 @@ impl Http {
             .build();
         let agent = ureq::Agent::with_parts(config, connect, SharedResolver);
         // Time spent waiting for a login's turn is part of the attempt.
-        Ok(Attempt { http: self, agent, limit, security })
+        Ok(Attempt { http: self, agent, hidden, limit, security })
     }
 
     /// A login to the proxy, if it requires one, once its turn has come; and the remaining time.
@@ -261,6 +265,10 @@ impl Http {
 }
 
 impl Attempt<'_> {
+    fn authorization(&self, value: &str) -> Result<HeaderValue, Failure> {
+        sensitive(&self.hidden.authorization(value))
+    }
+
     /// Reads a response: first what its header says about the body, then the body.
     fn answer(
         &self,
@@ -287,7 +295,7 @@ impl Attempt<'_> {
         }
         if answer.unreadable.is_none() {
             let headers = response.headers().clone();
-            match read_body(response.body_mut(), length, &mut answer) {
+            match read_body(response.body_mut(), length, &self.hidden, &mut answer) {
                 Ok(()) => {}
                 // The status of a refusal is enough; a truncated text changes nothing.
                 Err(_) if status != 200 => {}
@@ -342,12 +350,15 @@ fn sensitive(value: &str) -> Result<HeaderValue, Failure> {
 fn read_body(
     body: &mut ureq::Body,
     length: Option<u64>,
+    hidden: &Hidden,
     answer: &mut HttpAnswer,
 ) -> std::io::Result<()> {
     // Allocated in full: growing would leave copies of a token in freed memory.
     let expected = length.map_or(MAX_BODY_BYTES, |length| length as usize);
-    answer.body.reserve_exact(expected + 64);
-    body.as_reader().take(MAX_BODY_BYTES as u64 + 1).read_to_end(&mut answer.body)?;
+    let mut passed_on = Zeroizing::new(Vec::with_capacity(expected + 64));
+    let outcome = body.as_reader().take(MAX_BODY_BYTES as u64 + 1).read_to_end(&mut passed_on);
+    answer.body = hidden.received(passed_on);
+    outcome?;
     if answer.body.len() > MAX_BODY_BYTES {
         answer.unreadable = Some(TOO_LONG.to_owned());
     }

@@ -20,6 +20,7 @@ pub(crate) mod certificates;
 mod connect;
 mod errors;
 mod headers;
+mod hidden;
 pub(crate) mod http;
 mod interim;
 mod login;

@@ -6,6 +6,7 @@ mod credentials_change;
 mod credentials_hang;
 #[cfg(unix)]
 mod directories;
+mod logs;
 #[path = "../support/mod.rs"]
 mod support;
 mod waits;
