@@ -87,7 +87,7 @@ fn main() -> io::Result<()> {
     thread::spawn(move || {
         for accepted in listener.incoming().flatten() {
             let (config, emulator) = (config.clone(), emulator.clone());
-            // A client that gives up is no matter of this program.
+            // An error is the client's: it has given up.
             thread::spawn(move || drop(serve(accepted, config, &emulator)));
         }
     });
