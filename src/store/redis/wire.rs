@@ -13,8 +13,9 @@ use zeroize::Zeroizing;
 use super::trouble::MAX_CLIENTS;
 use crate::store::MAX_RECORD_BYTES;
 
-/// Maximum length of a line: a status, an error or a number.
-const LONGEST_LINE: usize = 1024;
+/// Maximum length of a line: a status, an error or a number. What a server in protected mode says has
+/// 1,067 bytes.
+const LONGEST_LINE: usize = 4096;
 /// Maximum length of a value: one byte more than a record may have.
 const LONGEST_VALUE: usize = MAX_RECORD_BYTES + 1;
 const CHUNK: usize = 4096;
@@ -162,6 +163,10 @@ mod tests {
             }
             assert!(received.is_empty());
         }
+        let protected =
+            [&b"-DENIED Redis is running in protected mode "[..], &[b'x'; 1100], b"\r\n"];
+        let next = Received::default().next(&mut &protected.concat()[..]);
+        assert_eq!(next.unwrap(), Reply::Refused("DENIED".to_owned()));
     }
 
     #[test]
@@ -178,7 +183,7 @@ mod tests {
             b"$+1\r\na\r\n",
             b"$1\r\nabc",
             b":x\r\n",
-            &[b'+'; 2000],
+            &[b'+'; 5000],
         ] {
             let mut received = Received::default();
             let fault = received.next(&mut &bytes[..]).unwrap_err();
