@@ -20,7 +20,7 @@ $(error REDIS=$(REDIS): it is 1 (with the Redis store) or 0)
 endif
 endif
 
-.PHONY: help demo test soak forks faults abi audit library emulator header install dist dist-test bench fleet setup clean
+.PHONY: help demo test soak forks faults abi audit secrecy library emulator header install dist dist-test bench fleet setup clean
 
 help:
 	@echo "make demo      see what the library does, without an account (the emulator runs by itself)"
@@ -30,6 +30,7 @@ help:
 	@echo "make faults    put known faults into the code, one at a time, and check that a test finds each"
 	@echo "make abi       check what docs/abi-policy.md promises"
 	@echo "make audit     check licences, sources and known vulnerabilities of all dependencies (ADVISORY_DB=...)"
+	@echo "make secrecy   search output, stores and a core dump for secrets and tokens"
 	@echo "make install   install the C library: PREFIX=$(PREFIX), DESTDIR, REDIS=1 (with the store for Redis and Valkey)"
 	@echo "make dist      build what users install, into dist/: tarballs, packages, wheels, Go modules (TARGETS=...)"
 	@echo "make dist-test install and use what is in dist/, where there is no Rust"
@@ -83,6 +84,12 @@ abi: library emulator
 
 audit:
 	@scripts/audit.sh
+
+secrecy: library
+	@scripts/setup.sh base python
+	@tests/steps.sh stage_package >/dev/null
+	@$(CARGO) build --quiet --workspace --bin tu-token
+	@tests/steps.sh secrecy
 
 header:
 	@TU_TOKEN_HEADER=$(CURDIR)/include/tu_token.h $(CARGO) check --quiet --features capi,__header -p tu-token

@@ -103,6 +103,7 @@ step "python: types, tests, documents, examples" "service front venv python-serv
 build wheel "python: wheel and source distribution" "service venv slow" python_installed
 step "dist: what it says if something is missing" "go python" dist_refusals
 build command "build: command" "cargo binary" cargo build --workspace --bin tu-token
+step "secrecy: output, stores, a core dump" "stage command venv binary" secrecy
 step "dist: packages and archives of this machine" \
   "library emulator wheel command c++ cmake go packages slow binary" dist_host
 

@@ -412,6 +412,18 @@ python_installed() {
   bindings/python/tests/install.sh
 }
 
+# Builds the Python module if it is not installed, or is older than its sources.
+# The Python module is installed into a directory of its own: other steps use the environment at the same time.
+secrecy() {
+  have openssl || { echo "SKIPPED: openssl is missing"; exit 77; }
+  # shellcheck source=bindings/python/tests/environment.sh
+  . bindings/python/tests/environment.sh
+  rm -rf target/wheels/secrecy target/secrecy
+  maturin build --quiet --manifest-path bindings/python/Cargo.toml --out target/wheels/secrecy
+  pip install --quiet --disable-pip-version-check --no-deps --target target/secrecy/python target/wheels/secrecy/*.whl
+  tests/secrecy/run.py
+}
+
 # What users download, for this machine: packed from what the steps above have built, and used.
 dist_host() {
   tests/dist/host.sh
