@@ -39,6 +39,10 @@ mod events;
 #[allow(missing_docs)]
 pub mod ffi;
 mod files;
+#[cfg(any(test, feature = "__fuzz"))]
+#[allow(missing_docs)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod leftovers;
 mod life;
 mod lists;

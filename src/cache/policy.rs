@@ -211,7 +211,7 @@ fn doubled(first: Duration, times: u32, most: Duration) -> Duration {
 }
 
 /// The settings of scenes and tests of the core.
-#[cfg(test)]
+#[cfg(any(test, feature = "__fuzz"))]
 pub(crate) fn usual() -> Policy {
     Policy {
         refresh_before: Duration::from_secs(300),

@@ -19,7 +19,7 @@
 pub(crate) mod certificates;
 mod connect;
 mod errors;
-mod headers;
+pub(crate) mod headers;
 mod hidden;
 pub(crate) mod http;
 mod interim;

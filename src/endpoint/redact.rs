@@ -140,6 +140,9 @@ fn without_field(text: &str) -> String {
 #[path = "redact_tests.rs"]
 mod tests;
 
+#[cfg(any(test, feature = "__fuzz"))]
+pub(crate) mod chains;
+
 #[cfg(test)]
 #[path = "redact_properties.rs"]
 mod properties;

@@ -16,8 +16,10 @@ mod ask;
 mod changes;
 mod credentials;
 mod fetch;
-#[cfg(test)]
-mod scenes;
+#[cfg(any(test, feature = "__fuzz"))]
+// The fuzzer needs less of it than the tests.
+#[cfg_attr(not(test), allow(dead_code, unused_imports))]
+pub(crate) mod scenes;
 mod visit;
 
 use std::time::Duration;

@@ -28,6 +28,8 @@ use self::circuit::Circuit;
 use self::link::Link;
 pub(crate) use self::trouble::Class;
 use self::trouble::Trouble;
+#[cfg(any(test, feature = "__fuzz"))]
+pub(crate) use self::wire::check_replies;
 use super::Problem;
 use crate::clock::Clock;
 use crate::config::redis_url::{Choice, Target};

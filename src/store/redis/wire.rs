@@ -117,6 +117,55 @@ fn read(reply: &[u8]) -> Option<Reply> {
     }
 }
 
+/// For the fuzzer: a reply is short, and the same however its bytes arrive.
+#[cfg(any(test, feature = "__fuzz"))]
+pub(crate) fn check_replies(bytes: &[u8], chunk: usize) {
+    let replies = |chunk: usize| {
+        let (mut stream, mut received) = (Chunks { bytes, chunk }, Received::default());
+        let mut replies = Vec::new();
+        loop {
+            match received.next(&mut stream) {
+                Ok(Reply::Bytes(value)) => {
+                    assert!(value.len() <= LONGEST_VALUE);
+                    replies.push(Ok(Reply::Bytes(value)));
+                }
+                Ok(Reply::Refused(code)) => {
+                    assert!((1..=20).contains(&code.len()));
+                    assert!(code.bytes().all(|byte| byte.is_ascii_uppercase()));
+                    replies.push(Ok(Reply::Refused(code)));
+                }
+                Ok(reply) => replies.push(Ok(reply)),
+                Err(Fault::Foreign(first)) => {
+                    replies.push(Err(Some(first)));
+                    return replies;
+                }
+                Err(Fault::Io(_)) => {
+                    replies.push(Err(None));
+                    return replies;
+                }
+            }
+        }
+    };
+    assert_eq!(replies(chunk), replies(CHUNK));
+}
+
+#[cfg(any(test, feature = "__fuzz"))]
+struct Chunks<'a> {
+    bytes: &'a [u8],
+    chunk: usize,
+}
+
+#[cfg(any(test, feature = "__fuzz"))]
+impl Read for Chunks<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.chunk.min(self.bytes.len()).min(buffer.len());
+        let (now, later) = self.bytes.split_at(length);
+        buffer[..length].copy_from_slice(now);
+        self.bytes = later;
+        Ok(length)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const SRC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 const PAGE: &str = include_str!("../../../docs/architecture.md");
 /// Surfaces, and test code that is compiled with a feature too: nobody imports them.
-const NOBODYS: [&str; 3] = ["diagnosis", "ffi", "simulation"];
+const NOBODYS: [&str; 4] = ["diagnosis", "ffi", "fuzzing", "simulation"];
 
 type Imports = BTreeMap<String, BTreeSet<String>>;
 

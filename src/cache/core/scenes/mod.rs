@@ -8,18 +8,27 @@
 //! - [`threads`], [`warm`] the order of threads, and what a client does without a caller
 //! - [`properties`], [`world`] random events, checked against a simpler model
 
+#[cfg(test)]
 mod credentials_pending;
+#[cfg(test)]
 mod failures;
+#[cfg(test)]
 mod life;
+#[cfg(test)]
 mod properties;
+#[cfg(test)]
 mod refusals;
-mod scene;
+pub(crate) mod scene;
 mod steps;
+#[cfg(test)]
 mod store;
+#[cfg(test)]
 mod threads;
+#[cfg(test)]
 mod trials;
+#[cfg(test)]
 mod warm;
-mod world;
+pub(crate) mod world;
 
 use std::time::Duration;
 

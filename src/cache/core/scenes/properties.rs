@@ -3,37 +3,8 @@
 
 use proptest::prelude::*;
 
-use super::world::{Come, World};
+use super::world::{Come, Event, World};
 use super::*;
-
-#[derive(Clone, Debug)]
-pub(super) enum Event {
-    Pass(Duration),
-    /// Lets this share of the token's remaining life pass.
-    Age(f64),
-    /// Lets the next timed event happen: a timer, an alarm, or the end of a caller's wait.
-    Next,
-    Ask {
-        min_ttl: Duration,
-        at_once: bool,
-        patience: Option<Duration>,
-    },
-    /// One of the pending operations ends.
-    Comes(usize, Come),
-    /// Input about a fetch that is over or never existed.
-    Stray(usize),
-    Look,
-    Late {
-        refused: bool,
-    },
-    LookAtFiles,
-    Invalidate {
-        current: bool,
-    },
-    Wake,
-    Rotate,
-    Fork,
-}
 
 fn times() -> impl Strategy<Value = Duration> {
     prop_oneof![
@@ -147,7 +118,7 @@ proptest! {
     ) {
         let mut world = World::new(budget, keep_warm, has_store, kind);
         for (entry, chance, event) in steps {
-            (world.scene.on, world.scene.env.chance) = (entry, chance);
+            world.is_on(entry, chance);
             world.happens(&event);
             world.check();
         }
@@ -192,7 +163,7 @@ fn a_lack_of_credentials_after_a_reread_is_not_a_refusal() {
         (1, ask()),
     ];
     for (entry, event) in steps {
-        world.scene.on = entry;
+        world.is_on(entry, 0.0);
         world.happens(&event);
         world.check();
     }

@@ -307,3 +307,17 @@ fn new_credentials_end_refusals_and_pauses_but_not_the_spacing() {
     assert_eq!(scene.at(60.999).asks(), Fails(Trouble::InvalidScope), "a minute, not two");
     assert_eq!(scene.at(61.0).asks(), WaitsAndStarted);
 }
+
+#[test]
+fn news_of_older_credentials_changes_nothing() {
+    let mut scene = Scene::new(1.0);
+    scene.rotates().rotates();
+    scene.fails_one_fetch(failure(Class::Refused));
+    let blocked = scene.is_blocked_for();
+    assert!(blocked > 0.0);
+    let version = scene.source.version - 1;
+    scene.step(Input::CredentialsLate { refused: false, version: Some(version) });
+    assert_eq!(scene.is_blocked_for(), blocked);
+    scene.rotates();
+    assert_eq!(scene.is_blocked_for(), 0.0);
+}

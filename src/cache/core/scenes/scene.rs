@@ -8,15 +8,15 @@ use crate::cache::limits::Blocked;
 use crate::cache::output::Outputs;
 use crate::cache::policy;
 
-pub(super) const START: BootTime = BootTime::from_nanos(1_000_000_000_000);
-pub(super) const FOREVER: BootTime = BootTime::from_nanos(u64::MAX);
-pub(super) const AT_ONCE: Want = Want { min_ttl: Duration::ZERO, at_once: true, until: FOREVER };
+pub(crate) const START: BootTime = BootTime::from_nanos(1_000_000_000_000);
+pub(crate) const FOREVER: BootTime = BootTime::from_nanos(u64::MAX);
+pub(crate) const AT_ONCE: Want = Want { min_ttl: Duration::ZERO, at_once: true, until: FOREVER };
 /// A caller without a deadline.
-pub(super) const PATIENT: Want = Want { at_once: false, ..AT_ONCE };
+pub(crate) const PATIENT: Want = Want { at_once: false, ..AT_ONCE };
 
 /// An error, as the core remembers it and as callers get it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub(crate) enum Trouble {
     Network,
     Proxy,
     RateLimited,
@@ -36,7 +36,7 @@ pub(super) enum Trouble {
 
 /// What a caller gets. "Started": its call has started a fetch. Numbers are seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Heard {
+pub(crate) enum Heard {
     Served,
     ServedAndStarted,
     Waits,
@@ -50,14 +50,14 @@ pub(super) enum Heard {
 
 /// The environment that the core queries while it decides.
 #[derive(Clone, Debug)]
-pub(super) struct SceneEnvironment {
+pub(crate) struct SceneEnvironment {
     /// The result of every draw: 0 means no jitter and the shortest pauses, 1 the most of both.
-    pub(super) chance: f64,
+    pub(crate) chance: f64,
     /// The number of waiters of each entry.
-    pub(super) waiting: Vec<usize>,
-    pub(super) asked: Vec<bool>,
+    pub(crate) waiting: Vec<usize>,
+    pub(crate) asked: Vec<bool>,
     /// Until when the proxy's refusal of a login is in force.
-    pub(super) refused_login: Option<BootTime>,
+    pub(crate) refused_login: Option<BootTime>,
 }
 
 impl Random for SceneEnvironment {
@@ -82,49 +82,49 @@ impl Environment<Trouble> for SceneEnvironment {
 
 /// What is visible of an entry from outside.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     /// Its current fetch.
-    pub(super) fetch: Option<FlightId>,
-    pub(super) serial: u64,
+    pub(crate) fetch: Option<FlightId>,
+    pub(crate) serial: u64,
     /// Until when readers need not ask, according to the outputs.
-    pub(super) serve_until: BootTime,
-    pub(super) alarm: Option<BootTime>,
+    pub(crate) serve_until: BootTime,
+    pub(crate) alarm: Option<BootTime>,
 }
 
 /// A client with three entries, and a clock that only `at` moves.
 #[derive(Clone, Debug)]
-pub(super) struct Scene {
-    pub(super) core: Core<Trouble>,
-    pub(super) env: SceneEnvironment,
-    pub(super) source: Source,
-    pub(super) entries: Vec<Seen>,
-    pub(super) on: usize,
-    pub(super) now: BootTime,
+pub(crate) struct Scene {
+    pub(crate) core: Core<Trouble>,
+    pub(crate) env: SceneEnvironment,
+    pub(crate) source: Source,
+    pub(crate) entries: Vec<Seen>,
+    pub(crate) on: usize,
+    pub(crate) now: BootTime,
     /// The outputs of the last step.
-    pub(super) outputs: Vec<Output<Trouble>>,
+    pub(crate) outputs: Vec<Output<Trouble>>,
 }
 
-pub(super) fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings { policy: policy::usual(), ..Settings::default() }
 }
 
 impl Scene {
-    pub(super) fn new(chance: f64) -> Self {
+    pub(crate) fn new(chance: f64) -> Self {
         Self::set_to(settings(), chance)
     }
 
-    pub(super) fn with_budget(chance: f64, max_requests_per_minute: u32) -> Self {
+    pub(crate) fn with_budget(chance: f64, max_requests_per_minute: u32) -> Self {
         let mut settings = settings();
         settings.policy.max_requests_per_minute = max_requests_per_minute;
         Self::set_to(settings, chance)
     }
 
     /// With `keep_warm`.
-    pub(super) fn kept_warm(chance: f64) -> Self {
+    pub(crate) fn kept_warm(chance: f64) -> Self {
         Self::set_to(Settings { keep_warm: true, ..settings() }, chance)
     }
 
-    pub(super) fn set_to(settings: Settings, chance: f64) -> Self {
+    pub(crate) fn set_to(settings: Settings, chance: f64) -> Self {
         let mut core = Core::new(settings, 0);
         let entries = (0..3).map(|_| core.add_entry(START)).count();
         Self {
@@ -144,13 +144,13 @@ impl Scene {
     }
 
     /// A scene in which a token with this lifetime arrived at second 0.
-    pub(super) fn with_token(chance: f64, lifetime: u64) -> Self {
+    pub(crate) fn with_token(chance: f64, lifetime: u64) -> Self {
         let mut scene = Self::new(chance);
         scene.gets(lifetime);
         scene
     }
 
-    pub(super) fn at(&mut self, seconds: f64) -> &mut Self {
+    pub(crate) fn at(&mut self, seconds: f64) -> &mut Self {
         let then = second(seconds);
         assert!(then >= self.now, "time does not go back");
         self.now = then;
@@ -158,7 +158,7 @@ impl Scene {
     }
 
     /// Switches to another entry of the client.
-    pub(super) fn on(&mut self, entry: usize) -> &mut Self {
+    pub(crate) fn on(&mut self, entry: usize) -> &mut Self {
         self.on = entry;
         self
     }
@@ -166,7 +166,7 @@ impl Scene {
     // --- the entry point -------------------------------------------------------------------------
 
     /// Passes an input to the core, and applies the outputs that belong under the client's lock.
-    pub(super) fn step(&mut self, input: Input<Trouble>) -> &[Output<Trouble>] {
+    pub(crate) fn step(&mut self, input: Input<Trouble>) -> &[Output<Trouble>] {
         let Outputs { list, .. } = self.core.handle(self.now, &mut self.env, input);
         list.iter().for_each(|output| self.note(output));
         self.outputs = list;
@@ -205,25 +205,25 @@ impl Scene {
         }
     }
 
-    pub(super) fn has_output(&self, is_such: impl Fn(&Output<Trouble>) -> bool) -> bool {
+    pub(crate) fn has_output(&self, is_such: impl Fn(&Output<Trouble>) -> bool) -> bool {
         self.outputs.iter().any(is_such)
     }
 
-    pub(super) fn notifies(&self, is_such: impl Fn(&Notice<Trouble>) -> bool) -> bool {
+    pub(crate) fn notifies(&self, is_such: impl Fn(&Notice<Trouble>) -> bool) -> bool {
         self.has_output(|output| matches!(output, Output::Notify { notice, .. } if is_such(notice)))
     }
 
     // --- other inputs ----------------------------------------------------------------------------
 
     /// The entry's alarm fires.
-    pub(super) fn ticks(&mut self) -> &mut Self {
+    pub(crate) fn ticks(&mut self) -> &mut Self {
         let entry = self.on;
         self.step(Input::Tick { entry });
         self
     }
 
     /// Lets the entry's alarm fire, and returns how its fetch was given up, if it was.
-    pub(super) fn is_given_up(&mut self) -> Option<GivenUp> {
+    pub(crate) fn is_given_up(&mut self) -> Option<GivenUp> {
         self.ticks();
         self.outputs.iter().find_map(|output| match *output {
             Output::Notify { notice: Notice::GivenUp { how, .. }, .. } => Some(how),
@@ -232,7 +232,7 @@ impl Scene {
     }
 
     /// The entry's next alarm, from the outputs of the last step.
-    pub(super) fn alarm(&self) -> Option<f64> {
+    pub(crate) fn alarm(&self) -> Option<f64> {
         self.outputs.iter().rev().find_map(|output| match *output {
             Output::Alarm { entry, at } if entry == self.on => Some(seconds(at)),
             _ => None,
@@ -240,35 +240,35 @@ impl Scene {
     }
 
     /// An API refuses the cached token.
-    pub(super) fn is_invalidated(&mut self) -> bool {
+    pub(crate) fn is_invalidated(&mut self) -> bool {
         self.is_refused(self.serial())
     }
 
     /// An API refuses a token. Returns whether it was the cached one.
-    pub(super) fn is_refused(&mut self, serial: u64) -> bool {
+    pub(crate) fn is_refused(&mut self, serial: u64) -> bool {
         let entry = self.on;
         self.step(Input::Invalidate { entry, serial });
         self.has_output(|output| matches!(output, Output::Clear { .. }))
     }
 
-    pub(super) fn serial(&self) -> u64 {
+    pub(crate) fn serial(&self) -> u64 {
         self.entries[self.on].serial
     }
 
-    pub(super) fn wakes(&mut self) -> &mut Self {
+    pub(crate) fn wakes(&mut self) -> &mut Self {
         self.step(Input::Wake);
         self
     }
 
     /// The program sets other credentials.
-    pub(super) fn rotates(&mut self) -> &mut Self {
+    pub(crate) fn rotates(&mut self) -> &mut Self {
         let version = self.source.version + 1;
         self.source = Source { kind: SourceKind::Given, version };
         self.step(Input::Rotated { version });
         self
     }
 
-    pub(super) fn forks(&mut self) {
+    pub(crate) fn forks(&mut self) {
         self.env.waiting.fill(0);
         self.entries.iter_mut().for_each(|seen| seen.fetch = None);
         self.step(Input::Forked);
@@ -276,12 +276,12 @@ impl Scene {
 
     // --- what can be read ------------------------------------------------------------------------
 
-    pub(super) fn state(&self) -> State {
+    pub(crate) fn state(&self) -> State {
         self.core.state(self.on, self.now)
     }
 
     /// Until when readers need not ask. Checks that the outputs have not told them more.
-    pub(super) fn serves_until(&mut self) -> f64 {
+    pub(crate) fn serves_until(&mut self) -> f64 {
         let until = self.core.serve_until(self.on, self.now);
         let told = self.entries[self.on].serve_until;
         assert!(
@@ -292,12 +292,12 @@ impl Scene {
     }
 
     /// How long no fetch may start.
-    pub(super) fn is_blocked_for(&mut self) -> f64 {
+    pub(crate) fn is_blocked_for(&mut self) -> f64 {
         self.core.next_request_in(self.on, self.now, None).as_secs_f64()
     }
 }
 
-pub(super) fn failure(class: Class) -> Failure<Trouble> {
+pub(crate) fn failure(class: Class) -> Failure<Trouble> {
     let trouble = match class {
         Class::Transient | Class::TransientOnce => Trouble::Network,
         Class::LoginRefused => Trouble::Proxy,
@@ -308,19 +308,19 @@ pub(super) fn failure(class: Class) -> Failure<Trouble> {
     Failure::new(class, trouble)
 }
 
-pub(super) fn min_ttl(seconds: u64) -> Want {
+pub(crate) fn min_ttl(seconds: u64) -> Want {
     Want { min_ttl: Duration::from_secs(seconds), ..PATIENT }
 }
 
 /// A caller with a deadline at this second.
-pub(super) fn until(seconds: f64) -> Want {
+pub(crate) fn until(seconds: f64) -> Want {
     Want { until: second(seconds), ..PATIENT }
 }
 
-pub(super) fn second(seconds: f64) -> BootTime {
+pub(crate) fn second(seconds: f64) -> BootTime {
     START.after(Duration::from_secs_f64(seconds))
 }
 
-pub(super) fn seconds(at: BootTime) -> f64 {
+pub(crate) fn seconds(at: BootTime) -> f64 {
     at.since(START).as_secs_f64()
 }

@@ -1,7 +1,6 @@
 //! A model of the client: it gets random events, and a second, simpler account checks what is
 //! allowed. Outputs are carried out in any order, as threads would.
 
-use super::properties::Event;
 use super::*;
 use crate::cache::input::CredentialStatus;
 use account::Account;
@@ -14,21 +13,50 @@ const MAX_READS: usize = 4;
 /// No caller waits longer without checking again.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
+#[derive(Clone, Debug)]
+pub(crate) enum Event {
+    Pass(Duration),
+    /// Lets this share of the token's remaining life pass.
+    Age(f64),
+    /// Lets the next timed event happen: a timer, an alarm, or the end of a caller's wait.
+    Next,
+    Ask {
+        min_ttl: Duration,
+        at_once: bool,
+        patience: Option<Duration>,
+    },
+    /// One of the pending operations ends.
+    Comes(usize, Come),
+    /// Input about a fetch that is over or never existed.
+    Stray(usize),
+    Look,
+    Late {
+        refused: bool,
+    },
+    LookAtFiles,
+    Invalidate {
+        current: bool,
+    },
+    Wake,
+    Rotate,
+    Fork,
+}
+
 /// How a pending operation ends, whatever it is.
 #[derive(Clone, Debug)]
-pub(super) struct Come {
+pub(crate) struct Come {
     /// A thread is available for it.
-    pub(super) thread: bool,
+    pub(crate) thread: bool,
     /// Whether the credentials differ from the refused ones, and whether the source was asked for
     /// them.
-    pub(super) credentials: Option<Result<(bool, bool), NoCredentials<Trouble>>>,
-    pub(super) answer: Result<Granted, Failure<Trouble>>,
+    pub(crate) credentials: Option<Result<(bool, bool), NoCredentials<Trouble>>>,
+    pub(crate) answer: Result<Granted, Failure<Trouble>>,
     /// With times relative to now.
-    pub(super) record: Option<Record>,
-    pub(super) lock: Lock,
-    pub(super) obtained: bool,
-    pub(super) is_other: bool,
-    pub(super) given: bool,
+    pub(crate) record: Option<Record>,
+    pub(crate) lock: Lock,
+    pub(crate) obtained: bool,
+    pub(crate) is_other: bool,
+    pub(crate) given: bool,
 }
 
 /// Everything succeeds.
@@ -63,8 +91,8 @@ struct Caller {
 }
 
 /// The scene and its accounts.
-pub(super) struct World {
-    pub(super) scene: Scene,
+pub(crate) struct World {
+    pub(crate) scene: Scene,
     accounts: Vec<Account>,
     budget: usize,
     sent: Vec<BootTime>,
@@ -83,7 +111,7 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(budget: u32, keep_warm: bool, has_store: bool, kind: SourceKind) -> Self {
+    pub(crate) fn new(budget: u32, keep_warm: bool, has_store: bool, kind: SourceKind) -> Self {
         let mut settings = scene::settings();
         settings.policy.max_requests_per_minute = budget;
         settings.keep_warm = keep_warm;
@@ -106,6 +134,11 @@ impl World {
             told: Vec::new(),
             flights: Vec::new(),
         }
+    }
+
+    /// The entry of the next event, and the result of its draws.
+    pub(crate) fn is_on(&mut self, entry: usize, chance: f64) {
+        (self.scene.on, self.scene.env.chance) = (entry, chance);
     }
 
     fn is_valid(&self, entry: usize) -> bool {
@@ -134,7 +167,7 @@ impl World {
 
     // --- events ----------------------------------------------------------------------------------
 
-    pub(super) fn happens(&mut self, event: &Event) {
+    pub(crate) fn happens(&mut self, event: &Event) {
         let (on, now) = (self.scene.on, self.scene.now);
         match event {
             Event::Pass(time) => self.scene.now = now.after(*time),
@@ -418,7 +451,7 @@ impl World {
     // --- at the end ------------------------------------------------------------------------------
 
     /// From any state: a day later, one good answer per entry restores everything.
-    pub(super) fn recovers(&mut self) {
+    pub(crate) fn recovers(&mut self) {
         self.scene.now = self.scene.now.after(SECOND * 90_000);
         for entry in 0..self.accounts.len() {
             for _ in 0..20 {
@@ -443,7 +476,7 @@ impl World {
     }
 
     /// And from any state: closing leaves nothing behind.
-    pub(super) fn closes(&mut self) {
+    pub(crate) fn closes(&mut self) {
         self.step(Input::Close);
         assert!(self.flights.iter().all(|flight| self.scene.core.entry_of(*flight).is_none()));
         self.ask_after_the_end();

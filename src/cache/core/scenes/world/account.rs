@@ -247,7 +247,7 @@ impl World {
     // --- invariants, checked after every event
     // -----------------------------------------------------
 
-    pub(in super::super) fn check(&mut self) {
+    pub(crate) fn check(&mut self) {
         let now = self.scene.now;
         let waits_for_nothing = |caller: &Caller| {
             caller.flight.is_some_and(|it| self.accounts[caller.entry].flight != Some(it))
