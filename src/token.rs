@@ -321,6 +321,27 @@ mod tests {
     }
 
     #[test]
+    fn its_times_are_those_of_its_life() {
+        let mut token = Token::new("abc", "a", 1, &life(), 0);
+        let left = token.fresh_for();
+        assert!(left <= Duration::from_secs(700) && left > Duration::from_secs(600), "{left:?}");
+        let left = token.expires_in();
+        assert!(left <= Duration::from_secs(1200) && left > Duration::from_secs(1100), "{left:?}");
+        token.set_fresh_until(Clock::System.now());
+        assert_eq!(token.fresh_for(), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_copy_fits_or_its_length_is_told() {
+        let token = Token::new("abc", "a", 1, &life(), 0);
+        let mut buffer = [b'.'; 12];
+        assert_eq!(token.copy_bearer(&mut buffer), Ok(10));
+        assert_eq!(&buffer, b"Bearer abc..");
+        assert_eq!(token.copy_bearer(&mut buffer[..9]), Err(10));
+        assert_eq!(token.copy_bearer(&mut []), Err(10));
+    }
+
+    #[test]
     fn every_text_ends_with_a_nul() {
         let token = Token::new("abc", "scope", 1, &life(), 0);
         let (text, parts) = (Token::text_of(token.words()), token.parts());

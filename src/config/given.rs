@@ -1,5 +1,7 @@
 //! The option values set by the program and by the environment.
 
+use std::env::VarError;
+
 use super::options::Options;
 use super::table::{self, OPTIONS};
 use crate::error::Error;
@@ -50,15 +52,19 @@ impl Given {
 
     /// Takes the variables that are set in the environment now and not empty.
     pub(crate) fn load_env(&mut self) {
+        self.load(|variable| std::env::var(variable));
+    }
+
+    fn load(&mut self, read: impl Fn(&str) -> Result<String, VarError>) {
         for option in OPTIONS {
             let variable = option.env_name();
-            match std::env::var(&variable) {
+            match read(&variable) {
                 Ok(value) if value.is_empty() => {}
                 Ok(value) => {
                     self.environment.insert(option.key, Secret::new(value));
                 }
-                Err(std::env::VarError::NotPresent) => {}
-                Err(std::env::VarError::NotUnicode(_)) => {
+                Err(VarError::NotPresent) => {}
+                Err(VarError::NotUnicode(_)) => {
                     self.remember(Error::config(format!("{variable} is not valid UTF-8")));
                 }
             }
@@ -196,6 +202,40 @@ mod tests {
         let options = given.resolve(false).unwrap();
         assert!(options.client_secret_file.is_none());
         assert_eq!(options.scope.unwrap().wire(), "a");
+    }
+
+    #[test]
+    fn the_environment_is_read_by_the_names_of_the_options() {
+        let mut given = of(&[("client_id", "id"), ("client_secret", "hush")]);
+        given.load_env();
+        given.load(|variable| match variable {
+            "TRACKUNIT_SCOPE" => Ok("from-environment".to_owned()),
+            "TRACKUNIT_TIMEOUT" => Ok(String::new()),
+            _ => Err(VarError::NotPresent),
+        });
+        assert_eq!(given.resolve(false).unwrap().scope.unwrap().wire(), "from-environment");
+        assert!(given.keys().any(|key| key == "scope"));
+        assert!(!given.keys().any(|key| key == "timeout"), "an empty variable is not set");
+        given.load(|variable| match variable {
+            "TRACKUNIT_TIMEOUT" => Ok("soon".to_owned()),
+            _ => Err(VarError::NotPresent),
+        });
+        let said = message(&given);
+        assert!(said.contains("timeout") && said.contains("(from TRACKUNIT_TIMEOUT)"), "{said}");
+        given.load(|variable| match variable {
+            "TRACKUNIT_NAME" => Err(VarError::NotUnicode("\u{fffd}".into())),
+            _ => Err(VarError::NotPresent),
+        });
+        assert_eq!(message(&given), "TRACKUNIT_NAME is not valid UTF-8");
+    }
+
+    #[test]
+    fn a_renewal_starts_before_the_margin() {
+        let said = message(&with(&[("refresh_before", "10s"), ("expiry_margin", "11s")]));
+        assert!(said.contains("refresh_before (10s) is below expiry_margin (11s)"), "{said}");
+        assert!(
+            with(&[("refresh_before", "10s"), ("expiry_margin", "10s")]).resolve(false).is_ok()
+        );
     }
 
     #[test]
