@@ -124,6 +124,19 @@ check "nothing else is between the lines" "0 others" "$(sed '/^$/,$d' <<<"$said"
   grep -vcE '^(hangs|fails|is killed|works [1-5]) .* (ok \(|FAILED: )|^    ') others"
 check "a log has no codes for terminals" "0 lines" "$(grep -c $'\033' <<<"$said") lines"
 
+table ranks <<'END'
+step "plain" "" sh -c 'echo plain >>$PLACE/order; sleep 0.3'
+step "slow" "slow" sh -c 'echo slow >>$PLACE/order; sleep 0.3'
+build needed "needed" "" sh -c 'echo needed >>$PLACE/order; sleep 0.3'
+step "after" "needed" sh -c 'echo after >>$PLACE/order; sleep 0.3'
+step "cargo" "cargo" sh -c 'echo cargo >>$PLACE/order; sleep 0.3'
+END
+run_table ranks >"$scratch/ranks.said"
+check "cargo's lane and what others need come first, then what is slow" "cargo needed / slow plain / after" "$(
+  set -- $(cat "$scratch/ranks/order")
+  echo "$(printf '%s\n' "$1" "$2" | sort | xargs) / $(printf '%s\n' "$3" "$4" | sort -r | xargs) / $5"
+)"
+
 table single <<'END'
 step "one" "" by-itself any
 step "two" "cargo" by-itself any
