@@ -45,7 +45,9 @@ step "public CI: the workflow" "go" workflow
 step "header: as generated" "cargo" header_drift
 build venv "build: Python's tools" "python" python_tools
 build library "build: release library" "slow" make --no-print-directory library REDIS=0
-build emulator "build: emulator" "cargo" cargo build --workspace --bin tu-token-emulator
+# Together with the example and in the whole workspace, crates have the features that the tests give them. Otherwise
+# cargo would build many of them twice.
+build emulator "build: emulator" "cargo" cargo build --workspace --bin tu-token-emulator --example tls-front
 build front "build: TLS in front of the emulator" "cargo" cargo build --workspace --example tls-front
 build stage "build: installed package" "library" stage_package
 step "library: exports, size, SONAME" "library binutils" exports
@@ -103,7 +105,8 @@ step "emulator: its page in a browser" "browser cargo" page_in_a_browser
 step "python: types, tests, documents, examples" "service front venv python-servers redis-server" python_module
 build wheel "python: wheel and source distribution" "service venv slow" python_installed
 step "dist: what it says if something is missing" "go python" dist_refusals
-build command "build: command" "cargo binary" cargo build --workspace --bin tu-token
+build command "build: command" "cargo binary" \
+  cargo build --workspace --bin tu-token --example tls-front --features tu-token-cli/__man
 step "secrecy: output, stores, a core dump" "stage command venv binary" secrecy
 step "dist: packages and archives of this machine" \
   "library emulator wheel command c++ cmake go packages slow binary" dist_host

@@ -442,7 +442,10 @@ page_in_a_browser() {
   for program in chromedriver chromium; do
     have "$program" || { echo "SKIPPED: browser: $program is missing"; exit 77; }
   done
-  cargo test -p tu-token-browser-tests -- --ignored --test-threads=1
+  # In the whole workspace, where the crates have been built with the same features.
+  local file tests=()
+  for file in tests/browser/tests/*.rs; do tests+=(--test "$(basename "$file" .rs)"); done
+  cargo test --workspace "${tests[@]}" -- --ignored --test-threads=1
 }
 
 # The binding says for each of them what it needs, and skips what cannot be run here.

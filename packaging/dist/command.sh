@@ -23,7 +23,10 @@ write_pages() { # directory, features...
     local tool=$root/target/debug/tu-token
     mkdir -p "$1/share/man/man1" "$1/share/bash-completion/completions" \
         "$1/share/zsh/site-functions" "$1/share/fish/vendor_completions.d"
-    CARGO_TARGET_DIR=$root/target cargo build --locked -p tu-token-cli --features __man "${@:2}"
+    local selected=(-p tu-token-cli --features __man "${@:2}")
+    # What `make test` has built.
+    [[ -z $host_part ]] || selected=(--workspace --bin tu-token --example tls-front --features tu-token-cli/__man)
+    CARGO_TARGET_DIR=$root/target cargo build --locked "${selected[@]}"
     "$tool" man "$1/share/man/man1"
     "$tool" completions bash >"$1/share/bash-completion/completions/tu-token"
     "$tool" completions zsh >"$1/share/zsh/site-functions/_tu-token"
