@@ -76,11 +76,11 @@ static inline int get(long timeout_ms, long min_ttl_ms) {
 }
 
 /* A token that must be fetched. */
-static inline int get_another(void) {
+static inline int get_another(long timeout_ms) {
   tu_token *token = tu_token_get(client, NULL, NULL);
   tu_client_invalidate(client, token);
   tu_free(token);
-  return get(2000, 0);
+  return get(timeout_ms, 0);
 }
 
 /* How long that took. */

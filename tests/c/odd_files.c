@@ -106,7 +106,7 @@ static tu_client *client_of(const char *key, const char *path, tu_error **error)
   tu_config *config = tu_config_new();
   tu_config_load_env(config);
   tu_config_set(config, "timeout", "400ms");
-  tu_config_set(config, "connect_timeout", "400ms");
+  tu_config_set(config, "connect_timeout", "2s");
   if (!strcmp(key, "client_cert_file")) tu_config_set(config, "client_key_file", getenv("FRONT_KEY"));
   if (!strcmp(key, "client_key_file")) tu_config_set(config, "client_cert_file", getenv("FRONT_CERT"));
   snprintf(value, sizeof value, "%s%s", strcmp(key, "store") ? "" : "file:", path);
@@ -122,7 +122,7 @@ static tu_client *client_of(const char *key, const char *path, tu_error **error)
 /* A file whose content is wrong is believed until the server has refused it: at most a second longer. */
 static void recovers(void) {
   this_cell->figures->recovered_ms = until_served();
-  CHECK(this_cell->figures->recovered_ms < 2.0 * (double)slack());
+  CHECK(this_cell->figures->recovered_ms < 3.0 * (double)slack());
 }
 
 static void begin(struct cell *cell) {
@@ -158,8 +158,8 @@ static void at_creation(struct cell *cell) {
     put_right(option, good);
     client = client_of(option->key, good, NULL);
   } else if (!option->good) {
-    CHECK(get(2000, 0)); /* nor a token */
-    CHECK(get_another());
+    CHECK(get(LONG_MS, 0)); /* nor a token */
+    CHECK(get_another(LONG_MS));
   }
   CHECK(client != NULL);
   if (!client) end();
@@ -184,7 +184,7 @@ static void replaced(struct cell *cell) {
   client = client_of(option->key, path, NULL);
   CHECK(client != NULL);
   if (!client) end();
-  CHECK(get(2000, 0));
+  CHECK(get(LONG_MS, 0));
   odd->make(odd_path);
   if (system(NULL)) {
     char moving[400];
@@ -192,7 +192,7 @@ static void replaced(struct cell *cell) {
     if (system(moving) != 0) CHECK(odd->make == is_missing);
   }
   CHECK(get(SHORT_MS, 0)); /* the cached one */
-  int there_is_one = get_another();
+  int there_is_one = get_another(option->good ? 2000 : LONG_MS);
   if (!option->good) CHECK(there_is_one);
   asks();
   char removing[200];
@@ -200,7 +200,7 @@ static void replaced(struct cell *cell) {
   CHECK(system(removing) == 0);
   put_right(option, path);
   recovers();
-  CHECK(get_another());
+  CHECK(get_another(LONG_MS));
   release();
   end();
 }
@@ -285,6 +285,7 @@ static void add(const char *row, const char *column, void (*play)(struct cell *)
 int main(int count, char **words) {
   static char rows[2 * ODDS][48];
   CHECK(clear_faults());
+  for (int i = 0; i < REFUSALS; i++) add(refusals[i].name, "client_secret_file", mended, NULL, &refusals[i]);
   for (int i = 0; i < ODDS; i++) {
     snprintf(rows[2 * i], sizeof rows[0], "%s", odds[i].name);
     snprintf(rows[2 * i + 1], sizeof rows[0], "later %s", odds[i].name);
@@ -293,8 +294,7 @@ int main(int count, char **words) {
       add(rows[2 * i + 1], options[j].key, replaced, &odds[i], &options[j]);
     }
   }
-  for (int i = 0; i < REFUSALS; i++) add(refusals[i].name, "client_secret_file", mended, NULL, &refusals[i]);
-  play_cells(cells, made, count > 1 ? words[1] : NULL, 40, 120000);
+  play_cells(cells, made, count > 1 ? words[1] : NULL, 20, 120000);
   if (system("rm -rf /tmp/tu-odd-files-*") != 0) return 1;
   return closing_line();
 }

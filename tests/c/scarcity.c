@@ -290,7 +290,7 @@ enum { PLACES = sizeof places / sizeof *places };
 /* The first success after the shortage. A fetch that failed leaves its back-off, which is doubled with
  * each failure; one that could not start leaves nothing. */
 static void recovers(int leaves_back_off) {
-  double longest = (double)slack() + (leaves_back_off ? 2.0 * (double)shortage->lasts_ms + 8000 : 0);
+  double longest = 2.0 * (double)slack() + (leaves_back_off ? 2.0 * (double)shortage->lasts_ms + 8000 : 0);
   if (client && !strcmp(this_cell->column, "asynchronous, closed")) tu_free(client), client = NULL;
   int of_silence = strstr(this_cell->column, "silent") || !strcmp(this_cell->column, "asynchronous, cancelled");
   if (of_silence) tu_free(client), client = NULL;
