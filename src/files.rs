@@ -20,8 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-pub(crate) use again::Why;
-use again::{Known, Now, Stamp, Verdict, verdict};
+pub(crate) use again::{Known, Now, Stamp, Verdict, Why, verdict};
 use zeroize::Zeroizing;
 
 use crate::cache::policy::HUNG;
@@ -259,6 +258,17 @@ fn check_here(check: &Check, former: Option<Arc<Content>>) -> Outcome {
     }
 }
 
+/// Reads a file that holds no secret, on this thread, and returns what is known of it now.
+pub(crate) fn read_here(path: &Path, former: Option<&Known>) -> io::Result<(Vec<u8>, Known)> {
+    let now = Now::by_the_clocks();
+    let file = File::open(path)?;
+    let stamp = Stamp::of(&file.metadata()?);
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES).read_to_end(&mut bytes)?;
+    let known = Known::of(former, stamp, bytes.len(), now);
+    Ok((bytes, known))
+}
+
 fn not_again() -> io::Error {
     io::Error::other("it is no longer a regular file; a pipe or device is read only once")
 }
@@ -355,9 +365,16 @@ fn shared(content: Content) -> Arc<Content> {
 // --- clocks and metadata ------------------------------------------------------------------------
 
 impl Now {
-    fn by_the_clocks() -> Self {
+    pub(crate) fn by_the_clocks() -> Self {
         let wall = Clock::System.wall_ms().saturating_mul(NANOS_PER_MS);
         Self { steady: Instant::now(), wall }
+    }
+}
+
+impl Stamp {
+    /// Checks a file on this thread.
+    pub(crate) fn of_file(path: &Path) -> io::Result<Self> {
+        Ok(Self::of(&std::fs::metadata(path)?))
     }
 }
 

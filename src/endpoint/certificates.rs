@@ -4,6 +4,7 @@
 use rustls::{AlertDescription, CertificateError};
 
 use super::http::Attempt;
+use super::trust;
 
 /// What makes a certificate unusable whoever signed it, keyed by a part of the error's name.
 const UNFIT: [(&str, &str); 5] = [
@@ -109,7 +110,7 @@ impl Attempt<'_> {
 
     /// Whether the server requested a client certificate.
     pub(super) fn was_asked(&self) -> bool {
-        self.security.as_ref().is_some_and(|security| security.identity.was_asked())
+        self.security.is_some() && trust::was_asked()
     }
 
     /// What may be wrong with the client's certificate. `does`: whether the server requires one.

@@ -21,7 +21,7 @@ use super::hidden::Hidden;
 use super::login::{Account, Login, NotNow};
 use super::request::TokenRequest;
 use super::resolve::SharedResolver;
-use super::trust::{Security, Trust};
+use super::trust::{self, Security, Trust};
 use super::{TimeLimit, Transport};
 use crate::cache::flight::Class;
 use crate::clock::{Clock, rounded};
@@ -301,7 +301,7 @@ impl Attempt<'_> {
                 Err(_) if status != 200 => {}
                 Err(error) => {
                     // A server that responds accepts the client's certificate, or its absence.
-                    self.security.iter().for_each(|security| security.identity.was_accepted());
+                    trust::was_accepted();
                     return Err(self.failure(error.into()));
                 }
             }

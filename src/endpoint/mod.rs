@@ -4,7 +4,8 @@
 //! - [`http`] the only place that opens a connection
 //! - [`connect`] how connections are made; [`tunnel`] the protocols spoken to proxies; [`secure`]
 //!   TLS
-//! - [`trust`] root certificates and the client's own certificate; [`pem`] parses their files
+//! - [`trust`] root certificates and the client's own certificate; `system_roots` the system's;
+//!   [`pem`] parses their files; [`sessions`] TLS sessions that later connections resume
 //! - [`interim`] skips 1xx responses; [`headers`] what a response's header says about it
 //! - [`errors`] error messages when there is no response; [`certificates`] those about
 //!   certificates; [`unreachable`] which address's reason is reported
@@ -35,6 +36,9 @@ pub(crate) mod request;
 pub(crate) mod resolve;
 pub(crate) mod response;
 mod secure;
+mod sessions;
+#[cfg(all(unix, not(target_os = "android"), not(target_vendor = "apple")))]
+mod system_roots;
 pub(crate) mod trust;
 mod tunnel;
 mod unreachable;

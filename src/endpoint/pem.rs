@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use memchr::memmem;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use zeroize::Zeroizing;
@@ -31,7 +32,7 @@ pub(super) fn blocks(text: &[u8]) -> impl Iterator<Item = Block<'_>> {
 }
 
 fn find(text: &[u8], part: &[u8]) -> Option<Range<usize>> {
-    let start = text.windows(part.len()).position(|window| window == part)?;
+    let start = memmem::find(text, part)?;
     Some(start..start + part.len())
 }
 
@@ -46,13 +47,21 @@ impl Block<'_> {
     }
 
     /// The decoded bytes, if the block is intact. Wiped when dropped.
-    pub(super) fn der(&self) -> Option<Zeroizing<Vec<u8>>> {
-        let mut base64 = Zeroizing::new(Vec::with_capacity(self.body.len()));
-        base64.extend(self.body.iter().filter(|byte| !byte.is_ascii_whitespace()));
-        let mut der = Zeroizing::new(vec![0; base64.len()]);
-        let length = STANDARD.decode_slice(&*base64, &mut der).ok()?;
+    pub(super) fn secret(&self) -> Option<Zeroizing<Vec<u8>>> {
+        let (mut base64, mut der) = (Zeroizing::new(Vec::new()), Zeroizing::new(Vec::new()));
+        self.decode(&mut base64, &mut der).then_some(der)
+    }
+
+    /// Puts the text into `base64` and the decoded bytes into `der`, if the block is intact.
+    fn decode(&self, base64: &mut Vec<u8>, der: &mut Vec<u8>) -> bool {
+        base64.reserve_exact(self.body.len());
+        for line in self.body.split(u8::is_ascii_whitespace) {
+            base64.extend_from_slice(line);
+        }
+        der.resize(base64.len(), 0);
+        let Ok(length) = STANDARD.decode_slice(base64, der) else { return false };
         der.truncate(length);
-        Some(der)
+        true
     }
 
     /// Parses it as a certificate. `None`: it is something else; an error: it cannot be read.
@@ -66,11 +75,11 @@ impl Block<'_> {
             }
             _ => return None,
         };
-        let der = self.der().filter(|der| !der.is_empty());
-        let der = match der.as_deref() {
-            Some(der) if may_be_trusted => without_trust(der),
-            Some(der) => Some(der.as_slice()),
-            None => None,
+        let (mut base64, mut der) = (Vec::new(), Vec::new());
+        let is_whole = self.decode(&mut base64, &mut der) && !der.is_empty();
+        let der = match is_whole {
+            true if may_be_trusted => without_trust(&der),
+            is_whole => is_whole.then_some(&der[..]),
         };
         let sound = der.map(|der| CertificateDer::from(der.to_vec())).filter(is_sound);
         Some(sound.ok_or(()))

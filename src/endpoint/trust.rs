@@ -4,21 +4,26 @@
 //! From a `ca_file`, all readable certificates are used; if there are none, the last ones that
 //! could be read. A warning says so, once per change.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rustls::client::ResolvesClientCert;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
 use rustls::crypto::ring;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
 use rustls::sign::{CertifiedKey, SigningKey};
 use rustls::{ClientConfig, InconsistentKeys, RootCertStore, SignatureScheme};
 
 use super::pem::{self, Certificates};
+use super::sessions::{Parts, Sessions};
+#[cfg(all(unix, not(target_os = "android"), not(target_vendor = "apple")))]
+use super::system_roots;
 use crate::config::options::Options;
 use crate::files::{Content, Named};
 use crate::process::{Inherited, Kept};
+use crate::sync::global;
 
 /// The sources of one client's certificates.
 pub(crate) struct Trust {
@@ -28,16 +33,40 @@ pub(crate) struct Trust {
     /// How long to wait for a file: as long as for the server.
     patience: Duration,
     known: Kept<Known>,
+    /// Unless those that all clients share are used.
+    sessions: Sessions,
+}
+
+global! {
+    /// Of clients with the system's roots and no certificate of their own.
+    static SESSIONS: Sessions = Sessions::none();
 }
 
 #[derive(Clone, Default)]
 struct Known {
     /// The last usable content of `ca_file`.
-    roots: Option<Arc<RootCertStore>>,
+    roots: Option<Roots>,
+    /// The client's certificate and key as last read.
+    own: Option<Own>,
     /// The problem found with each file when it was last checked.
     problems: [Option<String>; 2],
     /// Messages not yet reported.
     news: Vec<String>,
+}
+
+/// The roots of `ca_file`.
+#[derive(Clone)]
+struct Roots {
+    file: Arc<Content>,
+    verifier: Arc<dyn ServerCertVerifier>,
+    /// What is wrong with the rest of the file.
+    problem: Option<String>,
+}
+
+#[derive(Clone)]
+struct Own {
+    files: [Arc<Content>; 2],
+    pair: Arc<CertifiedKey>,
 }
 
 /// A child keeps its parent's certificates.
@@ -57,7 +86,6 @@ enum About {
 /// What one connection is secured with.
 pub(crate) struct Security {
     pub(crate) config: Arc<ClientConfig>,
-    pub(super) identity: Arc<Identity>,
     /// Where the roots come from, for messages.
     pub(crate) store: String,
 }
@@ -71,11 +99,12 @@ impl Trust {
             own: named(&options.client_cert_file).zip(named(&options.client_key_file)),
             patience: options.connect_timeout,
             known: Kept::new(Known::default()),
+            sessions: Sessions::none(),
         };
         if let Some(path) = &trust.ca_file {
             trust.roots_of(path)?;
         }
-        trust.identity()?;
+        trust.own_pair()?;
         Ok(trust)
     }
 
@@ -83,25 +112,25 @@ impl Trust {
     #[cfg(feature = "redis")]
     pub(crate) fn for_store(ca_file: Option<PathBuf>, patience: Duration) -> Self {
         let (ca_file, known) = (ca_file.map(Named::new), Kept::new(Known::default()));
-        Self { ca_file, own: None, patience, known }
+        Self { ca_file, own: None, patience, known, sessions: Sessions::none() }
     }
 
     /// What the next connection is secured with, or why it cannot be.
     pub(crate) fn security(&self) -> Result<Security, String> {
-        let provider = Arc::new(ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider.clone())
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?;
-        let (builder, store) = match &self.ca_file {
-            Some(path) => (
-                builder.with_root_certificates(self.roots_of(path)?),
-                format!("ca_file {}", path.display()),
-            ),
-            None => system::roots(builder, provider)?,
+        WAS_ASKED.set(false);
+        let (verifier, store) = match &self.ca_file {
+            Some(path) => (self.roots_of(path)?, format!("ca_file {}", path.display())),
+            None => {
+                let roots = system_roots::current(self.patience)?;
+                (roots.verifier, roots.place)
+            }
         };
-        let identity = Arc::new(self.identity()?);
-        let config = builder.with_client_cert_resolver(identity.clone());
-        Ok(Security { config: Arc::new(config), identity, store })
+        let own = self.own_pair()?;
+        let sessions = match (&self.ca_file, &own) {
+            (None, None) => &SESSIONS,
+            _ => &self.sessions,
+        };
+        Ok(Security { config: sessions.config(Parts { verifier, own })?, store })
     }
 
     /// The file of the client's own certificate.
@@ -127,37 +156,44 @@ impl Trust {
         }
     }
 
-    fn roots_of(&self, path: &Arc<Named>) -> Result<Arc<RootCertStore>, String> {
+    fn roots_of(&self, path: &Arc<Named>) -> Result<Arc<dyn ServerCertVerifier>, String> {
         let named = format!("ca_file {}", path.display());
-        let mut roots = RootCertStore::empty();
+        let last = self.known.lock().roots.clone();
         let problem = match self.read(path) {
             Ok(file) => {
-                let certificates = Certificates::read(&file.bytes);
-                let problem = certificates.problem(&file.bytes);
-                roots.add_parsable_certificates(certificates.sound);
-                problem
+                let known = last.clone().filter(|last| is_same(&last.file, &file));
+                match known.map_or_else(|| Roots::read(file), Ok) {
+                    Ok(roots) => {
+                        let problem = roots.problem.as_ref();
+                        let told = problem.map(|problem| named + problem + "; the others are used");
+                        self.known.lock().roots = Some(roots.clone());
+                        self.note(About::Roots, told);
+                        return Ok(roots.verifier);
+                    }
+                    Err(problem) => problem,
+                }
             }
-            Err(unread) => Some(unread),
+            Err(unread) => unread,
         };
-        let problem = problem.map(|problem| format!("{named}{problem}"));
-        if !roots.is_empty() {
-            let roots = Arc::new(roots);
-            self.known.lock().roots = Some(roots.clone());
-            self.note(About::Roots, problem.map(|problem| problem + "; the others are used"));
-            return Ok(roots);
-        }
-        let problem = problem.unwrap_or_else(|| format!("{named} holds no certificate"));
-        let last = self.known.lock().roots.clone();
+        let problem = named + &problem;
         let last = last.ok_or_else(|| problem.clone())?;
         self.note(About::Roots, Some(problem + "; what it held before is used"));
-        Ok(last)
+        Ok(last.verifier)
     }
 
     /// The client's certificate, checked against its key.
-    fn identity(&self) -> Result<Identity, String> {
-        let Some((cert_path, key_path)) = &self.own else { return Ok(Identity::default()) };
+    fn own_pair(&self) -> Result<Option<Arc<CertifiedKey>>, String> {
+        let Some((cert_path, key_path)) = &self.own else { return Ok(None) };
         let named = format!("client_cert_file {}", cert_path.display());
+        let key_named = format!("client_key_file {}", key_path.display());
         let file = self.read(cert_path).map_err(|unread| format!("{named}{unread}"))?;
+        let key_file = self.read(key_path).map_err(|unread| format!("{key_named}{unread}"))?;
+        let known = self.known.lock().own.clone();
+        let is_known =
+            |own: &Own| is_same(&own.files[0], &file) && is_same(&own.files[1], &key_file);
+        if let Some(own) = known.filter(is_known) {
+            return Ok(Some(own.pair));
+        }
         let chain = Certificates::read(&file.bytes);
         let problem = chain.problem(&file.bytes).map(|problem| format!("{named}{problem}"));
         // The first one is the client's own.
@@ -165,39 +201,18 @@ impl Trust {
             return Err(problem.unwrap_or_default());
         }
         self.note(About::Own, problem.map(|problem| problem + "; the others are sent"));
-        let signer = self.signer(key_path)?;
-        let pair = CertifiedKey::new(chain.sound, signer);
+        let pair = CertifiedKey::new(chain.sound, signer(&key_file, &key_named)?);
         match pair.keys_match() {
-            Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {
-                Ok(Identity { pair: Some(Arc::new(pair)), ..Identity::default() })
+            Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
+            Err(_) => {
+                return Err(format!(
+                    "{key_named} does not belong to the first certificate in {named}"
+                ));
             }
-            Err(_) => Err(format!(
-                "client_key_file {} does not belong to the first certificate in {named}",
-                key_path.display(),
-            )),
         }
-    }
-
-    fn signer(&self, path: &Arc<Named>) -> Result<Arc<dyn SigningKey>, String> {
-        let named = format!("client_key_file {}", path.display());
-        let file = self.read(path).map_err(|unread| format!("{named}{unread}"))?;
-        let block = pem::blocks(&file.bytes)
-            .find(pem::Block::is_private_key)
-            .ok_or_else(|| format!("{named} holds no private key in PEM form"))?;
-        if block.is_encrypted() {
-            return Err(format!(
-                "{named} is encrypted, and there is no way to ask for its passphrase: store it \
-                 without one, readable by this user only"
-            ));
-        }
-        let der = block.der().unwrap_or_default();
-        let key: PrivateKeyDer<'_> = match block.label {
-            b"RSA PRIVATE KEY" => PrivatePkcs1KeyDer::from(&der[..]).into(),
-            b"EC PRIVATE KEY" => PrivateSec1KeyDer::from(&der[..]).into(),
-            _ => PrivatePkcs8KeyDer::from(&der[..]).into(),
-        };
-        ring::sign::any_supported_type(&key)
-            .map_err(|_| format!("{named} is damaged, or of a kind that is not supported"))
+        let pair = Arc::new(pair);
+        self.known.lock().own = Some(Own { files: [file, key_file], pair: pair.clone() });
+        Ok(Some(pair))
     }
 
     /// The file may hang, so it is not read on this thread (see `files`). The error is a predicate
@@ -207,122 +222,108 @@ impl Trust {
     }
 }
 
-/// The client's own certificate, if it has one, and whether a server requested it.
-#[derive(Debug, Default)]
-pub(super) struct Identity {
-    pair: Option<Arc<CertifiedKey>>,
-    was_asked: AtomicBool,
+fn signer(file: &Content, named: &str) -> Result<Arc<dyn SigningKey>, String> {
+    let block = pem::blocks(&file.bytes)
+        .find(pem::Block::is_private_key)
+        .ok_or_else(|| format!("{named} holds no private key in PEM form"))?;
+    if block.is_encrypted() {
+        return Err(format!(
+            "{named} is encrypted, and there is no way to ask for its passphrase: store it \
+             without one, readable by this user only"
+        ));
+    }
+    let der = block.secret().unwrap_or_default();
+    let key: PrivateKeyDer<'_> = match block.label {
+        b"RSA PRIVATE KEY" => PrivatePkcs1KeyDer::from(&der[..]).into(),
+        b"EC PRIVATE KEY" => PrivateSec1KeyDer::from(&der[..]).into(),
+        _ => PrivatePkcs8KeyDer::from(&der[..]).into(),
+    };
+    ring::sign::any_supported_type(&key)
+        .map_err(|_| format!("{named} is damaged, or of a kind that is not supported"))
 }
 
-impl Identity {
-    /// Whether a server requested a certificate.
-    pub(super) fn was_asked(&self) -> bool {
-        self.was_asked.load(Ordering::Relaxed)
+fn is_same(one: &Arc<Content>, other: &Arc<Content>) -> bool {
+    Arc::ptr_eq(one, other) || one.bytes == other.bytes
+}
+
+impl Roots {
+    /// Reads the file's certificates. The error is a predicate for its name.
+    fn read(file: Arc<Content>) -> Result<Self, String> {
+        let certificates = Certificates::read(&file.bytes);
+        let problem = certificates.problem(&file.bytes);
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(certificates.sound);
+        let provider = Arc::new(ring::default_provider());
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
+        match verifier.build() {
+            Ok(verifier) => Ok(Self { file, verifier, problem }),
+            Err(_) => Err(problem.unwrap_or_else(|| " holds no certificate".to_owned())),
+        }
     }
 }
 
-impl Identity {
-    /// A server has accepted the client.
-    pub(super) fn was_accepted(&self) {
-        self.was_asked.store(false, Ordering::Relaxed);
-    }
+std::thread_local! {
+    /// Whether the server of the connection that this thread is making, or made last, has requested
+    /// a client certificate.
+    static WAS_ASKED: Cell<bool> = const { Cell::new(false) };
 }
+
+/// Whether the server that this thread last connected to requested a client certificate.
+pub(super) fn was_asked() -> bool {
+    WAS_ASKED.get()
+}
+
+/// A server that responds accepts the client's certificate, or its absence.
+pub(super) fn was_accepted() {
+    WAS_ASKED.set(false);
+}
+
+/// The client's own certificate, if it has one.
+#[derive(Debug)]
+pub(super) struct Identity(pub(super) Option<Arc<CertifiedKey>>);
 
 impl ResolvesClientCert for Identity {
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        self.was_asked.store(true, Ordering::Relaxed);
-        self.pair.clone()
+        WAS_ASKED.set(true);
+        self.0.clone()
     }
 
     fn has_certs(&self) -> bool {
-        self.pair.is_some()
-    }
-}
-
-type Unverified = rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>;
-type Verified = rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert>;
-
-#[cfg(all(unix, not(target_os = "android"), not(target_vendor = "apple")))]
-mod system {
-    use std::env;
-    use std::path::PathBuf;
-    use std::sync::Arc;
-
-    use rustls::RootCertStore;
-    use rustls::crypto::CryptoProvider;
-    use rustls_native_certs::load_certs_from_paths;
-
-    use super::{Unverified, Verified};
-
-    /// The system's roots, and where they come from. The platform verifier's own loader takes an
-    /// empty variable for a file with an empty name.
-    pub(super) fn roots(
-        builder: Unverified,
-        _: Arc<CryptoProvider>,
-    ) -> Result<(Verified, String), String> {
-        let set = |name| env::var_os(name).filter(|value| !value.is_empty());
-        let (file, directories) = (set("SSL_CERT_FILE"), set("SSL_CERT_DIR"));
-        let named = match (&file, &directories) {
-            (None, None) => "the system's trust store",
-            (Some(_), None) => "the trust store that SSL_CERT_FILE names",
-            (None, Some(_)) => "the trust store that SSL_CERT_DIR names",
-            (Some(_), Some(_)) => "the trust store that SSL_CERT_FILE and SSL_CERT_DIR name",
-        };
-        let found = match (&file, &directories) {
-            (None, None) => openssl_probe::probe(),
-            _ => openssl_probe::ProbeResult {
-                cert_file: file.map(PathBuf::from),
-                cert_dir: directories.iter().flat_map(env::split_paths).collect(),
-            },
-        };
-        let mut store = RootCertStore::empty();
-        // Loaded together, so that certificates in both the file and the first directory are read
-        // once.
-        let mut file = found.cert_file.as_deref();
-        let mut directories = found.cert_dir.iter();
-        let mut directory = directories.next();
-        while file.is_some() || directory.is_some() {
-            let loaded = load_certs_from_paths(file.take(), directory.map(PathBuf::as_path));
-            store.add_parsable_certificates(loaded.certs);
-            directory = directories.next();
-        }
-        let places: Vec<String> = found
-            .cert_file
-            .iter()
-            .chain(&found.cert_dir)
-            .map(|place| place.display().to_string())
-            .collect();
-        let looked_at = match places.is_empty() {
-            true => named.to_owned(),
-            false => format!("{named} ({})", places.join(", ")),
-        };
-        let remedy = match named.contains("SSL_CERT") {
-            true => "fix it, or unset the variable",
-            false => "install ca-certificates, or set ca_file",
-        };
-        match store.is_empty() {
-            true => Err(format!("no certificate can be read in {looked_at}: {remedy}")),
-            false => Ok((builder.with_root_certificates(store), looked_at)),
-        }
+        self.0.is_some()
     }
 }
 
 #[cfg(not(all(unix, not(target_os = "android"), not(target_vendor = "apple"))))]
-mod system {
+mod system_roots {
     use std::sync::Arc;
+    use std::time::Duration;
 
-    use rustls::crypto::CryptoProvider;
+    use rustls::client::danger::ServerCertVerifier;
+    use rustls::crypto::ring;
 
-    use super::{Unverified, Verified};
+    use crate::process::{AnyProcess, Locked};
+    use crate::sync::global;
+
+    pub(super) struct SystemRoots {
+        pub(super) verifier: Arc<dyn ServerCertVerifier>,
+        pub(super) place: String,
+    }
+
+    global! {
+        static VERIFIER: Locked<AnyProcess<Option<Arc<dyn ServerCertVerifier>>>> = Locked::empty();
+    }
 
     /// The system verifies certificates itself.
-    pub(super) fn roots(
-        builder: Unverified,
-        provider: Arc<CryptoProvider>,
-    ) -> Result<(Verified, String), String> {
+    pub(super) fn current(_: Duration) -> Result<SystemRoots, String> {
+        let place = "the system's trust store".to_owned();
+        if let Some(verifier) = VERIFIER.lock().0.clone() {
+            return Ok(SystemRoots { verifier, place });
+        }
+        let provider = Arc::new(ring::default_provider());
         let verifier = rustls_platform_verifier::Verifier::new(provider)
             .map_err(|error| format!("no trust store ({error}): set ca_file"))?;
-        let verified = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
-        Ok((verified, "the system's trust store".to_owned()))
+        let verifier: Arc<dyn ServerCertVerifier> = Arc::new(verifier);
+        VERIFIER.lock().0 = Some(verifier.clone());
+        Ok(SystemRoots { verifier, place })
     }
 }

@@ -77,13 +77,27 @@ impl Known {
     pub(super) fn of(former: Option<&Known>, stamp: Stamp, length: usize, now: Now) -> Self {
         let former = former.filter(|former| former.stamp == stamp);
         let since = former.map_or(now.steady, |former| former.since);
-        let granule = i64::try_from(COARSEST_TIMES.as_nanos()).unwrap_or(i64::MAX);
-        let looks_old = now.wall.saturating_sub(stamp.modified.max(stamp.changed)) >= granule;
         let is_known_for_long = now.steady.saturating_duration_since(since) >= COARSEST_TIMES;
         // If the reported size is not the real one (/proc, a file being written), it shows no
         // change.
         let is_honest = stamp.size == length as u64;
-        Self { stamp, since, is_settled: is_honest && (looks_old || is_known_for_long) }
+        Self { stamp, since, is_settled: is_honest && (stamp.looks_old(now) || is_known_for_long) }
+    }
+}
+
+#[cfg(all(test, not(feature = "__shuttle")))]
+impl Known {
+    /// As if it had been read long after its last change.
+    pub(crate) fn settled(self) -> Self {
+        Self { is_settled: true, ..self }
+    }
+}
+
+impl Stamp {
+    /// Whether the last change was so long ago that another one changes the stamp.
+    pub(crate) fn looks_old(&self, now: Now) -> bool {
+        let granule = i64::try_from(COARSEST_TIMES.as_nanos()).unwrap_or(i64::MAX);
+        now.wall.saturating_sub(self.modified.max(self.changed)) >= granule
     }
 }
 

@@ -11,7 +11,7 @@ use crate::support::{
 };
 use rustls::version::{TLS12, TLS13};
 use tu_token::ErrorKind::{BadResponse, Config, Network, Tls};
-use tu_token::{Builder, Client, Error, Event, EventKind};
+use tu_token::{Builder, Client, Error, Event, EventKind, GetOptions};
 
 fn https(host: &str, server: &Server) -> Builder {
     builder(&format!("https://{host}:{}/token/v2", server.port()))
@@ -474,6 +474,62 @@ fn a_running_client_outlives_what_happens_to_its_ca_file() {
     files.write("ca.pem", &other.pem());
     let error = build().build().unwrap().token().map(drop).unwrap_err();
     assert_eq!(error.kind(), Tls, "{error}");
+}
+
+#[test]
+fn sessions_are_resumed_as_long_as_roots_and_certificate_stay_the_same() {
+    let (authority, other, files) = (Authority::new(), Authority::new(), Files::new());
+    let server = Server::tls(open_server(&authority.sign("localhost")));
+    let ca_file = files.write("ca.pem", &authority.pem());
+    let own = |name: &str| {
+        let own = authority.sign(name);
+        files.write("own.pem", &own.cert.pem());
+        files.write("own.key", &own.key.serialize_pem());
+    };
+    own("first");
+    let build = || {
+        let (cert, key) = (files.path("own.pem"), files.path("own.key"));
+        https("localhost", &server)
+            .set("ca_file", &ca_file)
+            .set("client_cert_file", cert.to_str().unwrap())
+            .set("client_key_file", key.to_str().unwrap())
+            .build()
+            .unwrap()
+    };
+    let client = build();
+    let mut fetches = 0;
+    let mut fetch = |client: &Client| {
+        let scope = format!("scope-{fetches}");
+        let options = GetOptions { scope: Some(&scope), ..GetOptions::default() };
+        client.get(&options).unwrap();
+        fetches += 1;
+        until("the connection has ended", || server.resumed().len() == fetches);
+        server.resumed()[fetches - 1]
+    };
+    assert_eq!([fetch(&client), fetch(&client), fetch(&client)], [false, true, true]);
+    // A client of its own shares no session: its files may say something else.
+    let another = build();
+    assert_eq!([fetch(&another), fetch(&another)], [false, true]);
+    files.write("ca.pem", &format!("{}{}", authority.pem(), other.pem()));
+    assert_eq!([fetch(&client), fetch(&client)], [false, true]);
+    own("second");
+    assert_eq!([fetch(&client), fetch(&client)], [false, true]);
+    // The same content, written again, is no change.
+    files.write("ca.pem", &format!("{}{}", authority.pem(), other.pem()));
+    assert!(fetch(&client));
+}
+
+#[test]
+fn a_session_in_which_the_server_wanted_a_certificate_is_not_resumed() {
+    let (authority, files) = (Authority::new(), Files::new());
+    let server = Server::tls(asking_server(&authority.sign("localhost"), &authority));
+    let ca_file = files.write("ca.pem", &authority.pem());
+    let client = https("localhost", &server).set("ca_file", &ca_file).build().unwrap();
+    for scope in ["a", "b"] {
+        client.get(&GetOptions { scope: Some(scope), ..GetOptions::default() }).unwrap();
+    }
+    until("both connections have ended", || server.resumed().len() == 2);
+    assert_eq!(server.resumed(), [false, false]);
 }
 
 #[test]

@@ -19,6 +19,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 pub use clients::*;
+use rustls::HandshakeKind;
 
 /// How often a blocked thread of the server checks whether it should stop.
 const TICK: Duration = Duration::from_millis(10);
@@ -62,6 +63,7 @@ struct Shared {
     tls: Option<Arc<rustls::ServerConfig>>,
     stop: AtomicBool,
     connections: AtomicUsize,
+    resumed: Mutex<Vec<bool>>,
     requests: Mutex<Vec<Request>>,
     sent: AtomicU64,
 }
@@ -111,6 +113,7 @@ impl Server {
             tls,
             stop: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
+            resumed: Mutex::new(Vec::new()),
             requests: Mutex::new(Vec::new()),
             sent: AtomicU64::new(0),
         });
@@ -130,6 +133,11 @@ impl Server {
     /// Connections accepted so far.
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
+    }
+
+    /// Of each TLS connection that has ended, whether it resumed the session of an earlier one.
+    pub fn resumed(&self) -> Vec<bool> {
+        self.shared.resumed.lock().unwrap().clone()
     }
 
     /// Requests received so far.
@@ -196,6 +204,8 @@ impl Shared {
                 let session = rustls::ServerConnection::new(config.clone()).unwrap();
                 let mut stream = rustls::StreamOwned::new(session, &socket);
                 let ended = self.converse(&mut stream, &socket);
+                let is_resumed = stream.conn.handshake_kind() == Some(HandshakeKind::Resumed);
+                self.resumed.lock().unwrap().push(is_resumed);
                 stream.conn.send_close_notify();
                 let _ = stream.conn.complete_io(&mut stream.sock);
                 ended

@@ -1,0 +1,142 @@
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use tempfile::TempDir;
+
+use super::*;
+
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    fn new(name: &str) -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    /// Whether a server whose certificate it has signed is trusted.
+    fn is_trusted(&self, roots: &SystemRoots) -> Result<(), CertificateError> {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(["server.example".to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        let name = ServerName::try_from("server.example").unwrap();
+        let verified =
+            roots.verifier.verify_server_cert(certificate.der(), &[], &name, &[], UnixTime::now());
+        match verified {
+            Ok(_) => Ok(()),
+            Err(Error::InvalidCertificate(error)) => Err(error),
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
+/// A trust store of a file and a directory.
+struct Store(TempDir);
+
+impl Store {
+    fn new() -> Self {
+        let place = tempfile::tempdir().unwrap();
+        fs::create_dir(place.path().join("directory")).unwrap();
+        Self(place)
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.0.path().join("directory")
+    }
+
+    fn write(&self, name: &str, authorities: &[&Authority]) {
+        let text: String = authorities.iter().map(|authority| authority.0.pem()).collect();
+        fs::write(self.0.path().join(name), text).unwrap();
+    }
+
+    fn places(&self) -> Places {
+        Places {
+            named: "the trust store",
+            file: Some(self.0.path().join("file.pem")),
+            directories: vec![self.directory()],
+        }
+    }
+
+    fn load(&self) -> Result<Loaded, String> {
+        let loaded = Loaded::load(self.places(), None)?;
+        Ok(Loaded { file: loaded.file.map(Known::settled), ..loaded })
+    }
+}
+
+fn has_read_directories(loaded: &Loaded) -> bool {
+    loaded.verifier.in_directories.lock().0.is_some()
+}
+
+#[test]
+fn directories_are_read_when_the_file_does_not_suffice() {
+    let (one, other, foreign) =
+        (Authority::new("one"), Authority::new("other"), Authority::new("foreign"));
+    let store = Store::new();
+    store.write("file.pem", &[&one]);
+    store.write("directory/other.pem", &[&other]);
+    let loaded = store.load().unwrap();
+    let roots = loaded.roots();
+    assert_eq!(one.is_trusted(&roots), Ok(()));
+    assert!(!has_read_directories(&loaded));
+    assert_eq!(other.is_trusted(&roots), Ok(()));
+    assert!(has_read_directories(&loaded));
+    assert_eq!(foreign.is_trusted(&roots), Err(CertificateError::UnknownIssuer));
+    assert_eq!(one.is_trusted(&roots), Ok(()));
+}
+
+#[test]
+fn an_authoritys_new_key_may_be_in_a_directory() {
+    let (old, new, store) = (Authority::new("one"), Authority::new("one"), Store::new());
+    store.write("file.pem", &[&old]);
+    let roots = store.load().unwrap().roots();
+    assert_eq!(new.is_trusted(&roots), Err(CertificateError::BadSignature));
+    store.write("directory/new.pem", &[&new]);
+    assert_eq!(new.is_trusted(&store.load().unwrap().roots()), Ok(()));
+}
+
+#[test]
+fn without_a_file_there_are_the_directories_and_without_both_an_error() {
+    let (one, store) = (Authority::new("one"), Store::new());
+    let error = store.load().err().unwrap();
+    assert!(error.starts_with("no certificate can be read in the trust store ("), "{error}");
+    store.write("directory/one.pem", &[&one]);
+    let loaded = store.load().unwrap();
+    assert_eq!(one.is_trusted(&loaded.roots()), Ok(()));
+    assert!(loaded.file.is_none());
+    store.write("file.pem", &[]);
+    assert!(!loaded.is_current());
+    assert_eq!(one.is_trusted(&store.load().unwrap().roots()), Ok(()));
+}
+
+#[test]
+fn a_change_of_what_was_read_shows() {
+    let (one, other, store) = (Authority::new("one"), Authority::new("other"), Store::new());
+    store.write("file.pem", &[&one]);
+    let loaded = store.load().unwrap();
+    assert!(loaded.is_current());
+    store.write("file.pem", &[&one, &other]);
+    assert!(!loaded.is_current());
+    let loaded = store.load().unwrap();
+    assert_eq!(other.is_trusted(&loaded.roots()), Ok(()));
+    assert!(loaded.is_current());
+    fs::remove_file(store.places().file.unwrap()).unwrap();
+    assert!(!loaded.is_current());
+}
+
+#[test]
+fn a_directory_counts_once_it_was_read() {
+    let (one, other, store) = (Authority::new("one"), Authority::new("other"), Store::new());
+    store.write("file.pem", &[&one]);
+    store.write("directory/other.pem", &[&other]);
+    let provider = Arc::new(ring::default_provider());
+    let directories = [store.directory()];
+    let read = Directories { is_settled: true, ..Directories::read(&directories, &provider) };
+    assert!(read.is_current(&directories));
+    store.write("directory/other.pem", &[&one, &other]);
+    assert!(!read.is_current(&directories));
+    let read = Directories { is_settled: true, ..Directories::read(&directories, &provider) };
+    fs::remove_file(store.directory().join("other.pem")).unwrap();
+    assert!(!read.is_current(&directories));
+    // It was changed a moment ago, and another change may not show.
+    let read = Directories::read(&directories, &provider);
+    assert!(!read.is_settled);
+}
