@@ -12,6 +12,8 @@ use rustls::{ClientConnection, StreamOwned};
 use zeroize::Zeroizing;
 
 use super::trouble::{Class, Step, Trouble};
+#[cfg(unix)]
+use super::unix;
 use super::wire::{Fault, Received, Reply, command};
 use crate::config::redis_url::{Place, Target};
 use crate::endpoint::resolve;
@@ -123,22 +125,25 @@ impl Link {
     /// Prepares an idle connection for another operation. `false`: the server has ended it, or has
     /// sent something that nothing asked for.
     pub(super) fn wake(&mut self, deadline: Instant) -> bool {
-        let timed = match &mut self.stream {
-            Stream::Plain(timed) => timed,
-            Stream::Secured(stream) => &mut stream.sock,
+        let (timed, is_drained) = match &mut self.stream {
+            Stream::Plain(timed) => (timed, true),
+            Stream::Secured(stream) => {
+                // Received and decrypted, but not read.
+                let state = stream.conn.process_new_packets();
+                let is_drained = state.is_ok_and(|state| state.plaintext_bytes_to_read() == 0);
+                (&mut stream.sock, is_drained)
+            }
         };
         timed.deadline = deadline;
-        timed.socket.is_quiet()
+        is_drained && timed.socket.is_quiet()
     }
 }
 
 fn connect(place: &Place, deadline: Instant) -> Result<Socket, Trouble> {
     match place {
         Place::Tcp { host, port, .. } => connect_tcp(host, *port, deadline),
-        // It connects at once, or fails: the server's queue is full or there is no server. (Under
-        // Linux it may wait for the queue; then the caller goes on without it.)
         #[cfg(unix)]
-        Place::Socket(path) => UnixStream::connect(path)
+        Place::Socket(path) => unix::connect(path, deadline)
             .map(Socket::Unix)
             .map_err(|error| Trouble::io(&error, Step::Connect)),
         #[cfg(not(unix))]
@@ -190,7 +195,7 @@ fn secure(plain: Timed, host: &str, trust: &Trust) -> Result<Stream, Trouble> {
     Ok(Stream::Secured(Box::new(stream)))
 }
 
-fn left(deadline: Instant) -> Duration {
+pub(super) fn left(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
 }
 

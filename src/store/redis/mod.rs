@@ -2,7 +2,7 @@
 //!
 //! - this file: the server as this process knows it, and one operation on it
 //! - [`keys`] the store's operations: records, and the lock that ends by itself
-//! - [`link`] a connection that ends by a deadline; [`wire`] commands and replies; [`idle`]
+//! - [`link`] a connection that ends by a deadline; `unix` one to a Unix socket; [`wire`] commands and replies; [`idle`]
 //!   connections between two operations
 //! - [`circuit`] when a server that failed is left alone
 //! - [`trouble`] what can go wrong, and what to do then
@@ -16,6 +16,8 @@ mod idle;
 mod keys;
 mod link;
 mod trouble;
+#[cfg(unix)]
+mod unix;
 mod wire;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -189,6 +189,36 @@ fn a_name_that_does_not_resolve_and_a_port_that_nothing_listens_on() {
     }
 }
 
+/// A server that was stopped takes no connections, and its queue fills up.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[test]
+fn a_full_queue_of_a_unix_socket_is_waited_for_within_the_time_limit() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    // SAFETY: the descriptor is open.
+    assert_eq!(unsafe { libc::listen(std::os::fd::AsRawFd::as_raw_fd(&listener), 0) }, 0);
+    let soon = || Instant::now() + Duration::from_millis(50);
+    let mut queue = Vec::new();
+    while let Ok(stream) = unix::connect(&path, soon()) {
+        queue.push(stream);
+        assert!(queue.len() < 10);
+    }
+    let (done, ended) = std::sync::mpsc::channel();
+    let url = format!("redis://{}", path.display());
+    thread::spawn(move || done.send(store(&url, TIMEOUT).load(NAME)));
+    let problem = ended.recv_timeout(10 * TIMEOUT).expect("an end").unwrap_err();
+    assert_eq!(problem.kind, ErrorKind::Timeout, "{problem:?}");
+    assert!(problem.message.contains("could not be connected to within"), "{problem:?}");
+}
+
+#[test]
+fn a_path_too_long_for_a_socket_is_a_problem() {
+    let url = format!("redis:///{}", "x".repeat(200));
+    let problem = store(&url, TIMEOUT).load(NAME).unwrap_err();
+    assert!(problem.message.contains("more than"), "{problem:?}");
+}
+
 #[test]
 fn a_mistake_in_the_url_is_a_problem_of_every_operation_told_once() {
     let store = store("redis:/hush", LONG);
