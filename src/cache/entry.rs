@@ -8,7 +8,7 @@ use super::Random;
 use super::counters::Counters;
 use super::flight::{Fault, FlightId};
 use super::limits::{Blocked, Limits};
-use super::policy::{self, Policy};
+use super::policy::{self, Policy, Renewal};
 use crate::clock::BootTime;
 use crate::life::Life;
 use fetch::Fetch;
@@ -71,6 +71,8 @@ pub(super) struct Decision<E> {
 #[derive(Clone, Copy, Debug)]
 struct Held {
     life: Life,
+    /// What its renewal time was drawn from, and is drawn from again in a forked child.
+    renewal: Renewal,
     serial: u64,
     /// The endpoint returned the same token again: do not ask it before this.
     hold_until: BootTime,
@@ -314,13 +316,12 @@ impl<E: Clone> Entry<E> {
     }
 
     /// This process was forked: drops the parent's fetch and draws new jitter.
-    pub(super) fn forked(&mut self, policy: &Policy, random: &mut dyn Random) {
+    pub(super) fn forked(&mut self, random: &mut dyn Random) {
         self.fetch = None;
         self.unstarted = 0;
         self.by_itself_at = BootTime::ZERO;
         if let Some(held) = &mut self.held {
-            let life = &mut held.life;
-            life.fresh_until = fresh_until(policy, life.requested_at, life.lifetime, random);
+            held.life.fresh_until = held.renewal.draw(random);
         }
     }
 
@@ -381,15 +382,6 @@ fn serve<E>(starts: bool) -> Decision<E> {
     Decision { answer: Answer::Serve, starts }
 }
 
-fn hard_at(policy: &Policy, life: &Life) -> BootTime {
+pub(super) fn hard_at(policy: &Policy, life: &Life) -> BootTime {
     life.expires_at().before(policy.hard_window(life.lifetime))
-}
-
-fn fresh_until(
-    policy: &Policy,
-    requested_at: BootTime,
-    lifetime: Duration,
-    random: &mut dyn Random,
-) -> BootTime {
-    requested_at.after(policy.fresh_for(lifetime, random))
 }

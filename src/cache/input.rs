@@ -158,6 +158,10 @@ pub(crate) enum NoCredentials<E> {
 pub(crate) struct Record {
     pub(crate) requested_at: BootTime,
     pub(crate) lifetime: Duration,
+    /// Its lifetime as the endpoint granted it; this process may use it for less.
+    pub(crate) granted_for: Duration,
+    /// The renewal time of the process that fetched it; not after the request: unknown.
+    pub(crate) fresh_until: BootTime,
     /// How many renewals have been tried without success, and when the next may start.
     pub(crate) tried: u64,
     pub(crate) again_at: BootTime,
@@ -171,8 +175,10 @@ pub(crate) struct Record {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lock {
     Taken,
-    /// Another process holds it.
-    Busy,
+    /// Another process holds it. `is_successor`: the one that this fetch waited for before has died.
+    Busy {
+        is_successor: bool,
+    },
     /// It cannot be taken; the fetch continues without it.
     Failed,
 }

@@ -208,10 +208,7 @@ pub(crate) enum ResumeWith {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
     /// Send a request that takes at most `limit`; the fetch has already used `spent` of its time.
-    Send {
-        limit: Duration,
-        spent: Duration,
-    },
+    Send { limit: Duration, spent: Duration },
     /// Continue at once, with [`super::input::Input::ThreadReady`].
     GoOn,
     /// Read the record in the store.
@@ -219,10 +216,9 @@ pub(crate) enum Task {
     /// Try to take the store's lock.
     TryLock,
     /// Write into the record when the token may be renewed.
-    Announce {
-        again_at: BootTime,
-    },
-    Save,
+    Announce { again_at: BootTime },
+    /// Save the token; its record says when its renewal may begin.
+    Save { fresh_for: Duration },
 }
 
 /// Why a readable record is of no use.

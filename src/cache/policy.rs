@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Random;
+use crate::clock::BootTime;
 pub(crate) use crate::config::options::Policy;
 
 /// Longer lifetimes are cut to this: no token should be trusted longer on a server's word alone.
@@ -112,14 +113,23 @@ pub(crate) const MAX_REPLACEMENTS: u32 = 4;
 /// store and its credentials, and saves the token.
 const LOCK_MARGIN: Duration = Duration::from_secs(2);
 
+/// How many further processes' fetches a fetch waits for if their predecessors died: each is likely
+/// to be about to get the token. More than two deaths during one fetch are no accident.
+pub(crate) const MAX_SUCCESSORS: u32 = 2;
+
 /// Pause between tries for a lock that another process holds: short at first, because its fetch may
-/// be about to end, then longer. Half of it is random, so that waiting processes do not try in
-/// step.
+/// be about to end, then about as long as the wait so far, so that a thousand processes waiting for
+/// a slow endpoint do not busy a server. Half of it is random, so that they do not try in step.
 const FIRST_LOCK_PAUSE: Duration = Duration::from_millis(2);
-const MAX_LOCK_PAUSE: Duration = Duration::from_millis(50);
+const MAX_LOCK_PAUSE: Duration = Duration::from_millis(200);
 
 /// With `keep_warm`, an entry that no caller asked for in this time is no longer renewed.
 pub(crate) const KEEP_WARM_IDLE: Duration = Duration::from_secs(24 * 3600);
+
+/// The most store operations that a fetch adds to its own time and to the wait for a lock: two
+/// looks, one of which may include reading the server's clock, the first and the last try for the
+/// lock, the announcement of the renewal, and the save.
+pub(crate) const VISIT_OPERATIONS: u32 = 7;
 
 impl Policy {
     /// How long before its end a token turns from FRESH to SOFT, without jitter.
@@ -132,7 +142,8 @@ impl Policy {
         self.expiry_margin.min(lifetime / HARD_SHARE)
     }
 
-    /// How long to wait for another process's fetch.
+    /// How long to wait for another process's fetch. If that process dies and another one takes its
+    /// lock, the wait for that one's fetch is as long again, see [`MAX_SUCCESSORS`].
     pub(crate) fn longest_lock_wait(&self) -> Duration {
         self.request_timeout + LOCK_MARGIN
     }
@@ -140,15 +151,15 @@ impl Policy {
     /// How long a lock lasts that does not end with its holder: longer than an attempt. And less
     /// than others wait for it: if the holder was killed, one of them takes it and fetches while
     /// the rest still wait.
-    #[cfg(feature = "redis")]
+    #[cfg(any(feature = "redis", feature = "__simulation", test))]
     pub(crate) fn lock_life(&self) -> Duration {
         self.request_timeout + LOCK_MARGIN / 4
     }
 
-    /// The most a store adds to a fetch's own time if each operation may take `timeout`.
+    /// The most a store adds to a fetch's own time if each operation may take `timeout`, and the
+    /// process that it waits for does not die.
     pub(crate) fn longest_visit(&self, timeout: Duration) -> Duration {
-        // One look before the lock, one after it, the last try for the lock, and the save.
-        self.longest_lock_wait() + 4 * timeout
+        self.longest_lock_wait() + timeout * VISIT_OPERATIONS
     }
 
     /// A fetch that has not ended after this time is given up.
@@ -156,10 +167,48 @@ impl Policy {
         self.fetch_timeout + OVERRUN
     }
 
-    /// How long a token is FRESH; drawn once per token.
-    pub(crate) fn fresh_for(&self, lifetime: Duration, random: &mut dyn Random) -> Duration {
-        let jitter = MAX_JITTER.min(lifetime / JITTER_SHARE).mul_f64(random.unit());
-        lifetime.saturating_sub(self.soft_window(lifetime)).saturating_sub(jitter)
+    /// When the renewal of a token may begin; one time of it is drawn.
+    pub(crate) fn renewal(&self, requested_at: BootTime, lifetime: Duration) -> Renewal {
+        let fresh = lifetime.saturating_sub(self.soft_window(lifetime));
+        let jitter = MAX_JITTER.min(lifetime / JITTER_SHARE);
+        let (earliest, latest) = (fresh.saturating_sub(jitter), fresh);
+        Renewal { from: requested_at.after(earliest), to: requested_at.after(latest) }
+    }
+}
+
+/// The times at which the renewal of a token may begin.
+///
+/// Processes that share a token through a store draw one time together. If each drew its own from
+/// the whole range, the earliest of forty would count, and a token would be renewed at half of its
+/// life: a quarter more requests than one client makes. If all took the latest, a fleet of machines
+/// with short-lived processes would lose its jitter, and an outage would echo. So the process that
+/// fetches draws as a client alone does, and writes the time into the record. The others draw from
+/// there to the latest time: never before that process, close behind it if it has died, and not all
+/// at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Renewal {
+    from: BootTime,
+    to: BootTime,
+}
+
+impl Renewal {
+    /// Draws a time. A draw of 0 is the latest, which means no jitter.
+    pub(crate) fn draw(&self, random: &mut dyn Random) -> BootTime {
+        self.to.before(self.to.since(self.from).mul_f64(random.unit()))
+    }
+
+    pub(crate) fn earliest(&self) -> BootTime {
+        self.from
+    }
+
+    /// Without what comes before this time.
+    pub(crate) fn not_before(self, time: BootTime) -> Self {
+        Self { from: time.clamp(self.from, self.to), ..self }
+    }
+
+    /// Without what comes after this time.
+    pub(crate) fn not_after(self, time: BootTime) -> Self {
+        Self { from: self.from.min(time), to: self.to.min(time) }
     }
 }
 
@@ -229,8 +278,10 @@ mod tests {
     #[test]
     fn a_token_of_twenty_minutes_is_fresh_for_ten_to_fifteen() {
         let lifetime = Duration::from_secs(1200);
-        assert_eq!(usual().fresh_for(lifetime, &mut || 0.0), Duration::from_secs(900));
-        assert!(usual().fresh_for(lifetime, &mut || 0.999_999) >= Duration::from_secs(600));
+        let at = |seconds: u64| BootTime::ZERO.after(Duration::from_secs(7 + seconds));
+        let renewal = usual().renewal(at(0), lifetime);
+        assert_eq!(renewal.draw(&mut || 0.0), at(900));
+        assert_eq!(renewal.draw(&mut || 1.0), at(600));
         assert_eq!(usual().hard_window(lifetime), Duration::from_secs(30));
     }
 
@@ -255,6 +306,43 @@ mod tests {
         assert_eq!(PAUSE_WITHOUT.as_secs(), 1, "\"for about a second\"");
         assert_eq!((REFUSAL_PAUSE.as_secs(), MAX_REFUSAL_PAUSE.as_secs()), (60, 600));
         assert_eq!((SOFT_SHARE, JITTER_SHARE, HARD_SHARE), (4, 4, 10));
+    }
+
+    #[test]
+    fn those_who_share_a_token_draw_from_the_time_that_its_fetcher_drew() {
+        let at = |seconds| BootTime::ZERO.after(Duration::from_secs(seconds));
+        let renewal = usual().renewal(at(0), Duration::from_secs(1200));
+        for (drawn, share, expected) in [
+            (700, 0.0, 900),
+            (700, 0.5, 800),
+            (700, 1.0, 700),
+            // Not known, or another client's settings.
+            (0, 1.0, 600),
+            (1000, 1.0, 900),
+        ] {
+            assert_eq!(renewal.not_before(at(drawn)).draw(&mut || share), at(expected));
+        }
+        assert_eq!(renewal.not_before(at(700)).not_after(at(650)).draw(&mut || 0.5), at(650));
+    }
+
+    /// Many keys, each with forty processes whose fetcher has died. A fleet's echo after an outage
+    /// is as wide as these times are spread out.
+    #[test]
+    fn the_renewals_of_many_shared_tokens_are_as_spread_out_as_those_of_single_clients() {
+        let mut state = 1u64;
+        let mut random = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 11) as f64 / (1u64 << 53) as f64
+        };
+        let renewal = usual().renewal(BootTime::ZERO, Duration::from_secs(1200));
+        let mut halves = [0; 10];
+        for _ in 0..10_000 {
+            let others = renewal.not_before(renewal.draw(&mut random));
+            let first = (0..40).map(|_| others.draw(&mut random)).min().unwrap();
+            let half_minute = first.since(BootTime::ZERO).as_secs().saturating_sub(600) / 30;
+            halves[half_minute.min(9) as usize] += 1;
+        }
+        assert!(halves.iter().all(|count| (700..1200).contains(count)), "{halves:?}");
     }
 
     #[test]

@@ -149,7 +149,7 @@ impl Shared {
                 Task::Look => self.look_into_store(context),
                 Task::TryLock => self.try_store_lock(context),
                 Task::Announce { again_at } => self.announce_renewal(context, again_at),
-                Task::Save => self.put_into_store(context),
+                Task::Save { fresh_for } => self.put_into_store(context, fresh_for),
             }
         }
         // There is no clock watcher: this thread waits by itself.
@@ -172,7 +172,12 @@ impl Shared {
         let mut failure = None;
         match asked {
             Ok(granted) => fetch.granted = Some(granted),
-            Err(failed) => failure = Some(failed),
+            Err(failed) => {
+                failure = Some(failed);
+                // For the pause before the next attempt, if there is one.
+                #[cfg(feature = "redis")]
+                fetch.stored.renew_lock();
+            }
         }
         let source = self.source.view().source;
         self.step(context, &mut |state, context, _| {

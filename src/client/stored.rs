@@ -20,9 +20,11 @@ use crate::credentials::Pair;
 use crate::endpoint::Granted;
 use crate::error::ErrorKind;
 use crate::events::{Event, EventKind};
+#[cfg(feature = "redis")]
+use crate::store::holder::{Holder, is_new_record};
 use crate::store::record::{self, Asked, Clocks, LocalLife, Unusable};
 use crate::store::seal::Seal;
-use crate::store::{Bounded, Problem, SAME_LIFE, StoreLock, boot};
+use crate::store::{Bounded, Problem, SAME_LIFE, StoreLock, Tried, Watch, boot};
 use crate::threads;
 
 /// The store chosen by the options.
@@ -51,13 +53,13 @@ pub(super) fn open(options: &Options) -> Option<Bounded> {
 const LONGEST_RELEASE: Duration = Duration::from_millis(50);
 
 const ENDED: &str = "its token has expired, or may have";
-/// By how many hard windows the clocks of store and machine must differ to call one of them wrong.
-/// The last two are those in which a record is not used anyway.
-#[cfg(feature = "redis")]
-const CLOCK_MARGINS: u32 = 3;
 #[cfg(feature = "redis")]
 const OFF_CLOCK: &str = "its record is valid by the store's clock and not by this machine's: set the \
                          clocks of the machines that share it (NTP); the record is left as it is";
+#[cfg(feature = "redis")]
+const WRITERS_CLOCK: &str = "its record was written on a machine whose clock is wrong by the store's: \
+                             set the clocks of the machines that share it (NTP); the record is \
+                             replaced";
 
 /// A fetch's state at the store.
 #[derive(Default)]
@@ -68,6 +70,8 @@ pub(super) struct Stored {
     is_off: bool,
     /// A failure has been reported; once per fetch is enough.
     pub(super) was_told: bool,
+    /// Who held the lock when it was last tried.
+    watch: Watch,
     /// When the store ends the record that was last seen.
     #[cfg(feature = "redis")]
     ends_at: Option<BootTime>,
@@ -88,6 +92,10 @@ struct Kept {
 }
 
 impl Kept {
+    fn fresh_until(&self) -> BootTime {
+        self.life.requested_at.after(Duration::from_nanos(self.asked.fresh_ns))
+    }
+
     fn again_at(&self) -> BootTime {
         self.life.requested_at.after(Duration::from_nanos(self.asked.again_ns))
     }
@@ -122,6 +130,8 @@ impl Stored {
         Some(Record {
             requested_at: kept.life.requested_at,
             lifetime: kept.life.lifetime,
+            granted_for: kept.granted.lifetime,
+            fresh_until: kept.fresh_until(),
             tried: kept.asked.tried,
             again_at: kept.again_at(),
             same_value: seat.shows(value),
@@ -190,44 +200,50 @@ impl Shared {
         let narrowed = self.options.allow_narrowed_scope;
         let record = record::Record::read(&text, &fetch.slot.scope, narrowed).map_err(odd)?;
         let record::Record { granted, asked } = record;
-        let here = self.here(store);
+        let (here, policy) = (self.here(store), &self.options.policy);
+        #[cfg(not(feature = "redis"))]
+        let life = record::life(&asked, granted.lifetime, &here, policy);
         #[cfg(feature = "redis")]
-        let granted_for = granted.lifetime;
-        let life = record::life(&asked, granted.lifetime, &here, &self.options.policy).map_err(
-            |unusable| match unusable {
-                Unusable::Ended => (ENDED, false),
-                Unusable::FromTheFuture => odd("the record is from the future"),
-            },
-        );
-        #[cfg(feature = "redis")]
-        let life = self.by_store(fetch, life, found.left, granted_for, here.now);
-        Ok(Kept { granted, asked, life: life? })
+        let life = record::life_on_server(&asked, granted.lifetime, found.left, &here, policy);
+        let life = life.map_err(|unusable| match unusable {
+            Unusable::Ended => (ENDED, false),
+            #[cfg(feature = "redis")]
+            Unusable::OffClock => odd(self.off_clock(fetch, store, &asked, granted.lifetime)),
+            _ => odd("the record is from the future"),
+        })?;
+        Ok(Kept { granted, asked, life })
     }
 
-    /// What remains of a token's life if the store ends its record after `left`. A record that has
-    /// long to live there and none here is not used, and not replaced: one of the clocks is wrong,
-    /// and replacing it would only make the others miss.
+    /// A record is alive by the store's clock and not by this machine's. Decides whether it may be
+    /// replaced: not if this machine's clock is wrong, for that would only make the others miss.
     #[cfg(feature = "redis")]
-    fn by_store(
-        &self,
+    fn off_clock(
+        self: &Arc<Self>,
         fetch: &mut Fetch,
-        life: Result<LocalLife, (&'static str, bool)>,
-        left: Option<Duration>,
+        store: &Bounded,
+        asked: &Asked,
         lifetime: Duration,
-        now: BootTime,
-    ) -> Result<LocalLife, (&'static str, bool)> {
-        let margin = self.options.policy.hard_window(lifetime);
-        fetch.stored.is_off_clock =
-            life.is_err() && left.is_some_and(|left| left > CLOCK_MARGINS * margin);
-        if fetch.stored.is_off_clock {
-            return Err((OFF_CLOCK, true));
+    ) -> &'static str {
+        fetch.stored.is_off_clock = true;
+        let server_ms = match store.wall_ms() {
+            Ok(server_ms) => server_ms,
+            Err(problem) => {
+                self.store_failed(fetch, "read its clock", &problem);
+                None
+            }
+        };
+        let (now, here_ms) = (self.clock.now(), self.clock.wall_ms());
+        let left = fetch.stored.ends_at.map_or(Duration::ZERO, |at| at.until(now));
+        // The key's life was set, and the clock was read, in an operation each.
+        let slack = 2 * store.timeout();
+        let is_writers_fault = server_ms.is_some_and(|server_ms| {
+            record::is_writers_fault(asked, lifetime, left, here_ms, server_ms, slack)
+        });
+        if is_writers_fault {
+            fetch.stored.is_off_clock = false;
+            return WRITERS_CLOCK;
         }
-        let mut life = life?;
-        if let Some(left) = left {
-            life.lifetime = life.lifetime.min(now.since(life.requested_at) + left);
-        }
-        let is_alive = life.expires_at() > now;
-        is_alive.then_some(life).ok_or((ENDED, false))
+        OFF_CLOCK
     }
 
     /// The seal for the entry's records with these credentials.
@@ -258,39 +274,33 @@ impl Shared {
         let (Some(store), Some(seal), false) = (&self.store, seal, fetch.stored.is_off) else {
             return Lock::Failed;
         };
+        // What this machine fetches, it will not save.
+        #[cfg(feature = "redis")]
+        if fetch.stored.is_off_clock {
+            return Lock::Failed;
+        }
+        let began = self.clock.now();
         match store.try_lock(seal.name()) {
-            Ok(Some(lock)) => {
+            Ok(Tried::Taken(lock)) => {
                 self.hold(fetch, lock);
                 Lock::Taken
             }
             // Its holder has saved a token: no need to wait for the lock itself, one after another.
             #[cfg(feature = "redis")]
-            Ok(None) if self.has_new_record(fetch, store, &seal) => Lock::Failed,
-            Ok(None) => Lock::Busy,
+            Ok(Tried::Held(Holder { record_left, .. }))
+                if is_new_record(fetch.stored.ends_at, record_left, self.clock.now()) =>
+            {
+                Lock::Failed
+            }
+            Ok(Tried::Held(holder)) => {
+                let is_successor = fetch.stored.watch.sees(holder, began, self.clock.now());
+                Lock::Busy { is_successor }
+            }
             Err(problem) => {
                 self.store_failed(fetch, "take its lock", &problem);
                 Lock::Failed
             }
         }
-    }
-
-    /// Whether the record was replaced since it was last seen, by one that the store keeps longer.
-    #[cfg(feature = "redis")]
-    fn has_new_record(self: &Arc<Self>, fetch: &mut Fetch, store: &Bounded, seal: &Seal) -> bool {
-        const NOTICEABLE: Duration = Duration::from_secs(1);
-        if store.is_local() {
-            return false;
-        }
-        let left = match store.left(seal.name()) {
-            Ok(left) => left,
-            Err(problem) => {
-                self.store_failed(fetch, "look for a token", &problem);
-                None
-            }
-        };
-        let Some(left) = left else { return false };
-        let known = fetch.stored.ends_at.map_or(BootTime::ZERO, |at| at.after(NOTICEABLE));
-        self.clock.now().after(left) > known
     }
 
     /// Keeps the lock, but no longer than a fetch may take: a fetch that hangs must not block the
@@ -342,16 +352,20 @@ impl Shared {
     }
 
     /// Saves what the endpoint granted and releases the lock.
-    pub(super) fn put_into_store(self: &Arc<Self>, context: &mut StepContext<'_>) {
+    pub(super) fn put_into_store(
+        self: &Arc<Self>,
+        context: &mut StepContext<'_>,
+        fresh_for: Duration,
+    ) {
         let Some(fetch) = &mut context.fetch else { return };
         let id = fetch.id;
-        self.save_granted(fetch);
+        self.save_granted(fetch, fresh_for);
         self.step(context, &mut |state, context, _| {
             Some(Input::Saved { flight: id, granted: context.grant(state)? })
         });
     }
 
-    fn save_granted(self: &Arc<Self>, fetch: &mut Fetch) {
+    fn save_granted(self: &Arc<Self>, fetch: &mut Fetch, fresh_for: Duration) {
         let (Some(store), Some(pair), Some(granted)) = (&self.store, &fetch.used, &fetch.granted)
         else {
             return;
@@ -366,7 +380,7 @@ impl Shared {
         }
         let seal = self.seal(fetch, pair);
         let here = self.here(store);
-        let text = record::write(granted, fetch.sent_at, &here);
+        let text = record::write(granted, fetch.sent_at, fresh_for, &here);
         let left = fetch.sent_at.after(granted.lifetime).until(here.now);
         self.save(fetch, store, &seal, &text, left);
         #[cfg(feature = "redis")]

@@ -5,7 +5,14 @@ use crate::clock::Clock;
 use crate::store::redis::tests::Redis;
 
 /// A store on a server, which ends the records' lives itself.
-struct Remote(Scripted, Arc<Mutex<Option<Duration>>>);
+struct Remote(Scripted, Arc<Mutex<Server>>);
+
+/// What a server says of a record's life, and its own time.
+#[derive(Default)]
+struct Server {
+    left: Option<Duration>,
+    wall_ms: Option<i64>,
+}
 
 /// The same, and another machine holds its lock.
 struct Locked(Remote, Arc<AtomicUsize>);
@@ -20,12 +27,10 @@ impl Store for Locked {
     fn remove(&self, name: &str, record: &[u8]) -> Result<(), Problem> {
         self.0.remove(name, record)
     }
-    fn try_lock(&self, _: &str) -> Result<Option<Box<dyn HeldLock>>, Problem> {
+    fn try_lock(&self, name: &str) -> Result<Tried<Box<dyn HeldLock>>, Problem> {
         self.1.fetch_add(1, Ordering::SeqCst);
-        Ok(None)
-    }
-    fn left(&self, name: &str) -> Result<Option<Duration>, Problem> {
-        Ok(self.0.load(name)?.and_then(|found| found.left))
+        let record_left = self.0.load(name)?.and_then(|found| found.left);
+        Ok(Tried::Held(Holder { record_left, ..Holder::default() }))
     }
     fn is_local(&self) -> bool {
         false
@@ -34,7 +39,7 @@ impl Store for Locked {
 
 impl Store for Remote {
     fn load(&self, name: &str) -> Result<Option<Found>, Problem> {
-        let left = *self.1.lock().unwrap();
+        let left = self.1.lock().unwrap().left;
         Ok(self.0.load(name)?.map(|found| Found { left, ..found }))
     }
     fn save(&self, name: &str, record: &[u8], life: Duration) -> Result<(), Problem> {
@@ -43,17 +48,20 @@ impl Store for Remote {
     fn remove(&self, name: &str, record: &[u8]) -> Result<(), Problem> {
         self.0.remove(name, record)
     }
-    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn HeldLock>>, Problem> {
+    fn try_lock(&self, name: &str) -> Result<Tried<Box<dyn HeldLock>>, Problem> {
         self.0.try_lock(name)
+    }
+    fn wall_ms(&self) -> Result<Option<i64>, Problem> {
+        Ok(self.1.lock().unwrap().wall_ms)
     }
     fn is_local(&self) -> bool {
         false
     }
 }
 
-/// A world whose store is on a server, and what that says is left of the record's life.
-fn remote() -> (World, Arc<Mutex<Option<Duration>>>, impl Fn(&World) -> Process) {
-    let (world, left) = (World::default(), Arc::<Mutex<Option<Duration>>>::default());
+/// A world whose store is on a server.
+fn remote() -> (World, Arc<Mutex<Server>>, impl Fn(&World) -> Process) {
+    let (world, left) = (World::default(), Arc::<Mutex<Server>>::default());
     let of_store = Arc::clone(&left);
     let process = move |world: &World| {
         world.process_with(&[], Arc::new(Remote(world.store.clone(), of_store.clone())))
@@ -66,7 +74,7 @@ fn a_token_lives_no_longer_than_its_record() {
     let (world, left, process) = remote();
     assert_eq!(world.saving(|| process(&world).get()), "token-1");
     for (says, lives) in [(None, 1170), (Some(1200), 1170), (Some(700), 700), (Some(0), 0)] {
-        *left.lock().unwrap() = says.map(Duration::from_secs);
+        left.lock().unwrap().left = says.map(Duration::from_secs);
         let next = process(&world);
         if lives == 0 {
             assert_eq!(world.saving(|| next.get()), "token-2");
@@ -84,10 +92,10 @@ fn those_who_wait_take_a_saved_token_before_the_lock_is_free() {
         let (world, left, process) = remote();
         let tries = Arc::<AtomicUsize>::default();
         if has_old {
-            *left.lock().unwrap() = Some(Duration::from_secs(1200));
+            left.lock().unwrap().left = Some(Duration::from_secs(1200));
             assert_eq!(world.saving(|| process(&world).get()), "token-1");
             world.pass(1150);
-            *left.lock().unwrap() = Some(Duration::from_secs(50));
+            left.lock().unwrap().left = Some(Duration::from_secs(50));
         }
         let store = Locked(Remote(world.store.clone(), left.clone()), tries.clone());
         let waiting = world.process_with(&[], Arc::new(store));
@@ -99,7 +107,7 @@ fn those_who_wait_take_a_saved_token_before_the_lock_is_free() {
         // The holder saves its token.
         let expected = if has_old { "token-2" } else { "token-1" };
         assert_eq!(world.saving(|| process(&world).get()), expected);
-        *left.lock().unwrap() = Some(Duration::from_secs(1200));
+        left.lock().unwrap().left = Some(Duration::from_secs(1200));
         let saved_at = Clock::Manual(world.clock.clone()).now();
         assert_eq!(got.token(), expected);
         // Much less than the wait for a lock that is never free.
@@ -123,7 +131,7 @@ fn a_machine_that_misses_because_of_its_clock_replaces_no_live_record() {
         let (world, says, process) = remote();
         assert_eq!(world.saving(|| process(&world).get()), "token-1");
         let kept = world.store.records();
-        *says.lock().unwrap() = Some(Duration::from_secs(left));
+        says.lock().unwrap().left = Some(Duration::from_secs(left));
         world.clock.set_wall(off);
         let other = process(&world);
         let got = other.get();
@@ -138,6 +146,185 @@ fn a_machine_that_misses_because_of_its_clock_replaces_no_live_record() {
         let expected = if is_replaced { "token-3" } else { "token-1" };
         assert_eq!(process(&world).get(), expected, "{off} ms");
     }
+}
+
+#[test]
+fn machines_whose_clocks_are_right_replace_the_record_of_one_whose_clock_is_wrong() {
+    const HOUR: i64 = 3_600_000;
+    // The server's clock is right, an hour off itself, or not known.
+    for (server, is_replaced) in [(Some(0), true), (Some(HOUR), false), (None, false)] {
+        for off in [HOUR, -HOUR] {
+            let (world, says, process) = remote();
+            let here = || Clock::Manual(world.clock.clone()).wall_ms();
+            world.clock.set_wall(off);
+            assert_eq!(world.saving(|| process(&world).get()), "token-1");
+            world.clock.set_wall(-off);
+            says.lock().unwrap().left = Some(Duration::from_secs(1200));
+            says.lock().unwrap().wall_ms = server.map(|off| here() + off);
+            let first = process(&world);
+            if !is_replaced {
+                assert_eq!(first.get(), "token-2");
+                first.heard("is valid by the store's clock and not by this machine's");
+                assert_eq!(process(&world).get(), "token-3", "{server:?}");
+                continue;
+            }
+            assert_eq!(world.saving(|| first.get()), "token-2");
+            first.heard("was written on a machine whose clock is wrong");
+            assert_eq!((process(&world).get(), world.requests()), ("token-2".to_owned(), 2));
+            // The other machine leaves it alone.
+            world.clock.set_wall(off);
+            let other = process(&world);
+            assert_eq!(other.get(), "token-3");
+            other.heard("set the clocks of the machines that share it");
+            world.clock.set_wall(-off);
+            assert_eq!((process(&world).get(), world.requests()), ("token-2".to_owned(), 3));
+        }
+    }
+}
+
+/// A store whose locks end by themselves, by the world's clock.
+#[derive(Clone)]
+struct Leasing {
+    store: Scripted,
+    clock: Arc<ManualClock>,
+    /// The holder, and when its lock ends.
+    lock: Arc<Mutex<(u64, BootTime)>>,
+    tries: Arc<AtomicUsize>,
+}
+
+struct Lease(Leasing, u64);
+
+impl HeldLock for Lease {}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let mut lock = self.0.lock.lock().unwrap();
+        if lock.0 == self.1 {
+            lock.1 = BootTime::ZERO;
+        }
+    }
+}
+
+impl Leasing {
+    fn now(&self) -> BootTime {
+        Clock::Manual(self.clock.clone()).now()
+    }
+}
+
+impl Store for Leasing {
+    fn load(&self, name: &str) -> Result<Option<Found>, Problem> {
+        self.store.load(name)
+    }
+    fn save(&self, name: &str, record: &[u8], life: Duration) -> Result<(), Problem> {
+        self.store.save(name, record, life)
+    }
+    fn remove(&self, name: &str, record: &[u8]) -> Result<(), Problem> {
+        self.store.remove(name, record)
+    }
+    fn try_lock(&self, _: &str) -> Result<Tried<Box<dyn HeldLock>>, Problem> {
+        self.tries.fetch_add(1, Ordering::SeqCst);
+        let (mut lock, now) = (self.lock.lock().unwrap(), self.now());
+        let (id, ends_at) = *lock;
+        if now < ends_at {
+            let left = Some(ends_at.until(now));
+            return Ok(Tried::Held(Holder { id, left, ..Holder::default() }));
+        }
+        *lock = (id + 1, now.after(crate::cache::policy::usual().lock_life()));
+        Ok(Tried::Taken(Box::new(Lease(self.clone(), id + 1))))
+    }
+    fn is_local(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn a_holder_that_is_killed_costs_one_request_more_even_if_the_endpoint_is_slow() {
+    let world = World::default();
+    // Later than this machine's clock: that one bounds how long locks are held.
+    world.pass(1 << 32);
+    let store = Leasing {
+        store: world.store.clone(),
+        clock: world.clock.clone(),
+        lock: Arc::default(),
+        tries: Arc::default(),
+    };
+    // It was killed as soon as it had the lock.
+    *store.lock.lock().unwrap() = (1, store.now().after(Duration::from_millis(10_500)));
+    let processes: Vec<Process> = (0..5)
+        .map(|_| world.process_with(&[("timeout", "10m")], Arc::new(store.clone())))
+        .collect();
+    let mut endpoint = world.endpoint.1.lock().unwrap();
+    let getting: Vec<Getting> =
+        processes.iter().map(|process| process.getting(Duration::ZERO)).collect();
+    until("all wait", || store.tries.load(Ordering::SeqCst) >= 5);
+    let pass = |seconds: u32| {
+        for _ in 0..50 * seconds {
+            world.clock.advance(Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    };
+    pass(10);
+    until("one takes the lock", || {
+        world.clock.advance(Duration::from_millis(2));
+        world.requests() == 1
+    });
+    // The endpoint takes nine seconds; the others began to wait twelve seconds before their end.
+    pass(9);
+    assert_eq!(world.requests(), 1);
+    *endpoint = None;
+    drop(endpoint);
+    assert!(getting.into_iter().all(|get| get.token() == "token-1"));
+    assert_eq!(world.requests(), 1);
+}
+
+/// A store each of whose operations takes nearly all of its time.
+struct Sluggish(World, Arc<Mutex<Vec<&'static str>>>);
+
+impl Sluggish {
+    fn does(&self, what: &'static str) {
+        self.1.lock().unwrap().push(what);
+        self.0.pass(19);
+    }
+}
+
+impl Store for Sluggish {
+    fn load(&self, name: &str) -> Result<Option<Found>, Problem> {
+        self.does("load");
+        self.0.store.load(name)
+    }
+    fn save(&self, name: &str, record: &[u8], life: Duration) -> Result<(), Problem> {
+        self.does("save");
+        self.0.store.save(name, record, life)
+    }
+    fn remove(&self, _: &str, _: &[u8]) -> Result<(), Problem> {
+        Ok(())
+    }
+    /// Taken at every second try.
+    fn try_lock(&self, name: &str) -> Result<Tried<Box<dyn HeldLock>>, Problem> {
+        let is_first = self.1.lock().unwrap().last() != Some(&"lock");
+        self.does("lock");
+        if is_first { Ok(Tried::Held(Holder::default())) } else { self.0.store.try_lock(name) }
+    }
+    fn is_local(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn a_store_that_is_just_fast_enough_leaves_a_fetch_its_own_time() {
+    let (world, did) = (World::default(), Arc::<Mutex<Vec<&str>>>::default());
+    let short = [("fetch_timeout", "1s"), ("request_timeout", "1s"), ("timeout", "10m")];
+    let process = world.process_with(&short, Arc::new(Sluggish(world.clone(), did.clone())));
+    assert_eq!(process.get(), "token-1");
+    assert_eq!(std::mem::take(&mut *did.lock().unwrap()), ["load", "lock", "lock", "load", "save"]);
+    world.pass(500);
+    assert_eq!(process.get_longer(), "token-2");
+    assert_eq!(process.client.stats(None).unwrap().failures, 0);
+    // The first save announces the renewal.
+    let did = did.lock().unwrap();
+    assert_eq!(*did, ["load", "lock", "lock", "load", "save", "save"]);
+    // With the server's clock.
+    assert_eq!(did.len() + 1, crate::cache::policy::VISIT_OPERATIONS as usize);
 }
 
 /// A process with a store as the option says.

@@ -14,7 +14,7 @@ use crate::endpoint::request::TokenRequest;
 use crate::endpoint::{Endpoint, TimeLimit, Transport};
 use crate::process::Mailbox;
 use crate::store::scripted::{Health, Scripted};
-use crate::store::{Found, HeldLock, Store};
+use crate::store::{Found, HeldLock, Holder, Store, Tried};
 use crate::{Client, Config, Error, Event, EventKind, GetOptions, Token};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -489,9 +489,13 @@ impl Store for Busy {
     fn remove(&self, name: &str, record: &[u8]) -> Result<(), Problem> {
         self.store.remove(name, record)
     }
-    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn HeldLock>>, Problem> {
+    fn try_lock(&self, name: &str) -> Result<Tried<Box<dyn HeldLock>>, Problem> {
         self.tries.fetch_add(1, Ordering::SeqCst);
-        if *self.is_free.lock().unwrap() { self.store.try_lock(name) } else { Ok(None) }
+        if *self.is_free.lock().unwrap() {
+            self.store.try_lock(name)
+        } else {
+            Ok(Tried::Held(Holder::default()))
+        }
     }
     fn is_local(&self) -> bool {
         true
@@ -568,7 +572,7 @@ impl Store for Hung {
     fn remove(&self, _: &str, _: &[u8]) -> Result<(), Problem> {
         self.hang()
     }
-    fn try_lock(&self, _: &str) -> Result<Option<Box<dyn HeldLock>>, Problem> {
+    fn try_lock(&self, _: &str) -> Result<Tried<Box<dyn HeldLock>>, Problem> {
         self.hang()
     }
     fn is_local(&self) -> bool {
@@ -603,7 +607,7 @@ impl Store for Slow {
     fn remove(&self, name: &str, record: &[u8]) -> Result<(), Problem> {
         self.0.store.remove(name, record)
     }
-    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn HeldLock>>, Problem> {
+    fn try_lock(&self, name: &str) -> Result<Tried<Box<dyn HeldLock>>, Problem> {
         self.0.store.try_lock(name)
     }
     fn is_local(&self) -> bool {

@@ -59,7 +59,12 @@ fn come(bytes: &mut Bytes) -> Come {
         credentials: credentials(bytes),
         answer: if bytes.flag() { Ok(granted(bytes)) } else { Err(refusal(bytes)) },
         record: bytes.flag().then(|| record(bytes)),
-        lock: bytes.one_of(&[Lock::Taken, Lock::Busy, Lock::Taken, Lock::Failed]),
+        lock: bytes.one_of(&[
+            Lock::Taken,
+            Lock::Busy { is_successor: false },
+            Lock::Busy { is_successor: true },
+            Lock::Failed,
+        ]),
         obtained: bytes.flag(),
         is_other: bytes.flag(),
         given: bytes.below(10) == 0,
@@ -104,6 +109,8 @@ fn record(bytes: &mut Bytes) -> Record {
         // This long before now.
         requested_at: BootTime::ZERO.after(lifetime.mul_f64(bytes.share().min(0.999))),
         lifetime,
+        granted_for: lifetime + bytes.time() / 10,
+        fresh_until: BootTime::ZERO.after(bytes.time()),
         tried: u64::from(bytes.byte() % 3),
         again_at: BootTime::ZERO.after(bytes.time()),
         same_value: bytes.flag(),

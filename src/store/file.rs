@@ -16,7 +16,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use super::directory::{Directory, is_writable, own_user, problem};
 use super::seal::NAME_LENGTH;
-use super::{Found, HeldLock, MAX_RECORD_BYTES, Problem, Store, lock};
+use super::{Found, HeldLock, MAX_RECORD_BYTES, Problem, Store, Tried, lock};
 
 /// Prefix of each name: a directory of the user's choice may also hold other programs' files, and a
 /// name of hex digits alone could be one of theirs.
@@ -145,7 +145,7 @@ fn is_older(directory: &Directory, name: &str, than: Duration, now: i64) -> bool
 /// lock file; then both stay.
 fn remove_entry(directory: &Directory, entry: &str, now: i64) {
     let (record, lock) = (file_name(entry, RECORD), file_name(entry, LOCK));
-    if let Ok(Some(_held)) = lock::try_lock(directory, &lock) {
+    if let Ok(Tried::Taken(_held)) = lock::try_lock(directory, &lock) {
         let age = directory.modified(&record);
         if age.is_none() || is_older(directory, &record, OLD, now) {
             let _ = age.and_then(|_| directory.remove(&record).ok());
@@ -191,10 +191,12 @@ impl Store for FileStore {
         }
     }
 
-    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn HeldLock>>, Problem> {
+    fn try_lock(&self, name: &str) -> Result<Tried<Box<dyn HeldLock>>, Problem> {
         let directory = Directory::open_or_make(self.path()?)?;
-        let lock = lock::try_lock(&directory, &file_name(name, LOCK))?;
-        Ok(lock.map(|lock| Box::new(lock) as Box<dyn HeldLock>))
+        Ok(match lock::try_lock(&directory, &file_name(name, LOCK))? {
+            Tried::Taken(lock) => Tried::Taken(Box::new(lock)),
+            Tried::Held(holder) => Tried::Held(holder),
+        })
     }
 
     fn is_local(&self) -> bool {

@@ -82,7 +82,7 @@ fn what_was_saved_is_loaded_until_it_is_removed() {
 #[test]
 fn everything_is_private_to_the_user() {
     let scene = Scene::new();
-    let _lock = scene.store.try_lock(NAME).unwrap().unwrap();
+    let _lock = scene.store.try_lock(NAME).unwrap().taken().unwrap();
     scene.save(b"x").unwrap();
     assert_eq!(mode(&scene.directory()), 0o700);
     assert_eq!(mode(&scene.place.path().join("deep")), 0o700);
@@ -165,21 +165,21 @@ fn a_huge_record_is_read_only_up_to_the_limit() {
 fn a_lock_excludes_other_threads_of_the_process_too() {
     let scene = Scene::new();
     let other = FileStore::new(Some(&scene.directory()));
-    let lock = scene.store.try_lock(NAME).unwrap();
+    let lock = scene.store.try_lock(NAME).unwrap().taken();
     assert!(lock.is_some());
     for _ in 0..3 {
-        assert!(other.try_lock(NAME).unwrap().is_none());
+        assert!(other.try_lock(NAME).unwrap().taken().is_none());
     }
-    assert!(other.try_lock("other").unwrap().is_some());
+    assert!(other.try_lock("other").unwrap().taken().is_some());
     drop(lock);
-    assert!(other.try_lock(NAME).unwrap().is_some());
+    assert!(other.try_lock(NAME).unwrap().taken().is_some());
 }
 
 #[test]
 fn leftovers_are_cleaned_up() {
     let scene = Scene::new();
     let [held, young, old] = ["a", "b", "c"].map(|digit| digit.repeat(NAME_LENGTH));
-    let lock = |entry: &str| scene.store.try_lock(entry).unwrap().unwrap();
+    let lock = |entry: &str| scene.store.try_lock(entry).unwrap().taken().unwrap();
     let (_held, young_lock, old_lock) = (lock(&held), lock(&young), lock(&old));
     drop((young_lock, old_lock));
     let in_directory = |name: &str| scene.directory().join(name);

@@ -5,6 +5,8 @@
 //! - [`seal`] how a record is encrypted and named
 //! - [`file`](mod@file) records in a directory; [`directory`], [`lock`] the system calls for that
 //! - `redis` records on a server, for the processes of many machines (feature `redis`)
+//! - [`holder`] whose lock it is, and whether that process has died
+//! - [`circuit`] when a server that failed is left alone
 //! - [`trial`] a trial of all operations, for diagnosis
 //! - [`boot`] which boot of which machine the boot clock belongs to
 //!
@@ -13,10 +15,13 @@
 //! have, and are validated like a response from the endpoint.
 
 pub(crate) mod boot;
+#[cfg(any(feature = "redis", feature = "__simulation", test))]
+pub(crate) mod circuit;
 #[cfg(unix)]
 mod directory;
 #[cfg(unix)]
 pub(crate) mod file;
+pub(crate) mod holder;
 #[cfg(unix)]
 mod lock;
 pub(crate) mod record;
@@ -36,6 +41,7 @@ use crate::clock::Clock;
 use crate::error::ErrorKind;
 use crate::process::{Inherited, Locked, Mailbox};
 use crate::threads::{self, Job, Rank};
+pub(crate) use holder::{Holder, Tried, Watch};
 
 /// Maximum size of a sealed record; a token of 16 KiB with its scopes fits.
 pub(crate) const MAX_RECORD_BYTES: usize = 64 * 1024;
@@ -134,12 +140,12 @@ pub(crate) trait Store: Send + Sync + 'static {
     fn remove(&self, name: &str, record: &[u8]) -> Result<(), Problem>;
 
     /// Takes the lock of this name if it is free. It ends with the process that holds it.
-    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn HeldLock>>, Problem>;
+    fn try_lock(&self, name: &str) -> Result<Tried<Box<dyn HeldLock>>, Problem>;
 
-    /// How much longer the store keeps the record of this name. `None`: there is none, or the store
-    /// keeps it until it is replaced.
+    /// The time by the store's own clock, in milliseconds since 1970. `None`: it has no clock, or
+    /// does not tell.
     #[cfg(feature = "redis")]
-    fn left(&self, _name: &str) -> Result<Option<Duration>, Problem> {
+    fn wall_ms(&self) -> Result<Option<i64>, Problem> {
         Ok(None)
     }
 
@@ -176,9 +182,8 @@ impl Bounded {
     }
 
     #[cfg(feature = "redis")]
-    pub(crate) fn left(&self, name: &str) -> Result<Option<Duration>, Problem> {
-        let name = name.to_owned();
-        self.run(move |store| store.left(&name))
+    pub(crate) fn wall_ms(&self) -> Result<Option<i64>, Problem> {
+        self.run(|store| store.wall_ms())
     }
 
     #[cfg(feature = "redis")]
@@ -200,10 +205,12 @@ impl Bounded {
         self.run(move |store| store.save(&name, &record, life))
     }
 
-    pub(crate) fn try_lock(&self, name: &str) -> Result<Option<Arc<StoreLock>>, Problem> {
+    pub(crate) fn try_lock(&self, name: &str) -> Result<Tried<Arc<StoreLock>>, Problem> {
         let name = name.to_owned();
-        let lock = self.run(move |store| store.try_lock(&name))?;
-        Ok(lock.map(|lock| Arc::new(StoreLock(Locked::new(Holder(Some(lock)))))))
+        Ok(match self.run(move |store| store.try_lock(&name))? {
+            Tried::Taken(lock) => Tried::Taken(Arc::new(StoreLock(Locked::new(Own(Some(lock)))))),
+            Tried::Held(holder) => Tried::Held(holder),
+        })
     }
 
     /// Runs a store operation in the background, if a thread can be started. Its result is
@@ -243,12 +250,12 @@ fn within<T: Send + 'static>(
 }
 
 /// A store lock held by this process. Released once: when dropped, or before.
-pub(crate) struct StoreLock(Locked<Holder>);
+pub(crate) struct StoreLock(Locked<Own>);
 
 #[derive(Default)]
-struct Holder(Option<Box<dyn HeldLock>>);
+struct Own(Option<Box<dyn HeldLock>>);
 
-impl Inherited for Holder {
+impl Inherited for Own {
     type Remains = ();
 
     /// The parent holds the lock, and releases it.
@@ -323,7 +330,7 @@ mod tests {
     #[test]
     fn a_lock_is_released_by_the_process_that_took_it_and_by_no_child() {
         let told = Arc::<Mailbox<()>>::default();
-        let held = || Holder(Some(Box::new(Told(told.clone()))));
+        let held = || Own(Some(Box::new(Told(told.clone()))));
         drop(StoreLock(Locked::inherited(held())));
         assert!(told.is_empty());
         drop(StoreLock(Locked::new(held())));

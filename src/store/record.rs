@@ -12,6 +12,11 @@
 //! The first process to try a renewal records in the record when the next one may try. So the
 //! pauses between attempts are shared by all processes, including those that live for a second and
 //! end while the endpoint hangs. A success replaces the record.
+//!
+//! A server ends a record's life by its own clock. So it is known if a record was written, or is
+//! read, on a machine whose clock is wrong; the server's own time says which. A machine with a
+//! wrong clock replaces no record that is alive, and one whose clock agrees with the server's
+//! replaces a record whose writer's did not.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -45,6 +50,9 @@ pub(crate) struct Asked {
     pub(crate) boot: String,
     pub(crate) asked_boot_ns: u64,
     pub(crate) asked_wall_ms: i64,
+    /// The renewal time that its fetcher drew, in nanoseconds after the request; 0: unknown.
+    #[serde(default)]
+    pub(crate) fresh_ns: u64,
     /// Number of renewals started without a success.
     #[serde(default)]
     pub(crate) tried: u64,
@@ -83,23 +91,35 @@ pub(crate) enum Unusable {
     Ended,
     /// It would live longer than the token's lifetime.
     FromTheFuture,
+    /// It is valid by the store's clock and not by this machine's: one of them is wrong.
+    #[cfg(any(feature = "redis", feature = "__simulation", test))]
+    OffClock,
 }
 
-/// The text of a record for a token requested at `requested_at`.
+/// The text of a record for a token requested at `requested_at`, whose renewal may begin
+/// `fresh_for` after that.
 pub(crate) fn write(
     granted: &Granted,
     requested_at: BootTime,
+    fresh_for: Duration,
     here: &Clocks,
 ) -> Zeroizing<Vec<u8>> {
-    let ago = i64::try_from(here.now.since(requested_at).as_millis()).unwrap_or(i64::MAX);
-    let asked = Asked {
-        boot: here.boot.clone().unwrap_or_default(),
-        asked_boot_ns: requested_at.nanos(),
-        asked_wall_ms: here.wall_ms.saturating_sub(ago),
-        tried: 0,
-        again_ns: 0,
-    };
-    rewrite(granted, &asked)
+    rewrite(granted, &Asked::new(requested_at, fresh_for, here))
+}
+
+impl Asked {
+    /// For a token requested at `requested_at`, whose renewal may begin `fresh_for` after that.
+    pub(crate) fn new(requested_at: BootTime, fresh_for: Duration, here: &Clocks) -> Self {
+        let ago = i64::try_from(here.now.since(requested_at).as_millis()).unwrap_or(i64::MAX);
+        Self {
+            boot: here.boot.clone().unwrap_or_default(),
+            asked_boot_ns: requested_at.nanos(),
+            asked_wall_ms: here.wall_ms.saturating_sub(ago),
+            fresh_ns: u64::try_from(fresh_for.as_nanos()).unwrap_or(u64::MAX),
+            tried: 0,
+            again_ns: 0,
+        }
+    }
 }
 
 /// The same for a token that came from a record.
@@ -199,6 +219,56 @@ pub(crate) fn life(
     }
 }
 
+/// By how many hard windows the clocks of store and machine must differ to call one of them wrong.
+/// The last two are those in which a record is not used anyway.
+#[cfg(any(feature = "redis", feature = "__simulation", test))]
+const CLOCK_MARGINS: u32 = 3;
+
+/// The same if the store ends the record after `left`: the token is used no longer than that.
+#[cfg(any(feature = "redis", feature = "__simulation", test))]
+pub(crate) fn life_on_server(
+    asked: &Asked,
+    lifetime: Duration,
+    left: Option<Duration>,
+    here: &Clocks,
+    policy: &Policy,
+) -> Result<LocalLife, Unusable> {
+    const ROUNDING: Duration = Duration::from_secs(1);
+    let life = life(asked, lifetime, here, policy);
+    let Some(left) = left else { return life };
+    if left > lifetime + ROUNDING {
+        return Err(Unusable::FromTheFuture);
+    }
+    if life.is_err() && left > CLOCK_MARGINS * policy.hard_window(lifetime) {
+        return Err(Unusable::OffClock);
+    }
+    let mut life = life?;
+    life.lifetime = life.lifetime.min(here.now.since(life.requested_at) + left);
+    if life.expires_at() > here.now { Ok(life) } else { Err(Unusable::Ended) }
+}
+
+/// Whose clock is wrong if a record is [`Unusable::OffClock`]: whether the writer's differs from
+/// the server's, and this machine's does not. `left`: of the record's life on the server now.
+/// `slack`: what reading a clock may take.
+#[cfg(any(feature = "redis", test))]
+pub(crate) fn is_writers_fault(
+    asked: &Asked,
+    lifetime: Duration,
+    left: Duration,
+    here_ms: i64,
+    server_ms: i64,
+    slack: Duration,
+) -> bool {
+    const AGREEMENT: Duration = Duration::from_secs(1);
+    let after = |ms: i64, time: Duration| {
+        ms.saturating_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
+    };
+    let differ =
+        |one: i64, other: i64| u128::from(one.abs_diff(other)) > (AGREEMENT + slack).as_millis();
+    let (for_writer, for_server) = (after(asked.asked_wall_ms, lifetime), after(server_ms, left));
+    differ(for_writer, for_server) && !differ(here_ms, server_ms)
+}
+
 fn by_boot_clock(asked: &Asked, lifetime: Duration, here: &Clocks) -> Result<LocalLife, Unusable> {
     let life = LocalLife { requested_at: BootTime::from_nanos(asked.asked_boot_ns), lifetime };
     if life.requested_at > here.now {
@@ -236,6 +306,7 @@ mod tests {
     const LIFETIME: Duration = Duration::from_secs(1200);
     const NOW: BootTime = BootTime::from_nanos(5_000_000_000_000);
     const WALL: i64 = 1_700_000_000_000;
+    const SLACK: Duration = Duration::from_millis(500);
 
     fn secs(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
@@ -249,7 +320,14 @@ mod tests {
     fn asked(boot: &str, boot_age: i64, wall_age: i64) -> Asked {
         let asked_boot_ns = NOW.nanos().wrapping_add_signed(-boot_age * 1_000_000_000);
         let asked_wall_ms = WALL - wall_age * 1000;
-        Asked { boot: boot.to_owned(), asked_boot_ns, asked_wall_ms, tried: 0, again_ns: 0 }
+        Asked {
+            boot: boot.to_owned(),
+            asked_boot_ns,
+            asked_wall_ms,
+            fresh_ns: 0,
+            tried: 0,
+            again_ns: 0,
+        }
     }
 
     fn judge(asked: &Asked, here: &Clocks) -> Result<Duration, Unusable> {
@@ -302,6 +380,55 @@ mod tests {
     }
 
     #[test]
+    fn a_server_ends_a_life_and_shows_that_a_clock_is_wrong() {
+        use Unusable::{Ended, FromTheFuture, OffClock};
+        for (wall_age, left, expected) in [
+            (600, None, Ok(secs(570))),
+            (600, Some(600), Ok(secs(570))),
+            (600, Some(100), Ok(secs(100))),
+            (600, Some(0), Err(Ended)),
+            (600, Some(1201), Ok(secs(570))),
+            (600, Some(1202), Err(FromTheFuture)),
+            (-1, Some(1200), Err(OffClock)),
+            (-3600, None, Err(FromTheFuture)),
+            (-3600, Some(91), Err(OffClock)),
+            (-3600, Some(90), Err(FromTheFuture)),
+            (3600, Some(1200), Err(OffClock)),
+            (3600, Some(90), Err(Ended)),
+            (3600, None, Err(Ended)),
+        ] {
+            let (here, asked) = (here(None), asked("", 0, wall_age));
+            let (left, policy) = (left.map(secs), &Options::default().policy);
+            let life = life_on_server(&asked, LIFETIME, left, &here, policy);
+            let found = life.map(|life| life.expires_at().until(NOW));
+            assert_eq!(found, expected, "{wall_age} s, {left:?}");
+        }
+    }
+
+    #[test]
+    fn the_servers_clock_says_whose_clock_is_wrong() {
+        const HOUR: i64 = 3_600_000;
+        // A token that was requested ten seconds ago. By how much the clocks of its writer and of
+        // this machine differ from the server's, in milliseconds.
+        for (writer, reader, expected) in [
+            (HOUR, 0, true),
+            (-HOUR, 0, true),
+            (2000, 1000, true),
+            (1000, 0, false),
+            (0, HOUR, false),
+            (0, -HOUR, false),
+            (0, 0, false),
+            (HOUR, HOUR, false),
+            (HOUR, -HOUR, false),
+        ] {
+            let asked = Asked { asked_wall_ms: WALL - 10_000 + writer, ..asked("", 0, 0) };
+            let is_theirs =
+                is_writers_fault(&asked, LIFETIME, secs(1190), WALL + reader, WALL, SLACK);
+            assert_eq!(is_theirs, expected, "{writer} ms, {reader} ms");
+        }
+    }
+
+    #[test]
     fn a_recently_booted_machine_lengthens_no_life() {
         let just_booted = Clocks { now: BootTime::ZERO.after(secs(10)), ..here(Some("y")) };
         assert_eq!(judge(&asked("x", 0, 600), &just_booted), Ok(secs(1200 - 600 - 30)));
@@ -315,9 +442,22 @@ mod tests {
                     for boot in ["x", "y"] {
                         let boot = boot.to_owned();
                         let (tried, again_ns) = (u64::MAX, u64::MAX);
-                        let asked = Asked { boot, asked_boot_ns, asked_wall_ms, tried, again_ns };
+                        let asked = Asked {
+                            boot,
+                            asked_boot_ns,
+                            asked_wall_ms,
+                            fresh_ns: tried,
+                            tried,
+                            again_ns,
+                        };
                         let here = Clocks { wall_ms, ..here(Some("x")) };
                         let _ = judge(&asked, &here);
+                        let (now, most) = (here.wall_ms, Duration::MAX);
+                        for left in [Duration::ZERO, most] {
+                            let policy = &Options::default().policy;
+                            let _ = life_on_server(&asked, LIFETIME, Some(left), &here, policy);
+                            let _ = is_writers_fault(&asked, most, left, now, asked_wall_ms, SLACK);
+                        }
                     }
                 }
             }
@@ -332,9 +472,9 @@ mod tests {
             lifetime: LIFETIME,
             warnings: Vec::new(),
         };
-        let text = write(&granted, NOW.before(secs(3)), &here(Some("x")));
+        let text = write(&granted, NOW.before(secs(3)), secs(700), &here(Some("x")));
         let read = Record::read(&text, &ScopeSet::parse("b a").unwrap(), false).unwrap();
-        assert_eq!(read.asked, asked("x", 3, 3));
+        assert_eq!(read.asked, Asked { fresh_ns: 700_000_000_000, ..asked("x", 3, 3) });
         assert_eq!(read.granted.value.reveal(), "tok\\en");
         assert_eq!((read.granted.scope.as_str(), read.granted.lifetime), ("a b", LIFETIME));
         let text = std::str::from_utf8(&text).unwrap();

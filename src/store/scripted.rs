@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{Found, HeldLock, Problem, Store};
+use super::{Found, HeldLock, Holder, Problem, Store, Tried};
 
 /// How its operations behave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,12 +88,15 @@ impl Store for Scripted {
         Ok(())
     }
 
-    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn HeldLock>>, Problem> {
+    fn try_lock(&self, name: &str) -> Result<Tried<Box<dyn HeldLock>>, Problem> {
         let mut content = self.well(false)?;
         let is_free = content.locks.insert(name.to_owned(), ()).is_none();
         content.refused += usize::from(!is_free);
         drop(content);
-        Ok(is_free.then(|| Box::new(Lock(self.clone(), name.to_owned())) as Box<dyn HeldLock>))
+        Ok(match is_free {
+            true => Tried::Taken(Box::new(Lock(self.clone(), name.to_owned()))),
+            false => Tried::Held(Holder::default()),
+        })
     }
 
     fn is_local(&self) -> bool {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::directory::{Directory, problem};
 use super::file::{FileStore, TRIAL, new_name};
-use super::{Problem, lock};
+use super::{Problem, Tried, lock};
 
 /// The size of a typical record: a full disk often still has room for a directory entry.
 const BYTES: [u8; 4096] = [b'x'; 4096];
@@ -47,7 +47,7 @@ fn round_trip(directory: &Directory, first: &str, second: &str) -> Result<(), Pr
         return Err(Problem::new("reading it back returned something else"));
     }
     match lock::try_lock(directory, second)? {
-        Some(_held) => Ok(()),
-        None => Err(problem("lock", second, &ErrorKind::WouldBlock.into())),
+        Tried::Taken(_held) => Ok(()),
+        Tried::Held(_) => Err(problem("lock", second, &ErrorKind::WouldBlock.into())),
     }
 }

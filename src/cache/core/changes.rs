@@ -144,7 +144,7 @@ impl<E: Clone> Step<'_, E> {
             let super::Core { settings, entries, limits, .. } = &mut *self.core;
             let entry = &mut entries[index];
             (entry.promised_start, entry.wanted_ttl) = (None, std::time::Duration::ZERO);
-            entry.forked(&settings.policy, &mut || self.env.unit());
+            entry.forked(&mut || self.env.unit());
             let serve_until = entry.serve_until(&settings.policy, limits, now);
             if let Some(life) = entry.life() {
                 let fresh_until = life.fresh_until;

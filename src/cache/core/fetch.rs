@@ -6,15 +6,16 @@
 use std::time::Duration;
 
 use super::super::counters::LastError;
-use super::super::entry::{GivenUp, Grant, State};
+use super::super::entry::{GivenUp, Grant, State, hard_at};
 use super::super::flight::{Attempts, Failure, FlightId};
 use super::super::input::{CredentialStatus, Granted, NoCredentials, Record, Source};
 use super::super::limits::Blocked;
 use super::super::output::{Notice, Outcome, Output, Rank, Reason, ResumeWith, Task};
-use super::super::policy::{self, Policy};
+use super::super::policy::{self, Policy, Renewal};
 use super::visit::Visit;
 use super::{Core, Entries, Fault, Settings, Step};
 use crate::clock::BootTime;
+use crate::life::Life;
 
 /// One fetch, from its start to its end. An entry has one current fetch; others were given up and
 /// may still report a result.
@@ -55,7 +56,25 @@ pub(super) enum Stage {
     },
     Saving {
         sent_at: BootTime,
+        /// The renewal time that the record says.
+        fresh_until: BootTime,
     },
+}
+
+/// Where a token came from.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Origin {
+    /// The endpoint; there is no store.
+    Endpoint,
+    /// The endpoint, and its record says this renewal time.
+    Saved(BootTime),
+    Store(Record),
+}
+
+impl Origin {
+    fn is_store(&self) -> bool {
+        matches!(self, Self::Store(_))
+    }
 }
 
 impl Stage {
@@ -176,17 +195,13 @@ impl<E: Clone> Step<'_, E> {
 
     fn begins(&mut self, flight: &mut Flight<E>) -> bool {
         let (now, has_waiters) = (self.now, self.env.has_waiters(flight.entry));
-        let store = self.core.settings.store_timeout;
         let (entry, limits, policy) = self.entry(flight.entry);
         let begun = entry.begin(policy, limits, flight.id, has_waiters, now);
         let Some(attempts) = begun else {
             self.stale = Entries::All;
             return false;
         };
-        if let Some(timeout) = store {
-            let at = now.after(policy.longest_visit(timeout));
-            entry.begins_at(policy, flight.id, at);
-        }
+        self.visit_begins(flight);
         (flight.attempts, flight.began, flight.attempt_began) = (attempts, now, now);
         true
     }
@@ -304,10 +319,12 @@ impl<E: Clone> Step<'_, E> {
             Ok(granted) if flight.visit.is_some() && self.is_alive(at, &granted) => {
                 // Save before handing out: a short-lived process may exit as soon as it has the
                 // token.
-                flight.stage = Stage::Saving { sent_at: at };
-                self.does(flight, Task::Save);
+                let renewal = self.core.settings.policy.renewal(at, granted.lifetime);
+                let fresh_until = renewal.draw(&mut || self.env.unit());
+                flight.stage = Stage::Saving { sent_at: at, fresh_until };
+                self.does(flight, Task::Save { fresh_for: fresh_until.since(at) });
             }
-            Ok(granted) => self.granted(flight, at, granted),
+            Ok(granted) => self.granted(flight, at, granted, Origin::Endpoint),
             Err(failure) => {
                 let Failure { error, class, retry_after } = failure;
                 let failure = Failure { error: Fault::Reported(error), class, retry_after };
@@ -319,8 +336,8 @@ impl<E: Clone> Step<'_, E> {
     pub(super) fn saved(&mut self, id: FlightId, granted: Granted) {
         let is_saving = |stage| matches!(stage, Stage::Saving { .. });
         let Some(flight) = self.take_flight(id, is_saving) else { return };
-        let Stage::Saving { sent_at } = flight.stage else { return };
-        self.granted(flight, sent_at, granted);
+        let Stage::Saving { sent_at, fresh_until } = flight.stage else { return };
+        self.granted(flight, sent_at, granted, Origin::Saved(fresh_until));
     }
 
     fn is_alive(&self, sent_at: BootTime, granted: &Granted) -> bool {
@@ -328,9 +345,9 @@ impl<E: Clone> Step<'_, E> {
     }
 
     /// A token may expire on its way here or while it is saved. That is a failed attempt.
-    fn granted(&mut self, flight: Flight<E>, sent_at: BootTime, granted: Granted) {
+    fn granted(&mut self, flight: Flight<E>, sent_at: BootTime, granted: Granted, origin: Origin) {
         if self.is_alive(sent_at, &granted) {
-            return self.succeed(flight, sent_at, granted, None);
+            return self.succeed(flight, sent_at, granted, origin);
         }
         self.attempt_failed(flight, Failure::transient(Fault::Ended(granted.lifetime)));
     }
@@ -445,12 +462,12 @@ impl<E: Clone> Step<'_, E> {
         flight: Flight<E>,
         requested_at: BootTime,
         granted: Granted,
-        record: Option<Record>,
+        origin: Origin,
     ) {
         let (now, index) = (self.now, flight.entry);
         let was_refused = self.core.limits.has_refusal();
         let was_wanted = self.is_wanted(&flight);
-        let is_new = self.take_grant(&flight, requested_at, granted, record);
+        let is_new = self.take_grant(&flight, requested_at, granted, origin);
         if !is_new && !was_wanted {
             return self.forget(flight.id);
         }
@@ -460,9 +477,9 @@ impl<E: Clone> Step<'_, E> {
         // A success also ends blocks on the other entries.
         self.stale = Entries::All;
         let (attempt, lifetime) = (flight.attempts.made(), granted.lifetime);
-        let notice = match record {
-            None => Some(Notice::Succeeded { attempt, took, lifetime }),
-            Some(_) => is_new.then_some(Notice::StoreHit { took }),
+        let notice = match origin {
+            Origin::Store(_) => is_new.then_some(Notice::StoreHit { took }),
+            _ => Some(Notice::Succeeded { attempt, took, lifetime }),
         };
         if let Some(notice) = notice {
             self.put(Output::Notify { entry: index, notice });
@@ -470,7 +487,7 @@ impl<E: Clone> Step<'_, E> {
         // A stored token may be in its hard window. Callers then wait for its successor, as they
         // would with a token this process already had.
         let outcome = match self.core.state(index, now) {
-            State::Hard if record.is_some() => Outcome::AskAgain,
+            State::Hard if origin.is_store() => Outcome::AskAgain,
             State::Empty | State::Expired => Outcome::Fail(Reason::Ended),
             _ => Outcome::Token,
         };
@@ -489,7 +506,7 @@ impl<E: Clone> Step<'_, E> {
         flight: &Flight<E>,
         requested_at: BootTime,
         granted: Granted,
-        record: Option<Record>,
+        origin: Origin,
     ) -> bool {
         let (now, index) = (self.now, flight.entry);
         let was_valid = self.core.is_valid(index, now);
@@ -497,13 +514,21 @@ impl<E: Clone> Step<'_, E> {
         self.core.last_serial += 1;
         let serial = self.core.last_serial;
         let Granted { lifetime, same_value } = granted;
-        let grant = Grant { serial, requested_at, lifetime, same_value };
         let Core { settings, entries, limits, .. } = &mut *self.core;
         let (entry, policy) = (&mut entries[index], &settings.policy);
-        let random = &mut || self.env.unit();
-        let is_new = entry.granted(policy, limits, flight.id, &grant, now, random);
-        if let Some(record) = record.filter(|_| is_new || was_wanted) {
-            entry.found(record.tried, record.again_at);
+        let life = Life { requested_at, lifetime, fresh_until: BootTime::ZERO };
+        let renewal = renewal_of(policy, &life, &origin);
+        let fresh_until = match origin {
+            Origin::Saved(_) => renewal.earliest(),
+            _ => renewal.draw(&mut || self.env.unit()),
+        };
+        let grant = Grant { serial, life: Life { fresh_until, ..life }, renewal, same_value };
+        let is_new = entry.granted(limits, flight.id, &grant, now);
+        match origin {
+            Origin::Store(record) if is_new || was_wanted => {
+                entry.found(record.tried, record.again_at);
+            }
+            _ => {}
         }
         if let Some(life) = entry.life().copied().filter(|_| is_new) {
             let serve_until = entry.serve_until(policy, limits, now);
@@ -552,5 +577,19 @@ impl<E: Clone> Step<'_, E> {
             self.forget(flight.id);
         }
         self.put(Output::MakeRoom);
+    }
+}
+
+/// When this process may renew a token that came from there.
+fn renewal_of(policy: &Policy, life: &Life, origin: &Origin) -> Renewal {
+    match origin {
+        Origin::Endpoint => policy.renewal(life.requested_at, life.lifetime),
+        Origin::Saved(drawn) => policy.renewal(life.requested_at, life.lifetime).not_before(*drawn),
+        // By the life that the endpoint granted, as its fetcher counts. This process may use the
+        // token for less.
+        Origin::Store(record) => policy
+            .renewal(life.requested_at, record.granted_for)
+            .not_before(record.fresh_until)
+            .not_after(hard_at(policy, life)),
     }
 }

@@ -9,7 +9,7 @@ use super::super::input::{CredentialStatus, Granted, Lock, Record};
 use super::super::output::{Miss, Notice, Output, Task};
 use super::super::policy;
 use super::Step;
-use super::fetch::{Flight, Stage};
+use super::fetch::{Flight, Origin, Stage};
 use crate::clock::BootTime;
 
 /// The state of a fetch's visit to the store.
@@ -20,6 +20,8 @@ pub(super) struct Visit {
     has_waited: bool,
     tries: u32,
     waits_until: Option<BootTime>,
+    /// How many processes that it waited for have died.
+    successors: u32,
     /// The record of the token that is being renewed, as last seen.
     kept: Option<Record>,
     /// How many renewals of it had been tried when it was first seen.
@@ -119,16 +121,24 @@ impl<E: Clone> Step<'_, E> {
 
     fn take_record(&mut self, flight: Flight<E>, record: Record) {
         let granted = Granted { lifetime: record.lifetime, same_value: record.same_value };
-        self.succeed(flight, record.requested_at, granted, Some(record));
+        self.succeed(flight, record.requested_at, granted, Origin::Store(record));
     }
 
     pub(super) fn lock_tried(&mut self, id: FlightId, lock: Lock) {
         let Some((mut flight, mut visit)) = self.take_visitor(id) else { return };
         let now = self.now;
         let longest = self.core.settings.policy.longest_lock_wait();
+        let is_busy = matches!(lock, Lock::Busy { .. });
+        if lock == (Lock::Busy { is_successor: true }) && visit.successors < policy::MAX_SUCCESSORS
+        {
+            // The wait for this process's fetch begins now.
+            visit.successors += 1;
+            (visit.tries, visit.waits_until) = (0, None);
+            self.visit_begins(&flight);
+        }
         let until = *visit.waits_until.get_or_insert(now.after(longest));
-        visit.has_waited |= lock == Lock::Busy;
-        if lock == Lock::Busy && now < until {
+        visit.has_waited |= is_busy;
+        if is_busy && now < until {
             visit.tries += 1;
             let pause = policy::lock_pause(visit.tries, &mut || self.env.unit());
             flight.visit = Some(visit);
@@ -137,6 +147,15 @@ impl<E: Clone> Step<'_, E> {
         visit.stop = Stop::SecondLook;
         flight.visit = Some(visit);
         self.does_at_store(flight, Task::Look);
+    }
+
+    /// Gives the fetch the time that a visit may take, from now on.
+    pub(super) fn visit_begins(&mut self, flight: &Flight<E>) {
+        let now = self.now;
+        let Some(timeout) = self.core.settings.store_timeout else { return };
+        let (entry, _, policy) = self.entry(flight.entry);
+        entry.begins_at(policy, flight.id, now.after(policy.longest_visit(timeout)));
+        self.stale.add(flight.entry);
     }
 
     /// Before renewing a stored token, records when other processes may try. It is written first,

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::super::Random;
 use super::super::flight::{Attempts, Class, Failure, Fault, FlightId};
 use super::super::limits::Limits;
-use super::super::policy::{self, Policy};
-use super::{Entry, Held, Remembered, fresh_until};
+use super::super::policy::{self, Policy, Renewal};
+use super::{Entry, Held, Remembered};
 use crate::clock::BootTime;
 use crate::life::Life;
 
@@ -14,8 +14,9 @@ use crate::life::Life;
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) struct Grant {
     pub(in super::super) serial: u64,
-    pub(in super::super) requested_at: BootTime,
-    pub(in super::super) lifetime: Duration,
+    pub(in super::super) life: Life,
+    /// What its renewal time was drawn from.
+    pub(in super::super) renewal: Renewal,
     /// It is the token that is already cached.
     pub(in super::super) same_value: bool,
 }
@@ -193,14 +194,12 @@ impl<E: Clone> Entry<E> {
     /// The fetch obtained a token. Returns whether it is now the current one.
     pub(in super::super) fn granted(
         &mut self,
-        policy: &Policy,
         limits: &mut Limits<Fault<E>>,
         id: FlightId,
         grant: &Grant,
         now: BootTime,
-        random: &mut dyn Random,
     ) -> bool {
-        let expires_at = grant.requested_at.after(grant.lifetime);
+        let expires_at = grant.life.expires_at();
         let known_until = self.held.map_or(BootTime::ZERO, |held| held.life.expires_at());
         let current = self.fetch.as_ref().is_some_and(|fetch| fetch.id == id);
         if current {
@@ -218,11 +217,8 @@ impl<E: Clone> Entry<E> {
             return false;
         }
         self.held = Some(Held {
-            life: Life {
-                requested_at: grant.requested_at,
-                lifetime: grant.lifetime,
-                fresh_until: fresh_until(policy, grant.requested_at, grant.lifetime, random),
-            },
+            life: grant.life,
+            renewal: grant.renewal,
             serial: grant.serial,
             hold_until: BootTime::ZERO,
         });

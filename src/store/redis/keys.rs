@@ -4,6 +4,7 @@
 //! each further attempt. Its value names the holder: only the holder's own lock is removed or
 //! renewed, even if it ended meanwhile and another process has taken it.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,10 +15,9 @@ use super::link::Link;
 use super::trouble::{Class, Trouble};
 use super::wire::{Reply, command};
 use crate::config::redis_url::Choice;
-use crate::error::ErrorKind;
 use crate::lists::add_new;
 use crate::process::{AnyProcess, Locked, Process};
-use crate::store::{Found, HeldLock, MAX_RECORD_BYTES, Problem, SAME_LIFE, Store};
+use crate::store::{Found, HeldLock, Holder, MAX_RECORD_BYTES, Problem, SAME_LIFE, Store, Tried};
 use crate::threads::{self, Job, Rank};
 
 /// Removes a key if it still has this value.
@@ -26,6 +26,9 @@ const REMOVE: &[u8] = b"if redis.call('get',KEYS[1])==ARGV[1] then \
 /// Lets a key that still has this value live for so many milliseconds.
 const RENEW: &[u8] = b"if redis.call('get',KEYS[1])==ARGV[1] then \
                        return redis.call('pexpire',KEYS[1],ARGV[2]) else return 0 end";
+
+/// The server's time in milliseconds. As a script, because the reply to TIME itself is a list.
+const TIME: &[u8] = b"local t=redis.call('time') return t[1]*1000+math.floor(t[2]/1000)";
 
 /// A lock this young needs no renewal.
 const YOUNG: Duration = Duration::from_millis(500);
@@ -77,7 +80,7 @@ impl RedisStore {
         let found = self.load(&name)?;
         self.remove(&name, TRIAL)?;
         let is_whole = |found: &Found| found.record == TRIAL && found.left.is_some();
-        match lock.is_some() && found.as_ref().is_some_and(is_whole) {
+        match matches!(lock, Tried::Taken(_)) && found.as_ref().is_some_and(is_whole) {
             true => Ok(()),
             false => Err(Problem::new("reading it back returned something else")),
         }
@@ -159,13 +162,15 @@ impl Store for RedisStore {
         self.server.run(eval(REMOVE, &self.record_key(name), &[record])).map(drop)
     }
 
-    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn HeldLock>>, Problem> {
+    fn try_lock(&self, name: &str) -> Result<Tried<Box<dyn HeldLock>>, Problem> {
         let key = self.key(name, "lock");
         let owner = owner().map_err(Problem::new)?;
         let set = command(&[b"SET", &key, &owner, b"NX", b"PX", &millis(self.lock_life)]);
         // The value decides, not whether it was set now: the reply to an earlier try may have been
         // lost with its connection.
         let get = command(&[b"GET", &key]);
+        let life = command(&[b"PTTL", &key]);
+        let record_life = command(&[b"PTTL", &self.record_key(name)]);
         let lock = RedisLock {
             server: self.server.clone(),
             key,
@@ -174,34 +179,50 @@ impl Store for RedisStore {
             renewed: Instant::now(),
             process: Process::this(),
         };
-        let taken = self.server.run(|link| match ask(link, [&set, &get])? {
-            [Reply::Done | Reply::Nothing, Reply::Bytes(value)] => Ok(value == lock.owner),
-            // It ended in between.
-            [Reply::Nothing, Reply::Nothing] => Ok(false),
-            _ => Err(odd()),
+        // Whether the server may have received it.
+        let is_sent = Cell::new(false);
+        let taken = self.server.run(|link| {
+            is_sent.set(true);
+            let [set, value, left, record_left] = ask(link, [&set, &get, &life, &record_life])?;
+            let (Reply::Number(left), Reply::Number(record_left)) = (left, record_left) else {
+                return Err(odd());
+            };
+            let holder =
+                |id| Holder { id, left: lifetime(left), record_left: lifetime(record_left) };
+            match (set, value) {
+                (Reply::Done | Reply::Nothing, Reply::Bytes(value)) if value == lock.owner => {
+                    Ok(None)
+                }
+                (Reply::Done | Reply::Nothing, Reply::Bytes(value)) => Ok(Some(holder(id(&value)))),
+                // It ended in between.
+                (Reply::Nothing, Reply::Nothing) => Ok(Some(holder(0))),
+                _ => Err(odd()),
+            }
         });
         match taken {
-            Ok(true) => Ok(Some(Box::new(lock))),
-            Ok(false) => {
+            Ok(None) => Ok(Tried::Taken(Box::new(lock))),
+            Ok(Some(holder)) => {
                 lock.forget();
-                Ok(None)
+                Ok(Tried::Held(holder))
             }
-            Err(problem) if problem.kind != ErrorKind::Timeout => {
+            Err(problem) if !is_sent.get() || problem.class == Some(Class::Refused) => {
                 lock.forget();
                 Err(problem)
             }
             Err(problem) => {
-                // The server may have set it nevertheless.
+                // The server may have set it nevertheless, and the others would wait for its end.
                 let _ = threads::submit(&Job::new(Duration::MAX, move || drop(lock)), Rank::Store);
                 Err(problem)
             }
         }
     }
 
-    fn left(&self, name: &str) -> Result<Option<Duration>, Problem> {
-        let life = command(&[b"PTTL", &self.record_key(name)]);
-        self.server.run(|link| match ask(link, [&life])? {
-            [Reply::Number(left)] => Ok(lifetime(left)),
+    fn wall_ms(&self) -> Result<Option<i64>, Problem> {
+        let time = command(&[b"EVAL", TIME, b"0"]);
+        self.server.run(|link| match &link.ask(&[&time])?[..] {
+            [Reply::Number(ms)] => Ok(Some(*ms)),
+            // A right that the user may lack.
+            [Reply::Refused(_)] => Ok(None),
             _ => Err(odd()),
         })
     }
@@ -214,6 +235,12 @@ impl Store for RedisStore {
     fn is_local(&self) -> bool {
         false
     }
+}
+
+/// Tells the owners of a lock apart, short of a coincidence.
+fn id(owner: &[u8]) -> u64 {
+    let digits = owner.get(..16).and_then(|digits| std::str::from_utf8(digits).ok());
+    digits.and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or_default()
 }
 
 /// A value that no other try for a lock has.

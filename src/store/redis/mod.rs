@@ -4,14 +4,12 @@
 //! - [`keys`] the store's operations: records, and the lock that ends by itself
 //! - [`link`] a connection that ends by a deadline; `unix` one to a Unix socket; [`wire`] commands and replies; [`idle`]
 //!   connections between two operations
-//! - [`circuit`] when a server that failed is left alone
 //! - [`trouble`] what can go wrong, and what to do then
 //!
 //! Operations run on the pool's threads for stores, as all stores' do. Their time limit is kept
 //! twice: here, so that no thread is occupied for longer and the reason is known, and by the one
 //! who waits, in case a system call hangs nevertheless.
 
-mod circuit;
 mod idle;
 mod keys;
 mod link;
@@ -26,13 +24,13 @@ use std::time::{Duration, Instant};
 
 pub(crate) use keys::RedisStore;
 
-use self::circuit::Circuit;
 use self::link::Link;
 pub(crate) use self::trouble::Class;
 use self::trouble::Trouble;
 #[cfg(any(test, feature = "__fuzz"))]
 pub(crate) use self::wire::check_replies;
 use super::Problem;
+use super::circuit::Circuit;
 use crate::clock::Clock;
 use crate::config::redis_url::{Choice, Target};
 use crate::endpoint::trust::Trust;

@@ -267,6 +267,24 @@ fn a_connection_is_used_again_unless_the_server_has_ended_it() {
     }
 }
 
+/// A proxy resets the connection before the reply comes: the lock may be set.
+#[test]
+fn a_lock_whose_reply_was_lost_is_removed() {
+    let (seen, removals) = std::sync::mpsc::channel();
+    let seen = std::sync::Mutex::new(seen);
+    let peer = Peer::new(move |mut stream, _| {
+        let mut sent = [0; 4096];
+        let length = stream.read(&mut sent).unwrap_or_default();
+        if sent[..length].windows(4).any(|word| word == b"EVAL") {
+            let _ = seen.lock().unwrap().send(());
+            let _ = stream.write_all(b":1\r\n");
+        }
+    });
+    let store = store(&peer.url, LONG);
+    assert_eq!(store.try_lock(NAME).err().unwrap().kind, ErrorKind::Network);
+    removals.recv_timeout(10 * LONG).expect("it is removed");
+}
+
 #[test]
 fn clients_share_a_server_and_close_its_connections_at_the_end() {
     let peer = Peer::new(answers(b"$0\r\n\r\n:-2\r\n"));
@@ -402,29 +420,35 @@ fn a_trial_uses_all_of_it_and_leaves_nothing() {
 fn a_lock_has_one_holder_and_ends_with_it_or_by_itself() {
     let Some(redis) = Redis::start(&[]) else { return };
     let (one, other) = stores(&redis.url("", ""));
-    let held = one.try_lock(NAME).unwrap().unwrap();
-    assert!(other.try_lock(NAME).unwrap().is_none() && one.try_lock(NAME).unwrap().is_none());
-    assert!(other.try_lock("another").unwrap().is_some());
+    let held = one.try_lock(NAME).unwrap().taken().unwrap();
+    assert!(
+        other.try_lock(NAME).unwrap().taken().is_none()
+            && one.try_lock(NAME).unwrap().taken().is_none()
+    );
+    assert!(other.try_lock("another").unwrap().taken().is_some());
     drop(held);
-    let held = other.try_lock(NAME).unwrap().expect("it was released");
+    let held = other.try_lock(NAME).unwrap().taken().expect("it was released");
     // It ends meanwhile, and another process takes it.
     let key = format!("tu-token:{{{NAME}}}:lock");
     assert_eq!(redis.run(&[b"DEL", key.as_bytes()]), wire::Reply::Number(1));
-    let taken = one.try_lock(NAME).unwrap().unwrap();
+    let taken = one.try_lock(NAME).unwrap().taken().unwrap();
     drop(held);
-    assert!(other.try_lock(NAME).unwrap().is_none(), "the former holder has not removed it");
+    assert!(
+        other.try_lock(NAME).unwrap().taken().is_none(),
+        "the former holder has not removed it"
+    );
     // Killed: nothing releases it, and it ends by itself.
     std::mem::forget(taken);
     assert_eq!(redis.run(&[b"PEXPIRE", key.as_bytes(), b"100"]), wire::Reply::Number(1));
     thread::sleep(Duration::from_millis(300));
-    assert!(other.try_lock(NAME).unwrap().is_some());
+    assert!(other.try_lock(NAME).unwrap().taken().is_some());
 }
 
 #[test]
 fn a_lock_is_renewed_for_a_later_attempt() {
     let Some(redis) = Redis::start(&[]) else { return };
     let one = RedisStore::new(&redis_url::parse(&redis.url("", "")), 10 * LONG, LIFE);
-    let mut held = one.try_lock(NAME).unwrap().unwrap();
+    let mut held = one.try_lock(NAME).unwrap().taken().unwrap();
     assert!(held.renewal().is_none(), "it is young");
     let key = format!("tu-token:{{{NAME}}}:lock");
     let left = || match redis.run(&[b"PTTL", key.as_bytes()]) {
@@ -454,8 +478,10 @@ fn a_login_is_used_and_a_wrong_one_described_once() {
     for (login, query) in good {
         let store = store(&redis.url(login, query), 10 * LONG);
         store.save(NAME, b"x", LIFE).unwrap();
-        assert!(store.try_lock(NAME).unwrap().is_some() && store.load(NAME).unwrap().is_some());
-        assert!(store.try_lock(NAME).unwrap().is_some(), "it was released");
+        assert!(
+            store.try_lock(NAME).unwrap().taken().is_some() && store.load(NAME).unwrap().is_some()
+        );
+        assert!(store.try_lock(NAME).unwrap().taken().is_some(), "it was released");
         store.remove(NAME, b"x").unwrap();
     }
     for (login, query, part) in [
@@ -525,7 +551,7 @@ fn a_lock_that_may_have_been_set_unnoticed_is_removed() {
     redis.signal(libc::SIGCONT);
     let (other, _) = stores(&redis.url("", ""));
     let end = Instant::now() + 10 * LONG;
-    while other.try_lock(NAME).unwrap().is_none() {
+    while other.try_lock(NAME).unwrap().taken().is_none() {
         assert!(Instant::now() < end);
         thread::sleep(Duration::from_millis(10));
     }
@@ -536,12 +562,12 @@ fn through_the_bound_a_lock_is_released_in_the_background() {
     let Some(redis) = Redis::start(&[]) else { return };
     let (one, other) = stores(&redis.url("", ""));
     let bounded = Bounded::new(Arc::new(one), 10 * LONG);
-    let lock: Arc<StoreLock> = bounded.try_lock(NAME).unwrap().unwrap();
-    assert!(other.try_lock(NAME).unwrap().is_none());
+    let lock: Arc<StoreLock> = bounded.try_lock(NAME).unwrap().taken().unwrap();
+    assert!(other.try_lock(NAME).unwrap().taken().is_none());
     lock.renew();
     drop(lock);
     let end = Instant::now() + 10 * LONG;
-    while other.try_lock(NAME).unwrap().is_none() {
+    while other.try_lock(NAME).unwrap().taken().is_none() {
         assert!(Instant::now() < end);
         thread::sleep(Duration::from_millis(10));
     }
@@ -552,22 +578,22 @@ fn a_forked_child_uses_connections_and_locks_of_its_own() {
     let Some(redis) = Redis::start(&[]) else { return };
     let store = store(&redis.url("", ""), 10 * LONG);
     store.save(NAME, b"x", LIFE).unwrap();
-    let held = store.try_lock(NAME).unwrap().unwrap();
+    let held = store.try_lock(NAME).unwrap().taken().unwrap();
     let parents = || redis.run(&[b"CLIENT", b"LIST", b"TYPE", b"normal"]);
     assert_eq!(idle::count(store.server()), 1);
     let is_fine = in_child(|| {
         assert_eq!(idle::count(store.server()), 0);
         assert_eq!(store.load(NAME).unwrap().unwrap().record, b"x");
-        assert!(store.try_lock(NAME).unwrap().is_none());
+        assert!(store.try_lock(NAME).unwrap().taken().is_none());
         // What it inherited is not its own to release.
-        assert!(store.try_lock("another").unwrap().is_some());
+        assert!(store.try_lock("another").unwrap().taken().is_some());
     });
     assert!(is_fine);
     // The parent's connection has not been closed, and its lock is held.
     let wire::Reply::Bytes(list) = parents() else { panic!("no list") };
     assert_eq!(list.iter().filter(|byte| **byte == b'\n').count(), 2, "its own and this one");
     assert_eq!(store.load(NAME).unwrap().unwrap().record, b"x");
-    assert!(store.try_lock(NAME).unwrap().is_none());
+    assert!(store.try_lock(NAME).unwrap().taken().is_none());
     drop(held);
 }
 
@@ -589,7 +615,7 @@ fn over_tls_a_server_is_verified_with_the_given_roots() {
         |host: &str, file: &str| format!("rediss://{host}:{port}?ca_file={}", path(file).display());
     let good = store(&url("localhost", "cert.pem"), 10 * LONG);
     good.save(NAME, b"x", LIFE).unwrap();
-    assert!(good.load(NAME).unwrap().is_some() && good.try_lock(NAME).unwrap().is_some());
+    assert!(good.load(NAME).unwrap().is_some() && good.try_lock(NAME).unwrap().taken().is_some());
     assert_eq!(idle::count(good.server()), 1);
     for (url, part) in [
         (url("localhost", "other.pem"), "signed by an authority with the name of one in ca_file"),

@@ -54,16 +54,20 @@ fn credentials() -> impl Strategy<Value = Option<Result<(bool, bool), NoCredenti
 }
 
 fn records() -> impl Strategy<Value = Option<Record>> {
-    let parts = (lifetimes(), 0.0..1.0f64, 0..3u64, times(), any::<bool>(), any::<bool>());
-    let record = parts.prop_map(|(lifetime, age, tried, again, same_value, was_refused)| Record {
-        // This long before now.
-        requested_at: BootTime::ZERO.after(lifetime.mul_f64(age)),
-        lifetime,
-        tried,
-        again_at: BootTime::ZERO.after(again),
-        same_value,
-        was_refused,
-    });
+    let times = (times(), times());
+    let parts = (lifetimes(), 0.0..1.0f64, 0..3u64, times, any::<bool>(), any::<bool>());
+    let record =
+        parts.prop_map(|(lifetime, age, tried, (again, fresh), same_value, was_refused)| Record {
+            // This long before now.
+            requested_at: BootTime::ZERO.after(lifetime.mul_f64(age)),
+            lifetime,
+            granted_for: lifetime + fresh / 10,
+            fresh_until: BootTime::ZERO.after(fresh),
+            tried,
+            again_at: BootTime::ZERO.after(again),
+            same_value,
+            was_refused,
+        });
     proptest::option::of(record)
 }
 
@@ -71,7 +75,7 @@ fn comes() -> impl Strategy<Value = Come> {
     let granted = (lifetimes(), prop::bool::weighted(0.3))
         .prop_map(|(lifetime, same_value)| Granted { lifetime, same_value });
     let answers = prop_oneof![1 => granted.prop_map(Ok), 1 => failures().prop_map(Err)];
-    let locks = prop_oneof![4 => Just(Lock::Taken), 3 => Just(Lock::Busy), 1 => Just(Lock::Failed)];
+    let locks = prop_oneof![4 => Just(Lock::Taken), 3 => any::<bool>().prop_map(|is_successor| Lock::Busy { is_successor }), 1 => Just(Lock::Failed)];
     let reads = (any::<bool>(), any::<bool>(), prop::bool::weighted(0.1));
     (prop::bool::weighted(0.93), credentials(), answers, records(), locks, reads).prop_map(
         |(thread, credentials, answer, record, lock, (obtained, is_other, given))| Come {

@@ -8,11 +8,15 @@ fn scene(chance: f64) -> Scene {
     Scene::set_to(Settings { store_timeout, ..scene::settings() }, chance)
 }
 
+const BUSY: Lock = Lock::Busy { is_successor: false };
+
 /// The record of another process's token that was requested at that second.
 fn record(requested_at: f64, lifetime: u64) -> Record {
     Record {
         requested_at: second(requested_at),
         lifetime: Duration::from_secs(lifetime),
+        granted_for: Duration::from_secs(lifetime),
+        fresh_until: BootTime::ZERO,
         tried: 0,
         again_at: second(requested_at),
         same_value: false,
@@ -40,6 +44,12 @@ impl Scene {
         self
     }
 
+    /// The save of a token, with the renewal time that chance decides.
+    fn saves(&self, lifetime: u64) -> Task {
+        let lifetime = Duration::from_secs(lifetime);
+        Task::Save { fresh_for: lifetime * 3 / 4 - (lifetime / 4).mul_f64(self.env.chance) }
+    }
+
     fn has_saved(&mut self, lifetime: u64) -> bool {
         let (flight, lifetime) = (self.flight(), Duration::from_secs(lifetime));
         self.step(Input::Saved { flight, granted: Granted { lifetime, same_value: false } });
@@ -54,7 +64,7 @@ impl Scene {
         assert_eq!(self.tries_lock(Lock::Taken), Some(Task::Look));
         self.finds(None);
         assert!(self.sends().is_some() && !self.receives_token(lifetime));
-        assert_eq!(self.does(), Some(Task::Save));
+        assert_eq!(self.does(), Some(self.saves(lifetime)));
         assert!(self.has_saved(lifetime));
     }
 
@@ -135,7 +145,7 @@ fn a_renewal_is_announced_before_the_request() {
 #[test]
 fn a_process_that_waited_for_another_shares_its_failure() {
     // One waited for the lock; the other came after the renewal had been tried and had failed.
-    for (lock, tried) in [(Lock::Busy, 0), (Lock::Taken, 1)] {
+    for (lock, tried) in [(BUSY, 0), (Lock::Taken, 1)] {
         let mut scene = scene(1.0);
         scene.gets_and_saves(1200);
         let kept = Record { same_value: true, ..record(0.0, 1200) };
@@ -161,10 +171,10 @@ fn a_token_stored_meanwhile_is_taken_at_the_second_look() {
     scene.asks();
     scene.goes_on();
     scene.finds(None);
-    assert_eq!(scene.tries_lock(Lock::Busy), None);
+    assert_eq!(scene.tries_lock(BUSY), None);
     assert_eq!(scene.goes_on_at(), Some(0.002));
     scene.at(0.002).goes_on();
-    assert_eq!(scene.tries_lock(Lock::Busy), None);
+    assert_eq!(scene.tries_lock(BUSY), None);
     assert_eq!(scene.goes_on_at(), Some(0.006), "each pause is longer");
     scene.at(0.006).goes_on();
     scene.tries_lock(Lock::Taken);
@@ -174,21 +184,21 @@ fn a_token_stored_meanwhile_is_taken_at_the_second_look() {
 
 #[test]
 fn a_fetch_goes_on_without_an_unavailable_lock_and_keeps_its_own_time() {
-    for (lock, second) in [(Lock::Failed, 0.5), (Lock::Busy, 12.0)] {
+    for (lock, second) in [(Lock::Failed, 0.5), (BUSY, 12.0)] {
         let mut scene = scene(1.0);
         scene.asks();
         scene.goes_on();
         scene.finds(None);
-        if lock == Lock::Busy {
-            scene.tries_lock(Lock::Busy);
+        if lock == BUSY {
+            scene.tries_lock(BUSY);
             scene.at(11.999).goes_on();
         }
         scene.tries_lock(lock);
         scene.at(second);
-        if lock == Lock::Busy {
+        if lock == BUSY {
             assert!(scene.goes_on_at().is_some());
             scene.at(12.05).goes_on();
-            assert_eq!(scene.tries_lock(Lock::Busy), Some(Task::Look), "it has waited enough");
+            assert_eq!(scene.tries_lock(BUSY), Some(Task::Look), "it has waited enough");
         }
         scene.finds(None);
         assert_eq!(scene.sends(), Some((10.0, 0.0)));
@@ -196,6 +206,66 @@ fn a_fetch_goes_on_without_an_unavailable_lock_and_keeps_its_own_time() {
         // Saving may take a second.
         assert_eq!(scene.at(began + 16.499).is_given_up(), None);
         assert_eq!(scene.at(began + 16.5).is_given_up(), Some(GivenUp::Overrun));
+    }
+}
+
+#[test]
+fn the_wait_for_a_successor_of_a_dead_process_is_a_wait_of_its_own() {
+    let mut scene = scene(1.0);
+    scene.asks();
+    scene.goes_on();
+    scene.finds(None);
+    assert_eq!(scene.tries_lock(BUSY), None);
+    for (second, is_successor, next) in [
+        (11.5, true, None),
+        (22.5, true, None),
+        (23.0, false, None),
+        // Twice is enough.
+        (34.4, true, None),
+        (34.7, true, Some(Task::Look)),
+    ] {
+        scene.at(second).goes_on();
+        assert_eq!(scene.tries_lock(Lock::Busy { is_successor }), next, "{second}");
+        assert_eq!(scene.is_given_up(), None);
+    }
+    scene.finds(None);
+    assert_eq!(scene.sends(), Some((10.0, 0.0)));
+}
+
+#[test]
+fn a_stored_token_is_renewed_no_earlier_than_its_fetcher_would_and_not_by_all_at_once() {
+    for (fetchers, chance, expected) in [
+        (700.0, 0.0, 900.0),
+        (700.0, 0.5, 800.0),
+        (700.0, 1.0, 700.0),
+        (900.0, 1.0, 900.0),
+        // Of a version that wrote no such time.
+        (0.0, 1.0, 600.0),
+    ] {
+        let mut scene = scene(chance);
+        scene.at(100.0).asks();
+        scene.goes_on();
+        // Used for less than it was granted for, as from another machine.
+        let found = Record { fresh_until: second(fetchers), ..record(0.0, 1170) };
+        scene.finds(Some(Record { granted_for: Duration::from_secs(1200), ..found }));
+        assert_eq!(scene.serves_until(), expected);
+        // A forked child shares the store, so it draws from there as well.
+        scene.env.chance = 1.0;
+        scene.forks();
+        assert_eq!(scene.serves_until(), if fetchers == 0.0 { 600.0 } else { fetchers });
+    }
+}
+
+#[test]
+fn the_record_says_when_its_fetcher_renews() {
+    for chance in [0.0, 0.4, 1.0] {
+        let mut scene = scene(chance);
+        scene.gets_and_saves(1200);
+        let fresh_until = 900.0 - 300.0 * chance;
+        assert_eq!(scene.serves_until(), fresh_until);
+        scene.env.chance = 1.0;
+        scene.forks();
+        assert_eq!(scene.serves_until(), fresh_until, "the earliest for its children too");
     }
 }
 
@@ -208,7 +278,7 @@ fn a_token_that_expires_while_it_is_saved_is_a_failed_attempt() {
     scene.tries_lock(Lock::Taken);
     scene.finds(None);
     assert!(!scene.receives_token(2));
-    assert_eq!(scene.does(), Some(Task::Save));
+    assert_eq!(scene.does(), Some(scene.saves(2)));
     assert!(!scene.at(2.0).has_saved(2));
     assert_eq!(scene.goes_on_at(), Some(2.25));
     // The visit to the store is over: the endpoint is asked at once.
@@ -251,7 +321,7 @@ fn waking_ends_the_pause_before_the_next_look_at_the_lock() {
     scene.asks();
     scene.goes_on();
     scene.finds(None);
-    scene.tries_lock(Lock::Busy);
+    scene.tries_lock(BUSY);
     let flight = scene.flight();
     assert_eq!(scene.wakes().released(), [(flight, ResumeWith::Nothing)]);
     assert_eq!(scene.goes_on().does(), Some(Task::TryLock));
@@ -278,9 +348,9 @@ fn a_visit_that_is_given_up_leaves_nothing_behind() {
     scene.asks();
     scene.goes_on();
     let flight = scene.flight();
-    // The wait for the lock, four store operations, and the fetch's own time.
-    assert_eq!(scene.at(31.499).is_given_up(), None);
-    assert_eq!(scene.at(31.5).is_given_up(), Some(GivenUp::Overrun));
+    // The wait for the lock, seven store operations, and the fetch's own time.
+    assert_eq!(scene.at(34.499).is_given_up(), None);
+    assert_eq!(scene.at(34.5).is_given_up(), Some(GivenUp::Overrun));
     let status = scene.status(Some(Ok(scene.pair())));
     scene.step(Input::Looked { flight, record: None, status });
     assert!(scene.sends().is_none());

@@ -315,7 +315,7 @@ impl World {
                 self.fails_with(flight, class, wait, false);
                 self.step(Input::Answered { flight, answer, source });
             }
-            Task::Save => {
+            Task::Save { .. } => {
                 let granted = Granted { lifetime: 1200 * SECOND, same_value: false };
                 let granted = answer.unwrap_or(granted);
                 self.step(Input::Saved { flight, granted });
@@ -324,6 +324,9 @@ impl World {
                 let since_boot = |at: BootTime| at.since(BootTime::ZERO);
                 let record = come.record.map(|record| Record {
                     requested_at: now.before(since_boot(record.requested_at)),
+                    fresh_until: now
+                        .before(since_boot(record.requested_at))
+                        .after(since_boot(record.fresh_until)),
                     again_at: now.after(since_boot(record.again_at)),
                     ..record
                 });

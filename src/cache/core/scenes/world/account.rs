@@ -66,7 +66,8 @@ impl World {
             Output::Start { flight, .. } => self.work.push(Work::Thread(flight)),
             Output::Do { flight, task } => {
                 assert!(
-                    self.account_of(flight).is_some() || task == Task::GoOn || task == Task::Save
+                    self.account_of(flight).is_some()
+                        || matches!(task, Task::GoOn | Task::Save { .. })
                 );
                 if matches!(task, Task::Send { .. }) {
                     self.judge_request(flight);

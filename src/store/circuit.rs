@@ -10,10 +10,10 @@ use crate::clock::BootTime;
 /// Number of consecutive failures after which a server is left alone.
 const MOST_FAILURES: u32 = 3;
 /// For how long it is left alone.
-pub(super) const REST: Duration = Duration::from_secs(30);
+pub(crate) const REST: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Circuit {
+pub(crate) struct Circuit {
     failures: u32,
     /// When it may be tried again.
     again_at: BootTime,
@@ -21,7 +21,7 @@ pub(super) struct Circuit {
 
 impl Circuit {
     /// Whether an operation may be tried now.
-    pub(super) fn may_try(&mut self, now: BootTime) -> bool {
+    pub(crate) fn may_try(&mut self, now: BootTime) -> bool {
         if self.failures < MOST_FAILURES {
             return true;
         }
@@ -34,11 +34,11 @@ impl Circuit {
         is_probe
     }
 
-    pub(super) fn succeeded(&mut self) {
+    pub(crate) fn succeeded(&mut self) {
         *self = Self::default();
     }
 
-    pub(super) fn failed(&mut self, now: BootTime) {
+    pub(crate) fn failed(&mut self, now: BootTime) {
         self.failures = self.failures.saturating_add(1);
         self.again_at = now.after(REST);
     }
