@@ -1,4 +1,4 @@
-//! Simulates a day of a fleet of clients: `cargo run --release --example fleet` (or `make fleet`).
+//! Simulates a day of a fleet of clients, and clients that share a store: `cargo run --release --example fleet` (or `make fleet`).
 //!
 //! Prints the load on the token endpoint, the effects on callers, and whether every bound holds. Exit
 //! code: 0 if so, 1 if a bound is broken, 2 for invalid arguments. docs/simulation.md explains what is
@@ -8,9 +8,10 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use tu_token::simulation::report::{Report, thousands};
+use tu_token::simulation::stores::{Comparison, Sharers};
 use tu_token::simulation::{self, scenario::Scenario};
 use tu_token_fleet::arguments::{self, Arguments};
-use tu_token_fleet::chart;
+use tu_token_fleet::{chart, stores_chart};
 
 /// The jitter of the narrow fleet, as a share of the policy's.
 const NARROW: f64 = 0.1;
@@ -49,7 +50,18 @@ fn main() -> ExitCode {
         }
         println!("\nChart: {}", path.display());
     }
-    if report.keeps_its_bounds() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    println!();
+    let compared = Comparison::new(&Sharers::usual(arguments.seed));
+    print!("{compared}");
+    if let Some(path) = &arguments.stores_svg {
+        if let Err(error) = stores_chart::draw(&compared, path) {
+            eprintln!("fleet: cannot draw {}: {error}", path.display());
+            return ExitCode::FAILURE;
+        }
+        println!("\nChart: {}", path.display());
+    }
+    let is_fine = report.keeps_its_bounds() && compared.keeps_its_bounds();
+    if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Compares with the same fleet with a narrow jitter, whose echoes do not die away. Checks no bounds.

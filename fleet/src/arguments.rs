@@ -7,11 +7,12 @@ use tu_token::simulation::scenario::Scenario;
 
 /// The usage text.
 pub const USAGE: &str = "\
-Usage: fleet [--clients N] [--hours H] [--seed S] [--svg FILE] [--narrow-jitter]
+Usage: fleet [--clients N] [--hours H] [--seed S] [--svg FILE] [--stores-svg FILE] [--narrow-jitter]
   --clients N       number of clients, each with one token; at least 1000 (default 100000)
   --hours H         simulated hours, 8 to 168; the outages keep their lengths (default 24)
   --seed S          seed of the random numbers (default 1)
   --svg FILE        draw a chart of the requests per minute
+  --stores-svg FILE draw a chart of the requests with each kind of store
   --narrow-jitter   also simulate the fleet with a tenth of the jitter
 ";
 
@@ -31,6 +32,8 @@ pub struct Arguments {
     pub seed: u64,
     /// The file for the chart.
     pub svg: Option<PathBuf>,
+    /// The file for the chart of stores.
+    pub stores_svg: Option<PathBuf>,
     /// Whether to simulate the fleet again with a narrow jitter.
     pub narrow_jitter: bool,
 }
@@ -40,8 +43,14 @@ impl Arguments {
     /// and the reason.
     pub fn parse(words: impl Iterator<Item = String>) -> Result<Option<Self>, String> {
         let mut words = words;
-        let mut arguments =
-            Self { clients: 100_000, hours: 24, seed: 1, svg: None, narrow_jitter: false };
+        let mut arguments = Self {
+            clients: 100_000,
+            hours: 24,
+            seed: 1,
+            svg: None,
+            stores_svg: None,
+            narrow_jitter: false,
+        };
         while let Some(word) = words.next() {
             let mut value = || words.next().ok_or(format!("{word} needs a value"));
             match word.as_str() {
@@ -53,6 +62,7 @@ impl Arguments {
                 }
                 "--seed" => arguments.seed = number(&word, &value()?, 0, u64::MAX)?,
                 "--svg" => arguments.svg = Some(value()?.into()),
+                "--stores-svg" => arguments.stores_svg = Some(value()?.into()),
                 "--narrow-jitter" => arguments.narrow_jitter = true,
                 "--help" | "-h" => return Ok(None),
                 _ => return Err(format!("unknown option {word}")),

@@ -10,17 +10,17 @@ use tu_token::simulation::scenario::Trouble;
 
 type Plane<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<RangedCoordf64, LogCoord<f64>>>;
 
-const SIZE: (u32, u32) = (960, 480);
-const FONT: (&str, u32) = ("sans-serif", 14);
+pub(crate) const SIZE: (u32, u32) = (960, 480);
+pub(crate) const FONT: (&str, u32) = ("sans-serif", 14);
 
 // With its own background, so that it is readable on dark pages too.
-const PAPER: RGBColor = RGBColor(252, 252, 250);
-const INK: RGBColor = RGBColor(40, 40, 40);
-const GRID: RGBColor = RGBColor(225, 225, 225);
-const REQUESTS: RGBColor = RGBColor(0, 90, 156);
-const MEAN: RGBColor = RGBColor(20, 125, 60);
-const BOUND: RGBColor = RGBColor(190, 70, 0);
-const OUTAGE: RGBColor = RGBColor(248, 214, 214);
+pub(crate) const PAPER: RGBColor = RGBColor(252, 252, 250);
+pub(crate) const INK: RGBColor = RGBColor(40, 40, 40);
+pub(crate) const GRID: RGBColor = RGBColor(225, 225, 225);
+pub(crate) const REQUESTS: RGBColor = RGBColor(0, 90, 156);
+pub(crate) const MEAN: RGBColor = RGBColor(20, 125, 60);
+pub(crate) const BOUND: RGBColor = RGBColor(190, 70, 0);
+pub(crate) const OUTAGE: RGBColor = RGBColor(248, 214, 214);
 const THROTTLED: RGBColor = RGBColor(248, 238, 200);
 
 /// Writes the chart as SVG. Fails if the file cannot be written.

@@ -9,17 +9,21 @@ use super::tally::{Recovery, Tally};
 use crate::clock::BootTime;
 
 /// A token.
-#[derive(Clone, Copy)]
-struct Given {
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Given {
+    /// Tells tokens apart.
+    pub(super) number: u64,
     /// The endpoint accepts it until then.
-    dies_at: BootTime,
+    pub(super) dies_at: BootTime,
     /// The client was told that it is valid until then.
-    expires_at: BootTime,
+    pub(super) expires_at: BootTime,
 }
 
 pub(super) struct Account<'a> {
     scenario: &'a Scenario,
     tally: &'a mut Tally,
+    /// The number of the next token that it fetches.
+    next_number: u64,
     token: Given,
     /// The last token that arrived, whether or not the core has taken it.
     arrived: Given,
@@ -32,11 +36,12 @@ pub(super) struct Account<'a> {
 }
 
 impl<'a> Account<'a> {
-    pub(super) fn new(scenario: &'a Scenario, tally: &'a mut Tally) -> Self {
-        let none = Given { dies_at: BootTime::ZERO, expires_at: BootTime::ZERO };
+    pub(super) fn new(scenario: &'a Scenario, tally: &'a mut Tally, index: u64) -> Self {
+        let none = Given { number: 0, dies_at: BootTime::ZERO, expires_at: BootTime::ZERO };
         Self {
             scenario,
             tally,
+            next_number: (index + 1) << 32,
             token: none,
             arrived: none,
             retry_after: BootTime::ZERO,
@@ -48,6 +53,20 @@ impl<'a> Account<'a> {
 
     pub(super) fn expires_at(&self) -> BootTime {
         self.token.expires_at
+    }
+
+    /// The number of the client's token.
+    pub(super) fn shown(&self) -> Option<u64> {
+        Some(self.token.number).filter(|number| *number != 0)
+    }
+
+    pub(super) fn arrived(&self) -> Given {
+        self.arrived
+    }
+
+    /// A token that another client fetched is in the store.
+    pub(super) fn is_found(&mut self, given: Given) {
+        self.arrived = given;
     }
 
     // --- callers ----------------------------------------------------------------------------------
@@ -97,7 +116,8 @@ impl<'a> Account<'a> {
         match reply {
             Reply::Token { dies_at } => {
                 let expires_at = sent_at.after(self.scenario.lifetime);
-                self.arrived = Given { dies_at: *dies_at, expires_at };
+                self.arrived = Given { number: self.next_number, dies_at: *dies_at, expires_at };
+                self.next_number += 1;
             }
             Reply::Failed(failure) => {
                 self.failure_sent_at = sent_at;
@@ -129,12 +149,12 @@ impl<'a> Account<'a> {
         }
     }
 
-    pub(super) fn day_ends(mut self, end: BootTime) {
+    pub(super) fn day_ends(&mut self, end: BootTime) {
         // A client that still has no token has not recovered; it counts as the latest time that can
         // be known.
         self.recovers(end);
-        for (outage, requests) in self.tally.outages.iter_mut().zip(self.requests_in_outage) {
-            outage.most_requests = outage.most_requests.max(requests);
+        for (outage, requests) in self.tally.outages.iter_mut().zip(&self.requests_in_outage) {
+            outage.most_requests = outage.most_requests.max(*requests);
         }
     }
 }

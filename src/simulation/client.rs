@@ -11,6 +11,7 @@ use super::chance::Chance;
 use super::scenario::{START, Scenario};
 use super::server::{Mishap, Reply, Server};
 use super::tally::Tally;
+use super::visitor::{self, Operation, Visitor};
 use crate::cache::Random;
 use crate::cache::core::{Core, Settings};
 use crate::cache::entry::Want;
@@ -34,13 +35,28 @@ const PAIR: Pair = Pair { version: 0, is_other: false, was_requested: false };
 struct Flight {
     id: FlightId,
     due: BootTime,
-    /// The pending response. `None`: it gets a thread then.
-    request: Option<Request>,
+    work: Work,
 }
 
-struct Request {
-    sent_at: BootTime,
-    reply: Reply,
+/// What a fetch waits for.
+enum Work {
+    /// A thread.
+    Thread,
+    Request {
+        sent_at: BootTime,
+        reply: Reply,
+    },
+    Store(Operation),
+}
+
+/// A client of a key that others use as well.
+pub(super) struct Sharing {
+    /// `None`: it shares no store with them.
+    pub(super) visitor: Option<Visitor>,
+    /// How many programs ask this client; each has one of its own elsewhere.
+    pub(super) programs: u32,
+    /// When the program starts.
+    pub(super) started: BootTime,
 }
 
 /// The next event.
@@ -55,12 +71,16 @@ pub(super) struct SimulatedClient<'a> {
     server: &'a Server<'a>,
     account: Account<'a>,
     chance: Chance,
+    policy: Policy,
     core: Core<Mishap>,
     callers: Vec<Caller>,
     flight: Option<Flight>,
     alarm: BootTime,
     /// Until when readers of the published token do not ask the core.
     serve_until: BootTime,
+    visitor: Option<Visitor>,
+    /// When the token was requested that is being saved.
+    sent_at: BootTime,
 }
 
 impl<'a> SimulatedClient<'a> {
@@ -70,43 +90,65 @@ impl<'a> SimulatedClient<'a> {
         server: &'a Server<'a>,
         tally: &'a mut Tally,
         index: u64,
+        sharing: Option<Sharing>,
     ) -> Self {
         let mut chance = Chance::new(scenario.seed, index);
-        let (mut callers, keep_warm) = caller::draw(&mut chance);
+        let programs = sharing.as_ref().map_or(1, |sharing| sharing.programs);
+        let drawn: Vec<_> = (0..programs).map(|_| caller::draw(&mut chance)).collect();
+        let keep_warm = drawn.iter().any(|(_, keep_warm)| *keep_warm);
+        let mut callers: Vec<Caller> = drawn.into_iter().flat_map(|(callers, _)| callers).collect();
         // Programs start one by one over the course of a lifetime.
         let started = START.after(scenario.lifetime.mul_f64(chance.unit()));
+        let started = sharing.as_ref().map_or(started, |sharing| sharing.started);
+        let visitor = sharing.and_then(|sharing| sharing.visitor);
+        let store_timeout = visitor.as_ref().map(|_| visitor::TIMEOUT);
         callers.iter_mut().for_each(|caller| caller.is_served(started, &mut chance));
         let (policy, own) = (policy.clone(), Some(ENTRY));
-        let mut core = Core::new(Settings { policy, keep_warm, own, store_timeout: None }, 0);
+        let mut core =
+            Core::new(Settings { policy: policy.clone(), keep_warm, own, store_timeout }, 0);
         core.add_entry(started);
         Self {
             scenario,
             server,
-            account: Account::new(scenario, tally),
+            account: Account::new(scenario, tally, index),
             chance,
+            policy,
             core,
             callers,
             flight: None,
             alarm: if keep_warm { started } else { NEVER },
             serve_until: BootTime::ZERO,
+            visitor,
+            sent_at: BootTime::ZERO,
         }
     }
 
     /// Runs the whole day.
     pub(super) fn live(mut self) {
         let end = START.after(self.scenario.length);
-        loop {
-            let (now, next) = self.next();
-            if now >= end {
-                break;
-            }
-            match next {
-                Next::Flight => self.flight_goes_on(now),
-                Next::Caller(caller) => self.caller_acts(caller, now),
-                Next::Alarm => self.alarm_rings(now),
-            }
+        while self.next_at() < end {
+            self.goes_on();
         }
-        self.account.day_ends(end);
+        self.day_ends();
+    }
+
+    pub(super) fn day_ends(&mut self) {
+        self.account.day_ends(START.after(self.scenario.length));
+    }
+
+    /// When its next event is.
+    pub(super) fn next_at(&self) -> BootTime {
+        self.next().0
+    }
+
+    /// Its next event happens.
+    pub(super) fn goes_on(&mut self) {
+        let (now, next) = self.next();
+        match next {
+            Next::Flight => self.flight_goes_on(now),
+            Next::Caller(caller) => self.caller_acts(caller, now),
+            Next::Alarm => self.alarm_rings(now),
+        }
     }
 
     /// There are few pending events; this finds the first.
@@ -161,25 +203,57 @@ impl<'a> SimulatedClient<'a> {
     fn flight_goes_on(&mut self, now: BootTime) {
         let Some(flight) = &mut self.flight else { return };
         // Until the core decides what it does next.
-        let (id, request) = (flight.id, flight.request.take());
         flight.due = NEVER;
-        let input = match request {
-            None => {
-                let status = CredentialStatus { source: SOURCE, credentials: Some(Ok(PAIR)) };
-                Input::ThreadReady { flight: id, status }
-            }
-            Some(Request { sent_at, reply }) => {
+        let (id, work) = (flight.id, std::mem::replace(&mut flight.work, Work::Thread));
+        let input = match work {
+            Work::Thread => Input::ThreadReady { flight: id, status: has_credentials() },
+            Work::Request { sent_at, reply } => {
                 self.account.is_answered(sent_at, &reply, now);
+                self.sent_at = sent_at;
                 let answer = match reply {
                     Reply::Failed(failure) => Err(failure),
-                    Reply::Token { .. } => {
-                        Ok(Granted { lifetime: self.scenario.lifetime, same_value: false })
-                    }
+                    Reply::Token { .. } => Ok(self.granted()),
                 };
                 Input::Answered { flight: id, answer, source: SOURCE }
             }
+            Work::Store(operation) => self.store_answers(id, &operation, now),
         };
         self.takes(input, now);
+    }
+
+    fn granted(&self) -> Granted {
+        Granted { lifetime: self.scenario.lifetime, same_value: false }
+    }
+
+    fn store_answers(
+        &mut self,
+        flight: FlightId,
+        operation: &Operation,
+        now: BootTime,
+    ) -> Input<Mishap> {
+        let Some(visitor) = &mut self.visitor else { unreachable!("there is no store") };
+        let status = has_credentials();
+        match operation.task {
+            Task::Look => {
+                let found = visitor.looked(operation, self.account.shown(), &self.policy, now);
+                if let Some((_, given)) = found {
+                    self.account.is_found(given);
+                }
+                Input::Looked { flight, record: found.map(|(record, _)| record), status }
+            }
+            Task::TryLock => Input::LockTried { flight, lock: visitor.lock_tried(operation, now) },
+            Task::Announce { again_at } => {
+                visitor.announced(operation, again_at, now);
+                Input::Announced { flight, status }
+            }
+            Task::Save { fresh_for } => {
+                let (sent_at, lifetime) = (self.sent_at, self.scenario.lifetime);
+                let given = self.account.arrived();
+                visitor.saved(operation, fresh_for, sent_at, lifetime, given, now);
+                Input::Saved { flight, granted: self.granted() }
+            }
+            Task::Send { .. } | Task::GoOn => unreachable!("no operation of a store"),
+        }
     }
 
     // --- outputs
@@ -217,10 +291,18 @@ impl<'a> SimulatedClient<'a> {
             Output::Start { flight, .. } => self.starts(flight, now),
             Output::Do { task: Task::Send { limit, .. }, .. } => self.sends(limit, now),
             Output::Do { task: Task::GoOn, .. } => self.goes_on_at(now),
-            Output::Do { .. } => unreachable!("there is no store"),
+            Output::Do { task, .. } => self.asks_store(task, now),
+            Output::PutOff { wait, .. } => {
+                if let Some(visitor) = &mut self.visitor {
+                    visitor.put_off(now.after(wait), now);
+                }
+            }
             Output::Pause { until, .. } => self.goes_on_at(until),
             Output::Forget { flight } => {
-                self.flight.take_if(|own| own.id == flight);
+                let own = self.flight.take_if(|own| own.id == flight);
+                if let (Some(_), Some(visitor)) = (own, &mut self.visitor) {
+                    visitor.ends();
+                }
             }
             Output::Alarm { at, .. } => self.alarm = at,
             // Each fetch gets a thread and credentials at once, and no one receives events.
@@ -231,8 +313,16 @@ impl<'a> SimulatedClient<'a> {
     fn starts(&mut self, id: FlightId, now: BootTime) {
         if self.flight.as_ref().is_none_or(|own| own.id != id) {
             self.account.fetch_starts(self.flight.is_some(), now);
+            self.visitor.iter_mut().for_each(Visitor::begins);
         }
-        self.flight = Some(Flight { id, due: now, request: None });
+        self.flight = Some(Flight { id, due: now, work: Work::Thread });
+    }
+
+    fn asks_store(&mut self, task: Task, now: BootTime) {
+        if let (Some(visitor), Some(flight)) = (&mut self.visitor, &mut self.flight) {
+            let (operation, due) = visitor.starts(task, &mut self.chance, now);
+            (flight.due, flight.work) = (due, Work::Store(operation));
+        }
     }
 
     fn goes_on_at(&mut self, due: BootTime) {
@@ -243,9 +333,12 @@ impl<'a> SimulatedClient<'a> {
 
     fn sends(&mut self, limit: Duration, now: BootTime) {
         self.account.request_is_sent(now);
+        if let Some(visitor) = &mut self.visitor {
+            visitor.renew_lock(now);
+        }
         if let Some(flight) = &mut self.flight {
             let (reply, due) = self.server.ask(now, limit, &mut self.chance);
-            (flight.due, flight.request) = (due, Some(Request { sent_at: now, reply }));
+            (flight.due, flight.work) = (due, Work::Request { sent_at: now, reply });
         }
     }
 
@@ -288,6 +381,10 @@ impl<'a> SimulatedClient<'a> {
         let calls = caller.fails(now, until, &mut self.chance);
         self.account.is_failed(took, calls, now);
     }
+}
+
+fn has_credentials() -> CredentialStatus<Mishap> {
+    CredentialStatus { source: SOURCE, credentials: Some(Ok(PAIR)) }
 }
 
 /// How long a caller that gets this error would keep getting it.

@@ -6,7 +6,7 @@
 //! random endpoint and random callers. Nothing is decided here that the library decides, and
 //! nothing waits, so a day of 100,000 clients takes seconds.
 //!
-//! Clients share only the endpoint, and its answers depend only on time and chance. So each client
+//! Clients without a store share only the endpoint, and its answers depend only on time and chance. So each client
 //! runs through its whole day alone, with its own few pending events, and threads can take clients
 //! in any order without changing a figure.
 //!
@@ -14,6 +14,7 @@
 //! - `server`, `caller` the two sides of the core
 //! - `client` one client's day
 //! - `account` the truth about it, independent of what the core believes
+//! - [`stores`] clients that share a key's tokens: `shelf` the store, `visitor` their side of it
 //! - `tally`, [`report`] counts, and the figures derived from them
 //!
 //! Not part of the library: compiled for tests and, with the feature `__simulation`, for the
@@ -26,12 +27,16 @@ mod client;
 pub mod report;
 pub mod scenario;
 mod server;
+mod shelf;
+pub mod stores;
 mod tally;
+mod visitor;
 
 use std::thread;
 
 use crate::cache::policy::Policy;
 use crate::config::options::Options;
+use client::SimulatedClient;
 use report::Report;
 use scenario::Scenario;
 use tally::Tally;
@@ -54,7 +59,9 @@ fn run_share(scenario: &Scenario, policy: &Policy, first: usize, step: usize) ->
     let server = server::Server::new(scenario);
     let mut tally = Tally::new(scenario);
     for index in (first..scenario.clients as usize).step_by(step) {
-        client::SimulatedClient::new(scenario, policy, &server, &mut tally, index as u64).live();
+        let index = index as u64;
+        let client = SimulatedClient::new(scenario, policy, &server, &mut tally, index, None);
+        client.live();
     }
     tally
 }

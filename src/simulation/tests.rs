@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::report::Report;
 use super::scenario::Scenario;
+use super::stores::{Comparison, Sharers};
 use super::tally::Tally;
 use super::*;
 
@@ -55,6 +56,16 @@ fn a_violation_breaks_the_bounds() {
         breaks(&mut tally);
         assert!(!Report::new(scenario.clone(), tally).keeps_its_bounds());
     }
+}
+
+#[test]
+fn clients_that_share_a_store_ask_as_rarely_as_one() {
+    let sharers = Sharers { keys: 12, programs: 16, clients: 16, ..Sharers::usual(1) };
+    let compared = Comparison::new(&sharers);
+    assert!(compared.keeps_its_bounds(), "{compared}");
+    assert!(compared.none.in_calm() > 10.0 * compared.alone.in_calm(), "{compared}");
+    // Without the server, each process fetches once in a lifetime at most, apart from failures.
+    assert!(compared.redis.in_outage() > 4.0 * compared.redis.in_calm(), "{compared}");
 }
 
 #[test]
