@@ -13,14 +13,15 @@ use zeroize::Zeroizing;
 use super::http::MAX_BODY_BYTES;
 
 /// The C library contains no TRACE logging at all.
-const IS_NEEDED: bool = log::STATIC_MAX_LEVEL as usize >= log::LevelFilter::Trace as usize;
+const CAN_BE_LOGGED: bool = log::STATIC_MAX_LEVEL as usize >= log::LevelFilter::Trace as usize;
 
 const FILLER: u8 = b'*';
 const AUTHORIZATION: &[u8] = b"uthorization: ";
 
-/// What one request and its response keep from ureq.
-#[derive(Clone, Default)]
-pub(super) struct Hidden(Arc<Mutex<Bytes>>);
+/// What one request and its response keep from ureq. `None`: the program does not log at TRACE, so
+/// ureq gets everything.
+#[derive(Clone, Debug)]
+pub(super) struct Hidden(Option<Arc<Mutex<Bytes>>>);
 
 #[derive(Default)]
 struct Bytes {
@@ -29,41 +30,45 @@ struct Bytes {
     received: Zeroizing<Vec<u8>>,
 }
 
-impl fmt::Debug for Hidden {
+impl fmt::Debug for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Hidden(..)")
+        f.write_str("Bytes(..)")
     }
 }
 
+fn lock(bytes: &Mutex<Bytes>) -> MutexGuard<'_, Bytes> {
+    bytes.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Hidden {
-    fn lock(&self) -> MutexGuard<'_, Bytes> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// For a request that begins now.
+    pub(super) fn new() -> Self {
+        let is_logged = CAN_BE_LOGGED && log::max_level() >= log::LevelFilter::Trace;
+        Self(is_logged.then(Arc::default))
+    }
+
+    fn bytes(&self) -> Option<&Arc<Mutex<Bytes>>> {
+        self.0.as_ref().filter(|_| CAN_BE_LOGGED)
     }
 
     /// What ureq gets for the value of the Authorization header.
     pub(super) fn authorization(&self, value: &str) -> String {
-        if !IS_NEEDED {
-            return value.to_owned();
-        }
-        self.lock().authorization = Zeroizing::new(value.as_bytes().to_vec());
+        let Some(bytes) = self.bytes() else { return value.to_owned() };
+        lock(bytes).authorization = Zeroizing::new(value.as_bytes().to_vec());
         filler(value.len())
     }
 
     /// What ureq gets for the request's body.
     pub(super) fn body(&self, form: &str) -> String {
-        if !IS_NEEDED {
-            return form.to_owned();
-        }
-        self.lock().body = Zeroizing::new(form.as_bytes().to_vec());
+        let Some(bytes) = self.bytes() else { return form.to_owned() };
+        lock(bytes).body = Zeroizing::new(form.as_bytes().to_vec());
         filler(form.len())
     }
 
     /// The data of the response for which ureq has passed on `filler`.
     pub(super) fn received(&self, filler: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
-        if !IS_NEEDED {
-            return filler;
-        }
-        let mut received = std::mem::take(&mut self.lock().received);
+        let Some(bytes) = self.bytes() else { return filler };
+        let mut received = std::mem::take(&mut lock(bytes).received);
         received.truncate(filler.len());
         received
     }
@@ -74,12 +79,10 @@ impl Hidden {
         inner: impl Transport,
         (input, output): (usize, usize),
     ) -> Box<dyn Transport> {
-        if !IS_NEEDED {
-            return Box::new(inner);
-        }
+        let Some(bytes) = self.bytes() else { return Box::new(inner) };
         let buffers = LazyBuffers::new(input, output);
         let (outgoing, incoming) = (Outgoing::default(), Incoming::default());
-        Box::new(Exchange { inner, hidden: self.clone(), buffers, outgoing, incoming })
+        Box::new(Exchange { inner, bytes: bytes.clone(), buffers, outgoing, incoming })
     }
 }
 
@@ -90,7 +93,7 @@ fn filler(length: usize) -> String {
 #[derive(Debug)]
 struct Exchange<T> {
     inner: T,
-    hidden: Hidden,
+    bytes: Arc<Mutex<Bytes>>,
     buffers: LazyBuffers,
     outgoing: Outgoing,
     incoming: Incoming,
@@ -104,7 +107,7 @@ impl<T: Transport> Transport for Exchange<T> {
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         let output = &mut self.inner.buffers().output()[..amount];
         output.copy_from_slice(&self.buffers.output()[..amount]);
-        self.outgoing.put_in(output, &self.hidden.lock());
+        self.outgoing.put_in(output, &lock(&self.bytes));
         self.inner.transmit_output(amount, timeout)
     }
 
@@ -116,7 +119,7 @@ impl<T: Transport> Transport for Exchange<T> {
         let free = self.buffers.input_append_buf();
         let amount = arrived.len().min(free.len());
         free[..amount].copy_from_slice(&arrived[..amount]);
-        self.incoming.take_out(&mut free[..amount], &mut self.hidden.lock().received);
+        self.incoming.take_out(&mut free[..amount], &mut lock(&self.bytes).received);
         self.buffers.input_appended(amount);
         self.inner.buffers().input_consume(amount);
         Ok(has_arrived && amount > 0)

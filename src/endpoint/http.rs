@@ -196,7 +196,7 @@ impl Http {
             security.transpose().map_err(|problem| self.insecure(&self.origin, &problem))?;
         let (login, left) = self.admitted(limit.attempt)?;
         let tls = security.as_ref().map(|security| security.config.clone());
-        let hidden = Hidden::default();
+        let hidden = Hidden::new();
         let connect =
             Connect::new(&self.user_agent, self.connect_timeout, left, login, tls, hidden.clone());
         let config = ureq::Agent::config_builder()
