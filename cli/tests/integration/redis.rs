@@ -21,6 +21,8 @@ use crate::common::{Run, Shell, Started};
 const MANY: usize = 40;
 /// A lock ends half a second after this.
 const REQUEST_TIMEOUT: &str = "1s";
+/// Ten times what remains of a killed run's lock at most.
+const LONGEST_WAIT: Duration = Duration::from_secs(15);
 /// Far above the lock's time.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -83,7 +85,9 @@ fn kill_at(library: &Path, at: usize) -> Option<String> {
     let others = [(); 2].map(|()| Started::start(&mut get(&shell, &redis)));
     sleep(Duration::from_millis(100));
     drop(victim);
+    let killed = Instant::now();
     let [one, two] = others.map(Started::end);
+    assert!(killed.elapsed() < LONGEST_WAIT, "killed before {step}: {:?}", killed.elapsed());
     for run in [&one, &two] {
         assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "killed before {step}: {run:?}");
     }

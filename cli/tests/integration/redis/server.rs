@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -10,6 +11,15 @@ use std::time::{Duration, Instant};
 
 /// Far above what a busy machine takes to start it.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The server ends with the thread that starts it, also if the test is killed.
+fn end_with_the_test() -> std::io::Result<()> {
+    // SAFETY: takes two numbers, and may be called after a fork.
+    match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}
 
 pub struct Redis {
     child: Child,
@@ -24,16 +34,16 @@ impl Redis {
 
     pub fn start_with(home: &Path, options: &[&str]) -> Option<Self> {
         let socket = home.join("redis.sock");
-        let started = Command::new("redis-server")
+        let mut command = Command::new("redis-server");
+        command
             .args(["--save", "", "--dir"])
             .arg(home)
             .arg("--unixsocket")
             .arg(&socket)
-            .args(options)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        let Ok(child) = started else {
+            .args(options);
+        // SAFETY: the function only makes a system call.
+        unsafe { command.pre_exec(end_with_the_test) };
+        let Ok(child) = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn() else {
             eprintln!("skipped: redis-server is not installed");
             return None;
         };
