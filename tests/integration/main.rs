@@ -4,6 +4,7 @@
 //!
 //! `cargo test --test integration tls::` runs the tests of one module.
 
+mod crowd;
 mod diagnosis;
 mod documents;
 mod error_table;

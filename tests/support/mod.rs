@@ -102,11 +102,28 @@ impl Server {
         config: Arc<rustls::ServerConfig>,
         script: impl Fn(usize, &Request) -> Reply + Send + Sync + 'static,
     ) -> Self {
-        Self::start(Box::new(script), Some(config))
+        Self::scripted_tls_at("127.0.0.1", config, script)
+    }
+
+    /// The same at another address of this machine.
+    pub fn scripted_tls_at(
+        address: &str,
+        config: Arc<rustls::ServerConfig>,
+        script: impl Fn(usize, &Request) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        Self::start_at(address, Box::new(script), Some(config))
     }
 
     fn start(script: Box<Script>, tls: Option<Arc<rustls::ServerConfig>>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::start_at("127.0.0.1", script, tls)
+    }
+
+    fn start_at(
+        address: &str,
+        script: Box<Script>,
+        tls: Option<Arc<rustls::ServerConfig>>,
+    ) -> Self {
+        let listener = TcpListener::bind((address, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             script,
@@ -127,7 +144,8 @@ impl Server {
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}/token/v2", self.address)
+        let scheme = if self.shared.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}/token/v2", self.address)
     }
 
     /// Connections accepted so far.
