@@ -32,8 +32,7 @@ step "rust: unit tests" "cargo redis-server" with_redis cargo test --workspace -
 step "rust: integration tests" "shells redis-server cargo binary" \
   with_redis cargo test --workspace --exclude tu-token-conformance --no-fail-fast --test '*'
 # What takes a minute each: those tests are ignored otherwise.
-step "redis: a fleet, and a server in trouble" "redis-server cargo binary" \
-  with_redis cargo test --workspace --no-fail-fast --test integration redis:: -- --ignored
+step "redis: fleets, and a server in trouble" "redis-server venv go slow cargo binary" with_redis tests/redis/run.sh
 step "rust: documentation" "cargo" cargo test --workspace --no-fail-fast --doc
 step "command: without the emulator" "cargo binary" command_without_emulator
 step "rust: packages of the crates" "" packages_of_crates

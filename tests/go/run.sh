@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 . tests/emulator.sh
 
 root=$PWD
-modules="bindings/go bindings/go/oauth2source examples/go benches/go tests/go/consumer tests/conformance/testees/go"
+modules="bindings/go bindings/go/oauth2source examples/go benches/go tests/go/consumer tests/conformance/testees/go tests/redis/go"
 tested="bindings/go bindings/go/oauth2source"
 
 eval "$(scripts/go-env.sh "$root/target/stage/lib/pkgconfig" "$root/target/stage/lib")"
