@@ -3,7 +3,7 @@
 #
 #   tests/fuzz.sh                  every target
 #   tests/fuzz.sh url scope        some of them
-#   tests/fuzz.sh --keep [...]     afterwards adds to fuzz/corpus what reached new code, as small as possible
+#   tests/fuzz.sh --keep [...]     afterwards adds small inputs that reached new code to fuzz/corpus
 #
 # It starts with the committed corpora; what it finds on the way is kept in target/fuzz. An input that breaks a property
 # is named, and the exit status is 1: copy it to fuzz/corpus/TARGET, where `cargo test` runs it, and fix the code.
@@ -21,7 +21,9 @@ tool() {
 
 # The sanitizer takes a nightly compiler, or this.
 build() {
-  RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$work PATH=$PWD/target/tools/bin:$PATH cargo fuzz build
+  mkdir -p "$work"
+  RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$work PATH=$PWD/target/tools/bin:$PATH cargo fuzz build 2>"$work/build.log" ||
+    { tail -n 30 "$work/build.log"; exit 1; }
 }
 
 run() { # TARGET
@@ -48,10 +50,19 @@ program() {
   echo "$work/$(rustc -vV | sed -n 's/^host: //p')/release/$1"
 }
 
-# The smaller of two inputs that reach the same is kept.
+# Adds the smallest inputs that reach new code, up to 30 files: `cargo test` runs them all.
 add_to_corpus() { # TARGET
-  "$(program "$1")" -merge=1 "fuzz/corpus/$1" "$work/corpus/$1" 2>/dev/null
-  echo "$1: $(find "fuzz/corpus/$1" -type f | wc -l) files"
+  local corpus=fuzz/corpus/$1 new=$work/new/$1 file
+  rm -rf "$new"
+  mkdir -p "$new"
+  cp "$corpus"/* "$new/"
+  "$(program "$1")" -merge=1 -use_counters=0 "$new" "$work/corpus/$1" 2>/dev/null
+  # shellcheck disable=SC2012  # names are hashes
+  ls -rS "$new" | while read -r file; do
+    [ "$(find "$corpus" -type f | wc -l)" -lt 30 ] || break
+    cp -n "$new/$file" "$corpus/"
+  done
+  echo "$1: $(find "$corpus" -type f | wc -l) files"
 }
 
 tool

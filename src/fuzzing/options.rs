@@ -132,7 +132,6 @@ pub fn url(data: &[u8]) -> Named {
             assert!(scheme == "https" || scheme == "http" && named.is_loopback());
             let shown = token_url.to_string();
             assert!(shown.split_once('?').is_none_or(|(_, query)| query == "..."), "{shown}");
-            assert!(!url.contains('@') || !shown.contains(&format!("{PASSWORD}@")));
             let port = named.port.unwrap_or(if scheme == "https" { 443 } else { 80 });
             Some((scheme, named.host, port))
         }

@@ -247,3 +247,13 @@ fn readers_are_told_how_long_they_need_not_ask_after_a_give_up() {
     assert_eq!(scene.serves_until(), 918.0, "no fetch may start before");
     assert_eq!(scene.entries[0].serve_until, second(918.0));
 }
+
+#[test]
+fn a_caller_that_was_to_be_served_later_waits_on_if_the_token_is_refused_meanwhile() {
+    let mut scene = Scene::with_token(0.0, 1200);
+    let heard = scene.at(1180.0).asks();
+    let WaitsTillAndStarted(at) = heard else { panic!("{heard:?}") };
+    assert!(scene.is_invalidated());
+    let waited = Waited { serve_at: Some(second(at)), failed: false };
+    assert_eq!(scene.at(at).asks_again(&PATIENT, Some(waited)), Waits);
+}
