@@ -5,6 +5,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 SOAK_SECONDS ?= 60
 FORKS ?= 30000
+FUZZ_SECONDS ?= 20
 
 # For `make dist`: Rust's names of targets, and nothing for all of packaging/dist/targets.txt.
 TARGETS ?=
@@ -20,7 +21,7 @@ $(error REDIS=$(REDIS): it is 1 (with the Redis store) or 0)
 endif
 endif
 
-.PHONY: help demo test soak forks faults abi audit secrecy library emulator header install dist dist-test bench fleet setup clean
+.PHONY: help demo test soak forks faults fuzz mutants asan tsan coverage abi audit secrecy library emulator header install dist dist-test bench fleet setup clean
 
 help:
 	@echo "make demo      see what the library does, without an account (the emulator runs by itself)"
@@ -29,6 +30,11 @@ help:
 	@echo "make forks     fork a busy program at $(FORKS) random points, most in C, some in Python (FORKS=..., SEED=...)"
 	@echo "make faults    put known faults into the code, one at a time, and check that a test finds each"
 	@echo "make abi       check what docs/abi-policy.md promises"
+	@echo "make fuzz      run each fuzz target for $(FUZZ_SECONDS) s (FUZZ_SECONDS=...)"
+	@echo "make coverage  list which lines and branches the tests execute; the pure core: all"
+	@echo "make mutants   change the core a little, and check that a test notices (MUTANTS=0/40: which part)"
+	@echo "make asan      run the C and C++ tests with AddressSanitizer and LeakSanitizer"
+	@echo "make tsan      run C programs with ThreadSanitizer"
 	@echo "make audit     check licences, sources and known vulnerabilities of all dependencies (ADVISORY_DB=...)"
 	@echo "make secrecy   search output, stores and a core dump for secrets and tokens"
 	@echo "make install   install the C library: PREFIX=$(PREFIX), DESTDIR, REDIS=1 (with the store for Redis and Valkey)"
@@ -84,6 +90,20 @@ abi: library emulator
 
 audit:
 	@scripts/audit.sh
+
+fuzz:
+	@scripts/setup.sh libcurl
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz.sh
+
+coverage:
+	@tests/coverage.sh
+
+mutants:
+	@tests/mutants.sh
+
+asan tsan: emulator
+	@scripts/setup.sh c++
+	@tests/sanitizers.sh $@
 
 secrecy: library
 	@scripts/setup.sh base python

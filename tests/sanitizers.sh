@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# `make asan`, `make tsan`: the C library, built with a sanitizer, under the C and C++ tests and the Python suite.
+# `make asan`, `make tsan`: the C library, built with a sanitizer, under the C and C++ tests.
 #
-#   tests/sanitizers.sh asan [PROGRAM...]   AddressSanitizer and LeakSanitizer; `python` is the Python suite
+#   tests/sanitizers.sh asan [PROGRAM...]   AddressSanitizer and LeakSanitizer; if named, `python`: the suite
 #   tests/sanitizers.sh tsan [PROGRAM...]   ThreadSanitizer, with Rust's standard library built the same way
 #
 # A report of a sanitizer ends its program with status 99. Builds go to target/asan or target/tsan and are removed
@@ -59,7 +59,7 @@ asan() {
     -p tu-token --crate-type cdylib
   ln -sf libtu_token.so "$library/libtu_token.so.0"
   # Not the programs that measure memory, or leave the process no threads: the sanitizer needs both.
-  [ $# -gt 0 ] || set -- contract cpp-contract callbacks races threads cancels forks odd_forks handler_forks python
+  [ $# -gt 0 ] || set -- contract cpp-contract callbacks races threads cancels forks odd_forks handler_forks
   local program compiler leaks
   for program in "$@"; do
     if [ "$program" = python ]; then
