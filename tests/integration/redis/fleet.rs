@@ -17,9 +17,8 @@ const PROCESSES: usize = 40;
 const LIFETIME: u64 = 20;
 /// Three lifetimes.
 const SECONDS: u64 = 3 * LIFETIME;
-/// A token of 20 s counts as one of 18 s where only the wall clock tells its age; it is renewed a quarter of that before
-/// its end, and up to another quarter earlier by chance.
-const EARLIEST_RENEWAL: Duration = Duration::from_secs(9);
+/// A token of 20 s is renewed 5 s before its end, and up to another 5 s earlier by chance: once for all processes.
+const EARLIEST_RENEWAL: Duration = Duration::from_secs(10);
 const FORTY: &str = "redis::fleet::forty_processes";
 /// The programs to run, one command a line; without it, the program in Rust.
 const PROGRAMS: &str = "FLEET_PROGRAMS";
@@ -129,7 +128,9 @@ fn forty_processes() {
     // The request reaches the server some time after the token's life begins by its client's clock.
     let earliest = EARLIEST_RENEWAL - Duration::from_secs(1);
     assert!(apart.iter().all(|time| *time > earliest), "{apart:?}");
-    assert!(apart.len() >= 3, "{apart:?}");
+    // The earliest of forty draws would be 10.1 s on average; one client alone comes below 10.2 s in one run of 30,000.
+    let mean = apart.iter().sum::<Duration>().div_f64(apart.len() as f64);
+    assert!(apart.len() >= 3 && mean > EARLIEST_RENEWAL + Duration::from_millis(200), "{apart:?}");
     nothing_secret_was_sent(&monitor.bytes(), &issued);
 }
 
