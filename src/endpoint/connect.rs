@@ -12,10 +12,12 @@ use ureq::unversioned::transport::{
 };
 use ureq::{Error, Proxy, Timeout};
 
+use super::cut_off::CutOff;
 use super::errors::ConnectionError;
 use super::hidden::Hidden;
 use super::interim::WithoutInterim;
 use super::login::{self, Login};
+use super::punctual::Punctual;
 use super::secure::secure;
 use super::tunnel::{self, Credentials, Problem, Target};
 use super::unreachable::Reason;
@@ -69,7 +71,7 @@ impl Connector for Connect {
         let answers = WithoutInterim::new(connection?, self.deadline);
         let config = details.config;
         let sizes = (config.input_buffer_size(), config.output_buffer_size());
-        Ok(Some(self.hidden.connection(answers, sizes)))
+        Ok(Some(Box::new(CutOff(self.hidden.connection(answers, sizes)))))
     }
 }
 
@@ -101,7 +103,7 @@ impl Connect {
             let timeout = self.time_left(Timeout::Connect, share)?;
             let one = ConnectionDetails { addrs, timeout, ..self.details(details, details.uri)? };
             match TcpConnector::default().connect(&one, None::<()>) {
-                Ok(Some(tcp)) => return Ok(Box::new(tcp)),
+                Ok(Some(tcp)) => return Ok(Box::new(Punctual::new(Box::new(tcp)))),
                 Ok(None) => {}
                 Err(error) => failed.push((*address, Reason::of(&error))),
             }

@@ -3,7 +3,7 @@
 //! - [`request`] the form, byte for byte
 //! - [`http`] the only place that opens a connection
 //! - [`connect`] how connections are made; [`tunnel`] the protocols spoken to proxies; [`secure`]
-//!   TLS
+//!   TLS; [`punctual`] reads that end in time; [`cut_off`] connections that end too early
 //! - [`trust`] root certificates and the client's own certificate; `system_roots` the system's;
 //!   [`pem`] parses their files; [`sessions`] TLS sessions that later connections resume
 //! - [`interim`] skips 1xx responses; [`headers`] what a response's header says about it
@@ -19,6 +19,7 @@
 
 pub(crate) mod certificates;
 mod connect;
+mod cut_off;
 mod errors;
 pub(crate) mod headers;
 mod hidden;
@@ -29,6 +30,7 @@ mod lookups;
 pub(crate) mod names;
 mod pem;
 mod pieces;
+mod punctual;
 mod readings;
 pub(crate) mod redact;
 pub(crate) mod remarks;
