@@ -27,14 +27,21 @@ pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 /// RFC 9110 section 10.2.3: seconds, or a date. A date is compared with the server's own clock if
-/// it sends the time, because a device's clock may be off by years.
+/// it sends the time, because a device's clock may be off by years. If a gateway has added another one, as a field
+/// or to a list, the longest counts.
 pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let value = text(headers, RETRY_AFTER.as_str())?.trim();
-    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some(Duration::from_secs(value.parse().unwrap_or(u64::from(u32::MAX))));
-    }
-    let at = httpdate::parse_http_date(value).ok()?;
-    Some(at.duration_since(date(headers).unwrap_or(now)).unwrap_or_default())
+    let now = date(headers).unwrap_or(now);
+    let wait = |value: &str| {
+        let value = value.trim();
+        if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Some(Duration::from_secs(value.parse().unwrap_or(u64::from(u32::MAX))));
+        }
+        let at = httpdate::parse_http_date(value).ok()?;
+        Some(at.duration_since(now).unwrap_or_default())
+    };
+    let values = headers.get_all(RETRY_AFTER).iter().filter_map(|value| value.to_str().ok());
+    // A date has a comma itself.
+    values.flat_map(|value| value.split(',').chain([value])).filter_map(wait).max()
 }
 
 pub(super) fn date(headers: &HeaderMap) -> Option<SystemTime> {
@@ -130,6 +137,20 @@ mod tests {
         for nonsense in ["", "-1", "1.5", "soon", "1 2"] {
             assert_eq!(wait(nonsense, None), None, "{nonsense}");
         }
+    }
+
+    #[test]
+    fn of_several_the_longest_counts() {
+        let twice = |one: &str, other: &str| {
+            let both = headers(&[("retry-after", one), ("retry-after", other)]);
+            retry_after(&both, SystemTime::UNIX_EPOCH)
+        };
+        let date = "Thu, 01 Jan 1970 00:01:00 GMT";
+        for (one, other) in [("60", "5"), ("5", "60"), ("soon", "60"), (date, "5"), ("5", date)] {
+            assert_eq!(twice(one, other), Some(Duration::from_secs(60)), "{one}, {other}");
+        }
+        assert_eq!(wait("5, 60", None), Some(Duration::from_secs(60)));
+        assert_eq!(twice("soon", "-1"), None);
     }
 
     #[test]
