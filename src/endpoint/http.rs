@@ -39,6 +39,9 @@ pub(super) const MAX_HEADER_BYTES: usize = 16 * 1024;
 /// Larger than the headers may be; otherwise ureq takes endless headers for a closed connection.
 const INPUT_BUFFER_BYTES: usize = 32 * 1024;
 
+/// Room for the lines of a request's header; ureq's own size is four times that, and TLS has a second buffer.
+const OUTPUT_BUFFER_BYTES: usize = 32 * 1024;
+
 /// A response, whatever its status.
 #[derive(Default)]
 pub(crate) struct HttpAnswer {
@@ -128,7 +131,8 @@ fn route_of(options: &Options) -> Result<Route, Error> {
 
 impl Transport for Http {
     fn post(&self, request: &TokenRequest, limit: TimeLimit) -> Result<HttpAnswer, Failure> {
-        let attempt = self.attempt(limit)?;
+        let longest_value = request.authorization.as_ref().map_or(0, |value| value.len());
+        let attempt = self.attempt(limit, longest_value)?;
         let mut call = asking_for_json(
             attempt
                 .agent
@@ -178,7 +182,8 @@ impl Http {
         timeout: Duration,
     ) -> Result<HttpAnswer, Failure> {
         self.errand = "get an answer";
-        let attempt = self.attempt(TimeLimit { attempt: timeout, spent: Duration::ZERO })?;
+        let limit = TimeLimit { attempt: timeout, spent: Duration::ZERO };
+        let attempt = self.attempt(limit, 0)?;
         let mut call = asking_for_json(attempt.agent.get(self.url.uri()));
         if let Some(token) = token {
             call = call.header("Authorization", attempt.authorization(token.bearer())?);
@@ -187,7 +192,8 @@ impl Http {
         attempt.answer(response)
     }
 
-    fn attempt(&self, limit: TimeLimit) -> Result<Attempt<'_>, Failure> {
+    /// An attempt whose longest header value has this length, if it may be long.
+    fn attempt(&self, limit: TimeLimit, longest_value: usize) -> Result<Attempt<'_>, Failure> {
         let security = match self.is_https() {
             true => Some(self.trust.security()),
             false => None,
@@ -206,6 +212,7 @@ impl Http {
             .max_idle_connections(0)
             .max_response_header_size(MAX_HEADER_BYTES)
             .input_buffer_size(INPUT_BUFFER_BYTES)
+            .output_buffer_size(OUTPUT_BUFFER_BYTES + longest_value)
             .timeout_global(Some(left))
             .timeout_resolve(Some(self.connect_timeout))
             .timeout_connect(Some(self.connect_timeout))
