@@ -1,6 +1,6 @@
 //! The library with real sockets, TLS, proxies, files and processes. One binary, so that it is linked once. Tests that
 //! need the process to themselves are in `tests/alone`, and in files of their own if they measure its memory
-//! (`bounded_memory`) or replace its name resolution (`names`, `forked_names`).
+//! (`bounded_memory`) or replace its name resolution (`names`, `forked_names`) and `connect` (`network`).
 //!
 //! `cargo test --test integration tls::` runs the tests of one module.
 

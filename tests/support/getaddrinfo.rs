@@ -1,27 +1,58 @@
-//! A replacement of `getaddrinfo` for the program that includes this, as slow as a test wants it.
-//! Names that end with `.test` are this machine; names that begin with `two` also have an
-//! unreachable address, and those that begin with `unknown` have none.
+//! A replacement of `getaddrinfo` for the program that includes this, as slow as a test wants it and
+//! with the answers that it wants.
+
+#![allow(dead_code, reason = "not every program that includes this uses all of it")]
 
 use std::collections::HashMap;
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{CStr, CString, c_char, c_int};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 static HOSTS: LazyLock<Mutex<HashMap<String, Arc<Host>>>> = LazyLock::new(Mutex::default);
 
+/// What a look-up ends with.
+#[derive(Clone)]
+pub enum Answer {
+    /// These addresses, in this order.
+    Addresses(Vec<String>),
+    /// This error of `getaddrinfo`.
+    Fails(c_int),
+}
+
 /// The look-ups of one host: the n-th takes the n-th time; the last one is repeated.
 pub struct Host {
     times: Mutex<(usize, Vec<Duration>)>,
+    answer: Mutex<Answer>,
+    /// Look-ups wait until this is false.
+    is_stopped: AtomicBool,
     /// Held during each look-up, like the C library's own locks: a child forked meanwhile finds it
     /// held forever.
     is_held: AtomicBool,
 }
 
 impl Host {
+    /// A host that is this machine. A name that begins with `two` also has an unreachable address, and
+    /// one that begins with `unknown` has none.
     pub fn new(name: &str, times: &[Duration]) -> Arc<Self> {
-        let times = Mutex::new((0, times.to_vec()));
-        let host = Arc::new(Self { times, is_held: AtomicBool::new(false) });
+        let here = "127.0.0.1".to_owned();
+        let answer = match name {
+            _ if name.starts_with("unknown") => Answer::Fails(libc::EAI_NONAME),
+            _ if name.starts_with("two") => {
+                Answer::Addresses(vec![here, "255.255.255.255".to_owned()])
+            }
+            _ => Answer::Addresses(vec![here]),
+        };
+        Self::answering(name, times, answer)
+    }
+
+    pub fn answering(name: &str, times: &[Duration], answer: Answer) -> Arc<Self> {
+        let host = Arc::new(Self {
+            times: Mutex::new((0, times.to_vec())),
+            answer: Mutex::new(answer),
+            is_stopped: AtomicBool::new(false),
+            is_held: AtomicBool::new(false),
+        });
         HOSTS.lock().unwrap().insert(name.to_owned(), host.clone());
         host
     }
@@ -32,9 +63,23 @@ impl Host {
     }
 
     /// How long further look-ups take.
-    #[allow(dead_code, reason = "not every program that includes this uses it")]
     pub fn now_takes(&self, time: Duration) {
         self.times.lock().unwrap().1 = vec![time];
+    }
+
+    /// How long the next look-ups take; the last one is repeated.
+    pub fn now_take(&self, times: &[Duration]) {
+        *self.times.lock().unwrap() = (0, times.to_vec());
+    }
+
+    /// What further look-ups end with.
+    pub fn now_answers(&self, answer: Answer) {
+        *self.answer.lock().unwrap() = answer;
+    }
+
+    /// Whether look-ups wait.
+    pub fn stop(&self, stop: bool) {
+        self.is_stopped.store(stop, Ordering::SeqCst);
     }
 
     /// Whether look-ups take the lock, so that they run one at a time.
@@ -48,6 +93,9 @@ impl Host {
             times.0 += 1;
             times.1[times.0.min(times.1.len()) - 1]
         };
+        while self.is_stopped.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         while Self::is_locking(name) && self.is_held.swap(true, Ordering::SeqCst) {
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -85,20 +133,25 @@ pub unsafe extern "C" fn getaddrinfo(
         return unsafe { real(node, service, hints, found) };
     };
     host.look_up(name);
-    if name.starts_with("unknown") {
-        return libc::EAI_NONAME;
-    }
-    // SAFETY: the name is a C string, the rest is the caller's.
-    let outcome = unsafe { real(c"127.0.0.1".as_ptr(), service, hints, found) };
-    if outcome == 0 && name.starts_with("two") {
-        // SAFETY: the first list is complete; each member of a list is freed separately.
+    let answer = host.answer.lock().unwrap().clone();
+    let addresses = match answer {
+        Answer::Fails(error) => return error,
+        Answer::Addresses(addresses) => addresses,
+    };
+    let mut next = found;
+    for address in addresses {
+        let address = CString::new(address).unwrap();
+        // SAFETY: the text is a C string, the rest is the caller's; `next` is the caller's own pointer
+        // or the end of the list so far. Each member of a list is freed separately.
         unsafe {
-            let mut last = *found;
-            while !(*last).ai_next.is_null() {
-                last = (*last).ai_next;
+            let outcome = real(address.as_ptr(), service, hints, next);
+            if outcome != 0 {
+                return outcome;
             }
-            real(c"255.255.255.255".as_ptr(), service, hints, &mut (*last).ai_next);
+            while !(*next).is_null() {
+                next = &raw mut (**next).ai_next;
+            }
         }
     }
-    outcome
+    0
 }

@@ -39,6 +39,8 @@ pub enum Step {
     Hang,
     /// Resets the connection.
     Reset,
+    /// Ends the server's side of the connection, over TLS without saying so; the client's stays open.
+    HalfClose,
     /// Waits for exactly this many more bytes and records them as the body of a request.
     Receive(usize),
     /// Relays everything to this port and back until either side closes. Not over TLS.
@@ -53,6 +55,8 @@ pub type Reply = Vec<Step>;
 pub struct Request {
     pub head: String,
     pub body: String,
+    /// As received.
+    pub bytes: Vec<u8>,
     pub at: Instant,
 }
 
@@ -259,6 +263,7 @@ impl Shared {
                 Step::Reset => {
                     socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO))?;
                 }
+                Step::HalfClose => socket.shutdown(Shutdown::Write)?,
                 Step::Receive(length) => {
                     let mut bytes = vec![0; length];
                     let mut filled = 0;
@@ -269,7 +274,7 @@ impl Shared {
                         }
                     }
                     let (head, body) = (String::new(), lossy(&bytes));
-                    let request = Request { head, body, at: Instant::now() };
+                    let request = Request { head, body, bytes, at: Instant::now() };
                     self.requests.lock().unwrap().push(request);
                 }
                 Step::Tunnel(port) => self.tunnel(socket, port)?,
@@ -321,7 +326,7 @@ impl Shared {
             let expected = header(head, "content-length").map_or(0, |value| value.parse().unwrap());
             if body.len() >= expected {
                 let (head, body) = (head.to_owned(), body.to_owned());
-                return Ok(Request { head, body, at: Instant::now() });
+                return Ok(Request { head, body, bytes, at: Instant::now() });
             }
             if length == 0 {
                 return Err(ErrorKind::UnexpectedEof.into());

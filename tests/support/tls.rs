@@ -55,8 +55,11 @@ impl Authority {
     }
 
     pub fn sign(&self, name: &str) -> Identity {
+        self.sign_params(CertificateParams::new([name.to_owned()]).unwrap())
+    }
+
+    pub fn sign_params(&self, params: CertificateParams) -> Identity {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new([name.to_owned()]).unwrap();
         Identity { cert: params.signed_by(&key, &self.0).unwrap(), key }
     }
 
