@@ -49,7 +49,7 @@ pub(super) fn keep(server: &Arc<Server>, link: Link) {
     }
     drop(closed);
     if was_first {
-        watch(server);
+        watch(server, LONGEST);
     }
 }
 
@@ -58,15 +58,21 @@ pub(super) fn close(server: u64) {
     drop(take_all(|one| one.server == server));
 }
 
-fn watch(server: &Arc<Server>) {
-    let at = Clock::System.now().after(LONGEST);
-    threads::at(at, Arc::downgrade(server), |server| {
+/// A server has one alarm at most: each operation takes its connection and keeps it again.
+fn watch(server: &Arc<Server>, longest: Duration) {
+    const NUMBER: u64 = 0;
+    let at = Clock::System.now().after(longest);
+    threads::alarm(at, Arc::downgrade(server), NUMBER, 0, |server| {
         let number = server.number;
         let is_old = |one: &Idle| one.server == number && one.since.elapsed() >= LONGEST;
         drop(take_all(is_old));
-        let is_needed = IDLE.lock().iter().any(|one| one.server == number);
-        if is_needed {
-            watch(&server);
+        let oldest = {
+            let idle = IDLE.lock();
+            let its = idle.iter().filter(|one| one.server == number);
+            its.map(|one| one.since.elapsed()).max()
+        };
+        if let Some(oldest) = oldest {
+            watch(&server, LONGEST.saturating_sub(oldest));
         }
     });
 }

@@ -11,6 +11,7 @@ use super::*;
 use crate::config::redis_url;
 use crate::error::ErrorKind;
 use crate::store::{Bounded, MAX_RECORD_BYTES, SAME_LIFE, Store, StoreLock};
+use crate::threads;
 
 /// Ten times what the operations take at most.
 const TIMEOUT: Duration = Duration::from_millis(300);
@@ -265,6 +266,24 @@ fn a_connection_is_used_again_unless_the_server_has_ended_it() {
         // What comes uninvited has arrived.
         thread::sleep(Duration::from_millis(200));
     }
+}
+
+#[test]
+fn however_often_a_connection_is_kept_one_timer_closes_it() {
+    let peer = Peer::new(|mut stream, _| {
+        while stream.read(&mut [0; 4096]).is_ok_and(|length| length > 0) {
+            let _ = stream.write_all(b"$0\r\n\r\n:-2\r\n");
+        }
+    });
+    let store = store(&peer.url, LONG);
+    let before = threads::timers_waiting();
+    for _ in 0..1000 {
+        assert_eq!(store.load(NAME).unwrap(), None);
+    }
+    // Other tests set some as well.
+    let set = threads::timers_waiting().saturating_sub(before);
+    assert!(set < 500, "{set}");
+    assert_eq!(peer.connections(), 1);
 }
 
 /// A proxy resets the connection before the reply comes: the lock may be set.
