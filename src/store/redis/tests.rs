@@ -190,6 +190,30 @@ fn a_name_that_does_not_resolve_and_a_port_that_nothing_listens_on() {
     }
 }
 
+#[test]
+fn refused_commands_are_described_and_the_server_is_asked_again() {
+    for (code, part) in [
+        ("BUSY", "busy with a script"),
+        ("NOREPLICAS", "min-replicas-to-write"),
+        ("MISCONF", "cannot save to disk"),
+        ("ERR", "with no command renamed?"),
+    ] {
+        let reply = format!("-{code} x\r\n+OK\r\n");
+        let peer = Peer::new(move |mut stream, _| {
+            while stream.read(&mut [0; 4096]).is_ok_and(|length| length > 0) {
+                let _ = stream.write_all(reply.as_bytes());
+            }
+        });
+        let store = store(&peer.url, LONG);
+        for turn in 0..5 {
+            let problem = store.load(NAME).unwrap_err();
+            assert!(problem.message.contains(part), "{problem:?}");
+            assert_eq!(is_news(&store, &problem), turn == 0);
+        }
+        assert_eq!(peer.connections(), 1);
+    }
+}
+
 /// A server that was stopped takes no connections, and its queue fills up.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]

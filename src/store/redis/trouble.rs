@@ -204,6 +204,11 @@ impl Trouble {
             "MISCONF" => {
                 (Class::Refused, "refuses writes because it cannot save to disk (MISCONF)")
             }
+            "NOREPLICAS" => (
+                Class::Refused,
+                "refuses writes because too few replicas are connected (min-replicas-to-write)",
+            ),
+            "BUSY" => (Class::Refused, "is busy with a script of another program (BUSY)"),
             "WRONGTYPE" => (
                 Class::Refused,
                 "holds other data under the name of a record: set another ?prefix=",
@@ -215,8 +220,10 @@ impl Trouble {
                 "is a node of a cluster, which is not supported: name a single server",
             ),
             _ => {
-                let what =
-                    format!("refused a command (error code {code}): is it Redis 6 or later?");
+                let what = format!(
+                    "refused a command (error code {code}): is it Redis 6 or later, with \
+                             no command renamed?"
+                );
                 return Self::new(Class::Refused, what);
             }
         };
