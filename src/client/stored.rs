@@ -52,6 +52,9 @@ pub(super) fn open(options: &Options) -> Option<Bounded> {
 #[cfg(feature = "redis")]
 const LONGEST_RELEASE: Duration = Duration::from_millis(50);
 
+/// How often the record of a refused token is read and removed, if other processes change it.
+const REMOVALS: u32 = 3;
+
 const ENDED: &str = "its token has expired, or may have";
 #[cfg(feature = "redis")]
 const OFF_CLOCK: &str = "its record is valid by the store's clock and not by this machine's: set the \
@@ -411,11 +414,19 @@ impl Shared {
         let (Some(store), Some(seal)) = (&self.store, seal.clone()) else { return };
         let value = Zeroizing::new(value.to_owned());
         store.run_later(move |store| {
-            let kept = store.load(seal.name()).ok().flatten();
-            let Some(found) = kept else { return };
-            // Another process may have saved its successor already.
-            if seal.open(&found.record).is_some_and(|text| record::is_of(&text, &value)) {
-                let _ = store.remove(seal.name(), &found.record);
+            for _ in 0..REMOVALS {
+                let kept = store.load(seal.name()).ok().flatten();
+                let Some(found) = kept else { return };
+                // Another process may have saved its successor already.
+                if !seal.open(&found.record).is_some_and(|text| record::is_of(&text, &value)) {
+                    return;
+                }
+                // A server removes only what was read, and another process may have written into
+                // the record meanwhile.
+                let is_removed = store.remove(seal.name(), &found.record).is_ok();
+                if !is_removed || store.is_local() {
+                    return;
+                }
             }
         });
     }

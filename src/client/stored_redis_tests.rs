@@ -37,6 +37,42 @@ impl Store for Locked {
     }
 }
 
+/// Another process writes into the record before it is removed for the first time.
+struct Rewritten(Remote, AtomicUsize);
+
+impl Store for Rewritten {
+    fn load(&self, name: &str) -> Result<Option<Found>, Problem> {
+        self.0.load(name)
+    }
+    fn save(&self, name: &str, record: &[u8], life: Duration) -> Result<(), Problem> {
+        self.0.save(name, record, life)
+    }
+    fn remove(&self, name: &str, record: &[u8]) -> Result<(), Problem> {
+        match self.1.fetch_add(1, Ordering::SeqCst) {
+            0 => Ok(()),
+            _ => self.0.remove(name, record),
+        }
+    }
+    fn try_lock(&self, name: &str) -> Result<Tried<Box<dyn HeldLock>>, Problem> {
+        self.0.try_lock(name)
+    }
+    fn is_local(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn a_refused_token_goes_even_if_its_record_is_written_to_meanwhile() {
+    let world = World::default();
+    let remote = Remote(world.store.clone(), Arc::default());
+    let store = Arc::new(Rewritten(remote, AtomicUsize::new(0)));
+    let process = world.process_with(&[], store.clone());
+    assert_eq!(world.saving(|| process.get()), "token-1");
+    process.client.invalidate_value("token-1");
+    until("removed", || world.store.records().is_empty());
+    assert_eq!(store.1.load(Ordering::SeqCst), 2);
+}
+
 impl Store for Remote {
     fn load(&self, name: &str) -> Result<Option<Found>, Problem> {
         let left = self.1.lock().unwrap().left;
