@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::fd::FromRawFd as _;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -106,7 +107,9 @@ impl Process {
     fn start(server: &Server, store: &str) -> Self {
         let mut command = this_program("redis::forks::a_busy_process_that_forks");
         command.env(URL, server.url()).env(STORE, store);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        // In a group of their own: at the end of a process that has stopped ones in its group, the system may send
+        // SIGHUP to all of the group.
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
         let mut child = die_with_the_test(&mut command).spawn().unwrap();
         let (sender, lines) = channel();
         let out = BufReader::new(child.stdout.take().unwrap());
