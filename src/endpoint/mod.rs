@@ -5,7 +5,8 @@
 //! - [`connect`] how connections are made; [`tunnel`] the protocols spoken to proxies; [`secure`]
 //!   TLS; [`punctual`] reads that end in time; [`cut_off`] connections that end too early
 //! - [`trust`] root certificates and the client's own certificate; `system_roots` the system's;
-//!   [`pem`] parses their files; [`sessions`] TLS sessions that later connections resume
+//!   [`pem`] parses their files; [`verifier`] verifies servers with them; [`sessions`] TLS sessions
+//!   that later connections resume
 //! - [`interim`] skips 1xx responses; [`headers`] what a response's header says about it
 //! - [`errors`] error messages when there is no response; [`certificates`] those about
 //!   certificates; [`unreachable`] which address's reason is reported
@@ -44,6 +45,7 @@ mod system_roots;
 pub(crate) mod trust;
 mod tunnel;
 mod unreachable;
+mod verifier;
 
 use std::time::Duration;
 

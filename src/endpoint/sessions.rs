@@ -150,21 +150,12 @@ impl Sessions {
 #[cfg(all(test, not(feature = "__shuttle")))]
 mod tests {
     use rustls::RootCertStore;
-    use rustls::client::WebPkiServerVerifier;
-    use rustls::pki_types::CertificateDer;
 
     use super::*;
+    use crate::endpoint::verifier::Verifier;
 
     fn parts() -> Parts {
-        let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let key = rcgen::KeyPair::generate().unwrap();
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from(params.self_signed(&key).unwrap())).unwrap();
-        let provider = Arc::new(ring::default_provider());
-        let verifier =
-            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
-        Parts { verifier: verifier.unwrap(), own: None }
+        Parts { verifier: Arc::new(Verifier::new(RootCertStore::empty())), own: None }
     }
 
     #[test]

@@ -5,23 +5,16 @@
 //! certificate cannot be verified with the roots of the file.
 
 use std::env;
-use std::ffi::OsString;
-use std::fmt;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{
-    CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme, crypto,
-};
-use rustls_native_certs::load_certs_from_paths;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
 
 use super::pem::Certificates;
+use super::verifier::Verifier;
 use crate::cache::single_flight::SingleFlight;
 use crate::clock::Clock;
 use crate::files::{Known, Now, Stamp, Verdict, Why, read_here, verdict};
@@ -31,7 +24,7 @@ use crate::sync::global;
 /// What verifies servers, and where its roots come from, for messages.
 #[derive(Clone)]
 pub(super) struct SystemRoots {
-    pub(super) verifier: Arc<dyn ServerCertVerifier>,
+    pub(super) verifier: Arc<Verifier>,
     pub(super) place: String,
 }
 
@@ -124,26 +117,26 @@ struct Loaded {
     places: Places,
     /// What is known of the file, if it was read.
     file: Option<Known>,
-    verifier: Arc<SystemVerifier>,
+    verifier: Arc<Verifier>,
+    in_directories: Arc<InDirectories>,
 }
 
 impl Loaded {
     fn load(places: Places, former: Option<&Known>) -> Result<Self, String> {
-        let provider = Arc::new(ring::default_provider());
         let read = places.file.as_deref().and_then(|path| read_here(path, former).ok());
         let certificates = read.as_ref().map(|(bytes, _)| Certificates::read(bytes).sound);
-        let in_file = verifier(certificates.unwrap_or_default(), &provider);
-        let verifier = SystemVerifier {
-            in_file,
+        let roots = roots(certificates.unwrap_or_default());
+        let in_directories = Arc::new(InDirectories {
             directories: places.directories.clone(),
-            in_directories: Locked::empty(),
-            provider,
-        };
-        if verifier.in_file.is_none() && verifier.of_directories().is_none() {
+            read: Locked::empty(),
+        });
+        if roots.is_empty() && in_directories.roots().is_empty() {
             let (place, remedy) = (places.shown(), places.remedy());
             return Err(format!("no certificate can be read in {place}: {remedy}"));
         }
-        Ok(Self { places, file: read.map(|(_, known)| known), verifier: Arc::new(verifier) })
+        let more = in_directories.clone();
+        let verifier = Arc::new(Verifier::with_more(roots, move || more.roots()));
+        Ok(Self { places, file: read.map(|(_, known)| known), verifier, in_directories })
     }
 
     /// Whether nothing that was read has changed since.
@@ -155,8 +148,7 @@ impl Loaded {
             (None, None) => true,
             _ => false,
         };
-        let directories = self.verifier.in_directories.lock().0.clone();
-        is_file_current && directories.is_none_or(|read| read.is_current(&self.places.directories))
+        is_file_current && self.in_directories.is_current()
     }
 
     fn roots(&self) -> SystemRoots {
@@ -164,113 +156,60 @@ impl Loaded {
     }
 }
 
-/// A verifier with these roots, if any of them can be used.
-fn verifier(
-    certificates: Vec<CertificateDer<'static>>,
-    provider: &Arc<CryptoProvider>,
-) -> Option<Arc<WebPkiServerVerifier>> {
+fn roots(certificates: Vec<CertificateDer<'static>>) -> RootCertStore {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(certificates);
-    let roots = Arc::new(roots);
-    WebPkiServerVerifier::builder_with_provider(roots, provider.clone()).build().ok()
+    roots
 }
 
-/// Verifies servers with the roots of the file, then with those of the directories.
-struct SystemVerifier {
-    in_file: Option<Arc<WebPkiServerVerifier>>,
+/// The roots in the directories, read when they are needed.
+struct InDirectories {
     directories: Vec<PathBuf>,
     /// `None`: not needed so far.
-    in_directories: Locked<AnyProcess<Option<Arc<Directories>>>>,
-    provider: Arc<CryptoProvider>,
+    read: Locked<AnyProcess<Option<Arc<Directories>>>>,
 }
 
-impl SystemVerifier {
-    fn of_directories(&self) -> Option<Arc<WebPkiServerVerifier>> {
-        let read = self.in_directories.lock().0.clone();
+impl InDirectories {
+    fn roots(&self) -> Arc<RootCertStore> {
+        let read = self.read.lock().0.clone();
         let read = read.unwrap_or_else(|| {
-            let read = Arc::new(Directories::read(&self.directories, &self.provider));
-            self.in_directories.lock().0 = Some(read.clone());
+            let read = Arc::new(Directories::read(&self.directories));
+            self.read.lock().0 = Some(read.clone());
             read
         });
-        read.verifier.clone()
-    }
-}
-
-impl ServerCertVerifier for SystemVerifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        use CertificateError::{BadSignature, UnknownIssuer};
-        let verify = |verifier: &WebPkiServerVerifier| {
-            verifier.verify_server_cert(end_entity, intermediates, name, ocsp, now)
-        };
-        let unknown = || Err(Error::InvalidCertificate(UnknownIssuer));
-        let found = self.in_file.as_deref().map_or_else(unknown, verify);
-        // An authority's new key may be in the directories only.
-        let Err(Error::InvalidCertificate(UnknownIssuer | BadSignature)) = &found else {
-            return found;
-        };
-        match self.of_directories().map(|verifier| verify(&verifier)) {
-            None | Some(Err(Error::InvalidCertificate(UnknownIssuer))) => found,
-            Some(in_directories) => in_directories,
-        }
+        read.roots.clone()
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        crypto::verify_tls12_signature(message, certificate, signed, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        crypto::verify_tls13_signature(message, certificate, signed, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-impl fmt::Debug for SystemVerifier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SystemVerifier(..)")
+    fn is_current(&self) -> bool {
+        let read = self.read.lock().0.clone();
+        read.is_none_or(|read| read.is_current(&self.directories))
     }
 }
 
 /// The directories as they were read.
 struct Directories {
-    listing: Vec<(OsString, Stamp)>,
+    listing: Vec<(PathBuf, Stamp)>,
     /// Any change since then shows in the listing.
     is_settled: bool,
-    verifier: Option<Arc<WebPkiServerVerifier>>,
+    roots: Arc<RootCertStore>,
 }
 
 impl Directories {
-    fn read(directories: &[PathBuf], provider: &Arc<CryptoProvider>) -> Self {
+    fn read(directories: &[PathBuf]) -> Self {
         // First: a change while they are read must show.
         let listing = listing(directories);
         let now = Now::by_the_clocks();
         let is_settled = listing.iter().all(|(_, stamp)| stamp.looks_old(now));
         let mut certificates = Vec::new();
-        for directory in directories {
-            certificates.extend(load_certs_from_paths(None, Some(directory)).certs);
+        for (at, (path, stamp)) in listing.iter().enumerate() {
+            // Most files have two names: one is a link by the hash of the subject.
+            let is_known = listing[..at].iter().any(|(_, other)| other.is_same_file(stamp));
+            if stamp.is_regular_file() && !is_known {
+                let read = read_here(path, None).map(|(bytes, _)| Certificates::read(&bytes));
+                certificates.extend(read.unwrap_or_default().sound);
+            }
         }
-        Self { listing, is_settled, verifier: verifier(certificates, provider) }
+        Self { listing, is_settled, roots: Arc::new(roots(certificates)) }
     }
 
     fn is_current(&self, directories: &[PathBuf]) -> bool {
@@ -278,18 +217,15 @@ impl Directories {
     }
 }
 
-/// The entries of directories, and the directories themselves, in a stable order.
-fn listing(directories: &[PathBuf]) -> Vec<(OsString, Stamp)> {
-    let stamp = |path: &Path| Some((path.as_os_str().to_owned(), Stamp::of_file(path).ok()?));
-    let mut all: Vec<_> = directories
+/// The directories and their entries. Directories that have not changed are listed in the same
+/// order.
+fn listing(directories: &[PathBuf]) -> Vec<(PathBuf, Stamp)> {
+    let stamp = |path: PathBuf| Stamp::of_file(&path).ok().map(|stamp| (path, stamp));
+    let entries = directories
         .iter()
         .filter_map(|directory| fs::read_dir(directory).ok())
-        .flat_map(|entries| entries.filter_map(Result::ok))
-        .filter_map(|entry| stamp(&entry.path()))
-        .collect();
-    all.extend(directories.iter().filter_map(|directory| stamp(directory)));
-    all.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-    all
+        .flat_map(|entries| entries.filter_map(|entry| stamp(entry.ok()?.path())));
+    directories.iter().cloned().filter_map(stamp).chain(entries).collect()
 }
 
 #[cfg(all(test, not(feature = "__shuttle")))]

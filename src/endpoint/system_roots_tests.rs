@@ -1,4 +1,7 @@
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rustls::client::danger::ServerCertVerifier as _;
+use rustls::pki_types::{ServerName, UnixTime};
+use rustls::{CertificateError, Error};
 use tempfile::TempDir;
 
 use super::*;
@@ -63,7 +66,7 @@ impl Store {
 }
 
 fn has_read_directories(loaded: &Loaded) -> bool {
-    loaded.verifier.in_directories.lock().0.is_some()
+    loaded.in_directories.read.lock().0.is_some()
 }
 
 #[test]
@@ -127,16 +130,15 @@ fn a_directory_counts_once_it_was_read() {
     let (one, other, store) = (Authority::new("one"), Authority::new("other"), Store::new());
     store.write("file.pem", &[&one]);
     store.write("directory/other.pem", &[&other]);
-    let provider = Arc::new(ring::default_provider());
     let directories = [store.directory()];
-    let read = Directories { is_settled: true, ..Directories::read(&directories, &provider) };
+    let read = Directories { is_settled: true, ..Directories::read(&directories) };
     assert!(read.is_current(&directories));
     store.write("directory/other.pem", &[&one, &other]);
     assert!(!read.is_current(&directories));
-    let read = Directories { is_settled: true, ..Directories::read(&directories, &provider) };
+    let read = Directories { is_settled: true, ..Directories::read(&directories) };
     fs::remove_file(store.directory().join("other.pem")).unwrap();
     assert!(!read.is_current(&directories));
     // It was changed a moment ago, and another change may not show.
-    let read = Directories::read(&directories, &provider);
+    let read = Directories::read(&directories);
     assert!(!read.is_settled);
 }

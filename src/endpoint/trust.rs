@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::client::ResolvesClientCert;
 use rustls::client::danger::ServerCertVerifier;
-use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
 use rustls::crypto::ring;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
 use rustls::sign::{CertifiedKey, SigningKey};
@@ -20,6 +20,7 @@ use super::pem::{self, Certificates};
 use super::sessions::{Parts, Sessions};
 #[cfg(all(unix, not(target_os = "android"), not(target_vendor = "apple")))]
 use super::system_roots;
+use super::verifier::Verifier;
 use crate::config::options::Options;
 use crate::files::{Content, Named};
 use crate::process::{Inherited, Kept};
@@ -122,7 +123,7 @@ impl Trust {
             Some(path) => (self.roots_of(path)?, format!("ca_file {}", path.display())),
             None => {
                 let roots = system_roots::current(self.patience)?;
-                (roots.verifier, roots.place)
+                (roots.verifier as Arc<dyn ServerCertVerifier>, roots.place)
             }
         };
         let own = self.own_pair()?;
@@ -253,11 +254,9 @@ impl Roots {
         let problem = certificates.problem(&file.bytes);
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(certificates.sound);
-        let provider = Arc::new(ring::default_provider());
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
-        match verifier.build() {
-            Ok(verifier) => Ok(Self { file, verifier, problem }),
-            Err(_) => Err(problem.unwrap_or_else(|| " holds no certificate".to_owned())),
+        match roots.is_empty() {
+            true => Err(problem.unwrap_or_else(|| " holds no certificate".to_owned())),
+            false => Ok(Self { file, verifier: Arc::new(Verifier::new(roots)), problem }),
         }
     }
 }

@@ -94,6 +94,15 @@ impl Known {
 }
 
 impl Stamp {
+    pub(crate) fn is_regular_file(&self) -> bool {
+        self.is_regular
+    }
+
+    /// Whether two names lead to the same file.
+    pub(crate) fn is_same_file(&self, other: &Self) -> bool {
+        self.identity == other.identity
+    }
+
     /// Whether the last change was so long ago that another one changes the stamp.
     pub(crate) fn looks_old(&self, now: Now) -> bool {
         let granule = i64::try_from(COARSEST_TIMES.as_nanos()).unwrap_or(i64::MAX);

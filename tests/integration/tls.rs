@@ -77,7 +77,8 @@ fn plain_http_to_a_port_that_speaks_tls() {
     ];
     let pages = pages.map(|page| Server::always(answer(400, "", page)));
     for server in pages.iter().chain([&alerting]) {
-        let error = failure_in_time(&client(server));
+        let url = format!("http://127.0.0.1:{}/token/v2", server.port());
+        let error = failure_in_time(&builder(&url).build().unwrap());
         assert_eq!(error.kind(), BadResponse, "{error}");
         let expected = "TLS is spoken on this port";
         assert!(error.message().contains(expected), "{error}");
