@@ -30,6 +30,9 @@ const RENEW: &[u8] = b"if redis.call('get',KEYS[1])==ARGV[1] then \
 /// The server's time in milliseconds. As a script, because the reply to TIME itself is a list.
 const TIME: &[u8] = b"local t=redis.call('time') return t[1]*1000+math.floor(t[2]/1000)";
 
+/// PTTL of a key that stays until it is removed.
+const LASTING: i64 = -1;
+
 /// A lock this young needs no renewal.
 const YOUNG: Duration = Duration::from_millis(500);
 
@@ -171,6 +174,7 @@ impl Store for RedisStore {
         let get = command(&[b"GET", &key]);
         let life = command(&[b"PTTL", &key]);
         let record_life = command(&[b"PTTL", &self.record_key(name)]);
+        let end = command(&[b"PEXPIRE", &key, &millis(self.lock_life)]);
         let lock = RedisLock {
             server: self.server.clone(),
             key,
@@ -187,6 +191,10 @@ impl Store for RedisStore {
             let (Reply::Number(left), Reply::Number(record_left)) = (left, record_left) else {
                 return Err(odd());
             };
+            if left == LASTING {
+                // A lock of this library's has an end. Without one, all would wait for it each time.
+                let _ = ask(link, [&end]);
+            }
             let holder =
                 |id| Holder { id, left: lifetime(left), record_left: lifetime(record_left) };
             match (set, value) {

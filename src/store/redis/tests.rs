@@ -488,6 +488,18 @@ fn a_lock_has_one_holder_and_ends_with_it_or_by_itself() {
 }
 
 #[test]
+fn a_lock_without_an_end_gets_one() {
+    let Some(redis) = Redis::start(&[]) else { return };
+    let store = store(&redis.url("", ""), LONG);
+    let key = format!("tu-token:{{{NAME}}}:lock");
+    redis.run(&[b"SET", key.as_bytes(), b"someone"]);
+    assert!(store.try_lock(NAME).unwrap().taken().is_none());
+    let left = redis.run(&[b"PTTL", key.as_bytes()]);
+    let lasts = LIFE.as_millis() as i64;
+    assert!(matches!(left, wire::Reply::Number(left) if (1..=lasts).contains(&left)), "{left:?}");
+}
+
+#[test]
 fn a_lock_is_renewed_for_a_later_attempt() {
     let Some(redis) = Redis::start(&[]) else { return };
     let one = RedisStore::new(&redis_url::parse(&redis.url("", "")), 10 * LONG, LIFE);
