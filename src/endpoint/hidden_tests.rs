@@ -52,6 +52,9 @@ fn no_more_is_kept_than_may_be_read() {
 
 #[test]
 fn a_request_gets_its_own_bytes() {
+    if !CAN_BE_LOGGED {
+        return;
+    }
     let bytes: Arc<Mutex<Bytes>> = Arc::default();
     let hidden = Hidden(Some(bytes.clone()));
     let (value, form) =

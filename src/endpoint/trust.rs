@@ -34,8 +34,8 @@ pub(crate) struct Trust {
     /// How long to wait for a file: as long as for the server.
     patience: Duration,
     known: Kept<Known>,
-    /// Unless those that all clients share are used.
-    sessions: Sessions,
+    /// `None`: those that all such clients share are used.
+    sessions: Option<Box<Sessions>>,
 }
 
 global! {
@@ -46,9 +46,9 @@ global! {
 #[derive(Clone, Default)]
 struct Known {
     /// The last usable content of `ca_file`.
-    roots: Option<Roots>,
+    roots: Option<Arc<Roots>>,
     /// The client's certificate and key as last read.
-    own: Option<Own>,
+    own: Option<Arc<Own>>,
     /// The problem found with each file when it was last checked.
     problems: [Option<String>; 2],
     /// Messages not yet reported.
@@ -56,7 +56,6 @@ struct Known {
 }
 
 /// The roots of `ca_file`.
-#[derive(Clone)]
 struct Roots {
     file: Arc<Content>,
     verifier: Arc<dyn ServerCertVerifier>,
@@ -64,7 +63,7 @@ struct Roots {
     problem: Option<String>,
 }
 
-#[derive(Clone)]
+/// The client's certificate and key.
 struct Own {
     files: [Arc<Content>; 2],
     pair: Arc<CertifiedKey>,
@@ -95,13 +94,9 @@ impl Trust {
     /// Reads the files that the options name, so that mistakes show at once.
     pub(super) fn new(options: &Options) -> Result<Self, String> {
         let named = |file: &Option<PathBuf>| file.clone().map(Named::new);
-        let trust = Self {
-            ca_file: named(&options.ca_file),
-            own: named(&options.client_cert_file).zip(named(&options.client_key_file)),
-            patience: options.connect_timeout,
-            known: Kept::new(Known::default()),
-            sessions: Sessions::none(),
-        };
+        let ca_file = named(&options.ca_file);
+        let own = named(&options.client_cert_file).zip(named(&options.client_key_file));
+        let trust = Self::of(ca_file, own, options.connect_timeout);
         if let Some(path) = &trust.ca_file {
             trust.roots_of(path)?;
         }
@@ -112,8 +107,17 @@ impl Trust {
     /// What a store's server is verified with. The file is read when it is needed.
     #[cfg(feature = "redis")]
     pub(crate) fn for_store(ca_file: Option<PathBuf>, patience: Duration) -> Self {
-        let (ca_file, known) = (ca_file.map(Named::new), Kept::new(Known::default()));
-        Self { ca_file, own: None, patience, known, sessions: Sessions::none() }
+        Self::of(ca_file.map(Named::new), None, patience)
+    }
+
+    fn of(
+        ca_file: Option<Arc<Named>>,
+        own: Option<(Arc<Named>, Arc<Named>)>,
+        patience: Duration,
+    ) -> Self {
+        let is_special = ca_file.is_some() || own.is_some();
+        let sessions = is_special.then(|| Box::new(Sessions::none()));
+        Self { ca_file, own, patience, known: Kept::new(Known::default()), sessions }
     }
 
     /// What the next connection is secured with, or why it cannot be.
@@ -127,10 +131,7 @@ impl Trust {
             }
         };
         let own = self.own_pair()?;
-        let sessions = match (&self.ca_file, &own) {
-            (None, None) => &SESSIONS,
-            _ => &self.sessions,
-        };
+        let sessions = self.sessions.as_deref().unwrap_or(&SESSIONS);
         Ok(Security { config: sessions.config(Parts { verifier, own })?, store })
     }
 
@@ -163,13 +164,15 @@ impl Trust {
         let problem = match self.read(path) {
             Ok(file) => {
                 let known = last.clone().filter(|last| is_same(&last.file, &file));
-                match known.map_or_else(|| Roots::read(file), Ok) {
+                match known.map_or_else(|| Roots::read(file).map(Arc::new), Ok) {
                     Ok(roots) => {
                         let problem = roots.problem.as_ref();
                         let told = problem.map(|problem| named + problem + "; the others are used");
-                        self.known.lock().roots = Some(roots.clone());
+                        if !last.is_some_and(|last| Arc::ptr_eq(&last, &roots)) {
+                            self.known.lock().roots = Some(roots.clone());
+                        }
                         self.note(About::Roots, told);
-                        return Ok(roots.verifier);
+                        return Ok(roots.verifier.clone());
                     }
                     Err(problem) => problem,
                 }
@@ -179,7 +182,7 @@ impl Trust {
         let problem = named + &problem;
         let last = last.ok_or_else(|| problem.clone())?;
         self.note(About::Roots, Some(problem + "; what it held before is used"));
-        Ok(last.verifier)
+        Ok(last.verifier.clone())
     }
 
     /// The client's certificate, checked against its key.
@@ -191,9 +194,9 @@ impl Trust {
         let key_file = self.read(key_path).map_err(|unread| format!("{key_named}{unread}"))?;
         let known = self.known.lock().own.clone();
         let is_known =
-            |own: &Own| is_same(&own.files[0], &file) && is_same(&own.files[1], &key_file);
+            |own: &Arc<Own>| is_same(&own.files[0], &file) && is_same(&own.files[1], &key_file);
         if let Some(own) = known.filter(is_known) {
-            return Ok(Some(own.pair));
+            return Ok(Some(own.pair.clone()));
         }
         let chain = Certificates::read(&file.bytes);
         let problem = chain.problem(&file.bytes).map(|problem| format!("{named}{problem}"));
@@ -212,7 +215,8 @@ impl Trust {
             }
         }
         let pair = Arc::new(pair);
-        self.known.lock().own = Some(Own { files: [file, key_file], pair: pair.clone() });
+        let own = Own { files: [file, key_file], pair: pair.clone() };
+        self.known.lock().own = Some(Arc::new(own));
         Ok(Some(pair))
     }
 
