@@ -3,6 +3,7 @@
 //! In place of the request's body, the value of `Authorization` and the data of the response's body, ureq gets as many
 //! bytes of filler. The connection exchanges them: on the way out, and on the way in.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -52,15 +53,15 @@ impl Hidden {
     }
 
     /// What ureq gets for the value of the Authorization header.
-    pub(super) fn authorization(&self, value: &str) -> String {
-        let Some(bytes) = self.bytes() else { return value.to_owned() };
+    pub(super) fn authorization<'a>(&self, value: &'a str) -> Cow<'a, str> {
+        let Some(bytes) = self.bytes() else { return value.into() };
         lock(bytes).authorization = Zeroizing::new(value.as_bytes().to_vec());
         filler(value.len())
     }
 
     /// What ureq gets for the request's body.
-    pub(super) fn body(&self, form: &str) -> String {
-        let Some(bytes) = self.bytes() else { return form.to_owned() };
+    pub(super) fn body<'a>(&self, form: &'a str) -> Cow<'a, str> {
+        let Some(bytes) = self.bytes() else { return form.into() };
         lock(bytes).body = Zeroizing::new(form.as_bytes().to_vec());
         filler(form.len())
     }
@@ -86,8 +87,8 @@ impl Hidden {
     }
 }
 
-fn filler(length: usize) -> String {
-    String::from_utf8(vec![FILLER; length]).unwrap_or_default()
+fn filler(length: usize) -> Cow<'static, str> {
+    String::from_utf8(vec![FILLER; length]).unwrap_or_default().into()
 }
 
 #[derive(Debug)]
