@@ -8,7 +8,7 @@ use rustls::ClientConfig;
 
 use ureq::ProxyProtocol::{Http, Https};
 use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, NextTimeout, TcpConnector, Transport, TransportAdapter,
+    ConnectionDetails, Connector, NextTimeout, TcpConnector, Transport, TransportAdapter,
 };
 use ureq::{Error, Proxy, Timeout};
 
@@ -16,6 +16,7 @@ use super::cut_off::CutOff;
 use super::errors::ConnectionError;
 use super::hidden::Hidden;
 use super::interim::WithoutInterim;
+use super::layer::{Layer, Layered};
 use super::login::{self, Login};
 use super::punctual::Punctual;
 use super::secure::secure;
@@ -68,10 +69,10 @@ impl Connector for Connect {
             Some(proxy) => self.through(proxy, details),
             None => self.directly(details),
         };
-        let answers = WithoutInterim::new(connection?, self.deadline);
+        let answers = Layered::new(connection?, WithoutInterim::new(self.deadline));
         let config = details.config;
         let sizes = (config.input_buffer_size(), config.output_buffer_size());
-        Ok(Some(Box::new(CutOff(self.hidden.connection(answers, sizes)))))
+        Ok(Some(Box::new(Layered::new(self.hidden.connection(answers, sizes), CutOff))))
     }
 }
 
@@ -103,7 +104,7 @@ impl Connect {
             let timeout = self.time_left(Timeout::Connect, share)?;
             let one = ConnectionDetails { addrs, timeout, ..self.details(details, details.uri)? };
             match TcpConnector::default().connect(&one, None::<()>) {
-                Ok(Some(tcp)) => return Ok(Box::new(Punctual::new(Box::new(tcp)))),
+                Ok(Some(tcp)) => return Ok(Box::new(Layered::new(Box::new(tcp), Punctual))),
                 Ok(None) => {}
                 Err(error) => failed.push((*address, Reason::of(&error))),
             }
@@ -133,7 +134,11 @@ impl Connect {
     }
 
     /// A tunnel to the token endpoint, not yet secured.
-    fn tunnel(&self, proxy: &Proxy, details: &ConnectionDetails<'_>) -> Result<Tunnel, Problem> {
+    fn tunnel(
+        &self,
+        proxy: &Proxy,
+        details: &ConnectionDetails<'_>,
+    ) -> Result<Layered<Tunnel>, Problem> {
         let mut stream = TransportAdapter::new(
             self.connection_to(proxy, details)?,
             details.current_time.clone(),
@@ -155,7 +160,7 @@ impl Connect {
             }
             _ => tunnel::socks5(&mut stream, &target, credentials.as_ref()),
         }?;
-        Ok(Tunnel(stream.into_inner()))
+        Ok(Layered::new(stream.into_inner(), Tunnel))
     }
 
     /// A connection to the proxy itself.
@@ -221,29 +226,12 @@ impl Connect {
     }
 }
 
-/// The connection through a proxy as a connection to the token endpoint: TLS to the proxy does not
-/// count.
+/// Makes the connection through a proxy one to the token endpoint: TLS to the proxy does not count.
 #[derive(Debug)]
-struct Tunnel(Box<dyn Transport>);
+struct Tunnel;
 
-impl Transport for Tunnel {
-    fn buffers(&mut self) -> &mut dyn Buffers {
-        self.0.buffers()
-    }
-
-    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        self.0.transmit_output(amount, timeout)
-    }
-
-    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        self.0.await_input(timeout)
-    }
-
-    fn is_open(&mut self) -> bool {
-        self.0.is_open()
-    }
-
-    fn is_tls(&self) -> bool {
+impl Layer for Tunnel {
+    fn is_tls(&self, _: &dyn Transport) -> bool {
         false
     }
 }

@@ -6,45 +6,36 @@
 use std::io::ErrorKind;
 
 use ureq::Error;
-use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
+use ureq::unversioned::transport::{NextTimeout, Transport};
 
-/// A connection whose end is an error while ureq waits for the rest of a line.
+use super::layer::Layer;
+
+/// Makes the end of a connection an error while ureq waits for the rest of a line.
 #[derive(Debug)]
-pub(super) struct CutOff(pub(super) Box<dyn Transport>);
+pub(super) struct CutOff;
 
-impl Transport for CutOff {
-    fn buffers(&mut self) -> &mut dyn Buffers {
-        self.0.buffers()
-    }
-
-    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        self.0.transmit_output(amount, timeout)
-    }
-
-    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        let has_arrived = self.0.await_input(timeout)?;
-        let buffers = self.0.buffers();
+impl Layer for CutOff {
+    fn await_input(
+        &mut self,
+        inner: &mut dyn Transport,
+        timeout: NextTimeout,
+    ) -> Result<bool, Error> {
+        let has_arrived = inner.await_input(timeout)?;
+        let buffers = inner.buffers();
         let waits_for_more = !buffers.input().is_empty() && !buffers.input_append_buf().is_empty();
         match !has_arrived && waits_for_more {
             true => Err(Error::Io(ErrorKind::UnexpectedEof.into())),
             false => Ok(has_arrived),
         }
     }
-
-    fn is_open(&mut self) -> bool {
-        self.0.is_open()
-    }
-
-    fn is_tls(&self) -> bool {
-        self.0.is_tls()
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use ureq::unversioned::transport::LazyBuffers;
+    use ureq::unversioned::transport::{Buffers, LazyBuffers};
 
     use super::*;
+    use crate::endpoint::layer::Layered;
 
     /// A connection that ends after this text.
     #[derive(Debug)]
@@ -76,7 +67,7 @@ mod tests {
         let text = "3c;extension";
         let outcome = |room: usize, consumed: usize| {
             let ends = Ends(LazyBuffers::new(room, 1), text);
-            let mut connection = CutOff(Box::new(ends));
+            let mut connection = Layered::new(Box::new(ends), CutOff);
             assert!(connection.await_input(NextTimeout::default()).unwrap());
             connection.buffers().input_consume(consumed);
             connection.await_input(NextTimeout::default())

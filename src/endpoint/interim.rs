@@ -6,10 +6,11 @@
 use std::time::{Duration, Instant};
 
 use ureq::Error;
-use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
+use ureq::unversioned::transport::{NextTimeout, Transport};
 
 use super::errors::ConnectionError;
 use super::http::MAX_HEADER_BYTES;
+use super::layer::Layer;
 use super::tunnel::status_of;
 
 /// Maximum number of interim responses before one response; more are malicious.
@@ -60,10 +61,9 @@ fn end_of_head(head: &[u8]) -> Option<usize> {
     (1..=head.len()).find(|at| is_end(*at))
 }
 
-/// A connection that passes on final responses only.
+/// Passes on final responses only.
 #[derive(Debug)]
 pub(super) struct WithoutInterim {
-    inner: Box<dyn Transport>,
     /// When the attempt is over.
     deadline: Instant,
     /// Number and total length of the interim responses.
@@ -73,23 +73,23 @@ pub(super) struct WithoutInterim {
 }
 
 impl WithoutInterim {
-    pub(super) fn new(inner: Box<dyn Transport>, deadline: Instant) -> Self {
-        Self { inner, deadline, passed: 0, bytes: 0, has_begun: false }
+    pub(super) fn new(deadline: Instant) -> Self {
+        Self { deadline, passed: 0, bytes: 0, has_begun: false }
     }
 
     /// Whether the connection has ended before anything arrived.
-    fn is_end(&mut self, outcome: &Result<bool, Error>) -> bool {
+    fn is_end(&self, inner: &mut dyn Transport, outcome: &Result<bool, Error>) -> bool {
         let has_ended = match outcome {
             Ok(has_come) => !has_come,
             Err(error) => matches!(error, Error::Io(_)),
         };
-        has_ended && self.passed == 0 && self.inner.buffers().input().is_empty()
+        has_ended && self.passed == 0 && inner.buffers().input().is_empty()
     }
 
     /// Whether the response has begun, so that its bytes may be passed on.
-    fn has_answer(&mut self) -> Result<bool, Error> {
+    fn has_answer(&mut self, inner: &mut dyn Transport) -> Result<bool, Error> {
         loop {
-            let input = self.inner.buffers().input();
+            let input = inner.buffers().input();
             let length = match begin(input) {
                 Begin::Answer => return Ok(true),
                 Begin::Switched => return Err(ConnectionError::Switched.into()),
@@ -100,7 +100,7 @@ impl WithoutInterim {
                 Begin::Unknown => return Ok(false),
                 Begin::Interim(length) => length,
             };
-            self.inner.buffers().input_consume(length);
+            inner.buffers().input_consume(length);
             self.passed += 1;
             self.bytes += length;
             if self.passed > MOST || self.bytes > MAX_HEADER_BYTES {
@@ -110,29 +110,25 @@ impl WithoutInterim {
     }
 }
 
-impl Transport for WithoutInterim {
-    fn buffers(&mut self) -> &mut dyn Buffers {
-        self.inner.buffers()
-    }
-
-    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        self.inner.transmit_output(amount, timeout)
-    }
-
-    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+impl Layer for WithoutInterim {
+    fn await_input(
+        &mut self,
+        inner: &mut dyn Transport,
+        timeout: NextTimeout,
+    ) -> Result<bool, Error> {
         let mut timeout = timeout;
         loop {
-            let outcome = self.inner.await_input(timeout);
+            let outcome = inner.await_input(timeout);
             if self.has_begun {
                 return outcome;
             }
-            if !self.inner.is_tls() && self.is_end(&outcome) {
+            if !inner.is_tls() && self.is_end(inner, &outcome) {
                 return Err(ConnectionError::NoAnswer.into());
             }
             if !outcome? {
                 return Ok(false);
             }
-            self.has_begun = self.has_answer()?;
+            self.has_begun = self.has_answer(inner)?;
             if self.has_begun {
                 return Ok(true);
             }
@@ -142,14 +138,6 @@ impl Transport for WithoutInterim {
             }
             timeout.after = left.into();
         }
-    }
-
-    fn is_open(&mut self) -> bool {
-        self.inner.is_open()
-    }
-
-    fn is_tls(&self) -> bool {
-        self.inner.is_tls()
     }
 }
 

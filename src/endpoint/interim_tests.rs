@@ -1,8 +1,9 @@
 use std::collections::VecDeque;
 
-use ureq::unversioned::transport::LazyBuffers;
+use ureq::unversioned::transport::{Buffers, LazyBuffers};
 
 use super::*;
+use crate::endpoint::layer::Layered;
 
 const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
 
@@ -39,7 +40,8 @@ fn seen<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Vec<u8>>, 
     let buffers = LazyBuffers::new(32 * 1024, 1024);
     let pieces = pieces.into_iter().map(<[u8]>::to_vec).collect();
     let deadline = Instant::now() + Duration::from_secs(60);
-    let mut filter = WithoutInterim::new(Box::new(Pieces { buffers, pieces }), deadline);
+    let pieces = Box::new(Pieces { buffers, pieces });
+    let mut filter = Layered::new(pieces, WithoutInterim::new(deadline));
     let mut seen = Vec::new();
     loop {
         match filter.await_input(NextTimeout::default()) {

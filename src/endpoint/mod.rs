@@ -3,7 +3,8 @@
 //! - [`request`] the form, byte for byte
 //! - [`http`] the only place that opens a connection
 //! - [`connect`] how connections are made; [`tunnel`] the protocols spoken to proxies; [`secure`]
-//!   TLS; [`punctual`] reads that end in time; [`cut_off`] connections that end too early
+//!   TLS; [`punctual`] reads that end in time; [`cut_off`] connections that end too early;
+//!   [`layer`] what these have in common
 //! - [`trust`] root certificates and the client's own certificate; `system_roots` the system's;
 //!   [`pem`] parses their files; [`verifier`] verifies servers with them; [`sessions`] TLS sessions
 //!   that later connections resume
@@ -26,6 +27,7 @@ pub(crate) mod headers;
 mod hidden;
 pub(crate) mod http;
 mod interim;
+mod layer;
 mod login;
 mod lookups;
 pub(crate) mod names;

@@ -8,48 +8,32 @@
 use std::time::{Duration, Instant};
 
 use ureq::Error;
-use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
+use ureq::unversioned::transport::{NextTimeout, Transport};
+
+use super::layer::Layer;
 
 /// The longest wait that is left to the system.
 const SLICE: Duration = Duration::from_secs(1);
 
-/// A connection whose reads end in time.
+/// Makes reads end in time.
 #[derive(Debug)]
-pub(super) struct Punctual(Box<dyn Transport>);
+pub(super) struct Punctual;
 
-impl Punctual {
-    pub(super) fn new(inner: Box<dyn Transport>) -> Self {
-        Self(inner)
-    }
-}
-
-impl Transport for Punctual {
-    fn buffers(&mut self) -> &mut dyn Buffers {
-        self.0.buffers()
-    }
-
-    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        self.0.transmit_output(amount, timeout)
-    }
-
-    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+impl Layer for Punctual {
+    fn await_input(
+        &mut self,
+        inner: &mut dyn Transport,
+        timeout: NextTimeout,
+    ) -> Result<bool, Error> {
         let began = Instant::now();
         loop {
             let left = timeout.after.saturating_sub(began.elapsed());
             let slice = NextTimeout { after: left.min(SLICE).into(), ..timeout };
-            match self.0.await_input(slice) {
+            match inner.await_input(slice) {
                 Err(Error::Timeout(_)) if left > SLICE => {}
                 outcome => return outcome,
             }
         }
-    }
-
-    fn is_open(&mut self) -> bool {
-        self.0.is_open()
-    }
-
-    fn is_tls(&self) -> bool {
-        self.0.is_tls()
     }
 }
 
@@ -58,9 +42,10 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use ureq::Timeout;
-    use ureq::unversioned::transport::LazyBuffers;
+    use ureq::unversioned::transport::{Buffers, LazyBuffers};
 
     use super::*;
+    use crate::endpoint::layer::Layered;
 
     /// A connection on which nothing arrives, and how long it was waited for.
     #[derive(Debug)]
@@ -93,7 +78,7 @@ mod tests {
         let limit = SLICE + SLICE / 10;
         let timeout =
             NextTimeout { after: limit.into(), reason: Timeout::Global, ..NextTimeout::default() };
-        let outcome = Punctual::new(Box::new(silent)).await_input(timeout);
+        let outcome = Layered::new(Box::new(silent), Punctual).await_input(timeout);
         assert!(matches!(outcome, Err(Error::Timeout(Timeout::Global))), "{outcome:?}");
         let waits = waits.lock().unwrap();
         assert_eq!((waits.len(), waits[0]), (2, SLICE));
