@@ -2,21 +2,24 @@
 
 use std::error::Error;
 use std::path::Path;
+use std::time::Duration;
 
+use plotters::coord::Shift;
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use tu_token::simulation::report::{Report, thousands};
-use tu_token::simulation::scenario::Trouble;
+use tu_token::simulation::scenario::{Spell, Trouble};
 
-type Plane<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<RangedCoordf64, LogCoord<f64>>>;
+pub(crate) type Plane<'a> =
+    ChartContext<'a, SVGBackend<'a>, Cartesian2d<RangedCoordf64, LogCoord<f64>>>;
 
 pub(crate) const SIZE: (u32, u32) = (960, 480);
-pub(crate) const FONT: (&str, u32) = ("sans-serif", 14);
+const FONT: (&str, u32) = ("sans-serif", 14);
 
 // With its own background, so that it is readable on dark pages too.
 pub(crate) const PAPER: RGBColor = RGBColor(252, 252, 250);
 pub(crate) const INK: RGBColor = RGBColor(40, 40, 40);
-pub(crate) const GRID: RGBColor = RGBColor(225, 225, 225);
+const GRID: RGBColor = RGBColor(225, 225, 225);
 pub(crate) const REQUESTS: RGBColor = RGBColor(0, 90, 156);
 pub(crate) const MEAN: RGBColor = RGBColor(20, 125, 60);
 pub(crate) const BOUND: RGBColor = RGBColor(190, 70, 0);
@@ -26,7 +29,7 @@ const THROTTLED: RGBColor = RGBColor(248, 238, 200);
 /// Writes the chart as SVG. Fails if the file cannot be written.
 pub fn draw(report: &Report, path: &Path) -> Result<(), Box<dyn Error>> {
     let scenario = &report.scenario;
-    let hours = scenario.length.as_secs_f64() / 3600.0;
+    let hours = in_hours(scenario.length);
     let mean = report.calm_mean();
     let most = report.requests().iter().max().copied().unwrap_or(1) as f64;
     // A logarithmic scale, because outages exceed ten times the mean. Minutes with almost no requests
@@ -37,26 +40,11 @@ pub fn draw(report: &Report, path: &Path) -> Result<(), Box<dyn Error>> {
     area.fill(&PAPER)?;
     let clients = thousands(u64::from(scenario.clients));
     let title = format!("Token requests a minute of {clients} clients");
-    let mut chart = ChartBuilder::on(&area)
-        .caption(title, ("sans-serif", 18).into_font().color(&INK))
-        .margin(12)
-        .margin_right(28)
-        .x_label_area_size(44)
-        .y_label_area_size(76)
-        .build_cartesian_2d(0.0..hours, (low..high).log_scale())?;
+    let mut chart = plane(&area, &title, hours, (low, high))?;
     shade(&mut chart, report, low, high)?;
-    chart
-        .configure_mesh()
-        .bold_line_style(GRID)
-        .light_line_style(TRANSPARENT)
-        .axis_style(INK)
-        .label_style(FONT.into_font().color(&INK))
-        .x_labels(13)
-        .x_label_formatter(&|hour| format!("{hour:02.0}:00"))
-        .y_label_formatter(&|number| thousands(*number as u64))
-        .x_desc("time of day")
-        .y_desc("requests a minute (logarithmic)")
-        .draw()?;
+    axes(&mut chart, "time of day", &|hour| format!("{hour:02.0}:00"), &|number| {
+        thousands(*number as u64)
+    })?;
     level(
         &mut chart,
         hours,
@@ -73,19 +61,75 @@ pub fn draw(report: &Report, path: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// A chart of requests a minute, without axes: what is behind their grid is drawn first.
+pub(crate) fn plane<'a>(
+    area: &DrawingArea<SVGBackend<'a>, Shift>,
+    title: &str,
+    hours: f64,
+    (low, high): (f64, f64),
+) -> Result<Plane<'a>, Box<dyn Error>> {
+    let chart = ChartBuilder::on(area)
+        .caption(title, ("sans-serif", 18).into_font().color(&INK))
+        .margin(12)
+        .margin_right(28)
+        .x_label_area_size(44)
+        .y_label_area_size(76)
+        .build_cartesian_2d(0.0..hours, (low..high).log_scale())?;
+    Ok(chart)
+}
+
+type Label<'a> = &'a dyn Fn(&f64) -> String;
+
+/// Draws the axes and their grid.
+pub(crate) fn axes(
+    chart: &mut Plane,
+    time: &str,
+    time_label: Label,
+    number_label: Label,
+) -> Result<(), Box<dyn Error>> {
+    chart
+        .configure_mesh()
+        .bold_line_style(GRID)
+        .light_line_style(TRANSPARENT)
+        .axis_style(INK)
+        .label_style(FONT.into_font().color(&INK))
+        .x_labels(13)
+        .x_label_formatter(&time_label)
+        .y_label_formatter(&number_label)
+        .x_desc(time)
+        .y_desc("requests a minute (logarithmic)")
+        .draw()?;
+    Ok(())
+}
+
+/// Shades the time of an outage.
+pub(crate) fn shade_spell(
+    chart: &mut Plane,
+    spell: &Spell,
+    (low, high): (f64, f64),
+    colour: RGBColor,
+) -> Result<(), Box<dyn Error>> {
+    let corners = [(in_hours(spell.from), low), (in_hours(spell.to), high)];
+    chart.draw_series([Rectangle::new(corners, colour.filled())])?;
+    Ok(())
+}
+
+pub(crate) fn in_hours(time: Duration) -> f64 {
+    time.as_secs_f64() / 3600.0
+}
+
 /// Shades the times of trouble and labels them.
 fn shade(chart: &mut Plane, report: &Report, low: f64, high: f64) -> Result<(), Box<dyn Error>> {
     for spell in &report.scenario.spells {
-        let (from, to) = (spell.from.as_secs_f64() / 3600.0, spell.to.as_secs_f64() / 3600.0);
         let minutes = (spell.to - spell.from).as_secs() / 60;
         let (colour, what) = match spell.trouble {
             Trouble::Outage => (OUTAGE, "outage"),
             Trouble::Throttled => (THROTTLED, "half 429"),
         };
-        chart.draw_series([Rectangle::new([(from, low), (to, high)], colour.filled())])?;
+        shade_spell(chart, spell, (low, high), colour)?;
         let text = format!("{what}, {minutes} min");
         let style = ("sans-serif", 12).into_font().color(&INK);
-        chart.draw_series([Text::new(text, (from, high * 0.93), style)])?;
+        chart.draw_series([Text::new(text, (in_hours(spell.from), high * 0.93), style)])?;
     }
     Ok(())
 }

@@ -6,7 +6,9 @@ use std::path::Path;
 use plotters::prelude::*;
 use tu_token::simulation::stores::{Comparison, Outcome};
 
-use crate::chart::{BOUND, FONT, GRID, INK, MEAN, OUTAGE, PAPER, REQUESTS, SIZE};
+use crate::chart::{
+    BOUND, INK, MEAN, OUTAGE, PAPER, REQUESTS, SIZE, axes, in_hours, plane, shade_spell,
+};
 
 /// Each point is the mean of this many minutes.
 const SMOOTHED: usize = 5;
@@ -14,7 +16,7 @@ const SMOOTHED: usize = 5;
 /// Writes the chart as SVG. Fails if the file cannot be written.
 pub fn draw(compared: &Comparison, path: &Path) -> Result<(), Box<dyn Error>> {
     let sharers = &compared.redis.sharers;
-    let hours = sharers.length.as_secs_f64() / 3600.0;
+    let hours = in_hours(sharers.length);
     let lines = [
         ("no store", &compared.none, BOUND),
         ("files", &compared.file, MEAN),
@@ -31,32 +33,15 @@ pub fn draw(compared: &Comparison, path: &Path) -> Result<(), Box<dyn Error>> {
         "Token requests a minute of {} clients with one key, on {} machines",
         sharers.clients, sharers.machines
     );
-    let mut chart = ChartBuilder::on(&area)
-        .caption(title, ("sans-serif", 18).into_font().color(&INK))
-        .margin(12)
-        .margin_right(28)
-        .x_label_area_size(44)
-        .y_label_area_size(76)
-        .build_cartesian_2d(0.0..hours, (low..high).log_scale())?;
+    let mut chart = plane(&area, &title, hours, (low, high))?;
     let outage = &sharers.outage;
-    let (from, to) = (outage.from.as_secs_f64() / 3600.0, outage.to.as_secs_f64() / 3600.0);
-    chart.draw_series([Rectangle::new([(from, low), (to, high)], OUTAGE.filled())])?;
+    shade_spell(&mut chart, outage, (low, high), OUTAGE)?;
     let style = ("sans-serif", 12).into_font().color(&INK);
     let minutes = (outage.to - outage.from).as_secs() / 60;
     let text = format!("no Redis server, {minutes} min");
-    chart.draw_series([Text::new(text, (to + 0.03, high * 0.93), style)])?;
-    chart
-        .configure_mesh()
-        .bold_line_style(GRID)
-        .light_line_style(TRANSPARENT)
-        .axis_style(INK)
-        .label_style(FONT.into_font().color(&INK))
-        .x_labels(13)
-        .x_label_formatter(&|hour| format!("{hour:.1} h"))
-        .y_label_formatter(&|number| format!("{number}"))
-        .x_desc("time since the first program started")
-        .y_desc("requests a minute (logarithmic)")
-        .draw()?;
+    chart.draw_series([Text::new(text, (in_hours(outage.to) + 0.03, high * 0.93), style)])?;
+    let time = "time since the first program started";
+    axes(&mut chart, time, &|hour| format!("{hour:.1} h"), &f64::to_string)?;
     for (name, points, colour) in series {
         let points = points.into_iter().map(|(hour, height)| (hour, height.max(low)));
         let points: Vec<(f64, f64)> = points.collect();
