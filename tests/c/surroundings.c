@@ -188,6 +188,16 @@ static void elsewhere(struct cell *cell) {
   end();
 }
 
+/* The cached token serves, and without TLS, which may find no file any more, there is another one. */
+static void serves(struct cell *cell) {
+  CHECK(get(SHORT_MS, 0));
+  int there_is_one = get_another(cell->place ? 2000 : LONG_MS);
+  if (!cell->place) CHECK(there_is_one);
+  asks();
+  release();
+  end();
+}
+
 /* As the file that is named no longer exists there, the last good credentials serve. */
 static void in_another_root(struct cell *cell) {
   begin(cell);
@@ -198,12 +208,7 @@ static void in_another_root(struct cell *cell) {
     end();
   }
   CHECK(chdir("/") == 0);
-  CHECK(get(SHORT_MS, 0));
-  int there_is_one = get_another(cell->place ? 2000 : LONG_MS);
-  if (!cell->place) CHECK(there_is_one);
-  asks();
-  release();
-  end();
+  serves(cell);
 }
 
 static void as_another_user(struct cell *cell) {
@@ -213,12 +218,7 @@ static void as_another_user(struct cell *cell) {
     not_tried("may not change the user");
     end();
   }
-  CHECK(get(SHORT_MS, 0));
-  int there_is_one = get_another(cell->place ? 2000 : LONG_MS);
-  if (!cell->place) CHECK(there_is_one);
-  asks();
-  release();
-  end();
+  serves(cell);
 }
 
 /* --- standard error ------------------------------------------------------------------------- */
