@@ -5,16 +5,4 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 tests/conformance/library.sh >&2
-library=$PWD/target/conformance/debug
-place=$PWD/target/conformance/go
-mkdir -p "$place"
-cat >"$place/tu_token.pc" <<PC
-includedir=$PWD/include
-
-Name: tu_token
-Description: built for tests
-Version: 0
-Cflags: -I\${includedir}
-Libs: -L$library -ltu_token
-PC
-scripts/go-env.sh "$place" "$library"
+tests/go/library-env.sh "$PWD/target/conformance/go" "$PWD/target/conformance/debug"

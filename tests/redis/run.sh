@@ -44,18 +44,8 @@ go_program() {
   version=$(go env GOVERSION 2>/dev/null) || { lacks Go "go is missing"; return 0; }
   [[ $version =~ ^go1\.([0-9]+) && ${BASH_REMATCH[1]} -ge 24 ]] ||
     { lacks Go "go 1.24 is needed, this is $version"; return 0; }
-  mkdir -p "$built/go"
-  cat >"$built/go/tu_token.pc" <<PC
-includedir=$PWD/include
-
-Name: tu_token
-Description: built for tests
-Version: 0
-Cflags: -I\${includedir}
-Libs: -L$built -ltu_token
-PC
   (
-    eval "$(scripts/go-env.sh "$built/go" "$built")"
+    eval "$(tests/go/library-env.sh "$built/go" "$built")"
     cd tests/redis/go
     go build -o "$built/fleet-go" .
   )
