@@ -170,17 +170,6 @@ impl Read for Chunks<'_> {
 mod tests {
     use super::*;
 
-    /// Delivers one byte at a time.
-    struct Trickle<'a>(&'a [u8]);
-
-    impl Read for Trickle<'_> {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            let Some((first, rest)) = self.0.split_first() else { return Ok(0) };
-            (buffer[0], self.0) = (*first, rest);
-            Ok(1)
-        }
-    }
-
     #[test]
     fn commands_are_packed() {
         assert_eq!(**command(&[b"GET", b"a\r\n"]), *b"*2\r\n$3\r\nGET\r\n$3\r\na\r\n\r\n");
@@ -200,15 +189,10 @@ mod tests {
             Reply::Refused("ERR".to_owned()),
             Reply::Done,
         ];
-        for one_by_one in [true, false] {
-            let (mut received, mut whole, mut trickle) =
-                (Received::default(), &bytes[..], Trickle(bytes));
+        for chunk in [1, bytes.len()] {
+            let (mut received, mut stream) = (Received::default(), Chunks { bytes, chunk });
             for reply in &expected {
-                let next = match one_by_one {
-                    true => received.next(&mut trickle),
-                    false => received.next(&mut whole),
-                };
-                assert_eq!(next.unwrap(), *reply);
+                assert_eq!(received.next(&mut stream).unwrap(), *reply);
             }
             assert!(received.is_empty());
         }
