@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use tu_token::Client;
 
 use crate::support::lossy;
+use crate::support::redis_server::die_with_the_test;
 
 const SECONDS: &str = "FLEET_SECONDS";
 /// Each get is by a new client, as in a program that is started again and again.
@@ -26,24 +27,6 @@ const COLD: &str = "FLEET_COLD";
 /// Between two gets.
 const PAUSE: Duration = Duration::from_millis(50);
 const COLD_PAUSE: Duration = Duration::from_millis(200);
-
-/// The child process is killed when the thread that starts it ends, however that happens.
-pub fn die_with_the_test(command: &mut Command) -> &mut Command {
-    #[cfg(target_os = "linux")]
-    {
-        use std::os::unix::process::CommandExt as _;
-        let ask = || {
-            // SAFETY: takes two numbers, and may be called after a fork.
-            match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } {
-                0 => Ok(()),
-                _ => Err(std::io::Error::last_os_error()),
-            }
-        };
-        // SAFETY: the function only makes a system call.
-        unsafe { command.pre_exec(ask) };
-    }
-    command
-}
 
 /// A command that runs an ignored test of this program in a process of its own.
 pub fn this_program(test: &str) -> Command {

@@ -9,6 +9,8 @@
 mod clients;
 #[cfg(unix)]
 pub mod credentials;
+#[cfg(unix)]
+pub mod redis_server;
 pub mod tls;
 
 use std::io::{ErrorKind, Read, Write};

@@ -2,8 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::AtomicUsize;
 use std::thread;
 
@@ -345,10 +343,13 @@ fn clients_share_a_server_and_close_its_connections_at_the_end() {
 
 // --- a real server ------------------------------------------------------------------------------
 
-/// A server of this test, on a Unix socket.
+#[allow(dead_code)]
+#[path = "../../../tests/support/redis_server.rs"]
+mod process;
+
+/// A server of this test, in a directory of its own.
 pub(crate) struct Redis {
-    child: Child,
-    socket: PathBuf,
+    server: process::RedisServer,
     _directory: tempfile::TempDir,
 }
 
@@ -356,32 +357,13 @@ impl Redis {
     /// `None`: it is not installed.
     pub(crate) fn start(options: &[&str]) -> Option<Self> {
         let directory = tempfile::tempdir().unwrap();
-        let socket = directory.path().join("redis.sock");
-        let started = Command::new("redis-server")
-            .args(["--port", "0", "--save", "", "--databases", "4", "--unixsocket"])
-            .arg(&socket)
-            .arg("--dir")
-            .arg(directory.path())
-            .args(options)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        let Ok(child) = started else {
-            eprintln!("skipped: redis-server is not installed");
-            return None;
-        };
-        let mut redis = Self { child, socket, _directory: directory };
-        let end = Instant::now() + Duration::from_secs(60);
-        while std::os::unix::net::UnixStream::connect(&redis.socket).is_err() {
-            let has_ended = redis.child.try_wait().unwrap().is_some();
-            assert!(!has_ended && Instant::now() < end, "redis-server does not start");
-            thread::sleep(Duration::from_millis(10));
-        }
-        Some(redis)
+        let options = [&["--databases", "4"], options].concat();
+        let server = process::RedisServer::start(directory.path(), &options)?;
+        Some(Self { server, _directory: directory })
     }
 
     pub(crate) fn url(&self, login: &str, query: &str) -> String {
-        format!("redis://{login}{}?{query}", self.socket.display())
+        format!("{}?{query}", self.server.url(login))
     }
 
     /// Runs a command as the default user without a password.
@@ -398,18 +380,6 @@ impl Redis {
             wire::Reply::Number(number) => number,
             other => panic!("{other:?}"),
         }
-    }
-
-    fn signal(&self, signal: libc::c_int) {
-        // SAFETY: the child is this test's own and was not reaped.
-        unsafe { libc::kill(self.child.id() as libc::pid_t, signal) };
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -579,14 +549,14 @@ fn a_full_server_and_a_replica_are_described_and_still_read() {
 fn a_stopped_server_costs_three_timeouts_and_is_found_again() {
     let Some(redis) = Redis::start(&[]) else { return };
     let store = store(&redis.url("", ""), TIMEOUT);
-    redis.signal(libc::SIGSTOP);
+    redis.server.signal(libc::SIGSTOP);
     let begun = Instant::now();
     for turn in 0..100 {
         let problem = store.load(NAME).unwrap_err();
         assert_eq!(problem.kind == ErrorKind::Timeout, turn < 3, "{problem:?}");
     }
     assert!(begun.elapsed() < 20 * TIMEOUT, "{:?}", begun.elapsed());
-    redis.signal(libc::SIGCONT);
+    redis.server.signal(libc::SIGCONT);
     // As if the rest were over.
     **store.server().circuit.lock() = Circuit::default();
     let begun = Instant::now();
@@ -601,9 +571,9 @@ fn a_lock_that_may_have_been_set_unnoticed_is_removed() {
     let Some(redis) = Redis::start(&[]) else { return };
     let store = store(&redis.url("", ""), TIMEOUT);
     store.load(NAME).unwrap();
-    redis.signal(libc::SIGSTOP);
+    redis.server.signal(libc::SIGSTOP);
     assert!(store.try_lock(NAME).is_err());
-    redis.signal(libc::SIGCONT);
+    redis.server.signal(libc::SIGCONT);
     let (other, _) = stores(&redis.url("", ""));
     let end = Instant::now() + 10 * LONG;
     while other.try_lock(NAME).unwrap().taken().is_none() {

@@ -11,7 +11,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use super::server::{Monitor, Redis, Reply};
-use crate::crowd::{die_with_the_test, this_program};
+use crate::crowd::this_program;
+use crate::support::redis_server::die_with_the_test;
 use crate::support::{Server, builder, until};
 use tu_token::Client;
 

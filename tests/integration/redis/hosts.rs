@@ -9,8 +9,9 @@ use std::io::Write as _;
 use std::process::Command;
 use std::sync::mpsc;
 
-use crate::crowd::{die_with_the_test, this_program};
+use crate::crowd::this_program;
 use crate::support::lossy;
+use crate::support::redis_server::die_with_the_test;
 
 /// Set in a network of its own.
 const OWN: &str = "TU_TEST_OWN_NETWORK";

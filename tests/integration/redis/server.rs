@@ -1,22 +1,27 @@
 //! A Redis server that a test starts.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read as _, Write as _};
+use std::ops::Deref;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::crowd::die_with_the_test;
+use crate::support::redis_server::RedisServer;
 
 /// Far more than any answer takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A server on a Unix socket. It ends with the test, however that ends.
-pub struct Redis {
-    child: Child,
-    socket: PathBuf,
+/// A server, and what is said to it.
+pub struct Redis(RedisServer);
+
+impl Deref for Redis {
+    type Target = RedisServer;
+
+    fn deref(&self) -> &RedisServer {
+        &self.0
+    }
 }
 
 /// A reply, as the protocol (RESP 2) has it.
@@ -32,31 +37,7 @@ pub enum Reply {
 impl Redis {
     /// Starts a server with its socket in this directory. `None`: none is installed.
     pub fn start(directory: &Path, options: &[&str]) -> Option<Self> {
-        let socket = directory.join("redis.sock");
-        let mut command = Command::new("redis-server");
-        command.args(["--port", "0", "--save", "", "--unixsocket"]).arg(&socket).arg("--dir");
-        command.arg(directory).args(options).stdout(Stdio::null()).stderr(Stdio::null());
-        let Ok(child) = die_with_the_test(&mut command).spawn() else {
-            eprintln!("skipped: redis-server is not installed");
-            return None;
-        };
-        let mut redis = Self { child, socket };
-        let end = Instant::now() + PATIENCE;
-        while UnixStream::connect(&redis.socket).is_err() {
-            let has_ended = redis.child.try_wait().unwrap().is_some();
-            assert!(!has_ended && Instant::now() < end, "redis-server does not start");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Some(redis)
-    }
-
-    /// The option `store` for a client on this machine.
-    pub fn url(&self, login: &str) -> String {
-        format!("redis://{login}{}", self.socket.display())
-    }
-
-    pub fn socket(&self) -> &Path {
-        &self.socket
+        RedisServer::start(directory, options).map(Self)
     }
 
     /// Runs a command, as the default user without a password.
@@ -86,9 +67,7 @@ impl Redis {
     }
 
     fn connect(&self, password: Option<&str>) -> UnixStream {
-        let stream = UnixStream::connect(&self.socket).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut stream = BufReader::new(stream);
+        let mut stream = BufReader::new(self.0.connect(PATIENCE));
         if let Some(password) = password {
             send(stream.get_mut(), &[b"AUTH", password.as_bytes()]);
             assert_eq!(read(&mut stream).unwrap(), Reply::Line("OK".to_owned()));
@@ -112,18 +91,6 @@ impl Redis {
             }
         });
         Monitor { seen, closing, reader: Some(reader) }
-    }
-
-    pub fn signal(&self, signal: libc::c_int) {
-        // SAFETY: the child is this test's own and was not reaped.
-        unsafe { libc::kill(self.child.id() as libc::pid_t, signal) };
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

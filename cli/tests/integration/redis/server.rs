@@ -1,60 +1,36 @@
-//! A Redis server of a test, on a Unix socket and, if asked, on ports of this machine.
+//! A Redis server of a test, and what is said to it.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::ops::Deref;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::time::Duration;
 
-/// Far above what a busy machine takes to start it.
-const PATIENCE: Duration = Duration::from_secs(30);
+#[allow(dead_code)]
+#[path = "../../../../tests/support/redis_server.rs"]
+mod process;
 
-/// The server ends with the thread that starts it, also if the test is killed.
-fn end_with_the_test() -> std::io::Result<()> {
-    // SAFETY: takes two numbers, and may be called after a fork.
-    match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } {
-        0 => Ok(()),
-        _ => Err(std::io::Error::last_os_error()),
+use process::RedisServer;
+
+pub struct Redis(RedisServer);
+
+impl Deref for Redis {
+    type Target = RedisServer;
+
+    fn deref(&self) -> &RedisServer {
+        &self.0
     }
-}
-
-pub struct Redis {
-    child: Child,
-    socket: PathBuf,
 }
 
 impl Redis {
     /// `None`: it is not installed.
     pub fn start(home: &Path) -> Option<Self> {
-        Self::start_with(home, &["--port", "0"])
+        Self::start_with(home, &[])
     }
 
     pub fn start_with(home: &Path, options: &[&str]) -> Option<Self> {
-        let socket = home.join("redis.sock");
-        let mut command = Command::new("redis-server");
-        command
-            .args(["--save", "", "--dir"])
-            .arg(home)
-            .arg("--unixsocket")
-            .arg(&socket)
-            .args(options);
-        // SAFETY: the function only makes a system call.
-        unsafe { command.pre_exec(end_with_the_test) };
-        let Ok(child) = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn() else {
-            eprintln!("skipped: redis-server is not installed");
-            return None;
-        };
-        let mut redis = Self { child, socket };
-        let end = Instant::now() + PATIENCE;
-        while UnixStream::connect(&redis.socket).is_err() {
-            let has_ended = redis.child.try_wait().expect("a child").is_some();
-            assert!(!has_ended && Instant::now() < end, "redis-server does not start");
-            sleep(Duration::from_millis(10));
-        }
-        Some(redis)
+        RedisServer::start(home, options).map(Self)
     }
 
     pub fn url(&self) -> String {
@@ -63,7 +39,7 @@ impl Redis {
 
     /// `login`: as in `user:password@`.
     pub fn url_with(&self, login: &str) -> String {
-        format!("redis://{login}{}", self.socket.display())
+        self.0.url(login)
     }
 
     /// Sends commands as lines; returns what comes within a moment.
@@ -74,21 +50,7 @@ impl Redis {
     }
 
     pub fn connect(&self) -> UnixStream {
-        let stream = UnixStream::connect(&self.socket).expect("connected");
-        stream.set_read_timeout(Some(Duration::from_millis(200))).expect("set");
-        stream
-    }
-
-    pub fn signal(&self, signal: libc::c_int) {
-        // SAFETY: the child is this test's own and was not reaped.
-        unsafe { libc::kill(self.child.id() as libc::pid_t, signal) };
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.0.connect(Duration::from_millis(200))
     }
 }
 
