@@ -113,6 +113,9 @@ def answer_of(url: str, output: pathlib.Path) -> str:
         time.sleep(0.05)
 
 
+# The subinterpreter is the first to import the module. Requests come on one thread, to the main interpreter first: on a
+# thread that has served a subinterpreter, mod_wsgi's PyGILState_Ensure finds that one's thread state, and serves later
+# requests to the main interpreter in the subinterpreter, whatever the application.
 MODULES = "/usr/lib/apache2/modules"
 APACHE = """
 ServerRoot "{directory}"
@@ -128,8 +131,11 @@ User www-data
 Group www-data
 StartServers 1
 ServerLimit 1
+ThreadsPerChild 1
+MaxRequestWorkers 1
 WSGIScriptAlias /first "{application}"
 WSGIScriptAlias /own "{application}"
+WSGIImportScript "{application}" process-group=%{GLOBAL} application-group=own
 <Location /first>
   WSGIApplicationGroup %{GLOBAL}
 </Location>
@@ -152,8 +158,8 @@ def test_two_applications_under_mod_wsgi(directory: pathlib.Path, tmp_path: path
     configuration.write_text(text)
     errors = directory / "errors"
     with running(["apache2", "-f", str(configuration), "-D", "FOREGROUND"], output):
-        own = answer_of(f"http://127.0.0.1:{port}/own", output)
-        first = answer_of(f"http://127.0.0.1:{port}/first", errors)
+        first = answer_of(f"http://127.0.0.1:{port}/first", output)
+        own = answer_of(f"http://127.0.0.1:{port}/own", errors)
         for _ in range(5):
             assert answer_of(f"http://127.0.0.1:{port}/own", errors) == own
             assert answer_of(f"http://127.0.0.1:{port}/first", errors) == first
