@@ -1,6 +1,6 @@
 /*
- * What a call allocates that finds its token cached: nothing for a copy, one block for a token. The program's own malloc
- * counts, and the library's allocator asks it too.
+ * What a call allocates that finds its token cached: nothing for a copy or statistics, one block for a
+ * token. The program's own malloc counts, and the library's allocator asks it too.
  */
 #include "check.h"
 
@@ -60,6 +60,10 @@ static void hits(tu_client *client, const char *scope) {
   CHECK(made == before);
   CHECK(status == TU_OK && strlen(text) == length);
   CHECK(tu_token_at_hand(client, scope) != 0 && made == before);
+  tu_stats stats;
+  memset(&stats, 0, sizeof stats);
+  stats.struct_size = sizeof stats;
+  CHECK(tu_client_stats(client, scope, &stats, NULL) == TU_OK && made == before);
   tu_token *token = tu_token_get(client, scope, NULL);
   CHECK(made == before + 1);
   CHECK(token != NULL);
