@@ -10,6 +10,8 @@
 #include <time.h>
 #include <tu_token.h>
 
+#include "samples.h"
+
 enum { ROUNDS = 31, CALLS = 200000, MAX_THREADS = 2 };
 
 static tu_client *client;
@@ -127,6 +129,7 @@ int main(void) {
   for (int i = 0; i < WAYS; i++) {
     printf("%-30s", ways[i].name);
     for (int threads = 0; threads < MAX_THREADS; threads++) {
+      samples("c", ways[i].name, threads + 1, "ns", results[threads][i], ROUNDS);
       qsort(results[threads][i], ROUNDS, sizeof(double), by_size);
       double mine = results[threads][i][ROUNDS / 2], hand = results[threads][0][ROUNDS / 2];
       printf(" %8.1f (%4.2fx)", mine, mine / hand);

@@ -2,7 +2,10 @@
 //! interleaved run of many short rounds. Shows median nanoseconds per call. Each way reads the boot
 //! clock and returns a token owned by the caller.
 
+use std::env;
+use std::fs::OpenOptions;
 use std::hint::black_box;
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
@@ -85,6 +88,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             results[1].push(ns_per_call(way, 2));
         }
     }
+    for (of_way, (name, _)) in rounds.iter().zip(&ways) {
+        of_way.iter().zip(1..).try_for_each(|(rounds, threads)| samples(name, threads, rounds))?;
+    }
     let medians: Vec<_> = rounds.into_iter().map(|results| results.map(median)).collect();
     for (medians_of_way, (name, _)) in medians.iter().zip(&ways) {
         print!("{name:<32}");
@@ -111,6 +117,15 @@ fn ns_per_call(way: &(dyn Fn() + Sync), threads: usize) -> f64 {
         let running: Vec<_> = (0..threads).map(|_| scope.spawn(repeat)).collect();
         running.into_iter().filter_map(|thread| thread.join().ok()).fold(0.0, f64::max)
     })
+}
+
+/// Appends a row to the file that `BENCH_RESULTS` names, if it names one, in the format that
+/// benches/report/src/samples.rs describes.
+fn samples(row: &str, threads: usize, rounds: &[f64]) -> io::Result<()> {
+    let Some(path) = env::var_os("BENCH_RESULTS") else { return Ok(()) };
+    let words: Vec<String> = rounds.iter().map(f64::to_string).collect();
+    let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+    writeln!(file, "rust\t{row}\t{threads}\tns\t{}", words.join(" "))
 }
 
 fn median(mut results: Vec<f64>) -> f64 {

@@ -4,6 +4,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 mkdir -p target/bench
+export BENCH_RESULTS=$PWD/target/bench/results.tsv
+rm -f "$BENCH_RESULTS"
 ln -sf ../release/libtu_token.so target/bench/libtu_token.so.0
 c++ -std=c++17 -O2 -Iinclude -c benches/hit.cpp -o target/bench/hit-cpp.o
 cc -std=c11 -O2 -D_GNU_SOURCE -Iinclude -c benches/hit.c -o target/bench/hit.o

@@ -116,6 +116,7 @@ func show(ways []*way, length int) {
 	for _, way := range ways {
 		fmt.Printf("%-30s", way.name)
 		for at := range way.measured {
+			samples("go", way.name, float64(at+1), "ns", way.measured[at])
 			mine, peers := median(way.measured[at]), median(ways[0].measured[at])
 			fmt.Printf(" %10.1f (%.2fx)", mine, mine/peers)
 		}

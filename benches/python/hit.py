@@ -18,6 +18,7 @@ import msal
 from authlib.integrations.requests_client import OAuth2Session
 
 import tu_token
+from samples import samples
 
 ROUNDS = 7
 
@@ -108,23 +109,26 @@ def of_msal() -> Callable[[], str]:
     return token
 
 
-def nanoseconds(call: Callable[[], Any], number: int) -> float:
+def nanoseconds(row: str, call: Callable[[], Any], number: int) -> float:
     call()
     timer = timeit.Timer("call()", globals={"call": call})
-    return min(timer.repeat(repeat=ROUNDS, number=number)) / number * 1e9
+    rounds = [took / number * 1e9 for took in timer.repeat(repeat=ROUNDS, number=number)]
+    samples("python", row, 1, "ns", rounds)
+    return min(rounds)
 
 
 def main() -> None:
     client = tu_token.Client()
-    figures = {
-        "client.token()": nanoseconds(client.token, 1_000_000),
-        'client.token("asset.view")': nanoseconds(lambda: client.token("asset.view"), 500_000),
-        "client.get()": nanoseconds(client.get, 300_000),
-        "time.monotonic(), for comparison": nanoseconds(time.monotonic, 1_000_000),
-        "hand-written cache": nanoseconds(ByHand(client).token, 300_000),
-        "Authlib": nanoseconds(authlib(), 100_000),
-        "MSAL": nanoseconds(of_msal(), 2_000),
+    calls: dict[str, tuple[Callable[[], Any], int]] = {
+        "client.token()": (client.token, 1_000_000),
+        'client.token("asset.view")': (lambda: client.token("asset.view"), 500_000),
+        "client.get()": (client.get, 300_000),
+        "time.monotonic(), for comparison": (time.monotonic, 1_000_000),
+        "hand-written cache": (ByHand(client).token, 300_000),
+        "Authlib": (authlib(), 100_000),
+        "MSAL": (of_msal(), 2_000),
     }
+    figures = {row: nanoseconds(row, call, number) for row, (call, number) in calls.items()}
     unit = figures["client.token()"]
     for what, figure in figures.items():
         print(f"  {what:32} {figure:10.0f} ns  {figure / unit:8.1f} x")
