@@ -5,7 +5,7 @@ use std::fmt::{Debug, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tu_token::{Client, Clock, Error, ErrorKind, ManualClock, State, Token};
+use tu_token::{Client, Clock, Error, ErrorKind, EventKind, ManualClock, State, Token};
 
 use crate::leaks::{Search, TOKEN};
 use crate::line::Line;
@@ -29,6 +29,8 @@ pub struct Observed {
     pub message: String,
     pub requests: u64,
     pub took: Duration,
+    /// What the events say of how long its failed attempts took together, and how long the client lived.
+    pub attempts: (Duration, Duration),
     pub retry_after: Option<Duration>,
     /// Of a second call: whether it failed at once in the same way, without a request.
     pub is_remembered: bool,
@@ -76,6 +78,7 @@ pub fn observe(
         message: outcome.as_ref().err().map(Error::to_string).unwrap_or_default(),
         requests,
         took,
+        attempts: (Duration::ZERO, Duration::ZERO),
         retry_after: outcome.as_ref().err().and_then(Error::retry_after),
         is_remembered: false,
         kib: 0,
@@ -90,8 +93,12 @@ pub fn observe(
             // On a machine that is busy, what is remembered for a second may have passed.
             || began.elapsed() > took + Duration::from_millis(500);
     }
+    let lived = began.elapsed();
     drop((client, kept));
-    events.all().iter().for_each(|event| write!(shown, "{event} {event:?}").unwrap());
+    let events = events.all();
+    events.iter().for_each(|event| write!(shown, "{event} {event:?}").unwrap());
+    let failed = events.iter().filter(|event| event.kind == EventKind::FetchFailed);
+    observed.attempts = (failed.map(|event| event.duration).sum(), lived);
 
     let mut peak = cold.peak();
     if with_token {
@@ -185,12 +192,16 @@ pub fn compare(expected: &Expected, observed: &Observed) -> Vec<String> {
             wrong.push(format!("{what}: {found:?}, not {wanted:?}"));
         }
     };
-    let Observed { status, message, requests, took, retry_after, kib, leak, .. } = observed;
+    let Observed { status, message, requests, took, attempts, retry_after, kib, leak, .. } =
+        observed;
     equal("status", *status == expected.status, status, &expected.status);
     equal("message", message.contains(expected.says), message, &expected.says);
     equal("requests", *requests == expected.requests, requests, &expected.requests);
     let times = time(expected.ends, expected.requests);
     equal("time", times.contains(took), took, &times);
+    // One after the other: together they take no longer than the client lived.
+    let (attempts, lived) = attempts;
+    equal("duration of the attempts", attempts <= lived, attempts, lived);
     equal("KiB", *kib <= expected.kib, kib, &expected.kib);
     equal("leak", leak.is_none(), leak, &None::<String>);
     let waits = wait(expected.remembered, false);
