@@ -129,6 +129,7 @@ pub fn url(data: &[u8]) -> Named {
         Ok(token_url) => {
             let (scheme, named) = authority.clone().expect("a URL that a secret may be sent to");
             assert_eq!(token_url.host().to_ascii_lowercase(), host_as_written(&url));
+            assert_authority(&url, &named.host);
             assert!(scheme == "https" || scheme == "http" && named.is_loopback());
             let shown = token_url.to_string();
             assert!(shown.split_once('?').is_none_or(|(_, query)| query == "..."), "{shown}");
@@ -144,10 +145,24 @@ pub fn url(data: &[u8]) -> Named {
     if let Some(host) = &token_to {
         let (scheme, named) = authority.expect("a URL that a token may be sent to");
         assert_eq!(*host, named.host);
+        assert_authority(&url, host);
         let is_listed = hosts.iter().any(|listed| listed.host == *host) && scheme == "https";
         assert!(is_listed || named.is_loopback());
     }
     Named { url, secret_to, token_to }
+}
+
+/// Nothing but this host, and a port: what follows an address, another program may take for more of the host's name.
+fn assert_authority(url: &str, host: &str) {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    let written = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let after = match written.rfind(']') {
+        Some(bracket) => &written[bracket + 1..],
+        None => written.get(host.len()..).unwrap_or("no port"),
+    };
+    let digits = after.strip_prefix(':').filter(|it| it.bytes().all(|byte| byte.is_ascii_digit()));
+    let port = digits.and_then(|digits| digits.parse::<u16>().ok());
+    assert!(after.is_empty() || port.is_some_and(|port| port > 0), "{written}: {host}");
 }
 
 /// The host in a URL that has no user info, in lower case.
