@@ -70,6 +70,7 @@ step "c and c++: no thread to be had" "service c/shortage" shortage_of_threads
 step "c: forks at random points" "service front c/random_forks" forks_at_random_points
 step "c: no threads, no descriptors, at each place" "service front c/scarcity" scarcity
 step "c: odd files, a full disk, chroot" "service front c/odd_files c/surroundings" odd_files
+step "c: slow functions, a frozen endpoint" "c/slow_parts" slow_parts
 step "c: 10,000 clients, all cold at once" "service c/many_clients" cold_clients
 step "c: 10,000 clients renewing" "service c/many_clients" warm_clients
 step "c: quickstart, once more after a 401" "service c/quickstart binutils" quickstart_repeats_after_401

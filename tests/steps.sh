@@ -125,7 +125,7 @@ stage_package() {
 }
 
 all_c_programs="contract callbacks allocations threads print_token forks handler_forks odd_forks realtime_forks
-  random_forks cancels shortage scarcity odd_files surroundings many_clients soak cpp-contract quickstart fleet pages"
+  random_forks cancels shortage scarcity odd_files surroundings slow_parts many_clients soak cpp-contract quickstart fleet pages"
 
 # Builds the C tests against the installed package, once as C and once as C++: those named by C_PROGRAMS, or all.
 build_c_tests() {
@@ -290,6 +290,10 @@ scarcity() {
 
 odd_files() {
   $tls_front target/c-tests/odd_files && $tls_front target/c-tests/surroundings
+}
+
+slow_parts() {
+  target/c-tests/slow_parts
 }
 
 cold_clients() {
