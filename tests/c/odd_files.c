@@ -1,7 +1,8 @@
 /*
  * Files that are not what they should be, at every option that names one, at the creation of a client
  * and later: a pipe that hangs, a device, a directory, an endless or an enormous file, a link to
- * itself, another text. Each cell is its own process. Besides what holds for every call (calls.h),
+ * itself, a file system that hangs, another text. Each cell is its own process. Besides what holds
+ * for every call (calls.h),
  * - a refused creation says which option is wrong, and takes no longer than the client's timeout,
  * - closing, freeing and exiting do not block,
  * - a store never prevents a client or a token,
@@ -10,6 +11,7 @@
  */
 #include "calls.h"
 #include "emulator.h"
+#include "hanging.h"
 #include "names.h"
 #include "places.h"
 
@@ -53,6 +55,21 @@ static void is_enormous(const char *path) {
   CHECK(truncate(path, 1L << 36) == 0);
 }
 
+/* Where the store is, below the path. */
+static const char *store_below = "";
+
+static void is_on_mount(const char *path, int opens_files) {
+  char mounted[256], target[264];
+  snprintf(mounted, sizeof mounted, "%s.mount", path);
+  snprintf(target, sizeof target, "%s%s", mounted, opens_files ? "/file" : "");
+  CHECK(mkdir(mounted, 0700) == 0);
+  CHECK(mount_hanging(mounted, opens_files) == 0);
+  CHECK(symlink(target, path) == 0);
+}
+
+static void is_on_hanging_mount(const char *path) { is_on_mount(path, 0); }
+static void hangs_when_read(const char *path) { is_on_mount(path, 1); }
+
 static void is_other_text(const char *path) { write_text(path, "something else\n"); }
 
 struct odd {
@@ -75,6 +92,8 @@ static const struct odd odds[] = {
     {"a link to itself", is_loop},
     {"a socket", is_socket},
     {"64 GiB", is_enormous},
+    {"on a file system that hangs", is_on_hanging_mount},
+    {"a file that hangs when read", hangs_when_read},
 };
 
 /* --- options that name a path --------------------------------------------------------------- */
@@ -109,7 +128,8 @@ static tu_client *client_of(const char *key, const char *path, tu_error **error)
   tu_config_set(config, "connect_timeout", "2s");
   if (!strcmp(key, "client_cert_file")) tu_config_set(config, "client_key_file", getenv("FRONT_KEY"));
   if (!strcmp(key, "client_key_file")) tu_config_set(config, "client_cert_file", getenv("FRONT_CERT"));
-  snprintf(value, sizeof value, "%s%s", strcmp(key, "store") ? "" : "file:", path);
+  int is_store = !strcmp(key, "store");
+  snprintf(value, sizeof value, "%s%s%s", is_store ? "file:" : "", path, is_store ? store_below : "");
   tu_config_set(config, key, value);
   double from = now_ms();
   tu_client *made = tu_client_new(config, error);
@@ -126,8 +146,11 @@ static void recovers(void) {
 }
 
 static void begin(struct cell *cell) {
+  const struct odd *odd = (const struct odd *)cell->fault;
   this_cell = cell;
   make_directory("odd-files");
+  /* A link is not followed to the store itself. */
+  if (odd && odd->make == is_on_hanging_mount) store_below = "/store";
 }
 
 static void asks(void) {
@@ -285,8 +308,12 @@ static void add(const char *row, const char *column, void (*play)(struct cell *)
 int main(int count, char **words) {
   static char rows[2 * ODDS][48];
   CHECK(clear_faults());
+  int no_mount = can_mount_hanging();
+  if (no_mount)
+    printf("file systems that hang: left out, as none can be mounted on this machine: %s\n", strerror(no_mount));
   for (int i = 0; i < REFUSALS; i++) add(refusals[i].name, "client_secret_file", mended, NULL, &refusals[i]);
   for (int i = 0; i < ODDS; i++) {
+    if (no_mount && (odds[i].make == is_on_hanging_mount || odds[i].make == hangs_when_read)) continue;
     snprintf(rows[2 * i], sizeof rows[0], "%s", odds[i].name);
     snprintf(rows[2 * i + 1], sizeof rows[0], "later %s", odds[i].name);
     for (int j = 0; j < OPTIONS; j++) {
