@@ -1,6 +1,7 @@
 /*
  * A table: no thread can be started, or no file or socket opened, for 0.1 s, for 5 s, or until the
- * calls have been answered; at each place where the library needs one. Each cell is its own process.
+ * calls have been answered; at each place where the library needs one. Each cell is its own process. Threads are
+ * refused in place of pthread_create, and, where a cgroup can be made, by the kernel's pids limit.
  * In each of them
  * - a call returns within its own time limit, with a valid token or a retryable error; with the token
  *   whenever there is a valid one,
@@ -11,6 +12,7 @@
 #include "calls.h"
 #include "emulator.h"
 #include "names.h"
+#include "pids.h"
 #include "places.h"
 #include "scarce.h"
 
@@ -316,6 +318,7 @@ static void play(struct cell *cell) {
   struct shortage own = *(const struct shortage *)cell->fault;
   this_cell = cell;
   shortage = &own;
+  if (own.set == limit_pids) enter_pids_group(getppid());
   life_ms = LIFE_S * 1000;
   only_retryable = 1;
   make_directory("scarcity");
@@ -339,42 +342,60 @@ static void play(struct cell *cell) {
   all_are_answered(from, LONG_MS / 3);
   shortage_is_over(&own);
   /* It is not tried without end. */
-  CHECK(starts_refused < 2000);
-  if (starts_refused)
-    snprintf(cell->figures->note, sizeof cell->figures->note, "%d starts refused", starts_refused);
+  int refused = own.set == limit_pids ? pids_refused() : starts_refused;
+  CHECK(refused < 2000);
+  if (refused) snprintf(cell->figures->note, sizeof cell->figures->note, "%d starts refused", refused);
   int made_events = has_events, made_credentials = has_credentials;
   recovers(own.set == no_descriptors);
   check_drops(made_events, made_credentials);
   if (place->has_no_threads) _exit(checks_failed != 0);
 }
 
-#define DURATIONS 3
+static const struct {
+  const char *name;
+  void (*set)(int is_short);
+  long lasts_ms;
+} kinds[] = {
+    {"no thread for 0.1 s", no_threads, 100},
+    {"no thread for 5 s", no_threads, 5000},
+    {"no thread until answered", no_threads, 0},
+    {"no descriptor for 0.1 s", no_descriptors, 100},
+    {"no descriptor for 5 s", no_descriptors, 5000},
+    {"no descriptor until answered", no_descriptors, 0},
+    {"pids limit for 0.1 s", limit_pids, 100},
+    {"pids limit until answered", limit_pids, 0},
+};
+
+enum { KINDS = sizeof kinds / sizeof *kinds };
 
 int main(int count, char **words) {
-  static const char *const rows[] = {"no thread for 0.1 s",     "no thread for 5 s",
-                                     "no thread until answered", "no descriptor for 0.1 s",
-                                     "no descriptor for 5 s",    "no descriptor until answered"};
-  static const long lasts[DURATIONS] = {100, 5000, 0};
-  static struct shortage shortages[2 * DURATIONS];
-  static struct cell cells[2 * DURATIONS * PLACES];
+  static struct shortage shortages[KINDS];
+  static struct cell cells[KINDS * PLACES];
   int made = 0;
   CHECK(clear_faults());
+  int has_pids = find_pids();
+  if (!has_pids) printf("pids limit: left out, as no cgroup can be made on this machine\n");
   char fault[64];
   snprintf(fault, sizeof fault, "{\"route\":\"token\",\"expires_in\":%d}", LIFE_S);
   CHECK(set_fault(fault));
-  for (int i = 0; i < 2 * DURATIONS; i++) {
-    shortages[i].name = rows[i];
-    shortages[i].set = i < DURATIONS ? no_threads : no_descriptors;
-    shortages[i].lasts_ms = lasts[i % DURATIONS];
-    for (int j = 0; j < PLACES; j++, made++) {
-      cells[made].row = rows[i];
+  for (int i = 0; i < KINDS; i++) {
+    shortages[i].name = kinds[i].name;
+    shortages[i].set = kinds[i].set;
+    shortages[i].lasts_ms = kinds[i].lasts_ms;
+    for (int j = 0; j < PLACES; j++) {
+      /* There the limit refuses the cell's own child processes too. */
+      int is_left_out = kinds[i].set == limit_pids && (!has_pids || places[j].act == gets_in_a_child);
+      if (is_left_out) continue;
+      cells[made].row = kinds[i].name;
       cells[made].column = places[j].name;
       cells[made].play = play;
       cells[made].fault = &shortages[i];
       cells[made].place = &places[j];
+      made++;
     }
   }
   play_cells(cells, made, count > 1 ? words[1] : NULL, 140, 120000);
+  remove_pids_groups();
   if (system("rm -rf /tmp/tu-scarcity-*") != 0) return 1;
   return closing_line();
 }
