@@ -17,7 +17,7 @@ TESTS_OF_C = Path(__file__).parents[3] / "tests" / "c"
 # `begin` and `end` are those of the shortage; each action takes part in it.
 START = """
 import asyncio, contextlib, ctypes, os, resource, sys, threading, time
-import tu_token
+import httpx, tu_token, trio
 
 def threads(short):
     ctypes.CDLL(os.environ["LD_PRELOAD"]).set_no_threads(short)
@@ -53,6 +53,12 @@ async def tasks(client):
     for error in ended[1:]:
         assert isinstance(error, str) or error.retryable, repr(error)
 
+# A token at hand needs neither a thread nor an asyncio loop.
+async def authorizes(client):
+    flow = tu_token.HttpxAuth(client).async_auth_flow(httpx.Request("GET", os.environ["IRIS_URL"]))
+    assert "Authorization" in (await flow.__anext__()).headers
+    await flow.aclose()
+
 def credentials(refused):
     return os.environ["TRACKUNIT_CLIENT_ID"], os.environ["TRACKUNIT_CLIENT_SECRET"]
 
@@ -74,6 +80,7 @@ ACTIONS = {
     "get again": lambda client: (client.invalidate(client.token()), client.token()),
     "no wait": lambda client: client.get(timeout=0),
     "asyncio": lambda client: asyncio.run(tasks(client)),
+    "trio, hit": lambda client: trio.run(authorizes, client),
     "events": lambda client: tu_token.Client(on_event=Listener()).token(),
     "credentials": lambda client: tu_token.Client(credentials=credentials, timeout=1).token(),
     "store": lambda client: tu_token.Client(store="file:" + os.environ["STORE"], timeout=1).token(),
@@ -83,7 +90,7 @@ ACTIONS = {
 
 PROGRAM = """
 client = tu_token.Client(timeout=1)
-if place == "get again":
+if place in ("get again", "trio, hit"):
     client.token()
 ended = threading.Event()
 def end():
@@ -103,8 +110,8 @@ for _ in range(3):
         except tu_token.Error:
             raise
         except (OSError, RuntimeError) as error:
-            # asyncio's own: a loop takes descriptors.
-            assert place == "asyncio", repr(error)
+            # The loop's own: it takes descriptors.
+            assert place == "asyncio" or (kind, place) == (descriptors, "trio, hit"), repr(error)
 if not lasts:
     kind(False)
     ended.set()
@@ -126,7 +133,18 @@ time.sleep(0.05)
 print("ended", len(drops))
 """
 
-PLACES = ("creation", "get", "get again", "no wait", "asyncio", "events", "credentials", "store", "fork")
+PLACES = (
+    "creation",
+    "get",
+    "get again",
+    "no wait",
+    "asyncio",
+    "trio, hit",
+    "events",
+    "credentials",
+    "store",
+    "fork",
+)
 
 
 @pytest.fixture(scope="module")
@@ -166,3 +184,31 @@ def test_shortages(kind: str, preloaded: str, emulator: Emulator, tmp_path: Path
         if (program.returncode, said) != (0, f"ended {drops}\n"):
             wrong[name] = (program.returncode, said, errors[-1500:])
     assert wrong == {}
+
+
+ENDS = """
+import sys, threading, time
+import tu_token
+
+def hears(event):
+    heard.set()
+    time.sleep(0.2)
+
+heard = threading.Event()
+client = tu_token.Client(on_event=hears)
+client.token()
+heard.wait()
+print("ended", flush=True)
+if sys.argv[1] == "sys.exit":
+    sys.exit(0)
+if sys.argv[1] == "closed":
+    client.close()
+"""
+
+
+@pytest.mark.parametrize("how", ["unclosed", "closed", "sys.exit"])
+def test_a_program_ends_while_the_event_function_runs(how: str, emulator: Emulator) -> None:
+    """Interpreter shutdown finds no thread of the library inside: it would end that thread wherever it is."""
+    program = [sys.executable, "-c", ENDS, how]
+    ended = subprocess.run(program, capture_output=True, text=True, timeout=50)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "ended\n", "")
