@@ -208,8 +208,9 @@ static void uses_all_else(void) {
   stats_of();
 }
 
+/* Until the token is certainly soft. */
 static void waits_for_the_alarm(void) {
-  nap_ms(LIFE_S * 1000 / 2);
+  nap_ms(LIFE_S * 1000 * 4 / 5);
   gets();
 }
 

@@ -194,6 +194,12 @@ def hears(event):
     heard.set()
     time.sleep(0.2)
 
+class Slow:
+    """Shutdown takes longer than the event function."""
+    def __del__(self, sleep=time.sleep):
+        sleep(0.5)
+
+slow = Slow()
 heard = threading.Event()
 client = tu_token.Client(on_event=hears)
 client.token()
