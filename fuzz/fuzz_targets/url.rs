@@ -34,31 +34,11 @@ struct Other {
 fn is_same(one: &str, other: &str) -> bool {
     let bare = |host: &str| host.trim_matches(['[', ']']).to_ascii_lowercase();
     let (one, other) = (bare(one), bare(other));
+    let address = |host: &str| host.parse::<IpAddr>();
     match (address(&one), address(&other)) {
-        (Some(one), Some(other)) => one == other,
-        _ => one == other || ends_in_number(&other),
+        (Ok(one), Ok(other)) => one == other,
+        _ => one == other,
     }
-}
-
-/// A known difference: to the library a host that ends in a number but is no address (`0x`) is a name, which DNS does not
-/// have. The `url` crate reads some of them as addresses.
-fn ends_in_number(host: &str) -> bool {
-    let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
-    let digits = last.strip_prefix("0x");
-    digits.is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
-        || !last.is_empty() && last.bytes().all(|digit| digit.is_ascii_digit())
-}
-
-/// The address that a host is, also in the forms that only resolvers know: `127.1`, `0x7f000001`.
-fn address(host: &str) -> Option<IpAddr> {
-    if let Ok(address) = host.parse() {
-        return Some(address);
-    }
-    let text = CString::new(host.strip_suffix('.').unwrap_or(host)).ok()?;
-    let mut address = 0;
-    // SAFETY: the text ends with a NUL, and an `in_addr` is four bytes in network order.
-    let is_address = unsafe { inet_aton(text.as_ptr(), &mut address) } != 0;
-    is_address.then(|| IpAddr::from(address.to_ne_bytes()))
 }
 
 /// `None`: it does not take this for a URL, so nothing is sent.
@@ -78,10 +58,6 @@ const CURLUPART_SCHEME: c_int = 1;
 const CURLUPART_HOST: c_int = 5;
 const CURLUPART_PORT: c_int = 6;
 const CURLU_DEFAULT_PORT: c_uint = 1;
-
-unsafe extern "C" {
-    fn inet_aton(text: *const c_char, address: *mut u32) -> c_int;
-}
 
 #[link(name = "curl")]
 unsafe extern "C" {

@@ -7,14 +7,16 @@
 //!
 //! ```text
 //! url  = scheme "://" host [ ":" port ] [ ("/" | "?" | "#") rest ]
-//! host = labels of letters, digits, "-" and "_" with dots between them (one may end it)
+//! host = labels of letters, digits, "-" and "_" with dots between them (one may end it);
+//!        the last label is not a number, decimal or with 0x
+//!      | IPv4 address, four decimal numbers without leading zeros
 //!      | "[" IPv6 address, without a zone "]"
 //! port = 1 to 65535, in digits, without leading zeros
 //! rest = anything but blanks and control characters
 //! ```
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The port of an https URL that names none.
 pub(super) const HTTPS_PORT: u16 = 443;
@@ -120,11 +122,22 @@ fn check_name(name: &str) -> Result<(), Fault> {
     if let Some(odd) = name.chars().find(|c| !is_allowed(*c)) {
         return Err(Fault::Character(odd));
     }
-    let labels = name.strip_suffix('.').unwrap_or(name);
-    match labels.split('.').any(str::is_empty) {
-        true if name.is_empty() => Err(Fault::NoHost),
-        true => Err(Fault::Label),
+    let mut labels = name.strip_suffix('.').unwrap_or(name).split('.');
+    if labels.clone().any(str::is_empty) {
+        return Err(if name.is_empty() { Fault::NoHost } else { Fault::Label });
+    }
+    match labels.next_back().is_some_and(is_number) && name.parse::<Ipv4Addr>().is_err() {
+        true => Err(Fault::Number),
         false => Ok(()),
+    }
+}
+
+/// Whether a host with this last label is an address to some parsers: `0x` and `0` are 0.0.0.0, `127.1` and `0x7f.1` are
+/// 127.0.0.1. Others ask DNS for it, which has no such names.
+fn is_number(label: &str) -> bool {
+    match label.strip_prefix("0x").or_else(|| label.strip_prefix("0X")) {
+        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        None => label.bytes().all(|byte| byte.is_ascii_digit()),
     }
 }
 
@@ -141,6 +154,7 @@ pub(crate) enum Fault {
     NoHost,
     Character(char),
     Label,
+    Number,
     Address,
     Port,
 }
@@ -168,6 +182,9 @@ impl fmt::Display for Fault {
                 );
             }
             Self::Label => "has a host with an extra dot",
+            Self::Number => {
+                "has a host that ends in a number but is not an IPv4 address such as 127.0.0.1"
+            }
             Self::Address => "has a bracket outside an IPv6 address such as [::1] (without a zone)",
             Self::Port => "has a port that is not a number from 1 to 65535",
         })

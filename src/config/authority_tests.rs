@@ -14,10 +14,17 @@ fn hosts_and_ports_that_are_unambiguous() {
         ("[::1]", "[::1]"),
         ("[FD00:0:0::1]:8443", "[fd00::1]:8443"),
         ("[::ffff:127.0.0.1]", "[::ffff:127.0.0.1]"),
-        // Names, though `inet_aton` accepts them as addresses: not loopback.
-        ("127.1", "127.1"),
-        ("0x7f.1", "0x7f.1"),
-        ("2130706433", "2130706433"),
+        ("0.0.0.0", "0.0.0.0"),
+        ("255.255.255.255:443", "255.255.255.255:443"),
+        // Labels that are numbers, before one that is not.
+        ("127.0.0.1.nip.io", "127.0.0.1.nip.io"),
+        ("1.2.3.0x-", "1.2.3.0x-"),
+        ("1.2.3.4x", "1.2.3.4x"),
+        ("0xg", "0xg"),
+        ("x0", "x0"),
+        ("0y1f", "0y1f"),
+        ("node-7", "node-7"),
+        ("7_", "7_"),
     ] {
         assert_eq!(Authority::parse(text).map(|read| read.to_string()), Ok(shown.to_owned()));
     }
@@ -36,6 +43,28 @@ fn ambiguous_hosts_are_refused() {
         ("[::1].evil.example", Address),
         ("[::1]x:80", Address),
         ("[::1", Address),
+        ("0", Number),
+        ("0x", Number),
+        ("0X", Number),
+        ("0x.", Number),
+        ("foo.0", Number),
+        ("foo.0xAf", Number),
+        ("foo.09.", Number),
+        ("256", Number),
+        ("2130706433", Number),
+        ("017700000001", Number),
+        ("0x7f000001", Number),
+        ("127.1", Number),
+        ("0x7f.1", Number),
+        ("127.0.0.1.", Number),
+        ("127.0.0.01", Number),
+        ("0177.0.0.1", Number),
+        ("1.2.3.0x", Number),
+        ("1.2.3.0X7f", Number),
+        ("1.2.3.256", Number),
+        ("1.2.3.4.5", Number),
+        ("1.2.3.99999999999999999999", Number),
+        ("127.1:443", Number),
         ("::1", NoHost),
         ("fd00::1", Port),
         ("[]", Address),
@@ -131,15 +160,6 @@ fn this_machine_is_recognized_only_by_its_own_names() {
         assert!(is(text), "{text}");
     }
     for text in [
-        "127.1",
-        "127.0.1",
-        "0x7f.0.0.1",
-        "0x7f000001",
-        "2130706433",
-        "017700000001",
-        "127.0.0.01",
-        "0177.0.0.1",
-        "127.0.0.1.",
         "localhost.",
         "localhost.localdomain",
         "0.0.0.0",
@@ -150,6 +170,33 @@ fn this_machine_is_recognized_only_by_its_own_names() {
     ] {
         assert!(!is(text), "{text}");
     }
+    // As a host in a URL: forms that only resolvers know.
+    for text in ["127.1", "0x7f000001", "2130706433", "127.0.0.01", "127.0.0.1."] {
+        assert!(!is_loopback(text), "{text}");
+    }
+}
+
+/// Whether the system's resolver takes a text for an address, without asking DNS.
+fn is_numeric_host(host: &str) -> bool {
+    let host = std::ffi::CString::new(host).unwrap();
+    // SAFETY: all zero is a valid `addrinfo`: no pointer, no flag.
+    let mut hints: libc::addrinfo = unsafe { std::mem::zeroed() };
+    hints.ai_flags = libc::AI_NUMERICHOST;
+    let mut found = std::ptr::null_mut();
+    // SAFETY: the text ends with a NUL, and `hints` and `found` outlive the call.
+    if unsafe { libc::getaddrinfo(host.as_ptr(), std::ptr::null(), &hints, &mut found) } != 0 {
+        return false;
+    }
+    // SAFETY: it comes from `getaddrinfo`, and is freed once.
+    unsafe { libc::freeaddrinfo(found) };
+    true
+}
+
+/// Numbers in the forms of addresses, some with a label before or a dot after them.
+fn number_like() -> impl Strategy<Value = String> {
+    let part = prop_oneof!["0[xX][0-9a-fA-F]{0,8}", "0?[0-9]{1,10}", "[a-z0-9]{1,2}"];
+    let parts = proptest::collection::vec(part, 1..6);
+    (parts, any::<bool>()).prop_map(|(parts, dot)| parts.join(".") + if dot { "." } else { "" })
 }
 
 /// Texts that resemble authorities.
@@ -169,6 +216,14 @@ fn nearly() -> impl Strategy<Value = String> {
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(4_000) })]
+
+    #[test]
+    fn what_a_resolver_takes_for_an_address_is_one_here(text in number_like()) {
+        match Authority::parse(&text) {
+            Ok(read) => prop_assert_eq!(read.host.parse::<Ipv4Addr>().is_ok(), is_numeric_host(&text)),
+            Err(fault) => prop_assert_eq!(fault, Fault::Number),
+        }
+    }
 
     #[test]
     fn what_is_accepted_here_other_parsers_read_alike(text in nearly(), path in "(/[a-z@:]{0,4})?") {

@@ -239,6 +239,8 @@ mod tests {
             ("", "exact host names"),
             (" , ", "exact host names"),
             ("*.trackunit.com", "\"*\""),
+            ("10.1", "ends in a number"),
+            ("iris.trackunit.com.0x", "ends in a number"),
             (".trackunit.com", "extra dot"),
             ("user@host", "\"@\""),
             ("https://host", "a URL instead"),

@@ -262,6 +262,7 @@ mod tests {
             ("redis:/hush", "lacks \"//\""),
             ("redis:hush", "lacks \"//\""),
             ("redis://", "names no host"),
+            ("redis://127.1", "ends in a number"),
             ("redis:///0", "names no host"),
             ("rediss:///run/hush.sock", "no TLS"),
             ("redis://hush:@h", "user without a password"),

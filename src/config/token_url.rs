@@ -42,7 +42,7 @@ impl TokenUrl {
         let read = authority::check_printable(text).and_then(|()| authority::of_url(text));
         let (scheme, named) = read.map_err(|fault| match fault {
             Fault::UserInfo => format!("{fault}: use client_id and client_secret"),
-            Fault::Scheme | Fault::NoHost => {
+            Fault::Scheme | Fault::NoHost | Fault::Number => {
                 format!("{fault}; a URL is written https://host/path, such as {DEFAULT_URL}")
             }
             _ => fault.to_string(),
@@ -138,9 +138,12 @@ mod tests {
             ("https://host:0/t", "port"),
             ("https://host:0443/t", "port"),
             ("https://[::1].evil.example/t", "bracket"),
-            ("http://127.1/t", "plain http"),
-            ("http://0x7f.1/t", "plain http"),
-            ("http://2130706433/t", "plain http"),
+            ("http://127.1/t", "ends in a number"),
+            ("http://0x7f.1/t", "ends in a number"),
+            ("http://2130706433/t", "ends in a number"),
+            ("https://0x/t", "not an IPv4 address"),
+            ("https://1.2.3.0x/t", "not an IPv4 address"),
+            ("https://127.0.0.1./t", "not an IPv4 address"),
             ("http://localhost./t", "plain http"),
             ("https://ho%2est/t", "\"%\""),
             ("https://host\\.evil.example/t", "\"\\\""),
