@@ -194,8 +194,8 @@ def hears(event):
     heard.set()
     time.sleep(0.2)
 
+# Shutdown takes longer than the event function.
 class Slow:
-    """Shutdown takes longer than the event function."""
     def __del__(self, sleep=time.sleep):
         sleep(0.5)
 
