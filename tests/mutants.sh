@@ -13,7 +13,8 @@ cd "$(dirname "$0")/.."
 part=${MUTANTS:-0/40} work=$PWD/target/mutants
 files=(src/cache src/scope.rs src/life.rs src/lists.rs src/config src/endpoint/headers.rs src/endpoint/pieces.rs
   src/endpoint/readings.rs src/endpoint/redact.rs src/endpoint/remarks.rs src/endpoint/request.rs
-  src/endpoint/response.rs src/store/record.rs src/store/seal.rs src/store/redis/wire.rs src/store/redis/circuit.rs)
+  src/endpoint/response.rs src/store/record.rs src/store/seal.rs src/store/redis/wire.rs src/store/circuit.rs
+  src/store/holder.rs)
 [ $# = 0 ] || files=("$@")
 
 [ -x target/tools/bin/cargo-mutants ] || cargo install --quiet --locked --root target/tools cargo-mutants@27.1.0

@@ -18,6 +18,7 @@ fn data_is_taken_out_and_framing_left_in() {
     for (head, sent, passed_on, received) in [
         (plain, "secret", "******", "secret"),
         (plain, "", "", ""),
+        ("\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", "secret", "******", "secret"),
         (old, "6\r\nsecret", "*********", "6\r\nsecret"),
         (
             chunked,
@@ -60,6 +61,8 @@ fn a_request_gets_its_own_bytes() {
     let (value, form) =
         (hidden.authorization("Basic c2VjcmV0"), hidden.body("client_secret=secret"));
     assert!(!format!("{value}{form}").contains(|sign| sign != '*'));
+    let shown = format!("{hidden:?}");
+    assert!(shown.contains("Bytes(..)") && !shown.contains("secret"), "{shown}");
     let head = format!("POST / HTTP/1.1\r\nauthorization: {value}\r\nx: *\r\n\r\n");
     let request = format!("{head}{form}").into_bytes();
     for piece in [request.len(), head.len(), head.len() + 7] {

@@ -109,7 +109,10 @@ fn a_trusted_certificate_is_used_if_it_is_for_servers() {
     assert_eq!(trusted(&[list(0xa0, &[SERVER])]), (0, vec![1]));
     assert_eq!(trusted(&[list(0x30, &[SERVER]), list(0xa0, &[ANY])]), (0, vec![1]));
     let cut = [&der[..], b"\x30\x20\x30"].concat();
-    assert_eq!(read(block("TRUSTED CERTIFICATE", &cut).as_bytes()), (0, vec![1]));
+    let of_unknown_length = [&der[..], b"\x30\x80\x00\x00"].concat();
+    for malformed in [&cut, &of_unknown_length] {
+        assert_eq!(read(block("TRUSTED CERTIFICATE", malformed).as_bytes()), (0, vec![1]));
+    }
     // Nothing follows a plain certificate.
     assert_eq!(read(block("CERTIFICATE", &cut).as_bytes()), (0, vec![1]));
 

@@ -96,6 +96,27 @@ mod tests {
     }
 
     #[test]
+    fn an_error_is_a_reason_or_quoted() {
+        let of_io = |kind: io::ErrorKind| Reason::of(&ureq::Error::Io(kind.into()));
+        assert_eq!(of_io(io::ErrorKind::PermissionDenied), Reason::Forbidden);
+        assert_eq!(of_io(io::ErrorKind::ConnectionRefused), Reason::Refused);
+        assert_eq!(of_io(io::ErrorKind::TimedOut), Reason::TimedOut);
+        assert_eq!(of_io(io::ErrorKind::HostUnreachable), Reason::NoRoute);
+        for kind in [
+            io::ErrorKind::NetworkUnreachable,
+            io::ErrorKind::NetworkDown,
+            io::ErrorKind::AddrNotAvailable,
+        ] {
+            assert_eq!(of_io(kind), Reason::NoNetwork);
+        }
+        assert_eq!(of_io(io::ErrorKind::OutOfMemory), Reason::Other("out of memory".to_owned()));
+        let late = ureq::Error::Timeout(ureq::Timeout::Connect);
+        assert_eq!(Reason::of(&late), Reason::TimedOut);
+        let other = ureq::Error::ConnectionFailed;
+        assert_eq!(Reason::of(&other), Reason::Other(other.to_string()));
+    }
+
+    #[test]
     fn the_most_informative_reason_comes_first_in_any_order() {
         let refused = ("127.0.0.1:1", Reason::Refused);
         let unrouted = ("[2001:db8::1]:1", Reason::NoNetwork);
