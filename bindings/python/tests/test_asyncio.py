@@ -67,6 +67,7 @@ def test_no_future_is_created_for_a_cached_token(
     client: tu_token.Client, emulator: Emulator
 ) -> None:
     async def main() -> None:
+        emulator.fault(delay="200ms")
         token = await client.token_async()
         assert loop.futures > 0
         loop.futures = 0
