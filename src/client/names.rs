@@ -15,6 +15,7 @@ const BITS: u32 = 3;
 const CHILDREN: usize = 1 << BITS;
 
 struct Node<T> {
+    hash: u64,
     name: Box<str>,
     value: T,
     children: [OnceBox<Node<T>>; CHILDREN],
@@ -22,22 +23,23 @@ struct Node<T> {
 
 /// A set of names that only grows.
 pub(crate) struct Names<T> {
-    hasher: RandomState,
+    keys: [u64; 2],
     root: OnceBox<Node<T>>,
 }
 
 impl<T> Names<T> {
     pub(crate) fn new() -> Self {
-        Self { hasher: RandomState::new(), root: OnceBox::new() }
+        let random = RandomState::new();
+        Self { keys: [0, 1].map(|number: u8| random.hash_one(number)), root: OnceBox::new() }
     }
 
     #[inline]
     pub(crate) fn get(&self, name: &[u8]) -> Option<&T> {
-        let mut hash = self.hasher.hash_one(name);
-        let mut node = self.root.get()?;
-        while node.name.as_bytes() != name {
-            node = node.children[hash as usize % CHILDREN].get()?;
-            hash = hash.rotate_right(BITS);
+        let hash = hash(self.keys, name);
+        let (mut node, mut path) = (self.root.get()?, hash);
+        while node.hash != hash || node.name.as_bytes() != name {
+            node = node.children[path as usize % CHILDREN].get()?;
+            path = path.rotate_right(BITS);
         }
         Some(&node.value)
     }
@@ -54,8 +56,10 @@ impl<T> Names<T> {
     /// Adds a name. If it exists already, perhaps added by another thread, the existing value
     /// stays.
     pub(crate) fn insert(&self, name: &str, value: T) {
-        let mut hash = self.hasher.hash_one(name.as_bytes());
+        let hash = hash(self.keys, name.as_bytes());
+        let mut path = hash;
         let mut new = Box::new(Node {
+            hash,
             name: name.into(),
             value,
             children: std::array::from_fn(|_| OnceBox::new()),
@@ -67,10 +71,33 @@ impl<T> Names<T> {
                 Err(back) => new = back,
             }
             let Some(node) = place.get().filter(|node| *node.name != *new.name) else { return };
-            place = &node.children[hash as usize % CHILDREN];
-            hash = hash.rotate_right(BITS);
+            place = &node.children[path as usize % CHILDREN];
+            path = path.rotate_right(BITS);
         }
     }
+}
+
+/// Mixes in eight bytes at a time, with one multiplication: a lookup is part of every hit that names
+/// a scope. The keys are random and secret, so that a program's users who may choose scopes cannot
+/// choose many with the same hash, which would make lookups slow.
+#[inline]
+fn hash([key, factor]: [u64; 2], name: &[u8]) -> u64 {
+    let mix = |hash: u64, word: u64| {
+        let product = u128::from(hash ^ word) * u128::from(factor | 1);
+        product as u64 ^ (product >> 64) as u64
+    };
+    let (mut hash, mut rest) = (key ^ name.len() as u64, name);
+    while let Some((word, others)) = rest.split_first_chunk() {
+        hash = mix(hash, u64::from_le_bytes(*word));
+        rest = others;
+    }
+    let rest = match (rest.first_chunk(), rest.last_chunk()) {
+        (Some(first), Some(last)) => {
+            u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))
+        }
+        _ => rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    };
+    mix(hash, rest)
 }
 
 #[cfg(test)]
@@ -92,6 +119,41 @@ mod tests {
         names.for_each(|number| all.push(*number));
         all.sort_unstable();
         assert!(all.into_iter().eq(0..10_000));
+    }
+
+    #[test]
+    fn names_of_every_length_have_hashes_of_their_own() {
+        let keys = Names::<()>::new().keys;
+        let text: Vec<u8> = (b'!'..=b'~').collect();
+        let mut hashes = std::collections::HashSet::new();
+        let mut count = 0;
+        for length in 0..=40 {
+            for from in 0..=40 {
+                let name = &text[from..from + length];
+                if length > 0 || from == 0 {
+                    count += 1;
+                    hashes.insert(hash(keys, name));
+                }
+            }
+        }
+        assert_eq!(hashes.len(), count);
+        let other = Names::<()>::new().keys;
+        assert_ne!(hash(keys, b"asset.view"), hash(other, b"asset.view"));
+    }
+
+    #[test]
+    fn many_similar_names_make_no_long_paths() {
+        let names = Names::new();
+        (0..10_000).for_each(|number| names.insert(&format!("scope.{number}"), number));
+        let (mut longest, mut nodes) = (0, vec![(1, names.root.get().unwrap())]);
+        while let Some((depth, node)) = nodes.pop() {
+            longest = longest.max(depth);
+            nodes.extend(
+                node.children.iter().filter_map(OnceBox::get).map(|node| (depth + 1, node)),
+            );
+        }
+        // A tree of the same names that is as flat as can be has six levels.
+        assert!(longest <= 14, "{longest}");
     }
 
     #[test]
