@@ -5,10 +5,13 @@
 //! to its readers (see `cache/current.rs`), which copy it word by word. The C API's `tu_token` is
 //! this block too.
 
+mod block;
+
 use std::fmt;
 use std::time::Duration;
 
-use zeroize::Zeroize;
+use block::Block;
+pub(crate) use block::Lent;
 
 use crate::clock::{BootTime, Clock};
 use crate::life::Life;
@@ -40,7 +43,8 @@ pub(crate) const MAX_WORDS: usize = words_for(MAX_TOKEN_BYTES, crate::scope::MAX
 
 /// Size of a block in words, for a token and scope of these lengths in bytes.
 const fn words_for(value: usize, scope: usize) -> usize {
-    TEXT + (PREFIX.len() + value + 1 + scope + 1).div_ceil(8)
+    // Rounded up, with the last NUL.
+    TEXT + (PREFIX.len() + value + 1 + scope) / 8 + 1
 }
 
 /// An OAuth 2.0 access token, owned by the caller.
@@ -55,7 +59,7 @@ const fn words_for(value: usize, scope: usize) -> usize {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Token {
-    words: Box<[u64]>,
+    block: Block,
 }
 
 impl Token {
@@ -72,21 +76,26 @@ impl Token {
         text[..VALUE_AT].copy_from_slice(PREFIX);
         text[VALUE_AT..VALUE_AT + value.len()].copy_from_slice(value.as_bytes());
         text[scope_at..scope_at + scope.len()].copy_from_slice(scope.as_bytes());
-        Self { words }
+        Self { block: words.into() }
     }
 
-    pub(crate) fn from_words(words: Box<[u64]>) -> Self {
-        Self { words }
+    /// # Safety
+    /// The words of another token; or none of the text is read.
+    #[inline]
+    pub(crate) unsafe fn from_words(words: Box<[u64]>) -> Self {
+        Self { block: words.into() }
     }
 
+    #[inline]
     pub(crate) fn words(&self) -> &[u64] {
-        &self.words
+        self.block.words()
     }
 
-    /// Gives the block away; its new owner must wipe it.
+    /// Gives the block away; its new owner must wipe it, and free it as a box.
     #[cfg(feature = "capi")]
-    pub(crate) fn into_words(mut self) -> Box<[u64]> {
-        std::mem::take(&mut self.words)
+    #[inline]
+    pub(crate) fn into_raw(self) -> *mut [u64] {
+        self.block.into_raw()
     }
 
     /// Length of the bare token, from a block's lengths word.
@@ -134,13 +143,17 @@ impl Token {
         words[EXPIRES_AT_UNIX_MS] as i64
     }
 
+    #[inline]
     fn slice(&self, from: usize, length: usize) -> &str {
-        // Tokens and scopes are checked to be ASCII before they get here.
-        std::str::from_utf8(&Self::text_of(&self.words)[from..from + length]).unwrap_or_default()
+        let bytes = &Self::text_of(self.words())[from..from + length];
+        // SAFETY: a part was a `str` when `new` wrote it, after ASCII. Checking a kilobyte would
+        // take a program that reads the token longer than getting it.
+        unsafe { std::str::from_utf8_unchecked(bytes) }
     }
 
+    #[inline]
     fn parts(&self) -> Layout {
-        Self::layout(&self.words)
+        Self::layout(self.words())
     }
 
     /// The bare access token.
@@ -150,6 +163,7 @@ impl Token {
     /// assert!(!client.token()?.value().is_empty());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[inline]
     pub fn value(&self) -> &str {
         self.slice(VALUE_AT, self.parts().length)
     }
@@ -162,6 +176,7 @@ impl Token {
     /// assert_eq!(token.bearer(), format!("Bearer {}", token.value()));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[inline]
     pub fn bearer(&self) -> &str {
         self.slice(BEARER_AT, VALUE_AT - BEARER_AT + self.parts().length)
     }
@@ -173,6 +188,7 @@ impl Token {
     /// assert!(client.token()?.header().starts_with("Authorization: Bearer "));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[inline]
     pub fn header(&self) -> &str {
         self.slice(HEADER_AT, VALUE_AT - HEADER_AT + self.parts().length)
     }
@@ -204,7 +220,7 @@ impl Token {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn expires_in(&self) -> Duration {
-        Self::life_left(&self.words)
+        Self::life_left(self.words())
     }
 
     /// Time until the library would renew the token: how long a copy may be cached elsewhere.
@@ -216,7 +232,7 @@ impl Token {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn fresh_for(&self) -> Duration {
-        Self::fresh_left(&self.words)
+        Self::fresh_left(self.words())
     }
 
     /// Expiry as Unix time in milliseconds. For display only: the wall clock may be set.
@@ -227,15 +243,15 @@ impl Token {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn expires_at_unix_ms(&self) -> i64 {
-        Self::expires_at_unix_ms_of(&self.words)
+        Self::expires_at_unix_ms_of(self.words())
     }
 
     pub(crate) fn expires_at(&self) -> BootTime {
-        BootTime::from_nanos(self.words[EXPIRES_AT])
+        BootTime::from_nanos(self.words()[EXPIRES_AT])
     }
 
     pub(crate) fn set_fresh_until(&mut self, at: BootTime) {
-        self.words[FRESH_UNTIL] = at.nanos();
+        self.block.words_mut()[FRESH_UNTIL] = at.nanos();
     }
 
     /// A number that identifies this token among those of its client. See
@@ -247,7 +263,7 @@ impl Token {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn serial(&self) -> u64 {
-        Self::serial_of(&self.words)
+        Self::serial_of(self.words())
     }
 
     pub(crate) fn serial_of(words: &[u64]) -> u64 {
@@ -269,18 +285,7 @@ pub(crate) struct Layout {
 
 impl Clone for Token {
     fn clone(&self) -> Self {
-        Self { words: self.words.clone() }
-    }
-}
-
-impl Drop for Token {
-    fn drop(&mut self) {
-        // With the C ABI the allocator wipes all freed memory; a second wipe would cost every
-        // caller that frees a token per request. (`into_words` leaves an empty slice here.)
-        if cfg!(not(feature = "capi")) {
-            // As bytes: one `memset` call, where words would be a loop.
-            bytemuck::cast_slice_mut::<u64, u8>(&mut self.words).zeroize();
-        }
+        Self { block: Box::<[u64]>::from(self.words()).into() }
     }
 }
 

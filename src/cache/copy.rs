@@ -10,6 +10,7 @@
 //! undefined behaviour. (A plain call to `memcpy` would not do: the compiler knows it and may
 //! assume that no thread is writing.)
 
+use std::mem::MaybeUninit;
 use std::sync::atomic::Ordering;
 
 // From the parent module, as in [`super::current`].
@@ -25,6 +26,21 @@ pub(super) fn to_new(from: &[AtomicU64]) -> Box<[u64]> {
     unsafe {
         copy_bytes(from, copy.as_mut_ptr().cast(), from.len() * 8);
         copy.assume_init()
+    }
+}
+
+/// Copies all words into memory of the caller's. `None`: it is too small.
+#[inline]
+pub(super) fn into<'a>(
+    from: &[AtomicU64],
+    room: &'a mut [MaybeUninit<u64>],
+) -> Option<&'a mut [u64]> {
+    let room = room.get_mut(..from.len())?;
+    // SAFETY: it has room for as many words, a `&mut` is exclusive, and all of it has been written
+    // afterwards.
+    unsafe {
+        copy_bytes(from, room.as_mut_ptr().cast(), from.len() * 8);
+        Some(std::slice::from_raw_parts_mut(room.as_mut_ptr().cast(), room.len()))
     }
 }
 
@@ -150,11 +166,17 @@ mod tests {
     }
 
     #[test]
-    fn a_new_block_holds_all_words() {
+    fn a_copy_holds_all_words() {
         for count in 0..40 {
             let from = words(count);
             let copy = to_new(&from);
             assert_eq!(bytemuck::cast_slice::<u64, u8>(&copy), bytes(&from));
+            let mut room = [const { MaybeUninit::uninit() }; 30];
+            let copy = into(&from, &mut room);
+            assert_eq!(copy.is_some(), count <= 30);
+            if let Some(copy) = copy {
+                assert_eq!(bytemuck::cast_slice::<u64, u8>(copy), bytes(&from));
+            }
         }
     }
 }

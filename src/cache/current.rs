@@ -13,6 +13,7 @@
 //! in addition to the old one. Sizes double, so all blocks together are less than twice the
 //! largest.
 
+use std::mem::MaybeUninit;
 use std::sync::atomic::Ordering;
 
 use once_cell::race::OnceBox;
@@ -76,7 +77,8 @@ impl Current {
         let block = self.blocks.get(self.block.load(Ordering::Relaxed) as usize)?.get()?;
         let words = block.get(..self.words.load(Ordering::Relaxed) as usize)?;
         let copy: Box<[u64]> = words.iter().map(|word| word.load(Ordering::Relaxed)).collect();
-        (!copy.is_empty()).then(|| Token::from_words(copy))
+        // SAFETY: the words of a token: no other thread writes them.
+        (!copy.is_empty()).then(|| unsafe { Token::from_words(copy) })
     }
 
     /// Replaces the current token. Only for the holder of the client's lock.
@@ -153,6 +155,13 @@ impl View<'_> {
         copy::to_new(self.words)
     }
 
+    /// Copies the whole block into memory of the caller's. `None`: it is too small. Not valid
+    /// before [`View::holds`] has confirmed it.
+    #[inline]
+    pub(crate) fn words_in<'a>(&self, room: &'a mut [MaybeUninit<u64>]) -> Option<&'a mut [u64]> {
+        copy::into(self.words, room)
+    }
+
     /// Copies bytes in memory order, starting at the word `first`. Not valid before [`View::holds`]
     /// has confirmed it.
     #[inline]
@@ -189,7 +198,8 @@ mod tests {
     fn read(current: &Current, now: BootTime) -> Option<Token> {
         let view = current.look(now, now)?;
         let words = view.to_words();
-        view.holds().then(|| Token::from_words(words))
+        // SAFETY: the words of a token, as was just confirmed.
+        view.holds().then(|| unsafe { Token::from_words(words) })
     }
 
     #[test]

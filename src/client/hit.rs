@@ -1,6 +1,7 @@
 //! The hit path: a call that finds its token in the cache. It takes no lock, counts nothing and
 //! allocates nothing but the copy. Every language's calls try it first.
 
+use std::mem::MaybeUninit;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,7 +12,7 @@ use super::state::Slot;
 use super::{Cancel, Client, GetOptions, wait};
 use crate::error::Error;
 use crate::process;
-use crate::token::{BEARER_AT, BEARER_PREFIX_LEN, LENGTHS, SERIAL, TEXT, Token};
+use crate::token::{BEARER_AT, BEARER_PREFIX_LEN, LENGTHS, Lent, SERIAL, TEXT, Token};
 
 impl Client {
     /// The token that a get with this `min_ttl` would return now from the cache, without a renewal;
@@ -121,7 +122,27 @@ impl Shared {
         let now = self.clock.now();
         let view = slot.current.look(now, now.after(min_ttl))?;
         // A `Token` from the start, so that it is wiped if the copy is inconsistent.
-        let token = Token::from_words(view.to_words());
+        // SAFETY: the words of a token, or not read.
+        let token = unsafe { Token::from_words(view.to_words()) };
+        if !view.holds() {
+            return None;
+        }
+        self.note_asked(slot);
+        Some(token)
+    }
+
+    /// The same in memory of the caller's. `None` also if the token is too long for it.
+    #[inline(always)]
+    pub(super) fn lend_at_hand<'a>(
+        &self,
+        scope: Option<&[u8]>,
+        room: &'a mut [MaybeUninit<u64>],
+    ) -> Option<Lent<'a>> {
+        let slot = self.slot_ref(scope).filter(|_| self.is_own_generation())?;
+        let now = self.clock.now();
+        let view = slot.current.look(now, now)?;
+        // SAFETY: the words of a token, or not read.
+        let token = unsafe { Lent::from_words(view.words_in(room)?) };
         if !view.holds() {
             return None;
         }

@@ -27,8 +27,10 @@ unsafe impl GlobalAlloc for Wiping {
         // SAFETY: the caller owns `layout.size()` bytes at `pointer` and gives them up here.
         unsafe {
             pointer.write_bytes(0, layout.size());
-            // The compiler knows `free` and would remove the store as dead.
-            System.dealloc(std::hint::black_box(pointer), layout);
+            // The compiler knows `free` and would remove the store as dead. (`black_box` would store
+            // the pointer and load it again.)
+            zeroize::optimization_barrier(std::slice::from_raw_parts(pointer, layout.size()));
+            System.dealloc(pointer, layout);
         }
     }
 

@@ -200,9 +200,10 @@ pub unsafe extern "C" fn tu_token_copy(
     // SAFETY: the caller guarantees all six.
     unsafe {
         // A slice must not be longer than isize::MAX; no token comes close.
-        let place = match if buffer.is_null() { 0 } else { capacity.min(isize::MAX as usize) } {
-            0 => &mut [][..],
-            room => std::slice::from_raw_parts_mut(buffer.cast::<u8>(), room),
+        let place = if buffer.is_null() {
+            &mut [][..]
+        } else {
+            std::slice::from_raw_parts_mut(buffer.cast::<u8>(), capacity.min(isize::MAX as usize))
         };
         let hit =
             contained(None, || owned::as_client(client)?.copy_at_hand(text::bytes(scope), place));

@@ -89,7 +89,7 @@ pub(super) unsafe fn as_error<'a>(handle: *const tu_error) -> Option<&'a ErrorOb
 
 /// A token needs no wrapper: its first word is the tag.
 pub(super) fn token(token: Token) -> *mut tu_token {
-    Box::into_raw(token.into_words()).cast()
+    token.into_raw().cast()
 }
 
 /// # Safety
@@ -130,14 +130,24 @@ pub unsafe extern "C" fn tu_free(owned: *mut std::ffi::c_void) {
     }
     // SAFETY: the caller guarantees that `owned` is an object of this library; all of them begin
     // with a u64 tag that identifies the type. The allocator wipes the freed memory, tag included.
+    unsafe {
+        // Tokens first, and without a guard: they are freed at every request, and cannot panic.
+        if first.read() == TOKEN_KIND {
+            let count = Token::word_count(first.add(LENGTHS).read());
+            drop(Box::from_raw(std::ptr::slice_from_raw_parts_mut(first, count)));
+        } else {
+            free_other(first);
+        }
+    }
+}
+
+/// # Safety
+/// `first` is the tag of an object that is no token.
+#[cold]
+unsafe fn free_other(first: *mut u64) {
+    // SAFETY: the caller guarantees it.
     super::guard::contained((), || unsafe {
-        let kind = first.read();
-        match kind {
-            TOKEN_KIND => {
-                let count = Token::word_count(first.add(LENGTHS).read());
-                let words = std::ptr::slice_from_raw_parts_mut(first, count);
-                drop(Token::from_words(Box::from_raw(words)));
-            }
+        match first.read() {
             ERROR => release::<ErrorObject>(first),
             CONFIG => release::<Config>(first),
             CLIENT => release::<Client>(first),
