@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs a command against a running emulator: TRACKUNIT_* point at the emulator; EMULATOR_URL is its
 # base URL, and so is IRIS_URL, which the examples read. The emulator stops when the command ends,
-# however it ends.
+# however it ends. EMULATOR_OPTIONS: more options for it; EMULATOR_SCOPES: the scopes of its key.
 # Usage: scripts/emulator.sh COMMAND [ARGUMENT...]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -19,7 +19,7 @@ end() {
 }
 trap end EXIT
 
-"$emulator" --port 0 --env-file "$directory/env" ${EMULATOR_OPTIONS:-} >"$directory/log" 2>&1 &
+"$emulator" --port 0 --env-file "$directory/env" ${EMULATOR_OPTIONS:-} ${EMULATOR_SCOPES:+--scopes "$EMULATOR_SCOPES"} >"$directory/log" 2>&1 &
 pid=$!
 for _ in $(seq 200); do
   [ -f "$directory/env" ] && break

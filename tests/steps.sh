@@ -124,8 +124,9 @@ stage_package() {
   PREFIX=$PWD/target/stage TARGET_DIR=target/release packaging/install.sh
 }
 
-all_c_programs="contract callbacks allocations threads print_token forks handler_forks odd_forks realtime_forks
-  random_forks cancels shortage scarcity odd_files surroundings slow_parts many_clients soak cpp-contract quickstart fleet pages"
+all_c_programs="contract callbacks allocations instructions threads print_token forks handler_forks odd_forks
+  realtime_forks random_forks cancels shortage scarcity odd_files surroundings slow_parts many_clients soak cpp-contract
+  quickstart fleet pages"
 
 # Builds the C tests against the installed package, once as C and once as C++: those named by C_PROGRAMS, or all.
 build_c_tests() {
@@ -266,6 +267,11 @@ forks_of_a_realtime_thread() {
 
 allocations_of_a_hit() {
   target/c-tests/allocations && target/c-tests/allocations++
+}
+
+instructions_of_a_hit() {
+  need_valgrind
+  tests/instructions.sh
 }
 
 cancelled_waits() {

@@ -232,13 +232,14 @@ mod tests {
     use crate::endpoint::{Endpoint, TimeLimit, Transport};
     use crate::process::Locked;
 
-    struct OneToken;
+    struct OneToken(&'static str);
 
     impl Transport for OneToken {
         fn post(&self, _: &TokenRequest, _: TimeLimit) -> Result<HttpAnswer, Failure> {
+            let body = format!(r#"{{"access_token":"{}","expires_in":1200}}"#, self.0);
             Ok(HttpAnswer {
                 status: 200,
-                body: Zeroizing::new(br#"{"access_token":"token","expires_in":1200}"#.to_vec()),
+                body: Zeroizing::new(body.into_bytes()),
                 origin: "test".to_owned(),
                 ..HttpAnswer::default()
             })
@@ -246,9 +247,13 @@ mod tests {
     }
 
     fn client(clock: &Arc<ManualClock>) -> Client {
+        client_for("token", clock)
+    }
+
+    fn client_for(token: &'static str, clock: &Arc<ManualClock>) -> Client {
         let mut config = Config::new();
         config.set("client_id", "id").set("client_secret", "secret").set("scope", "a");
-        let endpoint = |_: &_| Ok(Endpoint::over(OneToken));
+        let endpoint = |_: &_| Ok(Endpoint::over(OneToken(token)));
         Client::with_endpoint(&config, Clock::Manual(clock.clone()), endpoint).unwrap()
     }
 
@@ -277,6 +282,7 @@ mod tests {
             assert!(client.token_at_hand(options.scope, options.min_ttl).is_some());
             assert!(client.serial_at_hand_for(options.scope, options.min_ttl).is_some());
             assert!(client.copy_bearer(options.scope, &mut [0; 100]).is_ok());
+            assert_eq!(client.with_token(|token| token.value().len()).unwrap(), "token".len());
             let called = Arc::new(AtomicBool::new(false));
             let tells = called.clone();
             let function = move |outcome: Result<Token, Error>| {
@@ -284,6 +290,21 @@ mod tests {
             };
             client.get_async(options, function).unwrap();
             assert!(called.load(Ordering::SeqCst));
+        }
+    }
+
+    #[test]
+    fn a_lent_token_is_on_the_stack_unless_it_is_long() {
+        for length in [1, 900, 1900, 2000, 16_000] {
+            let text = "x".repeat(length);
+            let client = client_for(text.clone().leak(), &Arc::default());
+            client.token().unwrap();
+            let (seen, place) = client
+                .with_token(|token| (token.value().to_owned(), token.value().as_ptr().addr()))
+                .unwrap();
+            assert_eq!(seen, text);
+            let is_on_stack = place.abs_diff((&raw const place).addr()) < 64 * 1024;
+            assert_eq!(is_on_stack, length <= 1900, "{length}");
         }
     }
 
