@@ -199,7 +199,7 @@ class Slow:
     def __del__(self, sleep=time.sleep):
         sleep(0.5)
 
-slow = Slow()
+sys.slow = Slow()
 heard = threading.Event()
 client = tu_token.Client(on_event=hears)
 client.token()
