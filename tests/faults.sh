@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
-# Deliberate faults (tests/faults/*.patch) and the tests that detect them: src/schedules/faults.md.
+# Deliberate faults and the tests that detect them: unit tests, tests/faults/*.patch, listed in
+# src/schedules/faults.md; tests of the whole library, tests/faults/whole/*.patch, listed in the README there.
 #
-#   tests/faults.sh              applies each fault to a copy of the sources and runs its test there
-#   tests/faults.sh run 03 3     the same for some of them, by prefix of their names
-#   tests/faults.sh check        quick: each still applies, its test exists, and the list names it
-#   tests/faults.sh list         writes the list
+#   tests/faults.sh              applies each fault to a copy of the sources and runs its tests there
+#   tests/faults.sh run 03 3     the same for some of them, by prefix of their names (whole/: all of these)
+#   tests/faults.sh check        quick: each still applies, its tests exist, and the lists name it
+#   tests/faults.sh list         writes the lists
 #
 # A patch begins with the fault, the test that detects it, and how that is built: "plain", or
-# "__shuttle" for tests that explore many schedules (src/schedules).
+# "__shuttle" for tests that explore many schedules (src/schedules). Those of the whole library: tests/faults/whole.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=tests/faults/whole.sh
+. tests/faults/whole.sh
 
 work=$PWD/target/faults
 tree=$work/tree
@@ -42,18 +45,22 @@ END
 has_test() { # TEST
   local path=${1%::*} name=${1##*::}
   path=src/${path//:://}
-  grep -qs "fn $name\b" "$path.rs" "${path%/*}.rs" "$path/mod.rs"
+  grep -qs "fn $name\b" "$path.rs" "${path%/*}.rs" "${path%/*}/mod.rs" "$path/mod.rs"
 }
 
 check() {
   local patch count=0
-  for patch in tests/faults/*.patch; do
+  for patch in tests/faults/*.patch "$whole"/*.patch; do
     git apply --check "$patch" ||
       { echo "$patch applies no longer: put the same fault into the code as it is now"; return 1; }
-    has_test "$(of Test "$patch")" || { echo "$patch: there is no test $(of Test "$patch")"; return 1; }
     count=$((count + 1))
   done
-  diff src/schedules/faults.md <(page) || { echo "the list has drifted: run tests/faults.sh list"; return 1; }
+  for patch in tests/faults/*.patch; do
+    has_test "$(of Test "$patch")" || { echo "$patch: there is no test $(of Test "$patch")"; return 1; }
+  done
+  check_tests_of_the_whole
+  diff src/schedules/faults.md <(page) && diff "$whole/README.md" <(page_of_the_whole) ||
+    { echo "a list has drifted: run tests/faults.sh list"; return 1; }
   echo "$count passed, 0 failed"
 }
 
@@ -62,6 +69,9 @@ copy_sources() {
   rm -rf "$tree"
   mkdir -p "$tree"
   git ls-files -z --cached --others --exclude-standard | xargs -0 tar -cf - | tar -xf - -C "$tree"
+  # What scripts put there outlives the copy, such as Python's environment.
+  mkdir -p "$work/others"
+  ln -sfn "$work/others" "$tree/target"
 }
 
 # Without debug information: that builds much faster.
@@ -92,8 +102,12 @@ run() {
   copy_sources
   local patch beginning missed=0 count=0
   for beginning in "${@:-}"; do
-    for patch in tests/faults/$beginning*.patch; do
-      run_one "$patch" || missed=$((missed + 1))
+    for patch in tests/faults/$beginning*.patch tests/faults/whole/$beginning*.patch; do
+      [ -e "$patch" ] || continue
+      case $patch in
+        "$whole"/*) run_one_of_the_whole "$patch" || missed=$((missed + 1)) ;;
+        *) run_one "$patch" || missed=$((missed + 1)) ;;
+      esac
       count=$((count + 1))
     done
   done
@@ -105,6 +119,9 @@ run() {
 case "${1:-run}" in
   run) run "${@:2}" ;;
   check) check ;;
-  list) page >src/schedules/faults.md ;;
+  list)
+    page >src/schedules/faults.md
+    page_of_the_whole >"$whole/README.md"
+    ;;
   *) sed -n '2,8p' "$0"; exit 2 ;;
 esac
