@@ -71,10 +71,11 @@ static inline int pids_refused(void) {
   return count;
 }
 
-/* Those of all cells that have ended. */
+/* Those of all cells, which have ended. */
 static inline void remove_pids_groups(void) {
-  char command[320];
-  snprintf(command, sizeof command, "rmdir %s/tu-test-%d-*", pids_base, (int)getpid());
+  char command[512];
+  snprintf(command, sizeof command, "for group in %s/tu-test-%d-*; do [ ! -d $group ] || rmdir $group || exit; done",
+           pids_base, (int)getpid());
   CHECK(!*pids_base || system(command) == 0);
 }
 
