@@ -33,7 +33,7 @@ help:
 	@echo "make fuzz      run each fuzz target for $(FUZZ_SECONDS) s (FUZZ_SECONDS=...)"
 	@echo "make coverage  list which lines and branches the tests execute; the pure core: all"
 	@echo "make mutants   change the core a little, and check that a test notices (MUTANTS=0/40: which part)"
-	@echo "make asan      run the C and C++ tests with AddressSanitizer and LeakSanitizer"
+	@echo "make asan      run the C, C++ and Python tests with AddressSanitizer and LeakSanitizer"
 	@echo "make tsan      run C programs with ThreadSanitizer"
 	@echo "make audit     check licences, sources and known vulnerabilities of all dependencies (ADVISORY_DB=...)"
 	@echo "make secrecy   search output, stores and a core dump for secrets and tokens"
@@ -101,9 +101,14 @@ coverage:
 mutants:
 	@tests/mutants.sh
 
-asan tsan: emulator
-	@scripts/setup.sh c++
-	@tests/sanitizers.sh $@
+asan: emulator
+	@scripts/setup.sh base c++ python python-servers redis-server
+	@$(CARGO) build --quiet --workspace --example tls-front
+	@tests/sanitizers.sh asan
+
+tsan: emulator
+	@scripts/setup.sh base c++ clang llvm
+	@tests/sanitizers.sh tsan
 
 secrecy: library
 	@scripts/setup.sh base python

@@ -54,6 +54,7 @@ see_to() { # GROUP
     libcurl) need_pkg libcurl libcurl4-openssl-dev ;;
     c++) need c++ g++ ;;
     clang) need clang++ clang ;;
+    llvm) need llvm-symbolizer llvm ;;
     cmake) need cmake cmake ;;
     valgrind) need valgrind valgrind ;;
     # Valkey's server serves as well.

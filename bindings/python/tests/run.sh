@@ -12,7 +12,7 @@ install_module
 if [ $# = 0 ]; then
   python -m mypy --config-file bindings/python/pyproject.toml --cache-dir target/mypy \
     bindings/python/tu_token bindings/python/tests examples/python benches/python \
-    tests/conformance/testees/python.py tests/redis/fleet.py
+    tests/conformance/testees/python.py tests/redis/fleet.py tests/sanitized.py
   MYPYPATH='' python -m mypy.stubtest tu_token
 fi
 exec python -m pytest -c bindings/python/pyproject.toml --rootdir bindings/python \
