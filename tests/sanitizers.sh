@@ -20,7 +20,7 @@ rm -rf "$logs"
 mkdir -p "$work" "$logs"
 [ -n "${KEEP:-}" ] || trap 'rm -rf "$work"; [ "$kind" != tsan ] || rm -rf "$tools"' EXIT
 
-missing() {
+skip() {
   echo "SKIPPED: make $kind: $*"
   exit 77
 }
@@ -62,7 +62,7 @@ run() { # NAME COMMAND...
 # --- AddressSanitizer ------------------------------------------------------------------------
 
 asan() {
-  [ -e "$(cc -print-file-name=libasan.so)" ] || missing "the compiler's runtime: libasan.so (Debian: libasan8)"
+  [ -e "$(cc -print-file-name=libasan.so)" ] || skip "the runtime of the C compiler, libasan.so, is missing (Debian: libasan8)"
   # Not the programs that measure memory, or leave the process no threads: the sanitizer needs both.
   [ $# -gt 0 ] || set -- contract cpp-contract callbacks races threads cancels forks odd_forks handler_forks python
   RUSTFLAGS=-Zsanitizer=address CARGO_TARGET_DIR=$work cargo rustc --quiet --target "$triple" --features capi \
@@ -135,14 +135,14 @@ tsan_tools() {
   place=$(mktemp -d)
   # shellcheck disable=SC2086
   (cd "$place" && apt-get download $packages) >"$logs/tools.log" 2>&1 ||
-    missing "Debian's rustc-web cannot be downloaded: $logs/tools.log"
+    skip "Debian's rustc-web cannot be downloaded: $logs/tools.log"
   mkdir -p "$tools"
   for package in "$place"/*.deb; do dpkg -x "$package" "$tools"; done
   rm -rf "$place"
 }
 
 tsan() {
-  { command -v clang && command -v llvm-symbolizer; } >/dev/null || missing "clang or llvm-symbolizer"
+  { command -v clang && command -v llvm-symbolizer; } >/dev/null || skip "clang or llvm-symbolizer is missing"
   # Not those that share numbers between threads without atomics, as most tests do.
   [ $# -gt 0 ] || set -- races threads
   tsan_tools
@@ -184,4 +184,4 @@ failed=() programs=0 python_tests= not_run=
 echo "make $kind: $programs C and C++ programs${python_tests:+, $python_tests Python tests}:" \
   "$([ ${#failed[@]} = 0 ] && echo "no finding" || echo "see what failed: ${failed[*]}")"
 [ ${#failed[@]} = 0 ] || exit 1
-[ -z "$not_run" ] || missing "$not_run could not be run"
+[ -z "$not_run" ] || skip "$not_run could not be run"
