@@ -48,15 +48,31 @@ pub(super) fn is_plain_url(text: &str) -> bool {
     is_printable && !text.contains('@') && authority::of_url(text).is_ok()
 }
 
-/// `memory`, `file`, `file:<dir>`, or a lower-case word that is none of them.
+/// `memory`, `file`, `file:<dir>`, or a lower-case word that is none of them. What follows `file:` may be a URL by
+/// mistake: a directory with a colon is not shown.
 pub(super) fn is_place(store: &str) -> bool {
-    store.starts_with("file:") || store.bytes().all(|byte| byte.is_ascii_lowercase())
+    match store.strip_prefix("file:") {
+        Some(directory) => !directory.contains(':'),
+        None => store.bytes().all(|byte| byte.is_ascii_lowercase()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::table::OPTIONS;
     use super::*;
+
+    #[test]
+    fn a_url_in_place_of_a_directory_is_not_shown() {
+        for shown in ["memory", "file", "file:/var/lib/x", "file:/home/me@corp.example/x", "disk"] {
+            assert!(is_place(shown), "{shown}");
+        }
+        for hidden in
+            ["file:redis://u:hush@host", "file:u:hush@host", "file:file:x", "FILE:x", "x:hush"]
+        {
+            assert!(!is_place(hidden), "{hidden}");
+        }
+    }
 
     #[test]
     fn each_options_secrecy_fits_its_values() {

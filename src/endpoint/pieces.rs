@@ -35,6 +35,8 @@ pub(super) struct Pieces {
     keys: Zeroizing<Vec<u64>>,
     /// Whether a piece can begin with a byte.
     begins: Zeroizing<Vec<bool>>,
+    /// A piece is made of `+` alone, which is not searched for: no text is shown.
+    has_plus_alone: bool,
 }
 
 impl Pieces {
@@ -72,7 +74,9 @@ impl Pieces {
         }
         for (piece, is_solid) in bytes.windows(length).zip(is_solid.windows(length)) {
             let solid = piece.iter().zip(is_solid).filter(|(_, is_solid)| **is_solid);
-            self.keys.push(key(solid.map(|(byte, _)| *byte)));
+            let key = key(solid.map(|(byte, _)| *byte));
+            self.has_plus_alone |= key == 0 && piece.contains(&b'+');
+            self.keys.push(key);
         }
         // A piece of blanks alone reveals nothing.
         self.keys.retain(|key| *key != 0);
@@ -98,7 +102,8 @@ impl Pieces {
 
     /// Whether a piece of a secret can be read in a text, or that cannot be ruled out.
     pub(super) fn may_be_in(&self, text: &[u8]) -> bool {
-        !self.keys.is_empty() && (text.len() > LONGEST_TEXT || self.is_in(text, 0))
+        let is_long = text.len() > LONGEST_TEXT;
+        self.has_plus_alone || !self.keys.is_empty() && (is_long || self.is_in(text, 0))
     }
 
     fn is_in(&self, text: &[u8], depth: usize) -> bool {

@@ -181,6 +181,18 @@ fn short_secrets_are_searched_for_literally() {
 }
 
 #[test]
+fn a_secret_with_a_piece_of_plus_signs_alone_hides_every_text() {
+    for secret in ["Zk&++++++++", "abc+ +  +def", "++++"] {
+        for text in ["bad: +++++!", "%2B%2B%2B%2B%2B", "+ + +", "wrong"] {
+            assert_eq!(hidden(secret).clean(text), None, "{secret}: {text}");
+        }
+    }
+    for secret in ["Zk&++++", "abc     def", "+++"] {
+        assert_eq!(hidden(secret).clean("wrong").unwrap(), "wrong", "{secret}");
+    }
+}
+
+#[test]
 fn non_ascii_letters_are_found_too() {
     let of_letters = hidden("\u{441}\u{435}\u{43a}\u{440}\u{435}\u{442}-caf\u{e9}");
     let smile = hidden("ab\u{1f600}cd-xyz");

@@ -1,5 +1,6 @@
 //! What a store may return.
 
+use std::hash::{DefaultHasher, Hasher};
 use std::time::Duration;
 
 use super::bytes::Bytes;
@@ -21,7 +22,11 @@ pub fn record(data: &[u8]) {
     let mut bytes = Bytes::new(data);
     let choices = bytes.byte();
     let scope = ScopeSet::parse("a b").expect("a scope");
-    let seal = Seal::new(&Options::default(), &Credentials::new("id", "secret"), &scope);
+    // A secret for each input: the fuzzer remembers sealed records, and puts them into other inputs.
+    let mut hasher = DefaultHasher::new();
+    hasher.write(data);
+    let credentials = Credentials::new("id", &format!("secret-{}", hasher.finish()));
+    let seal = Seal::new(&Options::default(), &credentials, &scope);
     if choices & 1 == 0 {
         return check_text(bytes.rest(), &scope, choices & 2 != 0);
     }
