@@ -1,6 +1,6 @@
 /*
- * A token endpoint of the test's own, in a process of its own, which a test can freeze. Each connection has a thread
- * and serves one request; the test's function decides on the reply, by the request and by how many came before.
+ * A token endpoint in its own process, which a test can stop. Each connection has a thread and serves one request. A
+ * function of the test chooses the reply by the request and the number of requests before it.
  */
 #ifndef ENDPOINT_H
 #define ENDPOINT_H

@@ -1,6 +1,6 @@
 /*
- * A file system that hangs, as one does whose server is down: FUSE without a library, in a mount namespace of the
- * process. What it is not to answer is never read from /dev/fuse, so a process that waits for it can still be killed.
+ * A file system that hangs, like one whose server is down: FUSE without a library, in a mount namespace of the
+ * process. Requests that must hang are never read from /dev/fuse, so a process that waits for them can still be killed.
  */
 #ifndef HANGING_H
 #define HANGING_H
@@ -20,8 +20,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* NO_FLUSH: closing the file asks for nothing, or an exiting process could not be killed while it waits. The kernel
- * knows it from this minor version of its protocol on; older headers do not. */
+/* NO_FLUSH: closing the file sends no request. Otherwise an exiting process would wait for the reply and could not be
+ * killed. Supported from this minor version of the protocol on; older headers do not define it. */
 enum { FILE_NODE = 2, CACHED_S = 3600, NO_FLUSH = 1 << 5, NO_FLUSH_SINCE = 35 };
 
 /* The descriptor stays open as long as the process lives. */
@@ -103,8 +103,8 @@ static inline void *answer_all(void *place) {
   return NULL;
 }
 
-/* Mounts it in an empty directory, for this process and its children. It answers nothing, or, with `opens_files`, all
- * until the first file has been opened. Returns 0, or the error's number. */
+/* Mounts it on an empty directory, for this process and its children. It answers no request, or with `opens_files` all
+ * requests up to the first open. Returns 0, or the error's number. */
 static inline int mount_hanging(const char *directory, int opens_files) {
   static struct mounted mounted;
   char options[96];

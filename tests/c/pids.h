@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Where cgroups can be made; empty: nowhere. */
+/* The directory in which cgroups can be made; empty if there is none. */
 static char pids_base[160];
 static char pids_group[256];
 
@@ -57,7 +57,7 @@ static inline void enter_pids_group(pid_t owner) {
   CHECK(make_pids_group(pids_base, owner) && write_pids("cgroup.procs", "0"));
 }
 
-/* With a process in it there is no place for another task. */
+/* With a process in the group, any further task exceeds the limit. */
 static inline void limit_pids(int is_short) { CHECK(write_pids("pids.max", is_short ? "1" : "max")); }
 
 /* How often the kernel has refused a task there. */

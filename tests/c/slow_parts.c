@@ -1,7 +1,7 @@
 /*
- * A program's own functions and its endpoint where they are slow, change their mind or come in large numbers: a
- * credentials function that takes its time or gives another secret at each call, answer and event functions that
- * block, an endpoint that freezes or holds back many scopes. Each cell is its own process; what holds for every call:
+ * Functions of the program and endpoints that are slow, inconsistent or many: a credentials function that takes
+ * seconds or returns another secret at each call, answer and event functions that block, an endpoint that freezes or
+ * rate-limits many scopes. Each cell is its own process; what holds for every call:
  * calls.h. The endpoints are the test's own. Usage: slow_parts [PART OF A ROW'S NAME]
  */
 #include "calls.h"
@@ -108,7 +108,7 @@ static void *gets_refused(void *scope) {
   return NULL;
 }
 
-/* None of its secrets is right: that is asked once or twice, and then remembered. */
+/* All of its secrets are refused. The client tries one other secret, and then remembers the refusal. */
 static void another_secret_each_time(struct cell *cell) {
   static char scopes[CALLERS][2];
   pthread_t callers[CALLERS];
@@ -124,7 +124,7 @@ static void another_secret_each_time(struct cell *cell) {
   end();
 }
 
-/* Its time is not the fetch's. */
+/* Its time does not count against fetch_timeout. */
 static void slower_than_a_fetch(struct cell *cell) {
   static const struct option options[] = {{"fetch_timeout", "1s"}, {NULL, NULL}};
   supplying_takes_ms = 3000;
@@ -153,7 +153,7 @@ static struct reply grants_briefly(const char *request, int before) {
 
 static volatile int done;
 
-/* Each call waits as long as the freeze lasts, and longer. */
+/* Each call's timeout is longer than the freeze. */
 static void *calls_on(void *unused) {
   while (!done) {
     CHECK(get(LONG_MS, 0));
@@ -162,7 +162,7 @@ static void *calls_on(void *unused) {
   return unused;
 }
 
-/* At the thaw the renewal's token has expired on its way; its callers wait for another. */
+/* When the endpoint continues, the renewal's token has already expired. Its callers wait for the next attempt. */
 static void freezes(struct cell *cell) {
   static const struct option options[] = {{"request_timeout", "20s"}, {"fetch_timeout", "25s"}, {NULL, NULL}};
   pthread_t callers[CALLERS];
@@ -214,7 +214,7 @@ static struct reply asks_to_slow_down(const char *request, int before) {
   return reply;
 }
 
-/* Fetches that wait for one endpoint take no place of another's. */
+/* Fetches that wait for one endpoint do not delay those of another. */
 static void holds_back_many(struct cell *cell) {
   struct endpoint sound;
   static struct call waits[MANY];
@@ -229,7 +229,7 @@ static void holds_back_many(struct cell *cell) {
     options.timeout_ms = LONG_MS;
     CHECK(tu_token_get_async(held_back, &options, takes, &waits[i], drops, NULL) == TU_OK);
   }
-  /* Each has been told. */
+  /* By then each request has been answered. */
   nap_ms(2000);
   client = made(config_of(&sound, NULL));
   CHECK(get(SHORT_MS * 10, 0));
@@ -269,7 +269,7 @@ static int hurries(void) {
   return has_hurried;
 }
 
-/* That is no invitation: it holds back all scopes of the client, for up to 250 ms. */
+/* The first such reply holds back all scopes of the client, for up to 250 ms. */
 static void retry_after_zero(struct cell *cell) {
   enum { CLIENTS = 40 };
   int hurried = 0;
@@ -277,7 +277,7 @@ static void retry_after_zero(struct cell *cell) {
   endpoint_begins(&endpoint, says_zero);
   for (int i = 0; i < CLIENTS; i++) hurried += hurries();
   snprintf(cell->figures->note, sizeof cell->figures->note, "%d of %d hurried", hurried, CLIENTS);
-  /* The pause is random; a fifth of them is shorter than the test looks. */
+  /* The pause is random, and some pauses are shorter than the test waits. */
   CHECK(hurried < CLIENTS * 2 / 3);
   endpoint_ends(&endpoint);
   exit(checks_failed != 0);
@@ -321,7 +321,7 @@ static void answers_block(struct cell *cell) {
   for (double from = now_ms(); now_of(&answered) < CALLERS && now_ms() - from < LONG_MS;) nap_ms(5);
   CHECK(now_of(&answered) == CALLERS);
   snprintf(cell->figures->note, sizeof cell->figures->note, "a token %.0f ms after its end", deadest_ms);
-  /* Between the look at the clock and the function, a busy machine may pause the thread. */
+  /* A busy machine may pause the thread between the check and the function. */
   CHECK(deadest_ms < 50);
   end();
 }

@@ -1,4 +1,4 @@
-# To be sourced by tests/faults.sh: the faults that tests of the whole library detect.
+# To be sourced by tests/faults.sh: faults that tests of the whole library detect.
 #
 # Their patches begin with the kind of fault, the fault, and one or more tests, each with what it says when it fails:
 #
@@ -14,9 +14,10 @@ page_of_the_whole() {
   cat <<'END'
 # Faults that tests of the whole library find
 
-Each of these faults was in the library once, and is a patch here. `make faults` puts one after the other into a copy of
-the sources and runs the tests that must fail; `make test` checks that each patch still applies. What the words of the
-third column run: the head of `tests/faults/whole.sh`. This page is generated: `tests/faults.sh list`.
+Each of these faults was in the library once, and is kept here as a patch. `make faults` applies one after another to a
+copy of the sources and runs the tests that must fail; `make test` checks that each patch still applies. The third column
+names the tests: `lib` a unit test, `network` rows of [network-faults.md](../../../docs/network-faults.md), `c` a program of
+`tests/c` and the part of its table, `python` tests of the module. This page is generated: `tests/faults.sh list`.
 
 | kind of fault | the fault | found by |
 | --- | --- | --- |
