@@ -61,6 +61,8 @@ mod threads;
 mod token;
 
 pub use cache::entry::State;
+#[doc(hidden)]
+pub use client::KnownScope;
 pub use client::{Builder, Cancel, Client, Config, GetOptions, Stats, TokenFuture};
 #[doc(hidden)]
 pub use clock::{BootTime, Clock, ManualClock};

@@ -182,7 +182,15 @@ impl Shared {
         scope: Option<&[u8]>,
         min_ttl: Duration,
     ) -> Option<NonZeroU64> {
-        let slot = self.slot_ref(scope).filter(|_| self.is_own_generation())?;
+        self.serial_in(self.slot_ref(scope)?, min_ttl)
+    }
+
+    /// The same for a slot of this client.
+    #[inline(always)]
+    pub(super) fn serial_in(&self, slot: &Slot, min_ttl: Duration) -> Option<NonZeroU64> {
+        if !self.is_own_generation() {
+            return None;
+        }
         let now = self.clock.now();
         let view = slot.current.look(now, now.after(min_ttl))?;
         let serial = view.word(SERIAL);

@@ -1,7 +1,7 @@
 //! The client: the cached tokens of one set of credentials.
 //!
 //! - this file: the public API; [`config`], [`builder`], [`future`]
-//! - [`hit`] a cache hit: no lock
+//! - [`hit`] a cache hit: no lock; [`known`] without a lookup of the scope
 //! - [`get`], [`get_async`] callers that wait
 //! - [`shared`] what its handles and the library's threads share
 //! - [`names`] from a scope as spelled to its entry
@@ -21,6 +21,7 @@ mod future;
 mod get;
 mod get_async;
 mod hit;
+mod known;
 mod messages;
 mod names;
 mod reading;
@@ -37,6 +38,8 @@ use std::time::Duration;
 pub use builder::Builder;
 pub use config::Config;
 pub use future::TokenFuture;
+#[doc(hidden)]
+pub use known::KnownScope;
 pub use wait::Cancel;
 
 use crate::cache::entry::State;

@@ -125,12 +125,13 @@ fn every_status_and_event_is_there_in_every_language() {
 /// The bindings' own tests compare more, but have to build the library first.
 #[test]
 fn every_option_is_there_in_every_language() {
+    let python_types = include_str!("../../bindings/python/tu_token/_types.py");
     let python = include_str!("../../bindings/python/tu_token/_options.py");
     let go = include_str!("../../bindings/go/config.go");
     let mut missing = Vec::new();
     for key in tu_token::OPTIONS.iter().map(|option| option.key) {
         let places = [
-            ("bindings/python/tu_token/_options.py, Options", python, format!("\n    {key}: ")),
+            ("bindings/python/tu_token/_types.py, Options", python_types, format!("\n    {key}: ")),
             (
                 "bindings/python/tu_token/_options.py, _READERS",
                 python,

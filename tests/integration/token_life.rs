@@ -32,6 +32,7 @@ fn a_wrapper_sees_by_the_serial_until_when_its_own_copy_holds() {
     let at_hand = || client.serial_at_hand(None).map(|serial| serial.get());
     assert_eq!(at_hand(), Some(first.serial()));
     assert_eq!(client.serial_at_hand(Some("some.other")), None);
+    assert!(client.known_scope("some.other").is_none());
     clock.advance(SOFT);
     assert_eq!(at_hand(), None, "somebody has to ask for the renewal");
     value(client.token());
@@ -118,6 +119,11 @@ fn a_hit_allocates_nothing_but_the_copy() {
         assert!(sent.load(Ordering::SeqCst));
         let serial = || client.serial_at_hand_for(options.scope, options.min_ttl).unwrap();
         assert_eq!(allocations::of(serial), 0, "{options:?}");
+        if let Some(known) = options.scope.and_then(|scope| client.known_scope(scope)) {
+            let of_known = || client.serial_of_known(&known, options.min_ttl).unwrap();
+            assert_eq!(allocations::of(of_known), 0, "{options:?}");
+            assert_eq!(of_known(), serial());
+        }
         let mut buffer = [0; 100];
         assert_eq!(allocations::of(|| client.copy_bearer(options.scope, &mut buffer)), 0);
     }

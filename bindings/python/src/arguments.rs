@@ -9,21 +9,33 @@ use tu_token::GetOptions;
 
 use crate::error::{bad_argument, wrong_type};
 
-/// The arguments of a get as Rust types.
-pub(crate) struct Asked<'a> {
-    scope: Option<Cow<'a, str>>,
-    timeout: Option<Duration>,
-    min_ttl: Duration,
+/// A scope as given by the program.
+pub(crate) struct Scope<'a, 'py> {
+    pub(crate) object: &'a Bound<'py, PyAny>,
+    pub(crate) text: Cow<'a, str>,
 }
 
-impl<'a> Asked<'a> {
+impl<'a, 'py> Scope<'a, 'py> {
+    pub(crate) fn new(object: &'a Bound<'py, PyAny>) -> PyResult<Self> {
+        Ok(Self { object, text: scope_of(object)? })
+    }
+}
+
+/// The arguments of a get as Rust types.
+pub(crate) struct Asked<'a, 'py> {
+    pub(crate) scope: Option<Scope<'a, 'py>>,
+    timeout: Option<Duration>,
+    pub(crate) min_ttl: Duration,
+}
+
+impl<'a, 'py> Asked<'a, 'py> {
     pub(crate) fn new(
-        scope: Option<&'a Bound<'_, PyAny>>,
-        timeout: Option<&Bound<'_, PyAny>>,
-        min_ttl: Option<&Bound<'_, PyAny>>,
+        scope: Option<&'a Bound<'py, PyAny>>,
+        timeout: Option<&Bound<'py, PyAny>>,
+        min_ttl: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Self> {
         Ok(Self {
-            scope: scope.map(scope_of).transpose()?,
+            scope: scope.map(Scope::new).transpose()?,
             timeout: timeout.map(|value| duration("timeout", value)).transpose()?,
             min_ttl: min_ttl.map_or(Ok(Duration::ZERO), |value| duration("min_ttl", value))?,
         })
@@ -31,7 +43,7 @@ impl<'a> Asked<'a> {
 
     pub(crate) fn options(&self) -> GetOptions<'_> {
         GetOptions {
-            scope: self.scope.as_deref(),
+            scope: self.scope.as_ref().map(|scope| &*scope.text),
             timeout: self.timeout,
             min_ttl: self.min_ttl,
             cancel: None,

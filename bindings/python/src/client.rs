@@ -8,8 +8,8 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
 use tu_token::Config;
 
-use crate::arguments::{self, Asked};
-use crate::at_hand::AtHand;
+use crate::arguments::{self, Asked, Scope};
+use crate::at_hand::{AtHand, Objects};
 use crate::error::{raised, status};
 use crate::functions::{self, Function};
 use crate::tasks::{self, Bridge};
@@ -35,10 +35,12 @@ struct Made {
 
 impl Client {
     fn core(&self) -> PyResult<&tu_token::Client> {
-        match self.made.get() {
-            Some(made) => Ok(&made.core),
-            None => Err(not_made()),
-        }
+        self.made().ok_or_else(not_made)
+    }
+
+    #[inline]
+    pub(crate) fn made(&self) -> Option<&tu_token::Client> {
+        self.made.get().map(|made| &made.core)
     }
 
     fn functions(&self) -> impl Iterator<Item = &Arc<Function>> {
@@ -53,6 +55,16 @@ fn not_made() -> PyErr {
         "this Client has no options yet: the __init__ of its class must call \
          super().__init__(...) first",
     )
+}
+
+/// The object of the current token, if a call has returned it before.
+fn found<'py, T>(
+    client: &Bound<'py, Client>,
+    core: &tu_token::Client,
+    asked: &Asked<'_, 'py>,
+    which: impl FnOnce(&Objects) -> Option<&Py<T>>,
+) -> Option<Bound<'py, T>> {
+    AtHand::find(client, core, asked.scope.as_ref(), asked.min_ttl, which)
 }
 
 #[pymethods]
@@ -99,46 +111,60 @@ impl Client {
         slf: &Bound<'py, Self>,
         scope: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyString>> {
-        let scope = scope.map(arguments::scope_of).transpose()?;
-        let scope = scope.as_deref();
         let core = slf.get().core()?;
-        if let Some(serial) = core.serial_at_hand(scope) {
-            if let Some(text) = AtHand::get(slf, scope, serial) {
-                return Ok(text);
-            }
+        if let Some(text) = AtHand::recognized(slf, core, scope, Objects::text) {
+            return Ok(text);
         }
-        let options = tu_token::GetOptions { scope, ..Default::default() };
-        let token = wait::get(slf.py(), core, &options)?;
-        Ok(AtHand::text_of(slf, scope, &token))
+        let asked = Asked::new(scope, None, None)?;
+        if let Some(text) = found(slf, core, &asked, Objects::text) {
+            return Ok(text);
+        }
+        let token = wait::get(slf.py(), core, &asked.options())?;
+        Ok(AtHand::text(slf, core, asked.scope.as_ref(), &token))
     }
 
-    /// Return a token.
+    /// Return a token: the same object until it is renewed.
     ///
     /// ``scope`` defaults to the client's own and ``timeout`` to the client's ``timeout`` option; 0
     /// means do not wait. With ``min_ttl`` the token is, if possible, valid for at least that many
     /// more seconds.
     #[pyo3(signature = (scope=None, timeout=None, min_ttl=None))]
-    fn get(
-        &self,
-        py: Python<'_>,
-        scope: Option<&Bound<'_, PyAny>>,
-        timeout: Option<&Bound<'_, PyAny>>,
-        min_ttl: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Token> {
+    fn get<'py>(
+        slf: &Bound<'py, Self>,
+        scope: Option<&Bound<'py, PyAny>>,
+        timeout: Option<&Bound<'py, PyAny>>,
+        min_ttl: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, Token>> {
+        let core = slf.get().core()?;
+        if timeout.is_none() && min_ttl.is_none() {
+            let token = AtHand::recognized(slf, core, scope, Objects::token);
+            if let Some(token) = token {
+                return Ok(token);
+            }
+        }
         let asked = Asked::new(scope, timeout, min_ttl)?;
-        wait::get(py, self.core()?, &asked.options()).map(Token::new)
+        if let Some(token) = found(slf, core, &asked, Objects::token) {
+            return Ok(token);
+        }
+        let token = wait::get(slf.py(), core, &asked.options())?;
+        AtHand::token(slf, core, asked.scope.as_ref(), token)
     }
 
     /// The cached token, if it can be returned without a wait.
-    fn _at_hand(
-        &self,
-        scope: Option<&Bound<'_, PyAny>>,
-        timeout: Option<&Bound<'_, PyAny>>,
-        min_ttl: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Option<Token>> {
+    fn _at_hand<'py>(
+        slf: &Bound<'py, Self>,
+        scope: Option<&Bound<'py, PyAny>>,
+        timeout: Option<&Bound<'py, PyAny>>,
+        min_ttl: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Bound<'py, Token>>> {
+        let core = slf.get().core()?;
         let asked = Asked::new(scope, timeout, min_ttl)?;
-        let asked = asked.options();
-        Ok(self.core()?.token_at_hand(asked.scope, asked.min_ttl).map(Token::new))
+        if let Some(token) = found(slf, core, &asked, Objects::token) {
+            return Ok(Some(token));
+        }
+        let options = asked.options();
+        let token = core.token_at_hand(options.scope, options.min_ttl);
+        token.map(|token| AtHand::token(slf, core, asked.scope.as_ref(), token)).transpose()
     }
 
     /// The text of the cached token, if it can be returned without a wait.
@@ -148,16 +174,20 @@ impl Client {
         timeout: Option<&Bound<'py, PyAny>>,
         min_ttl: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Option<Bound<'py, PyString>>> {
+        let core = slf.get().core()?;
+        if timeout.is_none() && min_ttl.is_none() {
+            let text = AtHand::recognized(slf, core, scope, Objects::text);
+            if text.is_some() {
+                return Ok(text);
+            }
+        }
         let asked = Asked::new(scope, timeout, min_ttl)?;
-        let (asked, core) = (asked.options(), slf.get().core()?);
-        let Some(serial) = core.serial_at_hand_for(asked.scope, asked.min_ttl) else {
-            return Ok(None);
-        };
-        if let Some(text) = AtHand::get(slf, asked.scope, serial) {
+        if let Some(text) = found(slf, core, &asked, Objects::text) {
             return Ok(Some(text));
         }
-        let token = core.token_at_hand(asked.scope, asked.min_ttl);
-        Ok(token.map(|token| AtHand::text_of(slf, asked.scope, &token)))
+        let options = asked.options();
+        let token = core.token_at_hand(options.scope, options.min_ttl);
+        Ok(token.map(|token| AtHand::text(slf, core, asked.scope.as_ref(), &token)))
     }
 
     /// A token, or a wait that is answered in the bridge's loop.
@@ -179,8 +209,8 @@ impl Client {
         scope: Option<&Bound<'py, PyAny>>,
         token: &Bound<'py, Token>,
     ) -> PyResult<Bound<'py, PyString>> {
-        let scope = scope.map(arguments::scope_of).transpose()?;
-        Ok(AtHand::text_of(slf, scope.as_deref(), &token.get().core))
+        let scope = scope.map(Scope::new).transpose()?;
+        Ok(AtHand::text(slf, slf.get().core()?, scope.as_ref(), &token.get().core))
     }
 
     /// Drop a token that an API answered with 401, so that it is not returned again.
@@ -225,11 +255,12 @@ impl Client {
     ///
     /// Waiting calls, and all later calls for a token or to rotate, raise ``ClosedError``. Never
     /// blocks.
-    fn close(&self) {
+    fn close(slf: &Bound<'_, Self>) {
         // Nothing to close if `__init__` has not completed, for example because it failed.
-        if let Some(made) = self.made.get() {
+        if let Some(made) = slf.get().made.get() {
             made.core.close();
         }
+        AtHand::clear(slf);
     }
 
     /// Return whether a token may be sent to this URL.

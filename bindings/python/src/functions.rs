@@ -203,7 +203,7 @@ pub(crate) fn take_cause(py: Python<'_>, error: &Error) -> Option<PyErr> {
 pub(crate) fn events(py: Python<'_>, function: Option<Arc<Function>>) -> PyResult<EventFn> {
     static TELL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     // Imported here, so that library threads need not import anything.
-    TELL.import(py, "tu_token._events", "tell")?;
+    TELL.import(py, "tu_token._tell", "tell")?;
     let function = function.map(Lent);
     Ok(EventFn::from(move |event: &Event| {
         // Runs on the library's event thread. While the interpreter ends, events are dropped.

@@ -3,6 +3,7 @@
 //!
 //! - `client`, `token`: the two classes
 //! - `at_hand`: the `str` objects of the current tokens
+//! - `quick`: the two calls that coroutines make at a hit
 //! - `wait`: a thread's wait, which Ctrl-C ends
 //! - `tasks`, `bell`: an asyncio task's wait, which takes no thread
 //! - `functions`: the program's credentials and event functions
@@ -22,6 +23,7 @@ mod door;
 mod error;
 mod functions;
 mod interpreter;
+mod quick;
 mod tasks;
 mod token;
 mod wait;
@@ -34,6 +36,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     // Before anything stores objects of this interpreter.
     interpreter::claim(module.py())?;
     module.add_class::<client::Client>()?;
+    quick::add_to(module)?;
     module.add_class::<token::Token>()?;
     module.add_class::<tasks::Bridge>()?;
     module.add_class::<tasks::Wait>()?;

@@ -141,7 +141,7 @@ pub(crate) fn begin<'py>(
     let mut parts = lock(&waiting.parts);
     let waker = Waker::from(waiting.clone());
     match Pin::new(&mut token).poll(&mut Context::from_waker(&waker)) {
-        Poll::Ready(Ok(token)) => Ok(Bound::new(py, Token::new(token))?.into_any()),
+        Poll::Ready(Ok(token)) => Ok(Bound::new(py, Token::new(py, token, None))?.into_any()),
         Poll::Ready(Err(error)) => Err(raised(py, &error)),
         Poll::Pending => {
             *parts = Some(Parts { token, future: None });
@@ -169,7 +169,7 @@ impl Waiting {
             return Ok(());
         }
         match outcome {
-            Ok(token) => call(&future.getattr("set_result")?, (Token::new(token),)),
+            Ok(token) => call(&future.getattr("set_result")?, (Token::new(py, token, None),)),
             Err(error) => call(&future.getattr("set_exception")?, (raised(py, &error),)),
         }
         .map(drop)

@@ -10,11 +10,21 @@ use pyo3::types::{PyDict, PyString};
 pub(crate) struct Token {
     pub(crate) core: tu_token::Token,
     value: PyOnceLock<Py<PyString>>,
+    bearer: PyOnceLock<Py<PyString>>,
 }
 
 impl Token {
-    pub(crate) fn new(core: tu_token::Token) -> Self {
-        Self { core, value: PyOnceLock::new() }
+    /// `value`: the text of the token, if there is a `str` of it already.
+    pub(crate) fn new(
+        py: Python<'_>,
+        core: tu_token::Token,
+        value: Option<Bound<'_, PyString>>,
+    ) -> Self {
+        let token = Self { core, value: PyOnceLock::new(), bearer: PyOnceLock::new() };
+        if let Some(value) = value {
+            token.value.get_or_init(py, || value.unbind());
+        }
+        token
     }
 }
 
@@ -22,22 +32,23 @@ impl Token {
 impl Token {
     /// The bare token.
     #[getter]
-    fn value<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+    pub(crate) fn value<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
         let make = || PyString::new(py, self.core.value()).unbind();
         self.value.get_or_init(py, make).bind(py).clone()
     }
 
     /// ``Bearer <token>``: the value of an ``Authorization`` header.
     #[getter]
-    fn bearer(&self) -> &str {
-        self.core.bearer()
+    fn bearer<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        let make = || PyString::new(py, self.core.bearer()).unbind();
+        self.bearer.get_or_init(py, make).bind(py).clone()
     }
 
     /// ``{"Authorization": "Bearer <token>"}``, for ``headers=``.
     #[getter]
     fn header<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let header = PyDict::new(py);
-        header.set_item(pyo3::intern!(py, "Authorization"), self.core.bearer())?;
+        header.set_item(pyo3::intern!(py, "Authorization"), self.bearer(py))?;
         Ok(header)
     }
 

@@ -30,13 +30,22 @@ pub(crate) fn get(py: Python<'_>, client: &Client, options: &GetOptions<'_>) -> 
     outcome.map_err(|error| raised(py, &error))
 }
 
-/// Python runs signal handlers only in the main thread.
+/// Whether this may be the main thread, the only one in which Python runs signal handlers. Watching for
+/// signals in another thread is useless, but harmless.
 fn is_main_thread(py: Python<'_>) -> PyResult<bool> {
     static MAIN_THREAD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     static GET_IDENT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    if MAIN_THREAD.get(py).is_none() && !is_loaded(py, "threading")? {
+        // Most likely there is no other thread; the import would take longer than most token requests.
+        return Ok(true);
+    }
     let main = MAIN_THREAD.import(py, "threading", "main_thread")?.call0()?;
     let this = GET_IDENT.import(py, "threading", "get_ident")?.call0()?;
     main.getattr("ident")?.eq(this)
+}
+
+fn is_loaded(py: Python<'_>, module: &str) -> PyResult<bool> {
+    py.import("sys")?.getattr("modules")?.contains(module)
 }
 
 /// Waits in slices and checks for signals between them. An exception from a signal handler ends the

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import tu_token
+from conftest import Emulator
 from tu_token import _native
 
 
@@ -54,11 +55,48 @@ except ImportError as missing:
     assert ended.stdout == f"{adapter} needs {package}: pip install 'tu-token[{package}]'\n", ended
 
 
-def test_importing_it_imports_neither_adapters_package(run_program: Any) -> None:
-    ended = run_program(
-        "import sys, tu_token; print(sorted({'requests', 'httpx', 'asyncio'} & set(sys.modules)))"
-    )
-    assert "requests" not in ended.stdout and "httpx" not in ended.stdout
+# What takes longer to import than all of this package.
+HEAVY = ["asyncio", "dataclasses", "datetime", "enum", "functools", "httpx", "inspect", "logging"]
+HEAVY += ["re", "requests", "ssl", "threading", "typing", "urllib", "weakref"]
+
+
+def test_importing_it_imports_nothing_heavy(run_program: Any) -> None:
+    program = f"""
+import sys
+before = set(sys.modules)
+import tu_token
+print([name for name in {HEAVY} if name in sys.modules.keys() - before])
+client = tu_token.Client(timeout="5s")
+client.token(), client.token("site.view"), client.get().header
+print([name for name in {HEAVY} if name in sys.modules.keys() - before])
+"""
+    ended = run_program(program)
+    assert ended.stdout == "[]\n[]\n", ended
+
+
+def test_all_names_can_be_imported(run_program: Any) -> None:
+    ended = run_program("from tu_token import *; import tu_token; print(len(tu_token.__all__), TLSError.status)")
+    assert ended.stdout == f"{len(tu_token.__all__)} 201\n", ended
+
+
+def test_events_reach_a_logger_that_is_imported_later(run_program: Any, emulator: Emulator) -> None:
+    program = """
+import sys, tu_token
+client = tu_token.Client()
+client.token()
+assert "logging" not in sys.modules
+import logging, queue
+from logging.handlers import QueueHandler
+records = queue.Queue()
+logging.getLogger("tu_token").addHandler(QueueHandler(records))
+logging.getLogger("tu_token").setLevel(logging.INFO)
+client.invalidate(client.token())
+client.token()
+while records.get(timeout=10).tu_kind is not tu_token.EventKind.FETCH_SUCCEEDED:
+    pass
+"""
+    ended = run_program(program)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
 def test_no_test_clock_in_an_installed_module() -> None:

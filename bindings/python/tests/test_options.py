@@ -16,7 +16,7 @@ from tu_token import _native, _options
 def test_the_table_is_the_librarys() -> None:
     keys = set(_native.option_keys())
     assert set(_options._READERS) == keys, "_READERS in tu_token/_options.py"
-    assert set(typing.get_type_hints(tu_token.Options)) == keys, "Options in tu_token/_options.py"
+    assert set(typing.get_type_hints(tu_token.Options)) == keys, "Options in tu_token/_types.py"
 
 
 def test_values_in_pythons_types(emulator: Emulator, tmp_path: pathlib.Path) -> None:

@@ -11,8 +11,6 @@ Options not given come from ``TRACKUNIT_*`` environment variables.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 try:
     from . import _native as _native
 except ImportError as _refused:
@@ -26,35 +24,36 @@ except ImportError as _refused:
     ) from None
 
 from ._client import Client
-from ._errors import (
-    ArgumentError,
-    BadResponseError,
-    BudgetError,
-    ClosedError,
-    ConfigError,
-    CredentialsError,
-    Error,
-    InternalError,
-    InvalidClientError,
-    InvalidScopeError,
-    NetworkError,
-    OAuthError,
-    PendingError,
-    ProxyError,
-    RateLimitedError,
-    ServerError,
-    Status,
-    TimeoutError,
-    TLSError,
-)
-from ._events import Event, EventKind
 from ._native import Token, __version__
-from ._options import Options
-from ._stats import State, Stats
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ._errors import (
+        ArgumentError,
+        BadResponseError,
+        BudgetError,
+        ClosedError,
+        ConfigError,
+        CredentialsError,
+        Error,
+        InternalError,
+        InvalidClientError,
+        InvalidScopeError,
+        NetworkError,
+        OAuthError,
+        PendingError,
+        ProxyError,
+        RateLimitedError,
+        ServerError,
+        Status,
+        TimeoutError,
+        TLSError,
+    )
+    from ._events import Event, EventKind
     from ._httpx import HttpxAuth as HttpxAuth
     from ._requests import RequestsAuth as RequestsAuth
+    from ._stats import State, Stats
+    from ._types import Options
 
 # Without `RequestsAuth` and `HttpxAuth`: each needs a package that may not be installed.
 __all__ = [
@@ -88,17 +87,30 @@ __all__ = [
 ]
 
 
+# Everything else is loaded at its first use: what it imports (`enum`, `dataclasses`, `typing`) takes
+# longer than all the rest.
+_OTHERS = {
+    "Event": "_events",
+    "EventKind": "_events",
+    "HttpxAuth": "_httpx",
+    "Options": "_types",
+    "RequestsAuth": "_requests",
+    "State": "_stats",
+    "Stats": "_stats",
+}
+
+
 def __getattr__(name: str) -> object:
-    if name == "RequestsAuth":
-        from ._requests import RequestsAuth
-
-        return RequestsAuth
-    if name == "HttpxAuth":
-        from ._httpx import HttpxAuth
-
-        return HttpxAuth
-    raise AttributeError(f"module 'tu_token' has no attribute {name!r}")
+    if name in _OTHERS:
+        module = _OTHERS[name]
+    elif name in __all__:
+        module = "_errors"
+    else:
+        raise AttributeError(f"module 'tu_token' has no attribute {name!r}")
+    value = getattr(__import__(module, globals(), None, [name], 1), name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), "HttpxAuth", "RequestsAuth"])
+    return sorted({*globals(), *__all__, *_OTHERS})

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from ._client import Client
-from ._options import Texts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._types import Texts
 
 
 class Adapter:

@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 import atexit
-import inspect
 import os
-from collections.abc import Callable
-from types import TracebackType
-from typing import TYPE_CHECKING, TypeAlias
+import sys
 
-from . import _loops, _native
-from ._errors import ConfigTypeError, Status
-from ._events import Event
-from ._native import Token
-from ._options import Options, Seconds, Texts, as_text
-from ._stats import State, Stats
+from . import _native
+from ._native import recognized_text, recognized_token
+from ._options import as_text
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
     from typing_extensions import Self, Unpack
 
-Credentials: TypeAlias = Callable[[bool], tuple[str, str] | None]
+    from ._events import Event
+    from ._native import Token
+    from ._stats import Stats
+    from ._types import Credentials, Options, Seconds, Texts
+
+# Otherwise it is imported at the first wait in a loop: it imports asyncio, which takes 20 ms.
+if "asyncio" in sys.modules:
+    from . import _loops as _loops
+
+
+def _after_fork_in_child() -> None:
+    loops = sys.modules.get("tu_token._loops")
+    # Incomplete if another thread was importing it.
+    clear = getattr(loops, "after_fork_in_child", None)
+    if clear is not None:
+        clear()
+
 
 atexit.register(_native.at_exit)
 if hasattr(os, "register_at_fork"):
@@ -27,7 +41,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=_native.before_fork,
         after_in_parent=_native.after_fork_in_parent,
-        after_in_child=_loops.after_fork_in_child,
+        after_in_child=_after_fork_in_child,
     )
 
 
@@ -63,6 +77,9 @@ class Client(_native.Client):
         super().__init__()
         _check_function("credentials", credentials)
         _check_function("on_event", on_event)
+        if on_event is not None or "logging" in sys.modules:
+            # Here rather than on the library's thread when the first event happens.
+            from . import _events as _events
         self._make(as_text(options), credentials, on_event)
 
     async def get_async(
@@ -76,9 +93,14 @@ class Client(_native.Client):
         No thread waits. Cancelling the task cancels its wait, but not the fetch, which serves other
         callers. Under trio, one of trio's threads waits.
         """
+        token = recognized_token(self, scope, timeout, min_ttl)
+        if token is not None:
+            return token
         token = self._at_hand(scope, timeout, min_ttl)
         if token is not None:
             return token
+        from . import _loops
+
         return await _loops.get(self, scope, timeout, min_ttl)
 
     async def token_async(
@@ -88,6 +110,9 @@ class Client(_native.Client):
         min_ttl: Seconds | None = None,
     ) -> str:
         """Like :meth:`token`, for asyncio: see :meth:`get_async`."""
+        text = recognized_text(self, scope, timeout, min_ttl)
+        if text is not None:
+            return text
         text = self._text_at_hand(scope, timeout, min_ttl)
         if text is not None:
             return text
@@ -95,6 +120,9 @@ class Client(_native.Client):
 
     def stats(self, scope: Texts | None = None) -> Stats:
         """Return the statistics of a scope, by default the client's own."""
+        from ._errors import Status
+        from ._stats import State, Stats
+
         (state, last_status), times, counts = self._stats(scope)
         return Stats(State(state), Status(last_status), *times, *counts)
 
@@ -125,6 +153,10 @@ class Client(_native.Client):
 def _check_function(name: str, function: Callable[..., object] | None) -> None:
     if function is None:
         return
+    import inspect
+
+    from ._errors import ConfigTypeError
+
     if not callable(function):
         raise ConfigTypeError(f"{name} must be a function, not {type(function).__name__}")
     # An object's `__call__` may be a coroutine function as well.

@@ -1,18 +1,17 @@
-"""Events, which go to the logger ``tu_token`` and to the program's function."""
+"""Events. Loaded only by programs that receive or log them."""
 
 from __future__ import annotations
 
 import dataclasses
 import enum
-import logging
-from collections.abc import Callable
 from typing import TypeAlias
 
 from ._errors import Status
 
-_LOGGER = logging.getLogger("tu_token")
-# Without this, `logging` prints warnings to stderr in programs that have not configured it.
-_LOGGER.addHandler(logging.NullHandler())
+# The members of an event, as passed by the native module.
+Happened: TypeAlias = tuple[
+    int, int, str, str, str, str | None, int | None, int, float, float | None, int
+]
 
 
 class EventKind(enum.IntEnum):
@@ -56,33 +55,10 @@ class Event:
     suspend or a jump of the wall clock, its length. 0 for all others."""
     wait: float | None
     """Seconds until the next attempt, if known."""
-    level: int = logging.INFO
+    level: int = 20
     """The severity: ``logging.DEBUG``, ``INFO`` or ``WARNING``."""
 
 
-# The members of an event, as passed by the native module.
-_Happened: TypeAlias = tuple[
-    int, int, str, str, str, str | None, int | None, int, float, float | None, int
-]
-
-
-def tell(function: Callable[[Event], object] | None, happened: _Happened) -> None:
-    """Pass one event to the logger and to the function, on the library's event thread."""
-    kind, status, level = happened[0], happened[1], happened[-1]
-    is_logged = _LOGGER.isEnabledFor(level)
-    if function is None and not is_logged:
-        return
-    event = Event(EventKind(kind), Status(status), *happened[2:])
-    if is_logged:
-        _log(event)
-    if function is not None:
-        function(event)
-
-
-def _log(event: Event) -> None:
-    """Log one record; the event's members become its attributes, prefixed with ``tu_``."""
-    members = {f"tu_{field}": value for field, value in vars(event).items()}
-    client = f"{event.client}: " if event.client else ""
-    scope = f" [scope {event.scope}]" if event.scope else ""
-    token = f" [token {event.fingerprint}]" if event.fingerprint else ""
-    _LOGGER.log(event.level, "%s%s%s%s", client, event.message, scope, token, extra=members)
+def event(happened: Happened) -> Event:
+    """Return the event for what the native module has passed."""
+    return Event(EventKind(happened[0]), Status(happened[1]), *happened[2:])

@@ -11,7 +11,7 @@ import weakref
 
 from . import _native
 from ._native import Token
-from ._options import Seconds, Texts
+from ._types import Seconds, Texts
 
 
 class _Way:

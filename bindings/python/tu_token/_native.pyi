@@ -5,9 +5,8 @@ from typing import NoReturn, final
 
 from typing_extensions import Self, disjoint_base
 
-from ._client import Credentials
 from ._events import Event
-from ._options import Seconds, Texts
+from ._types import Credentials, Seconds, Texts
 
 __all__ = [
     "Bridge",
@@ -19,6 +18,8 @@ __all__ = [
     "at_exit",
     "before_fork",
     "option_keys",
+    "recognized_text",
+    "recognized_token",
 ]
 
 __version__: str
@@ -27,6 +28,20 @@ def after_fork_in_parent() -> None: ...
 def at_exit() -> None: ...
 def before_fork() -> None: ...
 def option_keys() -> list[str]: ...
+def recognized_text(
+    client: Client,
+    scope: Texts | None,
+    timeout: Seconds | None,
+    min_ttl: Seconds | None,
+    /,
+) -> str | None: ...
+def recognized_token(
+    client: Client,
+    scope: Texts | None,
+    timeout: Seconds | None,
+    min_ttl: Seconds | None,
+    /,
+) -> Token | None: ...
 @final
 class Token:
     """An access token and its metadata. Immutable."""
@@ -86,7 +101,7 @@ class Client:
         timeout: Seconds | None = None,
         min_ttl: Seconds | None = None,
     ) -> Token:
-        """Return a token.
+        """Return a token: the same object until it is renewed.
 
         ``scope`` defaults to the client's own and ``timeout`` to the client's ``timeout`` option; 0
         means do not wait. With ``min_ttl`` the token is, if possible, valid for at least that many

@@ -1,54 +1,18 @@
-"""The options as Python types, and their conversion to the text that the library parses."""
+"""Converts the options to the text that the library parses.
+
+Modules that only some values need are imported where they are used: every program pays for the others.
+"""
 
 from __future__ import annotations
 
-import datetime
-import math
 import os
-from collections.abc import Callable, Mapping
-from typing import TypeAlias, TypedDict
-from urllib.parse import urlencode
 
-from ._errors import ConfigError, ConfigTypeError
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import TypeAlias
 
-Seconds: TypeAlias = float | datetime.timedelta
-Duration: TypeAlias = Seconds | str
-"""Seconds, or text such as ``"250ms"`` or ``"20m"``."""
-Texts: TypeAlias = str | list[str] | tuple[str, ...]
-"""Text separated by spaces, or a list of its parts."""
-File: TypeAlias = str | os.PathLike[str]
-
-
-class Options(TypedDict, total=False):
-    """The options of a client, as keyword arguments. ``None`` means not given."""
-
-    client_id: str | None
-    client_secret: str | None
-    client_id_file: File | None
-    client_secret_file: File | None
-    scope: Texts | None
-    token_url: str | None
-    client_auth: str | None
-    params: str | Mapping[str, str] | None
-    name: str | None
-    timeout: Duration | None
-    request_timeout: Duration | None
-    connect_timeout: Duration | None
-    fetch_timeout: Duration | None
-    refresh_before: Duration | None
-    expiry_margin: Duration | None
-    keep_warm: bool | str | None
-    max_requests_per_minute: int | str | None
-    allow_narrowed_scope: bool | str | None
-    ca_file: File | None
-    client_cert_file: File | None
-    client_key_file: File | None
-    proxy: str | None
-    user_agent: str | None
-    api_hosts: Texts | None
-    log: str | None
-    store: str | None
-    store_timeout: Duration | None
+    _Reader: TypeAlias = Callable[[object], str | None]
 
 
 def _text(value: object) -> str | None:
@@ -79,20 +43,28 @@ def _count(value: object) -> str | None:
 
 
 def _duration(value: object) -> str | None:
-    if isinstance(value, datetime.timedelta):
-        whole, rest = divmod(abs(value), datetime.timedelta(milliseconds=1))
-        return _milliseconds(whole + bool(rest), value < datetime.timedelta(0))
+    if isinstance(value, str):
+        return value
     if isinstance(value, int) and not isinstance(value, bool):
         # Of any size: the library reports what is too large. (Not as a float, which could overflow.)
         return f"{_count(value * 1000)}ms"
     if isinstance(value, float):
+        import math
+
         # Infinities and NaN are passed on unchanged: the library reports them.
         return _rounded(value * 1000) if math.isfinite(value * 1000) else str(value)
-    return _text(value)
+    import datetime
+
+    if isinstance(value, datetime.timedelta):
+        whole, rest = divmod(abs(value), datetime.timedelta(milliseconds=1))
+        return _milliseconds(whole + bool(rest), value < datetime.timedelta(0))
+    return None
 
 
 def _rounded(milliseconds: float) -> str:
     """Round away from 0, which has a special meaning; but 2.007 s, slightly more in binary, is 2007 ms."""
+    import math
+
     nearest, amount = round(abs(milliseconds)), abs(milliseconds)
     is_meant = nearest > 0 and abs(amount - nearest) < 1e-6
     return _milliseconds(nearest if is_meant else math.ceil(amount), milliseconds < 0)
@@ -103,21 +75,28 @@ def _milliseconds(amount: int, is_negative: bool) -> str:
 
 
 def _params(value: object) -> str | None:
+    if isinstance(value, str):
+        return value
+    from collections.abc import Mapping
+
     if not isinstance(value, Mapping):
-        return _text(value)
+        return None
     parts = [part for pair in value.items() for part in pair]
     # str() would accept anything, and the result would be sent.
     if not all(isinstance(part, str) for part in parts):
         return None
     # Invalid text is passed on unencoded, so that it is refused.
-    return urlencode(value) if not _has_surrogate("".join(parts)) else "".join(parts)
+    if _has_surrogate("".join(parts)):
+        return "".join(parts)
+    from urllib.parse import urlencode
+
+    return urlencode(value)
 
 
 def _has_surrogate(text: str) -> bool:
     return any("\ud800" <= character <= "\udfff" for character in text)
 
 
-_Reader: TypeAlias = Callable[[object], str | None]
 _TEXT: tuple[_Reader, str] = (_text, "a str")
 _FILE: tuple[_Reader, str] = (_file, "a str or a path")
 _TEXTS: tuple[_Reader, str] = (_texts, "a str, or a list or tuple of them")
@@ -170,7 +149,11 @@ def _as_text(key: str, value: object) -> str:
     read, expected = _READERS[key]
     text = read(value)
     if text is None:
+        from ._errors import ConfigTypeError
+
         raise ConfigTypeError(f"option {key} must be {expected}, not {type(value).__name__}")
     if _has_surrogate(text):
+        from ._errors import ConfigError
+
         raise ConfigError(f"option {key} contains a lone surrogate, which is not valid text")
     return text

@@ -1,0 +1,178 @@
+"""Hits: what calls return from the cache, and what that costs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from conftest import Emulator
+
+import tu_token
+from tu_token import _native
+
+
+def spelled(scope: str) -> str:
+    """Return another ``str`` object with this text."""
+    return "".join(list(scope))
+
+
+def allocated(call: Callable[[], object]) -> int:
+    """Return the bytes of Python memory that a call needs. The library's events need some as well."""
+
+    def once() -> int:
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        call()
+        return tracemalloc.get_traced_memory()[1] - before
+
+    return min(once() for _ in range(30))
+
+
+def test_a_hit_allocates_nothing(client: tu_token.Client) -> None:
+    client.token(), client.get().bearer, client.token("site.view"), client.get("site.view").bearer
+    tracemalloc.start()
+    try:
+        nothing = allocated(lambda: None)
+        assert allocated(lambda: spelled("site.view")) > nothing
+        for call in (
+            lambda: client.token(),
+            lambda: client.token("site.view"),
+            lambda: client.get(),
+            lambda: client.get("site.view"),
+            lambda: client.get().value,
+            lambda: client.get().bearer,
+            lambda: _native.recognized_text(client, None, None, None),
+            lambda: _native.recognized_text(client, "site.view", None, None),
+            lambda: _native.recognized_token(client, None, None, None),
+        ):
+            assert allocated(call) == nothing
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_token_object_is_the_same_until_it_is_renewed(client: tu_token.Client) -> None:
+    for scope in (None, "site.view"):
+        first = client.get(scope)
+        assert client.get(scope) is first
+        assert client.get(scope, timeout=0) is first and client.get(scope, min_ttl=60) is first
+        assert client.token(scope) is first.value
+        assert asyncio.run(client.get_async(scope)) is first
+        client.invalidate(first)
+        second = client.get(scope)
+        assert second is not first and second != first and client.get(scope) is second
+        assert client.token(scope) is second.value
+
+
+def test_the_str_and_the_object_share_their_text(client: tu_token.Client) -> None:
+    text = client.token()
+    assert client.get().value is text
+
+
+def test_a_scope_is_recognized_however_it_is_given(client: tu_token.Client) -> None:
+    class Text(str):
+        pass
+
+    token = client.token("site.view")
+    given: list[Any] = [spelled("site.view"), Text("site.view"), ["site.view"], ("site.view",)]
+    for scope in given * 2:
+        assert client.token(scope) is token
+        assert client.get(scope).value is token
+        assert asyncio.run(client.token_async(scope)) is token
+
+
+def test_a_list_may_change_between_two_calls(client: tu_token.Client) -> None:
+    scopes = ["asset.view"]
+    first = client.token(scopes)
+    scopes[0] = "site.view"
+    assert client.token(scopes) is client.token("site.view") is not first
+
+
+def test_more_spellings_than_are_recognized(client: tu_token.Client) -> None:
+    token = client.token("site.view")
+    # All alive at once, so that each has an address of its own.
+    spellings = [spelled("site.view") for _ in range(300)]
+    for _ in range(2):
+        assert all(client.token(spelling) is token for spelling in spellings)
+    assert client.stats("site.view").requests == 1
+
+
+def test_objects_that_name_a_scope_are_released(client: tu_token.Client) -> None:
+    spelling = spelled("site.view")
+    before = sys.getrefcount(spelling)
+    client.token(spelling)
+    client.token(spelling)
+    assert sys.getrefcount(spelling) == before + 1
+    client.close()
+    assert sys.getrefcount(spelling) == before
+
+
+def test_a_closed_client_keeps_no_token(client: tu_token.Client) -> None:
+    text, token = client.token(), client.get("site.view")
+    kept = sys.getrefcount(text), sys.getrefcount(token)
+    client.close()
+    assert (sys.getrefcount(text), sys.getrefcount(token)) == (kept[0] - 1, kept[1] - 1)
+
+
+@pytest.mark.parametrize("recognized", [_native.recognized_text, _native.recognized_token])
+def test_what_is_not_recognized_is_left_to_the_ordinary_methods(
+    recognized: Callable[..., object], client: tu_token.Client
+) -> None:
+    unmade = tu_token.Client.__new__(tu_token.Client)
+    assert recognized(client, None, None, None) is None
+    client.token(), client.get(), client.token("site.view"), client.get("site.view")
+    assert recognized(client, None, None, None) is not None
+    assert recognized(client, "site.view", None, None) is not None
+    for arguments in (
+        (),
+        (client,),
+        (client, None, None, None, None),
+        (client, None, 1, None),
+        (client, None, None, 1),
+        (client, "never asked", None, None),
+        (client, ["site.view"], None, None),
+        (client, 1, None, None),
+        (unmade, None, None, None),
+        (None, None, None, None),
+        ("client", None, None, None),
+    ):
+        assert recognized(*arguments) is None, arguments
+    client.invalidate(client.token())
+    assert recognized(client, None, None, None) is None
+
+
+def test_threads_with_scopes_of_their_own(client: tu_token.Client) -> None:
+    scopes = ["asset.view", "site.view", "asset.view site.view"]
+    expected = {scope: client.token(scope) for scope in scopes}
+    wrong: list[str] = []
+
+    def work() -> None:
+        for turn in range(3000):
+            scope = scopes[turn % 3]
+            if client.token(spelled(scope) if turn % 2 else scope) is not expected[scope]:
+                wrong.append(scope)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_child_asks_again(client: tu_token.Client, emulator: Emulator) -> None:
+    text, token = client.token("site.view"), client.get()
+    child = os.fork()
+    if child == 0:
+        # The parent's objects are not served before the child has noticed the fork.
+        is_so = _native.recognized_text(client, "site.view", None, None) is None
+        is_so = is_so and client.token("site.view") == text and client.get() == token
+        os._exit(0 if is_so else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert client.token("site.view") is text and client.get() is token
