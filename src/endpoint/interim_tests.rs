@@ -35,13 +35,19 @@ impl Transport for Pieces {
     }
 }
 
-/// What ureq sees, after each piece that arrives.
-fn seen<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Vec<u8>>, Error> {
+/// A connection to a server that sends these pieces, until the deadline.
+fn connection<'a>(
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+    deadline: Instant,
+) -> Layered<WithoutInterim> {
     let buffers = LazyBuffers::new(32 * 1024, 1024);
     let pieces = pieces.into_iter().map(<[u8]>::to_vec).collect();
-    let deadline = Instant::now() + Duration::from_secs(60);
-    let pieces = Box::new(Pieces { buffers, pieces });
-    let mut filter = Layered::new(pieces, WithoutInterim::new(deadline));
+    Layered::new(Box::new(Pieces { buffers, pieces }), WithoutInterim::new(deadline))
+}
+
+/// What ureq sees, after each piece that arrives.
+fn seen<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Vec<u8>>, Error> {
+    let mut filter = connection(pieces, Instant::now() + Duration::from_secs(60));
     let mut seen = Vec::new();
     loop {
         match filter.await_input(NextTimeout::default()) {
@@ -128,4 +134,13 @@ fn interim_responses_are_limited_in_number_and_length() {
     ] {
         assert_eq!(error(seen([text.as_bytes()]).unwrap_err()), expected);
     }
+}
+
+#[test]
+fn interim_responses_do_not_extend_the_deadline() {
+    let interim = "HTTP/1.1 102 Processing\r\n\r\n".as_bytes();
+    let mut late = connection([interim, interim], Instant::now());
+    let outcome = late.await_input(NextTimeout::default());
+    assert!(matches!(outcome, Err(Error::Timeout(_))), "{outcome:?}");
+    assert_eq!(late.buffers().input(), b"");
 }
