@@ -1,6 +1,6 @@
 /*
- * The kernel's limit on the number of tasks of a process: each cell of a test can have a cgroup of its own. Then threads
- * and child processes are refused, as in a container with a pids limit.
+ * The kernel's limit on the number of tasks of a process: each cell of a test can have a cgroup of its own.
+ * Then threads and child processes are refused, as in a container with a pids limit.
  */
 #ifndef PIDS_H
 #define PIDS_H

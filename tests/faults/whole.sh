@@ -14,10 +14,12 @@ page_of_the_whole() {
   cat <<'END'
 # Faults that tests of the whole library find
 
-Each of these faults was in the library once, and is kept here as a patch. `make faults` applies one after another to a
-copy of the sources and runs the tests that must fail; `make test` checks that each patch still applies. The third column
-names the tests: `lib` a unit test, `network` rows of [network-faults.md](../../../docs/network-faults.md), `c` a program of
-`tests/c` and the part of its table, `python` tests of the module. This page is generated: `tests/faults.sh list`.
+Each of these faults was in the library once, and is kept here as a patch. `make faults` applies one after
+another to a copy of the sources and runs the tests that must fail; `make test` checks that each patch still
+applies. The third column names the tests: `lib` a unit test, `network` rows of
+[network-faults.md](../../../docs/network-faults.md), `c` a program of `tests/c` and the part of its table,
+`python` tests of the module, `python-forks` forks at random points. This page is generated:
+`tests/faults.sh list`.
 
 | kind of fault | the fault | found by |
 | --- | --- | --- |
