@@ -12,3 +12,4 @@ mod exec;
 mod get;
 mod killed;
 mod redis;
+mod start;
