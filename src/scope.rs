@@ -83,6 +83,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn characters_are_described() {
+        assert_eq!(describe('\u{7}'), "the control character U+0007");
+        assert_eq!(describe('\u{e9}'), "the character U+00E9, which is not ASCII,");
+        assert_eq!(describe('\r'), "a line break");
+    }
+
+    #[test]
     fn one_set_has_one_canonical_form_and_keeps_its_order_on_the_wire() {
         for text in ["b a", "  b   a ", "b a b"] {
             let scope = ScopeSet::parse(text).unwrap();

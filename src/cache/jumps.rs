@@ -78,6 +78,11 @@ mod tests {
         let cases = [
             ("an hour passes", reading(4600, 50, 4_600_000), vec![]),
             ("and the clock is corrected", reading(4600, 50, 4_603_000), vec![]),
+            (
+                "set by more than the drift of an hour",
+                reading(4600, 50, 4_605_000),
+                vec![Jump::Forward(SECOND * 5)],
+            ),
             ("a nap", reading(1001, 51, 1_001_000), vec![]),
             (
                 "an hour in suspend",

@@ -320,6 +320,16 @@ mod tests {
     }
 
     #[test]
+    fn a_retry_after_replaces_the_pause_of_a_rate_limit() {
+        for (retry_after, is_paused) in [(Some(1), false), (None, true)] {
+            let mut limits = limits(600);
+            let failure = failure(Class::RateLimited, retry_after);
+            limits.fetch_failed(&failure, Duration::from_secs(60), START);
+            assert_eq!(limits.blocked(at(30)).is_some(), is_paused, "{retry_after:?}");
+        }
+    }
+
+    #[test]
     fn refusals_of_concurrent_fetches_count_once() {
         let mut limits = limits(600);
         for _ in 0..3 {

@@ -217,6 +217,16 @@ mod tests {
     }
 
     #[test]
+    fn the_end_of_an_earlier_login_does_not_end_a_later_one() {
+        let mut logins = Logins::default();
+        let first = begin(&mut logins, 0);
+        let second = begin(&mut logins, 11);
+        assert_ne!(first, second);
+        logins.ended(first, at(12));
+        assert_eq!(logins.ask(LIMIT, at(12)), Admission::Wait(at(21)));
+    }
+
+    #[test]
     fn until_one_is_accepted_there_is_one_login_at_a_time() {
         let mut logins = Logins::default();
         let first = begin(&mut logins, 0);

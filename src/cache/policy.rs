@@ -276,6 +276,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_lock_lasts_longer_than_an_attempt_and_less_than_others_wait_for_it() {
+        let policy = usual();
+        assert_eq!(policy.lock_life(), policy.request_timeout + Duration::from_millis(500));
+        assert!(policy.lock_life() < policy.longest_lock_wait());
+    }
+
+    #[test]
     fn a_token_of_twenty_minutes_is_fresh_for_ten_to_fifteen() {
         let lifetime = Duration::from_secs(1200);
         let at = |seconds: u64| BootTime::ZERO.after(Duration::from_secs(7 + seconds));

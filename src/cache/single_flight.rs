@@ -146,6 +146,20 @@ mod tests {
     }
 
     #[test]
+    fn a_try_is_under_way_since_it_began_and_ends_by_its_own_key() {
+        let mut flight: SingleFlight<_, ()> = SingleFlight::default();
+        let ticket = flight.join("key", None, at(5)).unwrap();
+        flight.join("another", None, at(0)).unwrap();
+        assert!(
+            !flight.is_under_way_since(&"key", at(4)) && flight.is_under_way_since(&"key", at(5))
+        );
+        flight.end(&"another", ticket, true);
+        assert!(flight.is_open(ticket) && flight.is_under_way(|key| *key == "another"));
+        flight.end(&"none", ticket, true);
+        assert!(flight.is_open(ticket));
+    }
+
+    #[test]
     fn callers_join_the_work_in_progress() {
         let mut flight = SingleFlight::default();
         let ticket = flight.join("key", Some(1), at(0)).expect("the first begins");

@@ -151,6 +151,8 @@ mod tests {
         assert!(message(&with(&[("scopee", "x")])).contains("did you mean scope?"));
         assert!(message(&with(&[("client-id", "x")])).contains("did you mean client_id?"));
         assert!(message(&with(&[("colour", "x")])).contains("the options are"));
+        // Of a short key one letter may be wrong.
+        assert!(message(&with(&[("lof", "x")])).contains("did you mean log?"));
     }
 
     #[test]

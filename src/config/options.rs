@@ -213,6 +213,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn files_are_waited_for_as_long_as_tokens_or_as_a_fetch_takes() {
+        let mut options = Options { timeout: Duration::from_secs(3), ..Options::default() };
+        assert_eq!(options.file_patience(), Duration::from_secs(3));
+        options.timeout = Duration::ZERO;
+        assert_eq!(options.file_patience(), Duration::from_secs(15));
+    }
+
+    #[test]
     fn unset_options_have_the_documented_defaults() {
         let options = Options::default();
         let (seconds, policy) = (Duration::from_secs, &options.policy);

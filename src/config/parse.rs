@@ -227,6 +227,19 @@ mod tests {
     }
 
     #[test]
+    fn values_of_other_kinds() {
+        for (text, value) in [("true", true), ("1", true), ("false", false), ("0", false)] {
+            assert_eq!(boolean(text), Ok(value), "{text}");
+        }
+        assert!(boolean("yes").is_err());
+        assert_eq!(path(""), Err("is empty".to_owned()));
+        assert_eq!(header_text(&"x".repeat(256)), Ok("x".repeat(256)));
+        for refused in ["", "caf\u{e9}", "a\tb", &"x".repeat(257)] {
+            assert!(header_text(refused).is_err(), "{refused}");
+        }
+    }
+
+    #[test]
     fn hosts_are_exact() {
         let read = |text| hosts(text).map(|all| all.iter().map(Authority::to_string).collect());
         let shown: Result<Vec<String>, _> = read("Iris.Trackunit.com, b:8443 [FD00:0::1]");

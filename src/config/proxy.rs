@@ -363,7 +363,27 @@ mod tests {
         assert!(proxy_at("socks5://u%3Av:p@proxy").is_ok());
         let long = format!("socks5://u:{}@proxy", "p".repeat(256));
         assert!(proxy_at(&long).unwrap_err().contains("255 bytes"));
-        assert!(proxy_at(&long.replace("socks5", "http")).is_ok());
+        let kinds =
+            [("http", ureq::ProxyProtocol::Http), ("socks5h", ureq::ProxyProtocol::Socks5h)];
+        for (scheme, kind) in kinds {
+            assert_eq!(proxy_at(&format!("{scheme}://u:p@proxy")).unwrap().protocol(), kind);
+        }
+        assert_eq!(proxy_at(&long.replace("socks5", "http")).unwrap().username(), Some("u"));
+        assert!(proxy_at(&long.replace("pp@", "p@")).is_ok(), "the longest that SOCKS5 allows");
+    }
+
+    #[test]
+    fn a_network_contains_addresses_of_its_own_kind() {
+        for (network, length, host, is_in) in [
+            ("10.0.0.0", "8", "10.1.2.3", true),
+            ("10.0.0.0", "8", "11.1.2.3", false),
+            ("10.0.0.0", "8", "a00::1", false),
+            ("a00::", "8", "10.1.2.3", false),
+            ("10.0.0.0", "33", "10.0.0.0", false),
+            ("::", "0", "a00::1", true),
+        ] {
+            assert_eq!(network_contains(network, length, host), is_in, "{network}/{length} {host}");
+        }
     }
 
     #[test]

@@ -75,6 +75,14 @@ mod tests {
     }
 
     #[test]
+    fn a_url_is_shown_if_it_is_printable_and_has_no_user_info() {
+        assert!(is_plain_url("https://host:1/x?y"));
+        for hidden in ["https://host/:hush@x", "https://host/\u{e9}", "https://u@host", "hush"] {
+            assert!(!is_plain_url(hidden), "{hidden}");
+        }
+    }
+
+    #[test]
     fn each_options_secrecy_fits_its_values() {
         let of = |secrecy| OPTIONS.iter().filter(move |option| option.secrecy == secrecy);
         let keys = |secrecy| of(secrecy).map(|option| option.key).collect::<Vec<_>>();

@@ -438,6 +438,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_value_and_the_file_with_it_overrule_each_other() {
+        for (key, other) in
+            [("client_id", "client_id_file"), ("client_secret", "client_secret_file")]
+        {
+            assert_eq!(find(key).unwrap().twin(), Some(other));
+            assert_eq!(find(other).unwrap().twin(), Some(key));
+        }
+        assert_eq!(find("scope").unwrap().twin(), None);
+    }
+
+    #[test]
     fn a_store_is_read_or_refused() {
         let read = |value| {
             let mut options = Options::default();

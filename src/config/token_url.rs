@@ -126,6 +126,7 @@ mod tests {
             ("http://[::ffff:127.0.0.1]/t", "plain http"),
             ("https://user:hush@host/t", "user info"),
             ("https://user@host/t", "user info"),
+            ("https://user@host/t", "use client_id and client_secret"),
             ("https://host/t#part", "fragment"),
             ("https://host/\n", "0x0a"),
             ("https://host/a b", "0x20"),

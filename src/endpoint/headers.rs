@@ -129,6 +129,16 @@ mod tests {
     }
 
     #[test]
+    fn what_a_server_wants_is_read_from_its_page() {
+        let (https, certificate) = (
+            b"The plain HTTP request was sent to HTTPS port",
+            b"No required SSL Certificate was sent",
+        );
+        assert!(wants_https(https) && !wants_https(certificate) && !wants_https(b""));
+        assert!(wants_certificate(certificate) && !wants_certificate(https));
+    }
+
+    #[test]
     fn retry_after_in_both_forms() {
         assert_eq!(wait("120", None), Some(Duration::from_secs(120)));
         assert_eq!(wait("0", None), Some(Duration::ZERO));

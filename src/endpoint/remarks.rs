@@ -322,6 +322,16 @@ mod tests {
             ("test-id", "test-secret-0123456789", "a"),
             ("id", "pass phrase of some words", "a b"),
             ("id", "100%sure#5&more;", "a b"),
+            // The same in another case.
+            ("Abc9xKp2", "aBC9xKp2", "a b"),
+            // Nearly a variable, a setting, a path, an escape, a placeholder.
+            ("id", "$q7Zt9mWx", "a b"),
+            ("id", "xBCD_EFGHJ", "a b"),
+            ("id", "q7Zt:=9mWx", "a b"),
+            ("id", "q7Zt:A=9mWx", "a b"),
+            ("id", "Zq9_TOKEN=", "a b"),
+            ("id", "q7zt/9mwx", "a b"),
+            ("id", "q7zt%2g9m", "a b"),
         ] {
             assert_eq!(of(id, secret, scope), "", "{id} {secret} {scope}");
         }
@@ -361,6 +371,7 @@ mod tests {
             ("NVhrMnZROXNUYjpxN1p0KzltVy94", "the secret looks like base64 of a text"),
             ("NVhrMnZROXNUYjpxN1p0KzltVy94Cg==", "the secret looks like base64 of a text"),
             ("NVhrMnE5U1RiOnE3Wj4+Pn5+fm1XL3g=", "the secret looks like base64 of a text"),
+            ("cTdadD8+OW1XPz8/THAwc1Y0", "the secret looks like base64 of a text"),
             ("5Xk2vQ9sTb:q7Zt+9mW", "the secret begins with the client id and a colon"),
             (ID, "the client id and the secret are the same"),
             ("/run/secrets/trackunit", "the secret looks like a path or a URL"),
@@ -451,6 +462,8 @@ mod tests {
             "\u{2022}\u{2022}\u{2022}\u{2022}",
             "xxxxxxxx",
             "-",
+            "-._-",
+            "\"<secret>\"",
             "<secret>",
             "<your-client-secret>",
             "your-client-secret",

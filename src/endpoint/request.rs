@@ -21,7 +21,9 @@ impl TokenRequest {
     pub(crate) fn new(options: &Options, credentials: &Credentials, scope: &ScopeSet) -> Self {
         let (id, secret) = (credentials.client_id.reveal(), credentials.client_secret.reveal());
         // Room for the worst case: growing would leave partial copies in freed memory.
-        let room = 3 * (id.len() + secret.len() + scope.wire().len()) + 512;
+        let params: usize =
+            options.params.iter().map(|(key, value)| key.len() + value.len() + 1).sum();
+        let room = 3 * (id.len() + secret.len() + scope.wire().len() + params) + 512;
         let mut form = Serializer::new(String::with_capacity(room));
         form.append_pair("grant_type", "client_credentials");
         if options.client_auth == ClientAuth::Post {

@@ -50,6 +50,37 @@ fn refused(status: u16, body: &str) -> (ErrorKind, Class) {
 }
 
 #[test]
+fn each_mistake_is_named_with_one_remedy() {
+    let named = |body: &str| said(200, body);
+    assert!(named(r#"{"access_token":"t","expires"#).contains("is cut off"));
+    assert!(named(r#"{"scope":"a","scope":"a"}"#).contains("has a member twice"));
+    assert!(named(r#"{"scope":a}"#).contains("is not valid JSON"));
+    assert!(named("<!DOCTYPE html><html>").contains("a web page"));
+    let unreadable = Some("is compressed".to_owned());
+    let compressed = HttpAnswer { unreadable, ..answer(200, "") };
+    let failure = read_with(&compressed, false).unwrap_err();
+    assert!(failure.error.message().ends_with("is compressed"), "{}", failure.error);
+}
+
+#[test]
+fn a_token_of_sixteen_kibibytes_is_accepted() {
+    for (length, is_accepted) in [(MAX_TOKEN_BYTES, true), (MAX_TOKEN_BYTES + 1, false)] {
+        let token = "t".repeat(length);
+        let granted = token_answer(&format!(r#"{{"access_token":"{token}","expires_in":60}}"#));
+        assert_eq!(granted.is_ok(), is_accepted, "{length}");
+    }
+}
+
+#[test]
+fn only_a_passing_oauth_error_is_retryable() {
+    for (code, is_retryable) in [("temporarily_unavailable", true), ("invalid_request", false)] {
+        let body = format!(r#"{{"error":"{code}"}}"#);
+        let error = read_with(&answer(400, &body), false).unwrap_err().error;
+        assert_eq!(error.is_retryable(), is_retryable, "{code}: {error}");
+    }
+}
+
+#[test]
 fn the_documented_answer_is_a_token() {
     let granted = token_answer(
         r#"{"token_type":"Bearer","expires_in":1200,"access_token":"abc","scope":"a b"}"#,

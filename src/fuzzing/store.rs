@@ -25,7 +25,7 @@ pub fn record(data: &[u8]) {
     // A secret for each input: the fuzzer remembers sealed records, and puts them into other inputs.
     let mut hasher = DefaultHasher::new();
     hasher.write(data);
-    let credentials = Credentials::new("id", &format!("secret-{}", hasher.finish()));
+    let credentials = Credentials::new("id", format!("secret-{}", hasher.finish()));
     let seal = Seal::new(&Options::default(), &credentials, &scope);
     if choices & 1 == 0 {
         return check_text(bytes.rest(), &scope, choices & 2 != 0);

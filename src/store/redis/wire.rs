@@ -170,6 +170,22 @@ impl Read for Chunks<'_> {
 mod tests {
     use super::*;
 
+    /// Is interrupted by a signal before each read.
+    struct Interrupted<'a>(bool, &'a [u8]);
+
+    impl Read for Interrupted<'_> {
+        fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+            self.0 = !self.0;
+            if self.0 { Err(io::ErrorKind::Interrupted.into()) } else { self.1.read(bytes) }
+        }
+    }
+
+    #[test]
+    fn a_read_that_a_signal_interrupts_is_repeated() {
+        let reply = Received::default().next(&mut Interrupted(false, b"+OK\r\n"));
+        assert!(matches!(reply, Ok(Reply::Done)), "{reply:?}");
+    }
+
     #[test]
     fn commands_are_packed() {
         assert_eq!(**command(&[b"GET", b"a\r\n"]), *b"*2\r\n$3\r\nGET\r\n$3\r\na\r\n\r\n");

@@ -5,6 +5,7 @@
 //! - [`life`], [`failures`], [`refusals`] a token, its fetches, and what goes wrong with them
 //! - [`credentials_pending`], [`trials`], [`store`] fetches that wait for credentials or for other
 //!   processes
+//! - [`limits`] what happens exactly at a limit or late after it
 //! - [`threads`], [`warm`] the order of threads, and what a client does without a caller
 //! - [`properties`], [`world`] random events, checked against a simpler model
 
@@ -14,6 +15,8 @@ mod credentials_pending;
 mod failures;
 #[cfg(test)]
 mod life;
+#[cfg(test)]
+mod limits;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]

@@ -166,6 +166,46 @@ fn a_process_that_waited_for_another_shares_its_failure() {
 }
 
 #[test]
+fn a_failure_that_was_known_before_or_whose_pause_is_over_is_not_shared() {
+    for (lock, before, now) in [
+        (Lock::Taken, (1, 930.0), (1, 930.0)),
+        (Lock::Taken, (0, 900.0), (1, 900.0)),
+        (Lock::Taken, (0, 900.0), (0, 930.0)),
+    ] {
+        let mut scene = scene(1.0);
+        scene.gets_and_saves(1200);
+        let kept = |(tried, again_at)| {
+            let again_at = second(again_at);
+            Some(Record { same_value: true, tried, again_at, ..record(0.0, 1200) })
+        };
+        scene.at(900.0).asks();
+        scene.goes_on();
+        assert_eq!(scene.finds(kept(before)), Some(Task::TryLock));
+        assert_eq!(scene.tries_lock(lock), Some(Task::Look));
+        scene.finds(kept(now));
+        assert_eq!(scene.misses(), Some(Some(Miss::NotNewer)), "{before:?} {now:?}");
+    }
+}
+
+#[test]
+fn a_process_that_waited_in_several_steps_shares_a_failure() {
+    let mut scene = scene(1.0);
+    scene.gets_and_saves(1200);
+    let kept = Record { same_value: true, ..record(0.0, 1200) };
+    scene.at(900.0).asks();
+    scene.goes_on();
+    assert_eq!(scene.finds(Some(kept)), Some(Task::TryLock));
+    for _ in 0..2 {
+        assert_eq!(scene.tries_lock(BUSY), None);
+        let at = scene.goes_on_at().unwrap();
+        assert_eq!(scene.at(at).goes_on().does(), Some(Task::TryLock));
+    }
+    assert_eq!(scene.tries_lock(Lock::Taken), Some(Task::Look));
+    assert_eq!(scene.finds(Some(Record { again_at: second(930.0), ..kept })), None);
+    assert!(scene.misses().is_none() && scene.sends().is_none());
+}
+
+#[test]
 fn a_token_stored_meanwhile_is_taken_at_the_second_look() {
     let mut scene = scene(1.0);
     scene.asks();
