@@ -121,7 +121,8 @@ pub(crate) fn params(text: &str) -> Result<Vec<(String, String)>, String> {
             return Err(format!("must not set {key}: the library does"));
         }
         if params.iter().any(|(known, _)| *known == key) {
-            return Err(format!("has {key} twice; each parameter may be sent only once"));
+            let shown: String = key.chars().filter(|c| !c.is_control()).take(64).collect();
+            return Err(format!("has {shown} twice; each parameter may be sent only once"));
         }
         params.push((key, value));
     }
@@ -224,6 +225,14 @@ mod tests {
             let problem = params(text).unwrap_err();
             assert!(problem.contains("UTF-8") && !problem.contains("t%E9"), "{text}: {problem}");
         }
+    }
+
+    #[test]
+    fn a_parameter_given_twice_is_named_without_control_characters() {
+        let name = format!("a\u{5}\0{}", "b".repeat(100));
+        let problem = params(&format!("{name}=1&{name}=2")).unwrap_err();
+        let shown = format!("a{}", "b".repeat(63));
+        assert_eq!(problem, format!("has {shown} twice; each parameter may be sent only once"));
     }
 
     #[test]

@@ -145,7 +145,9 @@ pub fn retry_after(data: &[u8]) {
     }
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
     let wait = headers::retry_after(&headers_received, now);
-    let digits = value.trim_ascii();
+    // Some values cannot be sent.
+    let digits = headers_received.get(RETRY_AFTER).map_or(&b""[..], HeaderValue::as_bytes);
+    let digits = digits.trim_ascii();
     if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) {
         let number = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<u64>().ok());
         let wait = wait.expect("a number of seconds");
