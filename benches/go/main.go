@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	rounds = 31
-	calls  = 50_000
+	rounds = 301
+	calls  = 2_000
 )
 
 // A way is one method of getting the current token.

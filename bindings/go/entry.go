@@ -78,15 +78,34 @@ const maxScopes = 1000
 // scopes holds the entries of all scopes other than the client's own. It is read without a lock and
 // only grows.
 type scopes struct {
-	known atomic.Pointer[map[string]*entry]
+	known atomic.Pointer[spellings]
 	adds  sync.Mutex
 }
 
+// spellings are never modified once they are published.
+type spellings struct {
+	// Those added first are compared one by one, which costs less than hashing: a constant of the program
+	// usually has the same address each time, so that its bytes are not even compared.
+	first [4]spelling
+	all   map[string]*entry
+}
+
+type spelling struct {
+	scope string
+	entry *entry
+}
+
 func (s *scopes) find(scope string) *entry {
-	if known := s.known.Load(); known != nil {
-		return (*known)[scope]
+	known := s.known.Load()
+	if known == nil {
+		return nil
 	}
-	return nil
+	for at := range known.first {
+		if spelling := &known.first[at]; spelling.scope == scope {
+			return spelling.entry
+		}
+	}
+	return known.all[scope]
 }
 
 // add stores an entry, unless one with this spelling exists.
@@ -95,14 +114,17 @@ func (s *scopes) add(scope string, added *entry) {
 	defer s.adds.Unlock()
 	known := s.known.Load()
 	if known == nil {
-		known = &map[string]*entry{}
+		known = &spellings{all: map[string]*entry{}}
 	}
-	if _, exists := (*known)[scope]; exists || len(*known) >= maxScopes {
+	if _, exists := known.all[scope]; exists || len(known.all) >= maxScopes {
 		return
 	}
-	grown := maps.Clone(*known)
-	grown[scope] = added
-	s.known.Store(&grown)
+	grown := &spellings{first: known.first, all: maps.Clone(known.all)}
+	if at := len(known.all); at < len(grown.first) {
+		grown.first[at] = spelling{scope, added}
+	}
+	grown.all[scope] = added
+	s.known.Store(grown)
 }
 
 func (s *scopes) clear() {

@@ -60,6 +60,11 @@ func (c *Client) TokenFor(ctx context.Context, scope string, options ...Option) 
 		return c.get(ctx, &c.own, asked)
 	}
 	if known := c.scopes.find(scope); known != nil {
+		if len(options) == 0 && ctx != nil && ctx.Err() == nil {
+			if token := known.atHand(c.library); token != nil {
+				return token, nil
+			}
+		}
 		return c.get(ctx, known, asked)
 	}
 	name, err := scopeText(scope)
