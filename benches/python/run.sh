@@ -11,3 +11,8 @@ built=$(maturin build --release --manifest-path bindings/python/Cargo.toml --out
 target/bench-venv/bin/pip install --quiet --disable-pip-version-check --force-reinstall --no-deps \
   target/wheels/bench/*.whl
 target/bench-venv/bin/python benches/python/hit.py
+echo
+echo "Start: the shared library, the Python module, the command"
+cargo build --quiet --release -p tu-token-cli
+cc -O2 -o target/bench/start benches/start.c -ldl
+target/bench-venv/bin/python benches/python/start.py

@@ -1,0 +1,66 @@
+"""Measure what it takes to start: the shared library, ``import tu_token``, ``tu-token get``.
+
+Needs a running emulator. The processes alternate; shown are medians. Figures of an import are the
+differences to an interpreter that imports nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from statistics import median
+
+from samples import samples
+
+ROUNDS = 41
+LOADER = ["target/bench/start", "target/release/libtu_token.so"]
+COMMAND = ["target/release/tu-token", "get"]
+RESIDENT = "; print(open('/proc/self/statm').read().split()[1])"
+PAGE_KIB = os.sysconf("SC_PAGESIZE") / 1024
+
+
+def run(arguments: list[str]) -> tuple[float, str]:
+    """Return the milliseconds that a process takes, and its output."""
+    begun = time.perf_counter()
+    ended = subprocess.run(arguments, check=True, stdout=subprocess.PIPE, text=True)
+    return (time.perf_counter() - begun) * 1e3, ended.stdout
+
+
+def python(code: str) -> tuple[float, float]:
+    """Return the milliseconds and the KiB of memory that an interpreter needs."""
+    took, pages = run([sys.executable, "-c", code + RESIDENT])
+    return took, int(pages) * PAGE_KIB
+
+
+def main() -> None:
+    # Compiled code is part of an installed package.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    rows: dict[tuple[str, str], list[float]] = {}
+
+    def add(row: str, unit: str, value: float) -> None:
+        rows.setdefault((row, unit), []).append(value)
+
+    with tempfile.TemporaryDirectory() as store:
+        os.environ["TRACKUNIT_STORE"] = f"file:{store}"
+        run(COMMAND)
+        python("import tu_token")
+        for _ in range(ROUNDS):
+            took, memory = map(float, run(LOADER)[1].split())
+            add("load the shared library", "ms", took / 1e3)
+            add("load the shared library", "KiB", memory)
+            nothing, imported = python("pass"), python("import tu_token")
+            add("import tu_token", "ms", imported[0] - nothing[0])
+            add("import tu_token", "KiB", imported[1] - nothing[1])
+            add("python -c pass, for comparison", "ms", nothing[0])
+            add("tu-token get, token in the file store", "ms", run(COMMAND)[0])
+            add("/bin/true, for comparison", "ms", run(["/bin/true"])[0])
+    for (row, unit), rounds in rows.items():
+        samples("start", row, 1, unit, rounds)
+        print(f"  {row:40} {median(rounds):10.2f} {unit}")
+
+
+if __name__ == "__main__":
+    main()
