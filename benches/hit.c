@@ -36,16 +36,46 @@ static int by_hand(char *buffer) {
   return fresh;
 }
 
-static int copy(char *buffer) {
+/* Of two clients: one knows a single named scope, the other this many. */
+enum { NAMES = 100 };
+
+static tu_client *of_many;
+static char names[NAMES][16];
+static _Thread_local unsigned asked;
+
+static int copied(tu_client *from, const char *scope, char *buffer) {
   size_t length;
-  return tu_token_copy(client, NULL, buffer, 4096, &length, NULL) == TU_OK;
+  return tu_token_copy(from, scope, buffer, 4096, &length, NULL) == TU_OK;
 }
 
-static int get_and_free(char *buffer) {
-  tu_token *token = tu_token_get(client, NULL, NULL);
-  buffer[0] = tu_token_value(token)[0];
+static int got(tu_client *from, const char *scope, char *buffer) {
+  tu_token *token = tu_token_get(from, scope, NULL);
+  buffer[0] = tu_token_bearer(token)[0];
   tu_free(token);
   return 1;
+}
+
+static int copy(char *buffer) { return copied(client, NULL, buffer); }
+static int copy_named(char *buffer) { return copied(client, names[7], buffer); }
+static int copy_of_many(char *buffer) { return copied(of_many, names[7], buffer); }
+static int copy_in_turn(char *buffer) { return copied(of_many, names[asked++ % NAMES], buffer); }
+static int get(char *buffer) { return got(client, NULL, buffer); }
+static int get_named(char *buffer) { return got(client, names[7], buffer); }
+static int get_of_many(char *buffer) { return got(of_many, names[7], buffer); }
+static int get_in_turn(char *buffer) { return got(of_many, names[asked++ % NAMES], buffer); }
+
+/* Fetches the tokens, so that every call below finds one. */
+static int prepare(tu_error **error) {
+  client = tu_client_new(NULL, error);
+  if (!client || tu_token_copy(client, NULL, cached, sizeof cached, &cached_length, error)) return 0;
+  of_many = tu_client_new(NULL, error);
+  for (int i = 0; of_many && i < NAMES; i++) {
+    snprintf(names[i], sizeof names[i], "scope.%d", i);
+    tu_free(tu_token_get(of_many, names[i], error));
+    if (*error) return 0;
+  }
+  if (of_many) tu_free(tu_token_get(client, names[7], error));
+  return !*error;
 }
 
 typedef int (*way)(char *buffer);
@@ -104,20 +134,24 @@ int main(void) {
     way way;
   } ways[] = {{"by hand: mutex, clock, copy", by_hand},
               {"tu_token_copy", copy},
-              {"tu_token_get + tu_free", get_and_free},
+              {"tu_token_get + bearer + tu_free", get},
+              {"copy, a named scope", copy_named},
+              {"copy, a named one of 100", copy_of_many},
+              {"copy, 100 scopes in turn", copy_in_turn},
+              {"get, a named scope", get_named},
+              {"get, a named one of 100", get_of_many},
+              {"get, 100 scopes in turn", get_in_turn},
               {"C++: client.copy", cpp_copy},
               {"C++: client.get", cpp_get}};
   enum { WAYS = sizeof ways / sizeof *ways };
   double results[MAX_THREADS][WAYS][ROUNDS];
 
   tu_error *error = NULL;
-  client = tu_client_new(NULL, &error);
-  if (!client || tu_token_copy(client, NULL, cached, sizeof cached, &cached_length, &error)) {
+  if (!prepare(&error)) {
     fprintf(stderr, "%s\n", tu_error_message(error));
     return 1;
   }
-  tu_client *second = tu_client_new(NULL, &error);
-  if (!cpp_take(second)) return 1;
+  if (!cpp_take(tu_client_new(NULL, &error))) return 1;
   cached_until = boot_ns() + 600000000000LL;
   for (int round = 0; round < ROUNDS; round++)
     for (int threads = 1; threads <= MAX_THREADS; threads++)
@@ -125,9 +159,9 @@ int main(void) {
         results[threads - 1][i][round] = ns_per_call(ways[i].way, threads);
 
   printf("a header value of %zu bytes; ns per call (relative to the hand-written cache)\n", cached_length);
-  printf("%-30s %16s %16s\n", "", "1 thread", "2 threads");
+  printf("%-32s %16s %16s\n", "", "1 thread", "2 threads");
   for (int i = 0; i < WAYS; i++) {
-    printf("%-30s", ways[i].name);
+    printf("%-32s", ways[i].name);
     for (int threads = 0; threads < MAX_THREADS; threads++) {
       samples("c", ways[i].name, threads + 1, "ns", results[threads][i], ROUNDS);
       qsort(results[threads][i], ROUNDS, sizeof(double), by_size);
@@ -137,5 +171,6 @@ int main(void) {
     printf("\n");
   }
   tu_free(client);
+  tu_free(of_many);
   return 0;
 }

@@ -16,6 +16,8 @@ readers=$(cargo bench --no-run --bench readers -p tu-token --message-format=json
 
 # The size of a typical signed token.
 export EMULATOR_OPTIONS="--token-length 670"
+EMULATOR_SCOPES="asset.view $(seq -s ' ' -f 'scope.%g' 0 99)"
+export EMULATOR_SCOPES
 echo "C: the library and a hand-written cache"
 scripts/emulator.sh target/bench/hit
 echo
