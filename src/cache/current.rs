@@ -14,6 +14,7 @@
 //! largest.
 
 use std::mem::MaybeUninit;
+use std::ops::Deref;
 use std::sync::atomic::Ordering;
 
 use once_cell::race::OnceBox;
@@ -31,7 +32,33 @@ const SIZES: usize = if EXPLORED { 11 } else { 8 };
 const EXPLORED: bool = cfg!(all(test, feature = "__shuttle"));
 const _: () = assert!(SMALLEST << (SIZES - 1) >= MAX_WORDS);
 
-type Block = Box<[AtomicU64]>;
+/// Words on a cache line of their own: copying from there is measurably faster.
+#[repr(C)]
+#[cfg_attr(not(all(test, feature = "__shuttle")), repr(align(64)))]
+struct Line([AtomicU64; LINE]);
+
+const LINE: usize = if EXPLORED { SMALLEST } else { 8 };
+const _: () = assert!(size_of::<Line>() == LINE * size_of::<AtomicU64>());
+
+struct Block(Box<[Line]>);
+
+impl Block {
+    /// Of this many words, at least [`SMALLEST`].
+    fn new(words: usize) -> Self {
+        let line = |_| Line(std::array::from_fn(|_| AtomicU64::new(0)));
+        Self((0..words / LINE).map(line).collect())
+    }
+}
+
+impl Deref for Block {
+    type Target = [AtomicU64];
+
+    #[inline]
+    fn deref(&self) -> &[AtomicU64] {
+        // SAFETY: lines are their words and nothing else.
+        unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.0.len() * LINE) }
+    }
+}
 
 #[derive(Default)]
 pub(crate) struct Current {
@@ -85,8 +112,7 @@ impl Current {
     pub(crate) fn publish(&self, token: &Token, serve_until: BootTime) {
         let words = token.words();
         let size = (0..SIZES).find(|size| SMALLEST << size >= words.len()).unwrap_or(SIZES - 1);
-        let block = self.blocks[size]
-            .get_or_init(|| Box::new((0..SMALLEST << size).map(|_| AtomicU64::new(0)).collect()));
+        let block = self.blocks[size].get_or_init(|| Box::new(Block::new(SMALLEST << size)));
         self.write(|| {
             self.wipe_other_than(size);
             for (place, word) in block.iter().zip(words) {

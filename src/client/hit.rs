@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::shared::Shared;
 use super::state::Slot;
 use super::{Cancel, Client, GetOptions, wait};
+use crate::clock::BootTime;
 use crate::error::Error;
 use crate::process;
 use crate::token::{BEARER_AT, BEARER_PREFIX_LEN, LENGTHS, Lent, SERIAL, TEXT, Token};
@@ -118,8 +119,7 @@ impl Shared {
     /// wait until the copy before it has been stored.
     #[inline(always)]
     pub(super) fn at_hand(&self, scope: Option<&[u8]>, min_ttl: Duration) -> Option<Token> {
-        let slot = self.slot_ref(scope).filter(|_| self.is_own_generation())?;
-        let now = self.clock.now();
+        let (now, slot) = self.now_and_slot(scope)?;
         let view = slot.current.look(now, now.after(min_ttl))?;
         // A `Token` from the start, so that it is wiped if the copy is inconsistent.
         // SAFETY: the words of a token, or not read.
@@ -138,8 +138,7 @@ impl Shared {
         scope: Option<&[u8]>,
         room: &'a mut [MaybeUninit<u64>],
     ) -> Option<Lent<'a>> {
-        let slot = self.slot_ref(scope).filter(|_| self.is_own_generation())?;
-        let now = self.clock.now();
+        let (now, slot) = self.now_and_slot(scope)?;
         let view = slot.current.look(now, now)?;
         // SAFETY: the words of a token, or not read.
         let token = unsafe { Lent::from_words(view.words_in(room)?) };
@@ -158,8 +157,7 @@ impl Shared {
         scope: Option<&[u8]>,
         buffer: &mut [u8],
     ) -> Option<Result<usize, usize>> {
-        let slot = self.slot_ref(scope).filter(|_| self.is_own_generation())?;
-        let now = self.clock.now();
+        let (now, slot) = self.now_and_slot(scope)?;
         let view = slot.current.look(now, now)?;
         let length = BEARER_PREFIX_LEN + Token::value_len(view.word(LENGTHS));
         let Some(place) = buffer.get_mut(..length) else {
@@ -199,6 +197,20 @@ impl Shared {
         }
         self.note_asked(slot);
         NonZeroU64::new(serial)
+    }
+
+    /// The time, and the scope's slot. With a lookup the clock comes first: the processor finishes
+    /// what is before its reading, but works on what follows at the same time.
+    #[inline(always)]
+    fn now_and_slot(&self, scope: Option<&[u8]>) -> Option<(BootTime, &Arc<Slot>)> {
+        let is_own = |_: &&Arc<Slot>| self.is_own_generation();
+        match scope {
+            None => self.own.as_ref().filter(is_own).map(|slot| (self.clock.now(), slot)),
+            Some(name) => {
+                let now = self.clock.now();
+                self.names.get(name).filter(is_own).map(|slot| (now, slot))
+            }
+        }
     }
 
     /// Written once per renewal and read by all, so the cache line stays shared.
