@@ -78,7 +78,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }),
         ("tu-token: Client::token", Box::new(|| drop(black_box(client.token().unwrap())))),
         ("tu-token: Client::with_token", {
-            Box::new(|| client.with_token(|token| drop(black_box(token.bearer()))).unwrap())
+            Box::new(|| {
+                client.with_token(|token| black_box(token.bearer()).len()).unwrap();
+            })
         }),
     ];
 
