@@ -10,19 +10,14 @@ use plotters::prelude::*;
 use tu_token::simulation::report::{Report, thousands};
 use tu_token::simulation::scenario::{Spell, Trouble};
 
+use crate::frame::{self, INK, PAPER, SIZE};
+
 pub(crate) type Plane<'a> =
     ChartContext<'a, SVGBackend<'a>, Cartesian2d<RangedCoordf64, LogCoord<f64>>>;
 
-pub(crate) const SIZE: (u32, u32) = (960, 480);
-const FONT: (&str, u32) = ("sans-serif", 14);
-
-// With its own background, so that it is readable on dark pages too.
-pub(crate) const PAPER: RGBColor = RGBColor(252, 252, 250);
-pub(crate) const INK: RGBColor = RGBColor(40, 40, 40);
-const GRID: RGBColor = RGBColor(225, 225, 225);
-pub(crate) const REQUESTS: RGBColor = RGBColor(0, 90, 156);
-pub(crate) const MEAN: RGBColor = RGBColor(20, 125, 60);
-pub(crate) const BOUND: RGBColor = RGBColor(190, 70, 0);
+pub(crate) const REQUESTS: RGBColor = frame::COLOURS[0];
+pub(crate) const MEAN: RGBColor = frame::COLOURS[1];
+pub(crate) const BOUND: RGBColor = frame::COLOURS[2];
 pub(crate) const OUTAGE: RGBColor = RGBColor(248, 214, 214);
 const THROTTLED: RGBColor = RGBColor(248, 238, 200);
 
@@ -68,38 +63,18 @@ pub(crate) fn plane<'a>(
     hours: f64,
     (low, high): (f64, f64),
 ) -> Result<Plane<'a>, Box<dyn Error>> {
-    let chart = ChartBuilder::on(area)
-        .caption(title, ("sans-serif", 18).into_font().color(&INK))
-        .margin(12)
-        .margin_right(28)
-        .x_label_area_size(44)
-        .y_label_area_size(76)
-        .build_cartesian_2d(0.0..hours, (low..high).log_scale())?;
-    Ok(chart)
+    Ok(frame::frame(area, title).build_cartesian_2d(0.0..hours, (low..high).log_scale())?)
 }
-
-type Label<'a> = &'a dyn Fn(&f64) -> String;
 
 /// Draws the axes and their grid.
 pub(crate) fn axes(
     chart: &mut Plane,
     time: &str,
-    time_label: Label,
-    number_label: Label,
+    time_label: frame::Label,
+    number_label: frame::Label,
 ) -> Result<(), Box<dyn Error>> {
-    chart
-        .configure_mesh()
-        .bold_line_style(GRID)
-        .light_line_style(TRANSPARENT)
-        .axis_style(INK)
-        .label_style(FONT.into_font().color(&INK))
-        .x_labels(13)
-        .x_label_formatter(&time_label)
-        .y_label_formatter(&number_label)
-        .x_desc(time)
-        .y_desc("requests a minute (logarithmic)")
-        .draw()?;
-    Ok(())
+    let requests = "requests a minute (logarithmic)";
+    frame::axes(chart, (time, time_label), (requests, number_label))
 }
 
 /// Shades the time of an outage.

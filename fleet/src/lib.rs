@@ -6,4 +6,5 @@
 
 pub mod arguments;
 pub mod chart;
+pub mod frame;
 pub mod stores_chart;

@@ -6,9 +6,8 @@ use std::path::Path;
 use plotters::prelude::*;
 use tu_token::simulation::stores::{Comparison, Outcome};
 
-use crate::chart::{
-    BOUND, INK, MEAN, OUTAGE, PAPER, REQUESTS, SIZE, axes, in_hours, plane, shade_spell,
-};
+use crate::chart::{BOUND, MEAN, OUTAGE, REQUESTS, axes, in_hours, plane, shade_spell};
+use crate::frame::{INK, PAPER, SIZE};
 
 /// Each point is the mean of this many minutes.
 const SMOOTHED: usize = 5;
