@@ -40,7 +40,7 @@ help:
 	@echo "make install   install the C library: PREFIX=$(PREFIX), DESTDIR, REDIS=1 (with the store for Redis and Valkey)"
 	@echo "make dist      build what users install, into dist/: tarballs, packages, wheels, Go modules (TARGETS=...)"
 	@echo "make dist-test install and use what is in dist/, where there is no Rust"
-	@echo "make bench     compare the hot path with a hand-written cache"
+	@echo "make bench     compare the library with others, and write docs/performance.md (FULL=1: more rounds, larger fleets)"
 	@echo "make fleet     simulate a day of 100,000 clients, with outages"
 	@echo "make header    generate include/tu_token.h from src/ffi"
 
@@ -129,9 +129,11 @@ dist-test:
 	@scripts/setup.sh dist-test
 	@tests/dist/run.sh
 
+bench: export FULL := $(FULL)
+bench: export ONLY := $(ONLY)
 bench:
-	@scripts/setup.sh test
-	@$(MAKE) --no-print-directory library emulator
+	@scripts/setup.sh demo c++ python
+	@$(MAKE) --no-print-directory library
 	@benches/run.sh
 
 fleet:

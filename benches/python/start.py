@@ -1,6 +1,6 @@
 """Measure what it takes to start: the shared library, ``import tu_token``, ``tu-token get``.
 
-Needs a running emulator. The processes alternate; shown are medians. Figures of an import are the
+Needs a running endpoint (`make bench` has one). The processes alternate; shown are medians. Figures of an import are the
 differences to an interpreter that imports nothing.
 """
 
@@ -50,10 +50,10 @@ def main() -> None:
         for _ in range(ROUNDS):
             took, memory = map(float, run(LOADER)[1].split())
             add("load the shared library", "ms", took / 1e3)
-            add("load the shared library", "KiB", memory)
+            add("load the shared library: memory", "KiB", memory)
             nothing, imported = python("pass"), python("import tu_token")
             add("import tu_token", "ms", imported[0] - nothing[0])
-            add("import tu_token", "KiB", imported[1] - nothing[1])
+            add("import tu_token: memory", "KiB", imported[1] - nothing[1])
             add("python -c pass, for comparison", "ms", nothing[0])
             add("tu-token get, token in the file store", "ms", run(COMMAND)[0])
             add("/bin/true, for comparison", "ms", run(["/bin/true"])[0])

@@ -58,6 +58,16 @@ impl Results {
     pub fn rows(&self) -> &[Row] {
         &self.0
     }
+
+    /// The rows of a group, in their order.
+    pub fn group(&self, group: &str) -> Vec<&Row> {
+        self.0.iter().filter(|row| row.group == group).collect()
+    }
+
+    pub fn row(&self, group: &str, name: &str, at: f64) -> Option<&Row> {
+        let is_it = |row: &&Row| (&*row.group, &*row.name, row.at) == (group, name, at);
+        self.0.iter().find(is_it)
+    }
 }
 
 fn parse_line(line: &str) -> Result<Row, String> {

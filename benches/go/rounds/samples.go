@@ -1,4 +1,5 @@
-package main
+// Package rounds measures ways to get a token, and writes the rounds to the file of results.
+package rounds
 
 import (
 	"fmt"
@@ -7,9 +8,9 @@ import (
 	"strings"
 )
 
-// samples appends one row to the file that BENCH_RESULTS names, if it names one. The format is described
+// Write appends one row to the file that BENCH_RESULTS names, if it names one. The format is described
 // in benches/report/src/samples.rs. at is where it was measured, such as the number of goroutines.
-func samples(group, row string, at float64, unit string, rounds []float64) {
+func Write(group, row string, at float64, unit string, rounds []float64) {
 	path := os.Getenv("BENCH_RESULTS")
 	if path == "" {
 		return
