@@ -32,7 +32,7 @@ help:
 	@echo "make abi       check what docs/abi-policy.md promises"
 	@echo "make fuzz      run each fuzz target for $(FUZZ_SECONDS) s (FUZZ_SECONDS=...)"
 	@echo "make coverage  list which lines and branches the tests execute; the pure core: all"
-	@echo "make mutants   change the core a little, and check that a test notices (MUTANTS=0/40: which part)"
+	@echo "make mutants   change the core in 1,700 small ways, and check that a test notices each (MUTANTS=0/4: a part)"
 	@echo "make asan      run the C, C++ and Python tests with AddressSanitizer and LeakSanitizer"
 	@echo "make tsan      run C programs with ThreadSanitizer"
 	@echo "make audit     check licences, sources and known vulnerabilities of all dependencies (ADVISORY_DB=...)"
@@ -99,7 +99,7 @@ coverage:
 	@tests/coverage.sh
 
 mutants:
-	@tests/mutants.sh
+	@tests/mutants.py
 
 asan: emulator
 	@scripts/setup.sh base c++ python python-servers redis-server
