@@ -325,7 +325,9 @@ mod tests {
             let mut limits = limits(600);
             let failure = failure(Class::RateLimited, retry_after);
             limits.fetch_failed(&failure, Duration::from_secs(60), START);
-            assert_eq!(limits.blocked(at(30)).is_some(), is_paused, "{retry_after:?}");
+            let blocked = limits.blocked(at(30));
+            assert_eq!(blocked.is_some(), is_paused, "{retry_after:?}");
+            assert!(blocked.is_none_or(|blocked| !blocked.is_budget()));
         }
     }
 

@@ -215,6 +215,20 @@ fn non_ascii_letters_are_found_too() {
 }
 
 #[test]
+fn every_digit_of_base64_is_decoded() {
+    for (token, text) in [
+        ("?>~?>~?>~x", "Pz5+Pz5+Pz5+"),
+        ("?>~?>~?>~x", "Pz5-Pz5-Pz5-"),
+        ("???????????x", "Pz8/Pz8/Pz8/"),
+        ("???????????x", "Pz8_Pz8_Pz8_"),
+        // UTF-16
+        ("secret-abc", "cwBlAGMAcgBlAHQALQBhAGIAYwA="),
+    ] {
+        assert_eq!(Hidden::token(token).clean(text), None, "{text}");
+    }
+}
+
+#[test]
 fn a_token_alone_is_hidden_too() {
     let hidden = Hidden::token("eyJ0b2tlbiI6MX0");
     assert_eq!(hidden.clean("https://eyj0b2tl.evil.example"), None);

@@ -101,7 +101,7 @@ fn a_login_that_the_proxy_refuses_is_no_failure_of_the_entry() {
 #[test]
 fn waiters_get_the_current_token_if_the_fetched_one_ends_before_it() {
     let mut scene = Scene::with_token(0.0, 1200);
-    scene.at(1000.0).asks_for(&min_ttl(500));
+    assert_eq!(scene.at(1000.0).asks_for(&min_ttl(500)), WaitsTillAndStarted(1100.0));
     scene.begins();
     scene.receives_token(100);
     assert!(
@@ -121,4 +121,37 @@ fn waiters_of_a_later_fetch_get_the_token_of_one_that_was_given_up() {
     assert!(
         scene.has_output(|output| matches!(output, Output::Finish { outcome: Outcome::Token, .. }))
     );
+}
+
+#[test]
+fn a_caller_is_told_of_pending_credentials_only_if_there_are() {
+    let mut scene = Scene::new(1.0);
+    scene.asks_for(&AT_ONCE);
+    let is_told =
+        |output: &_| matches!(output, Output::Fail(Reason::Pending { credentials_pending: false }));
+    assert!(scene.has_output(is_told), "{:?}", scene.outputs);
+}
+
+#[test]
+fn the_endpoints_own_token_is_used_in_its_hard_window() {
+    let mut scene = Scene::new(0.0);
+    scene.asks();
+    scene.begins();
+    assert!(scene.at(9.99).receives_token(10));
+    assert!(
+        scene.has_output(|output| matches!(output, Output::Finish { outcome: Outcome::Token, .. }))
+    );
+}
+
+#[test]
+fn steps_and_attempts_are_numbered() {
+    let mut scene = Scene::new(1.0);
+    let mut number = || scene.core.handle(scene.now, &mut scene.env, Input::Wake).step;
+    assert_eq!(number() + 1, number());
+    scene.asks();
+    scene.begins();
+    assert_eq!(scene.attempt_fails(failure(Class::Transient)), Some(0.25));
+    scene.at(0.25).begins();
+    scene.receives_token(1200);
+    assert!(scene.notifies(|notice| matches!(notice, Notice::Succeeded { attempt: 2, .. })));
 }
