@@ -11,7 +11,7 @@ use crate::{parts, targets};
 const TEMPLATE: &str = include_str!("../performance.md.in");
 
 const MACHINE: [&str; 8] =
-    ["date", "processor", "processors", "caches", "hypervisor", "memory", "system", "load"];
+    ["date", "processor", "processors", "caches", "hypervisor", "memory", "system", "busy"];
 const VERSIONS: [&str; 14] = [
     "tu-token",
     "C",
@@ -79,8 +79,8 @@ impl Page<'_> {
             }
             "others" => self.others(),
             "network" => self.network(),
-            "load" => {
-                busy(self.facts.get("load"), self.facts.get("processors")).unwrap_or_default()
+            "warning" => {
+                warning(self.facts.get("busy"), self.facts.get("processors")).unwrap_or_default()
             }
             _ => return None,
         })
@@ -125,12 +125,12 @@ impl Page<'_> {
 }
 
 /// A warning, if other programs took much of the machine when the run began.
-fn busy(load: &str, processors: &str) -> Option<String> {
-    let (busy, all): (f64, f64) = (load.parse().ok()?, processors.parse().ok()?);
-    (busy > all / 2.0).then(|| {
+fn warning(busy: &str, processors: &str) -> Option<String> {
+    let (busy, all): (f64, f64) = (busy.parse().ok()?, processors.parse().ok()?);
+    (busy > all / 4.0).then(|| {
         format!(
-            "**Other programs kept the machine busy (load {load} on {processors} processors): \
-                 the figures are too high, and ratios are not reliable.**"
+            "**Other programs used {busy} of the {all} processors when this run began: the figures \
+             are too high, and ratios are not reliable.**"
         )
     })
 }
@@ -178,9 +178,9 @@ mod tests {
 
     #[test]
     fn a_busy_machine_is_a_warning() {
-        assert!(busy("1.7", "2").unwrap().contains("load 1.7 on 2 processors"));
-        assert_eq!(busy("0.9", "2"), None);
-        assert_eq!(busy("unknown", "2"), None);
+        assert!(warning("1.7", "2").unwrap().contains("used 1.7 of the 2 processors"));
+        assert_eq!(warning("0.1", "2"), None);
+        assert_eq!(warning("unknown", "2"), None);
     }
 
     #[test]

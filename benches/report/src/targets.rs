@@ -42,7 +42,7 @@ impl Target {
             Bound::Times((_, name, at), most) => {
                 // Of its own row at another place: that it is flat.
                 if name == self.1.1 {
-                    format!("{most}x at {at}")
+                    format!("{most}x of {at}")
                 } else {
                     format!("{most}x {name}")
                 }
@@ -85,7 +85,7 @@ mod tests {
             markdown(&targets, &results.unwrap()).lines().skip(2).collect::<Vec<_>>(),
             [
                 "| `copy` | 0.75x hand | 0.75x | met |",
-                "| flat | 1.1x at 1 | 1.20x | **not met** |",
+                "| flat | 1.1x of 1 | 1.20x | **not met** |",
                 "| fast | 29.0 | 30.0 ns | **not met** |",
                 "| gone | 29.0 |  | not measured |",
             ]
