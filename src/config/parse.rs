@@ -121,8 +121,8 @@ pub(crate) fn params(text: &str) -> Result<Vec<(String, String)>, String> {
             return Err(format!("must not set {key}: the library does"));
         }
         if params.iter().any(|(known, _)| *known == key) {
-            let shown: String = key.chars().filter(|c| !c.is_control()).take(64).collect();
-            return Err(format!("has {shown} twice; each parameter may be sent only once"));
+            // Not the name: a secret may have been written there.
+            return Err("has a parameter twice; each may be sent only once".to_owned());
         }
         params.push((key, value));
     }
@@ -228,11 +228,11 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_given_twice_is_named_without_control_characters() {
-        let name = format!("a\u{5}\0{}", "b".repeat(100));
-        let problem = params(&format!("{name}=1&{name}=2")).unwrap_err();
-        let shown = format!("a{}", "b".repeat(63));
-        assert_eq!(problem, format!("has {shown} twice; each parameter may be sent only once"));
+    fn a_parameter_given_twice_is_not_named() {
+        for text in ["hush=1&hush=2", "hush&hush", "hush%05=&hush%05="] {
+            let problem = params(text).unwrap_err();
+            assert_eq!(problem, "has a parameter twice; each may be sent only once", "{text}");
+        }
     }
 
     #[test]

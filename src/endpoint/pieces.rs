@@ -35,8 +35,8 @@ pub(super) struct Pieces {
     keys: Zeroizing<Vec<u64>>,
     /// Whether a piece can begin with a byte.
     begins: Zeroizing<Vec<bool>>,
-    /// A piece is made of `+` alone, which is not searched for: no text is shown.
-    has_plus_alone: bool,
+    /// A piece is made of `+` and blanks alone, which are not searched for: no text is shown.
+    has_blank_piece: bool,
 }
 
 impl Pieces {
@@ -75,10 +75,9 @@ impl Pieces {
         for (piece, is_solid) in bytes.windows(length).zip(is_solid.windows(length)) {
             let solid = piece.iter().zip(is_solid).filter(|(_, is_solid)| **is_solid);
             let key = key(solid.map(|(byte, _)| *byte));
-            self.has_plus_alone |= key == 0 && piece.contains(&b'+');
+            self.has_blank_piece |= key == 0;
             self.keys.push(key);
         }
-        // A piece of blanks alone reveals nothing.
         self.keys.retain(|key| *key != 0);
     }
 
@@ -103,7 +102,7 @@ impl Pieces {
     /// Whether a piece of a secret can be read in a text, or that cannot be ruled out.
     pub(super) fn may_be_in(&self, text: &[u8]) -> bool {
         let is_long = text.len() > LONGEST_TEXT;
-        self.has_plus_alone || !self.keys.is_empty() && (is_long || self.is_in(text, 0))
+        self.has_blank_piece || !self.keys.is_empty() && (is_long || self.is_in(text, 0))
     }
 
     fn is_in(&self, text: &[u8], depth: usize) -> bool {
