@@ -2,6 +2,7 @@
 
 use crate::bars::Bars;
 use crate::curves::Curves;
+use crate::shown::label;
 use crate::tables::Table;
 use crate::targets::{Bound, Place, Target};
 
@@ -40,7 +41,7 @@ const fn table(group: &'static str, column: fn(f64) -> String, main: &'static st
 }
 
 /// By the groups of their rows.
-pub const TABLES: [Table; 12] = [
+pub const TABLES: [Table; 15] = [
     table("c", threads, "tu_token_copy"),
     table("rust", threads, "tu-token: Client::token"),
     table("go", threads, "tutoken: Token"),
@@ -56,7 +57,14 @@ pub const TABLES: [Table; 12] = [
     table("crowd: all", callers, "threads in tu_token_get"),
     Table { floors: &["bare futex"], ..table("crowd: waking", callers, "threads in tu_token_get") },
     table("crowd: requests", callers, "threads in tu_token_get"),
+    table("fleet: mean", fleet, "simulated"),
+    table("fleet: peak", fleet, "simulated"),
+    table("fleet: recovery", fleet, "simulated"),
 ];
+
+fn fleet(at: f64) -> String {
+    label(&at)
+}
 
 fn callers(at: f64) -> String {
     counted(at, "caller")
@@ -225,9 +233,10 @@ mod tests {
     use super::*;
 
     /// The programs that write the rows.
-    const PROGRAMS: [&str; 9] = [
+    const PROGRAMS: [&str; 10] = [
         include_str!("../../build.sh"),
         include_str!("../../cold/crowd.c"),
+        include_str!("fleet/main.rs"),
         include_str!("../../go/main.go"),
         include_str!("../../growth/clients.c"),
         include_str!("../../hit.c"),

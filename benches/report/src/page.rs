@@ -171,7 +171,7 @@ mod tests {
             );
         }
         assert!(
-            page.contains("| new group | |\n| --- | ---: |\n| row | 1.50 ± 0 % ms |"),
+            page.contains("| new group | |\n| --- | ---: |\n| row | 1.50 ± 0.0 % ms |"),
             "{page}"
         );
     }

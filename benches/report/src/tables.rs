@@ -49,7 +49,9 @@ impl Table {
 
     /// A median with its spread.
     pub fn figure(summary: &Summary) -> String {
-        format!("{} ± {:.0} %", number(summary.median), summary.spread() * 100.0)
+        let percent = summary.spread() * 100.0;
+        let digits = if percent < 1.0 { 1 } else { 0 };
+        format!("{} ± {percent:.digits$} %", number(summary.median))
     }
 
     /// The median with its spread, and how many times the main row it is.
@@ -116,10 +118,10 @@ mod tests {
         assert_eq!(
             markdown(text),
             "| ns | 1 threads | |\n| --- | ---: | ---: |\n\
-             | **ours** | 10.0 ± 0 % |  |\n\
-             | fast | 8.00 ± 0 % | 0.80x ◀ ahead |\n\
-             | clock | 2.00 ± 0 % | 0.20x (floor) |\n\
-             | slow | 2,000 ± 0 % | 200.00x |\n"
+             | **ours** | 10.0 ± 0.0 % |  |\n\
+             | fast | 8.00 ± 0.0 % | 0.80x ◀ ahead |\n\
+             | clock | 2.00 ± 0.0 % | 0.20x (floor) |\n\
+             | slow | 2,000 ± 0.0 % | 200.00x |\n"
         );
     }
 
@@ -129,7 +131,7 @@ mod tests {
                     c\thalf\t1\tns\t20\n";
         let table = markdown(text);
         assert!(table.contains("\n| peer | not available: no network | | | |\n"), "{table}");
-        assert!(table.contains("\n| half | 20.0 ± 0 % | 2.00x | | |\n"), "{table}");
+        assert!(table.contains("\n| half | 20.0 ± 0.0 % | 2.00x | | |\n"), "{table}");
         assert_eq!(markdown("go\tx\t1\tns\t1"), "Not measured.\n");
     }
 }
