@@ -141,6 +141,41 @@ mod tests {
         assert_ne!(hash(keys, b"asset.view"), hash(other, b"asset.view"));
     }
 
+    /// Names of 16 bytes with the hash of the first: the second word makes up for what the first one changes.
+    fn names_of_one_hash(keys: [u64; 2], count: usize) -> Vec<String> {
+        let word = |text: &str| u64::from_le_bytes(text.as_bytes().try_into().unwrap());
+        // With the length, which is part of the start, but without the last, empty rest.
+        let after_first = |text: &str| {
+            let product = u128::from(keys[0] ^ 16 ^ word(text)) * u128::from(keys[1] | 1);
+            product as u64 ^ (product >> 64) as u64
+        };
+        let goal = after_first("00000000") ^ word("00000000");
+        let names = (0..).map(|number| format!("{number:08}")).filter_map(|first| {
+            let second = (goal ^ after_first(&first)).to_le_bytes();
+            let is_ascii = second.iter().all(u8::is_ascii);
+            is_ascii.then(|| first + std::str::from_utf8(&second).unwrap())
+        });
+        names.take(count).collect()
+    }
+
+    #[test]
+    fn names_of_one_hash_are_kept_apart() {
+        let names = Names::new();
+        let mut all = names_of_one_hash(names.keys, 200);
+        let missing = all.pop().unwrap();
+        for name in all.iter().chain([&missing]) {
+            assert_eq!(hash(names.keys, name.as_bytes()), hash(names.keys, missing.as_bytes()));
+        }
+        for (number, name) in all.iter().enumerate() {
+            assert_eq!(names.get(name.as_bytes()), None);
+            names.insert(name, number);
+        }
+        for (number, name) in all.iter().enumerate() {
+            assert_eq!(names.get(name.as_bytes()), Some(&number));
+        }
+        assert_eq!(names.get(missing.as_bytes()), None);
+    }
+
     #[test]
     fn many_similar_names_make_no_long_paths() {
         let names = Names::new();
