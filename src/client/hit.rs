@@ -329,6 +329,28 @@ mod tests {
     }
 
     #[test]
+    fn a_lent_token_stays_readable_whatever_its_reader_does() {
+        let client = client_for("x".repeat(1900).leak(), &Arc::default());
+        let value = client.token().unwrap().value().to_owned();
+        let read = move || {
+            let kept = client.with_token(|outer| {
+                let inner = client.with_token(|inner| {
+                    client.invalidate(inner);
+                    inner.value().to_owned()
+                });
+                assert_eq!(inner.unwrap(), value);
+                assert_eq!(client.serial_at_hand(None), None);
+                client.close();
+                assert_eq!(outer.value(), value);
+                outer.clone()
+            });
+            assert_eq!(kept.unwrap().value(), value);
+        };
+        // On a small stack: the tokens on it are 4 KiB of it.
+        std::thread::Builder::new().stack_size(64 * 1024).spawn(read).unwrap().join().unwrap();
+    }
+
+    #[test]
     fn a_token_too_short_for_min_ttl_is_not_at_hand() {
         let clock = Arc::new(ManualClock::default());
         let client = client(&clock);
