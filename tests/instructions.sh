@@ -29,7 +29,7 @@ EMULATOR_SCOPES="asset.view $(seq -s ' ' -f 'scope.%g' 0 99)" EMULATOR_OPTIONS="
 # `calls=` hold the cost of the functions called, which is counted where it arises.
 count() {
   local dump
-  dump=$(grep -l "^desc: Trigger: --dump-after=count_$1\$" "$scratch"/out.*-01)
+  dump=$(grep -l "^desc: Trigger: --dump-after=count_$1\$" "$scratch"/out.*-01) || return
   awk -v calls=$calls '
     /^ob=/ { own = /libtu_token\.so/ }
     /^calls=/ { getline; next }
@@ -42,7 +42,10 @@ count() {
   echo "$compiler"
   for name in $counted; do echo "$name $(count "$name")"; done
 } >"$scratch/now"
-! grep ' 0\.0$' "$scratch/now" || { echo "callgrind has counted nothing" >&2; exit 1; }
+for name in $counted; do
+  grep -Eq "^$name [0-9]*[1-9][0-9]*\.[0-9]\$" "$scratch/now" ||
+    { echo "callgrind has counted nothing of $name" >&2; exit 1; }
+done
 
 if [ -n "$renew" ]; then
   cp "$scratch/now" "$baseline"
