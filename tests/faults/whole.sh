@@ -45,8 +45,13 @@ has_test_of_the_whole() { # KIND WORDS
 }
 
 check_tests_of_the_whole() {
-  local patch kind words
+  local patch kind words tests said
   for patch in "$whole"/*.patch; do
+    # A test without a text that it must print would not be run, and any text contains an empty one.
+    tests=$(of Test "$patch" | grep -c .) || true
+    said=$(of Says "$patch" | grep -c .) || true
+    [ "$tests" -gt 0 ] && [ "$tests" = "$said" ] ||
+      { echo "$patch: $tests tests, and $said texts of their failures"; return 1; }
     while read -r kind words; do
       has_test_of_the_whole "$kind" "$words" || { echo "$patch: there is no test $kind $words"; return 1; }
     done < <(of Test "$patch")
