@@ -32,6 +32,13 @@ def new_reports() -> list[str]:
     return [report.read_text(errors="replace") for report in sorted(reports)]
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    # Of processes that outlived their test, which was perhaps the last.
+    if reports := new_reports():
+        print("\n".join(reports))
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def part_of(item: pytest.Item) -> str | None:
     return next((part for part in NOT_RUN if part in item.nodeid), None)
 
