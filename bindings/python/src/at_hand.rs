@@ -30,6 +30,8 @@ pub(crate) struct AtHand(UnsafeCell<Kept>);
 struct Kept {
     own: Objects,
     others: Others,
+    /// Nothing is stored any more.
+    is_closed: bool,
 }
 
 /// The objects of one token.
@@ -140,7 +142,8 @@ impl AtHand {
 
     /// Forgets everything, for a client that returns no token any more.
     pub(crate) fn clear(client: &Bound<'_, Client>) {
-        let _former = Self::with(client, mem::take);
+        let closed = Kept { is_closed: true, ..Kept::default() };
+        let _former = Self::with(client, |kept| mem::replace(kept, closed));
     }
 
     /// The objects kept for this token.
@@ -162,7 +165,8 @@ impl AtHand {
         })
     }
 
-    /// Stores an object of the token with this serial.
+    /// Stores an object of the token with this serial, unless a later call has stored a newer token: a
+    /// task may resume long after its wait has ended.
     fn keep<'py>(
         client: &Bound<'py, Client>,
         core: &tu_token::Client,
@@ -171,21 +175,28 @@ impl AtHand {
         store: impl FnOnce(&mut Objects),
     ) {
         let update = |objects: &mut Objects| {
+            if objects.serial > serial {
+                return None;
+            }
             let is_other = objects.serial != serial;
             let former = is_other.then(|| mem::replace(objects, Objects::of_serial(serial)));
             store(objects);
             former
         };
         let Some(scope) = scope else {
-            let _former = Self::with(client, |kept| update(&mut kept.own));
+            let _former =
+                Self::with(client, |kept| (!kept.is_closed).then(|| update(&mut kept.own)));
             return;
         };
         // Without an entry in the core, no later call could find it.
         let Some(known) = core.known_scope(&scope.text) else { return };
         let _former = Self::with(client, |kept| {
+            if kept.is_closed {
+                return None;
+            }
             let (at, forgotten) = kept.others.place(&scope.text, known);
             let spelling = kept.others.spell(scope, at);
-            (update(&mut kept.others.all[at].1), forgotten, spelling)
+            Some((update(&mut kept.others.all[at].1), forgotten, spelling))
         });
     }
 

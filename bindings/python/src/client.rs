@@ -203,14 +203,15 @@ impl Client {
         tasks::begin(py, self.core()?, &asked.options(), bridge.get())
     }
 
-    /// The text of a token obtained for a scope.
-    fn _text_of<'py>(
+    /// The kept object of a token that `_begin` has obtained for this scope. Not for tokens of other
+    /// clients, whose serials mean nothing here.
+    fn _keep<'py>(
         slf: &Bound<'py, Self>,
         scope: Option<&Bound<'py, PyAny>>,
         token: &Bound<'py, Token>,
-    ) -> PyResult<Bound<'py, PyString>> {
+    ) -> PyResult<Bound<'py, Token>> {
         let scope = scope.map(Scope::new).transpose()?;
-        Ok(AtHand::text(slf, slf.get().core()?, scope.as_ref(), &token.get().core))
+        AtHand::token(slf, slf.get().core()?, scope.as_ref(), token.get().core.clone())
     }
 
     /// Drop a token that an API answered with 401, so that it is not returned again.
@@ -259,8 +260,8 @@ impl Client {
         // Nothing to close if `__init__` has not completed, for example because it failed.
         if let Some(made) = slf.get().made.get() {
             made.core.close();
+            AtHand::clear(slf);
         }
-        AtHand::clear(slf);
     }
 
     /// Return whether a token may be sent to this URL.

@@ -294,6 +294,9 @@ def test_a_token_that_expired_while_the_loop_was_busy_is_not_returned() -> None:
 
         def get(self) -> None: ...
 
+        def _keep(self, _scope: object, token: Token) -> Token:
+            return token
+
     native = Native()
     client = cast(_native.Client, native)
     token = asyncio.run(_loops.get(client, None, 30.0, None))

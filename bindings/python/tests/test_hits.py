@@ -69,6 +69,50 @@ def test_the_token_object_is_the_same_until_it_is_renewed(client: tu_token.Clien
         assert client.token(scope) is second.value
 
 
+def test_tasks_that_waited_get_the_object_that_later_calls_return(client: tu_token.Client) -> None:
+    async def wait() -> list[tu_token.Token]:
+        return await asyncio.gather(*(client.get_async(["site.view"]) for _ in range(5)))
+
+    tokens = asyncio.run(wait())
+    assert all(token is client.get("site.view") for token in tokens)
+    assert tokens[0].value is client.token("site.view")
+
+
+def test_a_list_may_change_during_a_wait(client: tu_token.Client) -> None:
+    async def wait(scopes: list[Any]) -> str:
+        waiting = asyncio.ensure_future(client.token_async(scopes))
+        await asyncio.sleep(0)
+        scopes[0] = 7
+        return await waiting
+
+    assert asyncio.run(wait(["site.view"])) is client.token("site.view")
+
+
+def test_a_late_task_does_not_replace_a_newer_token(client: tu_token.Client) -> None:
+    first = client.get()
+    client.invalidate(first)
+    second = client.get()
+    assert client._keep(None, first) == first
+    assert client.get() is second and client.token() is second.value
+
+
+def test_a_token_of_another_client_is_not_kept(emulator: Emulator) -> None:
+    class Fallback(tu_token.Client):
+        other: tu_token.Client | None = tu_token.Client(scope="site.view")
+
+        async def get_async(self, *arguments: Any, **named: Any) -> tu_token.Token:
+            if self.other is None:
+                return await super().get_async(*arguments, **named)
+            return await self.other.get_async(*arguments, **named)
+
+    with Fallback() as client:
+        theirs = asyncio.run(client.token_async())
+        client.other = None
+        mine = client.token()
+        assert mine != theirs and client.get().value == mine == client.get().bearer[7:]
+        assert asyncio.run(client.token_async()) == mine
+
+
 def test_the_str_and_the_object_share_their_text(client: tu_token.Client) -> None:
     text = client.token()
     assert client.get().value is text
@@ -117,6 +161,16 @@ def test_a_closed_client_keeps_no_token(client: tu_token.Client) -> None:
     kept = sys.getrefcount(text), sys.getrefcount(token)
     client.close()
     assert (sys.getrefcount(text), sys.getrefcount(token)) == (kept[0] - 1, kept[1] - 1)
+
+
+def test_a_task_that_resumes_after_the_close_keeps_no_token(client: tu_token.Client) -> None:
+    tokens = {scope: client.get(scope) for scope in (None, "site.view")}
+    client.close()
+    for scope, token in tokens.items():
+        late = client._keep(scope, token)
+        assert late == token
+        # Of `late` and the argument.
+        assert sys.getrefcount(late) == 2
 
 
 @pytest.mark.parametrize("recognized", [_native.recognized_text, _native.recognized_token])

@@ -116,7 +116,7 @@ class Client(_native.Client):
         text = self._text_at_hand(scope, timeout, min_ttl)
         if text is not None:
             return text
-        return self._text_of(scope, await self.get_async(scope, timeout, min_ttl))
+        return (await self.get_async(scope, timeout, min_ttl)).value
 
     def stats(self, scope: Texts | None = None) -> Stats:
         """Return the statistics of a scope, by default the client's own."""

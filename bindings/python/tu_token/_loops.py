@@ -45,6 +45,9 @@ async def get(
     client: _native.Client, scope: Texts | None, timeout: Seconds | None, min_ttl: Seconds | None
 ) -> Token:
     """Wait for a token that is not cached."""
+    if isinstance(scope, list):
+        # The program may change it meanwhile.
+        scope = tuple(scope)
     in_thread = functools.partial(client.get, scope, timeout, min_ttl)
     # Checked first: in trio's guest mode there is also an asyncio loop, which is not the task's.
     if _is_trio():
@@ -62,7 +65,7 @@ async def get(
         token = await _wait(client, way, loop, scope, left, min_ttl)
         # The loop may have been busy with other tasks until the token expired.
         if token.expires_in > 0:
-            return token
+            return client._keep(scope, token)
         if timeout is not None:
             # Never 0, which means "do not wait".
             left = max(0.001, _seconds(timeout) - (loop.time() - begun))
