@@ -9,8 +9,8 @@
 /// Maximum number of readings of one position. A text with more is meant to confuse.
 const MOST: usize = 32;
 
-/// Maximum number of encodings on top of each other. A text with more is meant to confuse.
-const MOST_LAYERS: usize = 8;
+/// Maximum number of decodings of one text, in both ways. A text with more is meant to confuse.
+const MOST_LAYERS: usize = 16;
 
 /// HTML names of characters that a secret may contain or that may divide it. Those of Latin-1
 /// follow.
@@ -474,20 +474,22 @@ pub(super) fn is_odd(character: char) -> bool {
 /// A text, the same text with its escapes decoded, and so on until none is left. For what cannot be
 /// searched position by position.
 pub(super) fn layers(text: Vec<u8>, plus: Plus) -> Vec<Vec<u8>> {
-    let mut layers = vec![text];
-    while layers.len() < MOST_LAYERS {
-        let last = &layers[layers.len() - 1];
-        if !last.iter().any(|byte| b"%\\&<\xed".contains(byte)) {
-            break;
+    let (mut layers, mut open) = (Vec::new(), vec![text]);
+    while let Some(text) = open.pop() {
+        if layers.contains(&text) {
+            continue;
         }
-        let without = |escapes| {
-            let unescaped = Readings::with(last, escapes, plus)?.unescaped();
-            Some(solid(&unescaped, Plus::Sign))
-        };
-        let next = [Escapes::Whole, Escapes::Written].into_iter().filter_map(without);
-        match next.into_iter().find(|next| next != last) {
-            Some(next) => layers.push(next),
-            None => break,
+        if text.iter().any(|byte| b"%\\&<\xed".contains(byte)) {
+            let without = |escapes| {
+                let unescaped = Readings::with(&text, escapes, plus)?.unescaped();
+                Some(solid(&unescaped, Plus::Sign))
+            };
+            // An escape may be made of others, whole ones or not: both are tried, whole ones first.
+            open.extend([Escapes::Written, Escapes::Whole].into_iter().filter_map(without));
+        }
+        layers.push(text);
+        if layers.len() == MOST_LAYERS {
+            break;
         }
     }
     layers
