@@ -10,7 +10,6 @@ use std::cell::UnsafeCell;
 use std::ffi::CStr;
 use std::panic::{self, AssertUnwindSafe};
 use std::ptr;
-use std::slice;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -93,14 +92,17 @@ unsafe fn recognized<T>(
     count: ffi::Py_ssize_t,
     which: impl FnOnce(&Objects) -> Option<&Py<T>>,
 ) -> *mut ffi::PyObject {
-    // SAFETY: the caller guarantees both.
-    let (py, arguments) = unsafe {
-        let count = usize::try_from(count).unwrap_or(0);
-        (Python::assume_attached(), slice::from_raw_parts(arguments, count))
-    };
+    // SAFETY: the caller guarantees it.
+    let py = unsafe { Python::assume_attached() };
+    // Checked before they are read: without arguments the pointer may be null.
+    if count != 4 {
+        return py.None().into_ptr();
+    }
+    // SAFETY: the caller guarantees that there are four.
+    let arguments = unsafe { &*arguments.cast::<[*mut ffi::PyObject; 4]>() };
     // A panic ends in the ordinary method, which turns it into an exception.
     let object = panic::catch_unwind(AssertUnwindSafe(|| {
-        let [client, scope, timeout, min_ttl] = *arguments else { return None };
+        let [client, scope, timeout, min_ttl] = *arguments;
         // SAFETY: the arguments are objects that outlive the call.
         let given = |argument| unsafe { Borrowed::from_ptr(py, argument) };
         let (client, scope) = (given(client), given(scope));

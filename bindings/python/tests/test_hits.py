@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import sys
 import threading
@@ -198,6 +199,11 @@ def test_what_is_not_recognized_is_left_to_the_ordinary_methods(
         assert recognized(*arguments) is None, arguments
     client.invalidate(client.token())
     assert recognized(client, None, None, None) is None
+    # As C code may call it: no arguments, and a null pointer in place of them.
+    vectorcall = ctypes.pythonapi.PyObject_Vectorcall
+    vectorcall.restype = ctypes.py_object
+    vectorcall.argtypes = [ctypes.py_object, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
+    assert vectorcall(recognized, None, 0, None) is None
 
 
 def test_threads_with_scopes_of_their_own(client: tu_token.Client) -> None:
