@@ -327,7 +327,7 @@ static void answers_block(struct cell *cell) {
 }
 
 enum { EVENTS = 3000, KEPT = 1024 };
-static int heard, heard_before_loss, lost_events;
+static int heard, heard_before_last_loss, lost_events;
 static volatile int may_hear;
 
 static void hears_slowly(void *place, const tu_event *event) {
@@ -335,13 +335,14 @@ static void hears_slowly(void *place, const tu_event *event) {
   (void)place;
   for (double from = now_ms(); !may_hear && now_ms() - from < LONG_MS;) nap_ms(1);
   if (loss && strstr(loss, "were lost")) {
-    heard_before_loss = now_of(&heard);
-    lost_events = atoi(loss + 2);
+    heard_before_last_loss = now_of(&heard);
+    lost_events += atoi(loss + 2);
   }
   count_one(&heard);
 }
 
-/* A loss is reported where it occurred: with the first event after it. */
+/* A loss is reported where it occurred: with the first event after it. On a busy machine there are two: some events
+ * are lost before the event function is called for the first time. */
 static void events_pile_up(struct cell *cell) {
   this_cell = cell;
   endpoint_begins(&endpoint, grants);
@@ -355,8 +356,8 @@ static void events_pile_up(struct cell *cell) {
   int first = now_of(&heard);
   CHECK(tu_client_rotate(client, "id", "a last secret", NULL) == TU_OK);
   for (double from = now_ms(); now_of(&heard) == first && now_ms() - from < LONG_MS;) nap_ms(5);
-  snprintf(cell->figures->note, sizeof cell->figures->note, "%d lost after %d", lost_events, heard_before_loss);
-  CHECK(lost_events > 0 && heard_before_loss == first);
+  snprintf(cell->figures->note, sizeof cell->figures->note, "%d lost after %d", lost_events, heard_before_last_loss);
+  CHECK(lost_events > 0 && heard_before_last_loss == first);
   CHECK(first + lost_events == EVENTS);
   end();
 }
