@@ -119,6 +119,8 @@ impl Pieces {
             layers(text.to_vec(), Plus::Sign),
             layers(solid(text, Plus::Sign), Plus::Sign),
             layers(solid(text, Plus::Blank), Plus::Blank),
+            // In a form a `+` is a blank, and `%2B` a digit.
+            layers(solid(text, Plus::Blank), Plus::Sign),
         ]
         .concat();
         layers.sort_unstable();

@@ -463,7 +463,7 @@ mod tests {
             "xxxxxxxx",
             "-",
             "-._-",
-            "\"<secret>\"",
+            "\"<q7Zt9>\"",
             "<secret>",
             "<your-client-secret>",
             "your-client-secret",
