@@ -474,6 +474,7 @@ pub(super) fn is_odd(character: char) -> bool {
 /// A text, the same text with its escapes decoded, and so on until none is left. For what cannot be
 /// searched position by position.
 pub(super) fn layers(text: Vec<u8>, plus: Plus) -> Vec<Vec<u8>> {
+    let is_solid = solid(&text, Plus::Sign) == text;
     let (mut layers, mut open) = (Vec::new(), vec![text]);
     while let Some(text) = open.pop() {
         if layers.contains(&text) {
@@ -482,7 +483,8 @@ pub(super) fn layers(text: Vec<u8>, plus: Plus) -> Vec<Vec<u8>> {
         if text.iter().any(|byte| b"%\\&<\xed".contains(byte)) {
             let without = |escapes| {
                 let unescaped = Readings::with(&text, escapes, plus)?.unescaped();
-                Some(solid(&unescaped, Plus::Sign))
+                // Text around it may end with what an escape begins with: `100% 25`.
+                Some(if is_solid { solid(&unescaped, Plus::Sign) } else { unescaped })
             };
             // An escape may be made of others, whole ones or not: both are tried, whole ones first.
             open.extend([Escapes::Written, Escapes::Whole].into_iter().filter_map(without));
