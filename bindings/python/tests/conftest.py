@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -53,6 +54,15 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     for skipped in terminalreporter.stats.get("skipped", []):
         terminalreporter.write_line(f"SKIPPED: {skipped.longrepr[2].removeprefix('Skipped: ')}")
     terminalreporter.write_line(f"{count('passed')} passed, {count('failed', 'error')} failed")
+
+
+def in_threads(count: int, work: Callable[[], object]) -> None:
+    """Do this work in so many threads at once, and wait for all of them."""
+    threads = [threading.Thread(target=work) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Emulator
+from conftest import Emulator, in_threads
 
 import tu_token
 
@@ -149,11 +149,7 @@ def test_one_of_many_callers_gets_the_cause(emulator: Emulator) -> None:
         except tu_token.CredentialsError as error:
             causes.append(error.__cause__)
 
-    threads = [threading.Thread(target=ask) for _ in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(16, ask)
     assert len(causes) == 16
     assert [type(cause) for cause in causes if cause is not None] == [LookupError]
 

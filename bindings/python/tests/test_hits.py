@@ -6,12 +6,11 @@ import asyncio
 import ctypes
 import os
 import sys
-import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Emulator
+from conftest import Emulator, in_threads
 
 import tu_token
 from tu_token import _native
@@ -230,11 +229,7 @@ def test_threads_with_scopes_of_their_own(client: tu_token.Client) -> None:
             if client.token(spelled(scope) if turn % 2 else scope) is not expected[scope]:
                 wrong.append(scope)
 
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(8, work)
     assert not wrong
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import httpx
 import pytest
 import requests
-from conftest import Emulator
+from conftest import Emulator, in_threads
 from echo import Echo
 
 import tu_token
@@ -233,11 +233,7 @@ def test_one_of_many_threads_makes_it() -> None:
 
     client = tu_token.Client.__new__(tu_token.Client)
     start, refused = threading.Barrier(8), list[bool]()
-    threads = [threading.Thread(target=make) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(8, make)
     assert len(refused) == 7 and client.stats().waits == 0
 
 

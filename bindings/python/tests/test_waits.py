@@ -8,7 +8,7 @@ import threading
 import time
 
 import pytest
-from conftest import Emulator
+from conftest import Emulator, in_threads
 
 import tu_token
 
@@ -22,11 +22,7 @@ def test_64_threads_make_one_request(client: tu_token.Client, emulator: Emulator
         start.wait()
         tokens.append(client.token())
 
-    threads = [threading.Thread(target=ask) for _ in range(64)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(64, ask)
     assert len(tokens) == 64 and len(set(tokens)) == 1
     assert emulator.requests() == 1
 
@@ -124,11 +120,7 @@ def test_many_threads_on_a_warm_cache(client: tu_token.Client) -> None:
             if client.token() is not token:
                 wrong.append(None)
 
-    threads = [threading.Thread(target=ask) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(4, ask)
     assert not wrong
 
 
