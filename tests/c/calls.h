@@ -40,6 +40,12 @@ static inline void check_error(const tu_error *error, double from, long limit_ms
   if (tu_error_status(error) == TU_TIMEOUT) CHECK(now_ms() - from > (double)limit_ms - 5);
 }
 
+/* It was valid when it was handed out, at `from` or later. The time left is rounded down. */
+static inline void check_token(const tu_token *token, double from) {
+  double left_ms = (double)tu_token_expires_in_ms(token) + 1;
+  CHECK(left_ms + now_ms() - from > 0);
+}
+
 static inline tu_stats stats_of(void) {
   tu_stats stats;
   memset(&stats, 0, sizeof stats);
@@ -62,7 +68,7 @@ static inline int get(long timeout_ms, long min_ttl_ms) {
   check_time(from, timeout_ms > 0 ? timeout_ms : 0);
   int there_is_one = token != NULL;
   if (there_is_one) {
-    CHECK(tu_token_expires_in_ms(token) > 0);
+    check_token(token, from);
   } else {
     check_error(error, from, timeout_ms);
     /* A token that is there is about to expire, or arrived after the call. */
@@ -108,7 +114,7 @@ static inline void count_one(int *number) { __atomic_add_fetch(number, 1, __ATOM
 
 static inline void takes(void *place, tu_token *token, tu_error *error) {
   struct call *call = (struct call *)place;
-  if (token) CHECK(tu_token_expires_in_ms(token) > 0);
+  if (token) check_token(token, call->from);
   else if (tu_error_status(error) == TU_TIMEOUT)
     CHECK(now_ms() - call->from > (double)call->limit_ms - 5);
   tu_free(token);

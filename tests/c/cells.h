@@ -63,6 +63,8 @@ static inline int is_over(struct cell *cell, long limit_ms) {
 /* Plays all cells whose names contain `part`, `at_a_time` of them at once. */
 static inline void play_cells(struct cell *cells, int count, const char *part, int at_a_time,
                               long limit_ms) {
+  /* Cells write to the same file: no line of theirs may join a part of one. */
+  setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
   struct figures *shared =
       (struct figures *)mmap(NULL, (size_t)count * sizeof *shared, PROT_READ | PROT_WRITE,
                              MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -148,7 +148,7 @@ static void recovers(void) {
 static void begin(struct cell *cell) {
   const struct odd *odd = (const struct odd *)cell->fault;
   this_cell = cell;
-  make_directory("odd-files");
+  enter_own_directory();
   /* A link is not followed to the store itself. */
   if (odd && odd->make == is_on_hanging_mount) store_below = "/store";
 }
@@ -307,6 +307,7 @@ static void add(const char *row, const char *column, void (*play)(struct cell *)
 
 int main(int count, char **words) {
   static char rows[2 * ODDS][48];
+  make_directory("odd-files");
   CHECK(clear_faults());
   int no_mount = can_mount_hanging();
   if (no_mount)
@@ -322,6 +323,6 @@ int main(int count, char **words) {
     }
   }
   play_cells(cells, made, count > 1 ? words[1] : NULL, 20, 120000);
-  if (system("rm -rf /tmp/tu-odd-files-*") != 0) return 1;
+  remove_directory();
   return closing_line();
 }

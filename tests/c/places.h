@@ -12,12 +12,25 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char directory[64];
+static char directory[80];
 
 /* `name` says which test left it, if one is killed. */
 static inline void make_directory(const char *name) {
   snprintf(directory, sizeof directory, "/tmp/tu-%s-XXXXXX", name);
   CHECK(mkdtemp(directory) != NULL);
+}
+
+/* From now on, a directory in it that this process alone uses. */
+static inline void enter_own_directory(void) {
+  size_t length = strlen(directory);
+  snprintf(directory + length, sizeof directory - length, "/%d", (int)getpid());
+  CHECK(mkdir(directory, 0700) == 0);
+}
+
+static inline void remove_directory(void) {
+  char command[96];
+  snprintf(command, sizeof command, "rm -rf %s", directory);
+  CHECK(system(command) == 0);
 }
 
 /* A path in it, in one of a few buffers. */

@@ -444,8 +444,6 @@ int main(int count, char **words) {
          "in the parent; seed %llu\n",
          hung, killed, without_token, longest_fork_ms, failed_gets, first_seed);
   tu_free(steady), tu_free(silent), tu_free(stored), tu_free(shared);
-  char removing[96];
-  snprintf(removing, sizeof removing, "rm -rf %s", directory);
-  CHECK(system(removing) == 0);
+  remove_directory();
   return closing_line();
 }

@@ -322,7 +322,7 @@ static void play(struct cell *cell) {
   if (own.set == limit_pids) enter_pids_group(getppid());
   life_ms = LIFE_S * 1000;
   only_retryable = 1;
-  make_directory("scarcity");
+  enter_own_directory();
   write_text(path_of("secret"), getenv("TRACKUNIT_CLIENT_SECRET"));
   place->prepare();
   if (place->has_no_threads) {
@@ -373,6 +373,7 @@ int main(int count, char **words) {
   static struct shortage shortages[KINDS];
   static struct cell cells[KINDS * PLACES];
   int made = 0;
+  make_directory("scarcity");
   CHECK(clear_faults());
   int has_pids = find_pids();
   if (!has_pids) printf("pids limit: left out, as no cgroup can be made on this machine\n");
@@ -397,6 +398,6 @@ int main(int count, char **words) {
   }
   play_cells(cells, made, count > 1 ? words[1] : NULL, 140, 120000);
   remove_pids_groups();
-  if (system("rm -rf /tmp/tu-scarcity-*") != 0) return 1;
+  remove_directory();
   return closing_line();
 }
