@@ -25,15 +25,17 @@ pub(crate) const LENGTHS: usize = 1;
 const EXPIRES_AT: usize = 2;
 const FRESH_UNTIL: usize = 3;
 const EXPIRES_AT_UNIX_MS: usize = 4;
-pub(crate) const SERIAL: usize = 5;
-pub(crate) const TEXT: usize = 6;
+const SERIAL: usize = 5;
+const TEXT: usize = 6;
 
 /// One byte of padding puts "Bearer " on a word boundary, so that copying it needs no shifting.
 const PREFIX: &[u8] = b"\0Authorization: Bearer ";
 const HEADER_AT: usize = 1;
-pub(crate) const BEARER_AT: usize = 16;
+const BEARER_AT: usize = 16;
+/// The word of a block that begins with "Bearer ".
+pub(crate) const BEARER_WORD: usize = TEXT + BEARER_AT / 8;
 const VALUE_AT: usize = PREFIX.len();
-pub(crate) const BEARER_PREFIX_LEN: usize = VALUE_AT - BEARER_AT;
+const BEARER_PREFIX_LEN: usize = VALUE_AT - BEARER_AT;
 
 /// Marks a block as a token, for `tu_free`.
 pub(crate) const TOKEN_KIND: u64 = u64::from_le_bytes(*b"tu token");
@@ -100,8 +102,13 @@ impl Token {
 
     /// Length of the bare token, from a block's lengths word.
     #[inline]
-    pub(crate) fn value_len(lengths: u64) -> usize {
+    fn value_len(lengths: u64) -> usize {
         (lengths >> 32) as usize
+    }
+
+    /// Length of `Bearer <token>`, at [`BEARER_WORD`].
+    pub(crate) fn bearer_len(words: &[u64]) -> usize {
+        BEARER_PREFIX_LEN + Self::value_len(words[LENGTHS])
     }
 
     /// Size in words of a block with this lengths word.

@@ -24,7 +24,7 @@ pub(super) fn to_new(from: &[AtomicU64]) -> Box<[u64]> {
     // SAFETY: the new block has room for as many words, no other thread can see it, and all of it
     // has been written afterwards.
     unsafe {
-        copy_bytes(from, copy.as_mut_ptr().cast(), from.len() * 8);
+        copy_bytes(from.as_ptr(), copy.as_mut_ptr().cast(), from.len() * 8);
         copy.assume_init()
     }
 }
@@ -39,17 +39,19 @@ pub(super) fn into<'a>(
     // SAFETY: it has room for as many words, a `&mut` is exclusive, and all of it has been written
     // afterwards.
     unsafe {
-        copy_bytes(from, room.as_mut_ptr().cast(), from.len() * 8);
+        copy_bytes(from.as_ptr(), room.as_mut_ptr().cast(), from.len() * 8);
         Some(std::slice::from_raw_parts_mut(room.as_mut_ptr().cast(), room.len()))
     }
 }
 
-/// Fills `into` from the words in memory order. Stops where either ends.
+/// Fills `into` from the words in memory order.
+///
+/// # Safety
+/// There are words of that many bytes at `from`.
 #[inline]
-pub(super) fn to_bytes(from: &[AtomicU64], into: &mut [u8]) {
-    let bytes = into.len().min(from.len() * 8);
-    // SAFETY: both are at least that long, and a `&mut` is exclusive.
-    unsafe { copy_bytes(from, into.as_mut_ptr(), bytes) };
+pub(super) unsafe fn to_bytes(from: *const AtomicU64, into: &mut [u8]) {
+    // SAFETY: the caller guarantees `from`, and a `&mut` is exclusive.
+    unsafe { copy_bytes(from, into.as_mut_ptr(), into.len()) };
 }
 
 /// Miri does not run assembly, and the atomics of a schedule explorer are more than their words.
@@ -59,7 +61,7 @@ const BY_WORDS: bool = cfg!(any(miri, all(test, feature = "__shuttle")));
 /// `from` has at least that many bytes, `to` is valid for writes of that many bytes, and no other
 /// thread accesses `to` meanwhile.
 #[inline(always)]
-unsafe fn copy_bytes(from: &[AtomicU64], to: *mut u8, bytes: usize) {
+unsafe fn copy_bytes(from: *const AtomicU64, to: *mut u8, bytes: usize) {
     let copy = if BY_WORDS { copy_by_words } else { call_memcpy };
     // SAFETY: the caller guarantees the same.
     unsafe { copy(from, to, bytes) }
@@ -69,7 +71,7 @@ unsafe fn copy_bytes(from: &[AtomicU64], to: *mut u8, bytes: usize) {
 /// As above.
 #[cfg(all(unix, target_arch = "x86_64", target_pointer_width = "64"))]
 #[inline(always)]
-unsafe fn call_memcpy(from: &[AtomicU64], to: *mut u8, bytes: usize) {
+unsafe fn call_memcpy(from: *const AtomicU64, to: *mut u8, bytes: usize) {
     // SAFETY: memcpy(to, from, bytes) by the System V calling convention, with the caller's
     // guarantees; without `nostack` the stack is aligned for a call.
     unsafe {
@@ -77,7 +79,7 @@ unsafe fn call_memcpy(from: &[AtomicU64], to: *mut u8, bytes: usize) {
             "call {memcpy}",
             memcpy = in(reg) libc::memcpy as *const (),
             inout("rdi") to => _,
-            inout("rsi") from.as_ptr() => _,
+            inout("rsi") from => _,
             inout("rdx") bytes => _,
             clobber_abi("C"),
         );
@@ -88,7 +90,7 @@ unsafe fn call_memcpy(from: &[AtomicU64], to: *mut u8, bytes: usize) {
 /// As above.
 #[cfg(all(unix, target_arch = "aarch64", target_pointer_width = "64"))]
 #[inline(always)]
-unsafe fn call_memcpy(from: &[AtomicU64], to: *mut u8, bytes: usize) {
+unsafe fn call_memcpy(from: *const AtomicU64, to: *mut u8, bytes: usize) {
     // SAFETY: memcpy(to, from, bytes) by the procedure call standard, with the caller's guarantees;
     // without `nostack` the stack is aligned for a call.
     unsafe {
@@ -96,7 +98,7 @@ unsafe fn call_memcpy(from: &[AtomicU64], to: *mut u8, bytes: usize) {
             "blr {memcpy}",
             memcpy = in(reg) libc::memcpy as *const (),
             inout("x0") to => _,
-            inout("x1") from.as_ptr() => _,
+            inout("x1") from => _,
             inout("x2") bytes => _,
             clobber_abi("C"),
         );
@@ -112,11 +114,11 @@ use copy_by_words as call_memcpy;
 
 /// # Safety
 /// As above.
-unsafe fn copy_by_words(from: &[AtomicU64], to: *mut u8, bytes: usize) {
-    for (at, word) in (0..bytes).step_by(8).zip(from) {
-        let word = word.load(Ordering::Relaxed).to_ne_bytes();
+unsafe fn copy_by_words(from: *const AtomicU64, to: *mut u8, bytes: usize) {
+    for (index, at) in (0..bytes).step_by(8).enumerate() {
         // SAFETY: within the bounds that the caller guarantees.
         unsafe {
+            let word = (*from.add(index)).load(Ordering::Relaxed).to_ne_bytes();
             std::ptr::copy_nonoverlapping(word.as_ptr(), to.add(at), word.len().min(bytes - at));
         }
     }
@@ -136,7 +138,7 @@ mod tests {
         words.iter().flat_map(|word| word.load(Ordering::Relaxed).to_ne_bytes()).collect()
     }
 
-    fn check(copy: unsafe fn(&[AtomicU64], *mut u8, usize)) {
+    fn check(copy: unsafe fn(*const AtomicU64, *mut u8, usize)) {
         for count in 0..20 {
             let from = words(count);
             for length in 0..=count * 8 {
@@ -144,7 +146,7 @@ mod tests {
                 // change.
                 let mut into = vec![0xee; length + 2];
                 // SAFETY: both are at least that long.
-                unsafe { copy(&from, into[1..].as_mut_ptr(), length) };
+                unsafe { copy(from.as_ptr(), into[1..].as_mut_ptr(), length) };
                 assert_eq!(into[1..=length], bytes(&from)[..length]);
                 assert_eq!((into[0], into[length + 1]), (0xee, 0xee));
             }
@@ -155,14 +157,6 @@ mod tests {
     fn every_length_is_copied_and_nothing_beyond_it() {
         check(call_memcpy);
         check(copy_by_words);
-    }
-
-    #[test]
-    fn a_buffer_longer_than_the_words_keeps_its_tail() {
-        let mut into = [0xee; 64];
-        to_bytes(&words(5), &mut into);
-        assert_eq!(into[..40], bytes(&words(5)));
-        assert_eq!(into[40..], [0xee; 24]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::{Cancel, Client, GetOptions, wait};
 use crate::clock::BootTime;
 use crate::error::Error;
 use crate::process;
-use crate::token::{BEARER_AT, BEARER_PREFIX_LEN, LENGTHS, Lent, SERIAL, TEXT, Token};
+use crate::token::{Lent, Token};
 
 impl Client {
     /// The token that a get with this `min_ttl` would return now from the cache, without a renewal;
@@ -90,14 +90,14 @@ impl Client {
         self.shared.at_hand(scope, Duration::ZERO)
     }
 
-    /// Copies `Bearer <token>` and returns its length, or as an error the length needed.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn copy_at_hand(
         &self,
         scope: Option<&[u8]>,
         buffer: &mut [u8],
-    ) -> Option<Result<usize, usize>> {
-        self.shared.copy_at_hand(scope, buffer)
+        announce: impl FnOnce(&mut [u8], usize),
+    ) -> Option<usize> {
+        self.shared.copy_at_hand(scope, buffer, announce)
     }
 }
 
@@ -123,7 +123,7 @@ impl Shared {
         let view = slot.current.look(now, now.after(min_ttl))?;
         // A `Token` from the start, so that it is wiped if the copy is inconsistent.
         // SAFETY: the words of a token, or not read.
-        let token = unsafe { Token::from_words(view.to_words()) };
+        let token = unsafe { Token::from_words(view.to_words()?) };
         if !view.holds() {
             return None;
         }
@@ -149,28 +149,19 @@ impl Shared {
         Some(token)
     }
 
-    /// The same for `Bearer <token>`, copied into the caller's buffer. Returns its length, or as an
-    /// error the length needed.
+    /// The same for `Bearer <token>`, copied into the caller's buffer as
+    /// [`crate::cache::current::View::copy_bearer`] does. Returns its length.
     #[inline(always)]
     pub(super) fn copy_at_hand(
         &self,
         scope: Option<&[u8]>,
         buffer: &mut [u8],
-    ) -> Option<Result<usize, usize>> {
+        announce: impl FnOnce(&mut [u8], usize),
+    ) -> Option<usize> {
         let (now, slot) = self.now_and_slot(scope)?;
         let view = slot.current.look(now, now)?;
-        let length = BEARER_PREFIX_LEN + Token::value_len(view.word(LENGTHS));
-        let Some(place) = buffer.get_mut(..length) else {
-            return view.holds().then_some(Err(length));
-        };
-        view.copy_bytes(TEXT + BEARER_AT / 8, place);
-        if !view.holds() {
-            // Leave no part of a token behind, whatever the slow path returns.
-            place.fill(0);
-            return None;
-        }
         self.note_asked(slot);
-        Some(Ok(length))
+        view.copy_bearer(buffer, announce)
     }
 
     /// The serial of the token, if it is in the cache.
@@ -191,7 +182,7 @@ impl Shared {
         }
         let now = self.clock.now();
         let view = slot.current.look(now, now.after(min_ttl))?;
-        let serial = view.word(SERIAL);
+        let serial = view.serial();
         if !view.holds() {
             return None;
         }

@@ -331,10 +331,10 @@ impl Client {
     /// As [`Client::token`]; [`ErrorKind::InvalidArgument`] if the buffer is too small.
     #[inline]
     pub fn copy_bearer(&self, scope: Option<&str>, buffer: &mut [u8]) -> Result<usize, Error> {
-        if let Some(Ok(copied)) = self.shared.copy_at_hand(scope.map(str::as_bytes), buffer) {
-            return Ok(copied);
+        match self.shared.copy_at_hand(scope.map(str::as_bytes), buffer, |_, _| {}) {
+            Some(copied) => Ok(copied),
+            None => self.copy_slowly(scope, buffer),
         }
-        self.copy_slowly(scope, buffer)
     }
 
     #[cold]

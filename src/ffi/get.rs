@@ -1,10 +1,13 @@
 //! Getting a token: blocking, into a buffer, asynchronously.
+//!
+//! Hits run without a guard against panics: there is no operation in them that can panic, and the
+//! guard would make each of them remember its arguments for the landing pad.
 
 use std::ffi::{c_char, c_void};
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use super::guard::{caught, contained, no_error, report, status};
+use super::guard::{caught, no_error, report, status};
 use super::user_data::UserData;
 use super::{
     OK, client, owned, text, tu_cancel, tu_client, tu_drop_fn, tu_error, tu_status, tu_token,
@@ -107,8 +110,7 @@ pub unsafe extern "C" fn tu_token_get(
 ) -> *mut tu_token {
     // SAFETY: the caller guarantees all three.
     unsafe {
-        let hit = contained(None, || owned::as_client(client)?.at_hand(text::bytes(scope)));
-        match hit {
+        match owned::as_client(client).and_then(|client| client.at_hand(text::bytes(scope))) {
             Some(token) => {
                 no_error(error);
                 owned::token(token)
@@ -154,9 +156,9 @@ pub unsafe extern "C" fn tu_token_get_with(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tu_token_at_hand(client: *const tu_client, scope: *const c_char) -> u64 {
     // SAFETY: the caller guarantees both.
-    let found = contained(None, || unsafe {
-        owned::as_client(client)?.serial_of_bytes(text::bytes(scope), Duration::ZERO)
-    });
+    let found = unsafe { owned::as_client(client) }
+        // SAFETY: as above.
+        .and_then(|client| client.serial_of_bytes(unsafe { text::bytes(scope) }, Duration::ZERO));
     found.map_or(0, NonZeroU64::get)
 }
 
@@ -173,9 +175,9 @@ pub unsafe extern "C" fn tu_token_at_hand_for(
 ) -> u64 {
     let Ok(min_ttl) = u64::try_from(min_ttl_ms).map(Duration::from_millis) else { return 0 };
     // SAFETY: the caller guarantees both.
-    let found = contained(None, || unsafe {
-        owned::as_client(client)?.serial_of_bytes(text::bytes(scope), min_ttl)
-    });
+    let found = unsafe { owned::as_client(client) }
+        // SAFETY: as above.
+        .and_then(|client| client.serial_of_bytes(unsafe { text::bytes(scope) }, min_ttl));
     found.map_or(0, NonZeroU64::get)
 }
 
@@ -205,21 +207,18 @@ pub unsafe extern "C" fn tu_token_copy(
         } else {
             std::slice::from_raw_parts_mut(buffer.cast::<u8>(), capacity.min(isize::MAX as usize))
         };
-        let hit =
-            contained(None, || owned::as_client(client)?.copy_at_hand(text::bytes(scope), place));
-        match hit {
-            Some(Ok(copied)) => {
-                no_error(error);
-                finish_copy(place, copied, length);
-                OK
-            }
-            _ => {
-                if !length.is_null() {
-                    length.write(0);
-                }
-                status(error, || copy_slowly(client, scope, place, length))
-            }
+        // The length and the NUL are written first: less is left to do, and to remember, after the copy.
+        let announce = |place: &mut [u8], copied| finish_copy(place, copied, length);
+        let hit = owned::as_client(client)
+            .and_then(|client| client.copy_at_hand(text::bytes(scope), place, announce));
+        if hit.is_some() {
+            no_error(error);
+            return OK;
         }
+        if !length.is_null() {
+            length.write(0);
+        }
+        status(error, || copy_slowly(client, scope, place, length))
     }
 }
 

@@ -22,7 +22,7 @@ use current::Current;
 
 const PREEMPTIONS: usize = 3;
 /// As few as the file allows.
-const WORDS: usize = 4;
+const WORDS: usize = 6;
 const NOW: BootTime = BootTime::from_nanos(5);
 const LATER: BootTime = BootTime::from_nanos(7);
 
@@ -34,7 +34,7 @@ fn token(number: u64) -> Token {
 
 fn read(current: &Current) -> Option<Vec<u64>> {
     let view = current.look(NOW, NOW)?;
-    let words = view.to_words();
+    let words = view.to_words()?;
     view.holds().then(|| words.into_vec())
 }
 
