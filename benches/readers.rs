@@ -87,10 +87,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("a header value of {} bytes; ns per call (relative to the first)", bearer.len());
     println!("{:<32}{:>17}{:>17}", "", "1 thread", "2 threads");
     let mut rounds = vec![[const { Vec::new() }; 2]; ways.len()];
-    for _ in 0..ROUNDS {
+    for round in 0..ROUNDS {
         for (results, (_, way)) in rounds.iter_mut().zip(&ways) {
-            results[0].push(ns_per_call(way, 1));
-            results[1].push(ns_per_call(way, 2));
+            results[0].push(ns_per_call(way, 1, round));
+            results[1].push(ns_per_call(way, 2, round));
         }
     }
     for (of_way, (name, _)) in rounds.iter().zip(&ways) {
@@ -108,20 +108,42 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// The result of the slowest thread.
-fn ns_per_call(way: &(dyn Fn() + Sync), threads: usize) -> f64 {
+fn ns_per_call(way: &(dyn Fn() + Sync), threads: usize, round: usize) -> f64 {
     let missing = AtomicUsize::new(threads);
     let repeat = || {
-        // Spin: threads sleeping at a barrier would wake one after the other, on one processor.
-        missing.fetch_sub(1, Ordering::SeqCst);
-        while missing.load(Ordering::SeqCst) > 0 {}
-        let from = Clock::System.now();
-        (0..CALLS).for_each(|_| way());
-        Clock::System.now().since(from).as_nanos() as f64 / f64::from(CALLS)
+        at_place(round * 25 % PLACES, &|| {
+            // Spin: threads sleeping at a barrier would wake one after the other, on one processor.
+            missing.fetch_sub(1, Ordering::SeqCst);
+            while missing.load(Ordering::SeqCst) > 0 {}
+            let from = Clock::System.now();
+            (0..CALLS).for_each(|_| way());
+            Clock::System.now().since(from).as_nanos() as f64 / f64::from(CALLS)
+        })
     };
     std::thread::scope(|scope| {
         let running: Vec<_> = (0..threads).map(|_| scope.spawn(repeat)).collect();
         running.into_iter().filter_map(|thread| thread.join().ok()).fold(0.0, f64::max)
     })
+}
+
+/// In a page of memory, in steps of 16 bytes.
+const PLACES: usize = 256;
+
+/// Calls a function with stack and heap moved. Where in a page a copy is changes each way by some
+/// nanoseconds: copies that cross cache lines, and loads that the processor takes for loads of what
+/// was just stored. So each round has another place.
+fn at_place(place: usize, function: &dyn Fn() -> f64) -> f64 {
+    let _filler = black_box(vec![0u8; 4096 + place * 16]);
+    at_depth(place, function)
+}
+
+#[inline(never)]
+fn at_depth(steps: usize, function: &dyn Fn() -> f64) -> f64 {
+    let _frame = black_box([0u8; 16]);
+    match steps {
+        0 => function(),
+        _ => black_box(at_depth(steps - 1, function)),
+    }
 }
 
 /// Appends a row to the file that `BENCH_RESULTS` names, if it names one, in the format that
