@@ -86,7 +86,7 @@ static inline void play_cells(struct cell *cells, int count, const char *part, i
       cell->is_done = 1;
       running--, done++;
       if (cell->status != 0)
-        fprintf(stderr, "%s, %s: ended with status %d\n", cell->row, cell->column, cell->status);
+        fprintf(stderr, "FAILED %s, %s: ended with status %d\n", cell->row, cell->column, cell->status);
       CHECK(cell->status == 0);
       printf("%-28s %-50s %s over %6.0f ms  again after %6.0f ms  %s\n", cell->row, cell->column,
              cell->status == 0 ? "ok  " : "BAD ", cell->figures->longest_ms,

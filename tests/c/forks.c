@@ -154,12 +154,22 @@ static void *fork_children(void *unused) {
   return unused;
 }
 
+static int is_fresh(void) {
+  tu_stats stats;
+  memset(&stats, 0, sizeof stats);
+  stats.struct_size = sizeof stats;
+  return tu_client_stats(client, NULL, &stats, NULL) == TU_OK && stats.state == TU_STATE_FRESH;
+}
+
 /* A child neither joins nor is blocked by the hanging fetch that its parent waits for. */
 static void children_of_a_hanging_fetch(void) {
   pthread_t waiting, forking;
   int outcome = -1;
-  long before = requests_to("token");
   CHECK(clear_faults());
+  /* The request of a renewal that the threads above have left would get the delay below. */
+  for (double from = now_ms(); !is_fresh() && now_ms() - from < 30000; nap_ms(1)) tu_free(tu_token_get(client, NULL, NULL));
+  CHECK(is_fresh());
+  long before = requests_to("token");
   CHECK(set_fault("[{\"delay\":\"60s\",\"count\":1}]"));
   pthread_create(&waiting, NULL, wait_in_vain, &outcome);
   while (requests_to("token") == before) nap_ms(1);

@@ -9,6 +9,7 @@
 #include "process.h"
 
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 /* Ten times the longest that a fork may block. */
@@ -127,11 +128,23 @@ static void fork_here(int number) {
   }
 }
 
+static volatile pid_t waiting_thread;
+
 static void *wait_for_a_token(void *unused) {
+  waiting_thread = (pid_t)syscall(SYS_gettid);
   int good = get_good();
   if (is_child) _exit(!good);
   CHECK(good);
   return unused;
+}
+
+static int is_asleep(pid_t thread) {
+  char path[64], state = 0;
+  snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)thread);
+  FILE *stat = fopen(path, "r");
+  if (stat && fscanf(stat, "%*d (%*[^)]) %c", &state) != 1) state = 0;
+  if (stat) fclose(stat);
+  return state == 'S';
 }
 
 /* The child returns into a wait for its parent's fetch, and fetches itself. */
@@ -145,6 +158,8 @@ static void out_of_a_wait(void) {
   CHECK(set_fault("[{\"delay\":\"60s\",\"count\":1}]"));
   pthread_create(&waiting, NULL, wait_for_a_token, NULL);
   while (requests_to("token") == before) nap_ms(1);
+  /* On its way to the wait it allocates, and a fork must not interrupt the C library's allocator. */
+  while (!is_asleep(waiting_thread)) nap_ms(1);
   pthread_kill(waiting, SIGUSR1);
   while (handlers_child == 0) nap_ms(1);
   reap(handlers_child);

@@ -83,9 +83,10 @@ static int is_served(tu_client *client, const char *scope) {
     token = tu_token_get(client, scope, &error);
   }
   int good = token != NULL;
-  if (!token) fprintf(stderr, "%d: %s\n", (int)getpid(), tu_error_message(error));
+  if (!token) fprintf(stderr, "FAILED get: %s\n", tu_error_message(error));
   if (token && (getpid() & 7) == 0)
     good = is_good(tu_token_header(token)) || tu_token_expires_in_ms(token) == 0;
+  if (token && !good) fprintf(stderr, "FAILED get: a token that the API refuses\n");
   tu_free(token);
   tu_free(error);
   return good;
@@ -308,8 +309,7 @@ static void has_ended(struct born *born, int status) {
   if (!WIFEXITED(status)) killed++;
   else if (WEXITSTATUS(status) != 0) without_token++;
   if (status != 0)
-    fprintf(stderr, "child %d (%s, act %d) ended with status %d\n", (int)born->pid, ways[born->way],
-            born->act, status);
+    fprintf(stderr, "FAILED child (%s, act %d): ended with status %d\n", ways[born->way], born->act, status);
   born->pid = 0;
 }
 
@@ -321,7 +321,7 @@ static struct born *reap(void) {
     int status = 0;
     if (born->pid && waitpid(born->pid, &status, WNOHANG) == born->pid) has_ended(born, status);
     if (born->pid && now_ms() - born->at_ms > HANGS_MS * slowdown()) {
-      fprintf(stderr, "child %d (%s, act %d) hangs\n", (int)born->pid, ways[born->way], born->act);
+      fprintf(stderr, "FAILED child %d (%s, act %d): hangs\n", (int)born->pid, ways[born->way], born->act);
       show_stacks(born->pid);
       kill(born->pid, SIGKILL);
       waitpid(born->pid, &status, 0);

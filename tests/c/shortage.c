@@ -10,7 +10,8 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-enum { NOBODY = 65534, LONG_MS = 30000, MOMENT_MS = 100 };
+/* SHORT_MS: long enough for the request to be sent before, also on a busy machine. */
+enum { NOBODY = 65534, LONG_MS = 30000, SHORT_MS = 2000, MOMENT_MS = 100 };
 
 /* --- the shortage ------------------------------------------------------------------------- */
 
@@ -198,14 +199,14 @@ static void a_wait_ends_without_a_thread(void) {
   tu_cancel *cancel = tu_cancel_new();
   tu_client *client = client_of("false");
   CHECK(set_fault("{\"route\":\"token\",\"delay\":\"60s\",\"count\":1}"));
-  CHECK(ask(client, &call, end == TIMES_OUT ? 300 : LONG_MS, cancel, NULL) == TU_OK);
+  CHECK(ask(client, &call, end == TIMES_OUT ? SHORT_MS : LONG_MS, cancel, NULL) == TU_OK);
   while (stats_of(client).requests == 0) nap_ms(1);
   shortage_begins();
   if (end == IS_CANCELLED) tu_cancel_trigger(cancel);
   if (end == IS_CLOSED) tu_client_close(client);
   if (end == IS_FREED) tu_free(client);
   if (!for_ever) {
-    nap_ms((end == TIMES_OUT ? 300 : 0) + MOMENT_MS);
+    nap_ms((end == TIMES_OUT ? SHORT_MS : 0) + MOMENT_MS);
     CHECK(now_of(&call.calls) == 0);
     shortage_ends();
   }
@@ -230,7 +231,7 @@ static void play(const char *name, void (*scene)(void)) {
   }
   int status = -1;
   CHECK(waitpid(child, &status, 0) == child);
-  if (status != 0) fprintf(stderr, "%s: ended with status %d\n", name, status);
+  if (status != 0) fprintf(stderr, "FAILED %s: ended with status %d\n", name, status);
   CHECK(status == 0);
 }
 

@@ -7,7 +7,7 @@
 #include "calls.h"
 #include "endpoint.h"
 
-enum { MANY = 70, CALLERS = 8, BUSY_MS = 2500 };
+enum { MANY = 70, CALLERS = 8, ANSWERS = 16, BUSY_MS = 2500 };
 
 static struct endpoint endpoint;
 
@@ -134,7 +134,7 @@ static void slower_than_a_fetch(struct cell *cell) {
 }
 
 static void slower_than_a_call(struct cell *cell) {
-  supplying_takes_ms = 2000;
+  supplying_takes_ms = 10 * SHORT_MS;
   begin_with_function(cell, grants, NULL);
   tu_error *error = NULL;
   CHECK(get_scope(NULL, SHORT_MS, &error) == NULL);
@@ -245,6 +245,9 @@ static struct reply says_zero(const char *request, int before) {
   return reply;
 }
 
+/* A trial that took longer says nothing: the pause may have ended. */
+enum { TRIAL_MS = 80, TOO_LATE = -1 };
+
 /* Whether the second scope's request is made although the first one's reply has just asked to slow down. */
 static int hurries(void) {
   static const char *const scopes[] = {"a", "b"};
@@ -252,18 +255,20 @@ static int hurries(void) {
   memset(waits, 0, sizeof waits);
   client = made(config_of(&endpoint, NULL));
   int before = requests_of(&endpoint);
+  double from = now_ms();
   for (int i = 0; i < 2; i++) {
     tu_get_options options = TU_GET_OPTIONS_INIT;
     options.scope = scopes[i];
     options.timeout_ms = LONG_MS;
     CHECK(tu_token_get_async(client, &options, takes, &waits[i], drops, NULL) == TU_OK);
     if (i > 0) continue;
-    for (double from = now_ms(); requests_of(&endpoint) == before && now_ms() - from < LONG_MS;) nap_ms(1);
+    while (requests_of(&endpoint) == before && now_ms() - from < LONG_MS) nap_ms(1);
     nap_ms(5);
     before = requests_of(&endpoint);
   }
   nap_ms(15);
   int has_hurried = requests_of(&endpoint) > before;
+  if (now_ms() - from > TRIAL_MS) has_hurried = TOO_LATE;
   release();
   while (now_of(&waits[0].drops) + now_of(&waits[1].drops) < 2) nap_ms(1);
   return has_hurried;
@@ -271,14 +276,19 @@ static int hurries(void) {
 
 /* The first such reply holds back all scopes of the client, for up to 250 ms. */
 static void retry_after_zero(struct cell *cell) {
-  enum { CLIENTS = 40 };
-  int hurried = 0;
+  enum { CLIENTS = 40, ENOUGH = 20 };
+  int hurried = 0, clients = 0;
   this_cell = cell;
   endpoint_begins(&endpoint, says_zero);
-  for (int i = 0; i < CLIENTS; i++) hurried += hurries();
-  snprintf(cell->figures->note, sizeof cell->figures->note, "%d of %d hurried", hurried, CLIENTS);
-  /* The pause is random, and some pauses are shorter than the test waits. */
-  CHECK(hurried < CLIENTS * 2 / 3);
+  for (double from = now_ms(); clients < CLIENTS && now_ms() - from < LONG_MS;) {
+    int has_hurried = hurries();
+    if (has_hurried == TOO_LATE) continue;
+    hurried += has_hurried;
+    clients++;
+  }
+  snprintf(cell->figures->note, sizeof cell->figures->note, "%d of %d hurried", hurried, clients);
+  /* The pause is random, up to 250 ms, and some pauses are shorter than the test waits. */
+  CHECK(clients < ENOUGH || hurried < clients * 2 / 3);
   endpoint_ends(&endpoint);
   exit(checks_failed != 0);
 }
@@ -309,20 +319,20 @@ static void blocks(void *place, tu_token *token, tu_error *error) {
   count_one(&answered);
 }
 
-/* Those behind one that blocks are called on other threads, 100 ms later each: by then the token, which arrives with
- * 350 ms to live, has expired, and the later ones get another. */
+/* Those behind one that blocks are called on other threads, 100 ms later each, and behind eight when one of them has
+ * ended: by then the token, which arrives with 350 ms to live, has expired, and the later ones get another. */
 static void answers_block(struct cell *cell) {
   begin(cell, grants_for_a_moment, NULL);
-  for (int i = 0; i < CALLERS; i++) {
+  for (int i = 0; i < ANSWERS; i++) {
     tu_get_options options = TU_GET_OPTIONS_INIT;
     options.timeout_ms = LONG_MS;
     CHECK(tu_token_get_async(client, &options, blocks, NULL, NULL, NULL) == TU_OK);
   }
-  for (double from = now_ms(); now_of(&answered) < CALLERS && now_ms() - from < LONG_MS;) nap_ms(5);
-  CHECK(now_of(&answered) == CALLERS);
+  for (double from = now_ms(); now_of(&answered) < ANSWERS && now_ms() - from < LONG_MS;) nap_ms(5);
+  CHECK(now_of(&answered) == ANSWERS);
   snprintf(cell->figures->note, sizeof cell->figures->note, "a token %.0f ms after its end", deadest_ms);
-  /* A busy machine may pause the thread between the check and the function. */
-  CHECK(deadest_ms < 50);
+  /* A busy machine may pause the thread between the check and the function. Unchecked, it would be two seconds. */
+  CHECK(deadest_ms < 500);
   end();
 }
 
@@ -336,7 +346,7 @@ static void hears_slowly(void *place, const tu_event *event) {
   for (double from = now_ms(); !may_hear && now_ms() - from < LONG_MS;) nap_ms(1);
   if (loss && strstr(loss, "were lost")) {
     heard_before_last_loss = now_of(&heard);
-    lost_events += atoi(loss + 2);
+    __atomic_add_fetch(&lost_events, atoi(loss + 2), __ATOMIC_SEQ_CST);
   }
   count_one(&heard);
 }
@@ -352,13 +362,12 @@ static void events_pile_up(struct cell *cell) {
   for (int i = 0; i < EVENTS; i++) CHECK(tu_client_rotate(client, "id", "another secret", NULL) == TU_OK);
   may_hear = 1;
   for (double from = now_ms(); now_of(&heard) < KEPT && now_ms() - from < LONG_MS;) nap_ms(5);
-  nap_ms(50);
-  int first = now_of(&heard);
   CHECK(tu_client_rotate(client, "id", "a last secret", NULL) == TU_OK);
-  for (double from = now_ms(); now_of(&heard) == first && now_ms() - from < LONG_MS;) nap_ms(5);
+  for (double from = now_ms(); now_of(&heard) + now_of(&lost_events) <= EVENTS && now_ms() - from < LONG_MS;) nap_ms(5);
+  nap_ms(50); /* for one too many */
   snprintf(cell->figures->note, sizeof cell->figures->note, "%d lost after %d", lost_events, heard_before_last_loss);
-  CHECK(lost_events > 0 && heard_before_last_loss == first);
-  CHECK(first + lost_events == EVENTS);
+  CHECK(lost_events > 0 && heard_before_last_loss == now_of(&heard) - 1);
+  CHECK(now_of(&heard) + lost_events == EVENTS + 1);
   end();
 }
 
