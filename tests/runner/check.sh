@@ -57,6 +57,17 @@ test waits::one_that_fails ... FAILED
 
 failures:
 
+---- waits::one_that_fails stdout ----
+
+thread 'waits::one_that_fails' (7) panicked at tests/waits.rs:12:5:
+assertion `left == right` failed: the requests
+  left: 2
+ right: 1
+note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace
+
+thread '<unnamed>' panicked at tests/support/clients.rs:70:9:
+waited in vain: the token
+
 failures:
     waits::one_that_fails
 
@@ -64,6 +75,11 @@ test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; 
 LOG
 cat >"$scratch/others" <<'LOG'
 FAILED bindings/python/tests/test_loops.py::test_of_a_loop - AssertionError: 1
+=== RUN   TestThatPasses
+    other_test.go:5: of no interest
+--- PASS: TestThatPasses (0.00s)
+=== RUN   TestOfGo
+    waits_test.go:31: it did not wait
 --- FAIL: TestOfGo (0.01s)
 tests/c/forks.c:12: not so: made == 1
 tests/c/odd_forks.c:58: failed: longest_ms < LONGEST_MS
@@ -102,6 +118,7 @@ check "the report" "FAILED: a broken build: exit status 3 after
     ld: no such library
 FAILED: libtest: exit status 101 after
     waits::one_that_fails
+    tests/waits.rs:12:5: assertion \`left == right\` failed: the requests left: 2 right: 1
 FAILED: others: exit status 1 after
 FAILED: a signal: killed by signal 11 (SIGSEGV) after
 FAILED: a hang: timed out after 2 s
@@ -114,9 +131,12 @@ NOT RUN, because they need a step that failed: 1 steps: what needs it
 12 passed, 3 failed, 3 skipped, in" "$said"
 check "it fits" "short" "$([ "$(wc -l <<<"$said")" -le 25 ] && echo short)"
 check "tests of every kind" "waits::one_that_fails
+tests/waits.rs:12:5: assertion \`left == right\` failed: the requests left: 2 right: 1
+tests/support/clients.rs:70:9: waited in vain: the token
 still running: waits::one_that_hangs
 bindings/python/tests/test_loops.py::test_of_a_loop
 TestOfGo
+waits_test.go:31: it did not wait
 tests/c/forks.c:12: not so: made == 1
 tests/c/odd_forks.c:58: failed: longest_ms < LONGEST_MS
 shared, C++
