@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -37,6 +38,11 @@ class Emulator:
     def requests(self, route: str = "/token/v2") -> int:
         """Return the number of requests since the test began."""
         return int(self._control("GET", f"count?route={route}"))
+
+    def await_requests(self, number: int) -> None:
+        """Wait until so many have come. One that comes after the end of a test counts for the next."""
+        while self.requests() < number:
+            time.sleep(0.005)
 
     def _control(self, method: str, path: str, body: bytes | None = None) -> bytes:
         request = urllib.request.Request(f"{self.url}/_emulator/{path}", body, method=method)

@@ -184,7 +184,9 @@ def test_closing_ends_the_waits_of_tasks(client: tu_token.Client, emulator: Emul
 
     async def main() -> None:
         tasks = [asyncio.create_task(client.token_async()) for _ in range(10)]
-        await asyncio.sleep(0.05)
+        # A request that came later would be counted by the next test.
+        while client.stats().waits < 10 or emulator.requests() < 1:
+            await asyncio.sleep(0.01)
         client.close()
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         assert all(isinstance(outcome, tu_token.ClosedError) for outcome in outcomes)

@@ -146,7 +146,7 @@ import collections, json, os, sys, threading, urllib.request
 import gevent, tu_token
 
 def fault():
-    fault = json.dumps({"delay": "400ms", "count": 1}).encode()
+    fault = json.dumps({"delay": "1500ms", "count": 1}).encode()
     urllib.request.urlopen(os.environ["EMULATOR_URL"] + "/_emulator/faults", fault).close()
 
 def tick():

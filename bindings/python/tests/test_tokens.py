@@ -109,12 +109,18 @@ def test_not_waiting(client: tu_token.Client, emulator: Emulator) -> None:
     with pytest.raises(tu_token.TimeoutError) as timeout:
         client.get(timeout=1e-12)
     assert timeout.value.status == 100
+    emulator.await_requests(1)
 
 
 def test_closing_ends_it(emulator: Emulator) -> None:
     emulator.fault(delay="30s")
     client = tu_token.Client()
-    closer = threading.Timer(0.05, client.close)
+
+    def close() -> None:
+        emulator.await_requests(1)
+        client.close()
+
+    closer = threading.Thread(target=close)
     closer.start()
     with pytest.raises(tu_token.ClosedError):
         client.token()
