@@ -423,7 +423,7 @@ fn a_child_gets_a_token(client: &Client) -> bool {
     // its parent.
     let child = unsafe { libc::fork() };
     if child == 0 {
-        let outcome = client.get(&with_timeout(Duration::from_secs(3)));
+        let outcome = client.get(&with_timeout(SOON));
         // SAFETY: it ends the process, at once.
         unsafe { libc::_exit(if outcome.is_ok() { 7 } else { 8 }) };
     }

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::support::{
-    ID, SECRET, Server, answer, manual_client, patient_builder, together, token, until, value,
+    ID, SECRET, Server, answer, builder, manual_client, patient_builder, together, token, until,
+    value,
 };
 use tu_token::ErrorKind::{Budget, Credentials as NoCredentials, RateLimited};
 use tu_token::{Client, Credentials, CredentialsFn, GetOptions};
@@ -90,8 +91,12 @@ fn a_rate_limit_without_a_time_holds_back_the_whole_client_from_the_first_attemp
 #[test]
 fn a_program_gone_wild_runs_into_its_budget() {
     let server = Server::always(answer(500, "", ""));
-    let client =
-        patient_builder(&server.url()).set("max_requests_per_minute", "5").build().unwrap();
+    // Less than the minute of the budget, which a fetch would wait for.
+    let client = builder(&server.url())
+        .set("fetch_timeout", "10s")
+        .set("max_requests_per_minute", "5")
+        .build()
+        .unwrap();
     until("the budget is used up", || {
         client.wake();
         client.token().unwrap_err().kind() == Budget

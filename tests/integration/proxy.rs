@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use crate::support::tls::{Authority, Files, open_server};
 use crate::support::{
-    ID, Reply, SECRET, Server, Step, builder, each, failure_in_time, header, lossy, until, value,
+    ID, Reply, SECRET, Server, Step, builder, each, failure_in_time, hasty, header, lossy, until,
+    value,
 };
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -70,6 +71,13 @@ impl Scene {
 
     fn builder(&self, proxy_url: &str) -> Builder {
         builder(URL).set("ca_file", &self.ca_file).set("proxy", proxy_url)
+    }
+
+    /// The failure through a proxy that does as named: one that hangs gets a second.
+    fn failure(&self, proxy_url: &str, what: &str) -> Error {
+        let waits = ["hang", "trickle"].iter().any(|word| what.contains(word));
+        let builder = self.builder(proxy_url);
+        network_failure(&if waits { hasty(builder) } else { builder }.build().unwrap())
     }
 
     fn client(&self, proxy: &Server) -> Client {
@@ -225,8 +233,7 @@ fn a_proxy_that_misbehaves_is_a_network_error() {
     ];
     each(cases, |(what, reply)| {
         let proxy = Server::always(reply);
-        let client = scene.builder(&url_with_password("http", &proxy)).build().unwrap();
-        let error = network_failure(&client);
+        let error = scene.failure(&url_with_password("http", &proxy), what);
         assert!(error.message().contains("through the proxy"), "{what}: {error}");
         let hint = match what {
             "TLS" => "it speaks TLS here, and was asked in plain HTTP: write https:// in its URL",
@@ -249,13 +256,10 @@ fn repeat(text: &str) -> Step {
 #[test]
 fn no_proxy_at_its_address() {
     let scene = Scene::new();
-    let proxy = scene.proxy();
-    let client = scene.builder(&url_with_password("http", &proxy)).build().unwrap();
-    let port = proxy.port();
-    drop(proxy);
-    let error = network_failure(&client);
-    let expected = format!("through the proxy: connection refused by 127.0.0.1:{port}");
-    assert!(error.message().contains(&expected), "{error}");
+    let url = format!("http://{PROXY_USER}:{PROXY_PASSWORD_IN_URL}@127.0.0.1:1");
+    let error = network_failure(&scene.builder(&url).build().unwrap());
+    let expected = "through the proxy: connection refused by 127.0.0.1:1";
+    assert!(error.message().contains(expected), "{error}");
     assert!(error.message().contains("check the host and port in the proxy's URL"), "{error}");
     assert_eq!(scene.server.connections(), 0);
 }
@@ -282,7 +286,7 @@ fn a_proxy_that_trickles_for_ever_holds_nothing_up() {
         true => vec![Step::Trickle(endless.clone().into_bytes())],
         false => tunnel.clone(),
     });
-    let client = scene.client(&proxy);
+    let client = scene.builder(&plain_url(&proxy)).set("fetch_timeout", "3s").build().unwrap();
     network_failure(&client);
     trickling.store(false, Ordering::SeqCst);
     // Nor does it hold up others, or the same client once the failure is no longer remembered.
@@ -383,8 +387,7 @@ fn a_socks_proxy_that_misbehaves_is_a_network_error() {
     ];
     each(cases, |(what, reply)| {
         let proxy = Server::always(reply);
-        let client = scene.builder(&url_with_password("socks5", &proxy)).build().unwrap();
-        let error = network_failure(&client);
+        let error = scene.failure(&url_with_password("socks5", &proxy), what);
         assert!(error.message().contains("through the proxy"), "{what}: {error}");
     });
     assert_eq!(scene.server.connections(), 0);

@@ -1,13 +1,14 @@
 //! However many callers there are: one request, and nobody's trouble is anybody else's.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    Server, Step, after, builder, client, oauth_error, together, token, until, value, with_timeout,
+    Server, Step, after, builder, client, gated, oauth_error, together, token, until, value,
+    with_timeout,
 };
 use tu_token::ErrorKind::{Cancelled, Closed, InvalidClient, Pending, Timeout};
 use tu_token::{Cancel, GetOptions};
@@ -43,13 +44,16 @@ fn spellings_of_one_scope_share_a_flight_and_other_scopes_do_not() {
 
 #[test]
 fn one_callers_time_limit_hurts_nobody() {
-    let server = Server::always(after(2 * SLOW, token("shared", 1200)));
+    let (server, gate) = gated(token("shared", 1200));
     let client = client(&server);
+    let hasty = AtomicUsize::new(0);
     let outcomes = together(16, |number| match number % 4 {
         0 => {
-            let started = Instant::now();
+            // Their own limits end these waits: the gate opens when all four have ended.
             let outcome = client.get(&with_timeout(Duration::from_millis(50)));
-            assert!(started.elapsed() < SLOW + SLOW / 2, "its own limit was not kept");
+            if hasty.fetch_add(1, Ordering::SeqCst) == 3 {
+                gate.store(true, Ordering::SeqCst);
+            }
             outcome
         }
         _ => client.token(),
@@ -65,19 +69,18 @@ fn one_callers_time_limit_hurts_nobody() {
 
 #[test]
 fn a_cancel_ends_one_wait_while_the_fetch_serves_others() {
-    let server = Server::always(after(2 * SLOW, token("shared", 1200)));
+    let (server, gate) = gated(token("shared", 1200));
     let client = client(&server);
     let cancel = Cancel::new();
     let options = GetOptions { cancel: Some(&cancel), ..GetOptions::default() };
     std::thread::scope(|scope| {
-        let cancelled = scope.spawn(|| (client.get(&options).unwrap_err().kind(), Instant::now()));
+        let cancelled = scope.spawn(|| client.get(&options).unwrap_err().kind());
         let served = scope.spawn(|| client.token());
         until("both wait", || client.stats(None).unwrap().waits == 2);
-        let at = Instant::now();
         cancel.trigger();
-        let (kind, ended) = cancelled.join().unwrap();
-        assert_eq!(kind, Cancelled);
-        assert!(ended - at < SLOW);
+        assert_eq!(cancelled.join().unwrap(), Cancelled);
+        // Not before that the fetch ends.
+        gate.store(true, Ordering::SeqCst);
         assert_eq!(value(served.join().unwrap()), "shared");
         // It stays triggered, even with a token at hand.
         assert_eq!(client.get(&options).unwrap_err().kind(), Cancelled);
@@ -99,9 +102,10 @@ fn closing_wakes_everybody_who_waits() {
         for thread in waiting {
             assert_eq!(thread.join().unwrap().unwrap_err().kind(), Closed);
         }
-        let outcome = receive.recv_timeout(Duration::from_secs(1)).unwrap();
+        let outcome = receive.recv_timeout(Duration::from_secs(10)).unwrap();
         assert_eq!(outcome.unwrap_err().kind(), Closed);
-        assert!(at.elapsed() < Duration::from_millis(500), "closing did not wait for the fetch");
+        // The fetch hangs for twice as long.
+        assert!(at.elapsed() < Duration::from_secs(10), "closing waited for the fetch");
     });
     assert_eq!(client.token().unwrap_err().kind(), Closed);
     assert_eq!(client.rotate("id", "secret").unwrap_err().kind(), Closed);
@@ -119,20 +123,19 @@ fn dropping_the_last_handle_closes() {
 
 #[test]
 fn no_wait_is_pending_first_and_a_token_later() {
-    let server = Server::always(after(SLOW, token("later", 1200)));
+    let (server, gate) = gated(token("later", 1200));
     let client = client(&server);
-    let started = Instant::now();
     for _ in 0..10 {
         assert_eq!(client.get(&with_timeout(Duration::ZERO)).unwrap_err().kind(), Pending);
     }
-    assert!(started.elapsed() < SLOW, "it waited");
+    gate.store(true, Ordering::SeqCst);
     until("the token is there", || client.get(&with_timeout(Duration::ZERO)).is_ok());
     assert_eq!(server.requests(), 1);
 }
 
 #[test]
 fn a_time_below_a_millisecond_is_a_wait() {
-    let server = Server::always(after(SLOW, token("late", 1200)));
+    let server = Server::always(vec![Step::Hang]);
     let short = builder(&server.url()).timeout(Duration::from_micros(500)).build().unwrap();
     assert_eq!(short.token().unwrap_err().kind(), Timeout);
     let none = builder(&server.url()).timeout(Duration::ZERO).build().unwrap();

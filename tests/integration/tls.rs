@@ -7,7 +7,8 @@ use crate::support::tls::{
     Authority, Files, Identity, asking_server, mutual_server, mutual_server_of, open_server,
 };
 use crate::support::{
-    SECRET, Server, Step, answer, builder, client, each, failure_in_time, lossy, until, value,
+    SECRET, Server, Step, answer, builder, client, each, failure_in_time, hasty, lossy, until,
+    value,
 };
 use rustls::version::{TLS12, TLS13};
 use tu_token::ErrorKind::{BadResponse, Config, Network, Tls};
@@ -53,12 +54,14 @@ fn https_to_a_port_that_speaks_plain_http() {
 fn a_handshake_that_is_not_answered_may_be_to_such_a_port() {
     each([Step::Hang, Step::Wait(std::time::Duration::ZERO), Step::Reset], |step| {
         let server = Server::always(vec![step.clone()]);
-        let client = https("127.0.0.1", &server).build().unwrap();
+        let hangs = matches!(step, Step::Hang);
+        let builder = https("127.0.0.1", &server);
+        let client = if hangs { hasty(builder) } else { builder }.build().unwrap();
         let error = failure_in_time(&client);
         // Sound servers that are busy do that as well.
         assert_eq!(error.kind(), Network, "{error}");
         assert!(error.message().contains("perhaps it does not speak TLS here"), "{error}");
-        if matches!(step, Step::Hang) {
+        if hangs {
             assert!(
                 error.message().contains("said nothing to the TLS handshake within 1s;"),
                 "{error}"

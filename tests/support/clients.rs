@@ -1,26 +1,34 @@
 //! Clients for tests with a misbehaving server, and checks of their calls.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use tu_token::{Builder, Client, Clock, Config, Error, GetOptions, ManualClock, Token};
 
-use super::Server;
+use super::{Reply, Server};
 
 pub const ID: &str = "test-id";
 pub const SECRET: &str = "test-secret-0123456789";
 
-/// The options of every client here: no fetch takes longer than a second.
+/// The options of every client here. Long enough for a machine on which a thread may not run for seconds.
 pub fn options(url: &str) -> [(&str, &str); 7] {
     [
         ("client_id", ID),
         ("client_secret", SECRET),
         ("scope", "a b"),
         ("token_url", url),
-        ("fetch_timeout", "1s"),
-        ("request_timeout", "1s"),
-        ("connect_timeout", "1s"),
+        ("fetch_timeout", "20s"),
+        ("request_timeout", "20s"),
+        ("connect_timeout", "20s"),
     ]
+}
+
+/// The same client with limits by which a fetch is to end.
+pub fn hasty(builder: Builder) -> Builder {
+    ["fetch_timeout", "request_timeout", "connect_timeout"]
+        .into_iter()
+        .fold(builder, |builder, key| builder.set(key, "1s"))
 }
 
 pub fn builder(url: &str) -> Builder {
@@ -31,7 +39,7 @@ pub fn builder(url: &str) -> Builder {
 
 /// A client with time for all attempts of a fetch and the pauses between them.
 pub fn patient_builder(url: &str) -> Builder {
-    builder(url).set("fetch_timeout", "10s").set("request_timeout", "5s")
+    builder(url).set("fetch_timeout", "60s")
 }
 
 pub fn client(server: &Server) -> Client {
@@ -48,12 +56,12 @@ pub fn manual_client(server: &Server) -> (Client, Arc<ManualClock>) {
     (Client::with_clock(&config, Clock::Manual(clock.clone())).unwrap(), clock)
 }
 
-/// The failure of a call that must end within `fetch_timeout` (1 s) plus a second.
+/// The failure of a call that ends long before the time limits of a fetch, or by those of a hasty client.
 pub fn failure_in_time(client: &Client) -> Error {
     let started = Instant::now();
     let error = client.token().map(|token| token.value().to_owned()).unwrap_err();
     let took = started.elapsed();
-    assert!(took < Duration::from_secs(2), "took {took:?}: {error}");
+    assert!(took < Duration::from_secs(10), "took {took:?}: {error}");
     error
 }
 
@@ -77,6 +85,17 @@ pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(Instant::now() < end, "waited in vain: {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// A server that answers once the gate is open, and the gate.
+pub fn gated(reply: Reply) -> (Server, Arc<AtomicBool>) {
+    let gate = Arc::new(AtomicBool::new(false));
+    let is_open = gate.clone();
+    let server = Server::new(move |_, _| {
+        until("the gate opens", || is_open.load(Ordering::SeqCst));
+        reply.clone()
+    });
+    (server, gate)
 }
 
 /// The outcomes of `count` callers on as many threads that start at the same time.

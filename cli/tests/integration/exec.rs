@@ -125,7 +125,8 @@ fn a_signal_before_the_program_starts_ends_us_and_nothing_is_run() {
         signal(name, &process);
         assert_eq!(process.0.wait().expect("ended").signal(), Some(number));
         assert_eq!(process.end().out, "", "{name}");
-        assert!(from.elapsed() < Duration::from_secs(1), "{name}");
+        // The answer would come after a minute.
+        assert!(from.elapsed() < Duration::from_secs(10), "{name}");
     }
 }
 

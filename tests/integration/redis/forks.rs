@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::server::{Monitor, Redis, Reply};
 use crate::crowd::this_program;
-use crate::support::redis_server::die_with_the_test;
+use crate::support::redis_server::{die_with_the_test, free_port};
 use crate::support::{Server, builder, until};
 use tu_token::Client;
 
@@ -205,7 +205,7 @@ fn silence(monitor: &Monitor) -> usize {
 #[ignore = "takes half a minute"]
 fn children_of_a_busy_process_use_connections_of_their_own() {
     let directory = tempfile::tempdir().unwrap();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let Some(redis) = Redis::start(directory.path(), &["--port", &port.to_string()]) else {
         return;
     };

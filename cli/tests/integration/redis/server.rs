@@ -1,7 +1,6 @@
 //! A Redis server of a test, and what is said to it.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
 use std::ops::Deref;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -12,6 +11,7 @@ use std::time::Duration;
 mod process;
 
 use process::RedisServer;
+pub use process::free_port;
 
 pub struct Redis(RedisServer);
 
@@ -60,10 +60,4 @@ pub fn until_silent(stream: &mut UnixStream) -> String {
         all.extend_from_slice(&chunk[..length]);
     }
     String::from_utf8_lossy(&all).into_owned()
-}
-
-/// A port that nothing listens on.
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("its number").port()
 }
