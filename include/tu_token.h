@@ -382,6 +382,38 @@ typedef struct tu_stats {
   uint64_t failures;
 } tu_stats;
 
+/**
+ * Where a wrapper that keeps its own copies of tokens reads, without a call, whether a copy is still the
+ * token of a scope: see tu_token_watch. All of these are changed by other threads: read them
+ * atomically (acquire).
+ */
+typedef struct tu_watch {
+  /**
+   * Set by the caller to sizeof(tu_watch).
+   */
+  size_t struct_size;
+  /**
+   * Until when the token may be handed out, in nanoseconds of CLOCK_BOOTTIME.
+   */
+  const uint64_t *until;
+  /**
+   * Changes when the token does. It may change without the token, too.
+   */
+  const uint64_t *version;
+  /**
+   * false: the library has to know that the token is in use.
+   */
+  const bool *asked;
+  /**
+   * The number of forks that led to this process.
+   */
+  const uint32_t *forks;
+  /**
+   * To be added to the clock; NULL: nothing. Only in a library whose clock is controlled by tests.
+   */
+  const uint64_t *clock_offset;
+} tu_watch;
+
 
 
 
@@ -854,6 +886,24 @@ const char *tu_version(void);
  * Version of the loaded library as 0xXXYYZZ; compare with TU_VERSION_NUMBER, the header's version.
  */
 uint32_t tu_version_number(void);
+
+/**
+ * Fills in `watch` for a scope (NULL: the client's `scope` option) that a call has used before. All
+ * pointers stay valid until the client is freed. Returns false if there is nothing to watch; then
+ * call tu_token_at_hand each time, as after any check that fails.
+ *
+ * To watch a copy, remember the version and the number of forks before a call of
+ * tu_token_at_hand that returns the copy's serial, and check that the version is the same after it. Later
+ * the copy may be handed out without a call if, read in this order, *until is not 0, *version and
+ * *forks are the ones remembered, *asked is true, and CLOCK_BOOTTIME is before *until.
+ *
+ * Requires:
+ * `client` is NULL or a live handle, `scope` NULL or NUL-terminated, `watch` NULL or valid to
+ * write `watch->struct_size` bytes to.
+ */
+bool tu_token_watch(const struct tu_client *client,
+                    const char *scope,
+                    struct tu_watch *watch);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -171,6 +171,15 @@ fn turned() -> u64 {
     0
 }
 
+/// Where a number is that is to be added to the boot clock of the system; null: none.
+#[cfg(feature = "capi")]
+pub(crate) fn offset_place() -> *const u64 {
+    #[cfg(feature = "test-clock")]
+    return TURNED.as_ptr();
+    #[cfg(not(feature = "test-clock"))]
+    std::ptr::null()
+}
+
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[inline]
 fn boot_nanos() -> u64 {

@@ -11,6 +11,7 @@
 //! - [`fetch`] a fetch on its worker thread; [`stored`] its use of a token store
 //! - [`reading`] reading credentials
 //! - [`wait`] waiters and callbacks
+//! - [`watched`] how wrappers see without a call that their copy of a token is current
 //! - [`messages`] turns the core's decisions into errors and events
 
 mod builder;
@@ -29,6 +30,7 @@ mod shared;
 mod state;
 mod stored;
 mod wait;
+mod watched;
 
 use std::fmt;
 use std::mem::MaybeUninit;

@@ -6,9 +6,9 @@ use super::fetch::Fetch;
 use super::messages::fingerprint;
 use super::names::Names;
 use super::wait::Waiter;
+use super::watched::Watched;
 use crate::cache::Random;
 use crate::cache::core::{Core, Settings};
-use crate::cache::current::Current;
 use crate::cache::flight::FlightId;
 use crate::cache::input::Environment;
 use crate::cache::jumps::Jumps;
@@ -30,7 +30,7 @@ const MAX_SCOPES: usize = 10_000;
 pub(crate) struct Slot {
     pub(crate) index: usize,
     pub(crate) scope: ScopeSet,
-    pub(crate) current: Current,
+    pub(crate) current: Watched,
     /// A caller has asked since this was last read; for `keep_warm`.
     pub(crate) asked: AtomicBool,
 }
@@ -146,7 +146,7 @@ impl ClientState {
         let slot = Arc::new(Slot {
             index,
             scope,
-            current: Current::default(),
+            current: Watched::default(),
             asked: AtomicBool::new(false),
         });
         self.scopes.insert(slot.scope.canonical(), slot.clone());

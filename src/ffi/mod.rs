@@ -24,6 +24,7 @@ mod text;
 mod token;
 mod user_data;
 mod version;
+mod watch;
 
 pub use cancel::*;
 pub use client::*;
@@ -35,6 +36,7 @@ pub use owned::tu_free;
 pub use stats::*;
 pub use token::*;
 pub use version::*;
+pub use watch::*;
 
 /// The header's `typedef int32_t tu_status;` and its enumerators are in cbindgen.toml.
 pub type tu_status = i32;

@@ -123,6 +123,12 @@ pub(crate) fn generation() -> u32 {
     GENERATION.load(Ordering::Relaxed)
 }
 
+/// Where that is, for as long as the library is loaded.
+#[cfg(feature = "capi")]
+pub(crate) fn generation_place() -> *const u32 {
+    GENERATION.as_ptr()
+}
+
 /// Sleeps of increasing length, so that the thread waited for gets to run.
 pub(super) struct Pause(Duration);
 

@@ -29,6 +29,8 @@ mod locked;
 mod mailbox;
 
 pub(crate) use callback::{Callable, Callback};
+#[cfg(feature = "capi")]
+pub(crate) use gate::generation_place;
 pub(crate) use gate::{
     InCLibrary, generation, install_handlers, left_c_library, was_forked_in_c_library,
 };

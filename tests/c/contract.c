@@ -115,6 +115,11 @@ static void null_handles(void) {
   tu_client_api_refused(NULL, NULL);
   CHECK(tu_token_at_hand(NULL, NULL) == 0 && tu_token_serial(NULL) == 0);
   CHECK(tu_token_at_hand_for(NULL, NULL, 1000) == 0);
+  tu_watch watch;
+  memset(&watch, 0, sizeof watch);
+  CHECK(!tu_token_watch(NULL, NULL, NULL) && !tu_token_watch(NULL, NULL, &watch));
+  watch.struct_size = sizeof watch;
+  CHECK(!tu_token_watch(NULL, NULL, &watch) && !watch.until);
   CHECK(tu_error_cause(NULL) == NULL);
   tu_client_close(NULL);
   tu_client_wake(NULL);
@@ -179,8 +184,20 @@ static void views_of_a_token(tu_client *client) {
   CHECK(tu_token_at_hand_for(client, NULL, -1) == 0);
   CHECK(tu_token_at_hand_for(client, "never.asked", 0) == 0);
 
+  tu_watch watch;
+  memset(&watch, 0, sizeof watch);
+  watch.struct_size = sizeof watch;
+  CHECK(!tu_token_watch(client, "never.asked", &watch) && !watch.until);
+  bool watches = tu_token_watch(client, NULL, &watch);
+  uint64_t version = watches ? *watch.version : 0;
+  CHECK(!watches || (*watch.asked && *watch.until > 0));
+#ifdef __linux__
+  CHECK(watches);
+#endif
+
   tu_client_invalidate(client, token);
   CHECK(tu_token_at_hand(client, NULL) == 0);
+  CHECK(!watches || (*watch.until == 0 && *watch.version != version));
   again = tu_token_get(client, NULL, NULL);
   CHECK(again && strcmp(tu_token_value(again), value) != 0);
   tu_client_invalidate(client, token); /* an old one: nothing happens */
