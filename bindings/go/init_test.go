@@ -94,7 +94,9 @@ var usesInInit = map[string]func(config tutoken.Config, url string) error{
 	"a credentials callback that hangs": func(config tutoken.Config, _ string) error {
 		config.ClientID, config.ClientSecret = "", ""
 		config.Timeout = 50 * time.Millisecond
+		called := make(chan struct{}, 100)
 		config.Credentials = func(ctx context.Context, _ bool) (string, string, error) {
+			called <- struct{}{}
 			<-ctx.Done()
 			return "", "", ctx.Err()
 		}
@@ -102,6 +104,9 @@ var usesInInit = map[string]func(config tutoken.Config, url string) error{
 		if err != nil {
 			return err
 		}
+		// On a busy machine the first call may end before the callback begins.
+		client.Token(context.Background())
+		<-called
 		_, err = client.Token(context.Background())
 		if !errors.Is(err, tutoken.ErrTimeout) || !strings.Contains(err.Error(), "credentials function") {
 			return fmt.Errorf("it does not say what it waited for: %w", err)
