@@ -75,4 +75,18 @@ static inline uint64_t tutoken_go_at_hand_for(uintptr_t client, const char *scop
   return tu_token_at_hand_for((const tu_client *)client, scope, min_ttl_ms);
 }
 
+/* What tu_token_watch says of a scope, with the version and the forks of the token whose serial
+ * tutoken_go_watch returns. */
+typedef struct tutoken_go_watched {
+  tu_watch at;
+  uint64_t version;
+  uint32_t forks;
+} tutoken_go_watched;
+
+/* The serial of the current token, which can be watched from now on; 0: none. */
+uint64_t tutoken_go_watch(const tu_client *client, const char *scope, tutoken_go_watched *seen);
+
+/* The address of __vdso_clock_gettime; 0: unknown, or not the clock that the library reads. */
+uintptr_t tutoken_go_boot_clock(void);
+
 #endif

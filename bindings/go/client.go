@@ -104,6 +104,7 @@ func (c *Client) Close() error {
 		C.tu_client_drop_functions(c.library.client)
 		runtime.KeepAlive(c.library)
 		c.own.token.Store(nil)
+		c.own.watched.Store(nil)
 		c.scopes.clear()
 	}
 	return nil

@@ -17,10 +17,20 @@ type entry struct {
 	// Empty means the client's own scope.
 	scope cText
 	token atomic.Pointer[Token]
+	// The same token, or an older one, once the library has called it current.
+	watched atomic.Pointer[watched]
 }
 
 // atHand returns the entry's copy if it is the token the library would return now, else nil.
 func (e *entry) atHand(held *library) *Token {
+	if known := e.watched.Load(); known != nil && known.isCurrent() {
+		return known.token
+	}
+	return e.ask(held)
+}
+
+// ask is like atHand, by a call of C.
+func (e *entry) ask(held *library) *Token {
 	token := e.token.Load()
 	if token == nil {
 		return nil
@@ -30,6 +40,7 @@ func (e *entry) atHand(held *library) *Token {
 	if uint64(at) != token.serial {
 		return nil
 	}
+	e.watch(held, token)
 	return token
 }
 

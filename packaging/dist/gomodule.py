@@ -70,7 +70,7 @@ def released_go_mod(text, base, version):
 
 def sources(directory):
     for file in sorted(directory.iterdir()):
-        if file.is_file() and file.suffix in (".go", ".c", ".h", ".md", ".sum") and not file.name.endswith("_test.go"):
+        if file.is_file() and file.suffix in (".go", ".c", ".h", ".s", ".md", ".sum") and not file.name.endswith("_test.go"):
             yield file
 
 
@@ -119,6 +119,8 @@ def main():
     go_mod = (SOURCE / "go.mod").read_text()
     base = module_path(go_mod)
     files = {file.name: file.read_bytes() for file in sources(SOURCE) if file.name not in LINKING}
+    for file in sources(SOURCE / "internal/boot"):
+        files[str(file.relative_to(SOURCE))] = file.read_bytes()
     files |= licences(arguments.documents) | linking(archives)
     for platform, (file, _) in archives.items():
         files[f"libtu_token_{platform}.a"] = file.read_bytes()
