@@ -222,13 +222,14 @@ impl<'a> View<'a> {
         Some(length)
     }
 
-    /// `None`: a writer has interfered, so that pointer and number may belong to different tokens.
+    /// At least one. `None`: a writer has interfered, so that pointer and number may belong to
+    /// different tokens.
     #[inline]
     fn words(&self) -> Option<&'a [AtomicU64]> {
         let first = self.current.first.load(Ordering::Relaxed);
         let count = self.current.words.load(Ordering::Relaxed);
         // SAFETY: they belong together, and a block lives as long as the entry.
-        self.holds().then(|| unsafe { slice::from_raw_parts(first, count) })
+        (self.holds() && count > 0).then(|| unsafe { slice::from_raw_parts(first, count) })
     }
 
     /// Whether everything read through this view belongs to one token.
