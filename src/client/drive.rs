@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::fetch::{Fetch, Sleep};
 use super::shared::Shared;
 use super::state::{Chance, ClientEnvironment, ClientState, Slot};
-use super::wait::{self, Outcome, Waiter};
+use super::wait::{self, Crowd, Outcome, Waiter, Waiters};
 use crate::cache::flight::FlightId;
 use crate::cache::input::Input;
 use crate::cache::output::{self, Output, Outputs, Rank, Reason, ResumeWith, Task, Wait};
@@ -46,8 +46,10 @@ pub(super) struct StepContext<'a> {
     pub(super) sleeps: Option<Sleep>,
     /// The cause reported by the program's credentials function.
     pub(super) cause: Option<Arc<Cause>>,
-    /// The caller that asks.
+    /// The caller that asks. `None`: it waits in the entry's crowd, if it has to wait.
     pub(super) waiter: Option<&'a Arc<Waiter>>,
+    /// The crowd that it has joined.
+    pub(super) crowd: Option<Arc<Crowd>>,
     pub(super) reply: Option<Reply>,
     /// No thread could be started for the fetch that this call started.
     pub(super) not_started: Option<io::Error>,
@@ -71,7 +73,7 @@ impl StepContext<'_> {
 /// What to do after the lock is released.
 pub(super) enum Later {
     Do(Output<Error>),
-    Finish(Arc<Slot>, Vec<Arc<Waiter>>, Result<Outcome, Reason<Error>>),
+    Finish(Arc<Slot>, Waiters, Result<Outcome, Reason<Error>>),
     Submit(Arc<Job>, threads::Rank),
     Hasten(Arc<Job>),
     Pause {
@@ -160,8 +162,10 @@ impl Shared {
                 context.reply = state.seats[entry].slot.current.read().map(Reply::Token);
             }
             Output::Wait { entry, wait } => {
-                if let Some(waiter) = context.waiter {
-                    state.seats[entry].add_waiter(waiter.clone());
+                let waiters = &mut state.seats[entry].waiters;
+                match context.waiter {
+                    Some(waiter) => waiters.add(waiter.clone()),
+                    None => context.crowd = Some(waiters.join()),
                 }
                 context.reply = Some(Reply::Wait(wait));
             }
@@ -372,10 +376,10 @@ impl Shared {
         self: &Arc<Self>,
         context: &mut StepContext<'_>,
         slot: &Slot,
-        waiters: Vec<Arc<Waiter>>,
+        waiters: Waiters,
         outcome: Result<Outcome, Reason<Error>>,
     ) {
-        if waiters.is_empty() {
+        if !waiters.are_there() {
             return;
         }
         let outcome = outcome.unwrap_or_else(|reason| {
@@ -386,7 +390,7 @@ impl Shared {
             })
         });
         // A worker thread gets to the callbacks when it has finished its current work.
-        wait::end(waiters, outcome, context.fetch.is_some());
+        wait::end_all(waiters, outcome, context.fetch.is_some());
     }
 
     /// Continues the fetch at `until` without holding a thread. If there is no clock watcher, the

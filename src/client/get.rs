@@ -9,7 +9,7 @@ use super::fetch::{THE_REQUEST, no_thread};
 use super::reading::Look;
 use super::shared::Shared;
 use super::state::Slot;
-use super::wait::{Outcome, Waiter};
+use super::wait::{Crowd, Outcome, Waiter};
 use crate::cache::entry::Want;
 use crate::cache::input::{Input, Waited};
 use crate::cache::output::{Reason, Wait};
@@ -34,7 +34,8 @@ pub(super) enum Next {
     Done(Result<Token, Error>),
     /// At once. The entry holds no waiter.
     AskAgain,
-    Wait(Wait),
+    /// In this crowd, unless it has a waiter of its own.
+    Wait(Wait, Option<Arc<Crowd>>),
 }
 
 /// How a caller has waited so far.
@@ -108,17 +109,23 @@ impl Shared {
         self.refuse_self_wait(&request)?;
         let mut history = WaitHistory::default();
         loop {
-            let waiter = Waiter::thread();
-            if let Some(cancel) = options.cancel {
+            // A caller that can be cancelled is woken alone.
+            let alone = options.cancel.map(|cancel| {
+                let waiter = Waiter::thread();
                 cancel.watch(&waiter);
-            }
-            let wait = match self.ask(&request, &waiter, &history) {
+                waiter
+            });
+            let (wait, crowd) = match self.ask(&request, alone.as_ref(), &history) {
                 Next::Done(outcome) => return outcome,
                 Next::AskAgain => continue,
-                Next::Wait(wait) => wait,
+                Next::Wait(wait, crowd) => (wait, crowd),
             };
             history.waits(&wait);
-            let outcome = waiter.sleep(&self.clock, wait.until).or_else(|| waiter.leave());
+            let own = alone.as_ref().and_then(|waiter| {
+                waiter.sleep(&self.clock, wait.until).or_else(|| waiter.leave())
+            });
+            let shared = crowd.as_ref().and_then(|crowd| crowd.read(&self.clock, wait.until));
+            let outcome = own.as_ref().or(shared);
             if let Some(outcome) =
                 outcome.and_then(|outcome| self.end_of_wait(outcome, &mut history))
             {
@@ -140,22 +147,23 @@ impl Shared {
         }
     }
 
-    /// Asks the core, and becomes a waiter if it has to wait.
+    /// Asks the core, and becomes a waiter if it has to wait: without a waiter of its own, one of
+    /// the crowd.
     pub(super) fn ask(
         self: &Arc<Self>,
         request: &Request,
-        waiter: &Arc<Waiter>,
+        waiter: Option<&Arc<Waiter>>,
         history: &WaitHistory,
     ) -> Next {
         threads::catch_up();
         let (entry, want, waited) = (request.slot.index, request.want, history.waited);
-        let mut context = StepContext { waiter: Some(waiter), ..StepContext::default() };
+        let mut context = StepContext { waiter, ..StepContext::default() };
         self.step(&mut context, &mut |_, _, _| Some(Input::Ask { entry, want, waited }));
         let not_started = context.not_started.map(|error| no_thread(THE_REQUEST, &error));
         match (context.reply, not_started) {
             (Some(Reply::Token(token)), _) => self.if_alive(token),
             (_, Some(error)) => Next::Done(self.valid_token(&request.slot).ok_or(error)),
-            (Some(Reply::Wait(wait)), None) => Next::Wait(wait),
+            (Some(Reply::Wait(wait)), None) => Next::Wait(wait, context.crowd),
             (Some(Reply::Fail(reason)), None) => self.refused(request, waiter, history, reason),
             // The token was there a moment ago.
             (None, None) => Next::AskAgain,
@@ -165,7 +173,7 @@ impl Shared {
     fn refused(
         self: &Arc<Self>,
         request: &Request,
-        waiter: &Arc<Waiter>,
+        waiter: Option<&Arc<Waiter>>,
         history: &WaitHistory,
         reason: Reason<Error>,
     ) -> Next {
@@ -173,15 +181,17 @@ impl Shared {
             // Only a caller that may wait waits for a check of the files, and only briefly.
             let left = request.deadline().until(self.clock.now());
             let longest = policy::FILE_LOOK_PATIENCE.min(left);
-            let (waits, is_call) = (!request.is_at_once(), waiter.is_call());
-            match self.look_at_files(if waits && !is_call { longest } else { Duration::ZERO }) {
-                Look::Ended => return Next::AskAgain,
-                Look::Begun if waits && is_call => {
-                    self.state().seats[request.slot.index].add_waiter(waiter.clone());
+            let call = waiter.filter(|waiter| waiter.is_call());
+            let waits = !request.is_at_once();
+            let patience = if waits && call.is_none() { longest } else { Duration::ZERO };
+            match (self.look_at_files(patience), call) {
+                (Look::Ended, _) => return Next::AskAgain,
+                (Look::Begun, Some(call)) if waits => {
+                    self.state().seats[request.slot.index].waiters.add(call.clone());
                     let until = self.clock.now().after(longest);
-                    return Next::Wait(Wait { until, serve_at: None });
+                    return Next::Wait(Wait { until, serve_at: None }, None);
                 }
-                Look::Begun | Look::NotDue => {}
+                (Look::Begun | Look::NotDue, _) => {}
             }
         }
         Next::Done(Err(self.error(&request.slot, &reason, history.error.clone())))
@@ -191,16 +201,16 @@ impl Shared {
     /// however long ago it was obtained. `None`: no result yet; ask the core again.
     pub(super) fn end_of_wait(
         self: &Arc<Self>,
-        outcome: Outcome,
+        outcome: &Outcome,
         history: &mut WaitHistory,
     ) -> Option<Result<Token, Error>> {
         match outcome {
-            Outcome::Token(token) if self.is_alive(&token) => Some(Ok((*token).clone())),
+            Outcome::Token(token) if self.is_alive(token) => Some(Ok((**token).clone())),
             Outcome::Token(_) | Outcome::AskAgain => None,
             Outcome::Failed(error) => match error.kind() {
-                ErrorKind::Cancelled | ErrorKind::Closed => Some(Err(error)),
+                ErrorKind::Cancelled | ErrorKind::Closed => Some(Err(error.clone())),
                 _ => {
-                    history.has_failed(error);
+                    history.has_failed(error.clone());
                     None
                 }
             },
@@ -229,9 +239,9 @@ impl Shared {
     pub(super) fn timed_out(self: &Arc<Self>, request: &Request) -> Result<Token, Error> {
         let over = WaitHistory::after(Some(Waited::default()));
         loop {
-            match self.ask(request, &Waiter::thread(), &over) {
+            match self.ask(request, None, &over) {
                 Next::Done(outcome) => return outcome,
-                Next::AskAgain | Next::Wait(_) => {}
+                Next::AskAgain | Next::Wait(..) => {}
             }
         }
     }

@@ -126,9 +126,7 @@ impl Shared {
     /// For a request that does not wait.
     fn ask_at_once(self: &Arc<Self>, request: &Request) -> Result<Token, Error> {
         loop {
-            if let Next::Done(outcome) =
-                self.ask(request, &Waiter::thread(), &WaitHistory::default())
-            {
+            if let Next::Done(outcome) = self.ask(request, None, &WaitHistory::default()) {
                 return outcome;
             }
         }
@@ -145,13 +143,13 @@ impl Shared {
             cancel.watch(&waiter);
         }
         let wait = loop {
-            match self.ask(&call.request, &waiter, &history) {
+            match self.ask(&call.request, Some(&waiter), &history) {
                 Next::Done(outcome) => {
                     waiter.leave();
                     return call.answer(outcome);
                 }
                 Next::AskAgain => {}
-                Next::Wait(wait) => break wait,
+                Next::Wait(wait, _) => break wait,
             }
         };
         call.waited.lock().0 = Some(Waited { serve_at: wait.serve_at, failed: false });
@@ -163,7 +161,7 @@ impl Shared {
 
     fn woken_async(self: &Arc<Self>, call: &Arc<Call>, outcome: Outcome) {
         let mut history = WaitHistory::after(call.waited.lock().0);
-        match self.end_of_wait(outcome, &mut history) {
+        match self.end_of_wait(&outcome, &mut history) {
             Some(outcome) => call.answer(outcome),
             None => self.ask_async(call, history),
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::fetch::Fetch;
 use super::messages::fingerprint;
 use super::names::Names;
-use super::wait::Waiter;
+use super::wait::Waiters;
 use super::watched::Watched;
 use crate::cache::Random;
 use crate::cache::core::{Core, Settings};
@@ -38,7 +38,7 @@ pub(crate) struct Slot {
 /// One entry's slot, waiters and store data.
 pub(super) struct Seat {
     pub(super) slot: Arc<Slot>,
-    pub(super) waiters: Vec<Arc<Waiter>>,
+    pub(super) waiters: Waiters,
     /// Seals the token's record, if there is a store.
     pub(super) seal: Option<Arc<Seal>>,
     /// Fingerprint of the last token that an API refused.
@@ -47,15 +47,7 @@ pub(super) struct Seat {
 
 impl Seat {
     fn new(slot: Arc<Slot>) -> Self {
-        Self { slot, waiters: Vec::new(), seal: None, invalidated: None }
-    }
-
-    /// Adds a waiter; before the list grows, waiters that are done are removed.
-    pub(super) fn add_waiter(&mut self, waiter: Arc<Waiter>) {
-        if self.waiters.len() == self.waiters.capacity() {
-            self.waiters.retain(|waiter| waiter.is_open());
-        }
-        self.waiters.push(waiter);
+        Self { slot, waiters: Waiters::default(), seal: None, invalidated: None }
     }
 
     /// Whether this is the last token that an API refused.
@@ -102,14 +94,14 @@ pub(super) enum Found {
 impl Inherited for ClientState {
     /// Callbacks of the parent's callers are dropped without being called: the parent calls its
     /// own.
-    type Remains = (Vec<Arc<Waiter>>, Vec<Fetch>);
+    type Remains = (Vec<Waiters>, Vec<Fetch>);
 
     fn adopt(&mut self) -> Self::Remains {
         if self.found == Found::Own {
             self.found = Found::Parents;
         }
         (self.looker, self.tried) = (None, None);
-        let waiters = self.seats.iter_mut().flat_map(|seat| std::mem::take(&mut seat.waiters));
+        let waiters = self.seats.iter_mut().map(|seat| std::mem::take(&mut seat.waiters));
         (waiters.collect(), std::mem::take(&mut self.fetches))
     }
 }
@@ -219,7 +211,7 @@ impl Random for ClientEnvironment<'_> {
 
 impl Environment<Error> for ClientEnvironment<'_> {
     fn has_waiters(&self, entry: usize) -> bool {
-        self.seats[entry].waiters.iter().any(|waiter| waiter.is_open())
+        self.seats[entry].waiters.are_there()
     }
 
     fn was_asked(&mut self, entry: usize) -> bool {

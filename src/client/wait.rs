@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::clock::{BootTime, Clock};
 use crate::error::{Error, ErrorKind};
-use crate::process::{self, Inherited, Locked, Mailbox, OneProcess};
+use crate::process::{self, Board, Inherited, Locked, Mailbox, OneProcess};
 use crate::sync::atomic::AtomicBool;
 use crate::sync::global;
 use crate::threads::{self, Job, Rank};
@@ -33,6 +33,40 @@ enum Waits {
     Thread(Mailbox<Outcome>),
     /// A callback. In a forked child it is only dropped: the wait belongs to the parent.
     Call(Locked<OneProcess<Option<Call>>>),
+}
+
+/// Where threads wait together for the same fetch. Only those that cannot be cancelled: one of them
+/// alone cannot be woken.
+pub(crate) type Crowd = Board<Outcome>;
+
+/// The waits that the end of a fetch ends.
+#[derive(Default)]
+pub(crate) struct Waiters {
+    /// Each thread in it holds a reference.
+    crowd: Option<Arc<Crowd>>,
+    single: Vec<Arc<Waiter>>,
+}
+
+impl Waiters {
+    /// Adds a thread to the crowd.
+    pub(super) fn join(&mut self) -> Arc<Crowd> {
+        self.crowd.get_or_insert_default().clone()
+    }
+
+    /// Adds a waiter; before the list grows, waiters that are done are removed.
+    pub(super) fn add(&mut self, waiter: Arc<Waiter>) {
+        if self.single.len() == self.single.capacity() {
+            self.single.retain(|waiter| waiter.is_open());
+        }
+        self.single.push(waiter);
+    }
+
+    /// Whether any thread or callback still waits.
+    pub(super) fn are_there(&self) -> bool {
+        let is_crowded = |crowd: &Arc<Crowd>| Arc::strong_count(crowd) > 1;
+        self.crowd.as_ref().is_some_and(is_crowded)
+            || self.single.iter().any(|waiter| waiter.is_open())
+    }
 }
 
 /// One caller's wait. Whatever comes first ends it, once.
@@ -195,6 +229,14 @@ impl Cancel {
             end_with(vec![waiter.clone()], cancelled());
         }
     }
+}
+
+/// Ends the waits for a fetch. `soon`: as for [`end`].
+pub(super) fn end_all(waiters: Waiters, outcome: Outcome, soon: bool) {
+    if let Some(crowd) = waiters.crowd {
+        crowd.post(outcome.clone());
+    }
+    end(waiters.single, outcome, soon);
 }
 
 /// Ends waits. Callbacks run on a worker thread, never on this one, because they may take long.

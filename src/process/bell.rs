@@ -1,4 +1,4 @@
-//! A wake-up signal that a thread sleeps on.
+//! A wake-up signal that threads sleep on.
 //!
 //! On Linux it is a bare futex: the sleep also ends after a signal handler has run. If that handler
 //! forked, the thread may now be in the child, where its wait is over (see `mailbox`). A condition
@@ -27,11 +27,12 @@ mod here {
             self.0.load(Ordering::SeqCst)
         }
 
+        /// Wakes all that sleep.
         pub(crate) fn ring(&self) {
             self.0.fetch_add(1, Ordering::SeqCst);
             let operation = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
             // SAFETY: the kernel uses the address only as a key and does not read from it.
-            unsafe { libc::syscall(libc::SYS_futex, self.0.as_ptr(), operation, 1) };
+            unsafe { libc::syscall(libc::SYS_futex, self.0.as_ptr(), operation, libc::c_int::MAX) };
         }
 
         /// Sleeps until the count moves beyond `seen`, a signal handler has run, or `longest` has
@@ -81,10 +82,11 @@ mod here {
             *self.rings.lock().unwrap_or_else(PoisonError::into_inner)
         }
 
+        /// Wakes all that sleep.
         pub(crate) fn ring(&self) {
             let mut rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
             *rings = rings.wrapping_add(1);
-            self.rung.notify_one();
+            self.rung.notify_all();
         }
 
         /// Sleeps until the count moves beyond `seen` or `longest` has passed; may return early.

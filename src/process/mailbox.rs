@@ -1,10 +1,11 @@
-//! Where one thread waits for what another one delivers. Lock-free, so a child cannot find it
-//! locked.
+//! Where threads wait for what another one delivers. Lock-free, so a child cannot find it locked.
 
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+use once_cell::race::OnceBox;
 
 use super::Process;
 use super::bell::Bell;
@@ -99,19 +100,59 @@ impl<T> Mailbox<T> {
     /// Takes the value, waiting for it until `until` by the boot clock. Returns at once in a child
     /// of the process that created the mailbox: no thread there will ever deliver.
     pub(crate) fn take(&self, clock: &Clock, until: BootTime) -> Option<T> {
-        let mut opened = None;
-        loop {
-            let seen = self.bell.rings();
-            if let Some(thing) = self.content.take() {
-                return Some(thing);
-            }
-            let left = until.until(clock.now());
-            if left.is_zero() || !self.process.is_this() {
-                return None;
-            }
-            opened = opened.or_else(gate::open_to_wait);
-            self.bell.wait(seen, left.min(longest_nap(clock)));
+        wait(&self.bell, self.process, clock, until, || self.content.take())
+    }
+}
+
+/// Where any number of threads wait for one value that all of them see. They sleep on one bell: one
+/// system call wakes them, and a woken thread neither takes a lock nor writes what the others read.
+/// It belongs to the process that created it.
+pub(crate) struct Board<T> {
+    posted: OnceBox<T>,
+    bell: Bell,
+    process: Process,
+}
+
+impl<T> Default for Board<T> {
+    fn default() -> Self {
+        Self { posted: OnceBox::new(), bell: Bell::default(), process: Process::this() }
+    }
+}
+
+impl<T> Board<T> {
+    /// Shows the value to all that wait and will wait. Only the first one posted counts.
+    pub(crate) fn post(&self, thing: T) {
+        if self.posted.set(Box::new(thing)).is_ok() {
+            self.bell.ring();
         }
+    }
+
+    /// The value, waited for like that of [`Mailbox::take`].
+    pub(crate) fn read(&self, clock: &Clock, until: BootTime) -> Option<&T> {
+        wait(&self.bell, self.process, clock, until, || self.posted.get())
+    }
+}
+
+/// Waits until there is something to get. The bell is rung after that has been put there.
+fn wait<T>(
+    bell: &Bell,
+    process: Process,
+    clock: &Clock,
+    until: BootTime,
+    get: impl Fn() -> Option<T>,
+) -> Option<T> {
+    let mut opened = None;
+    loop {
+        let seen = bell.rings();
+        if let Some(thing) = get() {
+            return Some(thing);
+        }
+        let left = until.until(clock.now());
+        if left.is_zero() || !process.is_this() {
+            return None;
+        }
+        opened = opened.or_else(gate::open_to_wait);
+        bell.wait(seen, left.min(longest_nap(clock)));
     }
 }
 
@@ -149,9 +190,28 @@ mod tests {
     }
 
     #[test]
+    fn all_threads_see_what_is_posted_first() {
+        let board = Board::default();
+        let end = Clock::System.now().after(Duration::from_secs(600));
+        std::thread::scope(|scope| {
+            let readers = [(); 8].map(|()| scope.spawn(|| board.read(&Clock::System, end)));
+            std::thread::sleep(Duration::from_millis(20));
+            board.post("first");
+            board.post("second");
+            for reader in readers {
+                assert_eq!(reader.join().unwrap(), Some(&"first"));
+            }
+        });
+        assert_eq!(board.read(&Clock::System, BootTime::ZERO), Some(&"first"));
+        assert_eq!(Board::<()>::default().read(&Clock::System, BootTime::ZERO), None);
+    }
+
+    #[test]
     #[cfg(not(feature = "__shuttle"))]
     fn a_parents_mailbox_is_not_waited_on() {
         let parents = Mailbox::<()> { process: Process::parent(), ..Mailbox::default() };
         assert_eq!(parents.take(&Clock::System, BootTime::from_nanos(u64::MAX)), None);
+        let parents = Board::<()> { process: Process::parent(), ..Board::default() };
+        assert_eq!(parents.read(&Clock::System, BootTime::from_nanos(u64::MAX)), None);
     }
 }

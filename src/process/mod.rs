@@ -17,7 +17,7 @@
 //! - [`inherited`] what a child does with a value inherited from its parent
 //! - [`locked`] values behind a lock that may start empty in a child; [`kept`] those that must not
 //!   be lost
-//! - [`mailbox`] where a thread waits, outside the gate, for what another one delivers
+//! - [`mailbox`] where threads wait, outside the gate, for what another one delivers
 //! - [`callback`] functions of the program, released once in every process
 
 mod bell;
@@ -41,7 +41,7 @@ pub(crate) use kept::{Kept, KeptGuard};
 #[cfg(all(test, feature = "__shuttle"))]
 pub(crate) use locked::begin_epoch_in_scenario;
 pub(crate) use locked::{Guard, Locked};
-pub(crate) use mailbox::{Mailbox, Parcel};
+pub(crate) use mailbox::{Board, Mailbox, Parcel};
 
 /// Tells a process from its parent and from its children. (State behind a lock needs none: see
 /// [`Inherited`].)

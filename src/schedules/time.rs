@@ -152,8 +152,8 @@ impl Condvar {
         Self::default()
     }
 
-    pub(crate) fn notify_one(&self) {
-        self.0.notify_one();
+    pub(crate) fn notify_all(&self) {
+        self.0.notify_all();
     }
 
     pub(crate) fn wait_timeout<'a, T>(
