@@ -263,7 +263,8 @@ pub(crate) fn read_here(path: &Path, former: Option<&Known>) -> io::Result<(Vec<
     let now = Now::by_the_clocks();
     let file = File::open(path)?;
     let stamp = Stamp::of(&file.metadata()?);
-    let mut bytes = Vec::new();
+    // One more than it should need: it ends where nothing more can be read.
+    let mut bytes = Vec::with_capacity(stamp.size.min(MAX_BYTES) as usize + 1);
     file.take(MAX_BYTES).read_to_end(&mut bytes)?;
     let known = Known::of(former, stamp, bytes.len(), now);
     Ok((bytes, known))

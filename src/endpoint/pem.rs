@@ -19,16 +19,25 @@ pub(super) struct Block<'a> {
 }
 
 /// All blocks of a text; the text between them is ignored.
-pub(super) fn blocks(text: &[u8]) -> impl Iterator<Item = Block<'_>> {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        let label = &rest[find(rest, BEGIN)?.end..];
+pub(super) fn blocks(text: &[u8]) -> Blocks<'_> {
+    Blocks(text)
+}
+
+pub(super) struct Blocks<'a>(&'a [u8]);
+
+impl<'a> Iterator for Blocks<'a> {
+    type Item = Block<'a>;
+
+    /// Called from many places, and too long to have a copy in each.
+    #[inline(never)]
+    fn next(&mut self) -> Option<Self::Item> {
+        let label = &self.0[find(self.0, BEGIN)?.end..];
         let label_end = find(label, DASHES)?;
         let body = &label[label_end.end..];
         let end = find(body, DASHES).map_or(body.len(), |dashes| dashes.start);
-        rest = &body[end..];
+        self.0 = &body[end..];
         Some(Block { label: &label[..label_end.start], body: &body[..end] })
-    })
+    }
 }
 
 fn find(text: &[u8], part: &[u8]) -> Option<Range<usize>> {
@@ -57,9 +66,18 @@ impl Block<'_> {
 
     /// Puts the text into `base64` and the decoded bytes into `der`, if the block is intact.
     fn decode(&self, base64: &mut Vec<u8>, der: &mut Vec<u8>) -> bool {
-        base64.reserve_exact(self.body.len());
+        self.decode_start(usize::MAX, base64, der)
+    }
+
+    /// The same with the first `most` characters, and with all if there are no more.
+    fn decode_start(&self, most: usize, base64: &mut Vec<u8>, der: &mut Vec<u8>) -> bool {
+        base64.reserve_exact(most.min(self.body.len()));
         for line in self.body.split(u8::is_ascii_whitespace) {
-            base64.extend_from_slice(line);
+            let missing = most - base64.len();
+            if missing == 0 {
+                break;
+            }
+            base64.extend_from_slice(&line[..line.len().min(missing)]);
         }
         der.resize(base64.len(), 0);
         let Ok(length) = STANDARD.decode_slice(base64, der) else { return false };
@@ -86,6 +104,18 @@ impl Block<'_> {
         };
         let sound = der.map(|der| CertificateDer::from(der.to_vec())).filter(is_sound);
         Some(sound.ok_or(()))
+    }
+
+    /// Whether it may be a certificate of one of these subjects.
+    fn may_be_of(&self, subjects: &[&[u8]]) -> bool {
+        /// Has the subject in every root seen so far. Four characters are decoded together.
+        const START: usize = 4 * 166;
+        let subject_in = |most| {
+            let (mut base64, mut der) = (Vec::new(), Vec::new());
+            self.decode_start(most, &mut base64, &mut der).then_some(())?;
+            Some(subjects.contains(&names(&der)?.subject))
+        };
+        subject_in(START).or_else(|| subject_in(usize::MAX)).unwrap_or(false)
     }
 }
 
@@ -118,8 +148,42 @@ fn without_trust(der: &[u8]) -> Option<&[u8]> {
     Some(certificate)
 }
 
+/// The contents of the names in a certificate.
+pub(super) struct Names<'a> {
+    pub(super) issuer: &'a [u8],
+    pub(super) subject: &'a [u8],
+}
+
+/// The names in a certificate, of which only the beginning may be given. Everything else is left
+/// unchecked.
+pub(super) fn names(der: &[u8]) -> Option<Names<'_>> {
+    let (_, _, certificate) = header(der)?;
+    let (_, _, fields) = header(certificate)?;
+    // The version, which is missing in old certificates.
+    let (tag, _, rest) = element(fields)?;
+    let fields = if tag == 0xa0 { rest } else { fields };
+    let (_, _, algorithm) = element(fields)?;
+    let (_, _, issuer) = element(algorithm)?;
+    let (_, issuer, validity) = element(issuer)?;
+    let (_, _, subject) = element(validity)?;
+    let (_, subject, _) = element(subject)?;
+    Some(Names { issuer, subject })
+}
+
+/// Whether there is a sound certificate.
+pub(super) fn has_certificate(text: &[u8]) -> bool {
+    blocks(text).any(|block| matches!(block.certificate(), Some(Ok(_))))
+}
+
 /// The first DER element: its tag, its content, and what follows.
 fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (tag, length, rest) = header(der)?;
+    let (content, rest) = rest.split_at_checked(length)?;
+    Some((tag, content, rest))
+}
+
+/// The first DER element: its tag, the length of its content, and all that follows its header.
+fn header(der: &[u8]) -> Option<(u8, usize, &[u8])> {
     let (&tag, rest) = der.split_first()?;
     let (&short, rest) = rest.split_first()?;
     let (length, rest) = match short {
@@ -130,8 +194,7 @@ fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
         }
         _ => return None,
     };
-    let (content, rest) = rest.split_at_checked(length)?;
-    Some((tag, content, rest))
+    Some((tag, length, rest))
 }
 
 /// The readable certificates of a file, in order.
@@ -144,8 +207,15 @@ pub(super) struct Certificates {
 
 impl Certificates {
     pub(super) fn read(text: &[u8]) -> Self {
+        Self::of(text, None)
+    }
+
+    /// Those of these subjects, or all. Of all others no more is decoded than it needs.
+    pub(super) fn of(text: &[u8], subjects: Option<&[&[u8]]>) -> Self {
         let mut all = Self::default();
-        for (at, read) in blocks(text).filter_map(|block| block.certificate()).enumerate() {
+        let among =
+            blocks(text).filter(|block| subjects.is_none_or(|subjects| block.may_be_of(subjects)));
+        for (at, read) in among.filter_map(|block| block.certificate()).enumerate() {
             match read {
                 Ok(certificate) => all.sound.push(certificate),
                 Err(()) => all.damaged.push(at + 1),

@@ -1,6 +1,6 @@
 use std::process::Command;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
 
 use super::*;
 
@@ -54,6 +54,53 @@ fn a_damaged_certificate_affects_no_other() {
     for whole in [without(lines.len() - 1), pem.replace("END CERTIFICATE-----", "END CERT")] {
         assert_eq!(read(format!("{pem}{whole}{pem}").as_bytes()), (3, vec![]), "{whole}");
     }
+}
+
+#[test]
+fn certificates_are_found_by_their_subject() {
+    let of = |name: &str| {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::OrganizationName, name);
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap()
+    };
+    // Of the last, both names are longer than what is decoded first.
+    let long = "a long name ".repeat(60);
+    let all = ["one", "other", "one", &long].map(of);
+    let text: String = all.iter().map(|certificate| certificate.pem()).collect();
+    let damaged = text.replacen("-----END", "!-----END", 1);
+    let subject = |at: usize| names(all[at].der()).unwrap().subject;
+    let found = |text: &str, subjects: &[&[u8]]| {
+        let found = Certificates::of(text.as_bytes(), Some(subjects)).sound;
+        let place = |der| all.iter().position(|one| one.der() == der).unwrap();
+        found.iter().map(place).collect::<Vec<_>>()
+    };
+    for text in [&text, &text.replace('\n', "\r\n"), &text.replace('\n', " \n ")] {
+        assert_eq!(found(text, &[subject(0)]), [0, 2]);
+        assert_eq!(found(text, &[subject(1)]), [1]);
+        assert_eq!(found(text, &[b"neither", subject(3), subject(1)]), [1, 3]);
+        assert_eq!(found(text, &[b"neither", &subject(1)[1..]]), [0; 0]);
+        assert_eq!(found(text, &[]), [0; 0]);
+    }
+    assert_eq!(found(&damaged, &[subject(0)]), [2]);
+}
+
+#[test]
+fn names_are_found_in_a_beginning_and_in_old_certificates() {
+    let (der, _) = certificate();
+    let whole = names(&der).unwrap();
+    assert_eq!(whole.subject, whole.issuer);
+    let end = der.windows(whole.subject.len()).rposition(|part| part == whole.subject).unwrap()
+        + whole.subject.len();
+    for length in 0..der.len() {
+        let found = names(&der[..length]).map(|names| names.subject);
+        assert_eq!(found, (length >= end).then_some(whole.subject), "{length}");
+    }
+    // The first version has no field for it: the serial number comes first.
+    let version = b"\xa0\x03\x02\x01\x02";
+    let at = der.windows(version.len()).position(|part| part == version).unwrap();
+    let old = [&der[..at], &der[at + version.len()..]].concat();
+    assert_eq!(names(&old).unwrap().subject, whole.subject);
 }
 
 #[test]

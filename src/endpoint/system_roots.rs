@@ -1,7 +1,8 @@
 //! The system's trust store, read once a process, and again when its files have changed.
 //!
-//! It has a file with all roots and directories with one root a file. Usually the directories hold
-//! the same roots, and reading them takes several times as long, so they are read when a
+//! It has a file with all roots and directories with one root a file. Of the file, only the roots
+//! that may have issued a server's certificates are parsed ([`Contents`]). Usually the directories
+//! hold the same roots, and reading them takes several times as long, so they are read when a
 //! certificate cannot be verified with the roots of the file.
 
 use std::env;
@@ -13,8 +14,8 @@ use std::time::Duration;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 
-use super::pem::Certificates;
-use super::verifier::Verifier;
+use super::pem::{self, Certificates};
+use super::verifier::{Roots, Verifier};
 use crate::cache::single_flight::SingleFlight;
 use crate::clock::Clock;
 use crate::files::{Known, Now, Stamp, Verdict, Why, read_here, verdict};
@@ -31,7 +32,7 @@ pub(super) struct SystemRoots {
 /// The store in use, or why there is none. Waits at most `patience` for its files.
 pub(super) fn current(patience: Duration) -> Result<SystemRoots, String> {
     let places = Places::of_system();
-    let former = LOADED.lock().0.clone().filter(|former| former.places == places);
+    let former = LOADED.lock().0.clone().filter(|former| former.contents.places == places);
     if let Some(loaded) = former.as_ref().filter(|loaded| loaded.is_current()) {
         return Ok(loaded.roots());
     }
@@ -114,75 +115,118 @@ impl Places {
 
 /// The store as it was last read.
 struct Loaded {
-    places: Places,
     /// What is known of the file, if it was read.
     file: Option<Known>,
     verifier: Arc<Verifier>,
-    in_directories: Arc<InDirectories>,
+    contents: Arc<Contents>,
 }
 
 impl Loaded {
     fn load(places: Places, former: Option<&Known>) -> Result<Self, String> {
         let read = places.file.as_deref().and_then(|path| read_here(path, former).ok());
-        let certificates = read.as_ref().map(|(bytes, _)| Certificates::read(bytes).sound);
-        let roots = roots(certificates.unwrap_or_default());
-        let in_directories = Arc::new(InDirectories {
-            directories: places.directories.clone(),
-            read: Locked::empty(),
-        });
-        if roots.is_empty() && in_directories.roots().is_empty() {
-            let (place, remedy) = (places.shown(), places.remedy());
+        let (text, file) = read.unzip();
+        let text = text.filter(|text| pem::has_certificate(text)).map(Arc::new);
+        let is_in_file = text.is_some();
+        let read = Locked::new(AnyProcess(Parts { text, ..Parts::default() }));
+        let contents = Arc::new(Contents { places, read });
+        if !is_in_file && contents.in_directories().is_empty() {
+            let (place, remedy) = (contents.places.shown(), contents.places.remedy());
             return Err(format!("no certificate can be read in {place}: {remedy}"));
         }
-        let more = in_directories.clone();
-        let verifier = Arc::new(Verifier::with_more(roots, move || more.roots()));
-        Ok(Self { places, file: read.map(|(_, known)| known), verifier, in_directories })
+        let verifier = Arc::new(Verifier::by(contents.clone()));
+        Ok(Self { file, verifier, contents })
     }
 
     /// Whether nothing that was read has changed since.
     fn is_current(&self) -> bool {
-        let found = self.places.file.as_deref().and_then(|path| Stamp::of_file(path).ok());
+        let found = self.contents.places.file.as_deref().and_then(|path| Stamp::of_file(path).ok());
         let is_file_current = match (&self.file, found) {
             (Some(known), Some(found)) => verdict(Some(known), &found, Why::Use) != Verdict::Read,
             // Still missing.
             (None, None) => true,
             _ => false,
         };
-        is_file_current && self.in_directories.is_current()
+        is_file_current && self.contents.are_directories_current()
     }
 
     fn roots(&self) -> SystemRoots {
-        SystemRoots { verifier: self.verifier.clone(), place: self.places.shown() }
+        SystemRoots { verifier: self.verifier.clone(), place: self.contents.places.shown() }
     }
 }
 
+/// Not inlined: used twice, and long.
+#[inline(never)]
 fn roots(certificates: Vec<CertificateDer<'static>>) -> RootCertStore {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(certificates);
     roots
 }
 
-/// The roots in the directories, read when they are needed.
-struct InDirectories {
-    directories: Vec<PathBuf>,
-    /// `None`: not needed so far.
-    read: Locked<AnyProcess<Option<Arc<Directories>>>>,
+/// The roots of the store.
+///
+/// Parsing all of a file takes longer than a handshake, and most processes need one root. So those
+/// of the names in a server's certificates are parsed, and the text is dropped after that. If a
+/// server with other names follows, the file is read once more.
+struct Contents {
+    places: Places,
+    read: Locked<AnyProcess<Parts>>,
 }
 
-impl InDirectories {
-    fn roots(&self) -> Arc<RootCertStore> {
-        let read = self.read.lock().0.clone();
+/// What has been read so far.
+#[derive(Clone, Default)]
+struct Parts {
+    /// The file's, until a server is verified.
+    text: Option<Arc<Vec<u8>>>,
+    /// In the file, of the names that were looked up last.
+    found: Option<Arc<Found>>,
+    directories: Option<Arc<Directories>>,
+}
+
+struct Found {
+    names: Vec<Vec<u8>>,
+    roots: Arc<RootCertStore>,
+}
+
+impl Roots for Contents {
+    fn of(&self, names: &[&[u8]]) -> Arc<RootCertStore> {
+        let Parts { text, found, .. } = self.read.lock().0.clone();
+        if let Some(found) = found.filter(|found| found.names == names) {
+            return found.roots.clone();
+        }
+        let text = text.or_else(|| {
+            let read = read_here(self.places.file.as_deref()?, None);
+            read.ok().map(|(text, _)| Arc::new(text))
+        });
+        let certificates = text.map(|text| Certificates::of(&text, Some(names)).sound);
+        let roots = Arc::new(roots(certificates.unwrap_or_default()));
+        let names = names.iter().map(|name| name.to_vec()).collect();
+        let found = Some(Arc::new(Found { names, roots: roots.clone() }));
+        let mut parts = self.read.lock();
+        let former = (parts.0.text.take(), std::mem::replace(&mut parts.0.found, found));
+        drop(parts);
+        drop(former);
+        roots
+    }
+
+    fn more(&self) -> Option<Arc<RootCertStore>> {
+        Some(self.in_directories())
+    }
+}
+
+impl Contents {
+    fn in_directories(&self) -> Arc<RootCertStore> {
+        let read = self.read.lock().0.directories.clone();
         let read = read.unwrap_or_else(|| {
-            let read = Arc::new(Directories::read(&self.directories));
-            self.read.lock().0 = Some(read.clone());
+            let read = Arc::new(Directories::read(&self.places.directories));
+            self.read.lock().0.directories = Some(read.clone());
             read
         });
         read.roots.clone()
     }
 
-    fn is_current(&self) -> bool {
-        let read = self.read.lock().0.clone();
-        read.is_none_or(|read| read.is_current(&self.directories))
+    fn are_directories_current(&self) -> bool {
+        let read = self.read.lock().0.directories.clone();
+        read.is_none_or(|read| read.is_current(&self.places.directories))
     }
 }
 

@@ -21,14 +21,22 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(["server.example".to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap();
-        let name = ServerName::try_from("server.example").unwrap();
-        let verified =
-            roots.verifier.verify_server_cert(certificate.der(), &[], &name, &[], UnixTime::now());
-        match verified {
-            Ok(_) => Ok(()),
-            Err(Error::InvalidCertificate(error)) => Err(error),
-            Err(other) => panic!("{other}"),
-        }
+        is_trusted(&[certificate.der().clone()], roots)
+    }
+}
+
+/// Whether a server with this chain is trusted.
+fn is_trusted(
+    chain: &[CertificateDer<'static>],
+    roots: &SystemRoots,
+) -> Result<(), CertificateError> {
+    let name = ServerName::try_from("server.example").unwrap();
+    let verified =
+        roots.verifier.verify_server_cert(&chain[0], &chain[1..], &name, &[], UnixTime::now());
+    match verified {
+        Ok(_) => Ok(()),
+        Err(Error::InvalidCertificate(error)) => Err(error),
+        Err(other) => panic!("{other}"),
     }
 }
 
@@ -65,8 +73,13 @@ impl Store {
     }
 }
 
+/// Whether the text of the file is still in memory.
+fn has_text(loaded: &Loaded) -> bool {
+    loaded.contents.read.lock().0.text.is_some()
+}
+
 fn has_read_directories(loaded: &Loaded) -> bool {
-    loaded.in_directories.read.lock().0.is_some()
+    loaded.contents.read.lock().0.directories.is_some()
 }
 
 #[test]
@@ -84,6 +97,49 @@ fn directories_are_read_when_the_file_does_not_suffice() {
     assert!(has_read_directories(&loaded));
     assert_eq!(foreign.is_trusted(&roots), Err(CertificateError::UnknownIssuer));
     assert_eq!(one.is_trusted(&roots), Ok(()));
+}
+
+#[test]
+fn the_text_of_the_file_is_dropped_and_read_again_for_other_servers() {
+    let [one, other, foreign] = ["one", "other", "foreign"].map(Authority::new);
+    let store = Store::new();
+    store.write("file.pem", &[&one, &other]);
+    let loaded = store.load().unwrap();
+    let roots = loaded.roots();
+    assert!(has_text(&loaded));
+    for _ in 0..2 {
+        assert_eq!(one.is_trusted(&roots), Ok(()));
+        assert!(!has_text(&loaded));
+        assert_eq!(other.is_trusted(&roots), Ok(()));
+        assert_eq!(foreign.is_trusted(&roots), Err(CertificateError::UnknownIssuer));
+    }
+    // What was found last is not read again.
+    assert_eq!(one.is_trusted(&roots), Ok(()));
+    fs::remove_file(store.places().file.unwrap()).unwrap();
+    assert_eq!(one.is_trusted(&roots), Ok(()));
+    assert_eq!(other.is_trusted(&roots), Err(CertificateError::UnknownIssuer));
+    assert!(!loaded.is_current());
+}
+
+#[test]
+fn the_root_of_any_certificate_in_the_chain_counts() {
+    let [root, foreign] = ["root", "foreign"].map(Authority::new);
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.distinguished_name.push(DnType::CommonName, "between");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let between =
+        CertifiedIssuer::signed_by(params, KeyPair::generate().unwrap(), &root.0).unwrap();
+    let params = CertificateParams::new(["server.example".to_owned()]).unwrap();
+    let server = params.signed_by(&KeyPair::generate().unwrap(), &between).unwrap();
+    let chain = [server.der().clone(), between.der().clone()];
+    let store = Store::new();
+    store.write("file.pem", &[&foreign, &root]);
+    assert_eq!(is_trusted(&chain, &store.load().unwrap().roots()), Ok(()));
+    let cut = is_trusted(&chain[..1], &store.load().unwrap().roots());
+    assert_eq!(cut, Err(CertificateError::UnknownIssuer));
+    store.write("file.pem", &[&foreign]);
+    let of_other = is_trusted(&chain, &store.load().unwrap().roots());
+    assert_eq!(of_other, Err(CertificateError::UnknownIssuer));
 }
 
 #[test]

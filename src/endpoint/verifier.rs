@@ -1,7 +1,9 @@
 //! Verifies a server's certificate with the functions of rustls, as its own verifier does, except
-//! that more roots may be looked for. (Its own also brings the code for revocation lists, 60 KB.)
+//! that roots are looked up by name, and more may be looked for. (Its own also brings the code for
+//! revocation lists, 60 KB.)
 
 use std::fmt;
+use std::iter;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -11,27 +13,43 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-/// Looks for more roots.
-type More = Box<dyn Fn() -> Arc<RootCertStore> + Send + Sync>;
+use super::pem::names;
+
+/// Where the verifier finds roots.
+pub(super) trait Roots: Send + Sync {
+    /// The roots of these names, which are the issuers of a server's certificates. More do no harm.
+    fn of(&self, names: &[&[u8]]) -> Arc<RootCertStore>;
+
+    /// Looks for more roots, if those do not suffice and there may be any.
+    fn more(&self) -> Option<Arc<RootCertStore>>;
+}
+
+/// All there are.
+struct All(Arc<RootCertStore>);
+
+impl Roots for All {
+    fn of(&self, _: &[&[u8]]) -> Arc<RootCertStore> {
+        self.0.clone()
+    }
+
+    fn more(&self) -> Option<Arc<RootCertStore>> {
+        None
+    }
+}
 
 pub(super) struct Verifier {
-    roots: RootCertStore,
-    /// Called if these roots do not suffice.
-    more: Option<More>,
+    roots: Arc<dyn Roots>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl Verifier {
     pub(super) fn new(roots: RootCertStore) -> Self {
-        let algorithms = ring::default_provider().signature_verification_algorithms;
-        Self { roots, more: None, algorithms }
+        Self::by(Arc::new(All(Arc::new(roots))))
     }
 
-    pub(super) fn with_more(
-        roots: RootCertStore,
-        more: impl Fn() -> Arc<RootCertStore> + Send + Sync + 'static,
-    ) -> Self {
-        Self { more: Some(Box::new(more)), ..Self::new(roots) }
+    pub(super) fn by(roots: Arc<dyn Roots>) -> Self {
+        let algorithms = ring::default_provider().signature_verification_algorithms;
+        Self { roots, algorithms }
     }
 }
 
@@ -56,12 +74,16 @@ impl ServerCertVerifier for Verifier {
                 algorithms,
             )
         };
-        let mut verified = verify(&self.roots);
+        let chain = iter::once(end_entity).chain(intermediates);
+        let issuers: Vec<&[u8]> =
+            chain.filter_map(|certificate| Some(names(certificate)?.issuer)).collect();
+        let mut verified = verify(&self.roots.of(&issuers));
         // An authority's new key may be among the others only.
         let has_no_root =
             matches!(verified, Err(Error::InvalidCertificate(UnknownIssuer | BadSignature)));
-        if let Some(more) = self.more.as_ref().filter(|_| has_no_root) {
-            let by_others = verify(&more());
+        let more = if has_no_root { self.roots.more() } else { None };
+        if let Some(more) = more {
+            let by_others = verify(&more);
             if !matches!(by_others, Err(Error::InvalidCertificate(UnknownIssuer))) {
                 verified = by_others;
             }
