@@ -383,9 +383,9 @@ typedef struct tu_stats {
 } tu_stats;
 
 /**
- * Where a wrapper that keeps its own copies of tokens reads, without a call, whether a copy is still the
- * token of a scope: see tu_token_watch. All of these are changed by other threads: read them
- * atomically (acquire).
+ * Where a wrapper that keeps its own copies of tokens reads, without a call, whether a copy is
+ * still the token of a scope: see tu_token_watch. All of these are changed by other threads: read
+ * them atomically (acquire).
  */
 typedef struct tu_watch {
   /**
@@ -409,7 +409,8 @@ typedef struct tu_watch {
    */
   const uint32_t *forks;
   /**
-   * To be added to the clock; NULL: nothing. Only in a library whose clock is controlled by tests.
+   * To be added to the clock; NULL: nothing. Only in a library whose clock is controlled by
+   * tests.
    */
   const uint64_t *clock_offset;
 } tu_watch;
@@ -888,22 +889,20 @@ const char *tu_version(void);
 uint32_t tu_version_number(void);
 
 /**
- * Fills in `watch` for a scope (NULL: the client's `scope` option) that a call has used before. All
- * pointers stay valid until the client is freed. Returns false if there is nothing to watch; then
- * call tu_token_at_hand each time, as after any check that fails.
+ * Fills in `watch` for a scope (NULL: the client's `scope` option) that a call has used before.
+ * All pointers stay valid until the client is freed. Returns false if there is nothing to watch;
+ * then call tu_token_at_hand each time, as after any check that fails.
  *
- * To watch a copy, remember the version and the number of forks before a call of
- * tu_token_at_hand that returns the copy's serial, and check that the version is the same after it. Later
- * the copy may be handed out without a call if, read in this order, *until is not 0, *version and
- * *forks are the ones remembered, *asked is true, and CLOCK_BOOTTIME is before *until.
+ * To watch a copy, remember the version and the number of forks before a call of tu_token_at_hand
+ * that returns the copy's serial, and check that the version is the same after it. Later the copy
+ * may be handed out without a call if, read in this order, *until is not 0, *version and *forks
+ * are the ones remembered, *asked is true, and CLOCK_BOOTTIME is before *until.
  *
  * Requires:
  * `client` is NULL or a live handle, `scope` NULL or NUL-terminated, `watch` NULL or valid to
  * write `watch->struct_size` bytes to.
  */
-bool tu_token_watch(const struct tu_client *client,
-                    const char *scope,
-                    struct tu_watch *watch);
+bool tu_token_watch(const struct tu_client *client, const char *scope, struct tu_watch *watch);
 
 #ifdef __cplusplus
 }  // extern "C"
