@@ -57,8 +57,8 @@ fn get_tokens_all_the_time() {
     let (mut client, mut last) = (new(), String::new());
     let (mut gets, mut failed, mut expired, mut slowest) = (0, 0, 0, Duration::ZERO);
     let (mut requests, mut of_ended) = (0, 0);
-    // When requests were made, as far as the pause lets it be seen.
-    let mut made_at: Vec<Instant> = Vec::new();
+    // Between which times requests were made.
+    let (mut made_at, mut seen_at) = (Vec::<(Instant, Instant)>::new(), Instant::now());
     loop {
         if is_cold {
             of_ended = requests;
@@ -86,11 +86,13 @@ fn get_tokens_all_the_time() {
         }
         std::thread::sleep(if is_cold { COLD_PAUSE } else { PAUSE });
         let made = of_ended + client.stats(None).unwrap().requests;
-        (requests..made).for_each(|_| made_at.push(Instant::now()));
-        requests = made;
+        let now = Instant::now();
+        (requests..made).for_each(|_| made_at.push((seen_at, now)));
+        (requests, seen_at) = (made, now);
     }
     requests = of_ended + client.stats(None).unwrap().requests;
-    let gaps = made_at.windows(2).map(|two| two[1] - two[0]);
+    // Not less than they were apart, however long this process did not run.
+    let gaps = made_at.windows(2).map(|two| two[1].1 - two[0].0);
     if let Some(least) = gaps.min() {
         println!("apart {}", least.as_millis());
     }

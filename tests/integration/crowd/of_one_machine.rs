@@ -44,8 +44,9 @@ fn two_hundred_processes_of_one_machine_make_the_requests_of_one() {
     }
     let apart: Vec<_> = requests.windows(2).map(|two| two[1].at - two[0].at).collect();
     eprintln!("{} requests, so far apart: {apart:?}", requests.len());
-    let earliest = EARLIEST_RENEWAL - Duration::from_millis(500);
-    assert!(apart.iter().all(|time| *time > earliest), "{apart:?}");
+    // A request reaches the server some time after the token's life begins by its client's clock: the first one while
+    // two hundred processes start.
+    assert!(apart.iter().all(|time| *time > EARLIEST_RENEWAL / 2), "{apart:?}");
 }
 
 /// Runs the program as another user, for one get, with the directories that the default store takes.

@@ -125,9 +125,9 @@ fn forty_processes() {
     let apart = times_between(&server);
     let slowest = outcomes.iter().map(|outcome| outcome.slowest).max().unwrap();
     println!("report: {} requests, so far apart: {apart:?}; slowest get {slowest:?}", issued.len());
-    // The request reaches the server some time after the token's life begins by its client's clock.
-    let earliest = EARLIEST_RENEWAL - Duration::from_secs(1);
-    assert!(apart.iter().all(|time| *time > earliest), "{apart:?}");
+    // A request reaches the server some time after the token's life begins by its client's clock: the first one while
+    // many processes start.
+    assert!(apart.iter().all(|time| *time > EARLIEST_RENEWAL / 2), "{apart:?}");
     // The earliest of forty draws would be 10.1 s on average; one client alone comes below 10.2 s in one run of 30,000.
     let mean = apart.iter().sum::<Duration>().div_f64(apart.len() as f64);
     assert!(apart.len() >= 3 && mean > EARLIEST_RENEWAL + Duration::from_millis(200), "{apart:?}");

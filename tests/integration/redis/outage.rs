@@ -20,11 +20,11 @@ const WARM: usize = 8;
 const COLD: usize = 2;
 
 const STORE_TIMEOUT: Duration = Duration::from_millis(250);
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 /// By this a lock outlives the longest attempt.
 const LOCK_MARGIN: Duration = Duration::from_millis(500);
 /// What a busy machine adds.
-const NOISE: Duration = Duration::from_secs(2);
+const NOISE: Duration = Duration::from_secs(5);
 
 const PASSWORD: &str = "hush-0123456789";
 
