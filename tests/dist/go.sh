@@ -53,7 +53,7 @@ takes_the_shared_library() {
     tree=$(unpacked_library "$host")
     go_variables=(CGO_ENABLED=1 PKG_CONFIG=pkg-config PKG_CONFIG_LIBDIR="$tree/lib/pkgconfig")
     (cd "$scratch/gopher" && as_gopher go build -tags tu_token_shared -o program .)
-    readelf -d "$scratch/gopher/program" | grep -q 'libtu_token.so.0'
+    readelf -d "$scratch/gopher/program" | grep 'libtu_token.so.0' >/dev/null
     as_user env LD_LIBRARY_PATH="$tree/lib" "$scratch/gopher/program"
 }
 

@@ -65,7 +65,7 @@ is_whole() { # target
     local tree
     tree=$(unpacked_library "$1")
     loads_what_it_may "$1" "$tree/lib/libtu_token.so.$version" "libtu_token-$version-$1.tar.gz"
-    readelf -d "$tree/lib/libtu_token.so.$version" | grep -q 'soname: \[libtu_token.so.0\]'
+    readelf -d "$tree/lib/libtu_token.so.$version" | grep 'soname: \[libtu_token.so.0\]' >/dev/null
     [[ $(readlink "$tree/lib/libtu_token.so") == libtu_token.so.0 ]]
     has_documents "$tree/share/doc/tu-token"
     # No trace of where it was built (the host's part is not built for others).

@@ -39,7 +39,7 @@ grep -q "^module ${home#https://}/bindings/go$" bindings/go/go.mod || fail "go.m
 grep -q "^Source = \"$home\"$" bindings/python/pyproject.toml || fail "pyproject.toml lacks the home"
 scripts/set-home.sh "$home" >/dev/null # nothing to do the second time
 [[ -z $(gofmt -l bindings/go examples/go tests) ]] || fail "imports are not in gofmt's order"
-cargo metadata --offline --no-deps --format-version 1 | grep -qF "\"repository\":\"$home\"" || fail "cargo does not report the home"
+cargo metadata --offline --no-deps --format-version 1 | grep -F "\"repository\":\"$home\"" >/dev/null || fail "cargo does not report the home"
 python3 - "$home" <<'PYTHON'
 import sys, tomllib
 urls = tomllib.load(open("bindings/python/pyproject.toml", "rb"))["project"]["urls"]
