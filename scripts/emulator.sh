@@ -21,7 +21,7 @@ trap end EXIT
 
 "$emulator" --port 0 --env-file "$directory/env" ${EMULATOR_OPTIONS:-} ${EMULATOR_SCOPES:+--scopes "$EMULATOR_SCOPES"} >"$directory/log" 2>&1 &
 pid=$!
-for _ in $(seq 200); do
+for _ in $(seq 1200); do
   [ -f "$directory/env" ] && break
   kill -0 "$pid" 2>/dev/null || break
   sleep 0.05

@@ -17,7 +17,7 @@ import (
 )
 
 // patience limits the time of things that should happen at once.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // The tests alone decide what the environment contains.
 func TestMain(m *testing.M) {

@@ -22,9 +22,9 @@ ends_with() { # status, command...
   [ "$status" = "$wanted" ] || fail "$* ended with $status"
 }
 
-# wait_for COMMAND...: until it succeeds, 20 s at most.
+# wait_for COMMAND...: until it succeeds, 60 s at most.
 wait_for() {
-  for _ in $(seq 400); do
+  for _ in $(seq 1200); do
     if "$@"; then return; fi
     sleep 0.05
   done

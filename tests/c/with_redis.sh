@@ -16,7 +16,7 @@ redis-server --port 0 --save '' --dir "$directory" --unixsocket "$directory/redi
   --requirepass hush >"$directory/log" 2>&1 &
 server=$!
 trap end EXIT
-for _ in $(seq 200); do
+for _ in $(seq 1200); do
   [ ! -S "$directory/redis.sock" ] || break
   sleep 0.05
 done

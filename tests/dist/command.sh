@@ -58,7 +58,7 @@ runs_in_an_empty_root() { # tree
     cp "$1/bin/tu-token" "$empty"
     python3 "$here/tls_endpoint.py" "$empty/ca.pem" "$scratch/tls-port" &
     server=$!
-    for _ in $(seq 100); do [[ ! -s $scratch/tls-port ]] || break; sleep 0.05; done
+    for _ in $(seq 1200); do [[ ! -s $scratch/tls-port ]] || break; sleep 0.05; done
     said=$(env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin TRACKUNIT_CLIENT_ID=id TRACKUNIT_CLIENT_SECRET=secret TRACKUNIT_SCOPE=asset.view \
         TRACKUNIT_CA_FILE=/ca.pem \
         TRACKUNIT_TOKEN_URL="https://localhost:$(<"$scratch/tls-port")/token/v2" \

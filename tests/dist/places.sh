@@ -39,7 +39,7 @@ start_emulator() {
         "$program" emulator --port 0 --env-file "$scratch/env" >"$scratch/emulator.log" 2>&1 &
     fi
     emulator_pid=$!
-    for _ in $(seq 200); do
+    for _ in $(seq 1200); do
         [[ ! -f $scratch/env ]] || break
         kill -0 "$emulator_pid" 2>/dev/null || break
         sleep 0.05

@@ -206,7 +206,7 @@ ended_by_a_signal() {
   local output=target/go/poll.log pid
   "$1" -url "$2" -every 1h >"$output" 2>&1 &
   pid=$!
-  for _ in $(seq 200); do
+  for _ in $(seq 1200); do
     grep -q '3 assets' "$output" && break
     sleep 0.05
   done

@@ -41,7 +41,7 @@ program() { # NAME
 }
 program meets <<'END' # meets OWN OTHER: both must run at the same time
 touch "$1"
-for _ in $(seq 100); do [ ! -e "$2" ] || { sleep 0.2; exit 0; }; sleep 0.1; done
+for _ in $(seq 250); do [ ! -e "$2" ] || { sleep 0.2; exit 0; }; sleep 0.1; done
 exit 1
 END
 program by-itself <<'END' # by-itself NAME: fails if another of that name runs
@@ -79,7 +79,7 @@ END
 check "two steps overlap" "2 steps" "$(run_table overlap | grep -c ' ok (') steps"
 
 table needs <<'END'
-build late "late" "" sh -c 'sleep 1; touch $PLACE/made'
+build late "late" "" sh -c 'sleep 3; touch $PLACE/made'
 step "what needs it" "late" sh -c 'test -e $PLACE/made'
 step "another meanwhile" "" sh -c 'test ! -e $PLACE/made'
 build broken "broken" "" false
@@ -125,11 +125,11 @@ check "nothing else is between the lines" "0 others" "$(sed '/^$/,$d' <<<"$said"
 check "a log has no codes for terminals" "0 lines" "$(grep -c $'\033' <<<"$said") lines"
 
 table ranks <<'END'
-step "plain" "" sh -c 'echo plain >>$PLACE/order; sleep 0.3'
-step "slow" "slow" sh -c 'echo slow >>$PLACE/order; sleep 0.3'
-build needed "needed" "" sh -c 'echo needed >>$PLACE/order; sleep 0.3'
-step "after" "needed" sh -c 'echo after >>$PLACE/order; sleep 0.3'
-step "cargo" "cargo" sh -c 'echo cargo >>$PLACE/order; sleep 0.3'
+step "plain" "" sh -c 'echo plain >>$PLACE/order; sleep 1'
+step "slow" "slow" sh -c 'echo slow >>$PLACE/order; sleep 1'
+build needed "needed" "" sh -c 'echo needed >>$PLACE/order; sleep 1'
+step "after" "needed" sh -c 'echo after >>$PLACE/order; sleep 1'
+step "cargo" "cargo" sh -c 'echo cargo >>$PLACE/order; sleep 1'
 END
 run_table ranks >"$scratch/ranks.said"
 check "cargo's lane and what others need come first, then what is slow" "cargo needed / slow plain / after" "$(

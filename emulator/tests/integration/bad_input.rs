@@ -124,7 +124,7 @@ fn one_request_does_not_hold_up_all_others() {
         let begun = Instant::now();
         assert_eq!(post(&emulator, &form(key, scope.trim_end())).status, status);
         // The aim is some milliseconds; it used to be seconds.
-        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     }
 }
 
