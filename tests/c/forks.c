@@ -19,6 +19,11 @@ static tu_client *client;
 static volatile int done, failed_gets, wrong_tokens;
 static int outcomes[OUTCOMES];
 
+/* On a busy machine an answer may take longer than its token lives. */
+static int is_late(const tu_error *error) {
+  return strstr(tu_error_message(error), "expired before it arrived") != NULL;
+}
+
 /* Gets a token and shows it to the API. One that expires on the way is not wrong. */
 static int show_token(const char *scope, long min_ttl_ms) {
   tu_get_options options = TU_GET_OPTIONS_INIT;
@@ -27,8 +32,12 @@ static int show_token(const char *scope, long min_ttl_ms) {
   for (int again = 0; again < 20; again++) {
     tu_error *error = NULL;
     tu_token *token = tu_token_get_with(client, &options, &error);
+    if (!token && is_late(error)) {
+      tu_free(error);
+      continue;
+    }
     if (!token) {
-      fprintf(stderr, "%d: %s\n", (int)getpid(), tu_error_message(error));
+      fprintf(stderr, "FAILED get: %s\n", tu_error_message(error));
       tu_free(error);
       return NO_TOKEN;
     }
@@ -57,9 +66,11 @@ static void *keep_busy(void *number) {
     if (*(int *)number < 2) {
       outcome = show_token(NULL, *(int *)number == 0 ? 1900 : 0);
     } else {
-      tu_token *token = tu_token_get(client, NULL, NULL);
-      if (!token) outcome = NO_TOKEN;
+      tu_error *error = NULL;
+      tu_token *token = tu_token_get(client, NULL, &error);
+      if (!token && !is_late(error)) outcome = NO_TOKEN;
       tu_free(token);
+      tu_free(error);
     }
     if (outcome == NO_TOKEN) __sync_fetch_and_add(&failed_gets, 1);
     if (outcome == WRONG_TOKEN) __sync_fetch_and_add(&wrong_tokens, 1);
