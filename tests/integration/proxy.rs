@@ -7,8 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::support::tls::{Authority, Files, open_server};
 use crate::support::{
-    ID, Reply, SECRET, Server, Step, builder, each, failure_in_time, hasty, header, lossy, until,
-    value,
+    ID, Reply, SECRET, Server, Step, builder, each, failure_in_time, header, lossy, until, value,
 };
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -73,11 +72,11 @@ impl Scene {
         builder(URL).set("ca_file", &self.ca_file).set("proxy", proxy_url)
     }
 
-    /// The failure through a proxy that does as named: one that hangs gets a second.
+    /// The failure through a proxy that does as named: each attempt with one that hangs gets a second.
     fn failure(&self, proxy_url: &str, what: &str) -> Error {
         let waits = ["hang", "trickle"].iter().any(|word| what.contains(word));
-        let builder = self.builder(proxy_url);
-        network_failure(&if waits { hasty(builder) } else { builder }.build().unwrap())
+        let limit = if waits { "1s" } else { "20s" };
+        network_failure(&self.builder(proxy_url).set("request_timeout", limit).build().unwrap())
     }
 
     fn client(&self, proxy: &Server) -> Client {

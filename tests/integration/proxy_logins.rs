@@ -319,7 +319,9 @@ fn however_a_login_is_refused_it_is_made_once() {
     ];
     each(cases, |answer| {
         let scene = Scene::refusing(answer);
-        let client = scene.client_in_time("1s");
+        let mut config = scene.config(&scene.url("http"));
+        config.set("connect_timeout", "1s");
+        let client = Client::new(&config).unwrap();
         assert_eq!(refused(&client), 30);
         assert_eq!(refused(&client), 30);
         assert_eq!(scene.logins(), 1);
@@ -382,7 +384,7 @@ fn until_a_login_was_accepted_the_next_one_waits_for_it() {
 #[test]
 fn a_login_without_an_answer_holds_others_up_for_no_longer_than_their_own_time() {
     let scene = Scene::refusing(vec![Step::Hang]);
-    let client = scene.client_in_time("1s");
+    let client = scene.client_in_time("3s");
     for outcome in together(4, |call| client.get(&with_scope(SCOPES[call]))) {
         assert_eq!(outcome.unwrap_err().kind(), Network);
     }
@@ -433,7 +435,7 @@ fn what_is_refused_without_a_login_may_pass() {
 fn other_failures_of_a_proxy_tell_the_status() {
     each([302, 500, 502, 503, 504], |status| {
         let scene = Scene::refusing(vec![send(&format!("HTTP/1.1 {status} {PASSWORD}\r\n\r\n"))]);
-        let error = failure_in_time(&scene.client_in_time("1s"));
+        let error = failure_in_time(&scene.client_in_time("20s"));
         assert_eq!((error.kind(), error.is_retryable()), (Network, true), "{error}");
         assert!(error.message().contains(&format!("CONNECT with status {status}")), "{error}");
         assert!(!error.message().contains(PASSWORD));

@@ -89,9 +89,7 @@ pub fn observe(
         let again = in_time(&client, None);
         show(&mut shown, &client, &again);
         observed.is_remembered = again.as_ref().err().map(Error::kind) == observed.status
-            && client.stats(None).unwrap().requests == requests
-            // On a machine that is busy, what is remembered for a second may have passed.
-            || began.elapsed() > took + Duration::from_millis(500);
+            && client.stats(None).unwrap().requests == requests;
     }
     let lived = began.elapsed();
     drop((client, kept));
@@ -99,6 +97,10 @@ pub fn observe(
     events.iter().for_each(|event| write!(shown, "{event} {event:?}").unwrap());
     let failed = events.iter().filter(|event| event.kind == EventKind::FetchFailed);
     observed.attempts = (failed.map(|event| event.duration).sum(), lived);
+    // On a machine that is busy, what is remembered for a second may have passed.
+    let pauses = if requests > 1 { PAUSES } else { Duration::ZERO };
+    let idle = lived.saturating_sub(observed.attempts.0 + pauses);
+    observed.is_remembered |= outcome.is_err() && idle > Duration::from_millis(500);
 
     let mut peak = cold.peak();
     if with_token {
