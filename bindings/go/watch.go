@@ -47,9 +47,6 @@ func (w *watched) isCurrent() bool {
 
 // bootClock is the function for boot.Nanos, or 0 if there is none.
 var bootClock = sync.OnceValue(func() uintptr {
-	if !boot.Available {
-		return 0
-	}
 	return uintptr(C.tutoken_go_boot_clock())
 })
 
