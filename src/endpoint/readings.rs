@@ -204,8 +204,8 @@ impl Readings {
             if self.escapes != Escapes::Nested {
                 break;
             }
-            self.is_confused |= found.readings.len() > MOST;
-            if self.is_confused {
+            if found.readings.len() > MOST {
+                self.is_confused = true;
                 break;
             }
         }

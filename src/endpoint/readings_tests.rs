@@ -78,6 +78,41 @@ fn a_surrogate_is_read_with_its_other_half() {
 }
 
 #[test]
+fn two_halves_of_the_same_kind_are_no_character() {
+    for text in [r"\ud83d\ud83d", r"\ude00\ude00"] {
+        let readings = Readings::of(text.as_bytes()).unwrap();
+        let has_begun = |place| readings.at(place).iter().any(|(byte, _)| *byte >= 0xf0);
+        assert!(!readings.starts().any(has_begun), "{text}");
+    }
+}
+
+#[test]
+fn a_number_beyond_unicode_is_no_character() {
+    for text in ["&#x110000;", "&#1114112;", r"\u{110000}"] {
+        let readings = Readings::of(text.as_bytes()).unwrap();
+        assert!(!readings.at(0).iter().any(|(byte, _)| *byte == 0xed), "{text}");
+    }
+}
+
+#[test]
+fn complete_escapes_are_those_of_json() {
+    for (text, whole, written) in [
+        (r"a\nb", "ab", "ab"),
+        (r"a\Nb", r"a\Nb", "ab"),
+        (r"a\057b", r"a\057b", "a/b"),
+        (r#"a\"b"#, r#"a"b"#, r#"a"b"#),
+        (r"a\/b", "a/b", "a/b"),
+        (r"a\-b", r"a\-b", "a-b"),
+        (r"a\zb", r"a\zb", r"a\zb"),
+    ] {
+        let read =
+            |escapes| Readings::with(text.as_bytes(), escapes, Plus::Sign).unwrap().unescaped();
+        assert_eq!(read(Escapes::Whole), whole.as_bytes(), "{text}");
+        assert_eq!(read(Escapes::Written), written.as_bytes(), "{text}");
+    }
+}
+
+#[test]
 fn a_plus_is_a_sign_or_a_blank() {
     let last = |plus| layers(solid(b"a+%2B&plus;b", plus), plus).pop().unwrap();
     assert_eq!((last(Plus::Sign), last(Plus::Blank)), (b"a+++b".to_vec(), b"ab".to_vec()));
@@ -103,4 +138,9 @@ fn too_ambiguous_texts_are_given_up() {
     let deep = format!("%{}2F", "25".repeat(200));
     assert!(Readings::of(deep.as_bytes()).is_none());
     assert!(Readings::of("%0A".repeat(200).as_bytes()).is_none());
+
+    // However many more than the limit.
+    let mut readings = Readings::of(b"1").unwrap();
+    assert!(readings.another_digit(&vec![(0, 0); MOST + 8], 16).is_empty());
+    assert!(readings.is_confused);
 }

@@ -519,4 +519,10 @@ mod tests {
              a comma: scopes are separated by blanks"
         );
     }
+
+    #[test]
+    fn a_name_without_a_value_is_no_setting() {
+        assert!(is_setting(br#""secret": "x""#, b':'));
+        assert!(!is_setting(br#""secret":"#, b':'));
+    }
 }

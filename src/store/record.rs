@@ -518,6 +518,15 @@ mod tests {
     }
 
     #[test]
+    fn a_record_belongs_to_its_token_alone() {
+        let text = br#"{"access_token":"token","expires_in":1200}"#;
+        assert!(is_of(text, "token"));
+        for (text, value) in [(&text[..], "other"), (b"{}", "token"), (b"{", "token")] {
+            assert!(!is_of(text, value));
+        }
+    }
+
+    #[test]
     fn a_record_says_when_its_renewal_may_be_retried() {
         let granted = Granted {
             value: Secret::new("token"),

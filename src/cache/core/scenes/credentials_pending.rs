@@ -117,6 +117,15 @@ fn a_renewal_waits_longer_and_leaves_the_token_to_callers() {
 }
 
 #[test]
+fn a_renewal_that_a_caller_waits_for_waits_as_long() {
+    let mut scene = Scene::with_token(1.0, 1200);
+    scene.at(1180.0).asks_for(&until(1181.0));
+    scene.waits_for_credentials();
+    assert_eq!(scene.at(1189.999).is_given_up(), None);
+    assert!(scene.at(1190.0).is_given_up().is_some());
+}
+
+#[test]
 fn waiters_check_the_fetch_periodically() {
     let mut scene = Scene::new(1.0);
     let looks_again_at = |scene: &mut Scene| {

@@ -73,6 +73,13 @@ fn cold_failures_are_remembered_for_a_second_doubling_to_44() {
 }
 
 #[test]
+fn a_login_refused_by_the_proxy_is_no_failure_of_the_entry() {
+    let mut scene = Scene::new(1.0);
+    // The spacing of fetches alone; how long logins stay refused is known to the process.
+    assert_eq!(scene.pauses_between(4, Class::LoginRefused), [1.0; 4]);
+}
+
+#[test]
 fn a_remembered_error_carries_the_remaining_wait() {
     let mut scene = Scene::new(1.0);
     scene.fails_one_fetch(failure(Class::Terminal));
