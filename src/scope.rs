@@ -1,7 +1,7 @@
 //! Sets of OAuth scopes (RFC 6749 section 3.3).
 
 use crate::error::Error;
-use crate::lists::add_new;
+use crate::lists::{add_new, sort};
 
 /// Longest accepted scope string, in bytes.
 pub(crate) const MAX_SCOPE_BYTES: usize = 4 * 1024;
@@ -39,7 +39,7 @@ impl ScopeSet {
             ));
         }
         let wire = in_order.join(" ");
-        in_order.sort_unstable();
+        sort(&mut in_order);
         Ok(Self { wire, canonical: in_order.join(" ") })
     }
 

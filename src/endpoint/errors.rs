@@ -216,7 +216,7 @@ impl Attempt<'_> {
         let http = self.http;
         match error {
             ConnectionError::Unreachable(failed) => {
-                http.network(&unreachable::describe(failed, self.connect_limit(), http.place()))
+                http.network(&unreachable::describe(&failed, self.connect_limit(), http.place()))
             }
             ConnectionError::NoTls(reply) => self.no_tls(peer, reply),
             ConnectionError::SpeaksTls => http.bad(

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
 use super::readings::{Plus, Readings, is_blank, layers, solid};
+use crate::lists::add_new;
 
 /// The number of bytes of a piece.
 const PIECE: usize = 5;
@@ -115,17 +116,18 @@ impl Pieces {
         }
         // Blanks may divide the base64 or separate it from other text; in base64 a `+` is a digit,
         // unless it encodes a blank.
-        let mut layers = [
+        let all = [
             layers(text.to_vec(), Plus::Sign),
             layers(solid(text, Plus::Sign), Plus::Sign),
             layers(solid(text, Plus::Blank), Plus::Blank),
             // In a form a `+` is a blank, and `%2B` a digit.
             layers(solid(text, Plus::Blank), Plus::Sign),
-        ]
-        .concat();
-        layers.sort_unstable();
-        layers.dedup();
-        layers.iter().any(|layer| {
+        ];
+        let mut different = Vec::new();
+        for layer in all.into_iter().flatten() {
+            add_new(&mut different, layer);
+        }
+        different.iter().any(|layer| {
             let inner = from_base64(layer).into_iter().chain(from_hex(layer));
             inner.flat_map(texts).any(|text| self.is_in(&text, depth + 1))
         })

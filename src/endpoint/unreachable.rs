@@ -70,15 +70,12 @@ impl Reason {
 }
 
 /// The most informative reason, and another one if there is one.
-pub(super) fn describe(
-    mut failed: Vec<(SocketAddr, Reason)>,
-    limit: Duration,
-    place: &str,
-) -> String {
-    failed.sort_by(|(_, one), (_, other)| one.cmp(other));
-    let Some((address, best)) = failed.first() else { return "the host has no address".to_owned() };
+pub(super) fn describe(failed: &[(SocketAddr, Reason)], limit: Duration, place: &str) -> String {
+    let best = failed.iter().min_by_key(|(_, reason)| reason);
+    let Some((address, best)) = best else { return "the host has no address".to_owned() };
     let mut told = best.describe(*address, limit);
-    if let Some((address, other)) = failed.iter().find(|(_, other)| other != best) {
+    let others = failed.iter().filter(|(_, other)| other != best);
+    if let Some((address, other)) = others.min_by_key(|(_, reason)| reason) {
         told = format!("{told} ({})", other.describe(*address, limit));
     }
     told + &best.remedy(place)
@@ -92,7 +89,7 @@ mod tests {
 
     fn failed(reasons: &[(&str, Reason)]) -> String {
         let of = |(address, reason): &(&str, Reason)| (address.parse().unwrap(), reason.clone());
-        describe(reasons.iter().map(of).collect(), LIMIT, "token_url")
+        describe(&reasons.iter().map(of).collect::<Vec<_>>(), LIMIT, "token_url")
     }
 
     #[test]
