@@ -62,8 +62,13 @@ pub enum Clock {
 
 impl Clock {
     /// The current boot time.
-    #[inline]
     pub fn now(&self) -> BootTime {
+        self.read()
+    }
+
+    /// [`Self::now`] in the middle of a hit, without a call.
+    #[inline(always)]
+    pub(crate) fn read(&self) -> BootTime {
         #[cfg(all(test, feature = "__shuttle"))]
         if let Self::System = self {
             return crate::schedules::time::now();
@@ -181,7 +186,7 @@ pub(crate) fn offset_place() -> *const u64 {
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-#[inline]
+#[inline(always)]
 fn boot_nanos() -> u64 {
     clock_nanos(libc::CLOCK_BOOTTIME)
 }
@@ -199,7 +204,7 @@ fn slept_nanos() -> u64 {
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-#[inline]
+#[inline(always)]
 fn clock_nanos(id: libc::clockid_t) -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is a valid timespec to write to. The call cannot fail: Linux has supported the

@@ -26,7 +26,7 @@ const EXPIRES_AT: usize = 2;
 const FRESH_UNTIL: usize = 3;
 const EXPIRES_AT_UNIX_MS: usize = 4;
 const SERIAL: usize = 5;
-const TEXT: usize = 6;
+pub(crate) const TEXT: usize = 6;
 
 /// One byte of padding puts "Bearer " on a word boundary, so that copying it needs no shifting.
 const PREFIX: &[u8] = b"\0Authorization: Bearer ";
@@ -83,43 +83,44 @@ impl Token {
 
     /// # Safety
     /// The words of another token; or none of the text is read.
-    #[inline]
+    #[inline(always)]
     pub(crate) unsafe fn from_words(words: Box<[u64]>) -> Self {
         Self { block: words.into() }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn words(&self) -> &[u64] {
         self.block.words()
     }
 
     /// Gives the block away; its new owner must wipe it, and free it as a box.
     #[cfg(feature = "capi")]
-    #[inline]
+    #[inline(always)]
     pub(crate) fn into_raw(self) -> *mut [u64] {
         self.block.into_raw()
     }
 
     /// Length of the bare token, from a block's lengths word.
-    #[inline]
+    #[inline(always)]
     fn value_len(lengths: u64) -> usize {
         (lengths >> 32) as usize
     }
 
     /// Length of `Bearer <token>`, at [`BEARER_WORD`].
+    #[inline(always)]
     pub(crate) fn bearer_len(words: &[u64]) -> usize {
         BEARER_PREFIX_LEN + Self::value_len(words[LENGTHS])
     }
 
     /// Size in words of a block with this lengths word.
     #[cfg(any(test, feature = "capi"))]
-    #[inline]
+    #[inline(always)]
     pub(crate) fn word_count(lengths: u64) -> usize {
         words_for(Self::value_len(lengths), (lengths & 0xffff_ffff) as usize)
     }
 
     /// Offsets of the parts in a block's text.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn layout(words: &[u64]) -> Layout {
         let length = Self::value_len(words[LENGTHS]);
         Layout {
@@ -133,7 +134,7 @@ impl Token {
     }
 
     /// A block's text.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn text_of(words: &[u64]) -> &[u8] {
         bytemuck::cast_slice(&words[TEXT..])
     }

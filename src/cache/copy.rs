@@ -19,7 +19,7 @@ use std::sync::atomic::Ordering;
 use super::atomic::AtomicU64;
 
 /// Copies all words, at least one, to a new block.
-#[inline]
+#[inline(always)]
 pub(super) fn to_new(from: &[AtomicU64]) -> Box<[u64]> {
     debug_assert!(!from.is_empty());
     // By hand, because a box of that length would check again whether so much can exist. And not
@@ -39,7 +39,7 @@ pub(super) fn to_new(from: &[AtomicU64]) -> Box<[u64]> {
 }
 
 /// Copies all words into memory of the caller's. `None`: it is too small.
-#[inline]
+#[inline(always)]
 pub(super) fn into<'a>(
     from: &[AtomicU64],
     room: &'a mut [MaybeUninit<u64>],
@@ -57,7 +57,7 @@ pub(super) fn into<'a>(
 ///
 /// # Safety
 /// There are words of that many bytes at `from`.
-#[inline]
+#[inline(always)]
 pub(super) unsafe fn to_bytes(from: *const AtomicU64, into: &mut [u8]) {
     // SAFETY: the caller guarantees `from`, and a `&mut` is exclusive.
     unsafe { copy_bytes(from, into.as_mut_ptr(), into.len()) };

@@ -54,7 +54,7 @@ impl Block {
 impl Deref for Block {
     type Target = [AtomicU64];
 
-    #[inline]
+    #[inline(always)]
     fn deref(&self) -> &[AtomicU64] {
         // SAFETY: lines are their words and nothing else.
         unsafe { slice::from_raw_parts(self.0.as_ptr().cast(), self.0.len() * LINE) }
@@ -87,7 +87,7 @@ pub(crate) struct View<'a> {
 impl Current {
     /// A view of the token if it may be handed out at `now` to a caller that needs it until
     /// `needed_until`. `None`: ask the entry.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn look(&self, now: BootTime, needed_until: BootTime) -> Option<View<'_>> {
         let sequence = self.sequence.load(Ordering::Acquire);
         if sequence % 2 != 0 || now.nanos() >= self.serve_until.load(Ordering::Relaxed) {
@@ -177,21 +177,21 @@ impl Drop for Current {
 
 impl<'a> View<'a> {
     /// Not valid before [`View::holds`] has confirmed it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn serial(&self) -> u64 {
         self.current.serial.load(Ordering::Relaxed)
     }
 
     /// Copies the whole token. Not valid before [`View::holds`] has confirmed it. `None`: the token
     /// is being replaced.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn to_words(&self) -> Option<Box<[u64]>> {
-        self.words().map(copy::to_new)
+        Some(copy::to_new(self.words()?))
     }
 
     /// Copies the whole token into memory of the caller's. Not valid before [`View::holds`] has
     /// confirmed it. `None`: it is too small, or the token is being replaced.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn words_in<'b>(&self, room: &'b mut [MaybeUninit<u64>]) -> Option<&'b mut [u64]> {
         copy::into(self.words()?, room)
     }
@@ -211,7 +211,8 @@ impl<'a> View<'a> {
             return None;
         }
         announce(buffer, length);
-        let place = &mut buffer[..length];
+        // SAFETY: the buffer has been found to be that long. (Indexing would be a call.)
+        let place = unsafe { slice::from_raw_parts_mut(buffer.as_mut_ptr(), length) };
         // SAFETY: they belong together, as has just been confirmed: so many bytes of a block, which
         // lives as long as the entry.
         unsafe { copy::to_bytes(first.add(BEARER_WORD), place) };
@@ -224,16 +225,24 @@ impl<'a> View<'a> {
 
     /// At least one. `None`: a writer has interfered, so that pointer and number may belong to
     /// different tokens.
-    #[inline]
+    #[inline(always)]
     fn words(&self) -> Option<&'a [AtomicU64]> {
         let first = self.current.first.load(Ordering::Relaxed);
         let count = self.current.words.load(Ordering::Relaxed);
-        // SAFETY: they belong together, and a block lives as long as the entry.
-        (self.holds() && count > 0).then(|| unsafe { slice::from_raw_parts(first, count) })
+        if self.holds() && count > 0 {
+            // SAFETY: they belong together, and a block, which is not null, lives as long as the
+            // entry.
+            unsafe {
+                std::hint::assert_unchecked(!first.is_null());
+                Some(slice::from_raw_parts(first, count))
+            }
+        } else {
+            None
+        }
     }
 
     /// Whether everything read through this view belongs to one token.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn holds(&self) -> bool {
         fence(Ordering::Acquire);
         self.current.sequence.load(Ordering::Relaxed) == self.sequence

@@ -30,7 +30,7 @@ impl Client {
     /// assert!(client.token_at_hand(None, long).is_none());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn token_at_hand(&self, scope: Option<&str>, min_ttl: Duration) -> Option<Token> {
         self.shared.at_hand(scope.map(str::as_bytes), min_ttl)
     }
@@ -49,7 +49,7 @@ impl Client {
     /// assert_eq!(client.serial_at_hand(None), None);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn serial_at_hand(&self, scope: Option<&str>) -> Option<NonZeroU64> {
         self.shared.serial_at_hand(scope.map(str::as_bytes), Duration::ZERO)
     }
@@ -66,7 +66,7 @@ impl Client {
     /// assert_eq!(client.serial_at_hand_for(None, token.expires_in() * 2), None);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn serial_at_hand_for(&self, scope: Option<&str>, min_ttl: Duration) -> Option<NonZeroU64> {
         self.shared.serial_at_hand(scope.map(str::as_bytes), min_ttl)
     }
@@ -85,7 +85,7 @@ impl Client {
         self.shared.serial_at_hand(scope, min_ttl)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn at_hand(&self, scope: Option<&[u8]>) -> Option<Token> {
         self.shared.at_hand(scope, Duration::ZERO)
     }
@@ -180,7 +180,7 @@ impl Shared {
         if !self.is_own_generation() {
             return None;
         }
-        let now = self.clock.now();
+        let now = self.clock.read();
         let view = slot.current.look(now, now.after(min_ttl))?;
         let serial = view.serial();
         if !view.holds() {
@@ -194,18 +194,22 @@ impl Shared {
     /// what is before its reading, but works on what follows at the same time.
     #[inline(always)]
     fn now_and_slot(&self, scope: Option<&[u8]>) -> Option<(BootTime, &Arc<Slot>)> {
-        let is_own = |_: &&Arc<Slot>| self.is_own_generation();
         match scope {
-            None => self.own.as_ref().filter(is_own).map(|slot| (self.clock.now(), slot)),
+            None => {
+                let slot = self.own.as_ref()?;
+                self.is_own_generation().then_some(())?;
+                Some((self.clock.read(), slot))
+            }
             Some(name) => {
-                let now = self.clock.now();
-                self.names.get(name).filter(is_own).map(|slot| (now, slot))
+                let now = self.clock.read();
+                let slot = self.names.get(name)?;
+                self.is_own_generation().then_some((now, slot))
             }
         }
     }
 
     /// Written once per renewal and read by all, so the cache line stays shared.
-    #[inline]
+    #[inline(always)]
     pub(super) fn note_asked(&self, slot: &Slot) {
         if !slot.asked.load(Ordering::Relaxed) {
             slot.asked.store(true, Ordering::Relaxed);
@@ -213,7 +217,7 @@ impl Shared {
     }
 
     /// The slot of a scope, if a caller has spelled it like this before.
-    #[inline]
+    #[inline(always)]
     pub(super) fn slot_ref(&self, scope: Option<&[u8]>) -> Option<&Arc<Slot>> {
         match scope {
             None => self.own.as_ref(),
@@ -221,6 +225,7 @@ impl Shared {
         }
     }
 
+    #[inline(always)]
     fn is_own_generation(&self) -> bool {
         self.generation.load(Ordering::Acquire) == process::generation()
     }

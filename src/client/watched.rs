@@ -23,7 +23,7 @@ pub(crate) struct Watched {
 impl Deref for Watched {
     type Target = Current;
 
-    #[inline]
+    #[inline(always)]
     fn deref(&self) -> &Current {
         &self.current
     }

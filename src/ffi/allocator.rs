@@ -13,7 +13,7 @@ static ALLOCATOR: Wiping = Wiping;
 // SAFETY: every call is forwarded to the system allocator with unchanged arguments; memory is
 // written only while the freeing caller still owns it.
 unsafe impl GlobalAlloc for Wiping {
-    #[inline]
+    #[inline(always)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller upholds the contract of `alloc`, which is the same.
         unsafe { System.alloc(layout) }
@@ -24,7 +24,7 @@ unsafe impl GlobalAlloc for Wiping {
         unsafe { System.alloc_zeroed(layout) }
     }
 
-    #[inline]
+    #[inline(always)]
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         // SAFETY: the caller owns `layout.size()` bytes at `pointer` and gives them up here.
         unsafe {

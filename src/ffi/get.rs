@@ -115,14 +115,28 @@ pub unsafe extern "C" fn tu_token_get(
                 no_error(error);
                 owned::token(token)
             }
-            None => hand_out(caught(|| wait(client, scope)), error),
+            None => get_slowly(client, scope, error),
         }
     }
 }
 
+/// Not inlined: what it keeps on the stack would cost every hit.
+///
+/// # Safety
+/// As [`tu_token_get`].
+#[cold]
+#[inline(never)]
+unsafe fn get_slowly(
+    client: *const tu_client,
+    scope: *const c_char,
+    error: *mut *mut tu_error,
+) -> *mut tu_token {
+    // SAFETY: the caller guarantees all three.
+    unsafe { hand_out(caught(|| wait(client, scope)), error) }
+}
+
 /// # Safety
 /// `client` is NULL or a live handle, `scope` NULL or NUL-terminated.
-#[cold]
 unsafe fn wait(client: *const tu_client, scope: *const c_char) -> Result<Token, Error> {
     // SAFETY: the caller guarantees both.
     let (scope, client) = unsafe { (text::read_optional(scope, "scope")?, client::live(client)?) };
@@ -215,18 +229,36 @@ pub unsafe extern "C" fn tu_token_copy(
             no_error(error);
             return OK;
         }
+        copy_slowly(client, scope, place, length, error)
+    }
+}
+
+/// Not inlined: what it keeps on the stack would cost every hit.
+///
+/// # Safety
+/// As [`tu_token_copy`].
+#[cold]
+#[inline(never)]
+unsafe fn copy_slowly(
+    client: *const tu_client,
+    scope: *const c_char,
+    place: &mut [u8],
+    length: *mut usize,
+    error: *mut *mut tu_error,
+) -> tu_status {
+    // SAFETY: the caller guarantees all of them.
+    unsafe {
         if !length.is_null() {
             length.write(0);
         }
-        status(error, || copy_slowly(client, scope, place, length))
+        status(error, || wait_and_copy(client, scope, place, length))
     }
 }
 
 /// # Safety
 /// `client` is NULL or a live handle, `scope` NULL or NUL-terminated, `length` NULL or valid to
 /// write to.
-#[cold]
-unsafe fn copy_slowly(
+unsafe fn wait_and_copy(
     client: *const tu_client,
     scope: *const c_char,
     place: &mut [u8],
@@ -256,7 +288,7 @@ unsafe fn copy_slowly(
 ///
 /// # Safety
 /// `length` is NULL or valid to write to.
-#[inline]
+#[inline(always)]
 unsafe fn finish_copy(place: &mut [u8], copied: usize, length: *mut usize) {
     if !length.is_null() {
         // SAFETY: the caller guarantees it.

@@ -49,7 +49,7 @@ pub(super) unsafe fn report<R>(
 ///
 /// # Safety
 /// As [`report`].
-#[inline]
+#[inline(always)]
 pub(super) unsafe fn no_error(place: *mut *mut tu_error) {
     if !place.is_null() {
         // SAFETY: the caller guarantees `place`.

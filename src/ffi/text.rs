@@ -37,10 +37,13 @@ pub(super) unsafe fn read_optional<'a>(
 ///
 /// # Safety
 /// As [`read`].
-#[inline]
+#[inline(always)]
 pub(super) unsafe fn bytes<'a>(pointer: *const c_char) -> Option<&'a [u8]> {
-    // SAFETY: the caller guarantees the string.
-    (!pointer.is_null()).then(|| unsafe { CStr::from_ptr(pointer) }.to_bytes())
+    if pointer.is_null() {
+        return None;
+    }
+    // SAFETY: the caller guarantees the string. (`CStr` has the same, as calls.)
+    unsafe { Some(std::slice::from_raw_parts(pointer.cast(), libc::strlen(pointer))) }
 }
 
 /// A string for C. Embedded NULs become spaces.

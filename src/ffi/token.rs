@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::guard::contained;
 use super::owned;
-use crate::token::{Layout, Token};
+use crate::token::{Layout, TEXT, Token};
 
 /// An access token, owned by the caller. Immutable; may be read from any thread; outlives its
 /// client. Its strings live as long as it does. Release it with tu_free, which wipes it.
@@ -22,16 +22,17 @@ pub(super) fn millis_to_wait(wait: Duration) -> i64 {
 
 /// # Safety
 /// As [`owned::as_token_words`].
-#[inline]
+#[inline(always)]
 unsafe fn part(token: *const tu_token, offset: impl FnOnce(&Layout) -> usize) -> *const c_char {
     // SAFETY: the caller guarantees the handle; the offset is inside the token's text, which ends
-    // with a NUL.
-    match unsafe { owned::as_token_words(token) } {
-        Some(words) => {
-            let text = Token::text_of(words);
-            text[offset(&Token::layout(words))..].as_ptr().cast()
+    // with a NUL. (Indexing would be two calls in code compiled for size.)
+    unsafe {
+        match owned::as_token_words(token) {
+            Some(words) => {
+                words.as_ptr().add(TEXT).cast::<c_char>().add(offset(&Token::layout(words)))
+            }
+            None => c"".as_ptr(),
         }
-        None => c"".as_ptr(),
     }
 }
 

@@ -118,7 +118,7 @@ fn change_gate(change: impl Fn(Count) -> Option<u64>) {
 }
 
 /// Tells this process from its parent and from its children. One load on the hot path.
-#[inline]
+#[inline(always)]
 pub(crate) fn generation() -> u32 {
     GENERATION.load(Ordering::Relaxed)
 }

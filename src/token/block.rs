@@ -19,13 +19,13 @@ unsafe impl Send for Block {}
 unsafe impl Sync for Block {}
 
 impl Block {
-    #[inline]
+    #[inline(always)]
     pub(super) fn words(&self) -> &[u64] {
         // SAFETY: the words live as long as this does, or as the `Lent` token around it.
         unsafe { self.0.as_ref() }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn words_mut(&mut self) -> &mut [u64] {
         // SAFETY: as above; `&mut` is exclusive.
         unsafe { self.0.as_mut() }
@@ -33,21 +33,21 @@ impl Block {
 
     /// Gives the words away; their new owner must wipe and free them, as a box.
     #[cfg(feature = "capi")]
-    #[inline]
+    #[inline(always)]
     pub(super) fn into_raw(self) -> *mut [u64] {
         ManuallyDrop::new(self).0.as_ptr()
     }
 }
 
 impl From<Box<[u64]>> for Block {
-    #[inline]
+    #[inline(always)]
     fn from(words: Box<[u64]>) -> Self {
         Self(NonNull::from(Box::leak(words)))
     }
 }
 
 impl Drop for Block {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         // With the C ABI the allocator wipes all freed memory; a second wipe would cost every
         // caller that frees a token per request.
@@ -73,7 +73,7 @@ pub(crate) struct Lent<'a> {
 impl<'a> Lent<'a> {
     /// # Safety
     /// As [`Token::from_words`].
-    #[inline]
+    #[inline(always)]
     pub(crate) unsafe fn from_words(words: &'a mut [u64]) -> Self {
         let block = Block(NonNull::from(words));
         Self { token: ManuallyDrop::new(Token { block }), words: PhantomData }
@@ -83,14 +83,14 @@ impl<'a> Lent<'a> {
 impl Deref for Lent<'_> {
     type Target = Token;
 
-    #[inline]
+    #[inline(always)]
     fn deref(&self) -> &Token {
         &self.token
     }
 }
 
 impl Drop for Lent<'_> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         wipe(self.token.block.words_mut());
     }
