@@ -10,7 +10,7 @@ use tu_token_emulator::Emulator;
 use crate::Browser;
 
 /// How long to wait for something to appear.
-pub const BOUND: Duration = Duration::from_secs(10);
+pub const BOUND: Duration = Duration::from_secs(30);
 
 /// Waits for a condition.
 ///
