@@ -257,8 +257,8 @@ pub fn parse() -> Result<(Command, Settings), Failure> {
     Ok((arguments.command, settings))
 }
 
-/// The lines that scripts run all the time, without any other flag: building clap's parser would take half of the
-/// program's own work in a run that finds its token in the store.
+/// The lines that scripts run all the time, without any other flag: building clap's parser would take a quarter of
+/// the instructions of a run that finds its token in the store.
 fn everyday(words: &[OsString]) -> Option<Command> {
     let get = |format| Some(Command::Get(Get { format, renew: false }));
     match words {

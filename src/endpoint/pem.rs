@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use memchr::memchr_iter;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
@@ -60,29 +58,8 @@ impl Block<'_> {
 
     /// The decoded bytes, if the block is intact. Wiped when dropped.
     pub(super) fn secret(&self) -> Option<Zeroizing<Vec<u8>>> {
-        let (mut base64, mut der) = (Zeroizing::new(Vec::new()), Zeroizing::new(Vec::new()));
-        self.decode(&mut base64, &mut der).then_some(der)
-    }
-
-    /// Puts the text into `base64` and the decoded bytes into `der`, if the block is intact.
-    fn decode(&self, base64: &mut Vec<u8>, der: &mut Vec<u8>) -> bool {
-        self.decode_start(usize::MAX, base64, der)
-    }
-
-    /// The same with the first `most` characters, and with all if there are no more.
-    fn decode_start(&self, most: usize, base64: &mut Vec<u8>, der: &mut Vec<u8>) -> bool {
-        base64.reserve_exact(most.min(self.body.len()));
-        for line in self.body.split(u8::is_ascii_whitespace) {
-            let missing = most - base64.len();
-            if missing == 0 {
-                break;
-            }
-            base64.extend_from_slice(&line[..line.len().min(missing)]);
-        }
-        der.resize(base64.len(), 0);
-        let Ok(length) = STANDARD.decode_slice(base64, der) else { return false };
-        der.truncate(length);
-        true
+        let mut der = Zeroizing::new(Vec::new());
+        decode(self.body, usize::MAX, &mut der).then_some(der)
     }
 
     /// Parses it as a certificate. `None`: it is something else; an error: it cannot be read.
@@ -96,8 +73,8 @@ impl Block<'_> {
             }
             _ => return None,
         };
-        let (mut base64, mut der) = (Vec::new(), Vec::new());
-        let is_whole = self.decode(&mut base64, &mut der) && !der.is_empty();
+        let mut der = Vec::new();
+        let is_whole = decode(self.body, usize::MAX, &mut der) && !der.is_empty();
         let der = match is_whole {
             true if may_be_trusted => without_trust(&der),
             is_whole => is_whole.then_some(&der[..]),
@@ -108,15 +85,87 @@ impl Block<'_> {
 
     /// Whether it may be a certificate of one of these subjects.
     fn may_be_of(&self, subjects: &[&[u8]]) -> bool {
-        /// Has the subject in every root seen so far. Four characters are decoded together.
-        const START: usize = 4 * 166;
+        /// Has the subject in nearly every root; others are decoded in full.
+        const START: usize = 400;
         let subject_in = |most| {
-            let (mut base64, mut der) = (Vec::new(), Vec::new());
-            self.decode_start(most, &mut base64, &mut der).then_some(())?;
+            let mut der = Vec::new();
+            decode(self.body, most, &mut der).then_some(())?;
             Some(subjects.contains(&names(&der)?.subject))
         };
         subject_in(START).or_else(|| subject_in(usize::MAX)).unwrap_or(false)
     }
+}
+
+const BLANK: u8 = 64;
+const PAD: u8 = 65;
+const OTHER: u8 = 66;
+
+/// The value of each character of base64, or what else it is.
+static VALUES: [u8; 256] = {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut values = [OTHER; 256];
+    let mut value = 0;
+    while value < DIGITS.len() {
+        values[DIGITS[value] as usize] = value as u8;
+        value += 1;
+    }
+    let mut blanks: &[u8] = b" \t\n\x0c\r";
+    while let [blank, rest @ ..] = blanks {
+        values[*blank as usize] = BLANK;
+        blanks = rest;
+    }
+    values[b'=' as usize] = PAD;
+    values
+};
+
+/// Decodes base64 with blanks anywhere in it: all, or a little more than the first `most` bytes.
+/// Returns whether it is intact, as far as it was read. (The crate `base64` takes no blanks, and
+/// removing them first takes longer than this.)
+#[inline(never)]
+fn decode(text: &[u8], most: usize, der: &mut Vec<u8>) -> bool {
+    // In full: growing would leave copies of a secret behind.
+    der.resize((text.len() / 4 * 3).min(most) + 3, 0);
+    let (mut group, mut digits, mut pads, mut length) = (0_u32, 0_u32, 0, 0);
+    let mut rest = text;
+    while length < most {
+        // Four digits at a time, until the end of a line.
+        if let ([a, b, c, d, after @ ..], 0) = (rest, digits % 4 + pads) {
+            let [a, b, c, d] = [a, b, c, d].map(|byte| u32::from(VALUES[usize::from(*byte)]));
+            if (a | b | c | d) < u32::from(BLANK) {
+                group = a << 18 | b << 12 | c << 6 | d;
+                der[length..length + 3].copy_from_slice(&group.to_be_bytes()[1..]);
+                (length, rest) = (length + 3, after);
+                continue;
+            }
+        }
+        let [byte, after @ ..] = rest else { break };
+        rest = after;
+        match VALUES[usize::from(*byte)] {
+            BLANK => {}
+            PAD => pads += 1,
+            value if value == OTHER || pads > 0 => return false,
+            value => {
+                group = group << 6 | u32::from(value);
+                digits += 1;
+                if digits % 4 == 0 {
+                    der[length..length + 3].copy_from_slice(&group.to_be_bytes()[1..]);
+                    length += 3;
+                }
+            }
+        }
+    }
+    // What is left of the last group: the bits of one byte or two, and zeros.
+    let (rest, bits) = match (digits % 4, pads) {
+        (0, 0) => (0, 0),
+        (2, 2) => (1, 4),
+        (3, 1) => (2, 2),
+        _ => return false,
+    };
+    let last = (group >> bits) as u16;
+    der[length..length + rest]
+        .copy_from_slice(&(last << (8 * (2 - rest) % 16)).to_be_bytes()[..rest]);
+    der.truncate(length + rest);
+    group & ((1 << bits) - 1) == 0
 }
 
 fn is_sound(certificate: &CertificateDer<'static>) -> bool {

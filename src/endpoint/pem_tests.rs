@@ -1,5 +1,8 @@
 use std::process::Command;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use proptest::prelude::*;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
 
 use super::*;
@@ -53,6 +56,39 @@ fn a_damaged_certificate_affects_no_other() {
     // A missing or damaged END line costs nothing.
     for whole in [without(lines.len() - 1), pem.replace("END CERTIFICATE-----", "END CERT")] {
         assert_eq!(read(format!("{pem}{whole}{pem}").as_bytes()), (3, vec![]), "{whole}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// As the crate does, blanks aside.
+    #[test]
+    fn base64_is_decoded_as_by_others(
+        bytes in proptest::collection::vec(any::<u8>(), 0..40),
+        blanks in proptest::collection::vec((0..99_usize, "[ \t\r\n\x0c]"), 0..4),
+        changes in proptest::collection::vec((0..99_usize, "[ -~]"), 0..2),
+        cut in 0..3_usize,
+    ) {
+        let mut text = STANDARD.encode(&bytes);
+        text.truncate(text.len().saturating_sub(cut / 2));
+        for (at, change) in changes.iter().filter(|(at, _)| *at < text.len()).cloned().collect::<Vec<_>>() {
+            text.replace_range(at..=at, &change);
+        }
+        let without: String = text.chars().filter(|byte| !byte.is_ascii_whitespace()).collect();
+        let expected = STANDARD.decode(&without).ok();
+        for (at, blank) in blanks {
+            text.insert_str(at % (text.len() + 1), &blank);
+        }
+        let mut der = Vec::new();
+        let found = decode(text.as_bytes(), usize::MAX, &mut der).then_some(der);
+        prop_assert_eq!(&found, &expected);
+        let Some(expected) = expected else { return Ok(()) };
+        for most in 1..=expected.len() {
+            let mut der = Vec::new();
+            prop_assert!(decode(text.as_bytes(), most, &mut der));
+            prop_assert!(der.len() >= most && expected.starts_with(&der));
+        }
     }
 }
 

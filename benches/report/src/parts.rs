@@ -5,7 +5,7 @@ use crate::shown::number;
 
 /// The runs, from all of it down to the least, and the part that each has and the next has not.
 const RUNS: [(&str, &str, &str); 5] = [
-    ("tls: first", "tu-token, C", "the system's trust store: read, parsed"),
+    ("tls: first", "tu-token, C", "the system's trust store: read, searched"),
     ("parts: first", "one certificate", "TLS: configuration, handshake, encryption"),
     ("parts: first", "plain", "the host's name: a thread that asks the resolver"),
     (
@@ -48,7 +48,7 @@ mod tests {
             .collect();
         let table = markdown(&Results::parse(&lines).unwrap());
         for line in
-            ["parsed | 3.50 | 70 % |", "encryption | 0.75 | 15 % |", "answer | 0.25 | 5 % |"]
+            ["searched | 3.50 | 70 % |", "encryption | 0.75 | 15 % |", "answer | 0.25 | 5 % |"]
         {
             assert!(table.contains(line), "{table}");
         }
