@@ -9,8 +9,9 @@ pub(crate) const MAX_SCOPE_BYTES: usize = 4 * 1024;
 /// A validated, non-empty set of scopes, in wire order and in canonical order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ScopeSet {
-    wire: String,
-    canonical: String,
+    wire: Box<str>,
+    /// `None`: the same.
+    canonical: Option<Box<str>>,
 }
 
 impl ScopeSet {
@@ -40,7 +41,8 @@ impl ScopeSet {
         }
         let wire = in_order.join(" ");
         sort(&mut in_order);
-        Ok(Self { wire, canonical: in_order.join(" ") })
+        let canonical = Some(in_order.join(" ")).filter(|canonical| *canonical != wire);
+        Ok(Self { wire: wire.into(), canonical: canonical.map(Into::into) })
     }
 
     /// The scopes in the first caller's order: sent in requests.
@@ -50,7 +52,7 @@ impl ScopeSet {
 
     /// The scopes sorted: the key of the cache entry.
     pub(crate) fn canonical(&self) -> &str {
-        &self.canonical
+        self.canonical.as_deref().unwrap_or(&self.wire)
     }
 
     fn contains(&self, token: &str) -> bool {

@@ -88,7 +88,8 @@ struct Remembered<E> {
 #[derive(Clone, Debug)]
 pub(super) struct Entry<E> {
     held: Option<Held>,
-    fetch: Option<Fetch>,
+    /// Boxed: a program may have thousands of idle clients.
+    fetch: Option<Box<Fetch>>,
     last_start: Option<BootTime>,
     remembered: Option<Box<Remembered<E>>>,
     /// Consecutive failed fetches, and consecutive refusals.
@@ -227,7 +228,7 @@ impl<E: Clone> Entry<E> {
         awaited: bool,
     ) {
         let probes = limits.fetch_starts(policy, now);
-        self.fetch = Some(Fetch {
+        self.fetch = Some(Box::new(Fetch {
             id,
             awaited,
             background: !awaited,
@@ -236,7 +237,7 @@ impl<E: Clone> Entry<E> {
             give_up_at: None,
             awaited_until: BootTime::ZERO,
             credential_wait: None,
-        });
+        }));
     }
 
     /// Whether the token is too short for the caller's `min_ttl` and old enough to be renewed for

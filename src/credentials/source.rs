@@ -78,7 +78,8 @@ impl CredentialFiles {
 #[derive(Clone)]
 enum Provider {
     Given,
-    Files(CredentialFiles),
+    /// Boxed: a program may have thousands of clients, few of them with files.
+    Files(Box<CredentialFiles>),
     Function(Callback<CredentialsFn>),
     /// The client is gone, and its credentials with it.
     Released,
@@ -128,7 +129,7 @@ impl Source {
                 Provider::Given
             }
             (None, Some(client_id), Some(client_secret)) => {
-                Provider::Files(CredentialFiles { client_id, client_secret })
+                Provider::Files(Box::new(CredentialFiles { client_id, client_secret }))
             }
             // Excluded by `Options::finish`.
             _ => Provider::Given,
@@ -160,7 +161,7 @@ impl Source {
     pub(crate) fn ask(&self) -> Option<Ask> {
         let reader = match &self.state.lock().provider {
             Provider::Given | Provider::Released => return None,
-            Provider::Files(files) => Reader::Files(files.clone()),
+            Provider::Files(files) => Reader::Files((**files).clone()),
             Provider::Function(function) => Reader::Function(function.callable()),
         };
         Some(Ask(reader))
