@@ -3,6 +3,7 @@
 //! part of the API.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::client::{Client, Config};
@@ -24,7 +25,7 @@ use crate::token::Token;
 
 /// Options whose route to the services can be checked.
 pub struct Diagnosis {
-    options: Options,
+    options: Arc<Options>,
     source: Source,
     http: Http,
 }
@@ -81,8 +82,9 @@ impl Diagnosis {
     /// The first mistake.
     pub fn new(config: &Config) -> Result<Self, Error> {
         let mut options = config.resolve()?;
-        let http = Http::new(&options, &Clock::System)?;
         let source = Source::new(&mut options, config.credentials.clone());
+        let options = Arc::new(options);
+        let http = Http::new(&options, &Clock::System)?;
         Ok(Self { options, source, http })
     }
 
@@ -177,8 +179,12 @@ impl Diagnosis {
     fn http_for(&self, url: &str) -> Result<Http, Error> {
         let token_url = TokenUrl::parse(url).map_err(Error::argument)?;
         // Lets an emulator tell this from a program whose requests are wrong.
-        let user_agent = format!("{} doctor", self.options.user_agent);
-        self.http.with_options(&Options { token_url, user_agent, ..self.options.clone() })
+        let mut user_agent = format!("{} doctor", self.options.user_agent);
+        if let Some(name) = &self.options.name {
+            user_agent += &format!(" ({name})");
+        }
+        let options = Options { token_url, user_agent, ..(*self.options).clone() };
+        self.http.with_options(&Arc::new(options))
     }
 
     /// Requests a URL like the token endpoint; redirects are not followed.

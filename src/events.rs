@@ -235,11 +235,17 @@ struct Queued {
 impl EventQueue {
     pub(crate) fn new(name: &str, owner: Option<Callback<EventFn>>, stderr: LogLevel) -> Arc<Self> {
         Arc::new(Self {
-            client: Arc::from(name),
+            // The empty name takes no memory.
+            client: if name.is_empty() { Arc::default() } else { Arc::from(name) },
             callback: owner.as_ref().map(Callback::callable),
             stderr,
             waiting: Locked::new(Waiting { owner, ..Waiting::default() }),
         })
+    }
+
+    /// The client's name, if it has one.
+    pub(crate) fn client_name(&self) -> Option<&str> {
+        Some(&*self.client).filter(|name| !name.is_empty())
     }
 
     /// Whether there is a listener. Without one, events are not even created.

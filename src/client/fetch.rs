@@ -165,7 +165,8 @@ impl Shared {
         (fetch.refused, fetch.granted) = (None, None);
         #[cfg(feature = "redis")]
         fetch.stored.renew_lock();
-        let asked = self.endpoint.fetch(&self.options, &pair.credentials, &fetch.slot.scope, limit);
+        let (name, scope) = (self.events.client_name(), &fetch.slot.scope);
+        let asked = self.endpoint.fetch(&self.options, name, &pair.credentials, scope, limit);
         fetch.used = Some(pair);
         self.report_trust();
         let id = fetch.id;

@@ -269,7 +269,7 @@ mod tests {
     fn client_for(token: &'static str, clock: &Arc<ManualClock>) -> Client {
         let mut config = Config::new();
         config.set("client_id", "id").set("client_secret", "secret").set("scope", "a");
-        let endpoint = |_: &_| Ok(Endpoint::over(OneToken(token)));
+        let endpoint = |_: &mut _| Ok(Endpoint::over(OneToken(token)));
         Client::with_endpoint(&config, Clock::Manual(clock.clone()), endpoint).unwrap()
     }
 

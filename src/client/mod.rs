@@ -184,7 +184,7 @@ impl Client {
     pub(crate) fn with_endpoint(
         config: &Config,
         clock: Clock,
-        endpoint: impl FnOnce(&Options) -> Result<Endpoint, Error>,
+        endpoint: impl FnOnce(&mut Arc<Options>) -> Result<Endpoint, Error>,
     ) -> Result<Self, Error> {
         Self::with_store(config, clock, endpoint, stored::open)
     }
@@ -192,27 +192,29 @@ impl Client {
     fn with_store(
         config: &Config,
         clock: Clock,
-        endpoint: impl FnOnce(&Options) -> Result<Endpoint, Error>,
+        endpoint: impl FnOnce(&mut Arc<Options>) -> Result<Endpoint, Error>,
         store: impl FnOnce(&Options) -> Option<Bounded>,
     ) -> Result<Self, Error> {
         process::install_handlers();
         let mut options = config.resolve()?;
         let source = Source::new(&mut options, config.credentials.clone());
-        let name = options.name.clone().unwrap_or_default();
+        let (name, scope) = (options.name.take().unwrap_or_default(), options.scope.take());
+        let mut options = Arc::new(options);
+        let endpoint = endpoint(&mut options)?;
         let store = store(&options);
-        let settings = shared::settings(&options, store.as_ref());
+        let settings = shared::settings(&options, scope.is_some(), store.as_ref());
         let mut state = ClientState::new(settings, clock.reading());
         let now = clock.now();
-        let own = options.scope.clone().map(|scope| state.slot_for(scope, now)).transpose()?;
+        let own = scope.map(|scope| state.add_slot(scope, now, None));
         let shared = Arc::new(Shared {
-            endpoint: endpoint(&options)?,
+            endpoint,
             store,
             source,
             events: EventQueue::new(&name, config.events.clone(), options.log),
             own,
+            scopes: Names::new(),
             names: Names::new(),
             spellings: AtomicU32::new(0),
-            scopes: state.scopes.clone(),
             closed: AtomicBool::new(false),
             generation: AtomicU32::new(process::generation()),
             state: Locked::new(state),
@@ -546,7 +548,7 @@ impl Client {
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("name", &self.shared.options.name)
+            .field("name", &self.shared.events.client_name())
             .field("token_url", &self.shared.options.token_url.to_string())
             .finish_non_exhaustive()
     }

@@ -1,6 +1,6 @@
 //! Maps a scope, as spelled by a caller, to its cache entry, without a lock and without parsing.
-//! Also lists all entries by canonical scope, where a forked child finds them whatever happened at
-//! the fork.
+//! Also lists entries by canonical scope, where a forked child finds them whatever happened at the
+//! fork.
 //!
 //! This is a trie over the bits of the name's hash, and nodes are only added. Readers follow
 //! pointers that change once, from null to a node; a fork during an insertion leaves a valid trie.

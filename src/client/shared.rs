@@ -8,7 +8,7 @@ use super::Stats;
 use super::drive::StepContext;
 use super::messages::{error_of, fingerprint};
 use super::names::Names;
-use super::state::{Chance, ClientState, Found, Seat, Slot};
+use super::state::{Chance, ClientState, Found, Seat, Slot, Slots};
 use super::wait;
 use crate::cache::core::Settings;
 use crate::cache::counters::LastError;
@@ -33,7 +33,7 @@ const MAX_SPELLINGS: u32 = 40_000;
 
 /// What a client's handles and the library's threads share.
 pub(crate) struct Shared {
-    pub(super) options: Options,
+    pub(super) options: Arc<Options>,
     pub(super) clock: Clock,
     pub(super) source: Source,
     pub(super) endpoint: Endpoint,
@@ -42,10 +42,11 @@ pub(crate) struct Shared {
     pub(super) events: Arc<EventQueue>,
     /// The slot of the client's own scope, which needs no lookup.
     pub(super) own: Option<Arc<Slot>>,
+    /// The other slots by canonical scope.
+    pub(super) scopes: Names<Arc<Slot>>,
+    /// Slots by scopes as callers spell them.
     pub(super) names: Names<Arc<Slot>>,
     pub(super) spellings: AtomicU32,
-    /// Every entry's slot; also in the state.
-    pub(super) scopes: Arc<Names<Arc<Slot>>>,
     /// Also in the state, unless a fork has left that inconsistent.
     pub(super) closed: AtomicBool,
     /// The fork generation of the published tokens.
@@ -83,8 +84,8 @@ impl Shared {
             let now = self.clock.now();
             let mut first = first;
             if state.found == Found::Blank {
-                let settings = settings(&self.options, self.store.as_ref());
-                state.rebuild(settings, generation, self.clock.reading(), &self.scopes);
+                let settings = settings(&self.options, self.own.is_some(), self.store.as_ref());
+                state.rebuild(settings, generation, self.clock.reading(), self.slots());
                 let was_closed = self.closed.load(Ordering::SeqCst);
                 first = first.or(was_closed.then_some(Input::Close));
             }
@@ -119,13 +120,17 @@ impl Shared {
         }
     }
 
+    fn slots(&self) -> Slots<'_> {
+        Slots { own: self.own.as_ref(), others: &self.scopes }
+    }
+
     pub(super) fn new_slot(self: &Arc<Self>, scope: Option<&str>) -> Result<Arc<Slot>, Error> {
         let Some(name) = scope else {
             return Err(Error::argument(self.options.no_scope));
         };
         let parsed = ScopeSet::parse(name)?;
         let now = self.clock.now();
-        let slot = self.state().slot_for(parsed, now)?;
+        let slot = self.state().slot_for(parsed, now, self.slots())?;
         if self.spellings.load(Ordering::Relaxed) < MAX_SPELLINGS {
             self.spellings.fetch_add(1, Ordering::Relaxed);
             self.names.insert(name, slot.clone());
@@ -263,13 +268,13 @@ impl Shared {
     }
 }
 
-/// The core's settings, from the options.
-pub(super) fn settings(options: &Options, store: Option<&Bounded>) -> Settings {
+/// The core's settings, from the options. `has_own`: the client has a scope of its own.
+pub(super) fn settings(options: &Options, has_own: bool, store: Option<&Bounded>) -> Settings {
     Settings {
         policy: options.policy.clone(),
         keep_warm: options.keep_warm,
         // The client's own scope is its first entry.
-        own: options.scope.as_ref().map(|_| 0),
+        own: has_own.then_some(0),
         store_timeout: store.map(Bounded::timeout),
     }
 }

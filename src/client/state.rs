@@ -76,8 +76,22 @@ pub(crate) struct ClientState {
     pub(super) jumps: Jumps,
     /// Hosts that may not accept API Tokens v2; reported once each.
     pub(super) warned_hosts: Vec<String>,
-    /// Every entry's slot by its canonical scope. Also kept outside the lock: see [`Default`].
-    pub(super) scopes: Arc<Names<Arc<Slot>>>,
+}
+
+/// Every entry's slot, kept outside the lock: see [`ClientState`]'s default.
+#[derive(Clone, Copy)]
+pub(super) struct Slots<'a> {
+    /// That of the client's own scope, the first entry.
+    pub(super) own: Option<&'a Arc<Slot>>,
+    /// The others by canonical scope.
+    pub(super) others: &'a Names<Arc<Slot>>,
+}
+
+impl<'a> Slots<'a> {
+    fn get(self, scope: &ScopeSet) -> Option<&'a Arc<Slot>> {
+        let own = self.own.filter(|own| own.scope.canonical() == scope.canonical());
+        own.or_else(|| self.others.get(scope.canonical().as_bytes()))
+    }
 }
 
 /// Whose state this is.
@@ -119,13 +133,17 @@ impl ClientState {
             looker: None,
             jumps: Jumps::new(clocks),
             warned_hosts: Vec::new(),
-            scopes: Arc::new(Names::new()),
         }
     }
 
     /// The slot of a scope set; created if it is new.
-    pub(super) fn slot_for(&mut self, scope: ScopeSet, now: BootTime) -> Result<Arc<Slot>, Error> {
-        if let Some(slot) = self.scopes.get(scope.canonical().as_bytes()) {
+    pub(super) fn slot_for(
+        &mut self,
+        scope: ScopeSet,
+        now: BootTime,
+        slots: Slots<'_>,
+    ) -> Result<Arc<Slot>, Error> {
+        if let Some(slot) = slots.get(&scope) {
             return Ok(slot.clone());
         }
         if self.seats.len() >= MAX_SCOPES {
@@ -134,6 +152,16 @@ impl ClientState {
                  client for more"
             )));
         }
+        Ok(self.add_slot(scope, now, Some(slots.others)))
+    }
+
+    /// Creates a slot and adds it to `others`.
+    pub(super) fn add_slot(
+        &mut self,
+        scope: ScopeSet,
+        now: BootTime,
+        others: Option<&Names<Arc<Slot>>>,
+    ) -> Arc<Slot> {
         let index = self.core.add_entry(now);
         let slot = Arc::new(Slot {
             index,
@@ -141,9 +169,11 @@ impl ClientState {
             current: Watched::default(),
             asked: AtomicBool::new(false),
         });
-        self.scopes.insert(slot.scope.canonical(), slot.clone());
+        if let Some(others) = others {
+            others.insert(slot.scope.canonical(), slot.clone());
+        }
         self.seats.push(Seat::new(slot.clone()));
-        Ok(slot)
+        slot
     }
 
     pub(super) fn fetch(&mut self, id: FlightId) -> Option<&mut Fetch> {
@@ -167,18 +197,17 @@ impl ClientState {
         settings: Settings,
         generation: u32,
         clocks: Reading,
-        scopes: &Arc<Names<Arc<Slot>>>,
+        all: Slots<'_>,
     ) {
         // By index: a name that the parent was inserting may appear twice.
-        let mut slots = Vec::new();
-        scopes.for_each(|slot| {
+        let mut slots: Vec<_> = all.own.cloned().map(Some).into_iter().collect();
+        all.others.for_each(|slot| {
             slots.resize(slots.len().max(slot.index + 1), None);
             slots[slot.index] = Some(slot.clone());
         });
         // Ids that the parent used are not reused.
         let core = Core::new(settings.clone(), u64::from(generation) << 40);
-        let scopes = scopes.clone();
-        *self = Self { scopes, core, ..Self::new(settings, clocks) };
+        *self = Self { core, ..Self::new(settings, clocks) };
         for slot in slots.into_iter().flatten() {
             slot.current.clear();
             self.core.add_entry(clocks.boot);

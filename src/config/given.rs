@@ -35,6 +35,10 @@ impl Values {
     }
 }
 
+/// What most clients have of their own.
+const OF_ONE_CLIENT: [&str; 6] =
+    ["client_id", "client_secret", "client_id_file", "client_secret_file", "scope", "name"];
+
 impl Given {
     /// Sets a value by the program, replacing an earlier one.
     pub(crate) fn set(&mut self, key: &str, value: &str) {
@@ -96,12 +100,15 @@ impl Given {
         let mut options = Options::default();
         for option in OPTIONS {
             let overruled = option.twin().is_some_and(|twin| self.program.get(twin).is_some());
-            if let Some(value) = self.program.get(option.key) {
-                option.read_into(&mut options, value.reveal())?;
-            } else if let Some(value) = self.environment.get(option.key).filter(|_| !overruled) {
-                option.read_into(&mut options, value.reveal()).map_err(|error| {
-                    Error::config(format!("{} (from {})", error.message(), option.env_name()))
-                })?;
+            let by_program = self.program.get(option.key);
+            let by_environment = self.environment.get(option.key).filter(|_| !overruled);
+            let Some(value) = by_program.or(by_environment) else { continue };
+            option.read_into(&mut options, value.reveal()).map_err(|error| match by_program {
+                Some(_) => error,
+                None => Error::config(format!("{} (from {})", error.message(), option.env_name())),
+            })?;
+            if !OF_ONE_CLIENT.contains(&option.key) {
+                options.given.push((option.key, value.clone()));
             }
         }
         options.finish(has_callback, is_set)?;

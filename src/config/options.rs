@@ -1,6 +1,7 @@
 //! All options with their final values.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::authority::Authority;
@@ -65,7 +66,7 @@ pub(crate) struct Options {
     pub(crate) name: Option<String>,
     pub(crate) timeout: Duration,
     pub(crate) connect_timeout: Duration,
-    pub(crate) policy: Policy,
+    pub(crate) policy: Arc<Policy>,
     pub(crate) keep_warm: bool,
     pub(crate) allow_narrowed_scope: bool,
     pub(crate) ca_file: Option<PathBuf>,
@@ -77,6 +78,9 @@ pub(crate) struct Options {
     pub(crate) log: LogLevel,
     pub(crate) store: StoreChoice,
     pub(crate) store_timeout: Duration,
+    /// What was set, as text, except what most clients have of their own: credentials, scope and
+    /// name.
+    pub(crate) given: Vec<(&'static str, Secret)>,
 }
 
 const NO_SCOPE: &str = "no scope: set the option scope (or TRACKUNIT_SCOPE), or name one in the call, \
@@ -113,13 +117,7 @@ impl Options {
             name: None,
             timeout: Duration::ZERO,
             connect_timeout: Duration::ZERO,
-            policy: Policy {
-                refresh_before: Duration::ZERO,
-                expiry_margin: Duration::ZERO,
-                fetch_timeout: Duration::ZERO,
-                request_timeout: Duration::ZERO,
-                max_requests_per_minute: 0,
-            },
+            policy: Arc::default(),
             keep_warm: false,
             allow_narrowed_scope: false,
             ca_file: None,
@@ -131,7 +129,17 @@ impl Options {
             log: LogLevel::Off,
             store: StoreChoice::Memory,
             store_timeout: Duration::ZERO,
+            given: Vec::new(),
         }
+    }
+
+    pub(super) fn policy_mut(&mut self) -> &mut Policy {
+        Arc::make_mut(&mut self.policy)
+    }
+
+    /// Whether everything but credentials, scope and name is the same.
+    pub(crate) fn are_like(&self, other: &Self) -> bool {
+        self.given == other.given && self.no_scope == other.no_scope
     }
 
     /// How long the creation of a client waits for the files it names.
@@ -150,7 +158,7 @@ impl Options {
         if self.scope.is_none() && is_set("TRACKUNIT_SCOPE") {
             self.no_scope = SCOPE_NOT_LOADED;
         }
-        let policy = &mut self.policy;
+        let policy = self.policy_mut();
         if policy.refresh_before < policy.expiry_margin {
             return Err(Error::config(format!(
                 "option refresh_before ({:?}) is below expiry_margin ({:?}): a token would be \
@@ -159,7 +167,7 @@ impl Options {
             )));
         }
         policy.request_timeout = policy.request_timeout.min(policy.fetch_timeout);
-        self.connect_timeout = self.connect_timeout.min(policy.fetch_timeout);
+        self.connect_timeout = self.connect_timeout.min(self.policy.fetch_timeout);
         exclusive("client_id", self.client_id.is_some(), self.client_id_file.is_some())?;
         exclusive(
             "client_secret",

@@ -231,7 +231,7 @@ pub static OPTIONS: &[OptionSpec] = &[
         default: "10s",
         meaning: "Timeout of one token request; at most fetch_timeout.",
         read: |options, value| {
-            options.policy.request_timeout = parse::duration(value)?;
+            options.policy_mut().request_timeout = parse::duration(value)?;
             Ok(())
         },
         ..PUBLIC
@@ -251,7 +251,7 @@ pub static OPTIONS: &[OptionSpec] = &[
         default: "15s",
         meaning: "Timeout of one fetch with all its attempts: up to 3 while there is no valid token, otherwise 1.",
         read: |options, value| {
-            options.policy.fetch_timeout = parse::duration(value)?;
+            options.policy_mut().fetch_timeout = parse::duration(value)?;
             Ok(())
         },
         ..PUBLIC
@@ -261,7 +261,7 @@ pub static OPTIONS: &[OptionSpec] = &[
         default: "300s",
         meaning: "How long before expiry a token is renewed in the background; at most a quarter of its lifetime. A random jitter of up to 5 minutes (again at most a quarter) renews earlier: a 20-minute token after 10 to 15 minutes.",
         read: |options, value| {
-            options.policy.refresh_before = parse::duration(value)?;
+            options.policy_mut().refresh_before = parse::duration(value)?;
             Ok(())
         },
         ..PUBLIC
@@ -271,7 +271,7 @@ pub static OPTIONS: &[OptionSpec] = &[
         default: "30s",
         meaning: "How long before expiry callers start to wait for the new token; at most a tenth of the lifetime.",
         read: |options, value| {
-            options.policy.expiry_margin = parse::duration(value)?;
+            options.policy_mut().expiry_margin = parse::duration(value)?;
             Ok(())
         },
         ..PUBLIC
@@ -291,7 +291,7 @@ pub static OPTIONS: &[OptionSpec] = &[
         default: "600",
         meaning: "Limit on this client's token requests per minute; 1 to 1000000.",
         read: |options, value| {
-            options.policy.max_requests_per_minute = parse::count(value, 1, 1_000_000)?;
+            options.policy_mut().max_requests_per_minute = parse::count(value, 1, 1_000_000)?;
             Ok(())
         },
         ..PUBLIC

@@ -125,9 +125,9 @@ impl Attempt<'_> {
 
     /// The time waited for a connection: less than `connect_timeout` if the fetch ended first.
     fn connect_limit(&self) -> Duration {
-        match self.limit.attempt < self.http.connect_timeout {
+        match self.limit.attempt < self.http.connect_timeout() {
             true => self.total(),
-            false => rounded(self.http.connect_timeout),
+            false => rounded(self.http.connect_timeout()),
         }
     }
 

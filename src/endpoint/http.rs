@@ -5,7 +5,7 @@
 //! connections, and changed certificates and keys take effect with the next request.
 
 use std::io::Read;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use ureq::http::header::LOCATION;
@@ -28,8 +28,9 @@ use crate::clock::{Clock, rounded};
 use crate::config::authority::{self, Authority, Fault, is_loopback};
 use crate::config::options::Options;
 use crate::config::proxy::Route;
-use crate::config::token_url::TokenUrl;
 use crate::error::{Error, ErrorKind};
+use crate::process::Parcel;
+use crate::sync::global;
 use crate::token::Token;
 
 /// Maximum size of a response body.
@@ -70,45 +71,66 @@ impl HttpAnswer {
 
 /// Sends the token requests of one client.
 pub(crate) struct Http {
-    url: TokenUrl,
     pub(super) origin: String,
     route: Route,
     /// User and password for the proxy, if its URL has them.
     account: Option<Account>,
     pub(super) clock: Clock,
     pub(super) trust: Arc<Trust>,
-    pub(super) connect_timeout: Duration,
-    user_agent: String,
+    options: Arc<Options>,
     /// The purpose of the request, for messages.
     pub(super) errand: &'static str,
 }
 
+global! {
+    /// What sends the requests of the client created last.
+    static LAST: Parcel<Weak<Http>> = Parcel::empty();
+}
+
 impl Http {
+    /// A program with thousands of clients usually sets only their credentials, scopes and names:
+    /// such clients share the rest of their options, and this. A client with certificate files does
+    /// not share this, because what is to be said about them is said to each client.
+    pub(crate) fn shared(options: &mut Arc<Options>, clock: &Clock) -> Result<Arc<Self>, Error> {
+        let last = LAST.take().and_then(|last| last.upgrade());
+        let last = last.filter(|last| last.options.are_like(options));
+        if let Some(last) = &last {
+            *options = last.options.clone();
+        }
+        let is_same = |last: &Arc<Self>| {
+            let are_of_system = matches!((&last.clock, clock), (Clock::System, Clock::System));
+            // The environment may name another proxy now.
+            let route = || route_of(options).is_ok_and(|route| route == last.route);
+            are_of_system && !last.trust.has_files() && route()
+        };
+        let this = match last.filter(is_same) {
+            Some(last) => last,
+            None => Arc::new(Self::new(options, clock)?),
+        };
+        LAST.put(Arc::downgrade(&this));
+        Ok(this)
+    }
+
     /// Checks the proxy and the certificate files, so that mistakes show at once.
-    pub(crate) fn new(options: &Options, clock: &Clock) -> Result<Self, Error> {
+    pub(crate) fn new(options: &Arc<Options>, clock: &Clock) -> Result<Self, Error> {
         let route = route_of(options)?;
         let trust = Trust::new(options).map_err(Error::config)?;
         Ok(Self::with(route, Arc::new(trust), options, clock))
     }
 
     /// The same for other options, sharing this one's certificates: a pipe delivers them only once.
-    pub(crate) fn with_options(&self, options: &Options) -> Result<Self, Error> {
+    pub(crate) fn with_options(&self, options: &Arc<Options>) -> Result<Self, Error> {
         Ok(Self::with(route_of(options)?, self.trust.clone(), options, &self.clock))
     }
 
-    fn with(route: Route, trust: Arc<Trust>, options: &Options, clock: &Clock) -> Self {
+    fn with(route: Route, trust: Arc<Trust>, options: &Arc<Options>, clock: &Clock) -> Self {
         Self {
             origin: origin_of(options.token_url.uri()),
-            url: options.token_url.clone(),
             account: route.proxy.as_ref().and_then(|proxy| Account::of(proxy, clock)),
             clock: clock.clone(),
             route,
             trust,
-            connect_timeout: options.connect_timeout,
-            user_agent: match &options.name {
-                Some(name) => format!("{} ({name})", options.user_agent),
-                None => options.user_agent.clone(),
-            },
+            options: options.clone(),
             errand: "get a token",
         }
     }
@@ -120,7 +142,11 @@ impl Http {
 
     /// The endpoint's URL.
     pub(crate) fn uri(&self) -> &Uri {
-        self.url.uri()
+        self.options.token_url.uri()
+    }
+
+    pub(super) fn connect_timeout(&self) -> Duration {
+        self.options.connect_timeout
     }
 }
 
@@ -132,11 +158,11 @@ fn route_of(options: &Options) -> Result<Route, Error> {
 impl Transport for Http {
     fn post(&self, request: &TokenRequest, limit: TimeLimit) -> Result<HttpAnswer, Failure> {
         let longest_value = request.authorization.as_ref().map_or(0, |value| value.len());
-        let attempt = self.attempt(limit, longest_value)?;
+        let attempt = self.attempt(limit, longest_value, &request.user_agent)?;
         let mut call = asking_for_json(
             attempt
                 .agent
-                .post(self.url.uri())
+                .post(self.uri())
                 .header("Content-Type", "application/x-www-form-urlencoded"),
         );
         if let Some(authorization) = &request.authorization {
@@ -183,8 +209,8 @@ impl Http {
     ) -> Result<HttpAnswer, Failure> {
         self.errand = "get an answer";
         let limit = TimeLimit { attempt: timeout, spent: Duration::ZERO };
-        let attempt = self.attempt(limit, 0)?;
-        let mut call = asking_for_json(attempt.agent.get(self.url.uri()));
+        let attempt = self.attempt(limit, 0, &self.options.user_agent)?;
+        let mut call = asking_for_json(attempt.agent.get(self.uri()));
         if let Some(token) = token {
             call = call.header("Authorization", attempt.authorization(token.bearer())?);
         }
@@ -193,7 +219,12 @@ impl Http {
     }
 
     /// An attempt whose longest header value has this length, if it may be long.
-    fn attempt(&self, limit: TimeLimit, longest_value: usize) -> Result<Attempt<'_>, Failure> {
+    fn attempt(
+        &self,
+        limit: TimeLimit,
+        longest_value: usize,
+        user_agent: &str,
+    ) -> Result<Attempt<'_>, Failure> {
         let security = match self.is_https() {
             true => Some(self.trust.security()),
             false => None,
@@ -203,8 +234,8 @@ impl Http {
         let (login, left) = self.admitted(limit.attempt)?;
         let tls = security.as_ref().map(|security| security.config.clone());
         let hidden = Hidden::new();
-        let connect =
-            Connect::new(&self.user_agent, self.connect_timeout, left, login, tls, hidden.clone());
+        let patience = self.connect_timeout();
+        let connect = Connect::new(user_agent, patience, left, login, tls, hidden.clone());
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -214,9 +245,9 @@ impl Http {
             .input_buffer_size(INPUT_BUFFER_BYTES)
             .output_buffer_size(OUTPUT_BUFFER_BYTES + longest_value)
             .timeout_global(Some(left))
-            .timeout_resolve(Some(self.connect_timeout))
-            .timeout_connect(Some(self.connect_timeout))
-            .user_agent(self.user_agent.as_str())
+            .timeout_resolve(Some(patience))
+            .timeout_connect(Some(patience))
+            .user_agent(user_agent)
             .proxy(self.route.proxy.clone())
             .build();
         let agent = ureq::Agent::with_parts(config, connect, SharedResolver);
@@ -243,17 +274,17 @@ impl Http {
     }
 
     pub(super) fn is_https(&self) -> bool {
-        self.url.uri().scheme_str() == Some("https")
+        self.uri().scheme_str() == Some("https")
     }
 
     pub(super) fn is_loopback(&self) -> bool {
-        is_loopback(self.url.host())
+        is_loopback(self.options.token_url.host())
     }
 
     /// Scheme and host of a redirect's target.
     fn target_of(&self, location: &str) -> String {
         let absolute = match location.starts_with("//") {
-            true => format!("{}:{location}", self.url.uri().scheme_str().unwrap_or("https")),
+            true => format!("{}:{location}", self.uri().scheme_str().unwrap_or("https")),
             false => location.to_owned(),
         };
         let read = authority::split(&absolute).and_then(|(scheme, named)| {
@@ -385,8 +416,34 @@ mod tests {
     use super::*;
 
     #[test]
+    fn clients_with_the_same_options_share_them_and_what_sends_their_requests() {
+        let made = |id: &str, timeout: &str| {
+            let mut given = crate::config::given::Given::default();
+            given.set("client_id", id);
+            given.set("client_secret", "secret");
+            given.set("connect_timeout", timeout);
+            let mut options = Arc::new(given.resolve(false).unwrap());
+            let http = Http::shared(&mut options, &Clock::System).unwrap();
+            (options, http)
+        };
+        // Other tests create clients as well, between any two of these.
+        assert!((0..1000).any(|_| {
+            let (one, other) = (made("one", "1234ms"), made("other", "1234ms"));
+            Arc::ptr_eq(&one.0, &other.0) && Arc::ptr_eq(&one.1, &other.1)
+        }));
+        for timeout in ["1235ms", "1236ms"] {
+            let (options, http) = made("one", timeout);
+            assert_eq!(http.connect_timeout(), options.connect_timeout);
+            assert_eq!(
+                format!("{:?}", options.connect_timeout),
+                timeout.replace("123", "1.23").replace("ms", "s")
+            );
+        }
+    }
+
+    #[test]
     fn a_redirects_target_is_shown_without_its_path() {
-        let http = Http::new(&Options::default(), &Clock::System).unwrap();
+        let http = Http::new(&Arc::default(), &Clock::System).unwrap();
         for (location, target) in [
             ("https://trap.example/x?secret=1", "https://trap.example"),
             ("HTTP://Trap.example:81/", "http://trap.example:81"),

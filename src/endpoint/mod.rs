@@ -49,6 +49,7 @@ mod tunnel;
 mod unreachable;
 mod verifier;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cache::{flight, limits};
@@ -107,18 +108,20 @@ pub(crate) trait Transport: Send + Sync {
 
 /// The token endpoint of one client.
 pub(crate) struct Endpoint {
-    transport: Box<dyn Transport>,
+    transport: Arc<dyn Transport>,
 }
 
 impl Endpoint {
-    /// Prepares everything that can be checked without a network.
-    pub(crate) fn new(options: &Options, clock: &Clock) -> Result<Self, Error> {
-        Ok(Self::over(http::Http::new(options, clock)?))
+    /// Prepares everything that can be checked without a network. May replace the options by the
+    /// same ones of another client: see [`http::Http::shared`].
+    pub(crate) fn new(options: &mut Arc<Options>, clock: &Clock) -> Result<Self, Error> {
+        Ok(Self { transport: http::Http::shared(options, clock)? })
     }
 
     /// An endpoint reached through the given transport.
+    #[cfg(test)]
     pub(crate) fn over(transport: impl Transport + 'static) -> Self {
-        Self { transport: Box::new(transport) }
+        Self { transport: Arc::new(transport) }
     }
 
     /// The refused login to the proxy that currently blocks all requests.
@@ -136,15 +139,19 @@ impl Endpoint {
         self.transport.news()
     }
 
-    /// Makes one token request and reads its response, within `limit`.
+    /// Makes one token request and reads its response, within `limit`. `name`: the client's.
     pub(crate) fn fetch(
         &self,
         options: &Options,
+        name: Option<&str>,
         credentials: &Credentials,
         scope: &ScopeSet,
         limit: TimeLimit,
     ) -> Result<Granted, Failure> {
-        let request = TokenRequest::new(options, credentials, scope);
+        let mut request = TokenRequest::new(options, credentials, scope);
+        if let Some(name) = name {
+            request.user_agent = format!("{} ({name})", options.user_agent);
+        }
         let answer = self.transport.post(&request, limit)?;
         response::read(&answer, options, scope, credentials, &request)
     }

@@ -15,6 +15,7 @@ pub(crate) struct TokenRequest {
     pub(crate) body: Zeroizing<String>,
     /// The value of the Authorization header, for `basic`.
     pub(crate) authorization: Option<Zeroizing<String>>,
+    pub(crate) user_agent: String,
 }
 
 impl TokenRequest {
@@ -35,6 +36,7 @@ impl TokenRequest {
             body: Zeroizing::new(form.finish()),
             authorization: (options.client_auth == ClientAuth::Basic)
                 .then(|| Zeroizing::new(format!("Basic {}", *basic(id, secret)))),
+            user_agent: options.user_agent.clone(),
         }
     }
 }

@@ -135,6 +135,11 @@ impl Trust {
         Ok(Security { config: sessions.config(Parts { verifier, own })?, store })
     }
 
+    /// Whether it reads files of its own.
+    pub(super) fn has_files(&self) -> bool {
+        self.sessions.is_some()
+    }
+
     /// The file of the client's own certificate.
     pub(super) fn client_cert_file(&self) -> Option<&Named> {
         self.own.as_ref().map(|(certificate, _)| &**certificate)

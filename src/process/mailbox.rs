@@ -21,11 +21,15 @@ pub(crate) struct Parcel<T> {
 
 impl<T> Default for Parcel<T> {
     fn default() -> Self {
-        Self { thing: AtomicPtr::new(std::ptr::null_mut()), _owned: PhantomData }
+        Self::empty()
     }
 }
 
 impl<T> Parcel<T> {
+    pub(crate) const fn empty() -> Self {
+        Self { thing: AtomicPtr::new(std::ptr::null_mut()), _owned: PhantomData }
+    }
+
     pub(crate) fn new(thing: T) -> Self {
         Self { thing: AtomicPtr::new(Box::into_raw(Box::new(thing))), _owned: PhantomData }
     }

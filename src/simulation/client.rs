@@ -3,6 +3,7 @@
 //! Threads, timers and sockets are replaced by points in time: every output of the core becomes an
 //! event, and the result of the event is the next input. Nothing is decided here.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::account::Account;
@@ -104,8 +105,10 @@ impl<'a> SimulatedClient<'a> {
         let store_timeout = visitor.as_ref().map(|_| visitor::TIMEOUT);
         callers.iter_mut().for_each(|caller| caller.is_served(started, &mut chance));
         let (policy, own) = (policy.clone(), Some(ENTRY));
-        let mut core =
-            Core::new(Settings { policy: policy.clone(), keep_warm, own, store_timeout }, 0);
+        let mut core = Core::new(
+            Settings { policy: Arc::new(policy.clone()), keep_warm, own, store_timeout },
+            0,
+        );
         core.add_entry(started);
         Self {
             scenario,

@@ -22,6 +22,7 @@ mod fetch;
 pub(crate) mod scenes;
 mod visit;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::counters::Counters;
@@ -39,7 +40,7 @@ use fetch::Flight;
 /// Settings of a client.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
-    pub(crate) policy: Policy,
+    pub(crate) policy: Arc<Policy>,
     pub(crate) keep_warm: bool,
     /// The entry that is kept warm whether or not anyone asks for it.
     pub(crate) own: Option<usize>,

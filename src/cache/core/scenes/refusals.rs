@@ -2,6 +2,7 @@
 //! each of them ends.
 
 use super::*;
+use std::sync::Arc;
 
 pub(super) fn rate_limited_for(seconds: u64) -> Failure<Trouble> {
     Failure { retry_after: Some(Duration::from_secs(seconds)), ..failure(Class::RateLimited) }
@@ -276,7 +277,8 @@ fn an_exhausted_budget_is_reported_once_a_minute() {
 #[test]
 fn scheduling_a_renewal_does_not_forget_the_budget() {
     let mut settings = scene::settings();
-    (settings.keep_warm, settings.policy.max_requests_per_minute) = (true, 1);
+    settings.keep_warm = true;
+    Arc::make_mut(&mut settings.policy).max_requests_per_minute = 1;
     let mut scene = Scene::set_to(settings, 0.0);
     scene.gets(1200);
     assert_eq!(scene.alarm(), Some(900.0));

@@ -7,6 +7,7 @@ use crate::cache::input::{Environment, Source};
 use crate::cache::limits::Blocked;
 use crate::cache::output::Outputs;
 use crate::cache::policy;
+use std::sync::Arc;
 
 pub(crate) const START: BootTime = BootTime::from_nanos(1_000_000_000_000);
 pub(crate) const FOREVER: BootTime = BootTime::from_nanos(u64::MAX);
@@ -105,7 +106,7 @@ pub(crate) struct Scene {
 }
 
 pub(crate) fn settings() -> Settings {
-    Settings { policy: policy::usual(), ..Settings::default() }
+    Settings { policy: policy::usual().into(), ..Settings::default() }
 }
 
 impl Scene {
@@ -115,7 +116,7 @@ impl Scene {
 
     pub(crate) fn with_budget(chance: f64, max_requests_per_minute: u32) -> Self {
         let mut settings = settings();
-        settings.policy.max_requests_per_minute = max_requests_per_minute;
+        Arc::make_mut(&mut settings.policy).max_requests_per_minute = max_requests_per_minute;
         Self::set_to(settings, chance)
     }
 

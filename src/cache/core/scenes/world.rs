@@ -4,6 +4,7 @@
 use super::*;
 use crate::cache::input::CredentialStatus;
 use account::Account;
+use std::sync::Arc;
 
 mod account;
 
@@ -113,7 +114,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(budget: u32, keep_warm: bool, has_store: bool, kind: SourceKind) -> Self {
         let mut settings = scene::settings();
-        settings.policy.max_requests_per_minute = budget;
+        Arc::make_mut(&mut settings.policy).max_requests_per_minute = budget;
         settings.keep_warm = keep_warm;
         settings.store_timeout = has_store.then_some(SECOND);
         let mut scene = Scene::set_to(settings, 0.0);
