@@ -124,17 +124,23 @@ static VALUES: [u8; 256] = {
 #[inline(never)]
 fn decode(text: &[u8], most: usize, der: &mut Vec<u8>) -> bool {
     // In full: growing would leave copies of a secret behind.
-    der.resize((text.len() / 4 * 3).min(most) + 3, 0);
+    *der = vec![0; (text.len() / 4 * 3).min(most) + 3];
+    let out = &mut der[..];
     let (mut group, mut digits, mut pads, mut length) = (0_u32, 0_u32, 0, 0);
     let mut rest = text;
     while length < most {
         // Four digits at a time, until the end of a line.
         if let ([a, b, c, d, after @ ..], 0) = (rest, digits % 4 + pads) {
-            let [a, b, c, d] = [a, b, c, d].map(|byte| u32::from(VALUES[usize::from(*byte)]));
-            if (a | b | c | d) < u32::from(BLANK) {
-                group = a << 18 | b << 12 | c << 6 | d;
-                der[length..length + 3].copy_from_slice(&group.to_be_bytes()[1..]);
-                (length, rest) = (length + 3, after);
+            let (a, b) = (VALUES[usize::from(*a)], VALUES[usize::from(*b)]);
+            let (c, d) = (VALUES[usize::from(*c)], VALUES[usize::from(*d)]);
+            if a | b | c | d < BLANK {
+                // By shifts and bytes: this is most of the work, and the compiler is told to keep
+                // the library small.
+                out[length] = a << 2 | b >> 4;
+                out[length + 1] = b << 4 | c >> 2;
+                out[length + 2] = c << 6 | d;
+                length += 3;
+                rest = after;
                 continue;
             }
         }
@@ -148,7 +154,7 @@ fn decode(text: &[u8], most: usize, der: &mut Vec<u8>) -> bool {
                 group = group << 6 | u32::from(value);
                 digits += 1;
                 if digits % 4 == 0 {
-                    der[length..length + 3].copy_from_slice(&group.to_be_bytes()[1..]);
+                    out[length..length + 3].copy_from_slice(&group.to_be_bytes()[1..]);
                     length += 3;
                 }
             }
@@ -162,7 +168,7 @@ fn decode(text: &[u8], most: usize, der: &mut Vec<u8>) -> bool {
         _ => return false,
     };
     let last = (group >> bits) as u16;
-    der[length..length + rest]
+    out[length..length + rest]
         .copy_from_slice(&(last << (8 * (2 - rest) % 16)).to_be_bytes()[..rest]);
     der.truncate(length + rest);
     group & ((1 << bits) - 1) == 0
