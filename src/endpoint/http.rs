@@ -69,7 +69,7 @@ impl HttpAnswer {
     }
 }
 
-/// Sends the token requests of one client.
+/// Sends token requests: those of one client, or of several with the same options.
 pub(crate) struct Http {
     pub(super) origin: String,
     route: Route,
