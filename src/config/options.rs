@@ -139,7 +139,15 @@ impl Options {
 
     /// Whether everything but credentials, scope and name is the same.
     pub(crate) fn are_like(&self, other: &Self) -> bool {
-        self.given == other.given && self.no_scope == other.no_scope
+        self.given == other.given
+            && self.no_scope == other.no_scope
+            && self.files() == other.files()
+    }
+
+    /// The same text names another file once the current directory has changed.
+    fn files(&self) -> ([Option<&PathBuf>; 3], &StoreChoice) {
+        let paths = [&self.ca_file, &self.client_cert_file, &self.client_key_file];
+        (paths.map(Option::as_ref), &self.store)
     }
 
     /// How long the creation of a client waits for the files it names.
@@ -226,6 +234,23 @@ mod tests {
         assert_eq!(options.file_patience(), Duration::from_secs(3));
         options.timeout = Duration::ZERO;
         assert_eq!(options.file_patience(), Duration::from_secs(15));
+    }
+
+    #[test]
+    fn options_with_the_same_text_differ_if_it_names_other_files() {
+        let given = vec![("ca_file", Secret::new("roots.pem"))];
+        let base = Options { given, ca_file: Some("/one/roots.pem".into()), ..Options::default() };
+        assert!(base.are_like(&base.clone()));
+        let file = || Some(PathBuf::from("/other/roots.pem"));
+        for other in [
+            Options { ca_file: file(), ..base.clone() },
+            Options { client_cert_file: file(), ..base.clone() },
+            Options { client_key_file: file(), ..base.clone() },
+            Options { store: StoreChoice::File(file()), ..base.clone() },
+            Options { given: Vec::new(), ..base.clone() },
+        ] {
+            assert!(!base.are_like(&other));
+        }
     }
 
     #[test]
