@@ -125,10 +125,9 @@ impl Loaded {
     fn load(places: Places, former: Option<&Known>) -> Result<Self, String> {
         let read = places.file.as_deref().and_then(|path| read_here(path, former).ok());
         let (text, file) = read.unzip();
-        let text = text.filter(|text| pem::has_certificate(text)).map(Arc::new);
+        let text = text.filter(|text| pem::has_certificate(text));
         let is_in_file = text.is_some();
-        let read = Locked::new(AnyProcess(Parts { text, ..Parts::default() }));
-        let contents = Arc::new(Contents { places, read });
+        let contents = Arc::new(Contents { places, text, read: Locked::empty() });
         if !is_in_file && contents.in_directories().is_empty() {
             let (place, remedy) = (contents.places.shown(), contents.places.remedy());
             return Err(format!("no certificate can be read in {place}: {remedy}"));
@@ -165,18 +164,18 @@ fn roots(certificates: Vec<CertificateDer<'static>>) -> RootCertStore {
 /// The roots of the store.
 ///
 /// Parsing all of a file takes longer than a handshake, and most processes need one root. So those
-/// of the names in a server's certificates are parsed, and the text is dropped after that. If a
-/// server with other names follows, the file is read once more.
+/// of the names in a server's certificates are parsed.
 struct Contents {
     places: Places,
+    /// The file's, if it has a certificate. Kept for servers with other names: reading the file
+    /// again could fail or hang (a pipe, no descriptor left, no permission any more).
+    text: Option<Vec<u8>>,
     read: Locked<AnyProcess<Parts>>,
 }
 
 /// What has been read so far.
 #[derive(Clone, Default)]
 struct Parts {
-    /// The file's, until a server is verified.
-    text: Option<Arc<Vec<u8>>>,
     /// In the file, of the names that were looked up last.
     found: Option<Arc<Found>>,
     directories: Option<Arc<Directories>>,
@@ -189,21 +188,15 @@ struct Found {
 
 impl Roots for Contents {
     fn of(&self, names: &[&[u8]]) -> Arc<RootCertStore> {
-        let Parts { text, found, .. } = self.read.lock().0.clone();
+        let found = self.read.lock().0.found.clone();
         if let Some(found) = found.filter(|found| found.names == names) {
             return found.roots.clone();
         }
-        let text = text.or_else(|| {
-            let read = read_here(self.places.file.as_deref()?, None);
-            read.ok().map(|(text, _)| Arc::new(text))
-        });
-        let certificates = text.map(|text| Certificates::of(&text, Some(names)).sound);
-        let roots = Arc::new(roots(certificates.unwrap_or_default()));
+        let text = self.text.as_deref().unwrap_or_default();
+        let roots = Arc::new(roots(Certificates::of(text, Some(names)).sound));
         let names = names.iter().map(|name| name.to_vec()).collect();
         let found = Some(Arc::new(Found { names, roots: roots.clone() }));
-        let mut parts = self.read.lock();
-        let former = (parts.0.text.take(), std::mem::replace(&mut parts.0.found, found));
-        drop(parts);
+        let former = std::mem::replace(&mut self.read.lock().0.found, found);
         drop(former);
         roots
     }
