@@ -28,12 +28,14 @@ pub(super) fn to_new(from: &[AtomicU64]) -> Box<[u64]> {
     // block has room for them, no other thread can see it, and all of it has been written
     // afterwards.
     unsafe {
-        let layout = Layout::from_size_align_unchecked(size_of_val(from), align_of::<u64>());
+        // Not the size of the atomics, which is another one in the schedule explorer.
+        let bytes = from.len() * size_of::<u64>();
+        let layout = Layout::from_size_align_unchecked(bytes, align_of::<u64>());
         let block = alloc(layout).cast::<u64>();
         if block.is_null() {
             handle_alloc_error(layout);
         }
-        copy_bytes(from.as_ptr(), block.cast(), layout.size());
+        copy_bytes(from.as_ptr(), block.cast(), bytes);
         Box::from_raw(slice_from_raw_parts_mut(block, from.len()))
     }
 }
