@@ -80,6 +80,8 @@ fn a_child_of_a_process_inside_a_lookup() {
 
     // ... or, if it never had any, an error that says why.
     let child = || {
+        // What the parent's fetch has met so far is remembered, and says another cause.
+        other_client.wake();
         let error = other_client.token().map(drop).unwrap_err();
         let says = |text: &str| error.message().contains(text);
         let names_it = says("the name look-up of locking-unknown.test did not end within");

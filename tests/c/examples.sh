@@ -64,7 +64,9 @@ stopped_while_it_waits() {
 signals_until_the_end() {
   local pid status=0
   for _ in $(seq 40); do
-    "$built/event_loop" -1 1 >"$said" 2>&1 &
+    # Here, so that the lines of the last round are not taken for this one's.
+    : >"$said"
+    "$built/event_loop" -1 1 >>"$said" 2>&1 &
     pid=$!
     wait_for grep -q '^a token of' "$said"
     while kill -TERM "$pid" 2>/dev/null; do :; done
@@ -92,8 +94,9 @@ rotated_secret() {
   printf %s "$TRACKUNIT_CLIENT_SECRET" >"$secrets/client_secret"
   fault '{"expires_in":3}'
   curl -sS --fail-with-body -X DELETE "$EMULATOR_URL/_emulator/journal" >/dev/null
+  : >"$said"
   env -u TRACKUNIT_CLIENT_SECRET TRACKUNIT_CLIENT_SECRET_FILE="$secrets/client_secret" \
-    "$built/event_loop" -1 50 >"$said" 2>&1 &
+    "$built/event_loop" -1 50 >>"$said" 2>&1 &
   pid=$!
   wait_for grep -q '^a token of' "$said"
   key=$(curl -sS --fail-with-body -X POST "$EMULATOR_URL/api-keys/$TRACKUNIT_CLIENT_ID/rotate" -H 'Content-Type: application/json')

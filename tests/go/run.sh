@@ -204,7 +204,8 @@ example() {
 
 ended_by_a_signal() {
   local output=target/go/poll.log pid
-  "$1" -url "$2" -every 1h >"$output" 2>&1 &
+  : >"$output"
+  "$1" -url "$2" -every 1h >>"$output" 2>&1 &
   pid=$!
   for _ in $(seq 1200); do
     grep -q '3 assets' "$output" && break

@@ -146,6 +146,17 @@ check "JOBS=1: the table's order" "one two three " \
   "$(run_table single 1 | awk '/ ok \(/ {printf "%s ", $1}')"
 check "JOBS=0" "1 or more" "$(run_table single 0)"
 
+in_parts() {
+  # shellcheck source=tests/runner/lanes.sh
+  . tests/runner/lanes.sh
+  # shellcheck disable=SC2034  # next_result reads them
+  running=(3) lane_of=([3]=$$)
+  mkfifo "$scratch/results" && exec 9<>"$scratch/results"
+  { printf '3 0 ' >&9; sleep 3; printf '1 2\n' >&9; } &
+  next_result
+}
+check "a result that is read in parts" "3 0 1 2" "$(in_parts)"
+
 # interrupt SIGNAL WHERE-TO: as Ctrl-C does, to the process group, or as `kill`, to the script alone.
 interrupt() {
   local attempt status=0

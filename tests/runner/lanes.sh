@@ -146,8 +146,10 @@ wait_for_one() {
 }
 
 next_result() {
-  local result i gone=
-  while ! read -r -t 2 result <&9; do
+  local result= part i gone=
+  while ! IFS= read -r -t 2 part <&9; do
+    # The time limit may come in the middle of a line.
+    result+=$part
     # A process of a step that ends without a result: something else has killed it.
     for i in "${running[@]}"; do
       kill -0 "${lane_of[i]}" 2>/dev/null && continue
@@ -155,7 +157,7 @@ next_result() {
       gone=$i
     done
   done
-  echo "$result"
+  echo "$result$part"
 }
 
 finish_step() { # NUMBER STATUS SECONDS CPU-SECONDS
