@@ -101,15 +101,16 @@ impl Current {
 
     /// The token, even if it has expired. Only for the holder of the client's lock.
     pub(crate) fn read(&self) -> Option<Token> {
-        let first = self.first.load(Ordering::Relaxed);
-        if first.is_null() {
+        let count = self.words.load(Ordering::Relaxed);
+        if count == 0 {
             return None;
         }
-        // SAFETY: no other thread writes them, and they live as long as this entry.
-        let words = unsafe { slice::from_raw_parts(first, self.words.load(Ordering::Relaxed)) };
-        let copy: Box<[u64]> = words.iter().map(|word| word.load(Ordering::Relaxed)).collect();
+        // SAFETY: there are as many in a block; no other thread writes them, and they live as long
+        // as this entry.
+        let words = unsafe { slice::from_raw_parts(self.first.load(Ordering::Relaxed), count) };
+        let copy = words.iter().map(|word| word.load(Ordering::Relaxed)).collect();
         // SAFETY: the words of a token.
-        (!copy.is_empty()).then(|| unsafe { Token::from_words(copy) })
+        Some(unsafe { Token::from_words(copy) })
     }
 
     /// Replaces the current token. Only for the holder of the client's lock.
