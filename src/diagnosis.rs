@@ -179,11 +179,9 @@ impl Diagnosis {
     fn http_for(&self, url: &str) -> Result<Http, Error> {
         let token_url = TokenUrl::parse(url).map_err(Error::argument)?;
         // Lets an emulator tell this from a program whose requests are wrong.
-        let mut user_agent = format!("{} doctor", self.options.user_agent);
-        if let Some(name) = &self.options.name {
-            user_agent += &format!(" ({name})");
-        }
-        let options = Options { token_url, user_agent, ..(*self.options).clone() };
+        let user_agent = format!("{} doctor", self.options.user_agent);
+        let mut options = Options { token_url, user_agent, ..(*self.options).clone() };
+        options.user_agent = options.user_agent_of(options.name.as_deref());
         self.http.with_options(&Arc::new(options))
     }
 

@@ -150,6 +150,14 @@ impl Options {
         (paths.map(Option::as_ref), &self.store)
     }
 
+    /// The User-Agent of a client with this name.
+    pub(crate) fn user_agent_of(&self, name: Option<&str>) -> String {
+        match name {
+            Some(name) => format!("{} ({name})", self.user_agent),
+            None => self.user_agent.clone(),
+        }
+    }
+
     /// How long the creation of a client waits for the files it names.
     pub(crate) fn file_patience(&self) -> Duration {
         // A client that never waits for tokens still has to wait for these.

@@ -148,10 +148,7 @@ impl Endpoint {
         scope: &ScopeSet,
         limit: TimeLimit,
     ) -> Result<Granted, Failure> {
-        let mut request = TokenRequest::new(options, credentials, scope);
-        if let Some(name) = name {
-            request.user_agent = format!("{} ({name})", options.user_agent);
-        }
+        let request = TokenRequest::new(options, name, credentials, scope);
         let answer = self.transport.post(&request, limit)?;
         response::read(&answer, options, scope, credentials, &request)
     }

@@ -10,7 +10,7 @@ fn hidden_with(secret: &str, params: &[(&str, &str)], token: &str) -> Hidden {
         params: params.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
         ..Options::default()
     };
-    let request = TokenRequest::new(&options, &credentials, &ScopeSet::parse("a").unwrap());
+    let request = TokenRequest::new(&options, None, &credentials, &ScopeSet::parse("a").unwrap());
     Hidden::new(&credentials, &request, token)
 }
 

@@ -19,7 +19,13 @@ pub(crate) struct TokenRequest {
 }
 
 impl TokenRequest {
-    pub(crate) fn new(options: &Options, credentials: &Credentials, scope: &ScopeSet) -> Self {
+    /// `name`: the client's.
+    pub(crate) fn new(
+        options: &Options,
+        name: Option<&str>,
+        credentials: &Credentials,
+        scope: &ScopeSet,
+    ) -> Self {
         let (id, secret) = (credentials.client_id.reveal(), credentials.client_secret.reveal());
         // Room for the worst case: growing would leave partial copies in freed memory.
         let params: usize =
@@ -36,7 +42,7 @@ impl TokenRequest {
             body: Zeroizing::new(form.finish()),
             authorization: (options.client_auth == ClientAuth::Basic)
                 .then(|| Zeroizing::new(format!("Basic {}", *basic(id, secret)))),
-            user_agent: options.user_agent.clone(),
+            user_agent: options.user_agent_of(name),
         }
     }
 }
@@ -59,7 +65,7 @@ mod tests {
 
     fn request(options: &Options, secret: &str) -> TokenRequest {
         let scope = ScopeSet::parse("b a b").unwrap();
-        TokenRequest::new(options, &Credentials::new("id", secret), &scope)
+        TokenRequest::new(options, None, &Credentials::new("id", secret), &scope)
     }
 
     #[test]

@@ -24,7 +24,7 @@ fn read_by(
 ) -> Result<Granted, Failure> {
     let credentials = Credentials::new("id", secret);
     let asked = ScopeSet::parse(asked).unwrap();
-    let request = TokenRequest::new(options, &credentials, &asked);
+    let request = TokenRequest::new(options, None, &credentials, &asked);
     read(answer, options, &asked, &credentials, &request)
 }
 

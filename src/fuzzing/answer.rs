@@ -25,7 +25,7 @@ const ASKED: &str = "a b";
 fn read(answer: &HttpAnswer, options: &Options) -> Result<Granted, Failure> {
     let credentials = Credentials::new("id", SECRET);
     let asked = ScopeSet::parse(ASKED).expect("a scope");
-    let request = TokenRequest::new(options, &credentials, &asked);
+    let request = TokenRequest::new(options, None, &credentials, &asked);
     response::read(answer, options, &asked, &credentials, &request)
 }
 

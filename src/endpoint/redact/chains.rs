@@ -217,7 +217,7 @@ pub(super) fn shown(secret: &str, is_parameter: bool, text: &str) -> Option<Stri
     let credentials = Credentials::new("id", client_secret);
     let params = vec![("key".to_owned(), value.to_owned())];
     let options = Options { params, ..Options::default() };
-    let request = TokenRequest::new(&options, &credentials, &ScopeSet::parse("a").unwrap());
+    let request = TokenRequest::new(&options, None, &credentials, &ScopeSet::parse("a").unwrap());
     Hidden::new(&credentials, &request, "").clean(text)
 }
 
