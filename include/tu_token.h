@@ -413,6 +413,12 @@ typedef struct tu_watch {
    * tests.
    */
   const uint64_t *clock_offset;
+  /**
+   * The address of a function of the kernel that does what clock_gettime does, for callers that
+   * cannot call the C library (its name in vdso(7): __vdso_clock_gettime); 0: there is none, or
+   * the program has replaced clock_gettime.
+   */
+  size_t clock;
 } tu_watch;
 
 

@@ -4,6 +4,33 @@
 //! at any time. `std::time::Instant` is not used for lifetimes: on Linux it stops during suspend,
 //! so a token would be served after its expiry.
 
+#[cfg(all(
+    target_os = "linux",
+    target_pointer_width = "64",
+    any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"),
+    not(any(miri, all(test, feature = "__shuttle"))),
+))]
+mod coarse;
+/// Elsewhere the boot clock decides alone.
+#[cfg(not(all(
+    target_os = "linux",
+    target_pointer_width = "64",
+    any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"),
+    not(any(miri, all(test, feature = "__shuttle"))),
+)))]
+mod coarse {
+    pub(super) fn prepare() {}
+    pub(super) fn renew() {}
+    #[cfg(feature = "capi")]
+    pub(super) fn kernels_function() -> usize {
+        0
+    }
+    #[inline(always)]
+    pub(super) fn is_surely_before(_until: u64) -> bool {
+        false
+    }
+}
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -63,12 +90,6 @@ pub enum Clock {
 impl Clock {
     /// The current boot time.
     pub fn now(&self) -> BootTime {
-        self.read()
-    }
-
-    /// [`Self::now`] in the middle of a hit, without a call.
-    #[inline(always)]
-    pub(crate) fn read(&self) -> BootTime {
         #[cfg(all(test, feature = "__shuttle"))]
         if let Self::System = self {
             return crate::schedules::time::now();
@@ -76,6 +97,29 @@ impl Clock {
         match self {
             Self::System => BootTime(boot_nanos().wrapping_add(turned())),
             Self::Manual(clock) => BootTime(clock.nanos.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// Whether [`Self::now`] is before `until`, for hits: faster.
+    #[inline(always)]
+    pub(crate) fn is_before(&self, until: BootTime) -> bool {
+        match self {
+            Self::System if coarse::is_surely_before(until.0.saturating_sub(turned())) => true,
+            _ => self.is_now_before(until),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn is_now_before(&self, until: BootTime) -> bool {
+        coarse::renew();
+        self.now() < until
+    }
+
+    /// What [`Self::is_before`] needs to be faster.
+    pub(crate) fn prepare(&self) {
+        if let Self::System = self {
+            coarse::prepare();
         }
     }
 
@@ -176,6 +220,12 @@ fn turned() -> u64 {
     0
 }
 
+/// The address of the kernel's clock function; 0: there is none, or another one is to be used.
+#[cfg(feature = "capi")]
+pub(crate) fn kernels_function() -> usize {
+    coarse::kernels_function()
+}
+
 /// Where a number is that is to be added to the boot clock of the system; null: none.
 #[cfg(feature = "capi")]
 pub(crate) fn offset_place() -> *const u64 {
@@ -186,7 +236,6 @@ pub(crate) fn offset_place() -> *const u64 {
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-#[inline(always)]
 fn boot_nanos() -> u64 {
     clock_nanos(libc::CLOCK_BOOTTIME)
 }
@@ -204,7 +253,6 @@ fn slept_nanos() -> u64 {
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-#[inline(always)]
 fn clock_nanos(id: libc::clockid_t) -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is a valid timespec to write to. The call cannot fail: Linux has supported the

@@ -124,8 +124,9 @@ stage_package() {
   PREFIX=$PWD/target/stage TARGET_DIR=target/release packaging/install.sh
 }
 
-all_c_programs="contract callbacks allocations instructions threads print_token forks handler_forks odd_forks
-  realtime_forks random_forks cancels shortage scarcity odd_files surroundings slow_parts many_clients soak cpp-contract
+all_c_programs="contract callbacks allocations instructions threads own_clock print_token forks handler_forks
+  odd_forks realtime_forks random_forks cancels shortage scarcity odd_files surroundings slow_parts many_clients soak
+  cpp-contract
   quickstart fleet pages"
 
 # Builds the C tests against the installed package, once as C and once as C++: those named by C_PROGRAMS, or all.
@@ -272,6 +273,10 @@ allocations_of_a_hit() {
 instructions_of_a_hit() {
   need_valgrind
   tests/instructions.sh
+}
+
+clock_of_the_program() {
+  target/c-tests/own_clock && target/c-tests/own_clock++
 }
 
 cancelled_waits() {

@@ -86,7 +86,4 @@ typedef struct tutoken_go_watched {
 /* The serial of the current token, which can be watched from now on; 0: none. */
 uint64_t tutoken_go_watch(const tu_client *client, const char *scope, tutoken_go_watched *seen);
 
-/* The address of __vdso_clock_gettime; 0: unknown, or not the clock that the library reads. */
-uintptr_t tutoken_go_boot_clock(void);
-
 #endif

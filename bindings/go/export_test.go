@@ -2,14 +2,14 @@ package tutoken
 
 import "tutoken.example/tutoken/internal/boot"
 
-// CanWatch says whether hits can do without a call of C here.
-func CanWatch() bool {
-	return bootClock() != 0
+// Watches says whether the client's own token is one that a hit can check without a call of C.
+func Watches(c *Client) bool {
+	return c.own.watched.Load() != nil
 }
 
-// BootNanos is the clock of hits without a call of C.
-func BootNanos() uint64 {
-	return boot.Nanos(bootClock())
+// BootNanos is the clock of such hits.
+func BootNanos(c *Client) uint64 {
+	return boot.Nanos(c.own.watched.Load().clock)
 }
 
 // HitNeedsNoCall says whether the next hit for the client's own scope would make no call of C.

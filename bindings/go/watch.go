@@ -5,7 +5,6 @@ import "C"
 
 import (
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"unsafe"
 
@@ -18,6 +17,7 @@ type watched struct {
 	token *Token
 	// Keeps C's memory.
 	library *library
+	// The kernel's clock function.
 	clock   uintptr
 	until   *uint64
 	version *uint64
@@ -45,27 +45,18 @@ func (w *watched) isCurrent() bool {
 	return now < until
 }
 
-// bootClock is the function for boot.Nanos, or 0 if there is none.
-var bootClock = sync.OnceValue(func() uintptr {
-	return uintptr(C.tutoken_go_boot_clock())
-})
-
 // watch makes the next hits need no call of C, if the token is the current one.
 func (e *entry) watch(held *library, token *Token) {
-	clock := bootClock()
-	if clock == 0 {
-		return
-	}
 	var seen C.tutoken_go_watched
 	serial := C.tutoken_go_watch(held.client, e.scope.pointer(), &seen)
 	runtime.KeepAlive(held)
-	if uint64(serial) != token.serial {
+	if uint64(serial) != token.serial || seen.at.clock == 0 {
 		return
 	}
 	e.watched.Store(&watched{
 		token:   token,
 		library: held,
-		clock:   clock,
+		clock:   uintptr(seen.at.clock),
 		until:   (*uint64)(unsafe.Pointer(seen.at.until)),
 		version: (*uint64)(unsafe.Pointer(seen.at.version)),
 		asked:   (*bool)(unsafe.Pointer(seen.at.asked)),

@@ -17,6 +17,7 @@ use std::mem::MaybeUninit;
 use std::ops::Deref;
 use std::slice;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use once_cell::race::OnceBox;
 
@@ -25,6 +26,8 @@ use super::atomic::{AtomicPtr, AtomicU64, AtomicUsize, fence};
 use super::copy;
 use crate::clock::BootTime;
 use crate::token::{BEARER_WORD, MAX_WORDS, Token};
+
+const NANOSECOND: Duration = Duration::from_nanos(1);
 
 /// Words of the smallest block. It holds an opaque token of 150 bytes without wasting memory.
 const SMALLEST: usize = if EXPLORED { 6 } else { 32 };
@@ -85,18 +88,25 @@ pub(crate) struct View<'a> {
 }
 
 impl Current {
-    /// A view of the token if it may be handed out at `now` to a caller that needs it until
-    /// `needed_until`. `None`: ask the entry.
+    /// A view of the token if it may be handed out now to a caller that needs it for another
+    /// `min_ttl`. `is_before` says whether it is before a time. `None`: ask the entry.
     #[inline(always)]
-    pub(crate) fn look(&self, now: BootTime, needed_until: BootTime) -> Option<View<'_>> {
+    pub(crate) fn look(
+        &self,
+        min_ttl: Duration,
+        is_before: impl FnOnce(BootTime) -> bool,
+    ) -> Option<View<'_>> {
         let sequence = self.sequence.load(Ordering::Acquire);
-        if sequence % 2 != 0 || now.nanos() >= self.serve_until.load(Ordering::Relaxed) {
+        if sequence % 2 != 0 {
             return None;
         }
-        if needed_until.nanos() > self.expires_at.load(Ordering::Relaxed) {
-            return None;
+        let mut until = BootTime::from_nanos(self.serve_until.load(Ordering::Relaxed));
+        if !min_ttl.is_zero() {
+            let expiry = BootTime::from_nanos(self.expires_at.load(Ordering::Relaxed));
+            // A nanosecond later, because exactly that long is enough.
+            until = until.min(expiry.after(NANOSECOND).before(min_ttl));
         }
-        Some(View { current: self, sequence })
+        is_before(until).then_some(View { current: self, sequence })
     }
 
     /// The token, even if it has expired. Only for the holder of the client's lock.
@@ -253,7 +263,6 @@ impl<'a> View<'a> {
 #[cfg(all(test, not(feature = "__shuttle")))]
 mod tests {
     use std::sync::atomic::AtomicBool;
-    use std::time::Duration;
 
     use super::*;
     use crate::life::Life;
@@ -268,7 +277,7 @@ mod tests {
     }
 
     fn read(current: &Current, now: BootTime) -> Option<Token> {
-        let view = current.look(now, now)?;
+        let view = current.look(Duration::ZERO, |until| now < until)?;
         let words = view.to_words()?;
         // SAFETY: the words of a token, as was just confirmed.
         view.holds().then(|| unsafe { Token::from_words(words) })
@@ -291,8 +300,10 @@ mod tests {
     fn a_caller_that_needs_the_token_beyond_its_expiry_must_ask() {
         let current = Current::default();
         current.publish(&token("x", 1), LATER);
-        assert!(current.look(NOW, NOW.after(Duration::from_secs(100))).is_some());
-        assert!(current.look(NOW, NOW.after(Duration::from_secs(101))).is_none());
+        let is_enough = |min_ttl| current.look(min_ttl, |until| NOW < until).is_some();
+        let lifetime = Duration::from_secs(100);
+        assert!(is_enough(lifetime - NANOSECOND) && is_enough(lifetime));
+        assert!(!is_enough(lifetime + NANOSECOND) && !is_enough(Duration::MAX));
     }
 
     #[test]
@@ -316,7 +327,7 @@ mod tests {
         current.publish(&token("abcdefghijk", 1), LATER);
         for length in 0..expected.len() + 3 {
             let (mut buffer, mut announced) = (vec![b'.'; length], None);
-            let view = current.look(NOW, NOW).unwrap();
+            let view = current.look(Duration::ZERO, |until| NOW < until).unwrap();
             let copied = view.copy_bearer(&mut buffer, |_, length| announced = Some(length));
             assert_eq!(copied, (length >= expected.len()).then_some(expected.len()));
             assert_eq!(copied, announced);
@@ -330,7 +341,7 @@ mod tests {
     fn what_a_writer_has_interfered_with_is_not_returned() {
         let current = Current::default();
         current.publish(&token("first", 1), LATER);
-        let view = current.look(NOW, NOW).unwrap();
+        let view = current.look(Duration::ZERO, |until| NOW < until).unwrap();
         let next = token("a successor that is longer", 2);
         let rest = "Bearer first".len()..;
         // Between the checks and the copy, and after the copy.
@@ -340,7 +351,7 @@ mod tests {
         assert!(buffer[rest].iter().all(|byte| *byte == b'.'));
         assert!(view.to_words().is_none() && !view.holds());
         assert_eq!(view.copy_bearer(&mut buffer, |_, _| unreachable!()), None);
-        assert_eq!(current.look(NOW, NOW).unwrap().serial(), 2);
+        assert_eq!(current.look(Duration::ZERO, |until| NOW < until).unwrap().serial(), 2);
     }
     #[test]
     fn a_reader_never_sees_a_mixture() {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::shared::Shared;
 use super::state::Slot;
 use super::{Cancel, Client, GetOptions, wait};
-use crate::clock::BootTime;
+use crate::cache::current::View;
 use crate::error::Error;
 use crate::process;
 use crate::token::{Lent, Token};
@@ -119,8 +119,7 @@ impl Shared {
     /// wait until the copy before it has been stored.
     #[inline(always)]
     pub(super) fn at_hand(&self, scope: Option<&[u8]>, min_ttl: Duration) -> Option<Token> {
-        let (now, slot) = self.now_and_slot(scope)?;
-        let view = slot.current.look(now, now.after(min_ttl))?;
+        let (slot, view) = self.find(scope, min_ttl)?;
         // A `Token` from the start, so that it is wiped if the copy is inconsistent.
         // SAFETY: the words of a token, or not read.
         let token = unsafe { Token::from_words(view.to_words()?) };
@@ -138,8 +137,7 @@ impl Shared {
         scope: Option<&[u8]>,
         room: &'a mut [MaybeUninit<u64>],
     ) -> Option<Lent<'a>> {
-        let (now, slot) = self.now_and_slot(scope)?;
-        let view = slot.current.look(now, now)?;
+        let (slot, view) = self.find(scope, Duration::ZERO)?;
         // SAFETY: the words of a token, or not read.
         let token = unsafe { Lent::from_words(view.words_in(room)?) };
         if !view.holds() {
@@ -158,8 +156,7 @@ impl Shared {
         buffer: &mut [u8],
         announce: impl FnOnce(&mut [u8], usize),
     ) -> Option<usize> {
-        let (now, slot) = self.now_and_slot(scope)?;
-        let view = slot.current.look(now, now)?;
+        let (slot, view) = self.find(scope, Duration::ZERO)?;
         self.note_asked(slot);
         view.copy_bearer(buffer, announce)
     }
@@ -180,8 +177,7 @@ impl Shared {
         if !self.is_own_generation() {
             return None;
         }
-        let now = self.clock.read();
-        let view = slot.current.look(now, now.after(min_ttl))?;
+        let view = slot.current.look(min_ttl, |until| self.clock.is_before(until))?;
         let serial = view.serial();
         if !view.holds() {
             return None;
@@ -190,22 +186,13 @@ impl Shared {
         NonZeroU64::new(serial)
     }
 
-    /// The time, and the scope's slot. With a lookup the clock comes first: the processor finishes
-    /// what is before its reading, but works on what follows at the same time.
     #[inline(always)]
-    fn now_and_slot(&self, scope: Option<&[u8]>) -> Option<(BootTime, &Arc<Slot>)> {
-        match scope {
-            None => {
-                let slot = self.own.as_ref()?;
-                self.is_own_generation().then_some(())?;
-                Some((self.clock.read(), slot))
-            }
-            Some(name) => {
-                let now = self.clock.read();
-                let slot = self.names.get(name)?;
-                self.is_own_generation().then_some((now, slot))
-            }
+    fn find(&self, scope: Option<&[u8]>, min_ttl: Duration) -> Option<(&Arc<Slot>, View<'_>)> {
+        let slot = self.slot_ref(scope)?;
+        if !self.is_own_generation() {
+            return None;
         }
+        Some((slot, slot.current.look(min_ttl, |until| self.clock.is_before(until))?))
     }
 
     /// Written once per renewal and read by all, so the cache line stays shared.

@@ -196,6 +196,7 @@ impl Client {
         store: impl FnOnce(&Options) -> Option<Bounded>,
     ) -> Result<Self, Error> {
         process::install_handlers();
+        clock.prepare();
         let mut options = config.resolve()?;
         let source = Source::new(&mut options, config.credentials.clone());
         let (name, scope) = (options.name.take().unwrap_or_default(), options.scope.take());

@@ -71,6 +71,7 @@ mod places {
         pub(crate) asked: *const bool,
         pub(crate) forks: *const u32,
         pub(crate) clock_offset: *const u64,
+        pub(crate) clock: usize,
     }
 
     impl Client {
@@ -85,6 +86,7 @@ mod places {
                 asked: ptr::from_ref(&slot.asked).cast(),
                 forks: process::generation_place(),
                 clock_offset: clock::offset_place(),
+                clock: clock::kernels_function(),
             })
         }
     }
@@ -108,7 +110,7 @@ mod tests {
     }
 
     fn is_at_hand(watched: &Watched, now: BootTime) -> bool {
-        watched.look(now, now).is_some_and(|view| view.holds())
+        watched.look(Duration::ZERO, |until| now < until).is_some_and(|view| view.holds())
     }
 
     fn version(watched: &Watched) -> u64 {

@@ -24,6 +24,10 @@ pub struct tu_watch {
     /// To be added to the clock; NULL: nothing. Only in a library whose clock is controlled by
     /// tests.
     pub clock_offset: *const u64,
+    /// The address of a function of the kernel that does what clock_gettime does, for callers that
+    /// cannot call the C library (its name in vdso(7): __vdso_clock_gettime); 0: there is none, or
+    /// the program has replaced clock_gettime.
+    pub clock: usize,
 }
 
 /// Fills in `watch` for a scope (NULL: the client's `scope` option) that a call has used before.
@@ -59,6 +63,7 @@ pub unsafe extern "C" fn tu_token_watch(
             asked: places.asked,
             forks: places.forks,
             clock_offset: places.clock_offset,
+            clock: places.clock,
         });
         true
     }

@@ -12,6 +12,7 @@ mod copy;
 mod current;
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use loom::sync::{Arc, atomic};
 use loom::thread;
@@ -33,7 +34,7 @@ fn token(number: u64) -> Token {
 }
 
 fn read(current: &Current) -> Option<Vec<u64>> {
-    let view = current.look(NOW, NOW)?;
+    let view = current.look(Duration::ZERO, |until| NOW < until)?;
     let words = view.to_words()?;
     view.holds().then(|| words.into_vec())
 }

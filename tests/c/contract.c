@@ -5,6 +5,7 @@
 #include "check.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 static int drops;
 
@@ -193,6 +194,14 @@ static void views_of_a_token(tu_client *client) {
   CHECK(!watches || (*watch.asked && *watch.until > 0));
 #ifdef __linux__
   CHECK(watches);
+#endif
+#if defined __linux__ && defined __x86_64__
+  struct timespec before, seen = {0, 0}, after;
+  int (*clock)(clockid_t, struct timespec *) = (int (*)(clockid_t, struct timespec *))watch.clock;
+  clock_gettime(CLOCK_BOOTTIME, &before);
+  CHECK(!clock || clock(CLOCK_BOOTTIME, &seen) == 0);
+  clock_gettime(CLOCK_BOOTTIME, &after);
+  CHECK(!clock || (before.tv_sec <= seen.tv_sec && seen.tv_sec <= after.tv_sec));
 #endif
 
   tu_client_invalidate(client, token);
