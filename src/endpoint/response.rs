@@ -7,8 +7,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
-use serde_json::Value;
+use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::Failure;
 use super::Granted;
@@ -90,6 +89,75 @@ const OTHER_ERROR: Row = (
     "See the server's documentation, or check token_url",
 );
 
+/// A member's value, as far as it matters. (`serde_json::Value` brings a tree for objects.)
+enum Value {
+    Text(String),
+    /// Fractions are dropped, numbers that do not fit are the nearest that does.
+    Number(u64),
+    List(Vec<Value>),
+    Other,
+}
+
+impl Value {
+    fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = Value;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+                Ok(Value::Text(text.to_owned()))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
+                Ok(Value::Number(number))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+                Ok(Value::Number(number.try_into().unwrap_or(0)))
+            }
+
+            fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
+                Ok(Value::Number(number as u64))
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Value, E> {
+                Ok(Value::Other)
+            }
+
+            fn visit_unit<E>(self) -> Result<Value, E> {
+                Ok(Value::Other)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+                let mut list = Vec::new();
+                while let Some(item) = items.next_element()? {
+                    list.push(item);
+                }
+                Ok(Value::List(list))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+                while map.next_entry::<IgnoredAny, Value>()?.is_some() {}
+                Ok(Value::Other)
+            }
+        }
+        deserializer.deserialize_any(Any)
+    }
+}
+
 /// The members that matter. `null` counts as missing.
 struct Members {
     access_token: Option<Value>,
@@ -168,7 +236,7 @@ impl<'de> Deserialize<'de> for Members {
 
 impl Drop for Members {
     fn drop(&mut self) {
-        if let Some(Value::String(token)) = &mut self.access_token {
+        if let Some(Value::Text(token)) = &mut self.access_token {
             zeroize::Zeroize::zeroize(token);
         }
     }
@@ -225,7 +293,8 @@ impl Reader<'_> {
         if !text.trim_ascii_start().starts_with('{') {
             return Err("is not a JSON object".to_owned());
         }
-        serde_json::from_str(text).map_err(|error| match error.classify() {
+        // As bytes, like a record of the store: a second kind of reader is 5 KB of code.
+        serde_json::from_slice(text.as_bytes()).map_err(|error| match error.classify() {
             serde_json::error::Category::Eof => "is cut off".to_owned(),
             serde_json::error::Category::Data => "has a member twice".to_owned(),
             _ => "is not valid JSON".to_owned(),
@@ -248,7 +317,7 @@ impl Reader<'_> {
         members: &Members,
         warnings: &mut Vec<String>,
     ) -> Result<Secret, Failure> {
-        let Some(Value::String(value)) = &members.access_token else {
+        let Some(Value::Text(value)) = &members.access_token else {
             return Err(self.bad("has no access_token that is a string", CHECK_URL));
         };
         if value.is_empty() {
@@ -272,8 +341,8 @@ impl Reader<'_> {
     fn check_token_type(&self, members: &Members) -> Result<(), Failure> {
         match &members.token_type {
             None => Ok(()),
-            Some(Value::String(kind)) if kind.eq_ignore_ascii_case("bearer") => Ok(()),
-            Some(Value::String(kind)) => {
+            Some(Value::Text(kind)) if kind.eq_ignore_ascii_case("bearer") => Ok(()),
+            Some(Value::Text(kind)) => {
                 Err(self.broken(&match self.hidden(Some(members)).clean(kind) {
                     Some(kind) => format!("has the token_type \"{kind}\"; only Bearer can be used"),
                     None => format!("has a token_type that is not Bearer ({NOT_SHOWN})"),
@@ -303,8 +372,8 @@ impl Reader<'_> {
     ) -> Result<String, Failure> {
         let text = match &members.scope {
             None => return Ok(self.asked.wire().to_owned()),
-            Some(Value::String(text)) => text.clone(),
-            Some(Value::Array(list)) => {
+            Some(Value::Text(text)) => text.clone(),
+            Some(Value::List(list)) => {
                 warnings.push("the answer's scope is an array, not a string".to_owned());
                 let names: Option<Vec<&str>> = list.iter().map(Value::as_str).collect();
                 names.ok_or_else(|| self.broken("has a scope that is not text"))?.join(" ")
@@ -390,8 +459,9 @@ impl Reader<'_> {
             said += &format!(" (asked for: {})", self.asked.wire());
         }
         // An error that is not a string belongs to an API other than OAuth.
-        let is_foreign = members
-            .is_some_and(|members| members.error.as_ref().is_some_and(|error| !error.is_string()));
+        let is_foreign = members.is_some_and(|members| {
+            members.error.as_ref().is_some_and(|error| error.as_str().is_none())
+        });
         let mut failure = self.judge(code, &said, is_foreign);
         let shown_code = shown_code.map(|code| code.unwrap_or(REMOVED.to_owned()));
         let shown_code = shown_code.filter(|_| failure.error.kind() != ErrorKind::BadResponse);
@@ -569,14 +639,8 @@ fn is_b64token(value: &str) -> bool {
 /// A lifetime in whole seconds, at least 1: a number, or a string of ASCII digits.
 fn whole_seconds(value: &Value) -> Option<u64> {
     let seconds = match value {
-        Value::Number(number) => match number.as_u64() {
-            Some(whole) => whole,
-            // Fractions are dropped; casting saturates, and negative numbers become zero.
-            None => number.as_f64()? as u64,
-        },
-        Value::String(digits)
-            if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) =>
-        {
+        Value::Number(number) => *number,
+        Value::Text(digits) if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) => {
             // More digits than fit mean "very long", which is capped at a day anyway.
             digits.parse().unwrap_or(u64::MAX)
         }
