@@ -6,6 +6,8 @@ use ureq::http::header::{
     CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER, TRANSFER_ENCODING,
 };
 
+use super::dates;
+
 /// Codings of RFC 9110 section 8.4.1 and of the registry, as servers use them.
 const CODINGS: [&str; 8] =
     ["gzip", "deflate", "br", "zstd", "compress", "x-gzip", "x-compress", "bzip2"];
@@ -36,7 +38,7 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
         if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
             return Some(Duration::from_secs(value.parse().unwrap_or(u64::from(u32::MAX))));
         }
-        let at = httpdate::parse_http_date(value).ok()?;
+        let at = dates::read(value)?;
         Some(at.duration_since(now).unwrap_or_default())
     };
     let values = headers.get_all(RETRY_AFTER).iter().filter_map(|value| value.to_str().ok());
@@ -45,7 +47,7 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
 }
 
 pub(super) fn date(headers: &HeaderMap) -> Option<SystemTime> {
-    httpdate::parse_http_date(text(headers, DATE.as_str())?).ok()
+    dates::read(text(headers, DATE.as_str())?)
 }
 
 /// The coding that makes the body something other than JSON, although none was accepted: a

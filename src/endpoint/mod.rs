@@ -22,6 +22,7 @@
 pub(crate) mod certificates;
 mod connect;
 mod cut_off;
+mod dates;
 mod errors;
 pub(crate) mod headers;
 mod hidden;
