@@ -97,19 +97,6 @@ impl<T> Slot<T> {
     }
 }
 
-impl<T: Inherited> Slot<T> {
-    /// Under the lock. Returns the remains if the value was the parent's.
-    fn adopt(&self, value: &mut T) -> Option<T::Remains> {
-        // Read under the lock: a signal handler may have forked at any time before.
-        let this = gate::generation();
-        (self.process.load(Ordering::Relaxed) != this).then(|| {
-            let remains = value.adopt();
-            self.process.store(this, Ordering::Relaxed);
-            remains
-        })
-    }
-}
-
 impl<T> Locked<T> {
     /// Starts without a value: an empty one is created when the lock is first taken.
     pub(crate) const fn empty() -> Self {
@@ -148,18 +135,21 @@ impl<T: Inherited + Default> Locked<T> {
             self.mark();
             let pass = Pass::enter();
             let slot = self.slot();
-            let Some(mut value) = try_lock(&slot.value) else {
+            let Some(value) = try_lock(&slot.value) else {
                 // Sleeps outside the gate: a fork need not wait for threads that only wait. And if
                 // this thread reaches a child through a signal handler, it finds the child's lock.
                 drop(pass);
                 pause.sleep();
                 continue;
             };
-            let remains = slot.adopt(&mut value);
-            let guard = Guard { value, _pass: pass };
-            if remains.is_none() {
+            let mut guard = Guard { value, _pass: pass };
+            // Read under the lock: a signal handler may have forked at any time before.
+            let this = gate::generation();
+            if slot.process.load(Ordering::Relaxed) == this {
                 return guard;
             }
+            let remains = guard.adopt();
+            slot.process.store(this, Ordering::Relaxed);
             drop(guard);
             drop(remains);
         }
