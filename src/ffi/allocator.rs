@@ -32,6 +32,7 @@ unsafe impl GlobalAlloc for Wiping {
             // The compiler knows `free` and would remove the store as dead. (`black_box` would store
             // the pointer and load it again.)
             zeroize::optimization_barrier(std::slice::from_raw_parts(pointer, layout.size()));
+            // On Unix that is `free`, also for what a hit took from `malloc`.
             System.dealloc(pointer, layout);
         }
     }
