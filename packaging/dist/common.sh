@@ -116,10 +116,10 @@ rust_flags() { # more flags...
 }
 
 # A shared library on musl needs this: without it cargo makes none and still exits with 0.
-flags_of_shared() { # target
+flags_of_shared() { # target, more flags...
     case $1 in
-        *musl*) rust_flags -Ctarget-feature=-crt-static ;;
-        *) rust_flags ;;
+        *musl*) rust_flags -Ctarget-feature=-crt-static "${@:2}" ;;
+        *) rust_flags "${@:2}" ;;
     esac
 }
 

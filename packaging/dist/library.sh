@@ -15,7 +15,9 @@ built=$build/$target/release
 rm -rf "$stage"
 
 build_library() {
-    CARGO_TARGET_DIR=$build CARGO_ENCODED_RUSTFLAGS=$(flags_of_shared "$target") \
+    local flags=()
+    [[ $target != x86_64-* ]] || flags=(-Cforce-frame-pointers=yes) # as the Makefile does
+    CARGO_TARGET_DIR=$build CARGO_ENCODED_RUSTFLAGS=$(flags_of_shared "$target" "${flags[@]}") \
         cargo-zigbuild rustc --locked --release --features "$features" -p tu-token --lib \
         --crate-type cdylib,staticlib --target "$(for_zig "$target")" \
         -- --print native-static-libs
