@@ -30,6 +30,7 @@ programs_in_c() {
 
 start() {
   cc -O2 -o "$out/start" benches/start.c -ldl
+  cc -std=c11 -O2 -D_GNU_SOURCE -Wall -Wextra -o "$out/spawn" benches/spawn.c
   cargo build --quiet --release -p tu-token-cli
 }
 
