@@ -21,11 +21,12 @@ pub(crate) fn wipe_stack<const BYTES: usize>() {
 /// Clears the vector registers that a function need not preserve.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 fn wipe_registers() {
-    use std::arch::{asm, is_x86_feature_detected};
+    use std::arch::asm;
 
-    if is_x86_feature_detected!("avx512f") {
-        // SAFETY: the processor and the system have these registers, the compiler is told that they change, and nothing
-        // else does.
+    let enabled = enabled_registers();
+    if enabled & (YMM | ZMM) == YMM | ZMM {
+        // SAFETY: the processor has these registers and the system has enabled them, the compiler is told that they
+        // change, and nothing else does.
         unsafe {
             asm!(
                 "vpxord zmm16, zmm16, zmm16",
@@ -49,12 +50,55 @@ fn wipe_registers() {
             );
         }
     }
-    if is_x86_feature_detected!("avx") {
+    if enabled & YMM == YMM {
         // SAFETY: as above.
         unsafe {
             asm!("vzeroall", clobber_abi("sysv64"), options(nomem, nostack, preserves_flags));
         }
     }
+}
+
+/// The bits of XCR0 for the registers of AVX, and for those that AVX-512 adds.
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+const YMM: u64 = 0b110;
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+const ZMM: u64 = 0b1110_0000;
+
+/// The register XCR0: the system enables only what the processor has. Not by `is_x86_feature_detected`, which executes
+/// CPUID ten times: in a virtual machine the hypervisor executes it, which takes 8 to 20 microseconds each time.
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+fn enabled_registers() -> u64 {
+    use std::arch::{asm, x86_64::__cpuid};
+    use std::sync::atomic::{AtomicU8, Ordering};
+
+    /// Whether there is an instruction to read XCR0. 0: not known yet; 1: no; 2: yes.
+    static READABLE: AtomicU8 = AtomicU8::new(0);
+    const OSXSAVE: u32 = 1 << 27;
+
+    let mut readable = READABLE.load(Ordering::Relaxed);
+    if readable == 0 {
+        #[allow(unused_unsafe, reason = "it is a safe function from some version of Rust on")]
+        // SAFETY: every processor of this kind has CPUID with this leaf.
+        let found = unsafe { __cpuid(1) };
+        readable = 1 + u8::from(found.ecx & OSXSAVE != 0);
+        READABLE.store(readable, Ordering::Relaxed);
+    }
+    if readable == 1 {
+        return 0;
+    }
+    let (low, high): (u32, u32);
+    // SAFETY: the system has enabled the instruction, which only reads. (Not kept from one call to the next: macOS
+    // enables AVX-512 for a thread when it is first used there.)
+    unsafe {
+        asm!(
+            "xgetbv",
+            in("ecx") 0,
+            out("eax") low,
+            out("edx") high,
+            options(nomem, nostack, preserves_flags),
+        );
+    }
+    u64::from(high) << 32 | u64::from(low)
 }
 
 /// Clears the vector registers that a function need not preserve.
@@ -97,3 +141,46 @@ fn wipe_registers() {
 /// Other processors keep what is in their registers until the thread's next work.
 #[cfg(not(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri))))]
 fn wipe_registers() {}
+
+#[cfg(all(test, target_os = "linux", not(miri)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn the_registers_to_wipe_are_those_that_the_processor_has() {
+        use std::arch::is_x86_feature_detected;
+        let enabled = enabled_registers();
+        assert_eq!(enabled & YMM == YMM, is_x86_feature_detected!("avx"));
+        assert_eq!(enabled & (YMM | ZMM) == YMM | ZMM, is_x86_feature_detected!("avx512f"));
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn vector_registers_are_wiped() {
+        use std::arch::{asm, is_x86_feature_detected};
+        if !is_x86_feature_detected!("avx") {
+            return;
+        }
+        // One that each system lets functions overwrite.
+        let mut left = [1_u64; 4];
+        // SAFETY: the processor has these registers; the function is called as C functions are.
+        unsafe {
+            asm!(
+                "vpcmpeqd xmm5, xmm5, xmm5",
+                "vinsertf128 ymm5, ymm5, xmm5, 1",
+                "call {wipe}",
+                "vmovdqu [r12], ymm5",
+                wipe = sym wipe_in_c,
+                in("r12") left.as_mut_ptr(),
+                clobber_abi("C"),
+            );
+        }
+        assert_eq!(left, [0; 4]);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    extern "C" fn wipe_in_c() {
+        wipe_registers();
+    }
+}
