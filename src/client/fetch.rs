@@ -15,6 +15,7 @@ use crate::clock::BootTime;
 use crate::credentials::{Pair, View};
 use crate::endpoint::{Granted, TimeLimit};
 use crate::error::{Error, ErrorKind};
+use crate::leftovers::{Depth, wipe_thread};
 use crate::process::Mailbox;
 use crate::threads::Job;
 
@@ -167,6 +168,7 @@ impl Shared {
         fetch.stored.renew_lock();
         let (name, scope) = (self.events.client_name(), &fetch.slot.scope);
         let asked = self.endpoint.fetch(&self.options, name, &pair.credentials, scope, limit);
+        wipe_thread(Depth::Deep);
         fetch.used = Some(pair);
         self.report_trust();
         let id = fetch.id;
@@ -196,7 +198,8 @@ impl Shared {
         let policy = &self.options.policy;
         let visit = self.store.as_ref().map(|store| policy.longest_visit(store.timeout()));
         let longest = visit.unwrap_or_default() + policy.longest_fetch();
-        Job::or_refused(longest, move |there_is_a_thread| match there_is_a_thread {
+        // What a request leaves, `send` wipes.
+        Job::of_depth(Depth::Shallow, longest, move |there_is_a_thread| match there_is_a_thread {
             Ok(()) => shared.run_flight(id),
             Err(error) => shared.not_started(id, error),
         })

@@ -39,6 +39,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::error::ErrorKind;
+use crate::leftovers::Depth;
 use crate::process::{Inherited, Locked, Mailbox};
 use crate::threads::{self, Job, Rank};
 pub(crate) use holder::{Holder, Tried, Watch};
@@ -80,7 +81,7 @@ impl Problem {
 /// Tries out a file store. Returns its directory.
 #[cfg(unix)]
 pub(crate) fn try_files(directory: Option<PathBuf>, timeout: Duration) -> Result<PathBuf, Problem> {
-    within(timeout, move || file::FileStore::new(directory.as_deref()).try_out())
+    within(Depth::Deep, timeout, move || file::FileStore::new(directory.as_deref()).try_out())
 }
 
 /// File stores are not available on this system.
@@ -217,7 +218,7 @@ impl Bounded {
     /// discarded.
     pub(crate) fn run_later(&self, act: impl FnOnce(&dyn Store) + Send + 'static) {
         let store = self.store.clone();
-        let job = Job::new(Duration::MAX, move || act(&*store));
+        let job = job(self.depth(), move || act(&*store));
         let _ = threads::submit(&job, Rank::Store);
     }
 
@@ -226,18 +227,32 @@ impl Bounded {
         act: impl FnOnce(&dyn Store) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
         let store = self.store.clone();
-        within(self.timeout, move || act(&*store))
+        within(self.depth(), self.timeout, move || act(&*store))
     }
+
+    /// On a server it makes a connection, perhaps with TLS.
+    fn depth(&self) -> Depth {
+        if self.is_local() { Depth::Shallow } else { Depth::Deep }
+    }
+}
+
+fn job(depth: Depth, body: impl FnOnce() + Send + 'static) -> Arc<Job> {
+    Job::of_depth(depth, Duration::MAX, move |there_is_a_thread| {
+        if there_is_a_thread.is_ok() {
+            body();
+        }
+    })
 }
 
 /// Runs a store operation on a pool thread, and gives up after `timeout`.
 fn within<T: Send + 'static>(
+    depth: Depth,
     timeout: Duration,
     act: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
     let outcome = Arc::new(Mailbox::default());
     let told = outcome.clone();
-    let job = Job::new(Duration::MAX, move || {
+    let job = job(depth, move || {
         told.put(act());
     });
     threads::submit(&job, Rank::Store)

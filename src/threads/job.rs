@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::rank::{Rank, TABLE};
-use crate::leftovers::wipe_thread;
+use crate::leftovers::{Depth, wipe_thread};
 use crate::process::Parcel;
 use crate::sync::atomic::AtomicU8;
 
@@ -19,6 +19,8 @@ pub(crate) struct Job {
     body: Parcel<Body>,
     /// After this long it no longer counts against limits: it may hang where no timeout applies.
     pub(super) longest: Duration,
+    /// How much of the stack is wiped after it.
+    depth: Depth,
     /// The rank it was submitted with, plus one (0: not submitted), and the flag [`AWAITED`].
     standing: AtomicU8,
 }
@@ -42,8 +44,17 @@ impl Job {
         longest: Duration,
         body: impl FnOnce(Result<(), &io::Error>) + Send + 'static,
     ) -> Arc<Self> {
+        Self::of_depth(Depth::Deep, longest, body)
+    }
+
+    /// The same for a job that is known not to use more of its thread's stack.
+    pub(crate) fn of_depth(
+        depth: Depth,
+        longest: Duration,
+        body: impl FnOnce(Result<(), &io::Error>) + Send + 'static,
+    ) -> Arc<Self> {
         let (body, standing) = (Parcel::new(Box::new(body) as Body), AtomicU8::new(0));
-        Arc::new(Self { body, longest, standing })
+        Arc::new(Self { body, longest, depth, standing })
     }
 
     pub(super) fn take(&self) -> Option<Body> {
@@ -54,9 +65,9 @@ impl Job {
     pub(super) fn run(&self) {
         if let Some(body) = self.take() {
             // A panic is a bug of the library; it must not cost the pool this thread.
-            let _ = catch_unwind(AssertUnwindSafe(|| body(Ok(()))));
+            let ended = catch_unwind(AssertUnwindSafe(|| body(Ok(()))));
             // The thread may now be idle for a long time, or end: its stack would stay.
-            wipe_thread();
+            wipe_thread(if ended.is_ok() { self.depth } else { Depth::Deep });
         }
     }
 

@@ -20,7 +20,7 @@ use std::sync::{Arc, Weak};
 use super::spawn::spawn;
 use super::{IDLE, lack_threads};
 use crate::clock::{BootTime, Clock};
-use crate::leftovers::wipe_thread;
+use crate::leftovers::{Depth, wipe_thread};
 use crate::process::{Inherited, Locked, Mailbox, Process};
 use crate::sync::global;
 
@@ -310,7 +310,7 @@ fn watch(bell: &Arc<Mailbox<()>>) {
             Step::Leave => return,
             Step::Act(timer) => {
                 drop(catch_unwind(AssertUnwindSafe(|| timer.action.act())));
-                wipe_thread();
+                wipe_thread(Depth::Deep);
             }
             Step::Wait(until) => drop(bell.take(&clock, until)),
         }

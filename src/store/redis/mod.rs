@@ -34,6 +34,7 @@ use super::circuit::Circuit;
 use crate::clock::Clock;
 use crate::config::redis_url::{Choice, Target};
 use crate::endpoint::trust::Trust;
+use crate::leftovers::Depth;
 use crate::process::{AnyProcess, Locked};
 use crate::sync::global;
 
@@ -41,7 +42,7 @@ use crate::sync::global;
 /// Returns its URL without user and password.
 pub(crate) fn try_server(choice: &Choice, timeout: Duration) -> Result<String, Problem> {
     let store = RedisStore::new(choice, timeout, TRIAL_LOCK_LIFE);
-    super::within(TRIAL_OPERATIONS * timeout, move || store.try_out())?;
+    super::within(Depth::Deep, TRIAL_OPERATIONS * timeout, move || store.try_out())?;
     Ok(choice.as_ref().map(Target::shown).unwrap_or_default())
 }
 
