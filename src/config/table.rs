@@ -77,7 +77,9 @@ impl OptionSpec {
     /// assert_eq!(scope.env_name(), "TRACKUNIT_SCOPE");
     /// ```
     pub fn env_name(&self) -> String {
-        format!("{ENV_PREFIX}{}", self.key.to_uppercase())
+        let mut name = [ENV_PREFIX, self.key].concat();
+        name.make_ascii_uppercase();
+        name
     }
 
     /// The alternative way to set the same thing: a value, or the file that contains it.

@@ -34,6 +34,7 @@ pub(super) const TRIAL: &str = "trial";
 const OLD: Duration = Duration::from_secs(2 * 24 * 3600);
 /// Writing a file takes far less than this.
 const LEFT_OVER: Duration = Duration::from_secs(60);
+const USUAL_RECORD_BYTES: usize = 2048;
 /// Maximum number of files checked by one cleanup.
 const MOST_TIDIED: usize = 1000;
 
@@ -159,7 +160,8 @@ impl Store for FileStore {
         let Some(directory) = Directory::open(self.path()?)? else { return Ok(None) };
         let name = file_name(name, RECORD);
         let Some(file) = directory.read(&name)? else { return Ok(None) };
-        let mut record = Vec::new();
+        // Room for all of a usual record, so that it is read at once.
+        let mut record = Vec::with_capacity(USUAL_RECORD_BYTES);
         file.take(MAX_RECORD_BYTES as u64 + 1)
             .read_to_end(&mut record)
             .map_err(|error| problem("read", &name, &error))?;

@@ -106,24 +106,20 @@ impl Seal {
 
 /// Everything that tokens depend on, each part with its length so that the encoding is unambiguous.
 fn identity(options: &Options, credentials: &Credentials, scope: &ScopeSet) -> Zeroizing<Vec<u8>> {
-    // Allocated in full: the parameters may be secrets.
-    let params = options.params.iter().map(|(key, value)| key.len() + value.len() + 16);
-    let room = params.sum::<usize>() + 16 * 1024;
-    let mut identity = Zeroizing::new(Vec::with_capacity(room));
-    let mut add = |part: &str| {
-        identity.extend_from_slice(&(part.len() as u64).to_le_bytes());
-        identity.extend_from_slice(part.as_bytes());
-    };
-    add(&options.token_url.uri().to_string());
-    add(credentials.client_id.reveal());
-    add(match options.client_auth {
+    let token_url = options.token_url.uri().to_string();
+    let client_auth = match options.client_auth {
         ClientAuth::Post => "post",
         ClientAuth::Basic => "basic",
-    });
-    add(scope.canonical());
-    for (key, value) in &options.params {
-        add(key);
-        add(value);
+    };
+    let mut parts =
+        vec![&*token_url, credentials.client_id.reveal(), client_auth, scope.canonical()];
+    parts.extend(options.params.iter().flat_map(|(key, value)| [&**key, &**value]));
+    // Allocated in full: the parameters may be secrets.
+    let room = parts.iter().map(|part| size_of::<u64>() + part.len()).sum();
+    let mut identity = Zeroizing::new(Vec::with_capacity(room));
+    for part in parts {
+        identity.extend_from_slice(&(part.len() as u64).to_le_bytes());
+        identity.extend_from_slice(part.as_bytes());
     }
     identity
 }
