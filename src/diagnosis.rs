@@ -63,11 +63,8 @@ pub struct Answer {
 }
 
 /// The timeout of a call that sets none.
-///
-/// # Errors
-/// The first mistake in the options.
-pub fn timeout(config: &Config) -> Result<Duration, Error> {
-    Ok(config.resolve()?.timeout)
+pub fn timeout(client: &Client) -> Duration {
+    client.timeout()
 }
 
 /// How long ago the token was requested, by any process. `None`: the client now has another one.

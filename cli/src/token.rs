@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tu_token::diagnosis;
 use tu_token::{Client, Error, ErrorKind, Event, EventFn, GetOptions, Token};
 
-use crate::settings::Settings;
+use crate::settings::{Settings, Source};
 
 /// How long a run that has a valid token waits for a renewal.
 const MOMENT: Duration = Duration::from_secs(1);
@@ -50,8 +50,8 @@ struct Sharing {
     client: Client,
     timeout: Duration,
     began: Instant,
-    /// Disconnected once all events have been delivered.
-    events: Receiver<()>,
+    /// Disconnected once all events have been delivered. `None`: there are none.
+    events: Option<Receiver<()>>,
 }
 
 impl Sharing {
@@ -59,13 +59,19 @@ impl Sharing {
         let began = Instant::now();
         settings.warn();
         let mut config = settings.sharing_config();
-        let (sender, events) = channel();
-        // Sends nothing. It is dropped after the last event has been delivered, and so is the sender.
-        config.on_event(EventFn::from(move |_: &Event| {
-            let _: &Sender<()> = &sender;
-        }));
+        // By default none are written.
+        let is_logged = settings.source_of("log") != Source::Default;
+        let events = is_logged.then(|| {
+            let (sender, events) = channel();
+            // Sends nothing. It is dropped after the last event has been delivered, and so is the sender.
+            config.on_event(EventFn::from(move |_: &Event| {
+                let _: &Sender<()> = &sender;
+            }));
+            events
+        });
         let client = Client::new(&config)?;
-        Ok(Self { client, timeout: diagnosis::timeout(&config)?, began, events })
+        let timeout = diagnosis::timeout(&client);
+        Ok(Self { client, timeout, began, events })
     }
 
     /// Waits a moment, then, if there is still no token, for the rest of the timeout.
@@ -85,6 +91,8 @@ impl Drop for Sharing {
     /// The library writes events on a thread of its own, which the end of the process would cut short.
     fn drop(&mut self) {
         self.client.close();
-        let _ = self.events.recv_timeout(EVENTS);
+        if let Some(events) = &self.events {
+            let _ = events.recv_timeout(EVENTS);
+        }
     }
 }

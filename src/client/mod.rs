@@ -432,6 +432,11 @@ impl Client {
         self.shared.invalidate(bare);
     }
 
+    /// The timeout of a call that sets none. For the command.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.shared.options.timeout
+    }
+
     /// Age of a cached token since its request, also if another process made it. For the command.
     pub(crate) fn age_of(&self, token: &Token) -> Option<Duration> {
         let now = self.shared.clock.now();
