@@ -1,7 +1,5 @@
 //! A failed run: an exit code, a one-line message and a hint.
 
-use std::process::ExitCode;
-
 use tu_token::{Error, ErrorKind};
 
 use crate::output;
@@ -36,7 +34,7 @@ impl Failure {
     }
 
     /// Reports the failure on stderr, always in one line, and returns the exit code.
-    pub fn tell(self) -> ExitCode {
+    pub fn tell(self) -> u8 {
         if !self.message.is_empty() {
             // A name from the command line may contain line breaks and terminal escape sequences.
             let plain = |c: char| if c.is_control() { ' ' } else { c };
@@ -46,7 +44,7 @@ impl Failure {
         if let Some(hint) = self.hint {
             output::say(&format!("hint: {hint}"));
         }
-        ExitCode::from(self.code)
+        self.code
     }
 }
 

@@ -8,8 +8,10 @@
 //! - [`failure`]: exit codes and messages on stderr
 //! - [`secrecy`]: which option values may be shown or passed on
 //! - [`output`]: standard output and error, which may be closed or full
+//! - `start`: a quicker start, where it is known how
 
 #![deny(unsafe_code)]
+#![cfg_attr(all(quick_start, not(test)), no_main)]
 
 mod arguments;
 mod completions;
@@ -24,24 +26,34 @@ mod options;
 mod output;
 mod secrecy;
 mod settings;
+#[cfg(all(quick_start, not(test)))]
+mod start;
 mod token;
-
-use std::process::ExitCode;
 
 use arguments::Command;
 use failure::Failure;
 
-fn main() -> ExitCode {
+#[cfg(not(all(quick_start, not(test))))]
+fn main() -> std::process::ExitCode {
+    outcome().into()
+}
+
+/// Runs, and returns the exit code.
+fn outcome() -> u8 {
     // The panic has printed its message; only the exit code remains.
     match std::panic::catch_unwind(run) {
-        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Ok(())) => 0,
         Ok(Err(failure)) => failure.tell(),
-        Err(_) => ExitCode::from(failure::INTERNAL),
+        Err(_) => failure::INTERNAL,
     }
 }
 
 fn run() -> Result<(), Failure> {
     let (command, settings) = arguments::parse()?;
+    #[cfg(all(quick_start, not(test)))]
+    if matches!(command, Command::Get(_) | Command::Exec(_)) {
+        start::share_heap();
+    }
     match command {
         Command::Get(get) => get::run(&settings, &get),
         Command::Exec(exec) => exec::run(&settings, &exec.command),

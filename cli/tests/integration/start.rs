@@ -1,8 +1,11 @@
-//! What a run does that finds its token in the store: as little as possible.
+//! What a run does that finds its token in the store: as little as possible. And what it must do before it begins.
 
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 
-use crate::common::Shell;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::common::{BINARY, Shell, Started};
 
 #[test]
 fn a_run_with_a_stored_token_opens_only_the_store() {
@@ -35,4 +38,33 @@ fn a_run_with_a_stored_token_opens_only_the_store() {
     };
     let others: Vec<&str> = opened.lines().filter(|line| !allowed(line)).collect();
     assert!(others.is_empty(), "{others:?}");
+}
+
+#[test]
+#[cfg(static_unwinder)]
+fn no_shared_library_is_needed_for_panics() {
+    let program = std::fs::read(BINARY).expect("the program");
+    let needed = b"libgcc_s.so.1";
+    assert!(!program.windows(needed.len()).any(|window| window == needed));
+}
+
+/// Otherwise a file or a connection would get the number of standard output, and the token be written to it.
+#[test]
+fn closed_standard_descriptors_are_opened() {
+    let shell = Shell::new();
+    let ready = shell.home.path().join("ready");
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", r#"exec "$0" emulator --port 0 --env-file "$1" <&- >&- 2>&-"#, BINARY])
+        .arg(&ready);
+    let emulator = Started::start(&mut command);
+    let begun = Instant::now();
+    while !ready.exists() {
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    for number in 0..3 {
+        let opened = std::fs::read_link(format!("/proc/{}/fd/{number}", emulator.0.id()));
+        assert_eq!(opened.expect("a descriptor").to_str(), Some("/dev/null"), "{number}");
+    }
 }
