@@ -29,10 +29,19 @@ mod here {
 
         /// Wakes all that sleep.
         pub(crate) fn ring(&self) {
+            self.wake(libc::c_int::MAX);
+        }
+
+        /// Wakes one of those that sleep.
+        pub(crate) fn ring_for_one(&self) {
+            self.wake(1);
+        }
+
+        fn wake(&self, sleepers: libc::c_int) {
             self.0.fetch_add(1, Ordering::SeqCst);
             let operation = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
             // SAFETY: the kernel uses the address only as a key and does not read from it.
-            unsafe { libc::syscall(libc::SYS_futex, self.0.as_ptr(), operation, libc::c_int::MAX) };
+            unsafe { libc::syscall(libc::SYS_futex, self.0.as_ptr(), operation, sleepers) };
         }
 
         /// Sleeps until the count moves beyond `seen`, a signal handler has run, or `longest` has
@@ -87,6 +96,14 @@ mod here {
             let mut rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
             *rings = rings.wrapping_add(1);
             self.rung.notify_all();
+        }
+
+        /// Wakes one of those that sleep.
+        #[cfg(all(test, feature = "__shuttle"))]
+        pub(crate) fn ring_for_one(&self) {
+            let mut rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
+            *rings = rings.wrapping_add(1);
+            self.rung.notify_one();
         }
 
         /// Sleeps until the count moves beyond `seen` or `longest` has passed; may return early.

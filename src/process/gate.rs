@@ -202,13 +202,19 @@ fn count_own_from(generation: u32) {
 /// may call the library. In the child such a handler may run before the library's; then the
 /// latter's work is done here.
 fn forks_itself() -> bool {
-    if Count::own().forks() == 0 {
+    if !is_forking() {
         return false;
     }
     if FORKING.load(Ordering::Relaxed) != std::process::id() {
         after_fork_in_child();
     }
     true
+}
+
+/// Whether this thread is in the middle of a fork.
+#[cfg_attr(not(any(target_os = "linux", target_os = "android")), allow(dead_code))]
+pub(super) fn is_forking() -> bool {
+    Count::own().forks() > 0
 }
 
 /// A call into the C library that takes locks of its own, counted until this is dropped. A fork

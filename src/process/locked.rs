@@ -6,6 +6,7 @@ use std::sync::TryLockError;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::gate::{self, Pass, Pause};
+use super::queue::Queue;
 use super::{Inherited, Process};
 use crate::sync::atomic::AtomicPtr;
 use crate::sync::{Mutex, MutexGuard};
@@ -76,6 +77,7 @@ struct Slot<T> {
     /// Generation that owns the value. Guarded by the lock, but outside it, where padding leaves
     /// room.
     process: AtomicU32,
+    queue: Queue,
     value: Mutex<T>,
 }
 
@@ -84,12 +86,23 @@ struct Slot<T> {
 pub(crate) struct Guard<'a, T> {
     value: MutexGuard<'a, T>,
     _pass: Pass,
+    /// Last: it may wake a thread, outside the gate.
+    _next: Next<'a>,
+}
+
+/// Lets in the next one that waits for the lock, when this is dropped.
+struct Next<'a>(&'a Queue);
+
+impl Drop for Next<'_> {
+    fn drop(&mut self) {
+        self.0.let_next();
+    }
 }
 
 impl<T> Slot<T> {
     fn new(value: T, epoch: u32) -> Self {
         let (epoch, process) = (AtomicU32::new(epoch), AtomicU32::new(gate::generation()));
-        Self { epoch, process, value: Mutex::new(value) }
+        Self { epoch, process, queue: Queue::default(), value: Mutex::new(value) }
     }
 
     fn epoch(&self) -> u32 {
@@ -131,18 +144,24 @@ impl<T: Inherited + Default> Locked<T> {
 
     pub(crate) fn lock(&self) -> Guard<'_, T> {
         let mut pause = Pause::default();
+        let mut looks = LOOKS;
         loop {
             self.mark();
             let pass = Pass::enter();
             let slot = self.slot();
-            let Some(value) = try_lock(&slot.value) else {
+            // Having waited once, it lines up first: it may not be the only one that waits.
+            let place = (looks != LOOKS).then(|| slot.queue.line_up());
+            let Some(value) = try_lock(&slot.value, looks) else {
                 // Sleeps outside the gate: a fork need not wait for threads that only wait. And if
                 // this thread reaches a child through a signal handler, it finds the child's lock.
                 drop(pass);
-                pause.sleep();
+                if let Some(place) = place {
+                    slot.queue.sleep(place, &mut pause);
+                }
+                looks = 1;
                 continue;
             };
-            let mut guard = Guard { value, _pass: pass };
+            let mut guard = Guard { value, _pass: pass, _next: Next(&slot.queue) };
             // Read under the lock: a signal handler may have forked at any time before.
             let this = gate::generation();
             if slot.process.load(Ordering::Relaxed) == this {
@@ -192,8 +211,8 @@ impl<T: Inherited + Default> Locked<T> {
     }
 }
 
-fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
-    for _ in 0..LOOKS {
+fn try_lock<T>(mutex: &Mutex<T>, looks: usize) -> Option<MutexGuard<'_, T>> {
+    for _ in 0..looks {
         match mutex.try_lock() {
             Ok(value) => return Some(value),
             // A panic under the lock is a bug, contained elsewhere; the state machines keep no

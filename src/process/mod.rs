@@ -17,6 +17,7 @@
 //! - [`inherited`] what a child does with a value inherited from its parent
 //! - [`locked`] values behind a lock that may start empty in a child; [`kept`] those that must not
 //!   be lost
+//! - [`queue`] where threads wait, outside the gate, for a lock
 //! - [`mailbox`] where threads wait, outside the gate, for what another one delivers
 //! - [`callback`] functions of the program, released once in every process
 
@@ -27,6 +28,7 @@ mod inherited;
 mod kept;
 mod locked;
 mod mailbox;
+mod queue;
 
 pub(crate) use callback::{Callable, Callback};
 #[cfg(feature = "capi")]

@@ -62,6 +62,25 @@ fn a_fork_that_gives_up_says_so_and_the_parent_goes_on() {
     });
 }
 
+/// The release of a lock wakes one that waits for it, which wakes the next.
+#[test]
+fn no_thread_oversleeps_the_release_of_a_lock() {
+    explore(|| {
+        let value = Arc::new(Locked::new(AnyProcess(0)));
+        let lockers = [(); 3].map(|()| {
+            let value = value.clone();
+            thread::spawn(move || {
+                let mut value = value.lock();
+                thread::yield_now();
+                value.0 += 1;
+            })
+        });
+        lockers.into_iter().for_each(|thread| thread.join().unwrap());
+        assert_eq!(**value.lock(), 3);
+        assert_eq!(time::elapsed(), Duration::ZERO, "a wake-up was lost");
+    });
+}
+
 /// The child of such a fork: the lock that will never be released is left alone, and all threads
 /// find the same new one. The thread that came out of a signal handler releases the old.
 #[test]
