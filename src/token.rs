@@ -37,6 +37,30 @@ pub(crate) const BEARER_WORD: usize = TEXT + BEARER_AT / 8;
 const VALUE_AT: usize = PREFIX.len();
 const BEARER_PREFIX_LEN: usize = VALUE_AT - BEARER_AT;
 
+/// A block's lengths word: the length of the token, the size of the block in words, some of which may
+/// be unused, and the length of the scope.
+const fn lengths_word(value: usize, words: usize, scope: usize) -> u64 {
+    (value as u64) << 32 | (words as u64) << 16 | scope as u64
+}
+
+const _: () = assert!(MAX_WORDS <= 0xffff && crate::scope::MAX_SCOPE_BYTES <= 0xffff);
+
+/// Memory for a copy of a token, got before the token is there. Threads that wait for the same
+/// token would otherwise all ask for memory when they wake, and many would sleep again, because the
+/// C library's allocator has locks.
+pub(crate) struct Room(Box<[u64]>);
+
+impl Room {
+    /// For tokens of half a kilobyte to one: the largest block that glibc's threads keep for
+    /// themselves when they free it.
+    const WORDS: usize = 129;
+
+    pub(crate) fn new() -> Self {
+        // Not zeros, which the system might provide only when they are written to.
+        Self(vec![!0; Self::WORDS].into())
+    }
+}
+
 /// Marks a block as a token, for `tu_free`.
 pub(crate) const TOKEN_KIND: u64 = u64::from_le_bytes(*b"tu token");
 
@@ -68,7 +92,7 @@ impl Token {
     pub(crate) fn new(value: &str, scope: &str, serial: u64, life: &Life, unix_ms: i64) -> Self {
         let mut words = vec![0u64; words_for(value.len(), scope.len())].into_boxed_slice();
         words[KIND] = TOKEN_KIND;
-        words[LENGTHS] = (value.len() as u64) << 32 | scope.len() as u64;
+        words[LENGTHS] = lengths_word(value.len(), words.len(), scope.len());
         words[EXPIRES_AT] = life.expires_at().nanos();
         words[FRESH_UNTIL] = life.fresh_until.nanos();
         words[EXPIRES_AT_UNIX_MS] = unix_ms as u64;
@@ -106,6 +130,25 @@ impl Token {
         (lengths >> 32) as usize
     }
 
+    #[inline(always)]
+    fn scope_len(lengths: u64) -> usize {
+        (lengths & 0xffff) as usize
+    }
+
+    /// A copy, in `room` if its size is suitable.
+    pub(crate) fn copy_in(&self, room: Option<Room>) -> Self {
+        let words = self.words();
+        let (value, scope) = (Self::value_len(words[LENGTHS]), Self::scope_len(words[LENGTHS]));
+        let used = words_for(value, scope);
+        let suits = |room: &Room| (used..=2 * used).contains(&room.0.len());
+        let Some(Room(mut place)) = room.filter(suits) else {
+            return self.clone();
+        };
+        place[..used].copy_from_slice(&words[..used]);
+        place[LENGTHS] = lengths_word(value, place.len(), scope);
+        Self { block: place.into() }
+    }
+
     /// Length of `Bearer <token>`, at [`BEARER_WORD`].
     #[inline(always)]
     pub(crate) fn bearer_len(words: &[u64]) -> usize {
@@ -116,7 +159,7 @@ impl Token {
     #[cfg(any(test, feature = "capi"))]
     #[inline(always)]
     pub(crate) fn word_count(lengths: u64) -> usize {
-        words_for(Self::value_len(lengths), (lengths & 0xffff_ffff) as usize)
+        (lengths >> 16 & 0xffff) as usize
     }
 
     /// Offsets of the parts in a block's text.
@@ -129,7 +172,7 @@ impl Token {
             value: VALUE_AT,
             length,
             scope: VALUE_AT + length + 1,
-            scope_length: (words[LENGTHS] & 0xffff_ffff) as usize,
+            scope_length: Self::scope_len(words[LENGTHS]),
         }
     }
 
@@ -342,6 +385,25 @@ mod tests {
         assert!(left <= Duration::from_secs(1200) && left > Duration::from_secs(1100), "{left:?}");
         token.set_fresh_until(Clock::System.now());
         assert_eq!(token.fresh_for(), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_copy_may_be_made_in_memory_that_is_there() {
+        for (length, fits) in
+            [(3, false), (436, false), (437, true), (956, true), (957, false), (3000, false)]
+        {
+            let token = Token::new(&"t".repeat(length), "a b", 7, &life(), 5);
+            let room = Room::new();
+            let place = room.0.as_ptr();
+            let copy = token.copy_in(Some(room));
+            assert_eq!(copy.words().as_ptr() == place, fits, "{length}");
+            // The copy of a copy, too.
+            for copy in [copy.copy_in(Some(Room::new())), copy.clone(), copy] {
+                assert_eq!((copy.header(), copy.scope()), (token.header(), "a b"));
+                assert_eq!((copy.value(), copy.serial()), (token.value(), 7));
+                assert_eq!(Token::word_count(copy.words()[LENGTHS]), copy.words().len());
+            }
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::clock::BootTime;
 use crate::credentials;
 use crate::error::{Error, ErrorKind};
 use crate::threads;
-use crate::token::Token;
+use crate::token::{Room, Token};
 
 const FOREVER: BootTime = BootTime::from_nanos(u64::MAX);
 
@@ -108,6 +108,7 @@ impl Shared {
         let request = self.request(options)?;
         self.refuse_self_wait(&request)?;
         let mut history = WaitHistory::default();
+        let mut room = None;
         loop {
             // A caller that can be cancelled is woken alone.
             let alone = options.cancel.map(|cancel| {
@@ -121,13 +122,14 @@ impl Shared {
                 Next::Wait(wait, crowd) => (wait, crowd),
             };
             history.waits(&wait);
+            room.get_or_insert_with(Room::new);
             let own = alone.as_ref().and_then(|waiter| {
                 waiter.sleep(&self.clock, wait.until).or_else(|| waiter.leave())
             });
             let shared = crowd.as_ref().and_then(|crowd| crowd.read(&self.clock, wait.until));
             let outcome = own.as_ref().or(shared);
             if let Some(outcome) =
-                outcome.and_then(|outcome| self.end_of_wait(outcome, &mut history))
+                outcome.and_then(|outcome| self.end_of_wait(outcome, &mut history, &mut room))
             {
                 return outcome;
             }
@@ -198,14 +200,16 @@ impl Shared {
     }
 
     /// The result of a caller whose wait has ended. A token is checked against the clock now,
-    /// however long ago it was obtained. `None`: no result yet; ask the core again.
+    /// however long ago it was obtained. `None`: no result yet; ask the core again. `room`: for the
+    /// caller's copy.
     pub(super) fn end_of_wait(
         self: &Arc<Self>,
         outcome: &Outcome,
         history: &mut WaitHistory,
+        room: &mut Option<Room>,
     ) -> Option<Result<Token, Error>> {
         match outcome {
-            Outcome::Token(token) if self.is_alive(token) => Some(Ok((**token).clone())),
+            Outcome::Token(token) if self.is_alive(token) => Some(Ok(token.copy_in(room.take()))),
             Outcome::Token(_) | Outcome::AskAgain => None,
             Outcome::Failed(error) => match error.kind() {
                 ErrorKind::Cancelled | ErrorKind::Closed => Some(Err(error.clone())),

@@ -161,7 +161,7 @@ impl Shared {
 
     fn woken_async(self: &Arc<Self>, call: &Arc<Call>, outcome: Outcome) {
         let mut history = WaitHistory::after(call.waited.lock().0);
-        match self.end_of_wait(&outcome, &mut history) {
+        match self.end_of_wait(&outcome, &mut history, &mut None) {
             Some(outcome) => call.answer(outcome),
             None => self.ask_async(call, history),
         }
