@@ -81,6 +81,7 @@ cold() {
     # Long enough that all of the threads wait when the token comes.
     all "$out/crowd" threads 10000 3000
     all "$out/crowd" futex 10000 1000
+    all "$out/crowd" copies 10000 1000
   done
 }
 
