@@ -13,7 +13,7 @@ library=${1:-${CARGO_TARGET_DIR:-$root/target}/release/libtu_token.so}
 symbols=$root/packaging/symbols.txt
 header=$root/include/tu_token.h
 soname=libtu_token.so.$(sed -n 's/^const ABI: &str = "\([0-9]*\)";$/\1/p' "$root/build.rs")
-most_bytes=${MOST_BYTES:-2197000}
+most_bytes=${MOST_BYTES:-2200000}
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 failed=0
