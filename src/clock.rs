@@ -21,6 +21,7 @@ mod coarse;
 mod coarse {
     pub(super) fn prepare() {}
     pub(super) fn renew() {}
+    pub(super) fn forked() {}
     #[cfg(feature = "capi")]
     pub(super) fn kernels_function() -> usize {
         0
@@ -224,6 +225,11 @@ fn turned() -> u64 {
 #[cfg(feature = "capi")]
 pub(crate) fn kernels_function() -> usize {
     coarse::kernels_function()
+}
+
+/// In a child, in the handler of its fork.
+pub(crate) fn forked() {
+    coarse::forked();
 }
 
 /// Where a number is that is to be added to the boot clock of the system; null: none.

@@ -11,12 +11,16 @@
 //!   Slewing, as by NTP, changes both clocks' speed and not their distance.
 //!
 //! So while the distance, to the nanosecond, is the one that was found together with the time
-//! slept, there has been no suspend. Whatever else changes it (the wall clock is set, a leap
-//! second, a process is restored in another container) costs one look at all clocks.
+//! slept, there has been no suspend (or somebody has set the wall clock back by just that much).
+//! Whatever else changes it (the wall clock is set, a leap second) costs one look at all clocks.
 //!
-//! Coarse clocks lag by a tick, up to 10 ms, and by more where the processor that counts ticks is
-//! held up. So "yes" is only said while [`SLACK`] is left; after that, the boot clock decides. As it
-//! does where a program has a clock function of its own (see [`is_replaced`]), such as libfaketime.
+//! Coarse clocks lag by a tick, up to 10 ms, and by more where a hypervisor withholds the processor
+//! that counts ticks. So "yes" is only said while [`SLACK`] is left; after that, the boot clock
+//! decides. As it does where a program has a clock function of its own (see [`is_replaced`]), such
+//! as libfaketime.
+//!
+//! A time namespace may move the boot clock alone. A process enters one at a fork, after which all
+//! clocks are looked at anew; or by `setns`, as long as it has a single thread, which goes unseen.
 
 mod vdso;
 
@@ -27,9 +31,9 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use libc::{clockid_t, timespec};
 use vdso::ClockFunction;
 
-/// What coarse clocks may lag behind. A hundred ticks, and no more than one call in a thousand of a
-/// token that lasts 20 minutes.
-const SLACK: u64 = 1_000_000_000;
+/// What coarse clocks may lag behind. At least a thousand ticks, and one call in a hundred of a token
+/// that is renewed after 10 to 15 minutes.
+const SLACK: u64 = 10_000_000_000;
 
 /// Longest time between ticks of a kernel. Where coarse clocks are not those of a kernel's ticks,
 /// another length is reported.
@@ -67,6 +71,11 @@ pub(super) fn renew() {
     OF_PROCESS.renew();
 }
 
+/// In a child: its clocks may be other ones. Before any other thread can be there.
+pub(super) fn forked() {
+    OF_PROCESS.forget();
+}
+
 /// The address of the kernel's clock function; 0: none, or clocks are not to be read by it.
 #[cfg(feature = "capi")]
 pub(super) fn kernels_function() -> usize {
@@ -80,8 +89,8 @@ struct Coarse {
     function: AtomicPtr<()>,
     /// From the monotonic to the wall clock.
     distance: AtomicU64,
-    /// From the monotonic to the boot clock, and the slack. It only grows, as the time slept does:
-    /// threads that write at the same time never leave less than belongs to the distance.
+    /// From the monotonic to the boot clock, and the slack. In a process it only grows, as the time
+    /// slept does: threads that write at the same time never leave less than belongs to the distance.
     ahead: AtomicU64,
 }
 
@@ -97,6 +106,11 @@ impl Coarse {
     fn begin(&self, function: ClockFunction) {
         self.function.store(function as *mut (), Ordering::Relaxed);
         self.renew();
+    }
+
+    fn forget(&self) {
+        self.distance.store(UNKNOWN, Ordering::Relaxed);
+        self.ahead.store(SLACK, Ordering::Relaxed);
     }
 
     #[inline(always)]
@@ -126,8 +140,9 @@ impl Coarse {
         let after = nanos(read, libc::CLOCK_MONOTONIC);
         let is_steady = CoarseTimes::read(read).distance() == distance;
         if is_steady && after.wrapping_sub(before) <= MOST_APART {
-            // From the earlier reading: at least the true distance.
-            let ahead = boot.wrapping_sub(before).saturating_add(SLACK);
+            // From the earlier reading: at least the true distance. (Not less than none, where a
+            // namespace has moved the monotonic clock further.)
+            let ahead = boot.saturating_sub(before).saturating_add(SLACK);
             self.ahead.fetch_max(ahead, Ordering::Relaxed);
             self.distance.store(distance, Ordering::Release);
         }
@@ -245,7 +260,7 @@ mod tests {
     }
 
     fn boot() -> u64 {
-        KERNEL.get().monotonic + KERNEL.get().slept
+        KERNEL.get().monotonic.wrapping_add(KERNEL.get().slept)
     }
 
     unsafe extern "C" fn read(clock: clockid_t, place: *mut timespec) -> c_int {
@@ -253,7 +268,7 @@ mod tests {
         let last_tick = kernel.monotonic - kernel.lag;
         let nanos = match clock {
             libc::CLOCK_MONOTONIC => kernel.monotonic,
-            libc::CLOCK_BOOTTIME => kernel.monotonic + kernel.slept,
+            libc::CLOCK_BOOTTIME => kernel.monotonic.wrapping_add(kernel.slept),
             libc::CLOCK_MONOTONIC_COARSE => last_tick,
             libc::CLOCK_REALTIME_COARSE => last_tick + kernel.wall_ahead,
             _ => return -1,
@@ -345,6 +360,33 @@ mod tests {
     }
 
     #[test]
+    fn a_child_looks_at_all_clocks_anew() {
+        let coarse = begun();
+        // In a time namespace that has moved the boot clock alone.
+        change(|kernel| kernel.slept += 99 * SECOND);
+        coarse.forget();
+        assert!(!coarse.is_surely_before(u64::MAX));
+        coarse.renew();
+        assert!(coarse.is_surely_before(boot() + SLACK + SECOND));
+        assert!(!coarse.is_surely_before(boot()));
+        change(|kernel| kernel.slept = 0);
+        coarse.forget();
+        coarse.renew();
+        assert!(coarse.is_surely_before(boot() + SLACK + SECOND));
+    }
+
+    #[test]
+    fn a_boot_clock_behind_the_monotonic_one_is_bounded_by_that() {
+        change(|kernel| {
+            kernel.monotonic += 1000 * SECOND;
+            kernel.slept = 0_u64.wrapping_sub(1000 * SECOND);
+        });
+        let coarse = begun();
+        assert!(!coarse.is_surely_before(boot()));
+        assert!(coarse.is_surely_before(boot() + 1000 * SECOND + SLACK + TICK));
+    }
+
+    #[test]
     fn clocks_read_too_far_apart_are_not_believed() {
         let coarse = begun();
         suspend(SECOND);
@@ -363,7 +405,7 @@ mod tests {
             (coarse.distance.load(Ordering::Relaxed), coarse.ahead.load(Ordering::Relaxed));
         suspend(3600 * SECOND);
         coarse.renew();
-        // It stores what it has found before, in whatever order with the other one's.
+        // It stores what it has found before, in whatever order with what the other has.
         coarse.ahead.fetch_max(ahead, Ordering::Relaxed);
         assert!(!coarse.is_surely_before(boot()));
         coarse.distance.store(distance, Ordering::Relaxed);

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::{callback, locked};
+use crate::clock;
 use crate::sync::atomic::AtomicU64;
 use crate::sync::{Instant, global, thread, thread_local};
 
@@ -366,6 +367,7 @@ extern "C" fn after_fork_in_child() {
     }
     IN_C_LIBRARY.store(0, Ordering::Relaxed);
     callback::forked();
+    clock::forked();
     let none = Count::none(generation().wrapping_add(1));
     GENERATION.store(none.generation(), Ordering::Relaxed);
     OWN.with(|own| own.store(none.0, Ordering::Relaxed));
