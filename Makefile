@@ -52,12 +52,13 @@ ifeq ($(shell uname -s),Darwin)
 install_name = -- -C link-arg=-Wl,-install_name,@rpath/libtu_token.$(shell sed -n 's/^const ABI.*"\(.*\)";/\1/p' build.rs).dylib
 endif
 
-# What makes the library smaller. As a configuration, which adds to the flags that a user's own configuration names.
+# What makes the library smaller. As `build.rustflags`, to which a user's configuration adds its own; flags of a target would
+# replace those. (A user's flags of a target, or RUSTFLAGS, replace these: then the library is larger.)
 # With frame pointers the unwinding tables have less to say: 50 KB less. (Elsewhere than on x86-64 they are usual, or the
 # code grows more.) And a panic names the place in the code, for which the path to the sources of others is too long.
 sources = $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src
-smaller = --config "target.'cfg(target_arch = \"x86_64\")'.rustflags = ['-Cforce-frame-pointers=yes']" \
-  --config "target.'cfg(all())'.rustflags = ['--remap-path-prefix=$(sources)=']"
+frame_pointers = $(if $(filter x86_64%,$(or $(CARGO_BUILD_TARGET),$(shell uname -m))),'-Cforce-frame-pointers=yes'$(comma))
+smaller = --config "build.rustflags = [$(frame_pointers) '--remap-path-prefix=$(sources)=']"
 
 library:
 	@# Not as an rlib beside them: with one, nothing is optimised across crates.
