@@ -105,6 +105,12 @@ impl Value {
             _ => None,
         }
     }
+
+    /// See [`DIGITS`].
+    fn of_digits(text: &str) -> Self {
+        let number = serde_json::from_slice::<f64>(text.as_bytes());
+        number.map_or(Self::Other, |number| Self::Number(number as u64))
+    }
 }
 
 impl<'de> Deserialize<'de> for Value {
@@ -150,8 +156,14 @@ impl<'de> Deserialize<'de> for Value {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-                while map.next_entry::<IgnoredAny, Value>()?.is_some() {}
-                Ok(Value::Other)
+                let mut value = Value::Other;
+                while let Some(Member(place)) = map.next_key()? {
+                    let item: Value = map.next_value()?;
+                    if place == Some(NUMBER) {
+                        value = item.as_str().map_or(Value::Other, Value::of_digits);
+                    }
+                }
+                Ok(value)
             }
         }
         deserializer.deserialize_any(Any)
@@ -172,7 +184,12 @@ struct Members {
 const NAMES: [&str; 6] =
     ["access_token", "token_type", "expires_in", "scope", "error", "error_description"];
 
-/// The index of a member's name in [`NAMES`].
+/// If anything in a program's build enables serde_json's `arbitrary_precision`, numbers are objects
+/// with a single member of this name, the number's text.
+const DIGITS: &str = "$serde_json::private::Number";
+const NUMBER: usize = NAMES.len();
+
+/// The index of a member's name in [`NAMES`], or [`NUMBER`].
 struct Member(Option<usize>);
 
 impl<'de> Deserialize<'de> for Member {
@@ -186,7 +203,8 @@ impl<'de> Deserialize<'de> for Member {
             }
 
             fn visit_str<E>(self, name: &str) -> Result<Member, E> {
-                Ok(Member(NAMES.iter().position(|known| *known == name)))
+                let mut known = NAMES.iter().chain([&DIGITS]);
+                Ok(Member(known.position(|known| *known == name)))
             }
         }
         deserializer.deserialize_identifier(Name)
@@ -208,7 +226,7 @@ impl<'de> Deserialize<'de> for Members {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
                 let (mut values, mut seen) = ([const { None }; NAMES.len()], 0);
                 while let Some(Member(place)) = map.next_key()? {
-                    let Some(place) = place else {
+                    let Some(place) = place.filter(|place| *place != NUMBER) else {
                         map.next_value::<IgnoredAny>()?;
                         continue;
                     };

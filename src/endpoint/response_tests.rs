@@ -543,3 +543,25 @@ fn a_response_without_a_token_says_where_to_look() {
     let broken = said(200, r#"{"access_token":"t","expires_in":0}"#);
     assert!(broken.ends_with(". The server's operator has to fix that"), "{broken}");
 }
+
+/// As serde_json presents them if a program's build enables its `arbitrary_precision`.
+#[test]
+fn numbers_that_come_as_their_text_are_read() {
+    use serde::de::value::{Error, MapDeserializer};
+    let seconds_of = |digits: &str| {
+        let members = [(DIGITS, digits)].into_iter();
+        let value = Value::deserialize(MapDeserializer::<_, Error>::new(members)).unwrap();
+        whole_seconds(&value)
+    };
+    for (digits, seconds) in [
+        ("1200", Some(1200)),
+        ("1200.9", Some(1200)),
+        ("1.2e3", Some(1200)),
+        ("18446744073709551616", Some(u64::MAX)),
+        ("-1", None),
+        ("0.5", None),
+        ("text", None),
+    ] {
+        assert_eq!(seconds_of(digits), seconds, "{digits}");
+    }
+}
