@@ -23,6 +23,10 @@ mod here {
     }
 
     impl Bell {
+        pub(crate) const fn new() -> Self {
+            Self(AtomicU32::new(0))
+        }
+
         pub(crate) fn rings(&self) -> u32 {
             self.0.load(Ordering::SeqCst)
         }

@@ -175,7 +175,7 @@ impl Pass {
                 change_own(|own| own.minus(PASS, generation));
             } else {
                 // Another thread is forking; that takes micro- to milliseconds.
-                pause.sleep();
+                opening::wait(|| Count(GATE.load(Ordering::Relaxed)).forks() > 0, &mut pause);
             }
         }
     }
@@ -348,6 +348,7 @@ extern "C" fn after_fork_in_parent() {
     if Count::own().forks() > 0 {
         change_own(|own| own.minus(FORK, generation));
         change_gate(|gate| gate.minus(FORK, generation));
+        opening::tell();
     }
 }
 
@@ -372,6 +373,44 @@ extern "C" fn after_fork_in_child() {
     GENERATION.store(none.generation(), Ordering::Relaxed);
     OWN.with(|own| own.store(none.0, Ordering::Relaxed));
     GATE.store(none.0, Ordering::Release);
+    // A signal handler of a thread that was about to wait may have forked.
+    opening::tell();
+}
+
+/// Where threads wait until the gate is open. If thousands looked by the clock, they would leave no
+/// time to the thread that forks.
+#[cfg(all(any(target_os = "linux", target_os = "android"), not(all(test, feature = "__shuttle"))))]
+mod opening {
+    use super::super::bell::Bell;
+    use super::{LONGEST, Pause};
+
+    static BELL: Bell = Bell::new();
+
+    pub(super) fn wait(is_closed: impl FnOnce() -> bool, _: &mut Pause) {
+        let seen = BELL.rings();
+        if is_closed() {
+            BELL.wait(seen, LONGEST);
+        }
+    }
+
+    pub(super) fn tell() {
+        BELL.ring();
+    }
+}
+
+/// Elsewhere a bell has a mutex, which a child could find locked.
+#[cfg(not(all(
+    any(target_os = "linux", target_os = "android"),
+    not(all(test, feature = "__shuttle"))
+)))]
+mod opening {
+    use super::Pause;
+
+    pub(super) fn wait(_: impl FnOnce() -> bool, pause: &mut Pause) {
+        pause.sleep();
+    }
+
+    pub(super) fn tell() {}
 }
 
 /// Opens the gate while it lives, although this thread is forking.
