@@ -7,11 +7,13 @@
 #include <time.h>
 #include <tu_token.h>
 
-static double now(void) {
+static double time_of(clockid_t clock) {
   struct timespec at;
-  clock_gettime(CLOCK_MONOTONIC, &at);
+  clock_gettime(clock, &at);
   return (double)at.tv_sec + (double)at.tv_nsec / 1e9;
 }
+
+static double now(void) { return time_of(CLOCK_MONOTONIC); }
 
 static int failed(tu_error *error) {
   fprintf(stderr, "%s: %s\n", tu_status_name(tu_error_status(error)), tu_error_message(error));
@@ -30,7 +32,7 @@ int main(void) {
   char last[256] = "";
   const struct timespec pause = {0, 50 * 1000 * 1000};
   do {
-    double begun = now();
+    double begun = now(), begun_at_ms = time_of(CLOCK_REALTIME) * 1000;
     tu_token *token = tu_token_get(client, NULL, &error);
     double took = now() - begun;
     if (took > slowest) slowest = took;
@@ -39,7 +41,7 @@ int main(void) {
       failures += (unsigned)failed(error);
       error = NULL;
     } else {
-      expired += tu_token_expires_in_ms(token) <= 0;
+      expired += (double)tu_token_expires_at_ms(token) <= begun_at_ms;
       if (strcmp(tu_token_value(token), last) != 0) {
         snprintf(last, sizeof last, "%s", tu_token_value(token));
         printf("token %s\n", last);

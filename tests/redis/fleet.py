@@ -14,14 +14,14 @@ def main() -> None:
     with tu_token.Client() as client:
         end = time.monotonic() + float(os.environ["FLEET_SECONDS"])
         while True:
-            begun = time.monotonic()
+            begun, begun_at = time.monotonic(), time.time()
             try:
                 token = client.get()
             except tu_token.Error as error:
                 print(error, file=sys.stderr)
                 failed += 1
             else:
-                expired += token.expires_in <= 0
+                expired += token.expires_at.timestamp() <= begun_at
                 if token.value != last:
                     last = token.value
                     print("token", last)
