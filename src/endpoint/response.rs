@@ -158,9 +158,11 @@ impl<'de> Deserialize<'de> for Value {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
                 let mut value = Value::Other;
                 while let Some(Member(place)) = map.next_key()? {
-                    let item: Value = map.next_value()?;
-                    if place == Some(NUMBER) {
+                    if IN_A_PROGRAM_OF_OTHERS && place == Some(NUMBER) {
+                        let item: Value = map.next_value()?;
                         value = item.as_str().map_or(Value::Other, Value::of_digits);
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
                     }
                 }
                 Ok(value)
@@ -188,6 +190,8 @@ const NAMES: [&str; 6] =
 /// with a single member of this name, the number's text.
 const DIGITS: &str = "$serde_json::private::Number";
 const NUMBER: usize = NAMES.len();
+/// The C library is built alone: nothing else decides on its features.
+const IN_A_PROGRAM_OF_OTHERS: bool = !cfg!(feature = "capi");
 
 /// The index of a member's name in [`NAMES`], or [`NUMBER`].
 struct Member(Option<usize>);
@@ -203,7 +207,7 @@ impl<'de> Deserialize<'de> for Member {
             }
 
             fn visit_str<E>(self, name: &str) -> Result<Member, E> {
-                let mut known = NAMES.iter().chain([&DIGITS]);
+                let mut known = NAMES.iter().chain(IN_A_PROGRAM_OF_OTHERS.then_some(&DIGITS));
                 Ok(Member(known.position(|known| *known == name)))
             }
         }

@@ -545,6 +545,7 @@ fn a_response_without_a_token_says_where_to_look() {
 }
 
 /// As serde_json presents them if a program's build enables its `arbitrary_precision`.
+#[cfg(not(feature = "capi"))]
 #[test]
 fn numbers_that_come_as_their_text_are_read() {
     use serde::de::value::{Error, MapDeserializer};
