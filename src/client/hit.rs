@@ -174,10 +174,7 @@ impl Shared {
     /// The same for a slot of this client.
     #[inline(always)]
     pub(super) fn serial_in(&self, slot: &Slot, min_ttl: Duration) -> Option<NonZeroU64> {
-        if !self.is_own_generation() {
-            return None;
-        }
-        let view = slot.current.look(min_ttl, |until| self.clock.is_before(until))?;
+        let view = self.view(slot, min_ttl)?;
         let serial = view.serial();
         if !view.holds() {
             return None;
@@ -189,10 +186,15 @@ impl Shared {
     #[inline(always)]
     fn find(&self, scope: Option<&[u8]>, min_ttl: Duration) -> Option<(&Arc<Slot>, View<'_>)> {
         let slot = self.slot_ref(scope)?;
+        Some((slot, self.view(slot, min_ttl)?))
+    }
+
+    #[inline(always)]
+    fn view<'a>(&self, slot: &'a Slot, min_ttl: Duration) -> Option<View<'a>> {
         if !self.is_own_generation() {
             return None;
         }
-        Some((slot, slot.current.look(min_ttl, |until| self.clock.is_before(until))?))
+        slot.current.look(min_ttl, |until| self.clock.is_before(until))
     }
 
     /// Written once per renewal and read by all, so the cache line stays shared.
