@@ -260,11 +260,21 @@ fn slept_nanos() -> u64 {
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn clock_nanos(id: libc::clockid_t) -> u64 {
+    nanos_by(libc::clock_gettime, id)
+}
+
+/// The type of `clock_gettime`.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+type ClockFunction = unsafe extern "C" fn(libc::clockid_t, *mut libc::timespec) -> libc::c_int;
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[inline(always)]
+fn nanos_by(read: ClockFunction, id: libc::clockid_t) -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` is a valid timespec to write to. The call cannot fail: Linux has supported the
-    // clock since 2.6.39.
-    unsafe { libc::clock_gettime(id, &mut time) };
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+    // SAFETY: a clock function, and a valid timespec to write to. The call cannot fail: Linux has
+    // supported the boot clock since 2.6.39, and the others for longer.
+    unsafe { read(id, &mut time) };
+    (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
 }
 
 #[cfg(any(target_os = "macos", target_os = "ios"))]

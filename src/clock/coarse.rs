@@ -28,8 +28,9 @@ use std::mem;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
-use libc::{clockid_t, timespec};
-use vdso::ClockFunction;
+use libc::timespec;
+
+use super::{ClockFunction, nanos_by};
 
 /// What coarse clocks may lag behind. At least a thousand ticks, and one call in a hundred of a token
 /// that is renewed after 10 to 15 minutes.
@@ -135,9 +136,9 @@ impl Coarse {
         if distance == self.distance.load(Ordering::Relaxed) {
             return;
         }
-        let before = nanos(read, libc::CLOCK_MONOTONIC);
-        let boot = nanos(read, libc::CLOCK_BOOTTIME);
-        let after = nanos(read, libc::CLOCK_MONOTONIC);
+        let before = nanos_by(read, libc::CLOCK_MONOTONIC);
+        let boot = nanos_by(read, libc::CLOCK_BOOTTIME);
+        let after = nanos_by(read, libc::CLOCK_MONOTONIC);
         let is_steady = CoarseTimes::read(read).distance() == distance;
         if is_steady && after.wrapping_sub(before) <= MOST_APART {
             // From the earlier reading: at least the true distance. (Not less than none, where a
@@ -159,8 +160,8 @@ impl CoarseTimes {
     #[inline(always)]
     fn read(read: ClockFunction) -> Self {
         Self {
-            monotonic: nanos(read, libc::CLOCK_MONOTONIC_COARSE),
-            wall: nanos(read, libc::CLOCK_REALTIME_COARSE),
+            monotonic: nanos_by(read, libc::CLOCK_MONOTONIC_COARSE),
+            wall: nanos_by(read, libc::CLOCK_REALTIME_COARSE),
         }
     }
 
@@ -168,14 +169,6 @@ impl CoarseTimes {
     fn distance(&self) -> u64 {
         self.wall.wrapping_sub(self.monotonic)
     }
-}
-
-#[inline(always)]
-fn nanos(read: ClockFunction, clock: clockid_t) -> u64 {
-    let mut time = timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: a clock function, and a valid timespec to write to. It cannot fail for these clocks.
-    unsafe { read(clock, &mut time) };
-    (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
 }
 
 /// The function for the coarse clocks; `None` where they are not as described above.
@@ -214,6 +207,8 @@ fn object_of(function: *const ()) -> Option<usize> {
 mod tests {
     use std::cell::Cell;
     use std::ffi::c_int;
+
+    use libc::clockid_t;
 
     use super::*;
     use crate::clock::{BootTime, Clock};

@@ -5,10 +5,9 @@
 use std::ffi::CStr;
 use std::slice;
 
-use libc::{Elf64_Ehdr, Elf64_Phdr, Elf64_Sym, c_int, clockid_t, timespec};
+use libc::{Elf64_Ehdr, Elf64_Phdr, Elf64_Sym};
 
-/// The type of `clock_gettime`.
-pub(super) type ClockFunction = unsafe extern "C" fn(clockid_t, *mut timespec) -> c_int;
+use crate::clock::ClockFunction;
 
 const NAME: &CStr =
     if cfg!(target_arch = "aarch64") { c"__kernel_clock_gettime" } else { c"__vdso_clock_gettime" };
@@ -99,6 +98,8 @@ unsafe fn count_symbols(table: *const u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use libc::{clockid_t, timespec};
+
     use super::*;
 
     fn seconds(read: ClockFunction, clock: clockid_t) -> i64 {
