@@ -126,8 +126,7 @@ stage_package() {
 
 all_c_programs="contract callbacks allocations instructions threads own_clock print_token forks handler_forks
   odd_forks realtime_forks random_forks cancels shortage scarcity odd_files surroundings slow_parts many_clients soak
-  cpp-contract
-  quickstart fleet pages"
+  cpp-contract quickstart fleet pages"
 
 # Builds the C tests against the installed package, once as C and once as C++: those named by C_PROGRAMS, or all.
 build_c_tests() {

@@ -199,9 +199,11 @@ impl Shared {
         let visit = self.store.as_ref().map(|store| policy.longest_visit(store.timeout()));
         let longest = visit.unwrap_or_default() + policy.longest_fetch();
         // What a request leaves, `send` wipes.
-        Job::of_depth(Depth::Shallow, longest, move |there_is_a_thread| match there_is_a_thread {
-            Ok(()) => shared.run_flight(id),
-            Err(error) => shared.not_started(id, error),
+        Job::or_refused_of_depth(Depth::Shallow, longest, move |there_is_a_thread| {
+            match there_is_a_thread {
+                Ok(()) => shared.run_flight(id),
+                Err(error) => shared.not_started(id, error),
+            }
         })
     }
 

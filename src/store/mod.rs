@@ -218,7 +218,7 @@ impl Bounded {
     /// discarded.
     pub(crate) fn run_later(&self, act: impl FnOnce(&dyn Store) + Send + 'static) {
         let store = self.store.clone();
-        let job = job(self.depth(), move || act(&*store));
+        let job = Job::of_depth(self.depth(), Duration::MAX, move || act(&*store));
         let _ = threads::submit(&job, Rank::Store);
     }
 
@@ -236,14 +236,6 @@ impl Bounded {
     }
 }
 
-fn job(depth: Depth, body: impl FnOnce() + Send + 'static) -> Arc<Job> {
-    Job::of_depth(depth, Duration::MAX, move |there_is_a_thread| {
-        if there_is_a_thread.is_ok() {
-            body();
-        }
-    })
-}
-
 /// Runs a store operation on a pool thread, and gives up after `timeout`.
 fn within<T: Send + 'static>(
     depth: Depth,
@@ -252,7 +244,7 @@ fn within<T: Send + 'static>(
 ) -> Result<T, Problem> {
     let outcome = Arc::new(Mailbox::default());
     let told = outcome.clone();
-    let job = job(depth, move || {
+    let job = Job::of_depth(depth, Duration::MAX, move || {
         told.put(act());
     });
     threads::submit(&job, Rank::Store)

@@ -30,7 +30,16 @@ const AWAITED: u8 = 1 << 7;
 
 impl Job {
     pub(crate) fn new(longest: Duration, body: impl FnOnce() + Send + 'static) -> Arc<Self> {
-        Self::or_refused(longest, move |there_is_a_thread| {
+        Self::of_depth(Depth::Deep, longest, body)
+    }
+
+    /// The same for a job that is known not to use more of its thread's stack.
+    pub(crate) fn of_depth(
+        depth: Depth,
+        longest: Duration,
+        body: impl FnOnce() + Send + 'static,
+    ) -> Arc<Self> {
+        Self::or_refused_of_depth(depth, longest, move |there_is_a_thread| {
             if there_is_a_thread.is_ok() {
                 body();
             }
@@ -44,11 +53,11 @@ impl Job {
         longest: Duration,
         body: impl FnOnce(Result<(), &io::Error>) + Send + 'static,
     ) -> Arc<Self> {
-        Self::of_depth(Depth::Deep, longest, body)
+        Self::or_refused_of_depth(Depth::Deep, longest, body)
     }
 
-    /// The same for a job that is known not to use more of its thread's stack.
-    pub(crate) fn of_depth(
+    /// Both at once.
+    pub(crate) fn or_refused_of_depth(
         depth: Depth,
         longest: Duration,
         body: impl FnOnce(Result<(), &io::Error>) + Send + 'static,
