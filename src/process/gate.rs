@@ -381,8 +381,8 @@ extern "C" fn after_fork_in_child() {
 /// time to the thread that forks.
 #[cfg(all(any(target_os = "linux", target_os = "android"), not(all(test, feature = "__shuttle"))))]
 mod opening {
-    use super::super::bell::Bell;
     use super::{LONGEST, Pause};
+    use crate::process::bell::Bell;
 
     static BELL: Bell = Bell::new();
 

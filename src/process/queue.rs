@@ -12,8 +12,8 @@ mod here {
     use std::sync::atomic::Ordering;
     use std::time::Duration;
 
-    use super::super::bell::Bell;
-    use super::super::gate::{self, Pause};
+    use crate::process::bell::Bell;
+    use crate::process::gate::{self, Pause};
     use crate::sync::atomic::AtomicBool;
 
     /// A thread that was woken may be kept from running, too: then the next looks by itself.
@@ -59,7 +59,7 @@ mod here {
 /// Elsewhere a bell has a mutex itself, which a child could find locked.
 #[cfg(not(any(target_os = "linux", target_os = "android", all(test, feature = "__shuttle"))))]
 mod here {
-    use super::super::gate::Pause;
+    use crate::process::gate::Pause;
 
     #[derive(Default)]
     pub(in super::super) struct Queue;
