@@ -22,6 +22,7 @@
 //! A time namespace may move the boot clock alone. A process enters one at a fork, after which all
 //! clocks are looked at anew; or by `setns`, as long as it has a single thread, which goes unseen.
 
+mod objects;
 mod vdso;
 
 use std::mem;
@@ -190,17 +191,7 @@ fn suitable_function() -> Option<ClockFunction> {
 /// other clock shows.
 fn is_replaced(clock_gettime: *const ()) -> bool {
     // For comparison, a function that nobody replaces.
-    object_of(clock_gettime) != object_of(libc::getauxval as *const ())
-}
-
-/// Where the object that holds this function begins; `None` in a static program.
-fn object_of(function: *const ()) -> Option<usize> {
-    let mut found = mem::MaybeUninit::<libc::Dl_info>::zeroed();
-    // SAFETY: valid to write to, and readable in any case, because zeros are a valid value.
-    unsafe {
-        (libc::dladdr(function.cast(), found.as_mut_ptr()) != 0)
-            .then(|| found.assume_init().dli_fbase as usize)
-    }
+    !objects::are_in_one(clock_gettime as usize, libc::getauxval as *const () as usize)
 }
 
 #[cfg(test)]
