@@ -2,13 +2,35 @@
 
 use std::ops::Range;
 
-use memchr::memchr_iter;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
 const BEGIN: &[u8] = b"-----BEGIN ";
 const DASHES: &[u8] = b"-----";
+
+/// Finds a byte with what every processor of its kind can do. `memchr_iter` first asks this one
+/// whether it can do more: in a virtual machine that takes 0.1 ms, and saves 0.005 in 200 KB.
+mod finder {
+    #[cfg(target_arch = "aarch64")]
+    pub(super) use memchr::arch::aarch64::neon::memchr::One;
+    #[cfg(target_arch = "x86_64")]
+    pub(super) use memchr::arch::x86_64::sse2::memchr::One;
+
+    #[cfg(not(any(target_arch = "aarch64", target_arch = "x86_64")))]
+    pub(super) struct One(u8);
+
+    #[cfg(not(any(target_arch = "aarch64", target_arch = "x86_64")))]
+    impl One {
+        pub(super) fn new(byte: u8) -> Option<Self> {
+            Some(Self(byte))
+        }
+
+        pub(super) fn iter<'a>(&self, text: &'a [u8]) -> memchr::Memchr<'a> {
+            memchr::memchr_iter(self.0, text)
+        }
+    }
+}
 
 /// One block, from BEGIN to END, or to the next BEGIN.
 pub(super) struct Block<'a> {
@@ -39,8 +61,8 @@ impl<'a> Iterator for Blocks<'a> {
 }
 
 fn find(text: &[u8], part: &[u8]) -> Option<Range<usize>> {
-    let first = *part.first()?;
-    let mut starts = memchr_iter(first, text);
+    let first = finder::One::new(*part.first()?)?;
+    let mut starts = first.iter(text);
     // Not memmem, which is faster and takes 60 KB of code.
     let start = starts.find(|start| text[*start..].starts_with(part))?;
     Some(start..start + part.len())
