@@ -450,7 +450,8 @@ void tu_cancel_trigger(struct tu_cancel *cancel);
  * then name one, or fails. Release it with tu_free.
  *
  * Requires:
- * `config` is NULL or a live handle, `error` NULL or valid to write to.
+ * `config` is NULL or a live handle, `error` NULL or valid to write to. As with getenv, no other
+ * thread may change the environment during the call.
  */
 struct tu_client *tu_client_new(const struct tu_config *config, struct tu_error **error);
 

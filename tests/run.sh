@@ -67,6 +67,7 @@ step "c: forks of a real-time thread" "c/realtime_forks" forks_of_a_realtime_thr
 step "c: what a hit allocates" "service c/allocations" allocations_of_a_hit
 step "c: instructions of a hit" "emulator c/instructions valgrind" instructions_of_a_hit
 step "c: a program with a clock of its own" "service c/own_clock" clock_of_the_program
+step "c: a program that changes its environment" "service c/environment" environment_of_the_program
 step "c: 1,000 waits, most of them cancelled" "service c/cancels" cancelled_waits
 step "c and c++: no thread to be had" "service c/shortage" shortage_of_threads
 step "c: forks at random points" "service front c/random_forks" forks_at_random_points

@@ -124,7 +124,7 @@ stage_package() {
   PREFIX=$PWD/target/stage TARGET_DIR=target/release packaging/install.sh
 }
 
-all_c_programs="contract callbacks allocations instructions threads own_clock print_token forks handler_forks
+all_c_programs="contract callbacks allocations instructions threads own_clock environment print_token forks handler_forks
   odd_forks realtime_forks random_forks cancels shortage scarcity odd_files surroundings slow_parts many_clients soak
   cpp-contract quickstart fleet pages"
 
@@ -276,6 +276,10 @@ instructions_of_a_hit() {
 
 clock_of_the_program() {
   target/c-tests/own_clock && target/c-tests/own_clock++
+}
+
+environment_of_the_program() {
+  target/c-tests/environment && target/c-tests/environment++
 }
 
 cancelled_waits() {

@@ -22,6 +22,7 @@ use super::punctual::Punctual;
 use super::secure::secure;
 use super::tunnel::{self, Credentials, Problem, Target};
 use super::unreachable::Reason;
+use super::ureq_config;
 
 /// Makes the connection of one attempt, through the proxy if there is one.
 #[derive(Debug)]
@@ -102,7 +103,12 @@ impl Connect {
             let mut addrs = details.resolver.empty();
             addrs.push(*address);
             let timeout = self.time_left(Timeout::Connect, share)?;
-            let one = ConnectionDetails { addrs, timeout, ..self.details(details, details.uri)? };
+            let config = match self.tls {
+                Some(_) => ureq_config::of_process(),
+                None => details.config,
+            };
+            let usual = self.details(details, details.uri)?;
+            let one = ConnectionDetails { addrs, timeout, config, ..usual };
             match TcpConnector::default().connect(&one, None::<()>) {
                 Ok(Some(tcp)) => return Ok(Box::new(Layered::new(Box::new(tcp), Punctual))),
                 Ok(None) => {}

@@ -22,6 +22,7 @@ use super::login::{Account, Login, NotNow};
 use super::request::TokenRequest;
 use super::resolve::SharedResolver;
 use super::trust::{self, Security, Trust};
+use super::ureq_config;
 use super::{TimeLimit, Transport};
 use crate::cache::flight::Class;
 use crate::clock::{Clock, rounded};
@@ -37,11 +38,12 @@ use crate::token::Token;
 pub(super) const MAX_BODY_BYTES: usize = 64 * 1024;
 const TOO_LONG: &str = "is over 64 KiB";
 pub(super) const MAX_HEADER_BYTES: usize = 16 * 1024;
-/// Larger than the headers may be; otherwise ureq takes endless headers for a closed connection.
-const INPUT_BUFFER_BYTES: usize = 32 * 1024;
 
-/// Room for the lines of a request's header; ureq's own size is four times that, and TLS has a second buffer.
-const OUTPUT_BUFFER_BYTES: usize = 32 * 1024;
+/// Larger than the headers may be; otherwise ureq takes endless headers for a closed connection.
+const INPUT_BUFFER_BYTES: usize = MAX_HEADER_BYTES + 4 * 1024;
+
+/// Room for a request's head, without what differs in length.
+const HEAD_BYTES: usize = 2 * 1024;
 
 /// A response, whatever its status.
 #[derive(Default)]
@@ -99,9 +101,9 @@ impl Http {
         }
         let is_same = |last: &Arc<Self>| {
             let are_of_system = matches!((&last.clock, clock), (Clock::System, Clock::System));
-            // The environment may name another proxy now.
+            // The environment may name another proxy or trust store now.
             let route = || route_of(options).is_ok_and(|route| route == last.route);
-            are_of_system && !last.trust.has_files() && route()
+            are_of_system && !last.trust.has_files() && last.trust.is_of_environment() && route()
         };
         let this = match last.filter(is_same) {
             Some(last) => last,
@@ -124,6 +126,8 @@ impl Http {
     }
 
     fn with(route: Route, trust: Arc<Trust>, options: &Arc<Options>, clock: &Clock) -> Self {
+        // Here, where the environment is read anyway.
+        ureq_config::of_process();
         Self {
             origin: origin_of(options.token_url.uri()),
             account: route.proxy.as_ref().and_then(|proxy| Account::of(proxy, clock)),
@@ -157,14 +161,11 @@ fn route_of(options: &Options) -> Result<Route, Error> {
 
 impl Transport for Http {
     fn post(&self, request: &TokenRequest, limit: TimeLimit) -> Result<HttpAnswer, Failure> {
-        let longest_value = request.authorization.as_ref().map_or(0, |value| value.len());
-        let attempt = self.attempt(limit, longest_value, &request.user_agent)?;
-        let mut call = asking_for_json(
-            attempt
-                .agent
-                .post(self.uri())
-                .header("Content-Type", "application/x-www-form-urlencoded"),
-        );
+        let authorization = request.authorization.as_ref().map_or(0, |value| value.len());
+        let attempt = self.attempt(limit, &request.user_agent)?;
+        let mut call = attempt
+            .prepared(attempt.agent.post(self.uri()), authorization)
+            .header("Content-Type", "application/x-www-form-urlencoded");
         if let Some(authorization) = &request.authorization {
             call = call.header("Authorization", attempt.authorization(authorization)?);
         }
@@ -193,8 +194,11 @@ impl Transport for Http {
 pub(super) struct Attempt<'a> {
     pub(super) http: &'a Http,
     agent: ureq::Agent,
+    user_agent: &'a str,
     hidden: Hidden,
     pub(super) limit: TimeLimit,
+    /// What is left of it.
+    left: Duration,
     /// `None`: plain HTTP.
     pub(super) security: Option<Security>,
 }
@@ -209,8 +213,9 @@ impl Http {
     ) -> Result<HttpAnswer, Failure> {
         self.errand = "get an answer";
         let limit = TimeLimit { attempt: timeout, spent: Duration::ZERO };
-        let attempt = self.attempt(limit, 0, &self.options.user_agent)?;
-        let mut call = asking_for_json(attempt.agent.get(self.uri()));
+        let attempt = self.attempt(limit, &self.options.user_agent)?;
+        let authorization = token.map_or(0, |token| token.bearer().len());
+        let mut call = attempt.prepared(attempt.agent.get(self.uri()), authorization);
         if let Some(token) = token {
             call = call.header("Authorization", attempt.authorization(token.bearer())?);
         }
@@ -218,41 +223,26 @@ impl Http {
         attempt.answer(response)
     }
 
-    /// An attempt whose longest header value has this length, if it may be long.
-    fn attempt(
-        &self,
+    fn attempt<'a>(
+        &'a self,
         limit: TimeLimit,
-        longest_value: usize,
-        user_agent: &str,
-    ) -> Result<Attempt<'_>, Failure> {
+        user_agent: &'a str,
+    ) -> Result<Attempt<'a>, Failure> {
         let security = match self.is_https() {
             true => Some(self.trust.security()),
             false => None,
         };
         let security =
             security.transpose().map_err(|problem| self.insecure(&self.origin, &problem))?;
+        // Time spent waiting for a login's turn is part of the attempt.
         let (login, left) = self.admitted(limit.attempt)?;
         let tls = security.as_ref().map(|security| security.config.clone());
         let hidden = Hidden::new();
-        let patience = self.connect_timeout();
-        let connect = Connect::new(user_agent, patience, left, login, tls, hidden.clone());
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .max_idle_connections(0)
-            .max_response_header_size(MAX_HEADER_BYTES)
-            .input_buffer_size(INPUT_BUFFER_BYTES)
-            .output_buffer_size(OUTPUT_BUFFER_BYTES + longest_value)
-            .timeout_global(Some(left))
-            .timeout_resolve(Some(patience))
-            .timeout_connect(Some(patience))
-            .user_agent(user_agent)
-            .proxy(self.route.proxy.clone())
-            .build();
+        let connect =
+            Connect::new(user_agent, self.connect_timeout(), left, login, tls, hidden.clone());
+        let config = ureq_config::of_process().clone();
         let agent = ureq::Agent::with_parts(config, connect, SharedResolver);
-        // Time spent waiting for a login's turn is part of the attempt.
-        Ok(Attempt { http: self, agent, hidden, limit, security })
+        Ok(Attempt { http: self, agent, user_agent, hidden, limit, left, security })
     }
 
     /// A login to the proxy, if it requires one, once its turn has come; and the remaining time.
@@ -303,6 +293,29 @@ impl Http {
 }
 
 impl Attempt<'_> {
+    /// With all that does not depend on the kind of request. The length is that of `Authorization`.
+    fn prepared<B>(
+        &self,
+        call: ureq::RequestBuilder<B>,
+        authorization: usize,
+    ) -> ureq::RequestBuilder<B> {
+        let uri = self.http.uri();
+        let target = uri.path_and_query().map_or(0, |target| target.as_str().len());
+        let host = uri.authority().map_or(0, |host| host.as_str().len());
+        let patience = self.http.connect_timeout();
+        call.config()
+            .input_buffer_size(INPUT_BUFFER_BYTES)
+            .output_buffer_size(HEAD_BYTES + target + host + self.user_agent.len() + authorization)
+            .timeout_global(Some(self.left))
+            .timeout_resolve(Some(patience))
+            .timeout_connect(Some(patience))
+            .user_agent(self.user_agent)
+            .proxy(self.http.route.proxy.clone())
+            .build()
+            .header("Accept", "application/json")
+            .header("Accept-Encoding", "identity")
+    }
+
     fn authorization(&self, value: &str) -> Result<HeaderValue, Failure> {
         sensitive(&self.hidden.authorization(value))
     }
@@ -372,10 +385,6 @@ impl Attempt<'_> {
 }
 
 /// JSON, uncompressed.
-fn asking_for_json<B>(call: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {
-    call.header("Accept", "application/json").header("Accept-Encoding", "identity")
-}
-
 /// A header value that must not be logged.
 fn sensitive(value: &str) -> Result<HeaderValue, Failure> {
     let mut value = HeaderValue::from_str(value).map_err(|_| {

@@ -48,6 +48,7 @@ mod system_roots;
 pub(crate) mod trust;
 mod tunnel;
 mod unreachable;
+mod ureq_config;
 mod verifier;
 
 use std::sync::Arc;

@@ -6,11 +6,13 @@
 //! certificate cannot be verified with the roots of the file.
 
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use once_cell::race::OnceBox;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 
@@ -30,8 +32,8 @@ pub(super) struct SystemRoots {
 }
 
 /// The store in use, or why there is none. Waits at most `patience` for its files.
-pub(super) fn current(patience: Duration) -> Result<SystemRoots, String> {
-    let places = Places::of_system();
+pub(super) fn current(choice: &Choice, patience: Duration) -> Result<SystemRoots, String> {
+    let places = Places::of(choice);
     let former = LOADED.lock().0.clone().filter(|former| former.contents.places == places);
     if let Some(loaded) = former.as_ref().filter(|loaded| loaded.is_current()) {
         return Ok(loaded.roots());
@@ -66,6 +68,31 @@ global! {
     static LOADS: Locked<SingleFlight<Places, Arc<Mailbox<Outcome>>>> = Locked::empty();
 }
 
+/// What `SSL_CERT_FILE` and `SSL_CERT_DIR` were when a client was created; `None`: neither is set.
+///
+/// Not read later: a thread of the library must not look at the environment, which the program may
+/// be changing (setenv(3)).
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(super) struct Choice(Option<Box<[Option<OsString>; 2]>>);
+
+impl Choice {
+    pub(super) fn of_environment() -> Self {
+        let set = |name| env::var_os(name).filter(|value| !value.is_empty());
+        let variables = [set("SSL_CERT_FILE"), set("SSL_CERT_DIR")];
+        if variables == [None, None] {
+            // That reads the environment as well.
+            FOUND.get_or_init(|| Box::new(Places::found()));
+            return Self(None);
+        }
+        Self(Some(Box::new(variables)))
+    }
+}
+
+global! {
+    /// The system's own store, as it was found first.
+    static FOUND: OnceBox<Places> = OnceBox::new();
+}
+
 /// Where the roots are. The platform verifier's own loader takes an empty variable for a file with
 /// an empty name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,24 +103,31 @@ struct Places {
 }
 
 impl Places {
-    fn of_system() -> Self {
-        let set = |name| env::var_os(name).filter(|value| !value.is_empty());
-        let (file, directories) = (set("SSL_CERT_FILE"), set("SSL_CERT_DIR"));
-        let named = match (&file, &directories) {
-            (None, None) => {
-                let found = openssl_probe::probe();
-                return Self {
-                    named: "the system's trust store",
-                    file: found.cert_file,
-                    directories: found.cert_dir,
-                };
-            }
-            (Some(_), None) => "the trust store that SSL_CERT_FILE names",
-            (None, Some(_)) => "the trust store that SSL_CERT_DIR names",
+    fn of(choice: &Choice) -> Self {
+        let Some(variables) = choice.0.as_deref() else { return Self::of_system() };
+        let [file, directories] = variables;
+        let named = match (file, directories) {
             (Some(_), Some(_)) => "the trust store that SSL_CERT_FILE and SSL_CERT_DIR name",
+            (Some(_), None) => "the trust store that SSL_CERT_FILE names",
+            (None, _) => "the trust store that SSL_CERT_DIR names",
         };
         let directories = directories.iter().flat_map(env::split_paths).collect();
-        Self { named, file: file.map(PathBuf::from), directories }
+        Self { named, file: file.as_ref().map(PathBuf::from), directories }
+    }
+
+    /// It may have come, or have moved, since it was looked for.
+    fn of_system() -> Self {
+        let is_there = |found: &&Self| found.file.as_ref().is_some_and(|file| file.exists());
+        FOUND.get().filter(is_there).cloned().unwrap_or_else(Self::found)
+    }
+
+    fn found() -> Self {
+        let found = openssl_probe::probe();
+        Self {
+            named: "the system's trust store",
+            file: found.cert_file,
+            directories: found.cert_dir,
+        }
     }
 
     fn shown(&self) -> String {

@@ -36,6 +36,8 @@ pub(crate) struct Trust {
     known: Kept<Known>,
     /// `None`: those that all such clients share are used.
     sessions: Option<Box<Sessions>>,
+    /// Without a `ca_file`.
+    system: system_roots::Choice,
 }
 
 global! {
@@ -117,7 +119,11 @@ impl Trust {
     ) -> Self {
         let is_special = ca_file.is_some() || own.is_some();
         let sessions = is_special.then(|| Box::new(Sessions::none()));
-        Self { ca_file, own, patience, known: Kept::new(Known::default()), sessions }
+        let system = match ca_file {
+            Some(_) => system_roots::Choice::default(),
+            None => system_roots::Choice::of_environment(),
+        };
+        Self { ca_file, own, patience, known: Kept::new(Known::default()), sessions, system }
     }
 
     /// What the next connection is secured with, or why it cannot be.
@@ -126,7 +132,7 @@ impl Trust {
         let (verifier, store) = match &self.ca_file {
             Some(path) => (self.roots_of(path)?, format!("ca_file {}", path.display())),
             None => {
-                let roots = system_roots::current(self.patience)?;
+                let roots = system_roots::current(&self.system, self.patience)?;
                 (roots.verifier as Arc<dyn ServerCertVerifier>, roots.place)
             }
         };
@@ -138,6 +144,11 @@ impl Trust {
     /// Whether it reads files of its own.
     pub(super) fn has_files(&self) -> bool {
         self.sessions.is_some()
+    }
+
+    /// Whether the environment still names the system's roots that it did at first.
+    pub(crate) fn is_of_environment(&self) -> bool {
+        self.ca_file.is_some() || self.system == system_roots::Choice::of_environment()
     }
 
     /// The file of the client's own certificate.
@@ -312,6 +323,16 @@ mod system_roots {
     use crate::process::{AnyProcess, Locked};
     use crate::sync::global;
 
+    /// There is none.
+    #[derive(Default, PartialEq)]
+    pub(super) struct Choice;
+
+    impl Choice {
+        pub(super) fn of_environment() -> Self {
+            Self
+        }
+    }
+
     pub(super) struct SystemRoots {
         pub(super) verifier: Arc<dyn ServerCertVerifier>,
         pub(super) place: String,
@@ -322,7 +343,7 @@ mod system_roots {
     }
 
     /// The system verifies certificates itself.
-    pub(super) fn current(_: Duration) -> Result<SystemRoots, String> {
+    pub(super) fn current(_: &Choice, _: Duration) -> Result<SystemRoots, String> {
         let place = "the system's trust store".to_owned();
         if let Some(verifier) = VERIFIER.lock().0.clone() {
             return Ok(SystemRoots { verifier, place });

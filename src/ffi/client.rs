@@ -25,7 +25,8 @@ pub(super) unsafe fn live<'a>(client: *const tu_client) -> Result<&'a Client, Er
 /// then name one, or fails. Release it with tu_free.
 ///
 /// # Safety
-/// `config` is NULL or a live handle, `error` NULL or valid to write to.
+/// `config` is NULL or a live handle, `error` NULL or valid to write to. As with getenv, no other
+/// thread may change the environment during the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tu_client_new(
     config: *const tu_config,

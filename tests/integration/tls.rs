@@ -594,7 +594,20 @@ fn in_a_process_of_its_own() {
             assert_eq!(error.kind(), Tls, "{error}");
             assert!(error.message().contains(&expected), "{error}");
         }
-        Err(_) => assert!(client.token().is_ok()),
+        Err(_) => {
+            let token = client.token().unwrap();
+            // The environment is read when a client is created.
+            // SAFETY: no other thread looks at it; the library's do not.
+            unsafe {
+                std::env::set_var("SSL_CERT_FILE", "/elsewhere");
+                std::env::remove_var("SSL_CERT_DIR");
+            }
+            client.invalidate(&token);
+            assert!(client.token().unwrap().serial() > token.serial());
+            let error = failure_in_time(&builder(&url).build().unwrap());
+            assert!(error.message().contains("SSL_CERT_FILE"), "{error}");
+            assert!(error.message().contains("/elsewhere"), "{error}");
+        }
     }
 }
 

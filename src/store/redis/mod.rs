@@ -74,7 +74,11 @@ impl Server {
             servers.retain(|server| server.strong_count() > 0);
             servers.iter().filter_map(Weak::upgrade).collect()
         };
-        let is_same = |server: &&Arc<Self>| server.choice == *choice && server.timeout == timeout;
+        let is_same = |server: &&Arc<Self>| {
+            server.choice == *choice
+                && server.timeout == timeout
+                && server.trust.is_of_environment()
+        };
         if let Some(same) = others.iter().find(is_same) {
             return same.clone();
         }
