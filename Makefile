@@ -21,7 +21,7 @@ $(error REDIS=$(REDIS): it is 1 (with the Redis store) or 0)
 endif
 endif
 
-.PHONY: help demo test soak forks faults fuzz mutants asan tsan coverage abi audit secrecy library emulator header install dist dist-test bench fleet setup clean
+.PHONY: help demo test soak forks faults fuzz mutants asan tsan coverage abi audit secrecy library crates emulator header install dist dist-test bench fleet setup clean
 
 help:
 	@echo "make demo      see what the library does, without an account (the emulator runs by itself)"
@@ -55,12 +55,18 @@ endif
 # What makes the library smaller. As `build.rustflags`, to which a user's configuration adds its own; flags of a target would
 # replace those. (A user's flags of a target, or RUSTFLAGS, replace these: then the library is larger.)
 # With frame pointers the unwinding tables have less to say: 50 KB less. (Elsewhere than on x86-64 they are usual, or the
-# code grows more.) And a panic names the place in the code, for which the path to the sources of others is too long.
+# code grows more.) And a panic names the place in the code, for which the path to the sources of others is too long:
+# 4 KB for the names of the registries' directories alone.
 sources = $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src
+shorter_paths = $(foreach place,$(shell ls -d $(sources)/* 2>/dev/null),$(comma)'--remap-path-prefix=$(place)=')
 frame_pointers = $(if $(filter x86_64%,$(or $(CARGO_BUILD_TARGET),$(shell uname -m))),'-Cforce-frame-pointers=yes'$(comma))
-smaller = --config "build.rustflags = [$(frame_pointers) '--remap-path-prefix=$(sources)=']"
+smaller = --config "build.rustflags = [$(frame_pointers) '--remap-path-prefix=$(sources)='$(shorter_paths)]"
 
-library:
+# So that the directories of the sources are there when their names are looked up.
+crates:
+	@[ -n "$(shorter_paths)" ] || $(CARGO) fetch --quiet --locked
+
+library: crates
 	@# Not as an rlib beside them: with one, nothing is optimised across crates.
 	@$(CARGO) rustc --quiet --release $(smaller) --features capi$(if $(with_redis),$(comma)redis) -p tu-token \
 	  --crate-type cdylib,staticlib $(install_name)
