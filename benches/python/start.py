@@ -17,8 +17,8 @@ from samples import samples
 
 ROUNDS = 41
 SPAWN = "target/bench/spawn"
-LOADER = ["target/bench/start", "target/release/libtu_token.so"]
-COMMAND = ["target/release/tu-token", "get"]
+LOADER = ["target/bench/start", "target/bench/loaded.so"]
+COMMAND = ["target/bench/tu-token", "get"]
 RESIDENT = "; print(open('/proc/self/statm').read().split()[1])"
 PAGE_KIB = os.sysconf("SC_PAGESIZE") / 1024
 
