@@ -60,11 +60,13 @@ endif
 sources = $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src
 shorter_paths = $(foreach place,$(shell ls -d $(sources)/* 2>/dev/null),$(comma)'--remap-path-prefix=$(place)=')
 frame_pointers = $(if $(filter x86_64%,$(or $(CARGO_BUILD_TARGET),$(shell uname -m))),'-Cforce-frame-pointers=yes'$(comma))
+host = $(shell rustc -vV | sed -n 's/^host: //p')
 smaller = --config "build.rustflags = [$(frame_pointers) '--remap-path-prefix=$(sources)='$(shorter_paths)]"
 
-# So that the directories of the sources are there when their names are looked up.
+# So that the directories of the sources are there when their names are looked up. What is wrong if they cannot be had, the
+# build says.
 crates:
-	@[ -n "$(shorter_paths)" ] || $(CARGO) fetch --quiet --locked
+	@[ -n "$(shorter_paths)" ] || $(CARGO) fetch --quiet --locked $(addprefix --target=,$(or $(CARGO_BUILD_TARGET),$(host))) || true
 
 library: crates
 	@# Not as an rlib beside them: with one, nothing is optimised across crates.
