@@ -325,11 +325,11 @@ mod system_roots {
 
     /// There is none.
     #[derive(Default, PartialEq)]
-    pub(super) struct Choice;
+    pub(super) struct Choice(());
 
     impl Choice {
         pub(super) fn of_environment() -> Self {
-            Self
+            Self(())
         }
     }
 

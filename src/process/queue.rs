@@ -62,7 +62,7 @@ mod here {
     use crate::process::gate::Pause;
 
     #[derive(Default)]
-    pub(in super::super) struct Queue;
+    pub(in super::super) struct Queue(());
 
     impl Queue {
         pub(in super::super) fn line_up(&self) -> u32 {
