@@ -384,7 +384,6 @@ impl Attempt<'_> {
     }
 }
 
-/// JSON, uncompressed.
 /// A header value that must not be logged.
 fn sensitive(value: &str) -> Result<HeaderValue, Failure> {
     let mut value = HeaderValue::from_str(value).map_err(|_| {

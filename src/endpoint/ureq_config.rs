@@ -29,6 +29,8 @@ pub(super) fn of_process() -> &'static Config {
             .max_response_header_size(MAX_HEADER_BYTES)
             .input_buffer_size(RECEIVED_BYTES)
             .output_buffer_size(SENT_BYTES)
+            // The one that was found may have a password.
+            .proxy(None)
             .build();
         Box::new(config)
     })
