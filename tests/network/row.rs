@@ -92,7 +92,7 @@ impl Row {
             requests: 3,
             ends: Ends::AtOnce,
             remembered: Remembered::Transient,
-            kib: 160,
+            kib: 96,
             says: "",
         };
         Self { fault, tries: Vec::new(), expected }
@@ -105,7 +105,7 @@ impl Row {
         install: impl Fn(&Line) -> T + Send + Sync + 'static,
     ) -> Self {
         if way != Way::Plain {
-            self.expected.kib = self.expected.kib.max(224);
+            self.expected.kib = self.expected.kib.max(128);
         }
         let install: Box<Install> = Box::new(move |line| Box::new(install(line)));
         self.tries.push(Try { name: name.to_owned(), way, install });

@@ -19,7 +19,7 @@ const AT_ONCE: Duration = Duration::from_secs(5);
 const PAUSES: Duration = Duration::from_millis(750);
 
 /// In KiB, what a request holds before it is connected.
-pub const NOTHING: usize = 32;
+pub const NOTHING: usize = 8;
 
 /// What the test saw.
 #[derive(Clone, Debug)]
