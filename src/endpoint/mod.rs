@@ -44,6 +44,8 @@ pub(crate) mod response;
 mod secure;
 mod sessions;
 #[cfg(all(unix, not(target_os = "android"), not(target_vendor = "apple")))]
+mod system_files;
+#[cfg(all(unix, not(target_os = "android"), not(target_vendor = "apple")))]
 mod system_roots;
 pub(crate) mod trust;
 mod tunnel;

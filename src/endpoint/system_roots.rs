@@ -12,11 +12,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use once_cell::race::OnceBox;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 
 use super::pem::{self, Certificates};
+use super::system_files;
 use super::verifier::{Roots, Verifier};
 use crate::cache::single_flight::SingleFlight;
 use crate::clock::Clock;
@@ -79,18 +79,8 @@ impl Choice {
     pub(super) fn of_environment() -> Self {
         let set = |name| env::var_os(name).filter(|value| !value.is_empty());
         let variables = [set("SSL_CERT_FILE"), set("SSL_CERT_DIR")];
-        if variables == [None, None] {
-            // That reads the environment as well.
-            FOUND.get_or_init(|| Box::new(Places::found()));
-            return Self(None);
-        }
-        Self(Some(Box::new(variables)))
+        Self((variables != [None, None]).then(|| Box::new(variables)))
     }
-}
-
-global! {
-    /// The system's own store, as it was found first.
-    static FOUND: OnceBox<Places> = OnceBox::new();
 }
 
 /// Where the roots are. The platform verifier's own loader takes an empty variable for a file with
@@ -115,18 +105,12 @@ impl Places {
         Self { named, file: file.as_ref().map(PathBuf::from), directories }
     }
 
-    /// It may have come, or have moved, since it was looked for.
+    /// Looked for each time: it may have come, or have moved.
     fn of_system() -> Self {
-        let is_there = |found: &&Self| found.file.as_ref().is_some_and(|file| file.exists());
-        FOUND.get().filter(is_there).cloned().unwrap_or_else(Self::found)
-    }
-
-    fn found() -> Self {
-        let found = openssl_probe::probe();
         Self {
             named: "the system's trust store",
-            file: found.cert_file,
-            directories: found.cert_dir,
+            file: system_files::find().map(PathBuf::from),
+            directories: openssl_probe::candidate_cert_dirs().map(PathBuf::from).collect(),
         }
     }
 

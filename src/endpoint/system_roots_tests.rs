@@ -207,3 +207,32 @@ fn a_directory_counts_once_it_was_read() {
     let read = Directories::read(&directories);
     assert!(!read.is_settled);
 }
+
+#[test]
+#[ignore = "run by the test below, with and without SSL_CERT_FILE"]
+fn in_an_environment_of_its_own() {
+    let store = Places::of(&Choice::default());
+    match env::var_os("SSL_CERT_FILE") {
+        Some(file) => assert_ne!(store.file, Some(file.into())),
+        None => {
+            let found = openssl_probe::probe();
+            assert_eq!((store.file, store.directories), (found.cert_file, found.cert_dir));
+        }
+    }
+}
+
+#[test]
+fn the_systems_store_is_where_openssl_looks_without_the_variables() {
+    let store = Store::new();
+    store.write("file.pem", &[&Authority::new("one")]);
+    for variable in [None, store.places().file] {
+        let mut child = std::process::Command::new(env::current_exe().unwrap());
+        let name = "endpoint::system_roots::tests::in_an_environment_of_its_own";
+        child.args(["--exact", name, "--ignored"]);
+        child.env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR");
+        child.envs(variable.map(|file| ("SSL_CERT_FILE", file)));
+        let output = child.output().unwrap();
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && told.contains("1 passed"), "{told}");
+    }
+}
