@@ -29,6 +29,7 @@ use crate::clock::Clock;
 use crate::process::{AnyProcess, Inherited, Kept, Locked, Mailbox};
 use crate::sync::global;
 use crate::threads::{self, Job, Rank};
+use crate::words;
 
 /// Maximum number of bytes read from a file: more than any list of certificates has.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
@@ -200,7 +201,7 @@ fn check(path: &Path, content: Option<Arc<Content>>, why: Why, restart: bool, th
     let job = Job::or_refused(HUNG, move |there_is_a_thread| {
         let outcome = match there_is_a_thread {
             Ok(()) => check_here(&check, content),
-            Err(error) => Err(Unread::NoThread(error.to_string())),
+            Err(error) => Err(Unread::NoThread(words::of(error))),
         };
         finish(&check, ticket, outcome);
     });
@@ -254,7 +255,7 @@ fn check_here(check: &Check, former: Option<Arc<Content>>) -> Outcome {
         }
         Ok(Some(content)) => Ok(shared(content)),
         Ok(None) => former.ok_or_else(|| Unread::Problem("is not known".to_owned())),
-        Err(error) => Err(Unread::Problem(format!("cannot be read ({error})"))),
+        Err(error) => Err(Unread::Problem(format!("cannot be read ({})", words::of(&error)))),
     }
 }
 

@@ -59,6 +59,7 @@ mod store;
 mod sync;
 mod threads;
 mod token;
+mod words;
 
 pub use cache::entry::State;
 #[doc(hidden)]

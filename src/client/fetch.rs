@@ -18,6 +18,7 @@ use crate::error::{Error, ErrorKind};
 use crate::leftovers::{Depth, wipe_thread};
 use crate::process::Mailbox;
 use crate::threads::Job;
+use crate::words;
 
 /// The client's data of a fetch, in addition to what the core keeps.
 pub(crate) struct Fetch {
@@ -234,8 +235,9 @@ pub(super) const THE_REQUEST: &str = "the token request";
 /// remembered.
 pub(super) fn no_thread(what: &str, error: &io::Error) -> Error {
     let message = format!(
-        "no thread can be started for {what} ({error}): check the limits on processes (ulimit -u, \
-         a container's pids limit) and memory; the call may be repeated at once"
+        "no thread can be started for {what} ({}): check the limits on processes (ulimit -u, \
+         a container's pids limit) and memory; the call may be repeated at once",
+        words::of(error)
     );
     Error::new(ErrorKind::Internal, message).with_retryable(true)
 }

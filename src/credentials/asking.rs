@@ -19,6 +19,7 @@ use crate::files::{Content, Named, Unread, Why};
 use crate::process::{Callable, Mailbox, Process};
 use crate::secret::Secret;
 use crate::threads::{self, Job, Rank};
+use crate::words;
 
 /// Maximum size of a credential file.
 const MAX_FILE_BYTES: usize = 64 * 1024;
@@ -80,7 +81,7 @@ impl Ask {
             Reader::Function(function) => {
                 let job = Job::or_refused(HUNG, move |there_is_a_thread| {
                     if let Err(error) = there_is_a_thread {
-                        return then(Err(no_thread(&error.to_string())));
+                        return then(Err(no_thread(&words::of(error))));
                     }
                     let process = Process::this();
                     let credentials = call(&function, client, refused);

@@ -19,6 +19,7 @@ use crate::cache::logins::RefusedLogin;
 use crate::cache::policy::REFUSED_LOGIN_PAUSE;
 use crate::clock::rounded;
 use crate::error::{Error, ErrorKind};
+use crate::words;
 
 /// Errors that ureq has no variant for.
 #[derive(Debug)]
@@ -164,7 +165,7 @@ impl Attempt<'_> {
             ureq::Error::BodyExceedsLimit(_) => http.bad("is over 64 KiB"),
             // The remaining errors concern the request itself; their text contains nothing of the
             // body.
-            other => http.network(&other.to_string()),
+            other => http.network(&words::of(&other)),
         }
     }
 
@@ -189,7 +190,7 @@ impl Attempt<'_> {
                 ))
             }
             Ok(problem) => self.http.network(&problem.to_string()),
-            Err(other) => self.http.network(&other.to_string()),
+            Err(other) => self.http.network(&words::of(&other)),
         }
     }
 
@@ -267,7 +268,7 @@ impl Attempt<'_> {
             std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe => {
                 "the connection was reset".to_owned()
             }
-            _ => error.to_string(),
+            _ => words::of(error),
         };
         match peer {
             Peer::Proxy => format!(

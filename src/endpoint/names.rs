@@ -24,6 +24,7 @@ use crate::clock::{BootTime, Clock, rounded};
 use crate::process::{self, AnyProcess, InCLibrary, Inherited, Kept, Locked, Mailbox, Process};
 use crate::sync::global;
 use crate::threads::{self, Job, Rank};
+use crate::words;
 
 /// Maximum number of hosts whose addresses are kept; the token endpoint and a proxy make two.
 const MOST_KEPT: usize = 64;
@@ -166,7 +167,7 @@ impl Names {
             let id = start.id;
             let job = Job::or_refused(HUNG, move |there_is_a_thread| {
                 if let Err(error) = there_is_a_thread {
-                    return self.notify(id, Err(Problem::NoThread(error.to_string())), false);
+                    return self.notify(id, Err(Problem::NoThread(words::of(error))), false);
                 }
                 let found = {
                     let _inside = InCLibrary::enter();

@@ -4,6 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::words;
+
 /// Why one address could not be connected to; the most informative first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Reason {
@@ -39,7 +41,7 @@ impl Reason {
             io::ErrorKind::NetworkUnreachable
             | io::ErrorKind::NetworkDown
             | io::ErrorKind::AddrNotAvailable => Self::NoNetwork,
-            _ => Self::Other(error.to_string()),
+            _ => Self::Other(words::of(error)),
         }
     }
 

@@ -14,6 +14,8 @@ use std::path::Path;
 
 use super::Problem;
 
+use crate::words;
+
 /// A directory that passed the checks.
 pub(super) struct Directory {
     opened: File,
@@ -195,9 +197,9 @@ fn done(status: libc::c_int) -> io::Result<()> {
 }
 
 fn cannot(what: &str, path: &Path, error: &io::Error) -> Problem {
-    Problem::new(format!("cannot {what} the directory {}: {error}", path.display()))
+    Problem::new(format!("cannot {what} the directory {}: {}", path.display(), words::of(error)))
 }
 
 pub(super) fn problem(what: &str, name: &str, error: &io::Error) -> Problem {
-    Problem::new(format!("cannot {what} {name}: {error}"))
+    Problem::new(format!("cannot {what} {name}: {}", words::of(error)))
 }

@@ -42,6 +42,7 @@ use crate::error::ErrorKind;
 use crate::leftovers::Depth;
 use crate::process::{Inherited, Locked, Mailbox};
 use crate::threads::{self, Job, Rank};
+use crate::words;
 pub(crate) use holder::{Holder, Tried, Watch};
 
 /// Maximum size of a sealed record; a token of 16 KiB with its scopes fits.
@@ -247,8 +248,9 @@ fn within<T: Send + 'static>(
     let job = Job::of_depth(depth, Duration::MAX, move || {
         told.put(act());
     });
-    threads::submit(&job, Rank::Store)
-        .map_err(|error| Problem::new(format!("no thread can be started for it: {error}")))?;
+    threads::submit(&job, Rank::Store).map_err(|error| {
+        Problem::new(format!("no thread can be started for it: {}", words::of(&error)))
+    })?;
     let clock = Clock::System;
     outcome.take(&clock, clock.now().after(timeout)).unwrap_or_else(|| {
         threads::cancel(&job);

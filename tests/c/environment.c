@@ -5,7 +5,9 @@
 #include "check.h"
 #include "emulator.h"
 
+#include <locale.h>
 #include <pthread.h>
+#include <sys/mman.h>
 
 extern char **environ;
 
@@ -29,10 +31,11 @@ char *getenv(const char *name) {
   return NULL;
 }
 
-static tu_client *client_of(const char *url) {
+static tu_client *client_of(const char *url, const char *store) {
   tu_config *config = tu_config_new();
   tu_config_load_env(config);
   tu_config_set(config, "token_url", url);
+  tu_config_set(config, "store", store);
   tu_error *error = NULL;
   tu_client *client = tu_client_new(config, &error);
   if (!client) fprintf(stderr, "%s\n", tu_error_message(error));
@@ -54,6 +57,23 @@ static tu_status status_of(tu_client *client, const char *scope) {
   return status;
 }
 
+/*
+ * The C library looks at the environment by itself to translate the text of an error, if the program has set a locale.
+ * It would end this program: nothing can be read there.
+ */
+static void unreadable_environment(const char *url) {
+  CHECK(setlocale(LC_ALL, "C.UTF-8") != NULL || setlocale(LC_ALL, "en_US.UTF-8") != NULL);
+  tu_client *client = client_of(url, "file:/dev/null/not-a-directory");
+  char **kept = environ;
+  void *page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  CHECK(page != MAP_FAILED);
+  environ = (char **)page;
+  CHECK(status_of(client, NULL) == TU_OK);
+  environ = kept;
+  munmap(page, 4096);
+  tu_free(client);
+}
+
 int main(void) {
   caller = pthread_self();
   char secure[128];
@@ -61,7 +81,7 @@ int main(void) {
   snprintf(secure, sizeof secure, "https://localhost%s", colon);
   /* Of the first client of a process, and of another one. */
   for (int i = 0; i < 2; i++) {
-    tu_client *plain = client_of(url), *tls = client_of(secure);
+    tu_client *plain = client_of(url, "memory"), *tls = client_of(secure, "memory");
     CHECK(status_of(plain, NULL) == TU_OK);
     CHECK(status_of(plain, "asset.view") == TU_OK);
     /* The trust store is read before the server turns out not to speak TLS. */
@@ -69,6 +89,7 @@ int main(void) {
     tu_free(plain);
     tu_free(tls);
   }
+  unreadable_environment(url);
   CHECK(looks_during_calls == 0);
   CHECK(looks_of_others == 0);
   return closing_line();

@@ -9,6 +9,7 @@ use rustls::{AlertDescription, CertificateError};
 use crate::endpoint::certificates::{names_of, unfit};
 use crate::error::ErrorKind;
 use crate::store::Problem;
+use crate::words;
 
 /// What kind of trouble it is: each kind is reported once until the store works again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,12 +71,16 @@ impl Trouble {
     pub(super) fn io(error: &io::Error, step: Step) -> Self {
         match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Self::slow(step),
-            _ if matches!(step, Step::Connect) => {
-                Self::new(Class::Unreachable, format!("cannot be connected to: {error}"))
-            }
+            _ if matches!(step, Step::Connect) => Self::new(
+                Class::Unreachable,
+                format!("cannot be connected to: {}", words::of(error)),
+            ),
             _ => Self {
                 has_ended: true,
-                ..Self::new(Class::Unreachable, format!("ended the connection: {error}"))
+                ..Self::new(
+                    Class::Unreachable,
+                    format!("ended the connection: {}", words::of(error)),
+                )
             },
         }
     }
