@@ -63,10 +63,12 @@ frame_pointers = $(if $(filter x86_64%,$(or $(CARGO_BUILD_TARGET),$(shell uname 
 host = $(shell rustc -vV | sed -n 's/^host: //p')
 smaller = --config "build.rustflags = [$(frame_pointers) '--remap-path-prefix=$(sources)='$(shorter_paths)]"
 
-# So that the directories of the sources are there when their names are looked up. What is wrong if they cannot be had, the
-# build says.
+# So that the directories of the sources are there when their names are looked up. By `tree`, which gets what the library
+# is made of: `fetch` gets what its tests, the bindings and the tools need as well, six times as much. What is wrong if they
+# cannot be had, the build says.
 crates:
-	@[ -n "$(shorter_paths)" ] || $(CARGO) fetch --quiet --locked $(addprefix --target=,$(or $(CARGO_BUILD_TARGET),$(host))) || true
+	@[ -n "$(shorter_paths)" ] || $(CARGO) tree --quiet --locked -p tu-token --features capi$(if $(with_redis),$(comma)redis) \
+	  --edges normal,build $(addprefix --target=,$(or $(CARGO_BUILD_TARGET),$(host))) >/dev/null 2>&1 || true
 
 library: crates
 	@# Not as an rlib beside them: with one, nothing is optimised across crates.
