@@ -88,14 +88,11 @@ pub(crate) struct View<'a> {
 }
 
 impl Current {
-    /// A view of the token if it may be handed out now to a caller that needs it for another
-    /// `min_ttl`. `is_before` says whether it is before a time. `None`: ask the entry.
+    /// A view of the token, and until when it may be handed out to a caller that needs it for
+    /// another `min_ttl`. `None`: ask the entry. (The clock is asked by the caller, because the
+    /// compiler, told to keep the library small, inlines no closure.)
     #[inline(always)]
-    pub(crate) fn look(
-        &self,
-        min_ttl: Duration,
-        is_before: impl FnOnce(BootTime) -> bool,
-    ) -> Option<View<'_>> {
+    pub(crate) fn look(&self, min_ttl: Duration) -> Option<(View<'_>, BootTime)> {
         let sequence = self.sequence.load(Ordering::Acquire);
         if sequence % 2 != 0 {
             return None;
@@ -106,7 +103,13 @@ impl Current {
             // A nanosecond later, because exactly that long is enough.
             until = until.min(expiry.after(NANOSECOND).before(min_ttl));
         }
-        is_before(until).then_some(View { current: self, sequence })
+        Some((View { current: self, sequence }, until))
+    }
+
+    /// A view of the token if it may be handed out at this time.
+    #[cfg(test)]
+    pub(crate) fn look_at(&self, now: BootTime, min_ttl: Duration) -> Option<View<'_>> {
+        self.look(min_ttl).and_then(|(view, until)| (now < until).then_some(view))
     }
 
     /// The token, even if it has expired. Only for the holder of the client's lock.
@@ -277,7 +280,7 @@ mod tests {
     }
 
     fn read(current: &Current, now: BootTime) -> Option<Token> {
-        let view = current.look(Duration::ZERO, |until| now < until)?;
+        let view = current.look_at(now, Duration::ZERO)?;
         let words = view.to_words()?;
         // SAFETY: the words of a token, as was just confirmed.
         view.holds().then(|| unsafe { Token::from_words(words) })
@@ -300,7 +303,7 @@ mod tests {
     fn a_caller_that_needs_the_token_beyond_its_expiry_must_ask() {
         let current = Current::default();
         current.publish(&token("x", 1), LATER);
-        let is_enough = |min_ttl| current.look(min_ttl, |until| NOW < until).is_some();
+        let is_enough = |min_ttl| current.look_at(NOW, min_ttl).is_some();
         let lifetime = Duration::from_secs(100);
         assert!(is_enough(lifetime - NANOSECOND) && is_enough(lifetime));
         assert!(!is_enough(lifetime + NANOSECOND) && !is_enough(Duration::MAX));
@@ -327,7 +330,7 @@ mod tests {
         current.publish(&token("abcdefghijk", 1), LATER);
         for length in 0..expected.len() + 3 {
             let (mut buffer, mut announced) = (vec![b'.'; length], None);
-            let view = current.look(Duration::ZERO, |until| NOW < until).unwrap();
+            let view = current.look_at(NOW, Duration::ZERO).unwrap();
             let copied = view.copy_bearer(&mut buffer, |_, length| announced = Some(length));
             assert_eq!(copied, (length >= expected.len()).then_some(expected.len()));
             assert_eq!(copied, announced);
@@ -341,7 +344,7 @@ mod tests {
     fn what_a_writer_has_interfered_with_is_not_returned() {
         let current = Current::default();
         current.publish(&token("first", 1), LATER);
-        let view = current.look(Duration::ZERO, |until| NOW < until).unwrap();
+        let view = current.look_at(NOW, Duration::ZERO).unwrap();
         let next = token("a successor that is longer", 2);
         let rest = "Bearer first".len()..;
         // Between the checks and the copy, and after the copy.
@@ -351,7 +354,7 @@ mod tests {
         assert!(buffer[rest].iter().all(|byte| *byte == b'.'));
         assert!(view.to_words().is_none() && !view.holds());
         assert_eq!(view.copy_bearer(&mut buffer, |_, _| unreachable!()), None);
-        assert_eq!(current.look(Duration::ZERO, |until| NOW < until).unwrap().serial(), 2);
+        assert_eq!(current.look_at(NOW, Duration::ZERO).unwrap().serial(), 2);
     }
     #[test]
     fn a_reader_never_sees_a_mixture() {

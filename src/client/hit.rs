@@ -194,7 +194,8 @@ impl Shared {
         if !self.is_own_generation() {
             return None;
         }
-        slot.current.look(min_ttl, |until| self.clock.is_before(until))
+        let (view, until) = slot.current.look(min_ttl)?;
+        self.clock.is_before(until).then_some(view)
     }
 
     /// Written once per renewal and read by all, so the cache line stays shared.

@@ -110,7 +110,7 @@ mod tests {
     }
 
     fn is_at_hand(watched: &Watched, now: BootTime) -> bool {
-        watched.look(Duration::ZERO, |until| now < until).is_some_and(|view| view.holds())
+        watched.look_at(now, Duration::ZERO).is_some_and(|view| view.holds())
     }
 
     fn version(watched: &Watched) -> u64 {

@@ -34,7 +34,7 @@ fn token(number: u64) -> Token {
 }
 
 fn read(current: &Current) -> Option<Vec<u64>> {
-    let view = current.look(Duration::ZERO, |until| NOW < until)?;
+    let view = current.look_at(NOW, Duration::ZERO)?;
     let words = view.to_words()?;
     view.holds().then(|| words.into_vec())
 }

@@ -116,8 +116,7 @@ fn readers_of_the_current_token_see_all_of_it_or_nothing() {
             let (current, tokens) = (current.clone(), tokens.clone());
             thread::spawn(move || {
                 for _ in 0..3 {
-                    let Some(view) = current.look(Duration::ZERO, |until| time::now() < until)
-                    else {
+                    let Some(view) = current.look_at(time::now(), Duration::ZERO) else {
                         continue;
                     };
                     let Some(words) = view.to_words() else { continue };
@@ -133,7 +132,7 @@ fn readers_of_the_current_token_see_all_of_it_or_nothing() {
             current.publish(&token, life.fresh_until);
         }
         current.clear();
-        assert!(current.look(Duration::ZERO, |until| time::now() < until).is_none());
+        assert!(current.look_at(time::now(), Duration::ZERO).is_none());
         for reader in readers {
             reader.join().unwrap();
         }
