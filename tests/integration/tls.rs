@@ -269,6 +269,9 @@ fn what_is_said_before_the_request_was_read_is_heard() {
         let url = format!("https://localhost:{}/", listener.local_addr().unwrap().port());
         std::thread::spawn(move || {
             while let Ok((mut socket, _)) = listener.accept() {
+                // Else the kernel may hold the answer back until what was sent before it has been
+                // acknowledged, and then drop it with the connection.
+                socket.set_nodelay(true).unwrap();
                 let mut tls = rustls::ServerConnection::new(config.clone()).unwrap();
                 let _ = tls.complete_io(&mut socket);
                 let _ = std::io::Write::write_all(&mut tls.writer(), answer);
