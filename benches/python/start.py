@@ -18,8 +18,9 @@ from samples import samples
 ROUNDS = 41
 SPAWN = "target/bench/spawn"
 LOADER = ["target/bench/start", "target/bench/loaded.so"]
+COMMAND = ["target/bench/tu-token", "get"]
 COMMANDS = [
-    ("tu-token get, token in the file store", ["target/bench/tu-token", "get"]),
+    ("tu-token get, token in the file store", COMMAND),
     ("/bin/true, for comparison", ["/bin/true"]),
 ]
 RESIDENT = "; print(open('/proc/self/statm').read().split()[1])"
@@ -49,7 +50,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as store:
         os.environ["TRACKUNIT_STORE"] = f"file:{store}"
-        stored = run(COMMANDS[0][1])[1]
+        stored = run(COMMAND)[1]
         python("import tu_token")
         for number in range(ROUNDS):
             took, memory = map(float, run(LOADER)[1].split())
@@ -62,7 +63,7 @@ def main() -> None:
             # In turn first after the interpreter, which takes the processor's caches.
             for row, program in COMMANDS[:: 1 if number % 2 else -1]:
                 took, output = run(program)
-                if program is COMMANDS[0][1] and output != stored:
+                if program is COMMAND and output != stored:
                     sys.exit("the token did not come from the store")
                 add(row, "ms", took)
     for (row, unit), rounds in rows.items():

@@ -2,7 +2,7 @@
  * A program that changes its environment while the library works: setenv(3) must not run beside getenv(3).
  * So only the thread that calls the library may look at the environment, and only to make a client.
  */
-#include "check.h"
+#include "client.h"
 #include "emulator.h"
 
 #include <locale.h>
@@ -36,13 +36,7 @@ static tu_client *client_of(const char *url, const char *store) {
   tu_config_load_env(config);
   tu_config_set(config, "token_url", url);
   tu_config_set(config, "store", store);
-  tu_error *error = NULL;
-  tu_client *client = tu_client_new(config, &error);
-  if (!client) fprintf(stderr, "%s\n", tu_error_message(error));
-  CHECK(client != NULL);
-  tu_free(error);
-  tu_free(config);
-  return client;
+  return made(config);
 }
 
 /* The status of a get with this client, which renews its token. */

@@ -3,7 +3,7 @@
  * accepted function is called once, every drop runs once, and everything works again once threads
  * can be started. Each scene is its own process, not run as root, which has no such limit.
  */
-#include "check.h"
+#include "client.h"
 #include "emulator.h"
 #include "process.h"
 
@@ -42,15 +42,9 @@ static void shortage_ends(void) { limit_threads(0); }
 
 static tu_client *client_of(const char *keep_warm) {
   tu_config *config = tu_config_new();
-  tu_error *error = NULL;
   tu_config_load_env(config);
   tu_config_set(config, "keep_warm", keep_warm);
-  tu_client *client = tu_client_new(config, &error);
-  if (!client) fprintf(stderr, "%s\n", tu_error_message(error));
-  CHECK(client != NULL);
-  tu_free(error);
-  tu_free(config);
-  return client;
+  return made(config);
 }
 
 static int is_served(tu_client *client) {

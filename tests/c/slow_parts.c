@@ -5,6 +5,7 @@
  * calls.h. The endpoints are the test's own. Usage: slow_parts [PART OF A ROW'S NAME]
  */
 #include "calls.h"
+#include "client.h"
 #include "endpoint.h"
 
 enum { MANY = 70, CALLERS = 8, ANSWERS = 16, BUSY_MS = 2500 };
@@ -32,16 +33,6 @@ static tu_config *config_of(const struct endpoint *of, const struct option *opti
   tu_config_set(config, "scope", "a");
   for (; options && options->key; options++) tu_config_set(config, options->key, options->value);
   return config;
-}
-
-static tu_client *made(tu_config *config) {
-  tu_error *error = NULL;
-  tu_client *made = tu_client_new(config, &error);
-  if (!made) fprintf(stderr, "%s\n", tu_error_message(error));
-  CHECK(made != NULL);
-  tu_free(error);
-  tu_free(config);
-  return made;
 }
 
 static void begin(struct cell *cell, struct reply (*reply)(const char *, int), const struct option *options) {

@@ -4,6 +4,7 @@
  * own process; what holds for every call: calls.h. Usage: surroundings [PART OF A ROW'S NAME]
  */
 #include "calls.h"
+#include "client.h"
 #include "emulator.h"
 #include "names.h"
 #include "places.h"
@@ -152,7 +153,6 @@ static void create_relative(const char *url) {
   write_text("id", getenv("TRACKUNIT_CLIENT_ID"));
   write_text("secret", getenv("TRACKUNIT_CLIENT_SECRET"));
   tu_config *config = tu_config_new();
-  tu_error *error = NULL;
   tu_config_set(config, "client_id_file", "id");
   tu_config_set(config, "client_secret_file", "secret");
   tu_config_set(config, "scope", getenv("TRACKUNIT_SCOPE"));
@@ -168,12 +168,8 @@ static void create_relative(const char *url) {
     tu_config_set(config, "client_cert_file", "cert");
     tu_config_set(config, "client_key_file", "key");
   }
-  client = tu_client_new(config, &error);
-  if (!client) fprintf(stderr, "%s\n", tu_error_message(error));
-  CHECK(client != NULL);
+  client = made(config);
   CHECK(get(LONG_MS, 0));
-  tu_free(error);
-  tu_free(config);
 }
 
 static const char *plain_url(void) {
