@@ -18,8 +18,9 @@ const AT_ONCE: Duration = Duration::from_secs(5);
 /// The most that a fetch's pauses take.
 const PAUSES: Duration = Duration::from_millis(750);
 
-/// In KiB, what a request holds before it is connected.
-pub const NOTHING: usize = 8;
+/// In KiB, what a request holds whose connection fails. A connected one holds at least a byte; it may seem
+/// to hold far less than its buffers, as what it frees may have been allocated by others.
+pub const NOTHING: usize = 0;
 
 /// What the test saw.
 #[derive(Clone, Debug)]
