@@ -211,7 +211,7 @@ mod tests {
                 warnings: Vec::new(),
             };
             let text = record::write(&granted, now, Duration::from_secs(600), &here);
-            let store = FileStore::new(Some(&place.path().join("store")));
+            let store = FileStore::new(Some(&place.path().join("store")), &Default::default());
             store.save(seal.name(), &seal.seal(&text).unwrap(), granted.lifetime).unwrap();
             let found = store.load(seal.name()).unwrap().unwrap();
             let text = seal.open(&found.record).unwrap();

@@ -1,10 +1,13 @@
 //! Options of a client, by name, and its two callbacks.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use crate::config::environment::Environment;
 use crate::config::given::Given;
 use crate::config::options::Options;
 use crate::credentials::CredentialsFn;
+use crate::endpoint;
 use crate::error::Error;
 use crate::events::EventFn;
 use crate::process::Callback;
@@ -22,6 +25,8 @@ use crate::process::Callback;
 #[derive(Clone, Default)]
 pub struct Config {
     given: Given,
+    /// As it was when the program asked for that; `None`: what it is when the client is created.
+    environment: Option<Box<Environment>>,
     pub(crate) credentials: Option<Callback<CredentialsFn>>,
     pub(crate) events: Option<Callback<EventFn>>,
 }
@@ -61,6 +66,22 @@ impl Config {
         self
     }
 
+    /// Remembers what else of the environment the client will heed (proxies, trust store, the user's
+    /// directories), so that creating the client does not look at the environment.
+    #[doc(hidden)]
+    pub fn hold_environment(&mut self) -> &mut Self {
+        endpoint::read_environment();
+        self.environment = Some(Box::new(Environment::now()));
+        self
+    }
+
+    pub(crate) fn environment(&self) -> Cow<'_, Environment> {
+        match self.environment.as_deref() {
+            Some(held) => Cow::Borrowed(held),
+            None => Cow::Owned(Environment::now()),
+        }
+    }
+
     /// Sets the function that supplies the client id and secret before each token request, instead
     /// of `client_id` and `client_secret`.
     ///
@@ -95,8 +116,8 @@ impl Config {
     }
 
     /// All options with their final values, or the first mistake.
-    pub(crate) fn resolve(&self) -> Result<Options, Error> {
-        self.given.resolve(self.credentials.is_some())
+    pub(crate) fn resolve(&self, environment: &Environment) -> Result<Options, Error> {
+        self.given.resolve(self.credentials.is_some(), |variable| environment.is_set(variable))
     }
 }
 
@@ -116,5 +137,19 @@ mod tests {
         let mut config = Config::new();
         config.set("client_secret", "hush").set("scope", "asset.view");
         assert_eq!(format!("{config:?}"), "Config { set: [\"client_secret\", \"scope\"], .. }");
+    }
+
+    #[test]
+    fn a_client_heeds_the_environment_that_is_held() {
+        let mut config = Config::new();
+        config.hold_environment();
+        assert!(matches!(config.environment(), Cow::Borrowed(_)), "it is not read again");
+        let held = Environment::of(&[("https_proxy", "no proxy"), ("TRACKUNIT_CLIENT_ID", "id")]);
+        config.environment = Some(Box::new(held));
+        let mistake =
+            |config: &Config| crate::Client::new(config).unwrap_err().message().to_owned();
+        assert!(mistake(&config).contains("TRACKUNIT_CLIENT_ID is set, but was not loaded"));
+        config.set("client_id", "id").set("client_secret", "secret");
+        assert!(mistake(&config).contains("https_proxy is not a proxy URL"));
     }
 }

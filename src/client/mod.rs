@@ -47,6 +47,7 @@ pub use wait::Cancel;
 use crate::cache::entry::State;
 use crate::clock::Clock;
 use crate::config::api_hosts::host_to_send_to;
+use crate::config::environment::Environment;
 use crate::config::options::Options;
 use crate::credentials::{Credentials, Source};
 use crate::endpoint::Endpoint;
@@ -178,13 +179,15 @@ impl Client {
     #[doc(hidden)]
     pub fn with_clock(config: &Config, clock: Clock) -> Result<Self, Error> {
         let of_endpoint = clock.clone();
-        Self::with_endpoint(config, clock, |options| Endpoint::new(options, &of_endpoint))
+        Self::with_endpoint(config, clock, |options, environment| {
+            Endpoint::new(options, &of_endpoint, environment)
+        })
     }
 
     pub(crate) fn with_endpoint(
         config: &Config,
         clock: Clock,
-        endpoint: impl FnOnce(&mut Arc<Options>) -> Result<Endpoint, Error>,
+        endpoint: impl FnOnce(&mut Arc<Options>, &Environment) -> Result<Endpoint, Error>,
     ) -> Result<Self, Error> {
         Self::with_store(config, clock, endpoint, stored::open)
     }
@@ -192,17 +195,19 @@ impl Client {
     fn with_store(
         config: &Config,
         clock: Clock,
-        endpoint: impl FnOnce(&mut Arc<Options>) -> Result<Endpoint, Error>,
-        store: impl FnOnce(&Options) -> Option<Bounded>,
+        endpoint: impl FnOnce(&mut Arc<Options>, &Environment) -> Result<Endpoint, Error>,
+        store: impl FnOnce(&Options, &Environment) -> Option<Bounded>,
     ) -> Result<Self, Error> {
         process::install_handlers();
         clock.prepare();
-        let mut options = config.resolve()?;
+        let environment = config.environment();
+        let mut options = config.resolve(&environment)?;
         let source = Source::new(&mut options, config.credentials.clone());
         let (name, scope) = (options.name.take().unwrap_or_default(), options.scope.take());
         let mut options = Arc::new(options);
-        let endpoint = endpoint(&mut options)?;
-        let store = store(&options);
+        let endpoint = endpoint(&mut options, &environment)?;
+        let store = store(&options, &environment);
+        drop(environment);
         let settings = shared::settings(&options, scope.is_some(), store.as_ref());
         let mut state = ClientState::new(settings, clock.reading());
         let now = clock.now();

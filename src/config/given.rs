@@ -86,14 +86,13 @@ impl Given {
     }
 
     /// All options with their final values, or the first mistake. `has_callback`: a function of the
-    /// program provides the credentials.
-    pub(crate) fn resolve(&self, has_callback: bool) -> Result<Options, Error> {
-        let is_set = |variable: &str| std::env::var_os(variable).is_some_and(|it| !it.is_empty());
-        self.resolve_in(has_callback, is_set)
-    }
-
-    /// The same with a given environment, from which only `load_env` takes values.
-    fn resolve_in(&self, has_callback: bool, is_set: fn(&str) -> bool) -> Result<Options, Error> {
+    /// program provides the credentials. `is_set` checks an environment variable of an option that
+    /// is missing: it may be set there but not loaded.
+    pub(crate) fn resolve(
+        &self,
+        has_callback: bool,
+        is_set: impl Fn(&str) -> bool,
+    ) -> Result<Options, Error> {
         if let Some(mistake) = &self.mistake {
             return Err(mistake.clone());
         }
@@ -111,7 +110,7 @@ impl Given {
                 options.given.push((option.key, value.clone()));
             }
         }
-        options.finish(has_callback, is_set)?;
+        options.finish(has_callback, &is_set)?;
         Ok(options)
     }
 }
@@ -149,8 +148,12 @@ mod tests {
         of(&[&basics, more].concat())
     }
 
+    fn none(_: &str) -> bool {
+        false
+    }
+
     fn message(given: &Given) -> String {
-        given.resolve(false).unwrap_err().message().to_owned()
+        given.resolve(false, none).unwrap_err().message().to_owned()
     }
 
     #[test]
@@ -176,9 +179,8 @@ mod tests {
 
     #[test]
     fn a_variable_that_is_set_but_was_not_loaded_is_named() {
-        let refused = |given: &Given, is_set| {
-            given.resolve_in(false, is_set).unwrap_err().message().to_owned()
-        };
+        let refused =
+            |given: &Given, is_set| given.resolve(false, is_set).unwrap_err().message().to_owned();
         let all: fn(&str) -> bool = |_| true;
         let said = refused(&Given::default(), all);
         let load = "is set, but was not loaded: call load_env (in C tu_config_load_env)";
@@ -187,12 +189,11 @@ mod tests {
         let mut given = of(&[("client_id", "id")]);
         let said = refused(&given, file);
         assert!(said.contains("TRACKUNIT_CLIENT_SECRET_FILE ") && said.contains(load), "{said}");
-        let none: fn(&str) -> bool = |_| false;
         assert!(!refused(&given, none).contains("load_env"));
         // A program that sets everything itself needs nothing from the environment.
-        assert!(with(&[]).resolve_in(false, all).is_ok());
+        assert!(with(&[]).resolve(false, all).is_ok());
         given.set("client_secret", "hush");
-        let no_scope = |is_set| given.resolve_in(false, is_set).unwrap().no_scope;
+        let no_scope = |is_set| given.resolve(false, is_set).unwrap().no_scope;
         assert!(no_scope(all).contains("TRACKUNIT_SCOPE is set, but was not loaded"));
         assert!(no_scope(none).contains("set the option scope (or TRACKUNIT_SCOPE)"));
     }
@@ -208,7 +209,7 @@ mod tests {
         let mut given = with(&[]);
         given.environment.insert("client_secret_file", Secret::new("/nowhere"));
         given.environment.insert("scope", Secret::new("from-environment"));
-        let options = given.resolve(false).unwrap();
+        let options = given.resolve(false, none).unwrap();
         assert!(options.client_secret_file.is_none());
         assert_eq!(options.scope.unwrap().wire(), "a");
     }
@@ -222,7 +223,7 @@ mod tests {
             "TRACKUNIT_TIMEOUT" => Ok(String::new()),
             _ => Err(VarError::NotPresent),
         });
-        assert_eq!(given.resolve(false).unwrap().scope.unwrap().wire(), "from-environment");
+        assert_eq!(given.resolve(false, none).unwrap().scope.unwrap().wire(), "from-environment");
         assert!(given.keys().any(|key| key == "scope"));
         assert!(!given.keys().any(|key| key == "timeout"), "an empty variable is not set");
         given.load(|variable| match variable {
@@ -243,7 +244,9 @@ mod tests {
         let said = message(&with(&[("refresh_before", "10s"), ("expiry_margin", "11s")]));
         assert!(said.contains("refresh_before (10s) is below expiry_margin (11s)"), "{said}");
         assert!(
-            with(&[("refresh_before", "10s"), ("expiry_margin", "10s")]).resolve(false).is_ok()
+            with(&[("refresh_before", "10s"), ("expiry_margin", "10s")])
+                .resolve(false, none)
+                .is_ok()
         );
     }
 

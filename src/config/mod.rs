@@ -3,7 +3,8 @@
 //!
 //! - [`table`] the option table, one declaration for every surface; [`secrecy`] which values may be
 //!   shown
-//! - [`given`] what the program and the environment set; [`options`] the resulting values
+//! - [`given`] what the program and the environment set; [`options`] the resulting values;
+//!   [`environment`] what clients heed besides
 //! - [`parse`] parses the text of a value
 //! - [`token_url`] the URL that the secret is sent to; [`proxy`] how it is reached; [`api_hosts`]
 //!   where a token may be sent; `redis_url` the URL of a shared store
@@ -11,6 +12,7 @@
 
 pub(crate) mod api_hosts;
 pub(crate) mod authority;
+pub(crate) mod environment;
 pub(crate) mod given;
 pub(crate) mod options;
 pub(crate) mod parse;

@@ -169,7 +169,7 @@ impl Options {
     pub(super) fn finish(
         &mut self,
         has_callback: bool,
-        is_set: fn(&str) -> bool,
+        is_set: &dyn Fn(&str) -> bool,
     ) -> Result<(), Error> {
         if self.scope.is_none() && is_set("TRACKUNIT_SCOPE") {
             self.no_scope = SCOPE_NOT_LOADED;
@@ -214,7 +214,7 @@ fn exclusive(key: &str, value: bool, file: bool) -> Result<(), Error> {
     Ok(())
 }
 
-fn required(key: &str, given: bool, is_set: fn(&str) -> bool) -> Result<(), Error> {
+fn required(key: &str, given: bool, is_set: &dyn Fn(&str) -> bool) -> Result<(), Error> {
     if given {
         return Ok(());
     }

@@ -27,6 +27,7 @@ use super::{TimeLimit, Transport};
 use crate::cache::flight::Class;
 use crate::clock::{Clock, rounded};
 use crate::config::authority::{self, Authority, Fault, is_loopback};
+use crate::config::environment::Environment;
 use crate::config::options::Options;
 use crate::config::proxy::Route;
 use crate::error::{Error, ErrorKind};
@@ -93,7 +94,11 @@ impl Http {
     /// A program with thousands of clients usually sets only their credentials, scopes and names:
     /// such clients share the rest of their options, and this. A client with certificate files does
     /// not share this, because what is to be said about them is said to each client.
-    pub(crate) fn shared(options: &mut Arc<Options>, clock: &Clock) -> Result<Arc<Self>, Error> {
+    pub(crate) fn shared(
+        options: &mut Arc<Options>,
+        clock: &Clock,
+        environment: &Environment,
+    ) -> Result<Arc<Self>, Error> {
         let last = LAST.take().and_then(|last| last.upgrade());
         let last = last.filter(|last| last.options.are_like(options));
         if let Some(last) = &last {
@@ -102,27 +107,37 @@ impl Http {
         let is_same = |last: &Arc<Self>| {
             let are_of_system = matches!((&last.clock, clock), (Clock::System, Clock::System));
             // The environment may name another proxy or trust store now.
-            let route = || route_of(options).is_ok_and(|route| route == last.route);
-            are_of_system && !last.trust.has_files() && last.trust.is_of_environment() && route()
+            let route = || route_of(options, environment).is_ok_and(|route| route == last.route);
+            let trust = || !last.trust.has_files() && last.trust.is_of(environment);
+            are_of_system && trust() && route()
         };
         let this = match last.filter(is_same) {
             Some(last) => last,
-            None => Arc::new(Self::new(options, clock)?),
+            None => Arc::new(Self::new(options, clock, environment)?),
         };
         LAST.put(Arc::downgrade(&this));
         Ok(this)
     }
 
     /// Checks the proxy and the certificate files, so that mistakes show at once.
-    pub(crate) fn new(options: &Arc<Options>, clock: &Clock) -> Result<Self, Error> {
-        let route = route_of(options)?;
-        let trust = Trust::new(options).map_err(Error::config)?;
+    pub(crate) fn new(
+        options: &Arc<Options>,
+        clock: &Clock,
+        environment: &Environment,
+    ) -> Result<Self, Error> {
+        let route = route_of(options, environment)?;
+        let trust = Trust::new(options, environment).map_err(Error::config)?;
         Ok(Self::with(route, Arc::new(trust), options, clock))
     }
 
     /// The same for other options, sharing this one's certificates: a pipe delivers them only once.
-    pub(crate) fn with_options(&self, options: &Arc<Options>) -> Result<Self, Error> {
-        Ok(Self::with(route_of(options)?, self.trust.clone(), options, &self.clock))
+    pub(crate) fn with_options(
+        &self,
+        options: &Arc<Options>,
+        environment: &Environment,
+    ) -> Result<Self, Error> {
+        let route = route_of(options, environment)?;
+        Ok(Self::with(route, self.trust.clone(), options, &self.clock))
     }
 
     fn with(route: Route, trust: Arc<Trust>, options: &Arc<Options>, clock: &Clock) -> Self {
@@ -154,8 +169,8 @@ impl Http {
     }
 }
 
-fn route_of(options: &Options) -> Result<Route, Error> {
-    let variable = |name: &str| std::env::var(name).ok();
+fn route_of(options: &Options, environment: &Environment) -> Result<Route, Error> {
+    let variable = |name: &str| environment.text(name);
     options.proxy.for_url(&options.token_url, &variable).map_err(Error::config)
 }
 
@@ -430,8 +445,8 @@ mod tests {
             given.set("client_id", id);
             given.set("client_secret", "secret");
             given.set("connect_timeout", timeout);
-            let mut options = Arc::new(given.resolve(false).unwrap());
-            let http = Http::shared(&mut options, &Clock::System).unwrap();
+            let mut options = Arc::new(given.resolve(false, |_| false).unwrap());
+            let http = Http::shared(&mut options, &Clock::System, &Environment::now()).unwrap();
             (options, http)
         };
         // Other tests create clients as well, between any two of these.
@@ -451,7 +466,7 @@ mod tests {
 
     #[test]
     fn a_redirects_target_is_shown_without_its_path() {
-        let http = Http::new(&Arc::default(), &Clock::System).unwrap();
+        let http = Http::new(&Arc::default(), &Clock::System, &Environment::now()).unwrap();
         for (location, target) in [
             ("https://trap.example/x?secret=1", "https://trap.example"),
             ("HTTP://Trap.example:81/", "http://trap.example:81"),

@@ -58,6 +58,7 @@ use std::time::Duration;
 
 use crate::cache::{flight, limits};
 use crate::clock::Clock;
+use crate::config::environment::Environment;
 use crate::config::options::Options;
 use crate::credentials::Credentials;
 use crate::error::Error;
@@ -65,6 +66,11 @@ use crate::scope::ScopeSet;
 use crate::secret::Secret;
 use http::HttpAnswer;
 use request::TokenRequest;
+
+/// Lets what reads the environment once a process do so now.
+pub(crate) fn read_environment() {
+    ureq_config::of_process();
+}
 
 /// An attempt that obtained no token.
 pub(crate) type Failure = flight::Failure<Error>;
@@ -118,8 +124,12 @@ pub(crate) struct Endpoint {
 impl Endpoint {
     /// Prepares everything that can be checked without a network. May replace the options by the
     /// same ones of another client: see [`http::Http::shared`].
-    pub(crate) fn new(options: &mut Arc<Options>, clock: &Clock) -> Result<Self, Error> {
-        Ok(Self { transport: http::Http::shared(options, clock)? })
+    pub(crate) fn new(
+        options: &mut Arc<Options>,
+        clock: &Clock,
+        environment: &Environment,
+    ) -> Result<Self, Error> {
+        Ok(Self { transport: http::Http::shared(options, clock, environment)? })
     }
 
     /// An endpoint reached through the given transport.

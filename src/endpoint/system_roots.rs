@@ -6,7 +6,7 @@
 //! certificate cannot be verified with the roots of the file.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use super::system_files;
 use super::verifier::{Roots, Verifier};
 use crate::cache::single_flight::SingleFlight;
 use crate::clock::Clock;
+use crate::config::environment::Environment;
 use crate::files::{Known, Now, Stamp, Verdict, Why, read_here, verdict};
 use crate::process::{AnyProcess, Locked, Mailbox};
 use crate::sync::global;
@@ -76,8 +77,9 @@ global! {
 pub(super) struct Choice(Option<Box<[Option<OsString>; 2]>>);
 
 impl Choice {
-    pub(super) fn of_environment() -> Self {
-        let set = |name| env::var_os(name).filter(|value| !value.is_empty());
+    pub(super) fn of(environment: &Environment) -> Self {
+        let set =
+            |name| environment.get(name).filter(|value| !value.is_empty()).map(OsStr::to_owned);
         let variables = [set("SSL_CERT_FILE"), set("SSL_CERT_DIR")];
         Self((variables != [None, None]).then(|| Box::new(variables)))
     }

@@ -21,6 +21,7 @@ use super::sessions::{Parts, Sessions};
 #[cfg(all(unix, not(target_os = "android"), not(target_vendor = "apple")))]
 use super::system_roots;
 use super::verifier::Verifier;
+use crate::config::environment::Environment;
 use crate::config::options::Options;
 use crate::files::{Content, Named};
 use crate::process::{Inherited, Kept};
@@ -94,11 +95,11 @@ pub(crate) struct Security {
 
 impl Trust {
     /// Reads the files that the options name, so that mistakes show at once.
-    pub(super) fn new(options: &Options) -> Result<Self, String> {
+    pub(super) fn new(options: &Options, environment: &Environment) -> Result<Self, String> {
         let named = |file: &Option<PathBuf>| file.clone().map(Named::new);
         let ca_file = named(&options.ca_file);
         let own = named(&options.client_cert_file).zip(named(&options.client_key_file));
-        let trust = Self::of(ca_file, own, options.connect_timeout);
+        let trust = Self::of(ca_file, own, options.connect_timeout, environment);
         if let Some(path) = &trust.ca_file {
             trust.roots_of(path)?;
         }
@@ -108,20 +109,25 @@ impl Trust {
 
     /// What a store's server is verified with. The file is read when it is needed.
     #[cfg(feature = "redis")]
-    pub(crate) fn for_store(ca_file: Option<PathBuf>, patience: Duration) -> Self {
-        Self::of(ca_file.map(Named::new), None, patience)
+    pub(crate) fn for_store(
+        ca_file: Option<PathBuf>,
+        patience: Duration,
+        environment: &Environment,
+    ) -> Self {
+        Self::of(ca_file.map(Named::new), None, patience, environment)
     }
 
     fn of(
         ca_file: Option<Arc<Named>>,
         own: Option<(Arc<Named>, Arc<Named>)>,
         patience: Duration,
+        environment: &Environment,
     ) -> Self {
         let is_special = ca_file.is_some() || own.is_some();
         let sessions = is_special.then(|| Box::new(Sessions::none()));
         let system = match ca_file {
             Some(_) => system_roots::Choice::default(),
-            None => system_roots::Choice::of_environment(),
+            None => system_roots::Choice::of(environment),
         };
         Self { ca_file, own, patience, known: Kept::new(Known::default()), sessions, system }
     }
@@ -146,9 +152,9 @@ impl Trust {
         self.sessions.is_some()
     }
 
-    /// Whether the environment still names the system's roots that it did at first.
-    pub(crate) fn is_of_environment(&self) -> bool {
-        self.ca_file.is_some() || self.system == system_roots::Choice::of_environment()
+    /// Whether this environment names the same system's roots as that of the first client.
+    pub(crate) fn is_of(&self, environment: &Environment) -> bool {
+        self.ca_file.is_some() || self.system == system_roots::Choice::of(environment)
     }
 
     /// The file of the client's own certificate.
@@ -320,6 +326,7 @@ mod system_roots {
     use rustls::client::danger::ServerCertVerifier;
     use rustls::crypto::ring;
 
+    use crate::config::environment::Environment;
     use crate::process::{AnyProcess, Locked};
     use crate::sync::global;
 
@@ -328,7 +335,7 @@ mod system_roots {
     pub(super) struct Choice(());
 
     impl Choice {
-        pub(super) fn of_environment() -> Self {
+        pub(super) fn of(_: &Environment) -> Self {
             Self(())
         }
     }

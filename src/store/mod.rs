@@ -38,6 +38,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
+#[cfg(unix)]
+use crate::config::environment::Environment;
 use crate::error::ErrorKind;
 use crate::leftovers::Depth;
 use crate::process::{Inherited, Locked, Mailbox};
@@ -82,7 +84,10 @@ impl Problem {
 /// Tries out a file store. Returns its directory.
 #[cfg(unix)]
 pub(crate) fn try_files(directory: Option<PathBuf>, timeout: Duration) -> Result<PathBuf, Problem> {
-    within(Depth::Deep, timeout, move || file::FileStore::new(directory.as_deref()).try_out())
+    let environment = Environment::now();
+    within(Depth::Deep, timeout, move || {
+        file::FileStore::new(directory.as_deref(), &environment).try_out()
+    })
 }
 
 /// File stores are not available on this system.

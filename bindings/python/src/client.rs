@@ -87,7 +87,7 @@ impl Client {
         let credentials = credentials.map(Function::new);
         let on_event = on_event.map(Function::new);
         let mut config = Config::new();
-        config.load_env();
+        config.load_env().hold_environment();
         for (key, value) in &options {
             config.set(key, value);
         }
@@ -95,7 +95,8 @@ impl Client {
             config.on_credentials(functions::credentials(function.clone()));
         }
         config.on_event(functions::events(py, on_event.clone())?);
-        // Detached, because it reads the files named in options.
+        // Detached, because it reads the files named in options. Not the environment, which only
+        // Python's lock keeps from being changed meanwhile.
         let core = py.detach(|| tu_token::Client::new(&config));
         let core = core.map_err(|error| raised(py, &error))?;
         self.made.set(Made { core, credentials, on_event }).map_err(|_| {

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import os
 import pathlib
+import threading
 import typing
 
+import certifi
 import pytest
 from conftest import Emulator
 
@@ -71,6 +74,30 @@ def test_durations(value: object, text: str) -> None:
 
 def test_none_is_not_given(emulator: Emulator) -> None:
     assert tu_token.Client(client_id=None, scope=None).token()
+
+
+def test_the_environment_is_not_read_without_pythons_lock(
+    monkeypatch: pytest.MonkeyPatch, emulator: Emulator, tmp_path: pathlib.Path
+) -> None:
+    before, meanwhile, pipe = tmp_path / "before", tmp_path / "meanwhile", tmp_path / "ca.pem"
+    before.mkdir()
+    meanwhile.mkdir()
+    os.mkfifo(pipe)
+    clients: list[tu_token.Client] = []
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(before))
+    create = threading.Thread(
+        target=lambda: clients.append(tu_token.Client(store="file", ca_file=pipe, timeout=30)), daemon=True
+    )
+    create.start()
+    # Opened when the client reads it, without the lock.
+    with pipe.open("w") as certificates:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(meanwhile))
+        first = pathlib.Path(certifi.where()).read_text().split("-----END CERTIFICATE-----")[0]
+        certificates.write(first + "-----END CERTIFICATE-----\n")
+    create.join()
+    with clients.pop() as client:
+        assert client.token()
+    assert list(before.glob("tu-token/*")) and not list(meanwhile.iterdir())
 
 
 def test_a_keyword_wins_over_the_environment(

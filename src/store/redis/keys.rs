@@ -14,6 +14,7 @@ use super::Server;
 use super::link::Link;
 use super::trouble::{Class, Trouble};
 use super::wire::{Reply, command};
+use crate::config::environment::Environment;
 use crate::config::redis_url::Choice;
 use crate::lists::add_new;
 use crate::process::{AnyProcess, Locked, Process};
@@ -46,9 +47,14 @@ pub(crate) struct RedisStore {
 
 impl RedisStore {
     /// `lock_life`: longer than one attempt of a fetch may take.
-    pub(crate) fn new(choice: &Choice, timeout: Duration, lock_life: Duration) -> Self {
+    pub(crate) fn new(
+        choice: &Choice,
+        timeout: Duration,
+        lock_life: Duration,
+        environment: &Environment,
+    ) -> Self {
         let told = Locked::new(AnyProcess::default());
-        Self { server: Server::get(choice, timeout), lock_life, told }
+        Self { server: Server::get(choice, timeout, environment), lock_life, told }
     }
 
     /// As if a token had been saved.
