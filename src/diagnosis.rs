@@ -10,10 +10,10 @@ use crate::client::{Client, Config};
 use crate::clock::Clock;
 use crate::config::api_hosts::host_to_send_to;
 use crate::config::authority::is_loopback;
-use crate::config::environment::Environment;
 use crate::config::options::{Options, StoreChoice};
 pub use crate::config::proxy::Decision;
 use crate::config::token_url::TokenUrl;
+use crate::config::variables::Variables;
 use crate::credentials::{Credentials, Source};
 use crate::endpoint::Failure;
 use crate::endpoint::http::Http;
@@ -79,11 +79,11 @@ impl Diagnosis {
     /// # Errors
     /// The first mistake.
     pub fn new(config: &Config) -> Result<Self, Error> {
-        let environment = config.environment();
-        let mut options = config.resolve(&environment)?;
+        let variables = config.variables();
+        let mut options = config.resolve()?;
         let source = Source::new(&mut options, config.credentials.clone());
         let options = Arc::new(options);
-        let http = Http::new(&options, &Clock::System, &environment)?;
+        let http = Http::new(&options, &Clock::System, &variables)?;
         Ok(Self { options, source, http })
     }
 
@@ -181,7 +181,7 @@ impl Diagnosis {
         let user_agent = format!("{} doctor", self.options.user_agent);
         let mut options = Options { token_url, user_agent, ..(*self.options).clone() };
         options.user_agent = options.user_agent_of(options.name.as_deref());
-        self.http.with_options(&Arc::new(options), &Environment::now())
+        self.http.with_options(&Arc::new(options), &Variables::now())
     }
 
     /// Requests a URL like the token endpoint; redirects are not followed.

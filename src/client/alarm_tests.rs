@@ -38,7 +38,7 @@ fn client(answers: bool) -> Client {
     let mut config = Config::new();
     config.set("client_id", "id").set("client_secret", "secret").set("scope", "a");
     config.set("keep_warm", "true").set("fetch_timeout", "1h");
-    let endpoint = |_: &mut _, _: &_| Ok(Endpoint::over(Answers(answers)));
+    let endpoint = |_: &mut _| Ok(Endpoint::over(Answers(answers)));
     Client::with_endpoint(&config, Clock::System, endpoint).unwrap()
 }
 

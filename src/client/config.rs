@@ -1,11 +1,11 @@
 //! Options of a client, by name, and its two callbacks.
 
-use std::borrow::Cow;
+use std::env;
 use std::fmt;
 
-use crate::config::environment::Environment;
 use crate::config::given::Given;
 use crate::config::options::Options;
+use crate::config::variables::Variables;
 use crate::credentials::CredentialsFn;
 use crate::endpoint;
 use crate::error::Error;
@@ -26,7 +26,7 @@ use crate::process::Callback;
 pub struct Config {
     given: Given,
     /// As it was when the program asked for that; `None`: what it is when the client is created.
-    environment: Option<Box<Environment>>,
+    variables: Option<Variables>,
     pub(crate) credentials: Option<Callback<CredentialsFn>>,
     pub(crate) events: Option<Callback<EventFn>>,
 }
@@ -67,19 +67,16 @@ impl Config {
     }
 
     /// Remembers what else of the environment the client will heed (proxies, trust store, the user's
-    /// directories), so that creating the client does not look at the environment.
+    /// directories), so that creating the client does not look at it. For after [`Config::load_env`].
     #[doc(hidden)]
     pub fn hold_environment(&mut self) -> &mut Self {
         endpoint::read_environment();
-        self.environment = Some(Box::new(Environment::now()));
+        self.variables = Some(Variables::now());
         self
     }
 
-    pub(crate) fn environment(&self) -> Cow<'_, Environment> {
-        match self.environment.as_deref() {
-            Some(held) => Cow::Borrowed(held),
-            None => Cow::Owned(Environment::now()),
-        }
+    pub(crate) fn variables(&self) -> Variables {
+        self.variables.clone().unwrap_or_else(Variables::now)
     }
 
     /// Sets the function that supplies the client id and secret before each token request, instead
@@ -116,8 +113,11 @@ impl Config {
     }
 
     /// All options with their final values, or the first mistake.
-    pub(crate) fn resolve(&self, environment: &Environment) -> Result<Options, Error> {
-        self.given.resolve(self.credentials.is_some(), |variable| environment.is_set(variable))
+    pub(crate) fn resolve(&self) -> Result<Options, Error> {
+        let is_set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
+        // After the environment was loaded, nothing can have been missed.
+        let was_missed = |name: &str| self.variables.is_none() && is_set(name);
+        self.given.resolve(self.credentials.is_some(), was_missed)
     }
 }
 
@@ -143,13 +143,10 @@ mod tests {
     fn a_client_heeds_the_environment_that_is_held() {
         let mut config = Config::new();
         config.hold_environment();
-        assert!(matches!(config.environment(), Cow::Borrowed(_)), "it is not read again");
-        let held = Environment::of(&[("https_proxy", "no proxy"), ("TRACKUNIT_CLIENT_ID", "id")]);
-        config.environment = Some(Box::new(held));
-        let mistake =
-            |config: &Config| crate::Client::new(config).unwrap_err().message().to_owned();
-        assert!(mistake(&config).contains("TRACKUNIT_CLIENT_ID is set, but was not loaded"));
+        assert!(config.variables.is_some());
+        config.variables = Some(Variables::of(&[("https_proxy", "no proxy")]));
         config.set("client_id", "id").set("client_secret", "secret");
-        assert!(mistake(&config).contains("https_proxy is not a proxy URL"));
+        let mistake = crate::Client::new(&config).unwrap_err();
+        assert!(mistake.message().contains("https_proxy is not a proxy URL"), "{mistake}");
     }
 }

@@ -259,7 +259,7 @@ mod tests {
     fn client_for(token: &'static str, clock: &Arc<ManualClock>) -> Client {
         let mut config = Config::new();
         config.set("client_id", "id").set("client_secret", "secret").set("scope", "a");
-        let endpoint = |_: &mut _, _: &_| Ok(Endpoint::over(OneToken(token)));
+        let endpoint = |_: &mut _| Ok(Endpoint::over(OneToken(token)));
         Client::with_endpoint(&config, Clock::Manual(clock.clone()), endpoint).unwrap()
     }
 

@@ -68,8 +68,7 @@ mod tests {
         config.set("client_id", "id").set("client_secret", "secret").set("scope", "a");
         let endpoint = Endpoint::over(Counts(sent.clone()));
         let client =
-            Client::with_endpoint(&config, Clock::Manual(clock.clone()), |_, _| Ok(endpoint))
-                .unwrap();
+            Client::with_endpoint(&config, Clock::Manual(clock.clone()), |_| Ok(endpoint)).unwrap();
 
         let before = OF_ALL.load(Ordering::SeqCst);
         client.token().unwrap();

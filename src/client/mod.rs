@@ -47,7 +47,6 @@ pub use wait::Cancel;
 use crate::cache::entry::State;
 use crate::clock::Clock;
 use crate::config::api_hosts::host_to_send_to;
-use crate::config::environment::Environment;
 use crate::config::options::Options;
 use crate::credentials::{Credentials, Source};
 use crate::endpoint::Endpoint;
@@ -178,36 +177,35 @@ impl Client {
     /// Creates a client with another clock. For tests.
     #[doc(hidden)]
     pub fn with_clock(config: &Config, clock: Clock) -> Result<Self, Error> {
-        let of_endpoint = clock.clone();
-        Self::with_endpoint(config, clock, |options, environment| {
-            Endpoint::new(options, &of_endpoint, environment)
-        })
+        let (of_endpoint, variables) = (clock.clone(), config.variables());
+        let endpoint = |options: &mut _| Endpoint::new(options, &of_endpoint, &variables);
+        Self::with_store(config, clock, endpoint, |options| stored::open(options, &variables))
     }
 
+    #[cfg(test)]
     pub(crate) fn with_endpoint(
         config: &Config,
         clock: Clock,
-        endpoint: impl FnOnce(&mut Arc<Options>, &Environment) -> Result<Endpoint, Error>,
+        endpoint: impl FnOnce(&mut Arc<Options>) -> Result<Endpoint, Error>,
     ) -> Result<Self, Error> {
-        Self::with_store(config, clock, endpoint, stored::open)
+        let store = |options: &Options| stored::open(options, &config.variables());
+        Self::with_store(config, clock, endpoint, store)
     }
 
     fn with_store(
         config: &Config,
         clock: Clock,
-        endpoint: impl FnOnce(&mut Arc<Options>, &Environment) -> Result<Endpoint, Error>,
-        store: impl FnOnce(&Options, &Environment) -> Option<Bounded>,
+        endpoint: impl FnOnce(&mut Arc<Options>) -> Result<Endpoint, Error>,
+        store: impl FnOnce(&Options) -> Option<Bounded>,
     ) -> Result<Self, Error> {
         process::install_handlers();
         clock.prepare();
-        let environment = config.environment();
-        let mut options = config.resolve(&environment)?;
+        let mut options = config.resolve()?;
         let source = Source::new(&mut options, config.credentials.clone());
         let (name, scope) = (options.name.take().unwrap_or_default(), options.scope.take());
         let mut options = Arc::new(options);
-        let endpoint = endpoint(&mut options, &environment)?;
-        let store = store(&options, &environment);
-        drop(environment);
+        let endpoint = endpoint(&mut options)?;
+        let store = store(&options);
         let settings = shared::settings(&options, scope.is_some(), store.as_ref());
         let mut state = ClientState::new(settings, clock.reading());
         let now = clock.now();

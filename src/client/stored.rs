@@ -15,8 +15,8 @@ use super::shared::Shared;
 use super::state::Seat;
 use crate::cache::input::{Input, Lock, Record};
 use crate::clock::BootTime;
-use crate::config::environment::Environment;
 use crate::config::options::{Options, StoreChoice};
+use crate::config::variables::Variables;
 use crate::credentials::Pair;
 use crate::endpoint::Granted;
 use crate::error::ErrorKind;
@@ -29,19 +29,18 @@ use crate::store::{Bounded, Problem, SAME_LIFE, StoreLock, Tried, Watch, boot};
 use crate::threads;
 
 /// The store chosen by the options.
-pub(super) fn open(options: &Options, environment: &Environment) -> Option<Bounded> {
+pub(super) fn open(options: &Options, variables: &Variables) -> Option<Bounded> {
     match &options.store {
         StoreChoice::Memory => None,
         #[cfg(unix)]
         StoreChoice::File(directory) => {
-            let store = crate::store::file::FileStore::new(directory.as_deref(), environment);
+            let store = crate::store::file::FileStore::new(directory.as_deref(), variables);
             Some(Bounded::new(Arc::new(store), options.store_timeout))
         }
         #[cfg(feature = "redis")]
         StoreChoice::Redis(choice) => {
             let (timeout, lock_life) = (options.store_timeout, options.policy.lock_life());
-            let store =
-                crate::store::redis::RedisStore::new(choice, timeout, lock_life, environment);
+            let store = crate::store::redis::RedisStore::new(choice, timeout, lock_life, variables);
             Some(Bounded::new(Arc::new(store), timeout))
         }
         // Rejected when the option was parsed.

@@ -377,7 +377,7 @@ fn process_with_secret(world: &World, url: &str, secret: &str) -> Process {
     let events = told.clone();
     config.on_event(move |event: &Event| events.lock().unwrap().push(event.clone()));
     let (endpoint, clock) = (world.endpoint.clone(), Clock::Manual(world.clock.clone()));
-    let client = Client::with_endpoint(&config, clock, |_, _| Ok(Endpoint::over(endpoint)));
+    let client = Client::with_endpoint(&config, clock, |_| Ok(Endpoint::over(endpoint)));
     Process { client: client.unwrap(), clock: world.clock.clone(), told }
 }
 

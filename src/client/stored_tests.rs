@@ -75,8 +75,8 @@ impl World {
         let client = Client::with_store(
             &config,
             Clock::Manual(self.clock.clone()),
-            |_, _| Ok(Endpoint::over(endpoint)),
-            |options, _| Some(Bounded::new(store, options.store_timeout)),
+            |_| Ok(Endpoint::over(endpoint)),
+            |options| Some(Bounded::new(store, options.store_timeout)),
         );
         Process { client: client.unwrap(), clock: self.clock.clone(), told }
     }

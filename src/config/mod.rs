@@ -4,7 +4,7 @@
 //! - [`table`] the option table, one declaration for every surface; [`secrecy`] which values may be
 //!   shown
 //! - [`given`] what the program and the environment set; [`options`] the resulting values;
-//!   [`environment`] what clients heed besides
+//!   [`variables`] the environment variables that clients heed besides
 //! - [`parse`] parses the text of a value
 //! - [`token_url`] the URL that the secret is sent to; [`proxy`] how it is reached; [`api_hosts`]
 //!   where a token may be sent; `redis_url` the URL of a shared store
@@ -12,7 +12,6 @@
 
 pub(crate) mod api_hosts;
 pub(crate) mod authority;
-pub(crate) mod environment;
 pub(crate) mod given;
 pub(crate) mod options;
 pub(crate) mod parse;
@@ -22,3 +21,4 @@ pub(crate) mod redis_url;
 pub(crate) mod secrecy;
 pub(crate) mod table;
 pub(crate) mod token_url;
+pub(crate) mod variables;

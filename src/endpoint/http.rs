@@ -27,9 +27,9 @@ use super::{TimeLimit, Transport};
 use crate::cache::flight::Class;
 use crate::clock::{Clock, rounded};
 use crate::config::authority::{self, Authority, Fault, is_loopback};
-use crate::config::environment::Environment;
 use crate::config::options::Options;
 use crate::config::proxy::Route;
+use crate::config::variables::Variables;
 use crate::error::{Error, ErrorKind};
 use crate::process::Parcel;
 use crate::sync::global;
@@ -97,7 +97,7 @@ impl Http {
     pub(crate) fn shared(
         options: &mut Arc<Options>,
         clock: &Clock,
-        environment: &Environment,
+        variables: &Variables,
     ) -> Result<Arc<Self>, Error> {
         let last = LAST.take().and_then(|last| last.upgrade());
         let last = last.filter(|last| last.options.are_like(options));
@@ -107,13 +107,13 @@ impl Http {
         let is_same = |last: &Arc<Self>| {
             let are_of_system = matches!((&last.clock, clock), (Clock::System, Clock::System));
             // The environment may name another proxy or trust store now.
-            let route = || route_of(options, environment).is_ok_and(|route| route == last.route);
-            let trust = || !last.trust.has_files() && last.trust.is_of(environment);
+            let route = || route_of(options, variables).is_ok_and(|route| route == last.route);
+            let trust = || !last.trust.has_files() && last.trust.is_of(variables);
             are_of_system && trust() && route()
         };
         let this = match last.filter(is_same) {
             Some(last) => last,
-            None => Arc::new(Self::new(options, clock, environment)?),
+            None => Arc::new(Self::new(options, clock, variables)?),
         };
         LAST.put(Arc::downgrade(&this));
         Ok(this)
@@ -123,10 +123,10 @@ impl Http {
     pub(crate) fn new(
         options: &Arc<Options>,
         clock: &Clock,
-        environment: &Environment,
+        variables: &Variables,
     ) -> Result<Self, Error> {
-        let route = route_of(options, environment)?;
-        let trust = Trust::new(options, environment).map_err(Error::config)?;
+        let route = route_of(options, variables)?;
+        let trust = Trust::new(options, variables).map_err(Error::config)?;
         Ok(Self::with(route, Arc::new(trust), options, clock))
     }
 
@@ -134,9 +134,9 @@ impl Http {
     pub(crate) fn with_options(
         &self,
         options: &Arc<Options>,
-        environment: &Environment,
+        variables: &Variables,
     ) -> Result<Self, Error> {
-        let route = route_of(options, environment)?;
+        let route = route_of(options, variables)?;
         Ok(Self::with(route, self.trust.clone(), options, &self.clock))
     }
 
@@ -169,8 +169,8 @@ impl Http {
     }
 }
 
-fn route_of(options: &Options, environment: &Environment) -> Result<Route, Error> {
-    let variable = |name: &str| environment.text(name);
+fn route_of(options: &Options, variables: &Variables) -> Result<Route, Error> {
+    let variable = |name: &str| Some(variables.get(name)?.to_str()?.to_owned());
     options.proxy.for_url(&options.token_url, &variable).map_err(Error::config)
 }
 
@@ -446,7 +446,7 @@ mod tests {
             given.set("client_secret", "secret");
             given.set("connect_timeout", timeout);
             let mut options = Arc::new(given.resolve(false, |_| false).unwrap());
-            let http = Http::shared(&mut options, &Clock::System, &Environment::now()).unwrap();
+            let http = Http::shared(&mut options, &Clock::System, &Variables::now()).unwrap();
             (options, http)
         };
         // Other tests create clients as well, between any two of these.
@@ -466,7 +466,7 @@ mod tests {
 
     #[test]
     fn a_redirects_target_is_shown_without_its_path() {
-        let http = Http::new(&Arc::default(), &Clock::System, &Environment::now()).unwrap();
+        let http = Http::new(&Arc::default(), &Clock::System, &Variables::now()).unwrap();
         for (location, target) in [
             ("https://trap.example/x?secret=1", "https://trap.example"),
             ("HTTP://Trap.example:81/", "http://trap.example:81"),

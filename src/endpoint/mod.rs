@@ -58,8 +58,8 @@ use std::time::Duration;
 
 use crate::cache::{flight, limits};
 use crate::clock::Clock;
-use crate::config::environment::Environment;
 use crate::config::options::Options;
+use crate::config::variables::Variables;
 use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::scope::ScopeSet;
@@ -127,9 +127,9 @@ impl Endpoint {
     pub(crate) fn new(
         options: &mut Arc<Options>,
         clock: &Clock,
-        environment: &Environment,
+        variables: &Variables,
     ) -> Result<Self, Error> {
-        Ok(Self { transport: http::Http::shared(options, clock, environment)? })
+        Ok(Self { transport: http::Http::shared(options, clock, variables)? })
     }
 
     /// An endpoint reached through the given transport.

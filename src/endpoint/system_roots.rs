@@ -20,7 +20,7 @@ use super::system_files;
 use super::verifier::{Roots, Verifier};
 use crate::cache::single_flight::SingleFlight;
 use crate::clock::Clock;
-use crate::config::environment::Environment;
+use crate::config::variables::Variables;
 use crate::files::{Known, Now, Stamp, Verdict, Why, read_here, verdict};
 use crate::process::{AnyProcess, Locked, Mailbox};
 use crate::sync::global;
@@ -71,15 +71,14 @@ global! {
 
 /// What `SSL_CERT_FILE` and `SSL_CERT_DIR` were when a client was created; `None`: neither is set.
 ///
-/// Not read later: a thread of the library must not look at the environment, which the program may
+/// Not read later: a thread of the library must not look at the variables, which the program may
 /// be changing (setenv(3)).
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct Choice(Option<Box<[Option<OsString>; 2]>>);
 
 impl Choice {
-    pub(super) fn of(environment: &Environment) -> Self {
-        let set =
-            |name| environment.get(name).filter(|value| !value.is_empty()).map(OsStr::to_owned);
+    pub(super) fn of(variables: &Variables) -> Self {
+        let set = |name| variables.filled(name).map(OsStr::to_owned);
         let variables = [set("SSL_CERT_FILE"), set("SSL_CERT_DIR")];
         Self((variables != [None, None]).then(|| Box::new(variables)))
     }

@@ -21,8 +21,8 @@ use super::sessions::{Parts, Sessions};
 #[cfg(all(unix, not(target_os = "android"), not(target_vendor = "apple")))]
 use super::system_roots;
 use super::verifier::Verifier;
-use crate::config::environment::Environment;
 use crate::config::options::Options;
+use crate::config::variables::Variables;
 use crate::files::{Content, Named};
 use crate::process::{Inherited, Kept};
 use crate::sync::global;
@@ -95,11 +95,11 @@ pub(crate) struct Security {
 
 impl Trust {
     /// Reads the files that the options name, so that mistakes show at once.
-    pub(super) fn new(options: &Options, environment: &Environment) -> Result<Self, String> {
+    pub(super) fn new(options: &Options, variables: &Variables) -> Result<Self, String> {
         let named = |file: &Option<PathBuf>| file.clone().map(Named::new);
         let ca_file = named(&options.ca_file);
         let own = named(&options.client_cert_file).zip(named(&options.client_key_file));
-        let trust = Self::of(ca_file, own, options.connect_timeout, environment);
+        let trust = Self::of(ca_file, own, options.connect_timeout, variables);
         if let Some(path) = &trust.ca_file {
             trust.roots_of(path)?;
         }
@@ -112,22 +112,22 @@ impl Trust {
     pub(crate) fn for_store(
         ca_file: Option<PathBuf>,
         patience: Duration,
-        environment: &Environment,
+        variables: &Variables,
     ) -> Self {
-        Self::of(ca_file.map(Named::new), None, patience, environment)
+        Self::of(ca_file.map(Named::new), None, patience, variables)
     }
 
     fn of(
         ca_file: Option<Arc<Named>>,
         own: Option<(Arc<Named>, Arc<Named>)>,
         patience: Duration,
-        environment: &Environment,
+        variables: &Variables,
     ) -> Self {
         let is_special = ca_file.is_some() || own.is_some();
         let sessions = is_special.then(|| Box::new(Sessions::none()));
         let system = match ca_file {
             Some(_) => system_roots::Choice::default(),
-            None => system_roots::Choice::of(environment),
+            None => system_roots::Choice::of(variables),
         };
         Self { ca_file, own, patience, known: Kept::new(Known::default()), sessions, system }
     }
@@ -152,9 +152,9 @@ impl Trust {
         self.sessions.is_some()
     }
 
-    /// Whether this environment names the same system's roots as that of the first client.
-    pub(crate) fn is_of(&self, environment: &Environment) -> bool {
-        self.ca_file.is_some() || self.system == system_roots::Choice::of(environment)
+    /// Whether these name the same system's roots as those that the first client was created with.
+    pub(crate) fn is_of(&self, variables: &Variables) -> bool {
+        self.ca_file.is_some() || self.system == system_roots::Choice::of(variables)
     }
 
     /// The file of the client's own certificate.
@@ -326,7 +326,7 @@ mod system_roots {
     use rustls::client::danger::ServerCertVerifier;
     use rustls::crypto::ring;
 
-    use crate::config::environment::Environment;
+    use crate::config::variables::Variables;
     use crate::process::{AnyProcess, Locked};
     use crate::sync::global;
 
@@ -335,7 +335,7 @@ mod system_roots {
     pub(super) struct Choice(());
 
     impl Choice {
-        pub(super) fn of(_: &Environment) -> Self {
+        pub(super) fn of(_: &Variables) -> Self {
             Self(())
         }
     }

@@ -104,7 +104,7 @@ pub(super) fn client_of(
 ) -> (Client, Arc<Scripted>) {
     let scripted = Arc::new(Scripted { requests: AtomicUsize::new(0), script: Box::new(script) });
     let wire = Wire(scripted.clone());
-    let client = Client::with_endpoint(config, Clock::System, |_, _| Ok(Endpoint::over(wire)));
+    let client = Client::with_endpoint(config, Clock::System, |_| Ok(Endpoint::over(wire)));
     (client.unwrap(), scripted)
 }
 

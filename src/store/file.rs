@@ -17,7 +17,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use super::directory::{Directory, is_writable, own_user, problem};
 use super::seal::NAME_LENGTH;
 use super::{Found, HeldLock, MAX_RECORD_BYTES, Problem, Store, Tried, lock};
-use crate::config::environment::Environment;
+use crate::config::variables::Variables;
 
 /// Prefix of each name: a directory of the user's choice may also hold other programs' files, and a
 /// name of hex digits alone could be one of theirs.
@@ -49,11 +49,11 @@ pub(crate) struct FileStore {
 
 impl FileStore {
     /// A store in the given directory, or in the user's own.
-    pub(crate) fn new(directory: Option<&Path>, environment: &Environment) -> Self {
+    pub(crate) fn new(directory: Option<&Path>, variables: &Variables) -> Self {
         let candidates: Vec<PathBuf> = match directory {
             // The program may change its working directory later.
             Some(given) => std::path::absolute(given).into_iter().collect(),
-            None => users_own(environment),
+            None => users_own(variables),
         };
         // Without a trailing slash, which would make a link be followed.
         let candidates = candidates.into_iter().map(|path| path.components().collect()).collect();
@@ -209,10 +209,10 @@ impl Store for FileStore {
 
 /// The user's own directories by the XDG Base Directory Specification, the best first: the runtime
 /// directory is cleared by a reboot, which suits tokens best.
-fn users_own(environment: &Environment) -> Vec<PathBuf> {
+fn users_own(variables: &Variables) -> Vec<PathBuf> {
     // The specification says to ignore relative paths.
-    let named = |variable| environment.get(variable).map(PathBuf::from).filter(|p| p.is_absolute());
-    let home = |below| environment.home().filter(|p| p.is_absolute()).map(|home| home.join(below));
+    let named = |variable| variables.get(variable).map(PathBuf::from).filter(|p| p.is_absolute());
+    let home = |below| variables.home().filter(|p| p.is_absolute()).map(|home| home.join(below));
     let bases = if cfg!(target_os = "macos") {
         vec![home("Library/Caches")]
     } else {

@@ -13,8 +13,7 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let place = tempfile::tempdir().unwrap();
-        let store =
-            FileStore::new(Some(&place.path().join("deep/tokens")), &Environment::default());
+        let store = FileStore::new(Some(&place.path().join("deep/tokens")), &Variables::default());
         Self { place, store }
     }
 
@@ -110,7 +109,7 @@ fn a_link_instead_of_the_directory_is_refused() {
     std::fs::create_dir(scene.place.path().join("deep")).unwrap();
     symlink(elsewhere.path(), scene.directory()).unwrap();
     scene.is_refused("is a symbolic link");
-    let with_slash = FileStore::new(Some(&scene.directory().join("")), &Environment::default());
+    let with_slash = FileStore::new(Some(&scene.directory().join("")), &Variables::default());
     assert!(with_slash.load(NAME).is_err());
     assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 0);
 }
@@ -165,7 +164,7 @@ fn a_huge_record_is_read_only_up_to_the_limit() {
 #[test]
 fn a_lock_excludes_other_threads_of_the_process_too() {
     let scene = Scene::new();
-    let other = FileStore::new(Some(&scene.directory()), &Environment::default());
+    let other = FileStore::new(Some(&scene.directory()), &Variables::default());
     let lock = scene.store.try_lock(NAME).unwrap().taken();
     assert!(lock.is_some());
     for _ in 0..3 {
@@ -290,7 +289,7 @@ const SAVER: &str = "TU_TEST_SAVER";
 #[test]
 fn saver() {
     let Some(directory) = std::env::var_os(SAVER) else { return };
-    let store = FileStore::new(Some(Path::new(&directory)), &Environment::default());
+    let store = FileStore::new(Some(Path::new(&directory)), &Variables::default());
     loop {
         for byte in 0..=255 {
             store.save(NAME, &[byte; LENGTH], Duration::from_secs(1)).unwrap();

@@ -39,7 +39,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 #[cfg(unix)]
-use crate::config::environment::Environment;
+use crate::config::variables::Variables;
 use crate::error::ErrorKind;
 use crate::leftovers::Depth;
 use crate::process::{Inherited, Locked, Mailbox};
@@ -84,9 +84,9 @@ impl Problem {
 /// Tries out a file store. Returns its directory.
 #[cfg(unix)]
 pub(crate) fn try_files(directory: Option<PathBuf>, timeout: Duration) -> Result<PathBuf, Problem> {
-    let environment = Environment::now();
+    let variables = Variables::now();
     within(Depth::Deep, timeout, move || {
-        file::FileStore::new(directory.as_deref(), &environment).try_out()
+        file::FileStore::new(directory.as_deref(), &variables).try_out()
     })
 }
 

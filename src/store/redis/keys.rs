@@ -14,8 +14,8 @@ use super::Server;
 use super::link::Link;
 use super::trouble::{Class, Trouble};
 use super::wire::{Reply, command};
-use crate::config::environment::Environment;
 use crate::config::redis_url::Choice;
+use crate::config::variables::Variables;
 use crate::lists::add_new;
 use crate::process::{AnyProcess, Locked, Process};
 use crate::store::{Found, HeldLock, Holder, MAX_RECORD_BYTES, Problem, SAME_LIFE, Store, Tried};
@@ -51,10 +51,10 @@ impl RedisStore {
         choice: &Choice,
         timeout: Duration,
         lock_life: Duration,
-        environment: &Environment,
+        variables: &Variables,
     ) -> Self {
         let told = Locked::new(AnyProcess::default());
-        Self { server: Server::get(choice, timeout, environment), lock_life, told }
+        Self { server: Server::get(choice, timeout, variables), lock_life, told }
     }
 
     /// As if a token had been saved.

@@ -32,8 +32,8 @@ pub(crate) use self::wire::check_replies;
 use super::Problem;
 use super::circuit::Circuit;
 use crate::clock::Clock;
-use crate::config::environment::Environment;
 use crate::config::redis_url::{Choice, Target};
+use crate::config::variables::Variables;
 use crate::endpoint::trust::Trust;
 use crate::leftovers::Depth;
 use crate::process::{AnyProcess, Locked};
@@ -42,7 +42,7 @@ use crate::sync::global;
 /// Tries a server out, for diagnosis: everything that a fetch does with it, leaving nothing behind.
 /// Returns its URL without user and password.
 pub(crate) fn try_server(choice: &Choice, timeout: Duration) -> Result<String, Problem> {
-    let store = RedisStore::new(choice, timeout, TRIAL_LOCK_LIFE, &Environment::now());
+    let store = RedisStore::new(choice, timeout, TRIAL_LOCK_LIFE, &Variables::now());
     super::within(Depth::Deep, TRIAL_OPERATIONS * timeout, move || store.try_out())?;
     Ok(choice.as_ref().map(Target::shown).unwrap_or_default())
 }
@@ -69,14 +69,14 @@ static LAST_NUMBER: AtomicU64 = AtomicU64::new(0);
 
 impl Server {
     /// The server that a client's options name: the one that other clients use already, if any.
-    fn get(choice: &Choice, timeout: Duration, environment: &Environment) -> Arc<Self> {
+    fn get(choice: &Choice, timeout: Duration, variables: &Variables) -> Arc<Self> {
         let others: Vec<Arc<Self>> = {
             let mut servers = SERVERS.lock();
             servers.retain(|server| server.strong_count() > 0);
             servers.iter().filter_map(Weak::upgrade).collect()
         };
         let is_same = |server: &&Arc<Self>| {
-            server.choice == *choice && server.timeout == timeout && server.trust.is_of(environment)
+            server.choice == *choice && server.timeout == timeout && server.trust.is_of(variables)
         };
         if let Some(same) = others.iter().find(is_same) {
             return same.clone();
@@ -85,7 +85,7 @@ impl Server {
         let server = Arc::new(Self {
             number: LAST_NUMBER.fetch_add(1, Ordering::Relaxed),
             choice: choice.clone(),
-            trust: Trust::for_store(ca_file, timeout, environment),
+            trust: Trust::for_store(ca_file, timeout, variables),
             timeout,
             circuit: Locked::new(AnyProcess::default()),
         });

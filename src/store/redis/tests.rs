@@ -18,7 +18,7 @@ const LIFE: Duration = Duration::from_secs(60);
 const NAME: &str = "0123456789abcdef0123456789abcdef01234567";
 
 fn store(url: &str, timeout: Duration) -> RedisStore {
-    RedisStore::new(&redis_url::parse(url), timeout, LIFE, &Environment::default())
+    RedisStore::new(&redis_url::parse(url), timeout, LIFE, &Variables::default())
 }
 
 /// Forks and returns whether `body` succeeded in the child.
@@ -368,7 +368,7 @@ impl Redis {
     /// Runs a command as the default user without a password.
     fn run(&self, args: &[&[u8]]) -> wire::Reply {
         let target = redis_url::parse(&self.url("", "")).unwrap();
-        let trust = Trust::for_store(None, LONG, &Environment::default());
+        let trust = Trust::for_store(None, LONG, &Variables::default());
         let mut link = Link::open(&target, &trust, Instant::now() + 10 * LONG).unwrap();
         link.ask(&[&wire::command(args)]).unwrap().remove(0)
     }
@@ -475,7 +475,7 @@ fn a_lock_is_renewed_for_a_later_attempt() {
         &redis_url::parse(&redis.url("", "")),
         10 * LONG,
         LIFE,
-        &Environment::default(),
+        &Variables::default(),
     );
     let mut held = one.try_lock(NAME).unwrap().taken().unwrap();
     assert!(held.renewal().is_none(), "it is young");
