@@ -79,8 +79,8 @@ const MAX_PAUSE_WITHOUT_THREAD: Duration = Duration::from_secs(60);
 /// The minute of `max_requests_per_minute`.
 pub(crate) const BUDGET_WINDOW: Duration = Duration::from_secs(60);
 
-/// An entry gives up a fetch that has not ended this long after its time limit: a resolver or a
-/// proxy handshake may hang where no time limit applies.
+/// An entry gives up a fetch that has not ended this long after its time limit: a resolver, a proxy
+/// handshake or a file of the trust store may hang where no time limit applies.
 pub(crate) const OVERRUN: Duration = Duration::from_millis(500);
 
 /// Below this age, expiry cannot explain a 401.

@@ -21,8 +21,8 @@ pub(super) fn error_of(fault: &Fault<Error>) -> Error {
         Fault::Reported(error) => error.clone(),
         Fault::Overrun => Error::new(
             ErrorKind::Network,
-            "the token request did not end within fetch_timeout: name resolution or the proxy may \
-             hang",
+            "the token request did not end within fetch_timeout: name resolution, the proxy or the \
+             files of the trust store may hang",
         ),
         Fault::Ended(lifetime) => Error::new(
             ErrorKind::BadResponse,

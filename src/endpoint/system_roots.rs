@@ -6,9 +6,8 @@
 //! certificate cannot be verified with the roots of the file.
 
 use std::env;
-use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{self, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,18 +68,28 @@ global! {
     static LOADS: Locked<SingleFlight<Places, Arc<Mailbox<Outcome>>>> = Locked::empty();
 }
 
-/// What `SSL_CERT_FILE` and `SSL_CERT_DIR` were when a client was created; `None`: neither is set.
+/// What `SSL_CERT_FILE` and `SSL_CERT_DIR` named when a client was created; `None`: neither is set.
 ///
-/// Not read later: a thread of the library must not look at the variables, which the program may
+/// Not read later: a thread of the library must not look at the environment, which the program may
 /// be changing (setenv(3)).
 #[derive(Clone, Default, PartialEq, Eq)]
-pub(super) struct Choice(Option<Box<[Option<OsString>; 2]>>);
+pub(super) struct Choice(Option<Box<Places>>);
 
 impl Choice {
     pub(super) fn of(variables: &Variables) -> Self {
-        let set = |name| variables.filled(name).map(OsStr::to_owned);
-        let variables = [set("SSL_CERT_FILE"), set("SSL_CERT_DIR")];
-        Self((variables != [None, None]).then(|| Box::new(variables)))
+        let (file, directories) =
+            (variables.filled("SSL_CERT_FILE"), variables.filled("SSL_CERT_DIR"));
+        let named = match (&file, &directories) {
+            (Some(_), Some(_)) => "the trust store that SSL_CERT_FILE and SSL_CERT_DIR name",
+            (Some(_), None) => "the trust store that SSL_CERT_FILE names",
+            (None, Some(_)) => "the trust store that SSL_CERT_DIR names",
+            (None, None) => return Self::default(),
+        };
+        // Like the options' files: a daemon leaves its directory before it needs a token.
+        let place = |named: PathBuf| path::absolute(&named).unwrap_or(named);
+        let file = file.map(|file| place(file.into()));
+        let directories = directories.into_iter().flat_map(env::split_paths).map(place).collect();
+        Self(Some(Box::new(Places { named, file, directories })))
     }
 }
 
@@ -95,15 +104,7 @@ struct Places {
 
 impl Places {
     fn of(choice: &Choice) -> Self {
-        let Some(variables) = choice.0.as_deref() else { return Self::of_system() };
-        let [file, directories] = variables;
-        let named = match (file, directories) {
-            (Some(_), Some(_)) => "the trust store that SSL_CERT_FILE and SSL_CERT_DIR name",
-            (Some(_), None) => "the trust store that SSL_CERT_FILE names",
-            (None, _) => "the trust store that SSL_CERT_DIR names",
-        };
-        let directories = directories.iter().flat_map(env::split_paths).collect();
-        Self { named, file: file.as_ref().map(PathBuf::from), directories }
+        choice.0.as_deref().cloned().unwrap_or_else(Self::of_system)
     }
 
     /// Looked for each time: it may have come, or have moved.
@@ -118,10 +119,13 @@ impl Places {
     fn shown(&self) -> String {
         let all = self.file.iter().chain(&self.directories);
         let all: Vec<String> = all.map(|place| place.display().to_string()).collect();
-        match all.is_empty() {
+        let mut shown = match all.is_empty() {
             true => self.named.to_owned(),
             false => format!("{} ({})", self.named, all.join(", ")),
-        }
+        };
+        // A message is one line, and the environment's names are not checked as the options' are.
+        shown.retain(|character| !character.is_control());
+        shown
     }
 
     fn remedy(&self) -> &'static str {

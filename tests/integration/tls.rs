@@ -3,6 +3,7 @@
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
+use crate::support::credentials::make_pipe;
 use crate::support::tls::{
     Authority, Files, Identity, asking_server, mutual_server, mutual_server_of, open_server,
 };
@@ -590,11 +591,14 @@ const CHILD_ERROR: &str = "TLS_TEST_ERROR";
 #[ignore = "run by the test below, in an environment of its own"]
 fn in_a_process_of_its_own() {
     let Ok(url) = std::env::var(CHILD_URL) else { return };
-    let client = builder(&url).build().unwrap();
+    let hangs = std::env::var(CHILD_ERROR).is_ok_and(|expected| expected.contains("hang"));
+    let client = if hangs { hasty(builder(&url)) } else { builder(&url) }.build().unwrap();
+    // As daemons do.
+    std::env::set_current_dir("/").unwrap();
     match std::env::var(CHILD_ERROR) {
         Ok(expected) => {
             let error = failure_in_time(&client);
-            assert_eq!(error.kind(), Tls, "{error}");
+            assert_eq!(error.kind(), if hangs { Network } else { Tls }, "{error}");
             assert!(error.message().contains(&expected), "{error}");
         }
         Err(_) => {
@@ -626,8 +630,11 @@ fn the_variables_that_name_a_trust_store() {
         files.write("other.pem", &Authority::called("other").pem()),
     );
     let directory = files.path("").to_str().unwrap().to_owned();
-    let cases: [(&str, &str, Option<&str>); 8] = [
+    let _pipe = make_pipe(files.path("pipe").to_str().unwrap());
+    let cases: [(&str, &str, Option<&str>); 12] = [
         (&good, "", None),
+        ("good.pem", "", None),
+        ("", "nowhere:.", None),
         (&good, "/nowhere", None),
         ("", &directory, None),
         // What is set to nothing is not set.
@@ -640,10 +647,14 @@ fn the_variables_that_name_a_trust_store() {
             "/nowhere",
             Some("that SSL_CERT_FILE and SSL_CERT_DIR name (/nowhere, /nowhere)"),
         ),
+        ("pipe", "", Some("the files of the trust store may hang")),
+        // A message is one line.
+        ("/no\n\u{1b}where", "", Some("that SSL_CERT_FILE names (/nowhere)")),
     ];
     for (file, directory, error) in cases {
         let mut child = Command::new(std::env::current_exe().unwrap());
         child.args(["--exact", "tls::in_a_process_of_its_own", "--ignored", "--nocapture"]);
+        child.current_dir(files.path(""));
         child.env(CHILD_URL, format!("https://localhost:{}/token/v2", server.port()));
         child.env("SSL_CERT_FILE", file).env("SSL_CERT_DIR", directory);
         child.env_remove(CHILD_ERROR).envs(error.map(|error| (CHILD_ERROR, error)));
