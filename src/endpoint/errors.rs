@@ -308,6 +308,9 @@ impl Attempt<'_> {
 /// What is wrong with a response that cannot be parsed, from the parser's message.
 fn not_http(found: &str) -> &'static str {
     match found {
+        _ if found.contains("content-length header") => {
+            "has invalid HTTP headers: a Content-Length that is no number, or several that differ"
+        }
         _ if found.contains("header") => {
             "has invalid HTTP headers: more than 128, a folded line, or a forbidden character"
         }

@@ -258,6 +258,7 @@ fn what_is_not_http() {
         bytes(&format!("HTTP/1.1 200 OK\r\n{}\r\n{{}}", "X-A: b\r\n".repeat(200))),
         bytes("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n{}"),
         bytes("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\n{}"),
+        bytes("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}"),
         bytes("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n"),
         bytes("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n{}"),
         bytes("{\"access_token\":\"t\",\"expires_in\":1200}"),
@@ -271,6 +272,9 @@ fn what_is_not_http() {
         // Of what is HTTP for the most part, what is wrong.
         let what = match shown.contains(" 200 OK\r\n") {
             true if shown.contains("chunked") => "has an invalid chunked body",
+            true if shown.contains("Content-Length") => {
+                "has invalid HTTP headers: a Content-Length"
+            }
             true => "has invalid HTTP headers",
             false => "is not HTTP",
         };
