@@ -18,7 +18,7 @@ library=$work/$triple/debug
 export RUSTC_BOOTSTRAP=1 CARGO_PROFILE_DEV_DEBUG=line-tables-only
 rm -rf "$logs"
 mkdir -p "$work" "$logs"
-[ -n "${KEEP:-}" ] || trap 'rm -rf "$work"; [ "$kind" != tsan ] || rm -rf "$tools"' EXIT
+[ -n "${KEEP:-}" ] || trap 'rm -rf "$work" "$tools"' EXIT
 
 skip() {
   echo "SKIPPED: make $kind: $*"
@@ -35,6 +35,19 @@ arguments() {
     handler_forks) echo 50 ;;
     races) echo 10 ;;
   esac
+}
+
+# Debian's packages are unpacked below target/tools, not installed.
+unpack() { # PACKAGE...
+  local place package
+  place=$(mktemp -d)
+  if ! (cd "$place" && apt-get download "$@") >"$logs/tools.log" 2>&1; then
+    rm -rf "$place"
+    return 1
+  fi
+  mkdir -p "$tools"
+  for package in "$place"/*.deb; do dpkg -x "$package" "$tools"; done
+  rm -rf "$place"
 }
 
 build_program() { # NAME COMPILER... (with the sanitizer's flags)
@@ -81,17 +94,41 @@ asan() {
     # A forked child has the memory of its parent's threads, but not the threads: each of their tokens is a leak there.
     leaks=1
     case $program in *forks) leaks=0 ;; esac
+    case $program in
+      forks | odd_forks)
+        if ! runtime_for_forks; then
+          not_run+="${not_run:+, }$program"
+          continue
+        fi
+        link_for_forks "$program"
+        ;;
+    esac
     # shellcheck disable=SC2046
     ASAN_OPTIONS=exitcode=99:detect_stack_use_after_return=1:detect_leaks=$leaks \
       run "$program" "$work/$program" $(arguments "$program")
   done
 }
 
+# GCC's runtime does not take its allocator's locks for a fork: a child in which one stayed held, because another thread
+# was allocating, hangs. LLVM's has done so since version 17. (Not for `handler_forks`: a handler that has interrupted an
+# allocation must not wait for its lock.)
+runtime_for_forks() {
+  runtime=$tools/usr/lib/llvm-22/lib/clang/22/lib/linux
+  [ -e "$runtime/libclang_rt.asan-x86_64.so" ] || unpack libclang-rt-22-dev
+}
+
+link_for_forks() { # PROGRAM
+  cc -std=c11 -D_GNU_SOURCE -g -O1 -Iinclude -fsanitize=address -fno-omit-frame-pointer -c "tests/c/$1.c" -o "$work/$1.o"
+  cc "$work/$1.o" -o "$work/$1" -Wl,--no-as-needed "$runtime/libclang_rt.asan-x86_64.so" \
+    -Wl,--whole-archive "$runtime/libclang_rt.asan_static-x86_64.a" -Wl,--no-whole-archive \
+    -L"$library" -ltu_token "-Wl,-rpath,$library:$runtime" -lpthread
+}
+
 # The interpreter has no sanitizer, so the runtime is loaded before it, and the C++ library with it: the runtime finds
 # that one's functions at the start or never, and some packages need it.
 asan_of_python() {
   # This has said what is missing.
-  (. bindings/python/tests/environment.sh) || { not_run="Python's suite"; return 0; }
+  (. bindings/python/tests/environment.sh) || { not_run+="${not_run:+, }Python's suite"; return 0; }
   # shellcheck source=bindings/python/tests/environment.sh
   . bindings/python/tests/environment.sh
   stage_python "$work/python"
@@ -128,17 +165,11 @@ stage_python() { # DIRECTORY
 # --- ThreadSanitizer -------------------------------------------------------------------------
 
 # Without instrumented std every lock is a false report, so std is built too. That takes its source, which Debian has
-# for its own compiler: both are unpacked below target/tools, not installed.
+# for its own compiler.
 tsan_tools() {
-  [ ! -x "$tools/usr/bin/rustc" ] || return 0
-  local packages="rustc-web rust-web-src libstd-rust-web-dev libstd-rust-web-1.96 libllvm22 libclang-rt-22-dev" place
-  place=$(mktemp -d)
-  # shellcheck disable=SC2086
-  (cd "$place" && apt-get download $packages) >"$logs/tools.log" 2>&1 ||
+  [ -x "$tools/usr/bin/rustc" ] ||
+    unpack rustc-web rust-web-src libstd-rust-web-dev libstd-rust-web-1.96 libllvm22 libclang-rt-22-dev ||
     skip "Debian's rustc-web cannot be downloaded: $logs/tools.log"
-  mkdir -p "$tools"
-  for package in "$place"/*.deb; do dpkg -x "$package" "$tools"; done
-  rm -rf "$place"
 }
 
 tsan() {
@@ -179,7 +210,7 @@ link_for_tsan() { # NAME PROGRAM DIRECTORY-OF-THE-LIBRARY
     -L"$3" -ltu_token "-Wl,-rpath,$3" -lpthread -lrt -lm -ldl -lresolv
 }
 
-failed=() programs=0 python_tests= not_run=
+failed=() programs=0 python_tests= not_run= runtime=
 "$kind" "$@"
 echo "make $kind: $programs C and C++ programs${python_tests:+, $python_tests Python tests}:" \
   "$([ ${#failed[@]} = 0 ] && echo "no finding" || echo "see what failed: ${failed[*]}")"
