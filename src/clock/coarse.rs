@@ -49,16 +49,30 @@ const MOST_APART: u64 = 1_000_000;
 const UNKNOWN: u64 = u64::MAX;
 
 static OF_PROCESS: Coarse = Coarse::new();
-static IS_PREPARED: AtomicBool = AtomicBool::new(false);
+static HAS_LOOKED: AtomicBool = AtomicBool::new(false);
 
-/// Makes [`is_surely_before`] work. Not in it, because the C library takes a lock to say where a
-/// function is; a thread that only looks for its token should not wait for a program that is
-/// loaded.
+/// Makes [`is_surely_before`] work. Not in it, because a thread that only looks for its token should
+/// not wait for the lock described at [`look`].
 pub(super) fn prepare() {
-    if !IS_PREPARED.swap(true, Ordering::Relaxed) {
-        if let Some(function) = suitable_function() {
-            OF_PROCESS.begin(function);
-        }
+    look();
+    OF_PROCESS.renew();
+}
+
+/// When the library is loaded. (A program may be linked without its functions for that; then this
+/// is the first client's work.)
+#[used]
+#[unsafe(link_section = ".init_array")]
+static AT_LOAD: extern "C" fn() = look;
+
+/// Looks for the clock function. Saying where a function is takes a lock of the loader, which stays
+/// held in a child that was forked while another thread was inside (an exception looks for its
+/// handler there): such a child could create no client.
+///
+/// The clocks are not read yet: only once there is a client does a child read its own.
+extern "C" fn look() {
+    if !HAS_LOOKED.swap(true, Ordering::Relaxed) {
+        let function = suitable_function().map_or(ptr::null(), |function| function as *const ());
+        OF_PROCESS.function.store(function.cast_mut(), Ordering::Relaxed);
     }
 }
 
@@ -105,11 +119,6 @@ impl Coarse {
         }
     }
 
-    fn begin(&self, function: ClockFunction) {
-        self.function.store(function as *mut (), Ordering::Relaxed);
-        self.renew();
-    }
-
     fn forget(&self) {
         self.distance.store(UNKNOWN, Ordering::Relaxed);
         self.ahead.store(SLACK, Ordering::Relaxed);
@@ -118,7 +127,7 @@ impl Coarse {
     #[inline(always)]
     fn function(&self) -> Option<ClockFunction> {
         let function = self.function.load(Ordering::Relaxed);
-        // SAFETY: null, which is `None`, or what `begin` has stored.
+        // SAFETY: null, which is `None`, or what `look` has stored.
         unsafe { mem::transmute::<*mut (), Option<ClockFunction>>(function) }
     }
 
@@ -275,7 +284,8 @@ mod tests {
 
     fn begun() -> Coarse {
         let coarse = Coarse::new();
-        coarse.begin(read);
+        coarse.function.store(read as *mut (), Ordering::Relaxed);
+        coarse.renew();
         coarse
     }
 

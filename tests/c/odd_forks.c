@@ -1,5 +1,5 @@
 /*
- * Forks at odd moments: while another thread stays inside the library, from a signal handler that
+ * Forks at odd moments: while another thread stays inside the loader or the library, from a signal handler that
  * interrupted a wait, with the program's own pthread_atfork handlers that use the library, by many
  * threads at once, at the end of a thread and of the process. Every fork returns in time, and every
  * child gets a token. Usage: odd_forks FORKS
@@ -8,6 +8,7 @@
 #include "emulator.h"
 #include "process.h"
 
+#include <link.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -265,10 +266,44 @@ static void at_the_end(void) {
   tell("at the end of a thread and of a process", 3);
 }
 
+/* The child creates the first client of all while a lock of the loader stays held, as by an exception. */
+static int is_in_loader, may_leave_loader;
+
+static int stay_in_loader(struct dl_phdr_info *info, size_t size, void *unused) {
+  (void)info, (void)size, (void)unused;
+  __atomic_store_n(&is_in_loader, 1, __ATOMIC_SEQ_CST);
+  while (!__atomic_load_n(&may_leave_loader, __ATOMIC_SEQ_CST)) nap_ms(1);
+  return 1;
+}
+
+static void *look_at_objects(void *unused) {
+  dl_iterate_phdr(stay_in_loader, NULL);
+  return unused;
+}
+
+static void before_the_first_client(void) {
+  pthread_t other;
+  pthread_create(&other, NULL, look_at_objects, NULL);
+  while (!__atomic_load_n(&is_in_loader, __ATOMIC_SEQ_CST)) nap_ms(1);
+  double began = now_ms();
+  pid_t pid = fork();
+  if (pid == 0) {
+    alarm(60);
+    client = tu_client_new(NULL, NULL);
+    _exit(!client || !get_good());
+  }
+  longest_ms = now_ms() - began;
+  reap(pid);
+  __atomic_store_n(&may_leave_loader, 1, __ATOMIC_SEQ_CST);
+  pthread_join(other, NULL);
+  tell("before the first client", 1);
+}
+
 int main(int count, char **words) {
   int forks = count > 1 ? atoi(words[1]) : 40;
   /* Registered before the library's own, so they run after those before a fork, and first after it. */
   pthread_atfork(before_fork, in_parent, in_child);
+  before_the_first_client();
   client = tu_client_new(NULL, NULL);
   CHECK(client != NULL);
   CHECK(get_good());
