@@ -3,6 +3,7 @@
 use std::env::VarError;
 
 use super::options::Options;
+use super::parse;
 use super::table::{self, OPTIONS};
 use crate::error::Error;
 use crate::secret::Secret;
@@ -116,7 +117,7 @@ impl Given {
 }
 
 fn unknown_key(key: &str) -> Error {
-    let shown: String = key.chars().filter(|c| !c.is_control()).take(64).collect();
+    let shown = parse::shown(key, 64);
     let closest = OPTIONS
         .iter()
         .map(|option| (strsim::osa_distance(&shown.to_lowercase(), option.key), option.key))

@@ -63,6 +63,11 @@ pub(crate) fn credential(text: &str) -> Result<&str, String> {
     no_control(text)
 }
 
+/// The start of a text, for a message of one line.
+pub(crate) fn shown(text: &str, most_characters: usize) -> String {
+    text.chars().filter(|character| !character.is_control()).take(most_characters).collect()
+}
+
 fn no_control(text: &str) -> Result<&str, String> {
     match text.chars().any(char::is_control) {
         false => Ok(text),

@@ -96,7 +96,7 @@ impl OptionSpec {
     /// Parses a value and stores it. The error names the option and shows no secret.
     pub(crate) fn read_into(&self, options: &mut Options, value: &str) -> Result<(), Error> {
         (self.read)(options, value).map_err(|problem| {
-            let shown: String = value.chars().filter(|c| !c.is_control()).take(80).collect();
+            let shown = parse::shown(value, 80);
             // A URL with a password in it can be pasted anywhere by mistake.
             Error::config(match self.secret || value.contains('@') {
                 true => format!("option {}: {problem}", self.key),

@@ -19,6 +19,7 @@ use super::system_files;
 use super::verifier::{Roots, Verifier};
 use crate::cache::single_flight::SingleFlight;
 use crate::clock::Clock;
+use crate::config::parse::shown;
 use crate::config::variables::Variables;
 use crate::files::{Known, Now, Stamp, Verdict, Why, read_here, verdict};
 use crate::process::{AnyProcess, Locked, Mailbox};
@@ -119,13 +120,11 @@ impl Places {
     fn shown(&self) -> String {
         let all = self.file.iter().chain(&self.directories);
         let all: Vec<String> = all.map(|place| place.display().to_string()).collect();
-        let mut shown = match all.is_empty() {
+        // The environment's names are not checked as the options' are.
+        match all.is_empty() {
             true => self.named.to_owned(),
-            false => format!("{} ({})", self.named, all.join(", ")),
-        };
-        // A message is one line, and the environment's names are not checked as the options' are.
-        shown.retain(|character| !character.is_control());
-        shown
+            false => format!("{} ({})", self.named, shown(&all.join(", "), usize::MAX)),
+        }
     }
 
     fn remedy(&self) -> &'static str {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::guard::contained;
 use super::user_data::UserData;
 use super::{owned, text, tu_event, tu_event_fn};
+use crate::config::parse;
 use crate::credentials::{Credentials, CredentialsFn, Lack};
 use crate::error::Error;
 use crate::events::{Event, EventFn};
@@ -104,7 +105,7 @@ pub unsafe extern "C" fn tu_config_set(
     unsafe {
         with(config, |config| {
             let strings = text::read(key, "the key given to tu_config_set").and_then(|key| {
-                let shown: String = key.chars().filter(|c| !c.is_control()).take(64).collect();
+                let shown = parse::shown(key, 64);
                 Ok((key, text::read(value, &format!("the value of option \"{shown}\""))?))
             });
             match strings {
@@ -249,9 +250,8 @@ pub unsafe extern "C" fn tu_credentials_fail(
     // SAFETY: the caller guarantees all four.
     contained((), || unsafe {
         let Some(out) = out.as_mut() else { return };
-        let message = text::read(message, "message").ok().map(|message| {
-            message.chars().filter(|c| !c.is_control()).take(MOST_MESSAGE).collect::<String>()
-        });
+        let message = text::read(message, "message").ok();
+        let message = message.map(|message| parse::shown(message, MOST_MESSAGE));
         let text = message.clone().unwrap_or_default();
         out.given = None;
         out.lack = Lack { message, cause: Some(Arc::new(ForeignCause(cause, text))) };
