@@ -38,8 +38,8 @@ fn fork(child: impl FnOnce() -> i32) -> i32 {
             libc::_exit(child());
         }
     }
-    // Ten times the longest that a fork may wait.
-    assert!(began.elapsed() < Duration::from_secs(1), "the fork took {:?}", began.elapsed());
+    // A fork waits for a twentieth of a second at most; a busy machine may let this thread stand for more than that.
+    assert!(began.elapsed() < HANGS / 4, "the fork took {:?}", began.elapsed());
     let mut status = 0;
     // SAFETY: the child is ours, and `status` outlives the call.
     unsafe { libc::waitpid(pid, &mut status, 0) };

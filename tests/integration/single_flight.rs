@@ -14,6 +14,8 @@ use tu_token::ErrorKind::{Cancelled, Closed, InvalidClient, Pending, Timeout};
 use tu_token::{Cancel, GetOptions};
 
 const SLOW: Duration = Duration::from_millis(200);
+/// What has to come soon comes within this, on a busy machine too.
+const SOON: Duration = Duration::from_secs(10);
 
 // --- one flight ------------------------------------------------------------------------------
 
@@ -23,7 +25,8 @@ fn a_cold_cache_makes_one_request_for_all() {
     let client = client(&server);
     let started = Instant::now();
     let outcomes = together(64, |_| client.token());
-    assert!(started.elapsed() < Duration::from_secs(2));
+    // One after another they would take twelve seconds.
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     assert!(outcomes.into_iter().all(|outcome| value(outcome) == "shared"));
     assert_eq!((server.requests(), server.connections()), (1, 1));
 }
@@ -172,7 +175,7 @@ fn block_on<F: Future>(future: F) -> F::Output {
 
 #[test]
 fn functions_and_futures_are_served_by_the_same_flight() {
-    let server = Server::always(after(SLOW, token("shared", 1200)));
+    let (server, gate) = gated(token("shared", 1200));
     let client = client(&server);
     let (send, receive) = mpsc::channel();
     for _ in 0..50 {
@@ -182,11 +185,12 @@ fn functions_and_futures_are_served_by_the_same_flight() {
     }
     let futures: Vec<_> = (0..10).map(|_| client.token_async()).collect();
     assert!(receive.try_recv().is_err(), "too early");
+    gate.store(true, Ordering::SeqCst);
     for future in futures {
         assert_eq!(value(block_on(future)), "shared");
     }
     for _ in 0..50 {
-        assert_eq!(value(receive.recv_timeout(Duration::from_secs(2)).unwrap()), "shared");
+        assert_eq!(value(receive.recv_timeout(SOON).unwrap()), "shared");
     }
     // At hand: before the call returns.
     let deliver = move |outcome| send.send(outcome).unwrap();
@@ -198,13 +202,13 @@ fn functions_and_futures_are_served_by_the_same_flight() {
 
 #[test]
 fn failures_time_limits_and_cancels_reach_functions_too() {
-    let server = Server::always(after(2 * SLOW, oauth_error(401, "invalid_client")));
+    let (server, gate) = gated(oauth_error(401, "invalid_client"));
     let client = client(&server);
     let cancel = Cancel::new();
     let ask = |options: &GetOptions<'_>| {
         let (send, receive) = mpsc::channel();
         client.get_async(options, move |outcome| send.send(outcome).unwrap()).unwrap();
-        move || receive.recv_timeout(Duration::from_secs(2)).unwrap().unwrap_err().kind()
+        move || receive.recv_timeout(SOON).unwrap().unwrap_err().kind()
     };
     let refused = ask(&GetOptions::default());
     let late = ask(&with_timeout(SLOW / 4));
@@ -212,6 +216,7 @@ fn failures_time_limits_and_cancels_reach_functions_too() {
     let cancelled = ask(&GetOptions { cancel: Some(&cancel), ..GetOptions::default() });
     cancel.trigger();
     assert_eq!((pending(), cancelled(), late()), (Pending, Cancelled, Timeout));
+    gate.store(true, Ordering::SeqCst);
     assert_eq!(refused(), InvalidClient);
     drop(client.token_async());
     assert_eq!(server.requests(), 1);

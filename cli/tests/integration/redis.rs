@@ -14,26 +14,33 @@ use std::time::{Duration, Instant};
 
 use tu_token_emulator::Fault;
 
-use self::server::{Redis, until_silent};
+use self::server::{Redis, until_it_quits};
 use crate::common::{Run, Shell, Started};
 
 /// Runs at the same time.
 const MANY: usize = 40;
 /// A lock ends half a second after this.
-const REQUEST_TIMEOUT: &str = "1s";
-/// Ten times what remains of a killed run's lock at most.
+const HASTY: &str = "1s";
+/// Ten times what remains of a killed, hasty run's lock at most.
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
 /// Far above the lock's time.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn get(shell: &Shell, redis: &Redis) -> Command {
     let mut command = shell.command(&["get"]);
-    // The machine may be busy.
+    // The machine may be busy. Whoever holds the lock has to be done before it ends: others would ask as well.
     command
         .env("TRACKUNIT_STORE", redis.url())
         .env("TRACKUNIT_STORE_TIMEOUT", "10s")
-        .env("TRACKUNIT_REQUEST_TIMEOUT", REQUEST_TIMEOUT)
+        .env("TRACKUNIT_REQUEST_TIMEOUT", "20s")
         .env("TRACKUNIT_EXPIRY_MARGIN", "1s");
+    command
+}
+
+/// The same, whose lock ends soon.
+fn hasty_get(shell: &Shell, redis: &Redis) -> Command {
+    let mut command = get(shell, redis);
+    command.env("TRACKUNIT_REQUEST_TIMEOUT", HASTY);
     command
 }
 
@@ -48,7 +55,7 @@ fn forty_runs_at_once_make_one_request_and_show_the_server_no_token() {
     let tokens: BTreeSet<&str> = runs.iter().map(|run| run.out.trim()).collect();
     assert!(runs.iter().all(|run| run.code == Some(0) && run.err.is_empty()), "{runs:?}");
     assert_eq!((tokens.len(), shell.emulator.token_requests()), (1, 1));
-    let seen = until_silent(&mut monitor);
+    let seen = until_it_quits(monitor);
     assert!(seen.contains("tu-token:{"), "{seen}");
     for hidden in [tokens.first().expect("a token"), shell.secret()] {
         assert!(!seen.contains(hidden));
@@ -61,7 +68,7 @@ fn kill_at(library: &Path, at: usize) -> Option<String> {
     let shell = Shell::new();
     let redis = Redis::start(shell.home.path())?;
     let log = shell.home.path().join("log");
-    let mut victim = get(&shell, &redis);
+    let mut victim = hasty_get(&shell, &redis);
     victim.env("LD_PRELOAD", library).env("STEPS_LOG", &log).env("STEPS_STOP_AT", at.to_string());
     let victim = Started::start(&mut victim);
     let stat = format!("/proc/{}/stat", victim.0.id());
@@ -82,7 +89,7 @@ fn kill_at(library: &Path, at: usize) -> Option<String> {
     }
     let steps = std::fs::read_to_string(&log).expect("a log");
     let step = steps.lines().nth(at - 1).expect("a step").to_owned();
-    let others = [(); 2].map(|()| Started::start(&mut get(&shell, &redis)));
+    let others = [(); 2].map(|()| Started::start(&mut hasty_get(&shell, &redis)));
     sleep(Duration::from_millis(100));
     drop(victim);
     let killed = Instant::now();

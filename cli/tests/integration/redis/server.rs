@@ -13,6 +13,9 @@ mod process;
 use process::RedisServer;
 pub use process::free_port;
 
+/// Within this a server answers, on a busy machine too.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 pub struct Redis(RedisServer);
 
 impl Deref for Redis {
@@ -42,22 +45,22 @@ impl Redis {
         self.0.url(login)
     }
 
-    /// Sends commands as lines; returns what comes within a moment.
+    /// Sends commands as lines; returns the replies to all of them.
     pub fn ask(&self, commands: &str) -> String {
         let mut stream = self.connect();
         stream.write_all(commands.as_bytes()).expect("sent");
-        until_silent(&mut stream)
+        until_it_quits(stream)
     }
 
     pub fn connect(&self) -> UnixStream {
-        self.0.connect(Duration::from_millis(200))
+        self.0.connect(PATIENCE)
     }
 }
 
-pub fn until_silent(stream: &mut UnixStream) -> String {
-    let (mut all, mut chunk) = (Vec::new(), [0; 65536]);
-    while let Ok(length @ 1..) = stream.read(&mut chunk) {
-        all.extend_from_slice(&chunk[..length]);
-    }
+/// All that the server has to say on this connection, to the last reply: silence for a while would not tell.
+pub fn until_it_quits(mut stream: UnixStream) -> String {
+    stream.write_all(b"QUIT\r\n").expect("sent");
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all).expect("an end");
     String::from_utf8_lossy(&all).into_owned()
 }
