@@ -16,9 +16,9 @@ const BOUND: Duration = Duration::from_millis(100);
 /// Runs that share tokens, one after another.
 fn runs(shell: &Shell, number: usize) -> Vec<(String, Duration)> {
     let one = || {
-        let mut command = shell.command(&["get"]);
+        let mut command = shell.sharing(&["get"]);
         let from = Instant::now();
-        let run = shell.output(command.env_remove("TRACKUNIT_STORE"));
+        let run = shell.output(&mut command);
         assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{run:?}");
         (run.out, from.elapsed())
     };
@@ -54,10 +54,7 @@ fn two_loops_make_one_token_request() {
 #[test]
 fn many_at_once_make_one_token_request() {
     let shell = Shell::with(Fault::delay(Duration::from_millis(300)));
-    let start = || {
-        let mut command = shell.command(&["get"]);
-        Started::start(command.env_remove("TRACKUNIT_STORE"))
-    };
+    let start = || Started::start(&mut shell.sharing(&["get"]));
     let started: Vec<Started> = (0..64).map(|_| start()).collect();
     let ended: Vec<Run> = started.into_iter().map(Started::end).collect();
     for run in &ended {
@@ -85,9 +82,8 @@ impl Times {
     }
 
     fn command(&self, seconds: u64, more: &[&str]) -> std::process::Command {
-        let mut command = self.shell.command(&[&["get"], more].concat());
-        command.env_remove("TRACKUNIT_STORE").env("LD_PRELOAD", &self.clock);
-        command.env("LATER_SECONDS", seconds.to_string());
+        let mut command = self.shell.sharing(&[&["get"], more].concat());
+        command.env("LD_PRELOAD", &self.clock).env("LATER_SECONDS", seconds.to_string());
         command
     }
 
@@ -188,6 +184,6 @@ fn a_token_that_an_api_refused_is_renewed_once_for_all_runs() {
 fn renew_makes_one_request_without_a_stored_token() {
     let shell = Shell::new();
     assert_eq!(shell.run(&["get", "--renew"]).code, Some(0));
-    let run = shell.output(shell.command(&["get", "--renew"]).env_remove("TRACKUNIT_STORE"));
+    let run = shell.output(&mut shell.sharing(&["get", "--renew"]));
     assert_eq!((run.code, shell.emulator.token_requests()), (Some(0), 2));
 }

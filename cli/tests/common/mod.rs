@@ -66,7 +66,16 @@ impl Shell {
             .env("HOME", self.home.path())
             .env("TRACKUNIT_TOKEN_URL", self.emulator.token_url())
             .env("TRACKUNIT_STORE", "memory")
+            // On a busy machine, too, no run goes on without its store.
+            .env("TRACKUNIT_STORE_TIMEOUT", "10s")
             .stdin(Stdio::null());
+        command
+    }
+
+    /// The command with tokens of earlier runs, in the directory that it uses by itself.
+    pub fn sharing(&self, arguments: &[&str]) -> Command {
+        let mut command = self.command(arguments);
+        command.env_remove("TRACKUNIT_STORE");
         command
     }
 

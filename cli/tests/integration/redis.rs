@@ -31,7 +31,6 @@ fn get(shell: &Shell, redis: &Redis) -> Command {
     // The machine may be busy. Whoever holds the lock has to be done before it ends: others would ask as well.
     command
         .env("TRACKUNIT_STORE", redis.url())
-        .env("TRACKUNIT_STORE_TIMEOUT", "10s")
         .env("TRACKUNIT_REQUEST_TIMEOUT", "20s")
         .env("TRACKUNIT_EXPIRY_MARGIN", "1s");
     command
