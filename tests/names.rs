@@ -58,18 +58,21 @@ fn a_wake_gives_those_who_wait_another_one() {
 
 #[test]
 fn the_failure_says_what_took_so_long() {
-    for (name, connect, request, longest) in [
-        ("slow-connect.test", "100ms", "20s", "100ms"),
-        // What is left of the attempt ends first.
-        ("slow-request.test", "5s", "100ms", "100ms"),
+    for (name, connect, request, least) in [
+        ("slow-connect.test", "100ms", "20s", 100),
+        // What is left of the attempt ends first: on a busy machine that may be little.
+        ("slow-request.test", "5s", "100ms", 0),
     ] {
         let host = Host::new(name, &[HANGS]);
         let (_server, _files, builder) = endpoint(name, connect);
         let client = builder.set("request_timeout", request).build().unwrap();
         let error = client.token().map(drop).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Network);
-        let expected = format!("the name look-up of {name} did not end within {longest}");
-        assert!(error.message().contains(&expected), "{error}");
+        let expected = format!("the name look-up of {name} did not end within ");
+        let message = error.message();
+        let (_, told) = message.split_once(&expected).expect(message);
+        let longest: u32 = told.split_once("ms").expect(told).0.parse().expect(told);
+        assert!((least..=100).contains(&longest), "{error}");
         for _ in 0..4 {
             client.wake();
             assert!(client.token().is_err());
