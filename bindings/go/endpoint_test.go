@@ -96,8 +96,12 @@ func (e *endpoint) refuses(status int, code string) {
 	})
 }
 
+// config gives a fetch more time than what a busy machine may take: no attempt ends by it.
 func (e *endpoint) config() tutoken.Config {
-	return tutoken.Config{ClientID: "id", ClientSecret: "s3cret", Scope: "asset.view", TokenURL: e.URL + "/token/v2"}
+	return tutoken.Config{
+		ClientID: "id", ClientSecret: "s3cret", Scope: "asset.view", TokenURL: e.URL + "/token/v2",
+		FetchTimeout: 2 * patience, RequestTimeout: 2 * patience, ConnectTimeout: 2 * patience,
+	}
 }
 
 func (e *endpoint) expectRequests(t *testing.T, number int64) {

@@ -200,10 +200,7 @@ func resident(t *testing.T) (bytes int) {
 func TestEndedWaitsLeaveNothing(t *testing.T) {
 	endpoint := newEndpoint(t)
 	endpoint.shut()
-	config := endpoint.config()
-	config.FetchTimeout = time.Minute
-	config.RequestTimeout = time.Minute
-	client := newClient(t, config)
+	client := newClient(t, endpoint.config())
 	waits := uint64(0)
 	round := func(number int) {
 		waits += uint64(number)
