@@ -98,7 +98,7 @@ static void an_event_function_that_blocks_holds_up_nothing(void) {
   tu_free(token);
   double from = now_ms();
   tu_free(client);
-  CHECK(now_ms() - from < 1000);
+  CHECK(now_ms() - from < 5000);
   CHECK(scene.drops == 0);
   sem_post(&scene.leave);
   CHECK(wait_for(&scene.dropped));
@@ -403,7 +403,7 @@ static void freeing_a_client_wakes_all_who_wait(void) {
   CHECK(stats.waits == MANY);
   from = now_ms();
   tu_free(client);
-  CHECK(now_ms() - from < 1000);
+  CHECK(now_ms() - from < 5000);
   int closed = 0;
   for (int i = 0; i < MANY; i++) {
     pthread_join(threads[i], NULL);

@@ -8,7 +8,8 @@
 
 #include "cells.h"
 
-enum { SHORT_MS = 400, SLACK_MS = 3000, LONG_MS = 30000, MOST_CALLS = 16 };
+/* SLACK_MS: far more than a busy machine adds to a call, and far less than what hangs. */
+enum { SHORT_MS = 400, SLACK_MS = 8000, ON_ITS_WAY_MS = 3000, LONG_MS = 30000, MOST_CALLS = 16 };
 
 static struct cell *this_cell;
 static tu_client *client;
@@ -63,6 +64,7 @@ static inline int get(long timeout_ms, long min_ttl_ms) {
   tu_error *error = NULL;
   options.timeout_ms = timeout_ms;
   options.min_ttl_ms = min_ttl_ms;
+  double looked = now_ms();
   int64_t before = stats_of().expires_in_ms;
   double from = now_ms();
   tu_token *token = tu_token_get_with(client, &options, &error);
@@ -73,10 +75,10 @@ static inline int get(long timeout_ms, long min_ttl_ms) {
   } else {
     check_error(error, from, timeout_ms);
     /* The token that was there before has expired or is about to. */
-    CHECK((double)before < now_ms() - from + 100);
+    CHECK((double)before < now_ms() - looked + 100);
     /* One that is there now arrived after the call; on a busy machine it was requested long before. */
     int64_t left = stats_of().expires_in_ms;
-    CHECK(left < 100 || (double)left > (double)life_ms - (now_ms() - from) - SLACK_MS);
+    CHECK(left < 100 || (double)left > (double)life_ms - (now_ms() - from) - ON_ITS_WAY_MS);
     note("get", error);
   }
   tu_free(token);

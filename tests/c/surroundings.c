@@ -87,6 +87,7 @@ static void stored(void) {
   snprintf(store, sizeof store, "file:%s", path_of("store"));
   tu_config_load_env(config);
   tu_config_set(config, "store", store);
+  tu_config_set(config, "store_timeout", "10s");
   tu_config_on_event(config, hear, NULL, NULL);
   client = tu_client_new(config, NULL);
   tu_free(config);
@@ -158,7 +159,9 @@ static void create_relative(const char *url) {
   tu_config_set(config, "scope", getenv("TRACKUNIT_SCOPE"));
   tu_config_set(config, "token_url", url);
   tu_config_set(config, "store", "file:store");
-  tu_config_set(config, "timeout", "400ms");
+  /* On a busy machine, too, the files are read and a token is saved. */
+  tu_config_set(config, "store_timeout", "10s");
+  tu_config_set(config, "timeout", "10s");
   tu_config_set(config, "connect_timeout", "2s");
   if (!strncmp(url, "https", 5)) {
     copy_file(getenv("TRACKUNIT_CA_FILE"), "ca");
