@@ -1,5 +1,5 @@
 //! The emulator, over HTTP and by its Rust API. One binary, so that it is linked once; `lifecycle`, which puts the
-//! process under load, has its own.
+//! process under load, and `port` have their own.
 
 #[path = "../common/mod.rs"]
 mod common;
