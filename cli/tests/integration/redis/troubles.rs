@@ -12,18 +12,26 @@ use crate::common::{Run, Shell};
 /// The password in every URL here.
 const PASSWORD: &str = "hush-Redis";
 
+/// For a server that answers, on a busy machine too.
+const PATIENT: &str = "10s";
+/// For one that does not.
+const HASTY: &str = "1s";
+
 fn doctor(shell: &Shell, url: &str) -> serde_json::Value {
-    let run = run(shell, &["doctor", "--json"], url);
+    doctor_within(shell, url, PATIENT)
+}
+
+fn doctor_within(shell: &Shell, url: &str, store_timeout: &str) -> serde_json::Value {
+    let run = run(shell, &["doctor", "--json"], url, store_timeout);
     let checks = run.json()["checks"].as_array().expect("checks").clone();
     checks.into_iter().find(|check| check["check"] == "store").expect("the store's")
 }
 
 /// Runs the command with a store, with all events, and checks its output for the password.
-fn run(shell: &Shell, arguments: &[&str], url: &str) -> Run {
+fn run(shell: &Shell, arguments: &[&str], url: &str, store_timeout: &str) -> Run {
     let mut command = shell.command(arguments);
     command.env("TRACKUNIT_STORE", url).env("TRACKUNIT_LOG", "info");
-    // Of the handshakes below one ends only by this.
-    command.env("TRACKUNIT_STORE_TIMEOUT", "1s");
+    command.env("TRACKUNIT_STORE_TIMEOUT", store_timeout);
     let run = shell.output(&mut command);
     for text in [&run.out, &run.err] {
         assert!(!text.contains("hush"), "the password is shown: {run:?}");
@@ -33,14 +41,14 @@ fn run(shell: &Shell, arguments: &[&str], url: &str) -> Run {
 
 /// What both commands say of this store contains `part`.
 fn expect(shell: &Shell, url: &str, part: &str) {
-    let check = doctor(shell, url);
-    assert_eq!((&check["code"], &check["state"]), (&"unusable".into(), &"warning".into()));
-    assert!(check["why"].as_str().expect("a text").contains(part), "{part}: {check}");
-    expect_event(shell, url, part);
+    expect_within(shell, url, part, PATIENT);
 }
 
-fn expect_event(shell: &Shell, url: &str, part: &str) {
-    let got = run(shell, &["get"], url);
+fn expect_within(shell: &Shell, url: &str, part: &str, store_timeout: &str) {
+    let check = doctor_within(shell, url, store_timeout);
+    assert_eq!((&check["code"], &check["state"]), (&"unusable".into(), &"warning".into()));
+    assert!(check["why"].as_str().expect("a text").contains(part), "{part}: {check}");
+    let got = run(shell, &["get"], url, store_timeout);
     let failures: Vec<&str> =
         got.err.lines().filter(|line| line.contains("store failure")).collect();
     assert_eq!((got.code, failures.len()), (Some(0), 1), "{part}: {got:?}");
@@ -75,7 +83,7 @@ fn mistakes_in_the_url() {
     ] {
         expect(&shell, url, part);
     }
-    let wrong = run(&shell, &["get"], "disk");
+    let wrong = run(&shell, &["get"], "disk", PATIENT);
     assert_eq!(wrong.code, Some(2));
     assert!(wrong.err.contains("file:<dir> or redis://<host>"), "{wrong:?}");
 }
@@ -90,8 +98,8 @@ fn what_is_no_redis_server() {
     expect(&shell, &url, "cannot be connected to");
     expect(&shell, "redis:///no/such.sock", "cannot be connected to");
     let url = format!("redis://:{PASSWORD}@no-such-host.invalid");
-    let said = doctor(&shell, &url)["why"].to_string();
     // Without a name server, time runs out.
+    let said = doctor_within(&shell, &url, HASTY)["why"].to_string();
     assert!(said.contains("cannot be reached") || said.contains("store_timeout"), "{said}");
 }
 
@@ -173,6 +181,8 @@ fn tls_where_there_is_none_and_none_where_there_is() {
     expect(&shell, &secured.replace("localhost", "127.0.0.1"), "for another host name");
     expect(&shell, &format!("rediss://{login}:{tls}"), "signed by no authority in");
     expect(&shell, &format!("redis://{login}:{tls}"), "if it has TLS, write rediss://");
-    expect(&shell, &format!("rediss://{login}:{plain}"), "if it has no TLS, write redis://");
+    // It waits for the rest of a command.
+    let no_tls = format!("rediss://{login}:{plain}");
+    expect_within(&shell, &no_tls, "if it has no TLS, write redis://", HASTY);
     expect(&shell, &format!("{secured}.none"), "cannot be read");
 }
