@@ -201,7 +201,7 @@ static void *everything(void *arguments) {
   use(good, (const char *const[]){"client_secret_file", getenv("SECRET_FILE"), NULL}, 1);
   use(good, (const char *const[]){"credentials", "", NULL}, 1);
   use(good, (const char *const[]){"params", getenv("PARAMS"), NULL}, 1);
-  use(good, (const char *const[]){"store", getenv("STORE"), NULL}, 2);
+  use(good, (const char *const[]){"store", getenv("STORE"), "store_timeout", "10s", NULL}, 2);
   use(good, (const char *const[]){"proxy", getenv("GOOD_PROXY"), NULL}, 1);
   use(good, (const char *const[]){"proxy", getenv("BAD_PROXY"), NULL}, 1);
   use_another_secret(good);
