@@ -170,9 +170,11 @@ fn a_token_that_an_api_refused_is_renewed_once_for_all_runs() {
     // Twice within a second: the token is new.
     assert_eq!((times.get(100, &["--renew"]).out, times.requests()), (second.clone(), 2));
 
-    times.switch(Some(Fault::delay(Duration::from_millis(300))));
+    // None comes a second after the renewal: the token would be the refused one to it.
+    times.switch(Some(Fault::delay(Duration::from_secs(60))));
     let started: Vec<Started> =
         (0..20).map(|_| Started::start(&mut times.command(200, &["--renew"]))).collect();
+    times.switch(None);
     let ended: Vec<Run> = started.into_iter().map(Started::end).collect();
     for run in &ended {
         assert_eq!((run.code, &run.out), (Some(0), &ended[0].out), "{run:?}");

@@ -77,10 +77,10 @@ fn odd_bytes_do_no_harm() {
         wide.as_bytes(),
     ] {
         let mut stream = TcpStream::connect(emulator.address()).expect("connected");
-        stream.write_all(bytes).expect("written");
-        stream.shutdown(std::net::Shutdown::Write).expect("half closed");
+        // Either an error response or a closed connection, perhaps before all has been sent.
+        let _ = stream.write_all(bytes);
+        let _ = stream.shutdown(std::net::Shutdown::Write);
         let mut answer = Vec::new();
-        // Either an error response or a closed connection.
         let _ = stream.read_to_end(&mut answer);
         assert!(!answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(bytes));
     }
