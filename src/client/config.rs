@@ -71,7 +71,7 @@ impl Config {
     #[doc(hidden)]
     pub fn hold_environment(&mut self) -> &mut Self {
         endpoint::read_environment();
-        self.variables = Some(Variables::now());
+        self.variables = Some(Variables::now_with_home());
         self
     }
 

@@ -36,6 +36,16 @@ impl Variables {
         Self(set)
     }
 
+    /// The same, with what [`Self::home`] would look for later.
+    pub(crate) fn now_with_home() -> Self {
+        let mut variables = Self::now();
+        if let Some(home) = variables.home() {
+            variables.0.retain(|(name, _)| *name != "HOME");
+            variables.0.push(("HOME", home.into()));
+        }
+        variables
+    }
+
     /// Only these are set.
     #[cfg(test)]
     pub(crate) fn of(variables: &[(&'static str, &str)]) -> Self {
@@ -79,6 +89,8 @@ mod tests {
             assert_eq!(variables.get(name), env::var_os(name).as_deref(), "{name}");
         }
         assert_eq!(variables.home(), env::home_dir());
+        let held = Variables::now_with_home();
+        assert_eq!(held.filled("HOME").map(PathBuf::from), env::home_dir());
         assert_eq!(variables.get("PATH"), None, "no client heeds it");
     }
 }

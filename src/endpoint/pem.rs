@@ -52,11 +52,16 @@ impl<'a> Iterator for Blocks<'a> {
     #[inline(never)]
     fn next(&mut self) -> Option<Self::Item> {
         let label = &self.0[find(self.0, BEGIN)?.end..];
-        let label_end = find(label, DASHES)?;
-        let body = &label[label_end.end..];
+        let end = find(label, DASHES).map_or(label.len(), |dashes| dashes.start);
+        let (label, rest) = label.split_at(end);
+        // If there are none in this line, those in another may begin the next block.
+        let (false, Some(body)) = (label.contains(&b'\n'), rest.get(DASHES.len()..)) else {
+            self.0 = rest;
+            return Some(Block { label, body: &[] });
+        };
         let end = find(body, DASHES).map_or(body.len(), |dashes| dashes.start);
         self.0 = &body[end..];
-        Some(Block { label: &label[..label_end.start], body: &body[..end] })
+        Some(Block { label, body: &body[..end] })
     }
 }
 

@@ -43,6 +43,7 @@ fn a_damaged_certificate_affects_no_other() {
         without(lines.len() - 2),
         pem.replace(lines[middle], "!!!"),
         pem.replace("-----BEGIN CERTIFICATE-----", "-----BEGIN CERTIFICATE----"),
+        "-----BEGIN CERTIFICATE\n".to_owned(),
         lines[..middle].join("\n") + "\n",
         block("CERTIFICATE", &flipped),
         block("CERTIFICATE", b""),
@@ -53,6 +54,8 @@ fn a_damaged_certificate_affects_no_other() {
         assert_eq!(read(format!("{damaged}{pem}").as_bytes()), (1, vec![1]), "{damaged}");
         assert_eq!(read(format!("{pem}{damaged}").as_bytes()), (1, vec![2]), "{damaged}");
     }
+    // Nor does a line that begins nothing.
+    assert_eq!(read(format!("-----BEGIN \n{pem}").as_bytes()), (1, vec![]));
     // A missing or damaged END line costs nothing.
     for whole in [without(lines.len() - 1), pem.replace("END CERTIFICATE-----", "END CERT")] {
         assert_eq!(read(format!("{pem}{whole}{pem}").as_bytes()), (3, vec![]), "{whole}");
