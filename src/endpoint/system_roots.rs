@@ -86,8 +86,10 @@ impl Choice {
             (None, Some(_)) => "the trust store that SSL_CERT_DIR names",
             (None, None) => return Self::default(),
         };
-        // Like the options' files: a daemon leaves its directory before it needs a token.
-        let place = |named: PathBuf| path::absolute(&named).unwrap_or(named);
+        // Like the options' files: a daemon leaves its directory before it needs a token. In a
+        // directory that has been removed, a relative path names nothing, which an empty one does,
+        // too: later, it would name what lies where the program has gone.
+        let place = |named: PathBuf| path::absolute(named).unwrap_or_default();
         let file = file.map(|file| place(file.into()));
         let directories = directories.into_iter().flat_map(env::split_paths).map(place).collect();
         Self(Some(Box::new(Places { named, file, directories })))
@@ -118,12 +120,16 @@ impl Places {
     }
 
     fn shown(&self) -> String {
-        let all = self.file.iter().chain(&self.directories);
-        let all: Vec<String> = all.map(|place| place.display().to_string()).collect();
+        /// As many as a path may have.
+        const MOST_SHOWN: usize = 4096;
+        let mut all = String::new();
+        for place in self.file.iter().chain(&self.directories).filter(|place| place.has_root()) {
+            all += &format!("{}{}", if all.is_empty() { "" } else { ", " }, place.display());
+        }
         // The environment's names are not checked as the options' are.
         match all.is_empty() {
             true => self.named.to_owned(),
-            false => format!("{} ({})", self.named, shown(&all.join(", "), usize::MAX)),
+            false => format!("{} ({})", self.named, shown(&all, MOST_SHOWN)),
         }
     }
 

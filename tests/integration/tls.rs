@@ -1,5 +1,6 @@
 //! TLS that cannot be trusted gets no secret: one attempt, and an error that says why.
 
+use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
@@ -587,15 +588,24 @@ fn an_authority_is_no_server() {
 /// Tell the test that runs in a process of its own where to ask, and what to expect.
 const CHILD_URL: &str = "TLS_TEST_URL";
 const CHILD_ERROR: &str = "TLS_TEST_ERROR";
+/// A directory that the child creates, enters and removes first; then it goes to the one above.
+const CHILD_GONE: &str = "TLS_TEST_GONE";
 
 #[test]
 #[ignore = "run by the test below, in an environment of its own"]
 fn in_a_process_of_its_own() {
     let Ok(url) = std::env::var(CHILD_URL) else { return };
+    let gone = std::env::var_os(CHILD_GONE);
+    if let Some(gone) = &gone {
+        std::fs::create_dir(gone).unwrap();
+        std::env::set_current_dir(gone).unwrap();
+        std::fs::remove_dir(gone).unwrap();
+    }
     let hangs = std::env::var(CHILD_ERROR).is_ok_and(|expected| expected.contains("hang"));
     let client = if hangs { hasty(builder(&url)) } else { builder(&url) }.build().unwrap();
     // As daemons do.
-    std::env::set_current_dir("/").unwrap();
+    let elsewhere = gone.as_ref().and_then(|gone| Path::new(gone).parent());
+    std::env::set_current_dir(elsewhere.unwrap_or(Path::new("/"))).unwrap();
     match std::env::var(CHILD_ERROR) {
         Ok(expected) => {
             let error = failure_in_time(&client);
@@ -652,13 +662,24 @@ fn the_variables_that_name_a_trust_store() {
         // A message is one line.
         ("/no\n\u{1b}where", "", Some("that SSL_CERT_FILE names (/nowhere)")),
     ];
-    for (file, directory, error) in cases {
+    let gone = files.path("gone");
+    // What lies where the program goes is not what a relative path has named.
+    let gone_cases = [
+        ("good.pem", "", Some("in the trust store that SSL_CERT_FILE names: fix it")),
+        ("", ".", Some("in the trust store that SSL_CERT_DIR names: fix it")),
+        (&good, ":", None),
+        ("", ":/nowhere:", Some("that SSL_CERT_DIR names (/nowhere): fix it")),
+    ];
+    let cases = cases.map(|case| (None, case));
+    let gone_cases = gone_cases.map(|case| (Some(gone.as_path()), case));
+    for (gone, (file, directory, error)) in cases.into_iter().chain(gone_cases) {
         let mut child = Command::new(std::env::current_exe().unwrap());
         child.args(["--exact", "tls::in_a_process_of_its_own", "--ignored", "--nocapture"]);
         child.current_dir(files.path(""));
         child.env(CHILD_URL, format!("https://localhost:{}/token/v2", server.port()));
         child.env("SSL_CERT_FILE", file).env("SSL_CERT_DIR", directory);
         child.env_remove(CHILD_ERROR).envs(error.map(|error| (CHILD_ERROR, error)));
+        child.env_remove(CHILD_GONE).envs(gone.map(|gone| (CHILD_GONE, gone)));
         let ended = child.output().unwrap();
         let (output, errors) = (lossy(&ended.stdout), lossy(&ended.stderr));
         assert!(ended.status.success(), "{file} {directory}: {output}{errors}");
