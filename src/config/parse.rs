@@ -65,7 +65,19 @@ pub(crate) fn credential(text: &str) -> Result<&str, String> {
 
 /// The start of a text, for a message of one line.
 pub(crate) fn shown(text: &str, most_characters: usize) -> String {
-    text.chars().filter(|character| !character.is_control()).take(most_characters).collect()
+    text.chars().filter(|character| !is_odd(*character)).take(most_characters).collect()
+}
+
+/// Control characters, and those that reorder or hide text on a screen.
+#[inline(never)]
+pub(crate) fn is_odd(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}')
 }
 
 fn no_control(text: &str) -> Result<&str, String> {
@@ -238,6 +250,16 @@ mod tests {
             let problem = params(text).unwrap_err();
             assert_eq!(problem, "has a parameter twice; each may be sent only once", "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_shown_is_one_line_in_its_order() {
+        for odd in
+            ["\n", "\u{1b}", "\u{7f}", "\u{85}", "\u{2028}", "\u{2029}", "\u{202e}", "\u{2066}"]
+        {
+            assert_eq!(shown(&format!("5{odd} {odd}s\u{e9}"), 80), "5 s\u{e9}", "{odd:?}");
+        }
+        assert_eq!(shown("\u{1f600}\u{202e}\u{1f600}\u{e9}", 2), "\u{1f600}\u{1f600}");
     }
 
     #[test]

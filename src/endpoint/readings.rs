@@ -6,6 +6,8 @@
 //! the position to continue at. An escape sequence may itself be composed of readings, which covers
 //! text encoded twice. Blanks are skipped: a text may have been broken into lines anywhere.
 
+use crate::config::parse::is_odd;
+
 /// Maximum number of readings of one position. A text with more is meant to confuse.
 const MOST: usize = 32;
 
@@ -458,17 +460,6 @@ impl Found {
 /// What separates text on a screen or is invisible: blanks, line breaks, zero-width characters.
 pub(super) fn is_blank(character: char) -> bool {
     character.is_whitespace() || is_odd(character) || character == '\u{ad}'
-}
-
-/// Control characters, and those that reorder or hide text on a screen.
-pub(super) fn is_odd(character: char) -> bool {
-    character.is_control()
-        || matches!(character,
-            '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
-            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
-            | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
-            | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// A text, the same text with its escapes decoded, and so on until none is left. For what cannot be

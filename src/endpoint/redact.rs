@@ -6,8 +6,8 @@
 use zeroize::Zeroizing;
 
 use super::pieces::Pieces;
-use super::readings::is_odd;
 use super::request::{TokenRequest, basic, form_encoded};
+use crate::config::parse::is_odd;
 use crate::credentials::Credentials;
 
 /// Replaces a text that may contain a secret.
