@@ -67,11 +67,15 @@ impl Config {
     }
 
     /// Remembers what else of the environment the client will heed (proxies, trust store, the user's
-    /// directories), so that creating the client does not look at it. For after [`Config::load_env`].
+    /// directories), so that creating the client does not look at it. For after all options are set:
+    /// without `HOME` the user's home is looked up, which may take long (LDAP), if it is needed.
     #[doc(hidden)]
     pub fn hold_environment(&mut self) -> &mut Self {
         endpoint::read_environment();
-        self.variables = Some(Variables::now_with_home());
+        self.variables = Some(match self.given.needs_home() {
+            true => Variables::now_with_home(),
+            false => Variables::now(),
+        });
         self
     }
 

@@ -86,6 +86,12 @@ impl Given {
         self.program.keys().chain(self.environment.keys())
     }
 
+    /// Whether the store is in one of the user's own directories.
+    pub(crate) fn needs_home(&self) -> bool {
+        let store = self.program.get("store").or(self.environment.get("store"));
+        store.is_some_and(|store| store.reveal() == "file")
+    }
+
     /// All options with their final values, or the first mistake. `has_callback`: a function of the
     /// program provides the credentials. `is_set` checks an environment variable of an option that
     /// is missing: it may be set there but not loaded.
@@ -176,6 +182,21 @@ mod tests {
     fn required_options_are_named() {
         assert!(message(&of(&[("client_secret", "hush")])).contains("client_id"));
         assert!(message(&of(&[("client_id", "x")])).contains("client_secret"));
+    }
+
+    #[test]
+    fn the_home_is_needed_by_a_store_without_a_directory() {
+        for (store, needs_home) in [("file", true), ("memory", false), ("file:/var/tokens", false)]
+        {
+            let mut given = with(&[("store", store)]);
+            assert_eq!(given.needs_home(), needs_home, "{store}");
+            given.environment.insert("store", Secret::new("file"));
+            assert_eq!(given.needs_home(), needs_home, "{store}");
+        }
+        let mut given = with(&[]);
+        assert!(!given.needs_home());
+        given.environment.insert("store", Secret::new("file"));
+        assert!(given.needs_home());
     }
 
     #[test]

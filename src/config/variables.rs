@@ -38,12 +38,17 @@ impl Variables {
 
     /// The same, with what [`Self::home`] would look for later.
     pub(crate) fn now_with_home() -> Self {
-        let mut variables = Self::now();
-        if let Some(home) = variables.home() {
-            variables.0.retain(|(name, _)| *name != "HOME");
-            variables.0.push(("HOME", home.into()));
-        }
-        variables
+        let variables = Self::now();
+        let home = variables.home();
+        variables.with_home(home)
+    }
+
+    /// `None`: the user has none, as in a container whose user is a mere number. Then a relative one,
+    /// which nobody uses; an empty one would be looked for again.
+    fn with_home(mut self, home: Option<PathBuf>) -> Self {
+        self.0.retain(|(name, _)| *name != "HOME");
+        self.0.push(("HOME", home.unwrap_or_else(|| ".".into()).into()));
+        self
     }
 
     /// Only these are set.
@@ -62,7 +67,7 @@ impl Variables {
         self.get(name).filter(|value| !value.is_empty())
     }
 
-    /// The user's home; without `HOME`, as the user database has it.
+    /// The user's home; without `HOME`, as the user database has it. Only an absolute one is one.
     pub(crate) fn home(&self) -> Option<PathBuf> {
         self.filled("HOME").map(PathBuf::from).or_else(env::home_dir)
     }
@@ -92,5 +97,7 @@ mod tests {
         let held = Variables::now_with_home();
         assert_eq!(held.filled("HOME").map(PathBuf::from), env::home_dir());
         assert_eq!(variables.get("PATH"), None, "no client heeds it");
+        let homeless = Variables::default().with_home(None);
+        assert!(homeless.home().is_some_and(|home| home.is_relative()), "it was looked for again");
     }
 }

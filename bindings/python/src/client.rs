@@ -87,10 +87,11 @@ impl Client {
         let credentials = credentials.map(Function::new);
         let on_event = on_event.map(Function::new);
         let mut config = Config::new();
-        config.load_env().hold_environment();
+        config.load_env();
         for (key, value) in &options {
             config.set(key, value);
         }
+        config.hold_environment();
         if let Some(function) = &credentials {
             config.on_credentials(functions::credentials(function.clone()));
         }
