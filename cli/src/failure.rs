@@ -36,10 +36,7 @@ impl Failure {
     /// Reports the failure on stderr, always in one line, and returns the exit code.
     pub fn tell(self) -> u8 {
         if !self.message.is_empty() {
-            // A name from the command line may contain line breaks and terminal escape sequences.
-            let plain = |c: char| if c.is_control() { ' ' } else { c };
-            let message: String = self.message.chars().map(plain).collect();
-            output::say(&format!("tu-token: {message}"));
+            output::say(&format!("tu-token: {}", output::one_line(&self.message)));
         }
         if let Some(hint) = self.hint {
             output::say(&format!("hint: {hint}"));

@@ -31,3 +31,9 @@ pub fn line(text: &str) -> Result<(), Failure> {
 pub fn say(text: &str) {
     let _ = std::io::stderr().write_all(format!("{text}\n").as_bytes());
 }
+
+/// A text for a line of its own. Names from the command line or the environment may contain line breaks
+/// and terminal escape sequences.
+pub fn one_line(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+}

@@ -96,7 +96,7 @@ impl Check {
     }
 
     fn line(&self, coloured: bool) -> String {
-        let (state, name, why) = (self.state.word(), self.name, &self.why);
+        let (state, name, why) = (self.state.word(), self.name, output::one_line(&self.why));
         let (on, off) = if coloured { (self.state.colour(), "\x1b[0m") } else { ("", "") };
         let mut line = format!("{on}{state:<8}{off} {name:<16} {why}");
         if let Some(remedy) = &self.remedy {

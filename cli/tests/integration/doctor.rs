@@ -419,6 +419,17 @@ fn no_roots_to_trust() {
 
 #[cfg(target_os = "linux")]
 #[test]
+fn a_name_from_the_environment_forges_no_line() {
+    let shell = Shell::new();
+    let url = shell.emulator.token_url().replace("http:", "https:");
+    let mut command = shell.command(&["doctor", "--token-url", &url]);
+    let ended = command.env("SSL_CERT_FILE", "/x\nok       trust_store\u{1b}[2J").output().unwrap();
+    let said = String::from_utf8(ended.stdout).unwrap();
+    assert!(said.contains("no roots in /x ok       trust_store [2J (SSL_CERT_FILE)"), "{said}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
 fn empty_variables_name_no_roots() {
     let shell = Shell::new();
     let url = shell.emulator.token_url().replace("http:", "https:");
