@@ -2,7 +2,7 @@
 
 use std::env::VarError;
 
-use super::options::Options;
+use super::options::{Options, StoreChoice};
 use super::parse;
 use super::table::{self, OPTIONS};
 use crate::error::Error;
@@ -89,7 +89,8 @@ impl Given {
     /// Whether the store is in one of the user's own directories.
     pub(crate) fn needs_home(&self) -> bool {
         let store = self.program.get("store").or(self.environment.get("store"));
-        store.is_some_and(|store| store.reveal() == "file")
+        let choice = store.map(|store| table::store_choice(store.reveal()));
+        matches!(choice, Some(Ok(StoreChoice::File(None))))
     }
 
     /// All options with their final values, or the first mistake. `has_callback`: a function of the

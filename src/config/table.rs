@@ -411,7 +411,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     },
 ];
 
-fn store_choice(value: &str) -> Result<StoreChoice, String> {
+pub(super) fn store_choice(value: &str) -> Result<StoreChoice, String> {
     let is_file = value == "file" || value.starts_with("file:");
     match value.strip_prefix("file:") {
         _ if value == "memory" => Ok(StoreChoice::Memory),
