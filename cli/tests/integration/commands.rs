@@ -67,7 +67,7 @@ fn options_name_unknown_variables() {
 #[test]
 fn options_show_that_runs_share_tokens() {
     let shell = Shell::new();
-    let run = shell.output(shell.command(&["options", "--json"]).env_remove("TRACKUNIT_STORE"));
+    let run = shell.output(&mut shell.sharing(&["options", "--json"]));
     let table = run.json();
     let row = table.as_array().expect("an array").iter().find(|row| row["key"] == "store");
     let row = row.expect("its row");

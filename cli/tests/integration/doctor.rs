@@ -216,8 +216,7 @@ fn a_store_that_works() {
     assert_eq!(found.check("store")["directory"], directory.to_str().expect("a path"));
     assert_eq!(std::fs::read_dir(&directory).expect("made").count(), 0, "nothing stays");
     // The default store of `get` and `exec`.
-    let mut unsaid = shell.command(&["doctor", "--json"]);
-    let found = examine(&shell, unsaid.env_remove("TRACKUNIT_STORE"));
+    let found = examine(&shell, &mut shell.sharing(&["doctor", "--json"]));
     let own = shell.home.path().join(".cache/tu-token");
     assert_eq!(found.check("store")["directory"], own.to_str().expect("a path"));
     assert_eq!(found.with_state("warning"), [""; 0]);
@@ -251,9 +250,8 @@ fn an_unusable_store() {
         let said = found.check("store")["why"].as_str().expect("a string");
         assert!(said.contains(why) && said.contains(place.to_str().expect("a path")), "{said}");
     }
-    let mut homeless = shell.command(&["doctor", "--json"]);
-    homeless.env("HOME", "nowhere").env_remove("TRACKUNIT_STORE");
-    let found = examine(&shell, &mut homeless);
+    let mut homeless = shell.sharing(&["doctor", "--json"]);
+    let found = examine(&shell, homeless.env("HOME", "nowhere"));
     assert_eq!((found.with_state("warning"), found.code("store")), (vec!["store"], "unusable"));
 }
 
